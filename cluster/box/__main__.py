@@ -1,0 +1,116 @@
+"""python -m cluster.box COMMAND, in the fleet's code folder: JSON on stdin, JSON on stdout."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.box import bundle, deadman, jobs, processes, progress
+from cluster.box.folder import REFUSED, BoxError, BoxFolder, read_json, write_json
+
+
+def status(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a watcher wants to know, in one answer."""
+    job = box.latest_job()
+    return {
+        "machine_age_s": processes.machine_age_s(),
+        "ready": read_json(box.ready),
+        "deadman": deadman.status(box),
+        "job": None if job is None else _job(box, job.name),
+    }
+
+
+def ready(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Write down that `up` has finished, and what it found."""
+    box.jobs.mkdir(mode=0o700, exist_ok=True)
+    write_json(box.ready, {**request, "at": time.time()})
+    return {}
+
+
+def start(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Start or resume a job."""
+    return jobs.start(box, name=request["name"], words=request["words"], resume=request["resume"])
+
+
+def stop(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
+    """End the job that runs, if any."""
+    return {"stopped": jobs.stop(box, reason="stopped")}
+
+
+def arm(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Arm the dead-man."""
+    return deadman.arm(box, hours=request["hours"], stop_command=request["stop_command"])
+
+
+def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove the fleet's folder, but never under a job, nor an armed dead-man that stops rent."""
+    job = box.latest_job()
+    if job is not None and jobs.is_running(job):
+        raise BoxError(f"still runs the job {job.name}: its folder stays.")
+    armed = read_json(box.deadman)
+    if armed is not None and armed["stop_command"]:
+        raise BoxError("keeps its folder: the armed dead-man, which stops the rent, lives in it.")
+    deadman.disarm(box)
+    shutil.rmtree(box.path)
+    return {"removed": str(box.path)}
+
+
+def _job(box: BoxFolder, name: str) -> dict[str, Any]:
+    job = box.job(name)
+    request = read_json(job.request)
+    ended = read_json(job.exit)
+    lines = job.events.read_text(errors="replace").splitlines() if job.events.exists() else []
+    end_at = time.time() if ended is None else ended["ended_at"]
+    running = jobs.is_running(job)
+    ended = ended or read_json(job.exit)  # it may have ended while we looked
+    return {
+        "name": name,
+        "words": request["words"],
+        "state": "running" if running else "ended" if ended else "died",
+        "elapsed_s": end_at - request["started_at"],
+        "exit": ended,
+        "log_tail": [] if running else _tail(job.log),
+        **progress.read(lines),
+    }
+
+
+def _tail(path: Path, lines: int = 5) -> list[str]:
+    return path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
+
+
+_ANSWERS: dict[str, Callable[[BoxFolder, Mapping[str, Any]], dict[str, Any]]] = {
+    "status": status,
+    "ready": ready,
+    "start": start,
+    "stop": stop,
+    "arm": arm,
+    "remove": remove,
+}
+
+
+def main() -> int:
+    """Run one command; exit code 3 says that the box refuses, and stderr why."""
+    os.umask(0o077)
+    box = BoxFolder(Path.cwd().parent)
+    command, request = sys.argv[1], json.load(sys.stdin)
+    if command == "pull":
+        bundle.send(box.jobs, request, sys.stdout.buffer)
+    elif command == "supervise":
+        jobs.supervise(box, request["name"])
+    elif command == "deadman":
+        deadman.watch(box)
+    else:
+        try:
+            print(json.dumps(_ANSWERS[command](box, request)))
+        except BoxError as error:
+            print(error, file=sys.stderr)
+            return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Send what the laptop lacks of the jobs' results: one tar of whole files, what matters first."""
+
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+MTIME_NS = "RLTUNER.mtime_ns"
+LARGEST_BYTES = 256 * 2**20
+_LEFT_OUT = frozenset({"ray", "lock"})  # below run/: Ray Tune's own records of the same trials
+
+
+def send(jobs: Path, have: Mapping[str, tuple[int, int]], stream: BinaryIO) -> None:
+    """Write a tar of all files below `jobs` that `have` (size and mtime in ns) does not match.
+
+    A file that grows while it is read is cut where it was when its turn came; the rest is fetched
+    next time. Profiles go first and logs last: a link that breaks costs what matters least.
+    """
+    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        for path in _files(jobs):
+            name = path.relative_to(jobs).as_posix()
+            try:
+                status = path.stat()
+                if tuple(have.get(name, ())) == (status.st_size, status.st_mtime_ns):
+                    continue
+                with path.open("rb") as file:
+                    content = file.read(status.st_size)
+            except FileNotFoundError:
+                continue  # replaced or removed since it was listed
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            member.pax_headers = {MTIME_NS: str(status.st_mtime_ns)}
+            tar.addfile(member, io.BytesIO(content))
+
+
+def _files(jobs: Path) -> Iterator[Path]:
+    found = [
+        path
+        for path in jobs.glob("**/*")
+        if path.is_file() and not path.is_symlink() and _wanted(path.relative_to(jobs))
+    ]
+    return iter(sorted(found, key=lambda path: (_rank(path.relative_to(jobs)), path)))
+
+
+def _wanted(relative: Path) -> bool:
+    """`job/run/ray/...` and drafts stay; so does what is too large to be a result."""
+    return not (
+        relative.name.startswith(".")
+        or (
+            len(relative.parts) > 2
+            and relative.parts[1] == "run"
+            and relative.parts[2] in _LEFT_OUT
+        )
+    )
+
+
+def _rank(relative: Path) -> int:
+    if len(relative.parts) > 1 and relative.parts[1] == "profiles":
+        return 0
+    return 1 if relative.name in ("journal.log", "job.json", "exit.json") else 2

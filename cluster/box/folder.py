@@ -1,0 +1,148 @@
+"""The fleet's folder on a box: where things lie. All of it is this user's alone."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+REFUSED = 3
+"""The exit code of a command that the box refuses; stderr says why."""
+
+
+class BoxError(ValueError):
+    """The box cannot do what was asked; the message says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobFolder:
+    """Paths of one job, which is one search and all its resumptions."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.path.name
+
+    @property
+    def request(self) -> Path:
+        """What was asked for, and since when it runs."""
+        return self.path / "job.json"
+
+    @property
+    def supervisor(self) -> Path:
+        """The process that waits for the job."""
+        return self.path / "supervisor.json"
+
+    @property
+    def process(self) -> Path:
+        """The job's own first process."""
+        return self.path / "process.json"
+
+    @property
+    def end_reason(self) -> Path:
+        """Why we ended it: `stopped` or `deadline`; absent if it ended by itself."""
+        return self.path / "end_reason.json"
+
+    @property
+    def exit(self) -> Path:
+        """How the job ended; absent while it runs."""
+        return self.path / "exit.json"
+
+    @property
+    def events(self) -> Path:
+        """The job's stdout: JSON lines."""
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """The job's stderr."""
+        return self.path / "log.txt"
+
+    @property
+    def run(self) -> Path:
+        """The search's folder, `--out`."""
+        return self.path / "run"
+
+    @property
+    def profiles(self) -> Path:
+        """The search's `--profiles`."""
+        return self.path / "profiles"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BoxFolder:
+    """Paths below the fleet's folder."""
+
+    path: Path
+
+    @property
+    def code(self) -> Path:
+        """The repository's tree, and its `.venv`."""
+        return self.path / "code"
+
+    @property
+    def ready(self) -> Path:
+        """What `up` found and set up; absent until it has finished."""
+        return self.path / "ready.json"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder per job."""
+        return self.path / "jobs"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a job is started, so that two laptops cannot start two."""
+        return self.path / "lock"
+
+    @property
+    def deadman(self) -> Path:
+        """When the dead-man fires, and what it runs then."""
+        return self.path / "deadman.json"
+
+    @property
+    def deadman_process(self) -> Path:
+        """The dead-man's process."""
+        return self.path / "deadman_process.json"
+
+    @property
+    def deadman_fired(self) -> Path:
+        """That it fired, and how its stop command went."""
+        return self.path / "deadman_fired.json"
+
+    @property
+    def deadman_log(self) -> Path:
+        """What the stop command printed."""
+        return self.path / "deadman.log"
+
+    def job(self, name: str) -> JobFolder:
+        """The folder of the job of this name."""
+        return JobFolder(self.jobs / name)
+
+    def latest_job(self) -> JobFolder | None:
+        """The job that was started last, if there is any."""
+        folders = [JobFolder(path) for path in self.jobs.glob("*") if path.is_dir()]
+        started = [(read_json(job.request) or {}, job) for job in folders]
+        known = [(request["started_at"], job) for request, job in started if request]
+        return max(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def read_json(path: Path) -> Any:
+    """Return the file's value, `None` if there is no such file."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write the file whole: a reader, or a box that dies, never sees half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

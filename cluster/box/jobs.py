@@ -1,0 +1,156 @@
+"""Start a job that outlives the connection, supervise it, end it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from cluster.box import processes
+from cluster.box.folder import BoxError, BoxFolder, JobFolder, read_json, write_json
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+_START_S = 20.0
+_GRACE_S = 90.0  # a search told to end finishes Ray and writes a partial profile
+
+
+def start(box: BoxFolder, *, name: str, words: list[str] | None, resume: bool) -> dict[str, Any]:
+    """Start `words` as the box's one job, or go on with the job `name`; return once it runs.
+
+    The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is one.
+
+    Raises:
+        BoxError: if the box is not set up, another job runs, or there is nothing to resume.
+    """
+    ready = read_json(box.ready)
+    if ready is None:
+        raise BoxError("is not set up: run `up` first.")
+    if not _NAME.fullmatch(name):
+        raise BoxError(f"job names are letters, digits, - and _, got {name!r}.")
+    with _starting(box):
+        running = box.latest_job()
+        if running is not None and is_running(running):
+            raise BoxError(f"already runs the job {running.name}: wait, or end it with `down`.")
+        job = box.job(name)
+        request = read_json(job.request) or {"words": words}
+        if request["words"] is None:
+            raise BoxError(f"has no job {name} to resume.")
+        if (job.exit.exists() or job.request.exists()) and not resume:
+            raise BoxError(f"has a job {name} already: resume it, or choose another --name.")
+        job.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        job.exit.unlink(missing_ok=True)
+        job.end_reason.unlink(missing_ok=True)
+        write_json(
+            job.request,
+            request | {"name": name, "resume": resume, "started_at": time.time()},
+        )
+        _spawn_supervisor(box, job)
+    return {"job": name, "words": _command(box, job)}
+
+
+def supervise(box: BoxFolder, name: str) -> None:
+    """Run the job, wait for its end, clear up after it, and write down how it ended."""
+    job = box.job(name)
+    processes.adopt_orphans()
+    processes.record(job.supervisor, os.getpid())
+    with job.events.open("ab") as events, job.log.open("ab") as log:
+        try:
+            process = subprocess.Popen(
+                _command(box, job),
+                cwd=box.code,
+                env={**os.environ, processes.MARK: name},
+                stdin=subprocess.DEVNULL,
+                stdout=events,
+                stderr=log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            log.write(f"cannot start: {error}\n".encode())
+            exit_code = 127  # as a shell says that there is no such command
+        else:
+            processes.record(job.process, process.pid)
+            exit_code = process.wait()
+    processes.kill_all(name, job.supervisor)
+    reason = read_json(job.end_reason) or {"reason": "ended"}
+    write_json(job.exit, {**reason, "exit_code": exit_code, "ended_at": time.time()})
+
+
+def stop(box: BoxFolder, *, reason: str, grace_s: float = _GRACE_S) -> str | None:
+    """End the job that runs, gently and then for certain; return its name, `None` if none ran."""
+    job = box.latest_job()
+    if job is None or not is_running(job):
+        return None
+    with contextlib.suppress(OSError):  # a full disk must not keep a job running
+        write_json(job.end_reason, {"reason": reason})
+    deadline = time.monotonic() + grace_s
+    if processes.is_alive(job.process):
+        with contextlib.suppress(ProcessLookupError):
+            # Only the search itself: it ends its trials, and Ray, in their order.
+            os.kill(read_json(job.process)["pid"], signal.SIGTERM)
+    while not job.exit.exists() and time.monotonic() < deadline:
+        if not is_running(job):
+            break
+        time.sleep(0.1)
+    processes.kill_all(job.name, job.supervisor)
+    deadline = time.monotonic() + _START_S
+    while is_running(job) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return job.name
+
+
+def is_running(job: JobFolder) -> bool:
+    """Whether the job's end is still to come; also where its supervisor died but it did not."""
+    if job.exit.exists():
+        return False
+    return processes.is_alive(job.supervisor) or bool(processes.of_job(job.name, job.supervisor))
+
+
+def _command(box: BoxFolder, job: JobFolder) -> list[str]:
+    request = read_json(job.request)
+    python = read_json(box.ready)["python"]
+    words = [python if word in ("python", "python3") else word for word in request["words"][:1]]
+    words += request["words"][1:]
+    words += ["--out", str(job.run), "--profiles", str(job.profiles), "--json"]
+    return [*words, "--resume"] if request["resume"] else words
+
+
+def _spawn_supervisor(box: BoxFolder, job: JobFolder) -> None:
+    spawn(box, "supervise", {"name": job.name}, log=job.log.open("ab"))
+    deadline = time.monotonic() + _START_S
+    while not (processes.is_alive(job.supervisor) or job.exit.exists()):
+        if time.monotonic() > deadline:
+            raise BoxError(f"could not start the job {job.name}; its log is {job.log}.")
+        time.sleep(0.05)
+
+
+def spawn(box: BoxFolder, command: str, request: dict[str, Any], *, log: Any) -> None:
+    """Start another `python -m cluster.box` that the end of this connection does not touch."""
+    with log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cluster.box", command],
+            cwd=box.code,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    assert process.stdin is not None
+    with process.stdin as stdin:
+        stdin.write(json.dumps(request).encode())
+    process.returncode = 0  # it is meant to outlive us: no ResourceWarning for it
+
+
+@contextlib.contextmanager
+def _starting(box: BoxFolder) -> Iterator[None]:
+    descriptor = os.open(box.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

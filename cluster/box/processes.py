@@ -1,0 +1,117 @@
+"""Find and end all of a job's processes, whoever their parent is by now. Linux, stdlib only.
+
+Ray's daemons and every trial lead sessions of their own, and what loses its parent goes to pid 1:
+neither a process group nor a tree holds a job together. A variable in the environment does (as
+Jenkins' BUILD_ID does), and for those who were not given it, the supervisor that adopts orphans.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cluster.box import folder
+
+MARK = "RL_TUNER_FLEET_JOB"
+_PROC = Path("/proc")
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+
+def record(path: Path, pid: int) -> None:
+    """Write down a process so that `is_alive` knows it again, even if its pid is reused."""
+    folder.write_json(path, {"pid": pid, "start_ticks": _start_ticks(pid)})
+
+
+def is_alive(path: Path) -> bool:
+    """Whether the process that `record` wrote down still runs."""
+    known: dict[str, Any] | None = folder.read_json(path)
+    if known is None or known["start_ticks"] is None:
+        return False
+    ticks: int = known["start_ticks"]
+    return _start_ticks(known["pid"]) == ticks
+
+
+def kill(path: Path) -> None:
+    """Kill the process that `record` wrote down, if it still runs, and wait until it is gone."""
+    if is_alive(path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(folder.read_json(path)["pid"], signal.SIGKILL)
+    while is_alive(path):
+        time.sleep(0.02)
+
+
+def adopt_orphans() -> None:
+    """Make what loses its parent below this process its own child, where it is found again."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def of_job(mark: str, supervisor: Path) -> set[int]:
+    """The live processes that carry this mark, and all below them and below the supervisor.
+
+    Never the supervisor itself, nor this process.
+    """
+    wanted = f"{MARK}={mark}".encode()
+    parents = dict(_parents())
+    keeper = folder.read_json(supervisor)["pid"] if is_alive(supervisor) else None
+    found = {pid for pid in parents if wanted in _environ(pid)}
+    while (
+        below := {pid for pid, parent in parents.items() if parent in found or parent == keeper}
+        - found
+    ):
+        found |= below
+    return {pid for pid in found - {os.getpid(), keeper} if _start_ticks(pid) is not None}
+
+
+def kill_all(mark: str, supervisor: Path, *, timeout_s: float = 20.0) -> bool:
+    """Kill the job's processes until there are none; return whether that is so."""
+    deadline = time.monotonic() + timeout_s
+    while pids := of_job(mark, supervisor):
+        if time.monotonic() > deadline:
+            return False
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    return True
+
+
+def machine_age_s() -> float | None:
+    """Seconds since pid 1 began: in a container, since the rented instance did."""
+    ticks = _start_ticks(1)
+    if ticks is None:
+        return None
+    uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return max(uptime_s - ticks / os.sysconf("SC_CLK_TCK"), 0.0)
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+            yield int(entry.name), int(fields[1])
+
+
+def _start_ticks(pid: int) -> int | None:
+    """When the process began, in ticks since boot; `None` if it is gone or a zombie."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """`/proc/PID/stat` from the state on: the name before it may hold spaces and brackets."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _environ(pid: int) -> list[bytes]:
+    try:
+        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []  # gone, or another user's

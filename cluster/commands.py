@@ -1,0 +1,308 @@
+"""The fleet's commands, each a dataclass: its options, and what it does with them."""
+
+import concurrent.futures
+import dataclasses
+import datetime
+import json
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from cluster import down, prices, pull, report, send, status, submit, up, watch
+from cluster.hosts import FleetError, read
+from cluster.remote import RemoteBox
+from cluster.ssh import HostError, StateFolder
+
+T = TypeVar("T")
+Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+_ROOT = Path(__file__).resolve().parent.parent
+_printing = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Fleet:
+    hosts: Path = Path("hosts.toml")
+    """The boxes; see cluster/hosts.example.toml."""
+    only: tuple[str, ...] = ()
+    """Names of hosts; all of the file's if left out."""
+
+    def boxes(self) -> list[RemoteBox]:
+        """The boxes that are meant."""
+        hosts = read(self.hosts, only=self.only)
+        state = StateFolder.beside(self.hosts)
+        return [RemoteBox.of(host, state) for host in hosts]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Priced(_Fleet):
+    prices: Path | None = None
+    """Dollars an hour by GPU class; see cluster/prices.example.toml."""
+    price: tuple[str, ...] = ()
+    """The same by hand: rtx-4090=0.69. Comes before the files."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Up(_Fleet):
+    """Set the boxes up: check, send the code, install, preflight. May be repeated."""
+
+    max_hours: float | None = None
+    """Arm the dead-man: after so many hours it ends the job and runs the host's stop_command."""
+    accept_new: bool = False
+    """Pin host keys that are seen for the first time without asking."""
+    python: str | None = None
+    """An interpreter on the boxes that has the environment already; nothing is installed."""
+    dashboard: bool = False
+    """Also install what Ray's dashboard needs, for `submit --dashboard`."""
+
+    def run(self) -> int:
+        """Bring all boxes up, side by side; with questions to ask, one by one."""
+        if self.max_hours is not None and not 0 < self.max_hours <= 24 * 30:
+            raise FleetError(f"--max-hours must be positive, got {self.max_hours}.")
+        boxes = self.boxes()
+        code = up.pack(_ROOT)
+        accept: Literal["ask", "accept-new", "refuse"] = "refuse"
+        if self.accept_new:
+            accept = "accept-new"
+        elif sys.stdin.isatty():
+            accept = "ask"
+
+        def bring_up(box: RemoteBox) -> None:
+            up.bring_up(
+                box,
+                code,
+                accept=accept,
+                max_hours=self.max_hours,
+                python=self.python,
+                dashboard=self.dashboard,
+                say=_sayer(box),
+            )
+
+        asks = accept == "ask" and not all(box.connection.is_pinned() for box in boxes)
+        return _told(boxes, bring_up, num_threads=1 if asks else None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submit(_Fleet):
+    """Start a search on each box; the command stands behind --. It outlives this laptop."""
+
+    name: str | None = None
+    """The job's name; by default search-DATE-TIME."""
+    resume: bool = False
+    """Go on with the latest search of each box, or with --name."""
+    take_over: Path | None = None
+    """Go on with a lost box's search: the folder that was pulled, OUT/HOST/JOB."""
+    send: tuple[Path, ...] = ()
+    """Files to carry to the boxes, such as bars; name each behind -- by the same path."""
+    dashboard: bool = False
+    """Start Ray's dashboard, on the box's loopback; `watch --dashboard` reaches it."""
+
+    def run(self, words: Sequence[str]) -> int:
+        """Start all searches."""
+        again = self.resume or self.take_over is not None
+        if again and words:
+            raise FleetError("a resumed search has its command already: leave out what follows --.")
+        parcels = send.pack(self.send)
+        if not again:
+            submit.check_words(words)
+            words = send.address(words, parcels)
+        boxes = self.boxes()
+        if self.take_over is not None and (len(boxes) != 1 or self.resume):
+            raise FleetError("--take-over goes on on one box: choose it with --only NAME.")
+        name = self.name or submit.new_name(datetime.datetime.now(datetime.UTC))
+        words = [*words, *["--dashboard"] * self.dashboard]
+
+        def start(box: RemoteBox) -> None:
+            send.send(box, parcels)
+            if self.take_over is not None:
+                running = submit.take_over(box, self.take_over)
+            elif self.resume:
+                running = submit.resume(box, name=self.name)
+            else:
+                running = submit.start(box, name=name, words=words)
+            _sayer(box)(f"runs {running}")
+
+        return _told(boxes, start)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Watch(_Priced):
+    """Watch the searches and bring results home while they run; start it again at any time."""
+
+    out: Out = Path("profiles")
+    """Where results go: OUT/HOST/JOB."""
+    every: float = 15.0
+    """Seconds between two looks."""
+    lost_after: float = 900.0
+    """Seconds of silence after which a box is given up; the others are watched on."""
+    dashboard: bool = False
+    """Open SSH tunnels to the dashboards and print their URLs."""
+
+    def run(self) -> int:
+        """Watch to the end; 0 if every search has a profile."""
+        boxes, table = self.boxes(), prices.read(self.prices, self.price)
+        seen = watch.watch(
+            boxes,
+            lambda function: _each(boxes, function),
+            prices=table,
+            out=self.out,
+            every_s=self.every,
+            lost_after_s=self.lost_after,
+            dashboard=self.dashboard,
+        )
+        for one in seen:
+            if not one.reachable:
+                print(
+                    f"{one.host.name}  node lost: its results until then are in "
+                    f"{self.out / one.host.name}; go on elsewhere with submit --take-over."
+                )
+        print("\n".join(status.money(seen, table)))
+        return 0 if all(one.succeeded for one in seen) else 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Status(_Priced):
+    """Look once, and say what every box costs and how to end that."""
+
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Print the status; 1 if a box cannot be reached."""
+        boxes, table = self.boxes(), prices.read(self.prices, self.price)
+        seen = _each(boxes, status.read)
+        if self.json:
+            print(json.dumps([_status_dict(one, table) for one in seen], indent=1))
+        elif sys.stdout.isatty():
+            from rich.console import Console
+
+            Console().print(status.render(seen, table))
+        else:
+            print("\n".join(status.line(one, table) for one in seen))
+        if not self.json:
+            print("\n".join(status.money(seen, table)))
+        return 0 if all(one.reachable for one in seen) else 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pull(_Fleet):
+    """Bring results home; what is here already is not sent again."""
+
+    out: Out = Path("profiles")
+    """Where results go: OUT/HOST/JOB."""
+
+    def run(self) -> int:
+        """Pull from all boxes."""
+
+        def bring(box: RemoteBox) -> None:
+            pulled = pull.pull(box, self.out)
+            _sayer(box)(f"pulled {pulled.num_files} files to {self.out / box.host.name}")
+
+        return _told(self.boxes(), bring)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report(_Priced):
+    """Compare what was pulled: one profile per GPU class, and which class to rent."""
+
+    out: Out = Path("profiles")
+    """Where `pull` put the results; each class's profile is copied here."""
+    kind: Literal["fastest", "balanced", "lean"] = "fastest"
+    """Which of a search's profiles to compare."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Print a table and a sentence per task; copy the profiles."""
+        hosts = read(self.hosts, only=self.only)
+        table = prices.read(self.prices, self.price)
+        tasks = report.by_task(report.read_all(self.out, kind=self.kind))
+        for task, results in tasks.items():
+            ranked = report.offers(results, hosts, table)
+            paths = report.publish(
+                ranked, self.out, suffix=report.suffix(task) if len(tasks) > 1 else ""
+            )
+            if self.json:
+                print(json.dumps(report.to_dict(ranked, task)))
+                continue
+            from rich.console import Console
+
+            Console(width=None if sys.stdout.isatty() else 160).print(report.render(ranked, task))
+            print("\n".join(f"profile: {path}" for path in paths))
+            print(report.advice(ranked))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Down(_Fleet):
+    """End the searches, pull a last time, and say how to end the rent, which this cannot."""
+
+    out: Out = Path("profiles")
+    """Where the last results go."""
+    remove: bool = False
+    """Also remove the fleet's folder from the boxes."""
+
+    def run(self) -> int:
+        """Take all boxes down."""
+        boxes = self.boxes()
+        code = _told(
+            boxes,
+            lambda box: down.take_down(box, out=self.out, remove=self.remove, say=_sayer(box)),
+        )
+        print("The boxes themselves still cost money until you run:")
+        for box in boxes:
+            print(f"  {box.host.destroy_command}")
+        return code
+
+
+def _each(
+    boxes: Sequence[RemoteBox],
+    function: Callable[[RemoteBox], T],
+    *,
+    num_threads: int | None = None,
+) -> list[T]:
+    with concurrent.futures.ThreadPoolExecutor(num_threads or len(boxes)) as pool:
+        return list(pool.map(function, boxes))
+
+
+def _told(
+    boxes: Sequence[RemoteBox],
+    function: Callable[[RemoteBox], None],
+    *,
+    num_threads: int | None = None,
+) -> int:
+    """Call `function` for all boxes; tell each failure beside its box; 1 if there was any."""
+
+    def attempt(box: RemoteBox) -> bool:
+        try:
+            function(box)
+        except HostError as error:
+            _sayer(box)(f"REFUSED: {str(error).removeprefix(f'{box.host.name}: ')}")
+            return False
+        return True
+
+    return 0 if all(_each(boxes, attempt, num_threads=num_threads)) else 1
+
+
+def _sayer(box: RemoteBox) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        with _printing:  # one line is one box's
+            print(f"{box.host.name}  {text}", flush=True)
+
+    return say
+
+
+def _status_dict(seen: status.HostStatus, table: prices.Prices) -> dict[str, Any]:
+    return {
+        "host": seen.host.name,
+        "state": seen.state,
+        "reachable": seen.reachable,
+        "problem": seen.problem,
+        "age_s": seen.age_s,
+        "cost_dollars": seen.cost(table),
+        "stop_paying": seen.host.destroy_command,
+        "answer": seen.answer,
+    }

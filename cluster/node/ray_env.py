@@ -1,0 +1,258 @@
+"""A thrifty, private, local Ray: its environment, its arguments, and a look at its sockets.
+
+Stdlib and psutil only: what is set here must be set before Ray is imported. A single node at 128
+CPUs takes 1113 threads as it comes, about 200 with the variables here and no dashboard.
+"""
+
+import dataclasses
+import importlib.util
+import ipaddress
+import json
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+THRIFTY = {
+    "RAY_num_server_call_thread": "1",
+    "RAY_core_worker_num_server_call_thread": "1",
+    "RAY_gcs_server_rpc_server_thread_num": "1",
+    "RAY_gcs_server_rpc_client_thread_num": "1",
+    "RAY_num_grpc_internal_threads": "1",
+    "RAY_worker_num_grpc_internal_threads": "1",
+    "RAY_object_manager_rpc_threads_num": "1",
+    "RAY_start_python_gc_manager_thread": "0",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+}
+"""Ray sizes these pools by the host's CPUs; affinity does not shrink them (it asks get_nprocs)."""
+
+PRIVATE = {
+    "RAY_AUTH_MODE": "token",
+    # Named for other systems, it makes every listener take the node's address, here 127.0.0.1.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+BEHAVIOUR = {
+    # A kill by Ray's memory monitor aborts the whole search; trials' memory is watched by us.
+    "RAY_memory_monitor_refresh_ms": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Tune would move every trial into a folder of its own, away from the person's modules.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Tune's own tables would be printed through ours, whatever `verbose` says.
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+DRIVER = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "ARROW_IO_THREADS": "1",
+}
+"""The driver and every worker import numpy, pandas and pyarrow, and compute nothing with them."""
+
+_TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
+_REPLACED = "RL_TUNER_REPLACED_ENV"
+_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum is 75 MiB; nothing large crosses it
+_TOKEN_NAME = "ray_token"
+_LONGEST_DIR = 43  # a Unix socket's path ends at 107 bytes, and Ray appends up to 64
+_TEMP_NAME = len("/tmpabcdefgh")  # as tempfile.mkdtemp names one
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A listening socket of one of Ray's processes."""
+
+    process: str
+    pid: int
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.process} (process {self.pid}) listens on {self.address} port {self.port}"
+
+
+def environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables Ray's driver must have from its start, on top of `base`.
+
+    The values they replace ride along, so that `as_given` can show the person's own environment
+    again.
+    """
+    given = as_given(base)
+    variables = THRIFTY | PRIVATE | BEHAVIOUR | DRIVER
+    if not given.get("RAY_AUTH_TOKEN"):
+        default = str(private_dir(given) / _TOKEN_NAME)
+        variables[_TOKEN_PATH] = given.get(_TOKEN_PATH) or default
+    replaced = {name: given.get(name) for name in variables}
+    return variables | {_REPLACED: json.dumps(replaced, sort_keys=True)}
+
+
+def as_given(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment as the person gave it, without what `environment` put there.
+
+    Trials are built on this: they need none of Ray's variables, least of all its token.
+    """
+    given = {name: value for name, value in environ.items() if name != _REPLACED}
+    replaced: dict[str, str | None] = json.loads(environ.get(_REPLACED, "{}"))
+    for name, value in replaced.items():
+        given.pop(name, None)
+        if value is not None:
+            given[name] = value
+    return given
+
+
+def exec_into(variables: Mapping[str, str]) -> None:
+    """Make sure this process has had `variables` from its start: if not, start it over with them.
+
+    Ray's system processes copy the driver's environment, its C++ core reads it when imported, and
+    so do OpenBLAS and OpenMP; and nothing here writes `os.environ`. So the same command line takes
+    this process's place (same pid, same terminal). Call it first thing in a program's main, and
+    never in a library: whatever was done before is done again.
+
+    Raises:
+        RuntimeError: if the variables do not survive the start (a sitecustomize changes them, say).
+    """
+    changed = [name for name, value in variables.items() if os.environ.get(name) != value]
+    if not changed:
+        return
+    if _REPLACED in os.environ:
+        raise RuntimeError(
+            f"the environment does not keep {', '.join(changed)}: something that Python runs at "
+            "its start (sitecustomize, a .pth file) changes them."
+        )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execve(sys.executable, command, {**os.environ, **variables})
+
+
+def private_dir(base: Mapping[str, str]) -> Path:
+    """Return where this user's Ray keeps sockets, logs and the token; short, as sockets need."""
+    name = f"rl-tuner-{os.getuid()}"
+    wanted = Path(base.get("TMPDIR") or "/tmp", name)
+    fits = len(os.fsencode(wanted)) <= _LONGEST_DIR - _TEMP_NAME
+    return wanted if fits else Path("/tmp", name)
+
+
+def token_path(environ: Mapping[str, str]) -> str:
+    """Return where the token is that every client of this Ray must show, in words for a person."""
+    return environ.get(_TOKEN_PATH) or "your variable RAY_AUTH_TOKEN"
+
+
+def prepare(environ: Mapping[str, str]) -> Path:
+    """Create the private folder (0700) and the token in it (0600), and return the folder.
+
+    Ray would write the token itself, readable by everyone. A token that the person's own
+    environment names is the person's to create.
+
+    Raises:
+        PermissionError: if the folder is another user's or open to others.
+    """
+    folder = private_dir(as_given(environ))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise PermissionError(
+            f"{folder} must belong to you alone (mode 0700): remove it, or set TMPDIR to a folder "
+            "of your own."
+        )
+    own_token = folder / _TOKEN_NAME
+    if environ.get(_TOKEN_PATH) == str(own_token) and not own_token.exists():
+        # Written aside: a second search that starts now must not read half a token.
+        draft = folder / f"{_TOKEN_NAME}.{os.getpid()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+        draft.rename(own_token)
+    return folder
+
+
+def init_arguments(
+    *,
+    num_cpus: int,
+    num_gpus: int,
+    temp_dir: Path,
+    dashboard: bool = False,
+) -> dict[str, Any]:
+    """Return the arguments of `ray.init` for a cluster of this machine alone, on loopback.
+
+    `num_cpus` counts trials, not cores: left to itself Ray starts a worker per core, and 128 of
+    them are about 7,000 threads. `temp_dir` should be a fresh folder in `private_dir`.
+
+    Raises:
+        ValueError: if `temp_dir` is too long for the Unix sockets that Ray puts below it.
+    """
+    if len(os.fsencode(temp_dir)) > _LONGEST_DIR:
+        raise ValueError(f"Ray's folder must be at most {_LONGEST_DIR} bytes long, got {temp_dir}.")
+    return {
+        "address": "local",  # never a cluster that RAY_ADDRESS names
+        "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
+        "include_dashboard": dashboard,
+        "dashboard_host": "127.0.0.1",
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "log_to_driver": False,
+        "logging_level": "warning",
+        "_node_ip_address": "127.0.0.1",
+        "_temp_dir": str(temp_dir),
+    }
+
+
+def expected_threads(num_cpus: int, dashboard: bool = False) -> int:
+    """Return the peak of Ray's whole tree, driver and trials' actors included, rounded up.
+
+    Measured, the same at 2 CPUs, 128 and 384: 182, 206 and 252 with 1, 2 and 4 actors; 212 and 285
+    with 1 and 4 where the packages of ray[default] are installed. The dashboard: 413 in all at 2
+    CPUs, 544 at 128 and 384.
+    """
+    return 190 + 25 * num_cpus + (335 if dashboard else 0)
+
+
+def missing_dashboard_packages() -> list[str]:
+    """Return what Ray's dashboard needs and is not installed; Ray dies at its start without it."""
+    needed = ("aiohttp", "aiohttp_cors", "colorful", "grpc", "opencensus", "opentelemetry")
+    return [name for name in needed if importlib.util.find_spec(name) is None]
+
+
+def exposed_listeners(pid: int | None = None) -> list[Listener]:
+    """Return the listening sockets in the tree of `pid` (this process) that are not on loopback."""
+    return [
+        listener
+        for process in _tree(pid)
+        for listener in _listeners(process)
+        if not _is_loopback(listener.address)
+    ]
+
+
+def _is_loopback(address: str) -> bool:
+    """Also for ::ffff:127.0.0.1, which is how an IPv6 socket is bound to an IPv4 address."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if parsed.version == 6 else None
+    return (mapped or parsed).is_loopback
+
+
+def _tree(pid: int | None) -> list[psutil.Process]:
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def _listeners(process: psutil.Process) -> Iterator[Listener]:
+    try:
+        name = process.name()
+        connections = process.net_connections(kind="inet")
+    except psutil.NoSuchProcess:
+        return
+    for connection in connections:
+        if connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE) and connection.laddr:
+            yield Listener(
+                process=name,
+                pid=process.pid,
+                address=connection.laddr.ip,
+                port=connection.laddr.port,
+            )

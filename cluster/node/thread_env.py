@@ -1,0 +1,259 @@
+"""A thread cap for a trial: the CPUs it binds itself to, and the environment beside them.
+
+Affinity comes first. XLA sizes every pool by the CPUs it may run on, and its largest one (constant
+folding, one thread per CPU at each compile) has no variable; so the child narrows its affinity with
+`os.sched_setaffinity` before it imports a framework. The variables are the second line: they hold
+the pools that look elsewhere (OpenBLAS and OpenMP count the host's CPUs under some container
+runtimes). At 128 CPUs, compiling PPO: 602 threads with nothing, 473 with the six variables that are
+well known, 30 with an affinity of 4 and the variables here.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import mmap
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from cluster.node.limits import Cpus, ThreadLimit, ThreadLimits
+
+Platform = Literal["cpu", "cuda"]
+Framework = Literal["jax", "torch"]
+
+DEFAULT_CAP = 4
+"""A GPU's host needs few CPU threads; on a CPU, XLA's gain beyond 4 cores is unmeasured here."""
+
+DEVICE_POOL_FRACTION = 0.9
+"""Share of the GPU that XLA's pool takes: the rest holds CUDA's context and the kernels."""
+
+_MARGIN_THREADS = 16  # git, nvidia-smi, a watchdog: what comes and goes beside a trial
+_SERIAL_PTXAS = "--xla_gpu_force_compilation_parallelism=1"
+
+
+class NoRoomError(ValueError):
+    """The thread cap does not fit into what `limit` leaves.
+
+    Under `smallest_limit` it would; `fitting_cap` is the largest that fits as it is, if any.
+    """
+
+    def __init__(
+        self, *, limit: ThreadLimit, cap: int, needed_threads: int, fitting_cap: int | None
+    ) -> None:
+        self.limit = limit
+        self.needed_threads = needed_threads
+        self.smallest_limit = limit.smallest_limit(needed_threads)
+        self.fitting_cap = fitting_cap
+        super().__init__(
+            f"no room for threads: {limit.name} allows {limit.limit}, {limit.use} are in use, and "
+            f"Ray and trials under a thread cap of {cap} need {needed_threads} more. "
+            f"The smallest limit that would do is {self.smallest_limit}."
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadEnv:
+    """What enforces `cap`: the CPUs a child binds itself to, and variables of its environment.
+
+    `notes` say in words which of the person's own values change in trials, and which are kept.
+    """
+
+    cap: int
+    cpus: tuple[int, ...]
+    variables: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def build(
+    cap: int,
+    platform: Platform,
+    allowed_cpus: Sequence[int],
+    base: Mapping[str, str],
+    framework: Framework = "jax",
+    *,
+    slot: int = 0,
+) -> ThreadEnv:
+    """Return what holds one trial at `cap`, on top of the environment `base`.
+
+    `slot` numbers trials that run side by side, so that each gets CPUs of its own while there are
+    enough.
+
+    Raises:
+        ValueError: if the cap is not positive, or no CPU is allowed.
+    """
+    if cap < 1 or not allowed_cpus:
+        raise ValueError(f"cap must be at least 1 on at least one CPU, got {cap}, {allowed_cpus}.")
+    first = slot * cap if (slot + 1) * cap <= len(allowed_cpus) else 0
+    cpus = tuple(allowed_cpus[first : first + cap])
+    variables = _pools(len(cpus), framework) | _stderr(base)
+    kept: list[str] = []
+    if framework == "torch" and platform == "cpu":
+        variables["CUDA_VISIBLE_DEVICES"] = ""  # torch takes any GPU that it can see
+    if framework == "jax":
+        # Unset, JAX falls back to the CPU without a word when the GPU's plugin fails.
+        variables["JAX_PLATFORMS"] = platform
+        if platform == "cuda":
+            gpu_variables, kept = _cuda(base, len(cpus))
+            variables |= gpu_variables
+    notes = [_note(name, base[name], value) for name, value in variables.items() if base.get(name)]
+    if len(cpus) < cap:
+        notes.append(f"the thread cap of {cap} becomes {len(cpus)}: no more CPUs are allowed.")
+    return ThreadEnv(
+        cap=len(cpus),
+        cpus=cpus,
+        variables=variables,
+        notes=tuple(note for note in (*notes, *kept) if note),
+    )
+
+
+def expected_threads(cap: int, platform: Platform, framework: Framework = "jax") -> int:
+    """Return the peak of a trial's process tree under `cap`: what was measured, rounded up.
+
+    The peak comes at the compilation, and does not depend on how many CPUs the host has. Phase 1
+    under caps of 1, 2, 4 and 8 takes 16, 21, 31 and 51 on a CPU; compiled for an H100, ptxas
+    processes included, 17, 21, 36 and 60, and for the driver's own threads, which nobody has
+    counted here, 4 are added. torch, with its data loader and compiler: 28 under a cap of 4.
+    """
+    if framework == "torch":
+        return 12 + 4 * cap
+    if platform == "cpu":
+        return 12 + 5 * cap
+    return 18 + 4 * cap if cap < DEFAULT_CAP else 16 + 6 * cap
+
+
+def choose_cap(
+    *,
+    limits: ThreadLimits,
+    cpus: Cpus,
+    platform: Platform,
+    ray_threads: int,
+    framework: Framework = "jax",
+    num_parallel_trials: int = 1,
+    requested: int | None = None,
+) -> int:
+    """Return the largest cap that fits into the room that Ray leaves, at most `DEFAULT_CAP`.
+
+    A `requested` cap is taken as it is (but for CPUs that do not exist), or refused.
+
+    Raises:
+        NoRoomError: if the binding limit has no room for Ray and the trials.
+    """
+
+    def needed(cap: int) -> int:
+        trials = num_parallel_trials * expected_threads(cap, platform, framework)
+        return ray_threads + trials + _MARGIN_THREADS
+
+    largest = min(DEFAULT_CAP, max(1, cpus.usable // num_parallel_trials))
+    if requested is not None:
+        largest = min(requested, len(cpus.allowed))
+    caps = range(largest, 0, -1)
+    fitting = [cap for cap in caps if limits.room is None or needed(cap) <= limits.room]
+    if fitting and (requested is None or fitting[0] == largest):
+        return fitting[0]
+    assert limits.binding is not None
+    cap = 1 if requested is None else largest
+    raise NoRoomError(
+        limit=limits.binding,
+        cap=cap,
+        needed_threads=needed(cap),
+        fitting_cap=fitting[0] if fitting else None,
+    )
+
+
+def unknown_xla_flags(flags: str) -> list[str]:
+    """Return those of `XLA_FLAGS` that the installed jaxlib does not know.
+
+    One of them ends every process at backend initialisation. Empty without jaxlib: who has none
+    cannot say.
+    """
+    names = re.findall(r"--([\w-]+)", flags) if flags.startswith("-") else []
+    return [name for name in names if knows_xla_flag(name) is False]
+
+
+@functools.cache
+def knows_xla_flag(name: str) -> bool | None:
+    """Return whether the installed jaxlib registers the flag, `None` without jaxlib.
+
+    The name is looked for as a C string in the library: XLA offers no list of flags short of
+    starting a backend, and that is what dies of an unknown one. Protobuf's descriptors hold the
+    names of retired flags too, but not between NUL bytes.
+    """
+    library = _jaxlib_library()
+    if library is None:
+        return None
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return text.find(b"\0" + name.encode() + b"\0") >= 0
+
+
+@functools.cache
+def _jaxlib_library() -> Path | None:
+    spec = importlib.util.find_spec("jaxlib")
+    folders = spec.submodule_search_locations if spec else None
+    libraries = [path for folder in folders or () for path in Path(folder).glob("*.so")]
+    return max(libraries, key=lambda path: path.stat().st_size, default=None)
+
+
+def _pools(cap: int, framework: Framework) -> dict[str, str]:
+    """Return the variables that size thread pools. jaxlib reads PJRT_NPROC, and no TF_NUM_*."""
+    # numpy and scipy each carry an OpenBLAS, of up to 64 threads at import; nothing here needs one.
+    # pyarrow sizes its CPU pool by OMP_NUM_THREADS and has 8 more threads for reading files.
+    variables = {
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "NUMEXPR_NUM_THREADS": "1",
+        "ARROW_IO_THREADS": "1",
+    }
+    if framework == "jax":
+        return variables | {"PJRT_NPROC": str(cap)}
+    # torch computes in OpenMP's and MKL's teams. Its inter-op pool has no variable: the workload
+    # calls torch.set_num_interop_threads. Tokenizers bring Rust's pool, one thread per CPU.
+    # OpenMP's threads spin while they wait for each other; where one of them has lost its CPU to
+    # another process, all others burn theirs: a PPO update took 1.5 to 4 s, passive ones 0.36 s.
+    return variables | {
+        "OMP_WAIT_POLICY": "passive",
+        "OMP_NUM_THREADS": str(cap),
+        "MKL_NUM_THREADS": str(cap),
+        "TOKENIZERS_PARALLELISM": "false",
+        "RAYON_NUM_THREADS": "1",
+    }
+
+
+def _stderr(base: Mapping[str, str]) -> dict[str, str]:
+    """A trial's death is read off its stderr: errors must not be silenced there."""
+    level = base.get("TF_CPP_MIN_LOG_LEVEL", "")
+    return {"TF_CPP_MIN_LOG_LEVEL": "1"} if level.isdigit() and int(level) > 1 else {}
+
+
+def _cuda(base: Mapping[str, str], cap: int) -> tuple[dict[str, str], list[str]]:
+    """Return the variables for a GPU, and notes on the person's own values that are kept."""
+    variables: dict[str, str] = {}
+    # jaxlib refuses to start if both names of the fraction are set.
+    notes = [
+        f"{name}={base[name]} of your environment is kept."
+        for name in ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+        if base.get(name)
+    ]
+    if not notes:
+        variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(DEVICE_POOL_FRACTION)
+    flags = base.get("XLA_FLAGS", "").strip()
+    name, _, _ = _SERIAL_PTXAS.removeprefix("--").partition("=")
+    if flags and not flags.startswith("-"):
+        notes.append(f"XLA_FLAGS={flags} names a file and is kept as it is.")
+    elif name in flags:
+        notes.append(f"XLA_FLAGS={flags} of your environment is kept: it sets {name} itself.")
+    elif cap < DEFAULT_CAP and knows_xla_flag(name):
+        # Where room is short: one pool and a swarm of ptxas processes less (29 instead of 36 under
+        # a cap of 4), for a compilation, and an autotuning, that is slower (6 s instead of 4).
+        variables["XLA_FLAGS"] = f"{flags} {_SERIAL_PTXAS}".strip()
+    return variables, notes
+
+
+def _note(name: str, before: str, after: str) -> str | None:
+    if before == after:
+        return None
+    if after.startswith(f"{before} "):
+        added = after.removeprefix(before).strip()
+        return f"{name}={before} of your environment is kept and gains {added} in trials."
+    return f"{name}={before} of your environment becomes {after} in trials."

@@ -1,0 +1,122 @@
+"""Training loops in miniature: each shows a trial one face of the real ones. `config` steers them.
+
+Only the standard library is imported at the top, as the affinity is looked at while importing.
+"""
+
+import math
+import os
+import resource
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainables.workload import (
+    CompiledProgram,
+    DeviceUsage,
+    InvalidConfigurationError,
+    WorkloadInputError,
+)
+
+AFFINITY_AT_IMPORT = sorted(os.sched_getaffinity(0))
+
+Config = Mapping[str, int]
+Options = Mapping[str, Any]
+
+
+class Sleeper:
+    """Sleeps for `update_ms` per update: nothing optional is implemented."""
+
+    def __init__(self, config: Config, options: Options) -> None:
+        self.update_s = config.get("update_ms", 20) / 1000
+        self.env_steps_per_update = config.get("env_steps", 100)
+        self.options = options
+        self.num_updates = 0
+
+    def run(self, num_updates: int) -> None:
+        time.sleep(num_updates * self.update_s)
+        self.num_updates += num_updates
+
+
+class Full(Sleeper):
+    """Implements all of the protocol, and does what `config` says is wrong with it."""
+
+    def __init__(self, config: Config, options: Options) -> None:
+        super().__init__(config, options)
+        self.config = config
+        self.num_compilations = 0
+
+    def compile(self) -> CompiledProgram:
+        self.num_compilations += 1
+        return CompiledProgram(
+            device_bytes=self.config.get("device_bytes", 2**20), flops_per_update=1e6
+        )
+
+    def run(self, num_updates: int) -> None:
+        super().run(num_updates)
+        self.num_compilations += self.config.get("compiles_per_run", 0)
+
+    def health(self) -> dict[str, float]:
+        limit = self.config.get("nan_after", 10**9)
+        return {
+            "mean_return": 1.5,
+            "loss": math.nan if self.num_updates > limit else 0.25,
+            "gradient_noise_scale": math.inf if "no_noise_scale" in self.config else 512.0,
+        }
+
+    def device_usage(self) -> DeviceUsage:
+        return DeviceUsage(
+            platform=self.options.get("platform", "cpu"),
+            peak_device_bytes=3 * 2**20,
+            num_compilations=self.num_compilations,
+        )
+
+
+def invalid(config: Config, options: Options) -> Sleeper:
+    raise InvalidConfigurationError("batch_size must divide 32 x 128 samples, got 1000.")
+
+
+def bad_input(config: Config, options: Options) -> Sleeper:
+    raise WorkloadInputError("bars.csv, row 7: high is below low.")
+
+
+def broken(config: Config, options: Options) -> Sleeper:
+    print("built by hand")
+    raise KeyError("a bug of the workload")
+
+
+def out_of_device_memory(config: Config, options: Options) -> Sleeper:
+    raise RuntimeError(
+        "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 68719476736 bytes."
+    )
+
+
+def segmentation_fault(config: Config, options: Options) -> Sleeper:
+    import ctypes
+
+    ctypes.string_at(0)
+    raise AssertionError("unreachable")
+
+
+def records_affinity(config: Config, options: Options) -> Sleeper:
+    """Say through `health` which CPUs the process had when this module was imported."""
+    return _with_health({f"cpu_{cpu}": 1.0 for cpu in AFFINITY_AT_IMPORT})
+
+
+def records_inheritance(config: Config, options: Options) -> Sleeper:
+    """Say through `health` what a crash may write, and what a grandchild would inherit."""
+    core_bytes, _ = resource.getrlimit(resource.RLIMIT_CORE)
+    files = [fd for fd in range(3, 256) if Path(f"/proc/self/fd/{fd}").exists()]
+    inherited = sum(os.get_inheritable(fd) for fd in files)
+    return _with_health({"core_bytes": float(core_bytes), "inherited_files": float(inherited)})
+
+
+def _with_health(health: dict[str, float]) -> Sleeper:
+    workload = Full({}, {})
+    workload.health = lambda: health  # type: ignore[method-assign]
+    return workload
+
+
+def tells_its_pid(config: Config, options: Options) -> Sleeper:
+    Path(options["pid_file"]).write_text(str(os.getpid()))
+    return Sleeper(config, options)

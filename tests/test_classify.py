@@ -1,0 +1,258 @@
+"""The table of deaths, against what the libraries really print."""
+
+import signal
+
+import pytest
+
+from trainables.classify import classify, last_words
+from trainables.measurement import OutcomeKind
+
+THREAD_LIMIT = OutcomeKind.THREAD_LIMIT
+DEVICE_MEMORY = OutcomeKind.DEVICE_MEMORY
+HOST_MEMORY = OutcomeKind.HOST_MEMORY
+ERROR = OutcomeKind.ERROR
+
+# (exit status, stderr, kind). Seen with jaxlib 0.10.2, torch 2.13, NumPy 2.4, or marked as read.
+SAMPLES = [
+    # XLA, one sentence for every pool
+    (
+        -6,
+        "F1123 22:02:06.574384    9915 env.cc:93] Check failed: ret == 0 (11 vs. 0) "
+        "Thread tf_foreach creation via pthread_create() failed.",
+        THREAD_LIMIT,
+    ),
+    (
+        -6,
+        "F1 env.cc:93] Check failed: ret == 0 (11 vs. 0) "
+        "Thread tf_ creation via pthread_create() failed.",
+        THREAD_LIMIT,
+    ),
+    (-6, "... Thread SlowOperationAlarm creation via pthread_create() failed.", THREAD_LIMIT),
+    (
+        -6,
+        "Check failed: ret == 0 (11 vs. 0)Thread tf_XLATfrtCpuClient creation via "
+        "pthread_create() failed.",
+        THREAD_LIMIT,
+    ),
+    # LLVM: SIGABRT on the CPU, exit 1 from the CUDA plugin
+    (
+        -6,
+        "E1 error_handler.cc:38] LLVM ERROR: pthread_create failed: "
+        "Resource temporarily unavailable",
+        THREAD_LIMIT,
+    ),
+    (1, "LLVM ERROR: pthread_create failed: Resource temporarily unavailable", THREAD_LIMIT),
+    # OpenBLAS interrupts its own process
+    (
+        -2,
+        "OpenBLAS blas_thread_init: pthread_create failed for thread 60 of 64: "
+        "Resource temporarily unavailable\nTraceback\nKeyboardInterrupt",
+        THREAD_LIMIT,
+    ),
+    (1, "libgomp: Thread creation failed: Resource temporarily unavailable", THREAD_LIMIT),
+    (
+        1,
+        'Traceback (most recent call last):\n  File "threading.py", line 964, in start\n'
+        "    _start_new_thread(self._bootstrap, ())\nRuntimeError: can't start new thread",
+        THREAD_LIMIT,
+    ),
+    (1, "BlockingIOError: [Errno 11] Resource temporarily unavailable", THREAD_LIMIT),
+    (1, "jax.errors.JaxRuntimeError: INTERNAL: Failed to launch ptxas", THREAD_LIMIT),
+    (
+        -6,
+        "E0 thd.cc:157]                           pthread_create failed: "
+        "Resource temporarily unavailable",
+        THREAD_LIMIT,
+    ),
+    (
+        -6,
+        "terminate called after throwing an instance of 'std::system_error'\n"
+        "  what():  Resource temporarily unavailable",
+        THREAD_LIMIT,
+    ),
+    (
+        -6,
+        "Unhandled exception: N5boost10wrapexceptINS_6system12system_errorEEE. what(): "
+        "thread: Resource temporarily unavailable [system:11]",
+        THREAD_LIMIT,
+    ),
+    (
+        101,
+        "ThreadPoolBuildError { kind: IOError(Os { code: 11, kind: WouldBlock, "
+        'message: "Resource temporarily unavailable" }) }',
+        THREAD_LIMIT,
+    ),
+    (
+        1,
+        "OMP: Error #34: System unable to allocate necessary resources for OMP thread:",  # read
+        THREAD_LIMIT,
+    ),
+    (254, "bash: fork: retry: Resource temporarily unavailable", THREAD_LIMIT),
+    # device memory
+    (
+        1,
+        "jaxlib.xla_extension.XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to "
+        "allocate 4770354232 bytes.",
+        DEVICE_MEMORY,
+    ),
+    (
+        1,
+        "RESOURCE_EXHAUSTED: Failed to allocate request for 6.27GiB (6727663616B) on device "
+        "ordinal 0",
+        DEVICE_MEMORY,
+    ),
+    (
+        1,
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.95 GiB. GPU 0 has a total "
+        "capacity of 14.57 GiB",
+        DEVICE_MEMORY,
+    ),
+    (1, "RuntimeError: CUDA error: out of memory", DEVICE_MEMORY),
+    # host memory
+    (
+        1,
+        "jax.errors.JaxRuntimeError: RESOURCE_EXHAUSTED: Out of memory allocating "
+        "16000000000000 bytes.",
+        HOST_MEMORY,
+    ),
+    (
+        1,
+        "RuntimeError: [enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't "
+        "allocate memory: you tried to allocate 16000000000000 bytes. Error code 12",
+        HOST_MEMORY,
+    ),
+    (
+        1,
+        "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 29.1 TiB for an array",
+        HOST_MEMORY,
+    ),
+    (1, "Traceback (most recent call last):\nMemoryError", HOST_MEMORY),
+    (
+        -6,
+        "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  "
+        "std::bad_alloc",
+        HOST_MEMORY,
+    ),
+    (-6, "[low_level_alloc.cc : 570] RAW: mmap error: 12", HOST_MEMORY),
+    # no GPU, wrong flags, full disk: a person must change something
+    (
+        1,
+        "RuntimeError: jaxlib/cuda/versions_helpers.cc:135: operation cuInit(0) failed: "
+        "Unknown CUDA error 303",
+        ERROR,
+    ),
+    (1, "RuntimeError: Found no NVIDIA driver on your system.", ERROR),
+    (1, "    assert _default_backend is not None\n           ^^^^^^^^^\nAssertionError", ERROR),
+    (
+        1,
+        "F1123 21:57:08.214716   29009 parse_flags_from_env.cc:234] Unknown flag in XLA_FLAGS: "
+        "--xla_gpu_graph_level=0",
+        ERROR,
+    ),
+    (1, "OSError: [Errno 28] No space left on device: '/tmp/x'", ERROR),
+    # nothing that anyone knows
+    (1, "ValueError: the workload is broken", ERROR),
+    (-11, "Fatal Python error: Segmentation fault", ERROR),
+    (-9, "", ERROR),
+    (0, "", ERROR),
+]
+
+
+@pytest.mark.parametrize(("exit_status", "stderr", "kind"), SAMPLES)
+def test_real_deaths_are_told_apart(exit_status: int, stderr: str, kind: OutcomeKind) -> None:
+    found, sentence = classify(exit_status, stderr)
+    assert found is kind, sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(("exit_status", "stderr", "kind"), SAMPLES)
+def test_the_line_is_found_in_a_log_that_says_much_more(
+    exit_status: int, stderr: str, kind: OutcomeKind
+) -> None:
+    before = "I0000 cuda_executor.cc: a harmless line\n" * 50
+    log = f"{before}{stderr}\n*** Check failure stack ***\n"
+    assert classify(exit_status, log)[0] is kind
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        ("Unknown flag in XLA_FLAGS: --xla_gpu_graph_level=0", "--xla_gpu_graph_level=0"),
+        ("Thread tf_foreach creation via pthread_create() failed.", "smaller thread cap"),
+        ("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 99 bytes.", "99 bytes"),
+        ("RuntimeError: Found no NVIDIA driver on your system.", "nvidia-smi"),
+        ("    assert _default_backend is not None\nAssertionError", "no usable GPU"),
+        ("[low_level_alloc.cc : 570] RAW: mmap error: 12", "vm.max_map_count"),
+        ("ValueError: the workload is broken", "ValueError: the workload is broken"),
+    ],
+)
+def test_the_sentence_holds_the_evidence_or_what_to_do(stderr: str, words: str) -> None:
+    assert words in classify(1, stderr)[1]
+
+
+def test_threads_come_before_the_memory_that_fails_after_them() -> None:
+    stderr = (
+        "[low_level_alloc.cc : 570] RAW: mmap error: 12\n"
+        "Thread tf_foreach creation via pthread_create() failed.\nCannot allocate memory"
+    )
+    assert classify(-6, stderr)[0] is THREAD_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "evidence", "kind", "words"),
+    [
+        (-9, {}, ERROR, "by someone"),
+        (-9, {"oom_events_delta": 1}, HOST_MEMORY, "killed a process for memory"),
+        (-9, {"peak_host_bytes": 95, "host_budget_bytes": 100}, HOST_MEMORY, "95 of 100 bytes"),
+        (-9, {"peak_host_bytes": 50, "host_budget_bytes": 100}, ERROR, "by someone"),
+        (-11, {"peak_host_bytes": 95, "host_budget_bytes": 100}, ERROR, "SIGSEGV"),
+        (1, {"oom_events_delta": 1}, HOST_MEMORY, "killed a process for memory"),
+        (1, {"thread_events_delta": 3}, THREAD_LIMIT, "refused 3 threads"),
+        (-6, {"peak_maps": 65_000, "max_maps": 65_530}, HOST_MEMORY, "65000 of 65530"),
+        (-6, {"peak_maps": 700, "max_maps": 65_530}, ERROR, "SIGABRT"),
+        (None, {"timeout_s": 5.0}, OutcomeKind.TIMEOUT, "(5 s)"),
+        (None, {"thread_events_delta": 1}, THREAD_LIMIT, "refused 1 threads"),
+        (None, {"oom_events_delta": 1}, OutcomeKind.TIMEOUT, "--trial-timeout"),
+    ],
+)
+def test_a_silent_end_is_a_limit_only_with_evidence(
+    exit_status: int | None, evidence: dict[str, int], kind: OutcomeKind, words: str
+) -> None:
+    found, sentence = classify(exit_status, "", **evidence)  # type: ignore[arg-type]
+    assert found is kind
+    assert words in sentence
+
+
+def test_every_signal_has_a_name() -> None:
+    assert "SIGBUS" in classify(-signal.SIGBUS, "")[1]
+    assert "signal 63" in classify(-63, "")[1]
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        ("", "(none)"),
+        ("a warning\nlast line", "last line"),
+        (
+            'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\n    f()\n'
+            "    ^^^\nmy.package.TrainingError: lost\n--------------------\n"
+            "For simplicity, JAX has removed its internal frames from the traceback.",
+            "my.package.TrainingError: lost",
+        ),
+        (
+            "Fatal Python error: Segmentation fault\n\nCurrent thread 0x00007f (most recent call "
+            'first):\n  File "x.py", line 3 in f\n\nExtension modules: numpy (total: 1)',
+            "Fatal Python error: Segmentation fault",
+        ),
+        (
+            "F1123 22:02:06 cuda.cc:9] Check failed: device is gone\n*** Check failure stack ***\n"
+            "    @ 0x7f  absl::Fatal()\nFatal Python error: Aborted\n\n"
+            'Current thread 0x00007f (most recent call first):\n  File "x.py", line 3 in f',
+            "F1123 22:02:06 cuda.cc:9] Check failed: device is gone",
+        ),
+        ("ValueError: handled long ago\n" + "a line\n" * 30, "a line"),
+        ("E" * 1000, "E" * 197 + "..."),
+    ],
+)
+def test_last_words_are_the_line_that_says_most(stderr: str, words: str) -> None:
+    assert last_words(stderr) == words

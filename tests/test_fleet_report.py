@@ -1,0 +1,183 @@
+"""Prices and the report: which class, how sure, and what is said without a price."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster import figures, prices, report
+from cluster.hosts import FleetError, Host
+from cluster.prices import Prices
+
+RTX = "nvidia-geforce-rtx-4090-24gb-450w"
+A100 = "nvidia-a100-sxm4-80gb-400w"
+
+
+def write(out: Path, host: str, **changes: Any) -> Path:
+    speed = changes.pop("expected_sps", 50_000.0)
+    document = {
+        "schema_version": 1,
+        "kind": "fastest",
+        "expected_sps": speed,
+        "confirmed": True,
+        "partial": False,
+        "config": {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num_epochs": 4},
+        "speed": {"low": speed * 0.99, "high": speed * 1.01},
+        "workload": {"factory": "package.module:phase1"},
+        "data": {"source": "synthetic", "sha256": "abc"},
+        "search": {"objective": "throughput"},
+        "machine_class": RTX,
+    } | changes
+    kept = {name: value for name, value in document.items() if value is not None}
+    path = out / host / "search-1" / "profiles" / f"{document['machine_class']}-phase1.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("# header\n" + yaml.safe_dump(kept))
+    return path
+
+
+def ranked(out: Path, table: Prices, hosts: tuple[Host, ...] = ()) -> list[report.Offer]:
+    return report.offers(report.read_all(out, kind="fastest"), hosts, table)
+
+
+def test_class_with_the_most_steps_per_dollar_comes_first(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    write(tmp_path, "b", machine_class=A100, expected_sps=120_000.0)
+    offers = ranked(tmp_path, Prices(given={"rtx-4090": 0.5, "a100": 2.0}))
+    assert [offer.result.machine_class for offer in offers] == [RTX, A100]
+    assert offers[0].steps_per_dollar == pytest.approx(50_000 * 3600 / 0.5)
+    assert report.advice(offers) == (
+        f"Rent this one: {RTX} at $0.50 an hour, 360 M env steps per dollar, "
+        f"1.67 times those of {A100}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "table", "said"),
+    [
+        ({}, {}, f"Fastest: {RTX} with 50.0 K env steps/s; what to rent needs prices"),
+        ({}, {"rtx-4090": 1.0}, f"with a price; no price is known for {A100}."),
+        ({}, {"rtx-4090": 1.0, "a100": 0.985}, "overlap, so that may be chance."),
+        ({"partial": True}, {"rtx-4090": 0.1, "a100": 1.0}, "cut short before its finals"),
+    ],
+)
+def test_sentence_says_how_sure_it_is(
+    changes: dict[str, Any], table: dict[str, float], said: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "a", **changes)
+    write(tmp_path, "b", machine_class=A100, expected_sps=49_000.0)
+    assert said in report.advice(ranked(tmp_path, Prices(given=table)))
+
+
+def test_best_of_a_class_is_proven_before_it_is_fast(tmp_path: Path) -> None:
+    write(tmp_path, "a", expected_sps=40_000.0)
+    write(tmp_path, "b", expected_sps=45_000.0)
+    write(tmp_path, "c", expected_sps=60_000.0, confirmed=False)
+    (offer,) = ranked(tmp_path, Prices())
+    assert (offer.result.host, offer.price_per_hour) == ("b", None)
+
+
+def test_speeds_of_other_tasks_are_not_compared(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    write(tmp_path, "b", data={"source": "bars.csv", "sha256": "def"})
+    tasks = report.by_task(report.read_all(tmp_path, kind="fastest"))
+    assert [len(results) for results in tasks.values()] == [1, 1]
+    assert len({report.suffix(task) for task in tasks}) == 2
+
+
+def test_profile_of_each_class_is_copied_as_it_is(tmp_path: Path) -> None:
+    source = write(tmp_path, "a")
+    (copy,) = report.publish(ranked(tmp_path, Prices()), tmp_path)
+    assert copy == tmp_path / source.name
+    assert copy.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"machine_class": None}, "is not a profile: it has no machine_class"),
+        ({"speed": {}}, "is not a profile: it has no low"),
+        ({"expected_sps": None}, "is not a profile: it has no expected_sps"),
+        ({"schema_version": 2}, "is of schema version 2; this reads 1"),
+        ({"config": 3}, "is not a profile"),
+    ],
+)
+def test_file_that_is_no_profile_is_named_with_its_key(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "a")
+    document = yaml.safe_load(path.read_text()) | changes
+    path.write_text(yaml.safe_dump({k: v for k, v in document.items() if v is not None}))
+    with pytest.raises(FleetError, match=message) as raised:
+        report.read_all(tmp_path, kind="fastest")
+    assert str(path) in str(raised.value)
+
+
+HOST = Host(name="a", address="x", price_per_hour=0.4)
+
+
+@pytest.mark.parametrize(
+    ("table", "host", "machine_class", "price"),
+    [
+        (Prices(), None, RTX, None),
+        (Prices(), HOST, RTX, 0.4),
+        (Prices(), HOST, None, 0.4),
+        (Prices(listed={"rtx-4090": 0.7}), HOST, RTX, 0.4),
+        (Prices(listed={"rtx-4090": 0.7}), None, RTX, 0.7),
+        (Prices(listed={"RTX 4090": 0.7}), None, RTX, 0.7),
+        (Prices(given={"rtx-4090": 0.9}, listed={"rtx-4090": 0.7}), HOST, RTX, 0.9),
+        (Prices(listed={"a100": 1.5, "a100-sxm4-80gb": 2.0}), None, A100, 2.0),
+        (Prices(listed={"rtx-409": 0.7}), None, RTX, None),
+        (Prices(listed={"4090": 0.7, "24gb": 0.7}), None, RTX, 0.7),
+    ],
+)
+def test_price_is_the_most_particular_one(
+    table: Prices, host: Host | None, machine_class: str | None, price: float | None
+) -> None:
+    assert table.of(host, machine_class) == price
+
+
+def test_two_prices_that_fit_equally_well_are_a_mistake() -> None:
+    with pytest.raises(FleetError, match="4090 and 24gb both fit"):
+        Prices(listed={"4090": 0.7, "24gb": 0.8}).of(None, RTX)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("[prices]\nx = 'a'", (), "'x' must be dollars an hour, got 'a'"),
+        ("[prices]\nx = 0", (), "'x' must be dollars an hour, got 0"),
+        ("x = 1", (), r"it holds one table, \[prices\]"),
+        ("[prices", (), "is not TOML"),
+        ("", ("x=free",), "--price takes CLASS=1.19, got 'x=free'"),
+        ("", ("x=-1",), "--price: 'x' must be dollars an hour, got -1.0"),
+        ("", ("=1",), "--price: '' must be dollars"),
+        ("", ("x=nan",), "--price: 'x' must be dollars"),
+    ],
+)
+def test_mistake_in_prices_is_told(
+    text: str, options: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    with pytest.raises(FleetError, match=message):
+        prices.read(path, options)
+
+
+def test_example_of_prices_is_valid() -> None:
+    assert prices.read(Path(prices.__file__).parent / "prices.example.toml", ()).listed
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(947, "947"), (50_123, "50.1 K"), (999_950, "1.00 M"), (1.234e6, "1.23 M"), (0, "0")],
+)
+def test_speed_reads_in_three_digits(value: float, text: str) -> None:
+    assert figures.speed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [(0, "$0.00"), (0.001, "< $0.01"), (0.69, "$0.69"), (12, "$12.00")]
+)
+def test_little_money_is_not_nothing(amount: float, text: str) -> None:
+    assert figures.dollars(amount) == text

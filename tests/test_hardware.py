@@ -1,0 +1,170 @@
+"""The fingerprint, with a driver of our own in NVML's place."""
+
+import dataclasses
+import json
+import types
+from typing import Any
+
+import pytest
+
+from cluster.node import hardware
+from cluster.node.hardware import Gpu, GpuUsage, Machine
+
+GIB = 2**30
+
+
+class FakeNvmlError(Exception):
+    pass
+
+
+def fake_nvml(*, reports_power: bool = True, as_bytes: bool = False) -> Any:
+    """NVML with two RTX 4000 Ada, one of them busy."""
+
+    def power(value: int) -> int:
+        if not reports_power:
+            raise FakeNvmlError("not supported")
+        return value
+
+    name = "NVIDIA RTX 4000 Ada Generation"
+    return types.SimpleNamespace(
+        NVMLError=FakeNvmlError,
+        NVML_TEMPERATURE_GPU=0,
+        nvmlSystemGetDriverVersion=lambda: b"580.65.06" if as_bytes else "580.65.06",
+        nvmlSystemGetCudaDriverVersion=lambda: 12080,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetName=lambda _: name.encode() if as_bytes else name,
+        nvmlDeviceGetMemoryInfo=lambda index: types.SimpleNamespace(
+            total=20 * GIB, free=(19 - 10 * index) * GIB
+        ),
+        nvmlDeviceGetPowerManagementLimit=lambda _: power(130_000),
+        nvmlDeviceGetPowerUsage=lambda _: power(61_500),
+        nvmlDeviceGetUtilizationRates=lambda index: types.SimpleNamespace(gpu=93 * index),
+        nvmlDeviceGetTemperature=lambda _, __: 55,
+    )
+
+
+def machine(**changes: Any) -> Machine:
+    """A GPU machine, but for `changes`."""
+    gpu = Gpu(name="NVIDIA A100-SXM4-80GB", memory_bytes=80 * GIB, power_limit_w=400.0)
+    base = Machine(
+        gpus=(gpu,),
+        driver_version="580.65.06",
+        cuda_driver_version="13.0",
+        cpu_model="AMD EPYC 7763 64-Core Processor",
+        num_cpus=16,
+        cpu_quota_cores=7.65,
+        ram_bytes=64 * GIB,
+        os="Linux 6.8.0 x86_64",
+        python="3.12.3",
+        versions={"jax": "0.10.2", "ray": "2.60.0"},
+    )
+    return dataclasses.replace(base, **changes)
+
+
+@pytest.mark.parametrize("as_bytes", [False, True], ids=["text", "bytes of an old pynvml"])
+def test_gpus_are_read_from_nvml(as_bytes: bool) -> None:
+    found = hardware.probe(nvml=fake_nvml(as_bytes=as_bytes))
+    gpu = Gpu(name="NVIDIA RTX 4000 Ada Generation", memory_bytes=20 * GIB, power_limit_w=130.0)
+    assert found.gpus == (gpu, gpu)
+    assert (found.driver_version, found.cuda_driver_version) == ("580.65.06", "12.8")
+
+
+def test_a_figure_that_a_card_does_not_report_is_none() -> None:
+    nvml = fake_nvml(reports_power=False)
+    assert hardware.probe(nvml=nvml).gpus[0].power_limit_w is None
+    usage = hardware.gpu_usage(nvml=nvml)
+    assert usage
+    assert (usage[0].power_w, usage[0].temperature_c) == (None, 55)
+
+
+def test_usage_is_read_per_gpu() -> None:
+    usage = hardware.gpu_usage(nvml=fake_nvml())
+    assert usage
+    assert usage[1] == GpuUsage(
+        memory_free_bytes=9 * GIB, utilization_percent=93.0, temperature_c=55, power_w=61.5
+    )
+
+
+def test_this_machine_has_a_fingerprint_that_survives_json() -> None:
+    found = hardware.probe()
+    assert Machine.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert found.versions["ray"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "not a machine's fingerprint: 'gpus'"),
+        ({"gpus": [], "versions": {}, "serial": "123"}, "unexpected keyword argument 'serial'"),
+        ({"gpus": [{"name": "A"}], "versions": {}}, "missing 2 required keyword-only arguments"),
+    ],
+)
+def test_a_damaged_fingerprint_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Machine.from_dict(fields)
+
+
+A100_40 = Gpu(name="NVIDIA A100-SXM4-40GB", memory_bytes=40 * GIB, power_limit_w=400.0)
+RTX_4000 = Gpu(name="NVIDIA RTX 4000 Ada Generation", memory_bytes=20475 << 20, power_limit_w=130.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "slug"),
+    [
+        ({}, "a100-sxm4-80gb-80gb-400w"),
+        ({"gpus": (A100_40,)}, "a100-sxm4-40gb-40gb-400w"),
+        ({"gpus": (RTX_4000,)}, "rtx-4000-ada-generation-20gb-130w"),
+        (
+            {"gpus": (dataclasses.replace(RTX_4000, power_limit_w=70.0),)},
+            "rtx-4000-ada-generation-20gb-70w",
+        ),
+        (
+            {"gpus": (dataclasses.replace(RTX_4000, power_limit_w=None),)},
+            "rtx-4000-ada-generation-20gb",
+        ),
+        ({"gpus": ()}, "amd-epyc-7763-64-core-processor-16cpu"),
+        (
+            {"gpus": (), "cpu_model": "Intel(R) Core(TM) i9-13900K", "num_cpus": 8},
+            "intel-core-i9-13900k-8cpu",
+        ),
+    ],
+)
+def test_a_class_is_a_gpu_with_its_memory_and_power_or_a_cpu(
+    changes: dict[str, Any], slug: str
+) -> None:
+    assert hardware.machine_class(machine(**changes)) == slug
+
+
+def test_equal_machines_do_not_differ() -> None:
+    assert hardware.differences(machine(), machine()) == []
+
+
+def test_differences_are_sentences() -> None:
+    current = machine(gpus=(), driver_version=None, num_cpus=8, versions={"jax": "0.11.0"})
+    assert hardware.differences(machine(), current) == [
+        "GPU was NVIDIA A100-SXM4-80GB (80.0 GiB, 400 W), is absent here.",
+        "NVIDIA driver was 580.65.06, is absent here.",
+        "number of CPUs was 16, is 8 here.",
+        "jax was 0.10.2, is 0.11.0 here.",
+        "ray was 2.60.0, is absent here.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "indices"),
+    [
+        (None, (0, 1)),
+        ("", ()),
+        ("-1", ()),
+        ("1", (1,)),
+        ("1, 0", (1, 0)),
+        ("0,5,1", (0,)),
+        ("GPU-8932f937", (0, 1)),
+    ],
+)
+def test_cuda_visible_devices_is_read_as_cuda_reads_it(
+    text: str | None, indices: tuple[int, ...]
+) -> None:
+    environ = {} if text is None else {"CUDA_VISIBLE_DEVICES": text}
+    assert hardware.visible_gpus(2, environ) == indices

@@ -1,0 +1,160 @@
+"""The adaptor for JAX update functions, and Phases 1 and 2 through the Protocol."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from trainables import workload as protocol
+from trainables.jax_phase12.workload import phase1, phase2
+from trainables.jax_workload import JaxWorkload, matmul_flops
+
+CONFIG = {"num_envs": 8, "num_steps": 16, "batch_size": 32}
+OPTIONS = {"synthetic_days": 2}
+
+
+def count_up(state):
+    return {"count": state["count"] + 1, "sum": state["sum"] * 0.5}, {"count": state["count"]}
+
+
+def zeros():
+    return {"count": jnp.int32(0), "sum": jnp.zeros(1000)}
+
+
+def test_it_offers_every_protocol():
+    workload = JaxWorkload(count_up, zeros, env_steps_per_update=7)
+    for member in (
+        protocol.Workload,
+        protocol.Compiles,
+        protocol.ReportsHealth,
+        protocol.ReportsDevice,
+    ):
+        assert isinstance(workload, member)
+    assert workload.env_steps_per_update == 7
+
+
+def test_updates_are_counted_and_health_is_the_last_one():
+    workload = JaxWorkload(count_up, zeros, env_steps_per_update=1)
+    assert workload.health() == {}
+    workload.run(3)
+    workload.run(2)
+    assert workload.health() == {"count": 4.0}
+
+
+def test_compile_needs_no_memory():
+    """A state of 4 TB is compiled and counted, though nothing could hold it."""
+
+    def init():
+        return jnp.zeros(10**12)
+
+    program = JaxWorkload(lambda x: (x + 1, {}), init, env_steps_per_update=1).compile()
+    assert program.device_bytes == pytest.approx(4e12, rel=0.01)
+
+
+def test_a_donated_state_is_counted_once():
+    program = JaxWorkload(count_up, zeros, env_steps_per_update=1).compile()
+    assert program.device_bytes is not None
+    assert 4004 <= program.device_bytes < 8000
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        (lambda x: (x.astype(jnp.float16), {}), r"state was float32\[3\], became float16\[3\]"),
+        (lambda x: (x[:2], {}), r"state was float32\[3\], became float32\[2\]"),
+        (lambda x: ((x, x), {}), "state of the structure it was given"),
+    ],
+)
+def test_a_state_that_changes_shape_is_refused(update, message):
+    workload = JaxWorkload(update, lambda: jnp.zeros(3), env_steps_per_update=1)
+    with pytest.raises(TypeError, match=message):
+        workload.compile()
+
+
+def scanned(x):
+    return jax.lax.scan(lambda carry, _: (carry @ carry, None), x, None, length=5)[0]
+
+
+def branching(x):
+    return jax.lax.cond(x[0, 0] > 0, lambda x: x @ x @ x, lambda x: x, x)
+
+
+def convolved(x):
+    return jax.lax.conv_general_dilated(x[None, None], x[None, None, :2, :2], (1, 1), "SAME")
+
+
+@pytest.mark.parametrize(
+    ("function", "products"),
+    [
+        (lambda x: x @ x, 1),
+        (scanned, 5),
+        (jax.grad(lambda x: scanned(x).sum()), 15),
+        (jax.vmap(lambda row: row @ jnp.ones((8, 8))), 1),
+        (jax.jit(jax.checkpoint(scanned)), 5),
+        (branching, 2),
+        (convolved, 4 / 8),
+        (jnp.sin, 0),
+    ],
+)
+def test_matrix_products_are_counted_by_trips(function, products):
+    jaxpr = jax.make_jaxpr(function)(jnp.ones((8, 8)))
+    assert matmul_flops(jaxpr.jaxpr) == products * 2 * 8**3
+
+
+@pytest.mark.parametrize("factory", [phase1, phase2])
+def test_phases_train_and_never_compile_again(factory):
+    workload = factory(CONFIG, OPTIONS)
+    program = workload.compile()
+    assert program.device_bytes is not None
+    # 64 x 4.46 MFLOP forward and backward: rollout, bootstrap and 4 epochs
+    assert program.flops_per_update == pytest.approx(8 * 16 * 4.46e6, rel=0.02)
+    workload.run(1)
+    compilations = workload.device_usage().num_compilations
+    first = workload.health()
+    workload.run(3)
+    assert workload.device_usage().num_compilations == compilations
+    assert workload.health() != first
+    assert all(value == value for value in workload.health().values())
+    assert set(workload.health()) == {
+        "mean_return",
+        "mean_reward",
+        "entropy",
+        "approx_kl",
+        "policy_loss",
+        "value_loss",
+        "clip_fraction",
+        "gradient_norm",
+        "gradient_noise_scale",
+    }
+    usage = workload.device_usage()
+    assert (usage.platform, usage.peak_device_bytes) == ("cpu", None)
+
+
+def test_phases_are_found_by_name():
+    assert protocol.load_factory("trainables.jax_phase12.workload:phase1") is phase1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"num_envs": 8, "num_steps": 16, "batch_size": 48},
+            "48 does not divide .* 8 \\* 16 = 128",
+        ),
+        ({"num_envs": 0, "num_steps": 16, "batch_size": 8}, "num_envs must be at least 1, got 0"),
+        ({"num_envs": 8, "num_steps": 16}, "PPO needs \\['batch_size'\\]"),
+        (CONFIG | {"num_minibatches": 4}, "PPO has no \\['num_minibatches'\\]; it has"),
+    ],
+)
+def test_invalid_configuration_names_its_numbers(config, message):
+    with pytest.raises(protocol.InvalidConfigurationError, match=message):
+        phase1(config, OPTIONS)
+
+
+def test_bytes_grow_with_the_environments():
+    def device_bytes(num_envs: int) -> int:
+        config = {"num_envs": num_envs, "num_steps": 64, "batch_size": 64}
+        return functools.partial(phase1, config, OPTIONS)().compile().device_bytes or 0
+
+    assert device_bytes(2048) > 1.5 * device_bytes(512)

@@ -1,0 +1,68 @@
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tune.jax_phase12 import JaxSpec
+
+ROOT = Path(__file__).parent.parent
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("driver_says", "extra"),
+    [
+        (
+            "| NVIDIA-SMI 580.65.06    Driver Version: 580.65.06    CUDA Version: 13.0     |",
+            "cuda13",
+        ),
+        (
+            "| NVIDIA-SMI 550.54.15    Driver Version: 550.54.15    CUDA Version: 12.4     |",
+            "cuda12",
+        ),
+        (
+            "| NVIDIA-SMI 590.44       Driver Version: 590.44       CUDA Version: 14.1     |",
+            "cuda13",
+        ),
+        (None, "cpu"),
+    ],
+)
+def test_the_jax_of_this_machine_is_what_its_driver_can_run(
+    tmp_path: Path, driver_says: str | None, extra: str
+) -> None:
+    script = tmp_path / "nvidia-smi"
+    status = 0 if driver_says else 9
+    script.write_text(f"#!/bin/sh\necho '{driver_says or 'no driver'}'\nexit {status}\n")
+    script.chmod(0o755)
+    plan = subprocess.run(
+        ["make", "-n", "setup", f"VENV={tmp_path}/venv"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert f"install EXTRAS={extra}" in plan
+
+
+def test_the_options_that_make_tune_passes_make_a_search() -> None:
+    [line] = [line for line in MAKEFILE.splitlines() if "-m tune.jax_phase12" in line]
+    options = dict(re.findall(r"--([a-z-]+) ([0-9a-z]+)", line))
+    spec = JaxSpec(max_time=options["max-time"], finalists=int(options["finalists"]))
+    assert spec.max_time_s is not None
+    assert spec.max_time_s <= 300, "make tune promises an answer within five minutes"
+
+
+def test_torch_is_in_no_extra_of_the_jax_path() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    torch_extra = re.search(r"^torch = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    assert torch_extra is not None
+    rest = project.split("[tool.hatch")[0].replace(torch_extra[0], "")
+    assert '"torch' not in rest

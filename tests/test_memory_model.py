@@ -1,0 +1,90 @@
+import itertools
+
+import pytest
+
+from tune import memory_model
+
+
+def compiled_bytes(config: dict[str, int]) -> int:
+    """A PPO that stores indices: parameters, environment state, rollout, one minibatch."""
+    num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
+    return 40_000_000 + 900 * num_envs + 60 * samples + 11_000 * config["batch_size"]
+
+
+def configs(envs: tuple[int, ...], steps: tuple[int, ...], batch: tuple[int, ...]):
+    return [
+        {"num_envs": n, "num_steps": t, "batch_size": b}
+        for n, t, b in itertools.product(envs, steps, batch)
+    ]
+
+
+SMALL = configs((64, 256), (32, 128), (512, 2048))
+
+
+def test_small_compiles_predict_large_programs() -> None:
+    model = memory_model.fit((config, compiled_bytes(config)) for config in SMALL)
+    assert model is not None
+    for config in configs((4096, 16384), (128, 256), (8192, 131072)):
+        assert model.predict_bytes(config) == pytest.approx(compiled_bytes(config), rel=0.01)
+
+
+def test_four_compiles_are_too_few_to_refuse_anything() -> None:
+    assert memory_model.fit((config, compiled_bytes(config)) for config in SMALL[:4]) is None
+
+
+def test_compiles_that_lie_together_do_not_speak_for_far_ones() -> None:
+    """At the small end rounding hides what an environment costs; the model has to know that."""
+
+    def rounded(config: dict[str, int]) -> int:
+        return -(-compiled_bytes(config) // 8_000_000) * 8_000_000
+
+    near = memory_model.fit((config, rounded(config)) for config in SMALL)
+    corners = [*configs((64, 8192), (32, 256), (512, 16384)), *SMALL]
+    far = memory_model.fit((config, rounded(config)) for config in corners)
+    assert near is not None
+    assert far is not None
+    for config in configs((2048, 16384), (128,), (4096, 65536)):
+        actual = rounded(config)
+        assert abs(near.predict_bytes(config) / actual - 1.0) <= near.relative_error(config)
+        assert abs(far.predict_bytes(config) / actual - 1.0) <= far.relative_error(config)
+        assert far.relative_error(config) < near.relative_error(config)
+
+
+def test_the_same_program_compiled_again_teaches_nothing_new() -> None:
+    pairs = [(SMALL[0], compiled_bytes(SMALL[0]))] * 8
+    assert memory_model.fit(pairs) is None
+
+
+def test_only_what_is_over_the_budget_by_more_than_the_models_error_is_refused() -> None:
+    model = memory_model.fit((config, compiled_bytes(config)) for config in SMALL)
+    assert model is not None
+    large = {"num_envs": 4096, "num_steps": 128, "batch_size": 8192}
+    need = compiled_bytes(large)
+    assert not model.exceeds(large, need)
+    assert not model.exceeds(large, int(need * 0.97))
+    assert model.exceeds(large, int(need * 0.8))
+
+
+def test_a_program_that_bends_makes_the_model_less_sure() -> None:
+    def bent(config: dict[str, int]) -> int:
+        return int(compiled_bytes(config) * (1.3 if config["num_envs"] > 64 else 1.0))
+
+    straight = memory_model.fit((config, compiled_bytes(config)) for config in SMALL)
+    crooked = memory_model.fit((config, bent(config)) for config in SMALL)
+    assert straight is not None
+    assert crooked is not None
+    far = {"num_envs": 4096, "num_steps": 128, "batch_size": 8192}
+    assert crooked.relative_error(far) > straight.relative_error(far)
+
+
+def test_coefficients_are_never_negative() -> None:
+    model = memory_model.fit(
+        (config, 10_000_000 - config["batch_size"] + 9 * config["num_envs"]) for config in SMALL
+    )
+    assert model is not None
+    assert (model.coefficients >= 0).all()
+
+
+def test_the_model_speaks_only_of_configurations_with_its_axes() -> None:
+    assert memory_model.applies_to(SMALL[0])
+    assert not memory_model.applies_to({"num_envs": 8, "hidden": 64})

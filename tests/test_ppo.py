@@ -1,0 +1,238 @@
+"""PPO: its parts against plain NumPy, and that it learns."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from benchmarks.gymnax_env import make_gymnax_env
+from trainables.jax_phase12 import ppo
+from trainables.jax_phase12.adam import adam_step, init_adam, squared_norm
+from trainables.jax_phase12.env import TradingEnv
+from trainables.jax_phase12.features import build_market
+from trainables.jax_phase12.network import NetworkSize, apply_network, init_network
+from trainables.jax_phase12.positions import PHASE_1, PHASE_2
+from trainables.jax_phase12.statistics import (
+    gradient_noise_scale,
+    init_moments,
+    init_noise_scale,
+    init_returns,
+    normalise,
+    updated_moments,
+    updated_noise_scale,
+    updated_returns,
+)
+from trainables.jax_phase12.synthetic import synthetic_bars
+
+CONFIG = ppo.PpoConfig(num_envs=64, num_steps=64, batch_size=512)
+SMALL = ppo.Hyperparameters(learning_rate=2.5e-3, network=NetworkSize(trunk=64, head=32))
+
+
+@functools.cache
+def trend_market():
+    """60 sessions whose direction turns every 30 bars: the moving averages give it away."""
+    return build_market(synthetic_bars(seed=0, num_days=60, trend=0.5))
+
+
+def random_policy_return(state: ppo.TrainState, num_rollouts: int = 12) -> float:
+    """Mean return of the untrained network, whose policy is uniform over what is allowed."""
+    collect = jax.jit(lambda state, key: ppo.collect(state, key, CONFIG)[::2])
+    for key in jax.random.split(jax.random.key(99), num_rollouts):
+        env_states, returns = collect(state, key)
+        state = state._replace(env_states=env_states, returns=returns)
+    assert returns.num_episodes > CONFIG.num_envs
+    return float(returns.mean)
+
+
+@pytest.mark.parametrize("rules", [PHASE_1, PHASE_2], ids=["phase 1", "phase 2"])
+def test_it_learns_a_planted_trend(rules):
+    """80,000 steps take the return to twice the random policy's and more, whatever the seed.
+
+    The random policy earns too: with a target three times the stop, a trend pays by itself.
+    """
+    hyperparameters = ppo.Hyperparameters()
+    env = TradingEnv(market=trend_market(), rules=rules)
+    init = jax.jit(lambda key: ppo.init_train_state(key, env, CONFIG, hyperparameters))
+    update = jax.jit(ppo.make_update(CONFIG, hyperparameters))
+    random_return = random_policy_return(init(jax.random.key(0)))
+    for seed in range(3):
+        state = init(jax.random.key(seed))
+        for _ in range(20):
+            state, metrics = update(state)
+        assert metrics["mean_return"] > 2 * random_return, f"seed {seed}"
+        assert metrics["mean_return"] > random_return + 10, f"seed {seed}"
+
+
+def test_it_learns_cartpole():
+    config = ppo.PpoConfig(num_envs=16, num_steps=128, batch_size=256)
+    env = make_gymnax_env("CartPole-v1")
+    state = ppo.init_train_state(jax.random.key(0), env, config, SMALL)
+    update = jax.jit(ppo.make_update(config, SMALL))
+    for _ in range(50):
+        state, metrics = update(state)
+    assert metrics["mean_return"] > 150
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "num_steps", "batch_size", "num_minibatches"),
+    [(256, 128, 8192, 4), (16, 128, 32, 64), (3, 7, 21, 1), (3, 7, 7, 3), (1, 8, 1, 8)],
+)
+def test_any_batch_size_that_divides_is_a_number_of_minibatches(
+    num_envs, num_steps, batch_size, num_minibatches
+):
+    config = ppo.PpoConfig(num_envs=num_envs, num_steps=num_steps, batch_size=batch_size)
+    assert config.num_minibatches == num_minibatches
+
+
+def test_the_same_seed_gives_the_same_run_and_one_minibatch_no_noise_scale():
+    config = ppo.PpoConfig(num_envs=4, num_steps=6, batch_size=24)
+    env = TradingEnv(market=trend_market(), rules=PHASE_2)
+    init = jax.jit(lambda key: ppo.init_train_state(key, env, config, SMALL))
+    update = jax.jit(ppo.make_update(config, SMALL))
+    (_, one), (_, same), (_, other) = (update(init(jax.random.key(seed))) for seed in (1, 1, 2))
+    assert one == same
+    assert one["policy_loss"] != other["policy_loss"]
+    assert "gradient_noise_scale" not in one
+    assert all(np.isfinite(value) for value in one.values())
+
+
+def test_forbidden_actions_are_never_taken():
+    env = TradingEnv(market=trend_market(), rules=PHASE_2)
+    state = ppo.init_train_state(jax.random.key(0), env, CONFIG, SMALL)
+    *_, rollout = jax.jit(lambda state: ppo.collect(state, state.key, CONFIG))(state)
+    allowed = jax.vmap(jax.vmap(env.action_mask))(rollout.view)
+    taken = jnp.take_along_axis(allowed, rollout.action[..., None], axis=-1)
+    assert taken.all()
+    assert not allowed.all()
+    assert set(np.unique(rollout.action)) == set(range(6))
+
+
+def test_a_masked_action_has_no_probability_and_the_entropy_is_finite():
+    network = init_network(jax.random.key(0), 5, 3, NetworkSize(trunk=8, head=4))
+    mask = jnp.array([[True, False, False], [True, True, False]])
+    logits, values = apply_network(network, jnp.ones((2, 5)), mask)
+    assert values.shape == (2,)
+    probabilities = jax.nn.softmax(logits)
+    np.testing.assert_array_equal(probabilities[0], [1, 0, 0])
+    np.testing.assert_allclose(probabilities[1], [0.5, 0.5, 0], atol=0.02)
+    assert np.isfinite(jax.nn.log_softmax(logits) * probabilities).all()
+
+
+def test_advantages_agree_with_the_textbook():
+    rng = np.random.default_rng(0)
+    num_steps, num_envs = 11, 3
+    reward, value = rng.normal(size=(2, num_steps, num_envs))
+    done = rng.random((num_steps, num_envs)) < 0.3
+    last_value = rng.normal(size=num_envs)
+    values = np.vstack([value, last_value])
+    expected, running = np.zeros((num_steps, num_envs)), np.zeros(num_envs)
+    for t in reversed(range(num_steps)):
+        alive = 1 - done[t]
+        delta = reward[t] + 0.99 * values[t + 1] * alive - value[t]
+        running = delta + 0.99 * 0.95 * alive * running
+        expected[t] = running
+    arrays = (jnp.float32(a) for a in (value, reward, done))
+    rollout = ppo.Rollout(None, jnp.zeros(done.shape), jnp.zeros(done.shape), *arrays)
+    advantage = ppo.generalised_advantage(rollout, jnp.float32(last_value), ppo.Hyperparameters())
+    np.testing.assert_allclose(advantage, expected, rtol=1e-4, atol=1e-5)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Countdown:
+    """Five steps of reward 1; the state and its view are the step."""
+
+    num_actions = 2
+
+    def reset(self, key):
+        return jnp.int32(0)
+
+    def view(self, state):
+        return state
+
+    def observe(self, view):
+        return jnp.full(3, view, jnp.float32)
+
+    def action_mask(self, view):
+        return jnp.ones(2, bool)
+
+    def step(self, key, state, action):
+        return jnp.where(state == 4, 0, state + 1), jnp.float32(1.0), state == 4
+
+
+def test_a_return_is_one_episodes_reward_whichever_rollouts_it_spans():
+    config = ppo.PpoConfig(num_envs=2, num_steps=7, batch_size=14)
+    state = ppo.init_train_state(jax.random.key(0), Countdown(), config, SMALL)
+    for episodes_so_far in (2, 4, 8):
+        env_states, moments, returns, rollout = ppo.collect(state, state.key, config)
+        state = state._replace(env_states=env_states, moments=moments, returns=returns)
+        assert (returns.mean, returns.num_episodes) == (5, episodes_so_far)
+    assert rollout.view.tolist() == [[step % 5] * 2 for step in range(14, 21)]
+    np.testing.assert_allclose(moments.mean, np.mean([step % 5 for step in range(21)]), rtol=1e-5)
+
+
+def test_adam_agrees_with_optax():
+    parameters = {"a": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(4)}
+    optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(1e-2, eps=1e-5))
+    expected, optax_state = parameters, optimizer.init(parameters)
+    mine, adam = parameters, init_adam(parameters)
+    for seed, scale in enumerate((10.0, 0.01, 1.0)):
+        noise = jax.random.normal(jax.random.key(seed), (10,)) * scale
+        gradient = {"a": noise[:6].reshape(2, 3), "b": noise[6:]}
+        updates, optax_state = optimizer.update(gradient, optax_state)
+        expected = optax.apply_updates(expected, updates)
+        norm = jnp.sqrt(squared_norm(gradient))
+        mine, adam = adam_step(mine, gradient, norm, adam, 1e-2, 0.5)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), mine, expected)
+
+
+def test_moments_are_those_of_all_observations_even_far_from_zero():
+    x = 5000 + np.random.default_rng(0).normal(size=(3, 100, 2)) * [1, 20]
+    x += np.array([0, 3, -5])[:, None, None]
+    moments = init_moments(2)
+    for batch in x:
+        moments = updated_moments(moments, jnp.float32(batch))
+    everything = x.reshape(-1, 2)
+    np.testing.assert_allclose(moments.mean, everything.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(moments.variance, everything.var(axis=0), rtol=0.02)
+    normalised = normalise(moments, jnp.float32(everything))
+    np.testing.assert_allclose(normalised.std(axis=0), 1, rtol=0.02)
+    assert normalise(moments, jnp.full((1, 2), 1e9)).max() == 10
+
+
+def test_mean_return_is_a_real_figure_from_the_first_update_on():
+    returns = updated_returns(
+        init_returns(2), jnp.array([1.0, 3.0]), jnp.float32(0), jnp.float32(0)
+    )
+    assert (returns.mean, returns.num_episodes) == (2, 0)  # no episode has ended: the running ones
+    returns = updated_returns(returns, jnp.zeros(2), jnp.float32(8.0), jnp.float32(1.0))
+    assert returns.mean == 8
+    returns = updated_returns(returns, jnp.zeros(2), jnp.float32(0.0), jnp.float32(0.0))
+    assert returns.mean == 8
+    returns = updated_returns(returns, jnp.zeros(2), jnp.float32(4.0), jnp.float32(1.0))
+    assert returns.mean == 6
+    returns = updated_returns(returns, jnp.zeros(2), jnp.float32(20.0), jnp.float32(2.0))
+    assert returns.mean == 10  # a full window of new episodes: the old ones are forgotten
+
+
+def test_noise_scale_is_the_trace_over_the_squared_signal():
+    rng = np.random.default_rng(0)
+    size, batch_size, num_minibatches = 400, 8, 16
+    signal, deviation = np.full(size, 0.1), 0.5  # |G|^2 = 4, trace = 100: the noise scale is 25
+    noise = init_noise_scale()
+    for _ in range(60):
+        gradients = signal + deviation / batch_size**0.5 * rng.normal(size=(num_minibatches, size))
+        small = (gradients**2).sum(axis=1).mean()
+        large = (gradients.mean(axis=0) ** 2).sum()
+        noise = updated_noise_scale(noise, small, large, batch_size, batch_size * num_minibatches)
+    assert gradient_noise_scale(noise, num_samples=128) == pytest.approx(25, rel=0.1)
+
+
+@pytest.mark.parametrize(("trace", "square", "scale"), [(5, -1, 1000), (5, 0, 1000), (0, 0, 0)])
+def test_noise_scale_without_a_signal_is_bounded(trace, square, scale):
+    noise = init_noise_scale()._replace(trace=jnp.float32(trace), square=jnp.float32(square))
+    assert gradient_noise_scale(noise, num_samples=10) == pytest.approx(scale)

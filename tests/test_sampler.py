@@ -1,0 +1,83 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from tune.sampler import Observations, choose, expected_improvement, fit
+
+GRID = np.array(list(itertools.product(range(6, 15), range(5, 9), range(9, 15))), dtype=np.float64)
+
+
+def speed(points: np.ndarray) -> np.ndarray:
+    """A PPO-like surface: saturates in the first axis, peaks in the third. [n, 3] -> [n]."""
+    envs, steps, batch = points.T
+    return 1e6 * envs / (envs + 3) * np.exp(-0.06 * (batch - 11) ** 2 - 0.02 * (steps - 7) ** 2)
+
+
+def search(policy: str, seed: int, budget: int) -> float:
+    """Return the share of the true optimum found after `budget` noisy measurements."""
+    rng = np.random.default_rng(seed)
+    untried = list(range(len(GRID)))
+    tried: list[int] = []
+    scores: list[float] = []
+    for step in range(budget):
+        if policy == "random" or step < 2:
+            pick = int(rng.integers(len(untried)))
+        else:
+            observations = Observations(
+                points=GRID[tried],
+                scores=np.array(scores),
+                feasible=np.ones(len(tried), dtype=np.bool_),
+            )
+            pick = choose(GRID[untried], observations, rng)
+        tried.append(untried.pop(pick))
+        scores.append(float(speed(GRID[tried[-1:]])[0] * np.exp(rng.normal(0, 0.02))))
+    return float(speed(GRID[tried]).max() / speed(GRID).max())
+
+
+def test_it_finds_what_random_search_without_repeats_does_not() -> None:
+    ours = np.array([search("ours", seed, 12) for seed in range(12)])
+    random = np.array([search("random", seed, 12) for seed in range(12)])
+    assert np.median(ours) > np.median(random)
+    assert ours.min() > 0.95
+
+
+def test_an_infeasible_observation_is_no_place_to_go_back_to() -> None:
+    points = np.array([[8.0, 6.0], [10.0, 6.0]])
+    observations = Observations(
+        points=points, scores=np.array([100.0, 1.0]), feasible=np.array([True, False])
+    )
+    candidates = np.array([[7.9, 6.0], [10.1, 6.0]])
+    posterior = fit(candidates, observations, np.random.default_rng(0))
+    assert posterior.mean[0] >= posterior.mean[1]
+
+
+def test_improvement_grows_with_what_is_expected_and_with_what_is_not_known() -> None:
+    rng = np.random.default_rng(0)
+    points = np.array([[6.0], [7.0], [8.0], [9.0]])
+    observations = Observations(
+        points=points, scores=np.array([1.0, 2.0, 4.0, 8.0]), feasible=np.ones(4, dtype=np.bool_)
+    )
+    posterior = fit(np.array([[5.0], [9.0], [10.0], [14.0]]), observations, rng)
+    improvement = expected_improvement(posterior)
+    assert improvement[2] > improvement[0]
+    assert posterior.std[3] > posterior.std[1]
+
+
+def test_the_same_seed_chooses_the_same() -> None:
+    observations = Observations(
+        points=GRID[[0, 50]], scores=np.array([1.0, 2.0]), feasible=np.ones(2, dtype=np.bool_)
+    )
+    picks = {choose(GRID, observations, np.random.default_rng(7)) for _ in range(3)}
+    assert len(picks) == 1
+
+
+def test_nothing_feasible_and_nothing_to_choose_are_said() -> None:
+    observations = Observations(
+        points=GRID[:1], scores=np.array([1.0]), feasible=np.zeros(1, dtype=np.bool_)
+    )
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="no observation is feasible"):
+        choose(GRID, observations, rng)
+    with pytest.raises(ValueError, match="no candidate"):
+        choose(GRID[:0], observations, rng)

@@ -1,0 +1,289 @@
+"""The policy, driven over surfaces that are known: no Ray, no process, no clock."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from factories import measurement, outcome
+
+from search_spaces.space import Axis, SearchSpace, doubling
+from trainables.measurement import Outcome, OutcomeKind
+from tune.finals import FinalsPlan, key
+from tune.objective import Objective
+from tune.result import EXPLORING, Kind, Stage, Trial
+from tune.search import Search
+from tune.stopping import Stopping
+from tune.study import Limits, Study
+
+SPACE = SearchSpace(
+    axes=(
+        Axis(name="num_envs", values=doubling(64, 4096)),
+        Axis(name="num_steps", values=doubling(32, 128)),
+        Axis(name="batch_size", values=doubling(512, 16384)),
+    )
+)
+BASELINE = {"num_envs": 256, "num_steps": 128, "batch_size": 8192}
+BUDGET = 2**28
+SHORT_FINALS = FinalsPlan(num_finalists=2, num_rounds=1, soak_updates=5)
+Machine = Callable[[Trial], Outcome]
+
+
+def need_bytes(config: dict[str, int]) -> int:
+    samples = config["num_envs"] * config["num_steps"]
+    return 20_000_000 + 400 * samples + 9_000 * config["batch_size"]
+
+
+def speed(config: dict[str, int]) -> float:
+    return 1e5 * config["num_envs"] / (config["num_envs"] + 400.0)
+
+
+def machine(trial: Trial) -> Outcome:
+    """A card with little memory: the program is compiled, judged, and run if it fits."""
+    need = need_bytes(trial.config)
+    if need > BUDGET:
+        return outcome(
+            kind=OutcomeKind.DEVICE_MEMORY, measurement=None, predicted_device_bytes=need
+        )
+    rate = speed(trial.config)
+    return outcome(
+        wall_s=10.0,
+        predicted_device_bytes=need,
+        measurement=measurement(
+            steps_per_second=rate, low=0.99 * rate, high=1.01 * rate, peak_device_bytes=None
+        ),
+    )
+
+
+@dataclasses.dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make(
+    path: Path,
+    *,
+    resume: bool = False,
+    clock: Clock | None = None,
+    plan: FinalsPlan = SHORT_FINALS,
+    **stopping: object,
+) -> Search:
+    options = {"max_runs": 14, "max_time_s": None, "patience": 50, "min_gain": 0.02} | stopping
+    open_study = Study.resume if resume else Study.create
+    limits = Limits(num_threads=None, device_bytes=BUDGET, host_bytes=None)
+    return Search(
+        open_study(path / "journal.log", space=SPACE, limits=limits, identity={}),
+        space=SPACE,
+        baseline=BASELINE,
+        objective=Objective.THROUGHPUT,
+        stop=Stopping(**options),  # type: ignore[arg-type]
+        plan=plan,
+        seed=0,
+        clock=clock or Clock(),
+        device_budget_bytes=BUDGET,
+    )
+
+
+def drive(search: Search, machine: Machine = machine, *, at_most: int = 200) -> list[Trial]:
+    """Run trials one at a time until the search is over."""
+    ran = []
+    while len(ran) < at_most and (trial := search.next_trial()) is not None:
+        ran.append(search.ended(trial, machine(trial)))
+    return ran
+
+
+def test_baseline_then_ramp_then_sampler_then_finals_then_soak(tmp_path: Path) -> None:
+    ran = drive(make(tmp_path))
+    stages = [trial.stage for trial in ran]
+    assert stages[0] is Stage.BASELINE
+    assert ran[0].config == BASELINE
+    order = [Stage.BASELINE, Stage.RAMP, Stage.SEARCH, Stage.FINAL, Stage.SOAK]
+    assert stages == sorted(stages, key=order.index)
+    assert set(stages) == set(order)
+
+
+def test_the_ramp_climbs_along_num_envs_and_ends_at_the_cliff(tmp_path: Path) -> None:
+    ran = drive(make(tmp_path))
+    ramp = [trial for trial in ran if trial.stage is Stage.RAMP]
+    envs = [trial.config["num_envs"] for trial in ramp]
+    assert envs == sorted(set(envs))
+    assert envs[0] > BASELINE["num_envs"]
+    assert all(t.outcome.kind is OutcomeKind.COMPLETED for t in ramp[:-1] if t.outcome)
+
+
+def test_nothing_is_explored_twice(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=100)
+    drive(search)
+    explored = [key(trial.config) for trial in search.trials if trial.stage in EXPLORING]
+    assert len(explored) == len(set(explored))
+
+
+def test_the_best_feasible_configuration_is_found_with_few_steps_over_the_cliff(
+    tmp_path: Path,
+) -> None:
+    search = make(tmp_path)
+    ran = drive(search)
+    best = max(speed(c) for c in SPACE.configurations() if need_bytes(c) <= BUDGET)
+    chosen = search.result(partial=False).chosen[Kind.FASTEST]
+    assert speed(chosen.config) >= 0.95 * best
+    infeasible = [t for t in ran if t.outcome and t.outcome.kind is OutcomeKind.DEVICE_MEMORY]
+    assert len(infeasible) <= 3
+
+
+def test_what_is_predicted_not_to_fit_is_told_and_costs_no_process(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=60)
+    ran = drive(search)
+    excluded = [trial for trial in search.trials if trial.excluded]
+    assert excluded
+    assert not {trial.number for trial in excluded} & {trial.number for trial in ran}
+    assert all(need_bytes(trial.config) > BUDGET for trial in excluded)
+    assert all("predicted to need" in trial.outcome.message for trial in excluded if trial.outcome)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"max_runs": 6}, "6 configurations were tried"),
+        ({"patience": 3, "min_gain": 0.5, "max_runs": 99}, "3 trials in a row did not improve"),
+        ({"max_runs": 999, "patience": 999}, "every configuration of the space was tried"),
+    ],
+)
+def test_it_says_why_it_stopped(tmp_path: Path, options: dict[str, object], reason: str) -> None:
+    search = make(tmp_path, **options)
+    drive(search)
+    assert reason in search.result(partial=False).stop_reason
+
+
+@pytest.mark.parametrize("max_time_s", [120.0, 200.0, 400.0])
+def test_time_is_kept_for_finals_and_soak_and_most_of_it_is_used(
+    tmp_path: Path, max_time_s: float
+) -> None:
+    clock = Clock()
+    search = make(tmp_path, clock=clock, max_runs=999, max_time_s=max_time_s)
+
+    def slow_machine(trial: Trial) -> Outcome:
+        clock.now += 10.0
+        return machine(trial)
+
+    ran = drive(search, slow_machine)
+    assert ran[-1].stage is Stage.SOAK
+    assert 0.6 * max_time_s < clock.now <= max_time_s
+    assert "--max-time" in search.result(partial=False).stop_reason
+
+
+def test_a_soak_of_many_updates_does_not_eat_the_time_to_explore(tmp_path: Path) -> None:
+    clock = Clock()
+    plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=100_000)
+    search = make(tmp_path, clock=clock, plan=plan, max_runs=999, max_time_s=270.0)
+
+    def slow_machine(trial: Trial) -> Outcome:
+        clock.now += 15.0
+        return machine(trial)
+
+    ran = drive(search, slow_machine)
+    explored = [trial for trial in ran if trial.stage in EXPLORING]
+    assert len(explored) * 15.0 >= 0.45 * 270.0
+    assert [trial.stage for trial in ran][-2:] == [Stage.FINAL, Stage.SOAK]
+    assert clock.now <= 270.0
+
+
+def test_a_workload_that_only_fails_is_given_up(tmp_path: Path) -> None:
+    search = make(tmp_path)
+    ran = drive(search, lambda _: outcome(kind=OutcomeKind.ERROR, measurement=None))
+    assert len(ran) == 3
+    assert "error" in search.result(partial=False).stop_reason
+    assert search.result(partial=False).chosen == {}
+
+
+def test_a_mended_workload_starts_again_where_it_broke(tmp_path: Path) -> None:
+    drive(make(tmp_path), lambda _: outcome(kind=OutcomeKind.ERROR, measurement=None))
+    ran = drive(make(tmp_path, resume=True))
+    assert ran[0].config == BASELINE
+    assert ran[-1].stage is Stage.SOAK
+
+
+def test_lost_nodes_in_the_soak_do_not_go_on_for_ever(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=4)
+
+    def losing(trial: Trial) -> Outcome:
+        if trial.stage is Stage.SOAK:
+            return outcome(kind=OutcomeKind.NODE_LOST, measurement=None)
+        return machine(trial)
+
+    assert len([t for t in drive(search, losing) if t.stage is Stage.SOAK]) == 3
+
+
+def test_a_lost_node_is_run_again(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=4)
+    first = search.next_trial()
+    assert first is not None
+    search.ended(first, outcome(kind=OutcomeKind.NODE_LOST, measurement=None))
+    again = search.next_trial()
+    assert again is not None
+    assert again.config == first.config
+    search.ended(again, machine(again))
+    ramp = search.next_trial()
+    assert ramp is not None
+    search.ended(ramp, outcome(kind=OutcomeKind.NODE_LOST, measurement=None))
+    climbed_again = search.next_trial()
+    assert climbed_again is not None
+    assert (climbed_again.stage, climbed_again.config) == (Stage.RAMP, ramp.config)
+
+
+def test_if_the_baseline_does_not_fit_the_lightest_is_next(tmp_path: Path) -> None:
+    search = make(tmp_path)
+    first = search.next_trial()
+    assert first is not None
+    search.ended(first, outcome(kind=OutcomeKind.THREAD_LIMIT, measurement=None))
+    second = search.next_trial()
+    assert second is not None
+    assert second.config == {"num_envs": 64, "num_steps": 32, "batch_size": 512}
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 9, 16])
+def test_a_resumed_search_goes_on_without_repeating_a_trial(
+    tmp_path: Path, killed_after: int
+) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = [(t.stage, t.config) for t in drive(make(tmp_path / "whole"))]
+    (tmp_path / "cut").mkdir()
+    search = make(tmp_path / "cut")
+    before = drive(search, at_most=killed_after)
+    search.next_trial()  # was running when the process was killed
+    after = drive(make(tmp_path / "cut", resume=True))
+    assert [(t.stage, t.config) for t in before + after] == whole
+
+
+def test_a_trial_that_cannot_win_is_told_from_where(tmp_path: Path) -> None:
+    search = make(tmp_path)
+    first = search.next_trial()
+    assert first is not None
+    assert search.slow_below(first) is None
+    search.ended(first, machine(first))
+    second = search.next_trial()
+    assert second is not None
+    assert search.slow_below(second) == pytest.approx(0.9 * speed(first.config))
+
+
+def test_trials_side_by_side_never_share_a_configuration(tmp_path: Path) -> None:
+    search = make(tmp_path)
+    running = [search.next_trial() for _ in range(4)]
+    assert None not in running
+    assert len({key(trial.config) for trial in running if trial is not None}) == 4
+
+
+def test_finals_wait_until_exploring_has_ended(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=2)
+    first, second = search.next_trial(), search.next_trial()
+    assert first is not None
+    assert second is not None
+    assert search.next_trial() is None
+    search.ended(first, machine(first))
+    assert search.next_trial() is None
+    search.ended(second, machine(second))
+    third = search.next_trial()
+    assert third is not None
+    assert third.stage is Stage.FINAL

@@ -1,0 +1,76 @@
+"""The rules that end a trial, without a trial."""
+
+import dataclasses
+
+import pytest
+
+from trainables import verdicts
+from trainables.measurement import OutcomeKind
+from trainables.throughput import Throughput
+from trainables.workload import DeviceUsage
+
+USAGE = DeviceUsage(platform="cpu", peak_device_bytes=None, num_compilations=5)
+ESTIMATE = Throughput(
+    steps_per_second=1000.0, low=900.0, high=1100.0, converged=False, num_blocks=3, num_updates=30
+)
+
+
+@pytest.mark.parametrize(
+    ("slow_below", "num_blocks", "is_slow"),
+    [
+        (None, 3, False),
+        (800.0, 3, False),
+        (1000.0, 3, False),  # it may still win
+        (1100.0, 3, False),
+        (1101.0, 3, True),
+        (1101.0, 2, False),  # too early to tell
+        (1101.0, 9, True),
+    ],
+)
+def test_slow_is_an_interval_wholly_below(
+    slow_below: float | None, num_blocks: int, is_slow: bool
+) -> None:
+    estimate = dataclasses.replace(ESTIMATE, num_blocks=num_blocks)
+    assert (verdicts.too_slow(estimate, slow_below) is not None) is is_slow
+
+
+@pytest.mark.parametrize(
+    ("need", "budget", "is_over"),
+    [(None, 10, False), (10, None, False), (10, 10, False), (11, 10, True)],
+)
+def test_over_budget_is_more_than_all_of_it(
+    need: int | None, budget: int | None, is_over: bool
+) -> None:
+    assert (verdicts.over_budget(need, budget) is not None) is is_over
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (USAGE, USAGE, None),
+        (USAGE, dataclasses.replace(USAGE, num_compilations=7), "recompiled 2 times"),
+        (USAGE, dataclasses.replace(USAGE, num_compilations=None), None),
+        (dataclasses.replace(USAGE, num_compilations=None), USAGE, None),
+        (None, USAGE, None),
+        (USAGE, None, None),
+    ],
+)
+def test_recompilation_is_counted_where_it_can_be(
+    before: DeviceUsage | None, after: DeviceUsage | None, words: str | None
+) -> None:
+    verdict = verdicts.recompiled(before, after)
+    assert (verdict is None) == (words is None)
+    if verdict is not None and words is not None:
+        assert verdict[0] is OutcomeKind.ERROR
+        assert words in verdict[1]
+
+
+def test_each_metric_that_is_not_finite_is_named() -> None:
+    health = {"loss": float("nan"), "entropy": 0.5, "approx_kl": float("-inf")}
+    verdict = verdicts.unhealthy(health)
+    assert verdict == (
+        OutcomeKind.UNSTABLE,
+        "training is unstable: loss is nan, approx_kl is -inf.",
+    )
+    assert verdicts.unhealthy({"loss": 1e300}) is None
+    assert verdicts.unhealthy({}) is None

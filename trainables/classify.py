@@ -1,0 +1,219 @@
+"""Why a trial's process died: a table over its exit status and the last of its stderr. Pure.
+
+A limit must be named by the evidence: a line that only that limit writes, a kernel counter that
+moved, a size that was watched. What nobody recognises is an `error`, never guessed into a limit.
+"""
+
+import dataclasses
+import re
+import signal
+
+from trainables.measurement import OutcomeKind
+
+NEAR_LIMIT = 0.9
+"""A share of a room above which a death that names no reason is put down to that room."""
+
+_MAX_QUOTE = 200
+_FEWER_THREADS = "Run it with a smaller thread cap, or raise the limit."
+_LESS_MEMORY = "Use a smaller configuration, or a machine with more memory."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Signature:
+    """A pattern that one cause alone writes to stderr, that cause in words, and what to do."""
+
+    kind: OutcomeKind
+    cause: str
+    remedy: str
+    pattern: re.Pattern[str]
+
+
+def _rows(kind: OutcomeKind, cause: str, remedy: str, *patterns: str) -> tuple[Signature, ...]:
+    return tuple(Signature(kind, cause, remedy, re.compile(p, re.MULTILINE)) for p in patterns)
+
+
+# Order is precedence: a process that cannot make a thread often fails at memory next, and a wrong
+# XLA flag ends the process before any limit could.
+SIGNATURES: tuple[Signature, ...] = (
+    *_rows(
+        OutcomeKind.ERROR,
+        "this jaxlib does not accept XLA_FLAGS",
+        "Take that flag out.",
+        r"Unknown flags? in XLA_FLAGS: \S.*",
+        r'Could not open file "[^"]*" to read flags for environment variable "XLA_FLAGS"',
+        r"Couldn't interpret value \S+ for flag \S+",
+    ),
+    *_rows(
+        OutcomeKind.THREAD_LIMIT,
+        "it could not create another thread or process",
+        _FEWER_THREADS,
+        r"Thread \S+ creation via pthread_create\(\) failed",  # XLA; SIGABRT
+        r"pthread_create failed: Resource temporarily unavailable",  # LLVM, gRPC; SIGABRT or exit 1
+        r"OpenBLAS blas_thread_init: pthread_create failed for thread \d+ of \d+",  # SIGINT (!)
+        r"libgomp: Thread creation failed: Resource temporarily unavailable",  # exit 1
+        r"OMP: Error #34: System unable to allocate necessary resources for OMP thread",
+        r"RuntimeError: can't start new thread",
+        r"BlockingIOError: \[Errno 11\] Resource temporarily unavailable",
+        r"INTERNAL: Failed to launch ptxas",
+        r"(boost.*thread|system_error).*Resource temporarily unavailable",
+        r"what\(\):\s+(thread: )?Resource temporarily unavailable",
+        r"ThreadPoolBuildError.*(WouldBlock|code: 11)",  # Rust's rayon
+        r"failed to spawn thread: .*(WouldBlock|code: 11)",
+        r"fork: (retry: )?Resource temporarily unavailable",
+        r"<jemalloc>: arena \d+ background thread creation failed \(11\)",
+        r"runtime: failed to create new OS thread .*errno=11|fatal error: newosproc",  # Go
+    ),
+    *_rows(
+        OutcomeKind.DEVICE_MEMORY,
+        "the device's memory is used up",
+        "Use fewer environments, shorter rollouts or smaller minibatches.",
+        r"RESOURCE_EXHAUSTED: (Out of memory while trying to allocate"
+        r"|Failed to allocate request for|.*ran out of memory).*",
+        r"CUDA out of memory\. Tried to allocate.*",
+        r"CUDA_ERROR_OUT_OF_MEMORY|CUDA error: out of memory",
+        r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED",
+        r"ran out of memory trying to instantiate command buffer",
+    ),
+    *_rows(
+        OutcomeKind.HOST_MEMORY,
+        "the machine's memory is used up",
+        _LESS_MEMORY,
+        r"RESOURCE_EXHAUSTED: Out of memory allocating \d+ bytes",
+        r"DefaultCPUAllocator: can't allocate memory: you tried to allocate \d+ bytes",
+        r"_ArrayMemoryError: Unable to allocate.*",
+        r"^MemoryError\b.*",
+        r"std::bad_alloc",
+        r"Cannot allocate memory",
+    ),
+    *_rows(
+        OutcomeKind.HOST_MEMORY,
+        "no more memory could be mapped: either bytes or vm.max_map_count are used up",
+        "Raise what is used up; if it comes after many updates, look for a recompilation in each.",
+        r"low_level_alloc\.cc : \d+\] RAW: mmap error: 12",
+    ),
+    *_rows(
+        OutcomeKind.ERROR,
+        "there is no usable GPU",
+        "Check nvidia-smi, the framework's build, and that the container was started with GPUs.",
+        r"operation cuInit\(0\) failed.*",
+        r"failed call to cuInit.*",
+        r"FAILED_PRECONDITION: No visible GPU devices",
+        r"Jax plugin configuration error.*",
+        r"Found no NVIDIA driver on your system",
+        r"The NVIDIA driver on your system is too old",
+        r"No CUDA GPUs are available",
+        r"Torch not compiled with CUDA enabled",
+        r"RuntimeError: Unable to initialize backend 'cuda'.*",
+        r"assert _default_backend is not None",  # JAX_PLATFORMS=cuda, and no CUDA plugin
+    ),
+    *_rows(
+        OutcomeKind.ERROR,
+        "a CUDA library did not start, mostly because another process holds the GPU's memory",
+        "Look at nvidia-smi.",
+        r"CUBLAS_STATUS_NOT_INITIALIZED|DNN library initialization failed",
+    ),
+    *_rows(
+        OutcomeKind.ERROR,
+        "shared memory is used up",
+        "Start the container with a larger --shm-size.",
+        r"might be caused by insufficient shared memory \(shm\)",
+    ),
+    *_rows(
+        OutcomeKind.ERROR,
+        "a disk is full",
+        "Free some space.",
+        r"\[Errno 28\] No space left on device.*",
+    ),
+)
+
+# Lines that come after the one that matters, in a log that ends in a traceback or a signal's dump.
+_NOISE = re.compile(
+    r"^(-+$|For simplicity, JAX|Fatal Python error|Extension modules:|Current thread|Thread 0x"
+    r"|\s*File \"|\s*<no Python|\*\*\* |\s*@ |Stack \(most recent|\s*\^+$)"
+)
+_VERDICT = re.compile(r"^(F\d{4} |[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b)")
+_NUM_LAST_LINES = 20
+
+
+def classify(
+    exit_status: int | None,
+    stderr_tail: str,
+    *,
+    timeout_s: float | None = None,
+    thread_events_delta: int = 0,
+    oom_events_delta: int = 0,
+    peak_host_bytes: int | None = None,
+    host_budget_bytes: int | None = None,
+    peak_maps: int | None = None,
+    max_maps: int | None = None,
+) -> tuple[OutcomeKind, str]:
+    """Return the kind and one sentence for a process that ended, or hung, without a report.
+
+    `exit_status` is as `subprocess` has it: negative is a signal, and `None` is a process that had
+    to be killed because its time was up. The deltas are of the cgroup's counters over its life:
+    threads that were refused, processes that were killed for memory.
+    """
+    how = describe_exit(exit_status, timeout_s)
+    for signature in SIGNATURES:
+        if found := signature.pattern.search(stderr_tail):
+            sentence = f"{how}: {signature.cause} ({_quote(found[0])}). {signature.remedy}"
+            return signature.kind, sentence
+    if thread_events_delta > 0:
+        return (
+            OutcomeKind.THREAD_LIMIT,
+            f"{how} after the cgroup refused {thread_events_delta} threads. {_FEWER_THREADS}",
+        )
+    if exit_status is None:
+        return OutcomeKind.TIMEOUT, f"{how}. Raise --trial-timeout if it only needs longer."
+    if oom_events_delta > 0:
+        return (
+            OutcomeKind.HOST_MEMORY,
+            f"{how} when the kernel killed a process for memory. {_LESS_MEMORY}",
+        )
+    if exit_status == -signal.SIGKILL and _is_near(peak_host_bytes, host_budget_bytes):
+        return (
+            OutcomeKind.HOST_MEMORY,
+            f"{how} at {peak_host_bytes} of {host_budget_bytes} bytes. {_LESS_MEMORY}",
+        )
+    if exit_status != 0 and _is_near(peak_maps, max_maps):
+        return (
+            OutcomeKind.HOST_MEMORY,
+            f"{how} with {peak_maps} of {max_maps} memory maps (vm.max_map_count). "
+            "Look for a recompilation in each update, or raise that limit.",
+        )
+    if exit_status == -signal.SIGKILL:
+        return (
+            OutcomeKind.ERROR,
+            f"{how}, by someone: no sign that memory ran out. Look who ends processes here.",
+        )
+    return OutcomeKind.ERROR, f"{how} without a report; its last words: {last_words(stderr_tail)}"
+
+
+def describe_exit(exit_status: int | None, timeout_s: float | None = None) -> str:
+    """Return how the process ended, in words."""
+    if exit_status is None:
+        return "the trial's time was up" + ("" if timeout_s is None else f" ({timeout_s:g} s)")
+    if exit_status >= 0:
+        return f"the trial exited with status {exit_status}"
+    try:
+        name = signal.Signals(-exit_status).name
+    except ValueError:
+        name = f"signal {-exit_status}"
+    return f"the trial was ended by {name}"
+
+
+def last_words(stderr_tail: str) -> str:
+    """Return the line that says most: an exception or a fatal log line, else the last one."""
+    written = [line for line in stderr_tail.splitlines() if line.strip()]
+    lines = [line for line in written if not _NOISE.match(line)][-_NUM_LAST_LINES:]
+    verdicts = [line for line in lines if _VERDICT.match(line)]
+    return _quote((verdicts or lines or written[:1] or ["(none)"])[-1])
+
+
+def _is_near(peak: int | None, limit: int | None) -> bool:
+    return peak is not None and limit is not None and peak >= NEAR_LIMIT * limit
+
+
+def _quote(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_QUOTE else f"{text[: _MAX_QUOTE - 3]}..."

@@ -1,0 +1,94 @@
+"""The actor-critic network: parameters as a pytree, `apply` as a function. Plain JAX.
+
+observation -> [dense 256, layer norm, relu] x 2 -> dense 128, relu -> logits
+                                                 -> dense 128, relu -> value
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+_FORBIDDEN = -1e9  # a probability of exactly 0, yet finite: 0 * -inf in the entropy would be NaN
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkSize:
+    """Units of the two trunk layers, and of each head's hidden layer."""
+
+    trunk: int = 256
+    head: int = 128
+
+
+class Dense(NamedTuple):
+    """weight: [in, out]. bias: [out]."""
+
+    weight: jax.Array
+    bias: jax.Array
+
+
+class Normed(NamedTuple):
+    """A dense layer followed by layer norm; `scale`, `offset`: [out]. The norm is its bias."""
+
+    weight: jax.Array
+    scale: jax.Array
+    offset: jax.Array
+
+
+class Network(NamedTuple):
+    """All parameters. `heads` is both heads' hidden layers side by side: one product, not two."""
+
+    trunk: tuple[Normed, Normed]
+    heads: Dense
+    policy: Dense
+    value: Dense
+
+
+def init_network(
+    key: jax.Array, num_inputs: int, num_actions: int, size: NetworkSize = NetworkSize()
+) -> Network:
+    """He-normal weights, and a last policy layer so small that the first policy is uniform."""
+    keys = jax.random.split(key, 5)
+    return Network(
+        trunk=(
+            _init_normed(keys[0], num_inputs, size.trunk),
+            _init_normed(keys[1], size.trunk, size.trunk),
+        ),
+        heads=_init_dense(keys[2], size.trunk, 2 * size.head),
+        policy=_init_dense(keys[3], size.head, num_actions, gain=0.01),
+        value=_init_dense(keys[4], size.head, 1),
+    )
+
+
+def apply_network(
+    network: Network, observations: jax.Array, action_mask: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return masked logits [batch, num_actions] and values [batch].
+
+    observations: [batch, num_inputs]. action_mask: [batch, num_actions], True where allowed.
+    """
+    x = observations
+    for layer in network.trunk:
+        x = jax.nn.relu(_layer_norm(x @ layer.weight) * layer.scale + layer.offset)
+    x = jax.nn.relu(x @ network.heads.weight + network.heads.bias)
+    policy, value = jnp.split(x, 2, axis=-1)
+    logits = policy @ network.policy.weight + network.policy.bias
+    values = value @ network.value.weight + network.value.bias
+    return jnp.where(action_mask, logits, _FORBIDDEN), values[:, 0]
+
+
+def _layer_norm(x: jax.Array) -> jax.Array:
+    mean = jnp.mean(x, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(x), axis=-1, keepdims=True) - jnp.square(mean)
+    return (x - mean) * jax.lax.rsqrt(jnp.maximum(variance, 0.0) + 1e-5)
+
+
+def _init_dense(key: jax.Array, num_inputs: int, num_units: int, gain: float = 2**0.5) -> Dense:
+    weight = jax.random.normal(key, (num_inputs, num_units)) * (gain / num_inputs**0.5)
+    return Dense(weight, jnp.zeros(num_units))
+
+
+def _init_normed(key: jax.Array, num_inputs: int, num_units: int) -> Normed:
+    dense = _init_dense(key, num_inputs, num_units)
+    return Normed(dense.weight, jnp.ones(num_units), jnp.zeros(num_units))

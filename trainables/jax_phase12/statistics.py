@@ -1,0 +1,111 @@
+"""Running statistics that live in the train state: of observations, returns and gradients. Pure."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+_CLIP = 10.0
+_NOISE_DECAY = 0.9  # per update; the ratio of two noisy estimates needs some tens of gradients
+_MAX_NOISE_EPOCHS = 100.0
+
+
+class Moments(NamedTuple):
+    """Mean and variance of each observation entry over `count` observations: [observation_size]."""
+
+    count: jax.Array
+    mean: jax.Array
+    variance: jax.Array
+
+
+def init_moments(size: int) -> Moments:
+    """Statistics that leave an observation as it is."""
+    return Moments(jnp.float32(0.0), jnp.zeros(size), jnp.ones(size))
+
+
+def normalise(moments: Moments, observations: jax.Array) -> jax.Array:
+    """Centre, scale and clip observations: [batch, observation_size]."""
+    scale = jax.lax.rsqrt(moments.variance + 1e-6)
+    return jnp.clip((observations - moments.mean) * scale, -_CLIP, _CLIP)
+
+
+def updated_moments(moments: Moments, observations: jax.Array) -> Moments:
+    """Merge observations [batch, observation_size] (Chan et al. 1979).
+
+    By deviations from means, not by sums of squares: float32 would lose the variance of values that
+    are far from zero.
+    """
+    num_new = observations.shape[0]
+    count = moments.count + num_new
+    mean = jnp.mean(observations, axis=0)
+    square = jnp.sum(jnp.square(observations - mean), axis=0)
+    shift = mean - moments.mean
+    square += moments.count * (moments.variance + jnp.square(shift) * num_new / count)
+    return Moments(count, moments.mean + shift * num_new / count, square / count)
+
+
+class Returns(NamedTuple):
+    """Undiscounted returns of episodes.
+
+    current: [num_envs] of the episodes that run. mean: over all `num_episodes` that ended, later
+    over about the last `num_envs` of them. Before the first has ended, the mean of what the running
+    ones have collected: there is always a figure, and it is always of real episodes.
+    """
+
+    current: jax.Array
+    mean: jax.Array
+    num_episodes: jax.Array
+
+
+def init_returns(num_envs: int) -> Returns:
+    """No episode has ended."""
+    return Returns(jnp.zeros(num_envs), jnp.float32(0.0), jnp.float32(0.0))
+
+
+def updated_returns(
+    returns: Returns, current: jax.Array, ended: jax.Array, num_ended: jax.Array
+) -> Returns:
+    """Merge a rollout: `num_ended` episodes ended in it, whose returns sum to `ended`."""
+    num_episodes = returns.num_episodes + num_ended
+    window = jnp.clip(num_episodes, 1.0, current.size)
+    weight = jnp.minimum(num_ended / window, 1.0)
+    mean = returns.mean + weight * (ended / jnp.maximum(num_ended, 1.0) - returns.mean)
+    return Returns(current, jnp.where(num_episodes > 0, mean, jnp.mean(current)), num_episodes)
+
+
+class NoiseScale(NamedTuple):
+    """Running estimates of the trace of the gradient's covariance and of its squared norm."""
+
+    trace: jax.Array
+    square: jax.Array
+
+
+def init_noise_scale() -> NoiseScale:
+    """Nothing seen; both estimates grow from 0 with equal weights, so their ratio is unbiased."""
+    return NoiseScale(jnp.float32(0.0), jnp.float32(0.0))
+
+
+def updated_noise_scale(
+    noise: NoiseScale, small: jax.Array, large: jax.Array, batch_size: int, num_samples: int
+) -> NoiseScale:
+    """Merge one epoch; appendix A.1 of McCandlish et al. 2018 (arXiv:1812.06162).
+
+    small: mean squared norm of the minibatches' gradients, each over `batch_size` samples.
+    large: squared norm of their mean, over `num_samples`.
+    """
+    trace = (small - large) / (1.0 / batch_size - 1.0 / num_samples)
+    square = (num_samples * large - batch_size * small) / (num_samples - batch_size)
+    return NoiseScale(
+        _NOISE_DECAY * noise.trace + (1.0 - _NOISE_DECAY) * trace,
+        _NOISE_DECAY * noise.square + (1.0 - _NOISE_DECAY) * square,
+    )
+
+
+def gradient_noise_scale(noise: NoiseScale, num_samples: int) -> jax.Array:
+    """Samples at which noise and signal of a gradient are equal: the critical batch size.
+
+    At most 100 times the samples of an update: where the estimated signal is nil or negative, more
+    than that cannot be told apart, and for any batch that fits it makes no difference.
+    """
+    floor = noise.trace / (_MAX_NOISE_EPOCHS * num_samples)
+    return noise.trace / jnp.maximum(jnp.maximum(noise.square, floor), 1e-30)

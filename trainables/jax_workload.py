@@ -1,0 +1,155 @@
+"""Any pure JAX update function as a `Workload`: compiled before memory is allocated, then run.
+
+    workload = JaxWorkload(update, init, env_steps_per_update=num_envs * num_steps)
+
+`init() -> state` and `update(state) -> (state, metrics)` are pure; the state is any pytree. It
+holds all that changes, and large arrays that do not, for a closed-over one is copied into the
+program.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from trainables.workload import CompiledProgram, DeviceUsage
+
+_COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+_compile_seconds: list[float] = []
+
+
+def _on_event(event: str, duration_s: float, **_: Any) -> None:
+    if event == _COMPILE_EVENT:
+        _compile_seconds.append(duration_s)
+
+
+jax.monitoring.register_event_duration_secs_listener(_on_event)  # at import: nothing is missed
+
+
+class JaxWorkload:
+    """A training loop whose update is one compiled program over a donated state.
+
+    Args:
+        update: one pure training update; `metrics` is a dict of scalars.
+        init: makes the first state. It is traced for shapes by `compile`, and first executed (under
+            `jax.jit`) by `run`: a configuration that does not fit is known before it is allocated.
+        env_steps_per_update: environment steps in one update.
+    """
+
+    def __init__(
+        self,
+        update: Callable[[Any], tuple[Any, Mapping[str, Any]]],
+        init: Callable[[], Any],
+        *,
+        env_steps_per_update: int,
+    ):
+        self._update = update
+        self._init = init
+        self._env_steps_per_update = env_steps_per_update
+        self._compiled: Any = None
+        self._state: Any = None
+        self._metrics: Mapping[str, Any] = {}
+
+    @property
+    def env_steps_per_update(self) -> int:
+        """Environment steps that one update consumes."""
+        return self._env_steps_per_update
+
+    def compile(self) -> CompiledProgram:
+        """Compile one update from shapes alone: neither state nor temporaries are allocated.
+
+        Raises:
+            TypeError: if `update` returns a state of other shapes or dtypes than it was given: each
+                update would need its own program.
+        """
+        state = jax.eval_shape(self._init)
+        # Donated: the new state is written where the old one was, so it is held once, not twice.
+        traced = jax.jit(self._update, donate_argnums=0).trace(state)
+        _check_state_is_stable(state, traced.out_info[0])
+        self._compiled = traced.lower().compile()
+        memory = self._compiled.memory_analysis()
+        device_bytes = None
+        if memory is not None:  # a backend need not implement it
+            device_bytes = (
+                memory.temp_size_in_bytes
+                + memory.argument_size_in_bytes
+                + memory.output_size_in_bytes
+                - memory.alias_size_in_bytes
+            )
+        return CompiledProgram(
+            device_bytes=device_bytes, flops_per_update=matmul_flops(traced.jaxpr.jaxpr)
+        )
+
+    def run(self, num_updates: int) -> None:
+        """Train for `num_updates` updates; they are queued at once, the wait is at the end."""
+        if self._compiled is None:
+            self.compile()
+        if self._state is None:
+            self._state = jax.jit(self._init)()
+        for _ in range(num_updates):
+            self._state, self._metrics = self._compiled(self._state)
+        jax.block_until_ready((self._state, self._metrics))
+
+    def health(self) -> dict[str, float]:
+        """Metrics of the last update; empty before the first."""
+        return {name: float(value) for name, value in self._metrics.items()}
+
+    def device_usage(self) -> DeviceUsage:
+        """The default device, its allocator's peak, and the compilations of this process so far."""
+        device = jax.devices()[0]
+        memory = device.memory_stats() or {}
+        return DeviceUsage(
+            platform="cuda" if device.platform == "gpu" else device.platform,
+            peak_device_bytes=memory.get("peak_bytes_in_use"),
+            num_compilations=len(_compile_seconds),
+        )
+
+
+def matmul_flops(jaxpr: Any) -> float:
+    """Floating-point operations of the matrix products in a jaxpr, loop bodies by trip count.
+
+    XLA's `cost_analysis` counts a scan's body once, whatever its length. Convolutions count; what
+    is not a product does not (a few percent of a network's work). A `while_loop`, whose trip count
+    is not known, counts once; of a `cond`, the dearest branch.
+    """
+    total = 0.0
+    for equation in jaxpr.eqns:
+        name, params = equation.primitive.name, equation.params
+        if name == "dot_general":
+            (contracted, _), _ = params["dimension_numbers"]
+            depth = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+            total += 2.0 * depth * equation.outvars[0].aval.size
+        elif name == "conv_general_dilated":
+            kernel = equation.invars[1].aval
+            out_channels = kernel.shape[params["dimension_numbers"].rhs_spec[0]]
+            total += 2.0 * kernel.size / out_channels * equation.outvars[0].aval.size
+        elif name == "cond":
+            total += max(matmul_flops(branch.jaxpr) for branch in params["branches"])
+        else:
+            trips = params["length"] if name == "scan" else 1
+            total += trips * sum(matmul_flops(inner) for inner in _inner_jaxprs(params))
+    return total
+
+
+def _inner_jaxprs(params: Mapping[str, Any]) -> list[Any]:
+    """The jaxprs among an equation's parameters: bodies of scan, jit, custom_vjp and the like."""
+    closed = (getattr(value, "jaxpr", value) for value in params.values())
+    return [jaxpr for jaxpr in closed if hasattr(jaxpr, "eqns")]
+
+
+def _check_state_is_stable(before: Any, after: Any) -> None:
+    if jax.tree.structure(before) != jax.tree.structure(after):
+        raise TypeError(
+            "update must return a state of the structure it was given: "
+            f"got {jax.tree.structure(after)} for {jax.tree.structure(before)}."
+        )
+    for (path, old), new in zip(
+        jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True
+    ):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise TypeError(
+                f"update must return a state of the shapes it was given: state"
+                f"{jax.tree_util.keystr(path)} was {old.dtype}{list(old.shape)}, "
+                f"became {new.dtype}{list(new.shape)}."
+            )

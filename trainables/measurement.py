@@ -1,0 +1,201 @@
+"""What crosses the border between a trial's child and its parent. Stdlib only, pure.
+
+Down goes one `TrialRequest` as JSON on stdin; up come JSON lines on a dedicated pipe: `Progress`
+while the trial lives, then one `Report`. The parent turns that, or a silent death, into one
+`Outcome`.
+"""
+
+import dataclasses
+import enum
+import json
+import types
+import typing
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class OutcomeKind(enum.StrEnum):
+    """How a trial ended. A limit is a result; only `ERROR` is a defect."""
+
+    COMPLETED = "completed"
+    INVALID = "invalid"
+    THREAD_LIMIT = "thread_limit"
+    DEVICE_MEMORY = "device_memory"
+    HOST_MEMORY = "host_memory"
+    UNSTABLE = "unstable"
+    TIMEOUT = "timeout"
+    SLOW = "slow"
+    ERROR = "error"
+    NODE_LOST = "node_lost"
+
+
+class Phase(enum.StrEnum):
+    """Where in its life a trial is."""
+
+    START = "start"
+    BUILD = "build"
+    COMPILE = "compile"
+    WARMUP = "warmup"
+    MEASURE = "measure"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a throughput is sampled, and when it is known well enough.
+
+    A trial is measured in blocks of at least `block_s` seconds until the 95 % interval's half-width
+    falls under `relative_half_width` of the median (never before `min_blocks`), or until
+    `max_measure_s` has passed, which the measurement then says (`converged=False`).
+    """
+
+    block_s: float = 0.5
+    relative_half_width: float = 0.02
+    min_blocks: int = 5
+    max_measure_s: float = 15.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRequest:
+    """One trial, complete: the child needs nothing else.
+
+    `platform` is "cpu" or "cuda". `cpus` are the CPU numbers the child binds itself to before it
+    imports any framework. `slow_below` is a speed in env steps per second: a trial whose interval
+    lies wholly below it is stopped as `slow`. `num_updates`, if set, makes the trial a soak:
+    exactly so many updates (or as many as `max_measure_s` allows) are run and measured.
+    """
+
+    workload: str
+    config: dict[str, int]
+    options: dict[str, Any]
+    platform: str
+    cpus: tuple[int, ...]
+    device_budget_bytes: int | None = None
+    sampling: Sampling = Sampling()
+    slow_below: float | None = None
+    num_updates: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Steady-state training speed of one configuration in one fresh process.
+
+    `steps_per_second` is the median over blocks, `low` and `high` its bootstrap 95 % interval, all
+    in env steps per second of wall time. Seconds are wall seconds. `gpu_utilization` is NVML's
+    percent. `health` is the last update's.
+    """
+
+    steps_per_second: float
+    low: float
+    high: float
+    converged: bool
+    num_blocks: int
+    num_updates: int
+    env_steps_per_update: int
+    startup_s: float
+    build_s: float
+    compile_s: float
+    warmup_s: float
+    measure_s: float
+    flops_per_update: float | None
+    predicted_device_bytes: int | None
+    peak_device_bytes: int | None
+    num_compilations: int | None
+    gpu_utilization: float | None
+    gpu_temperature_c: float | None
+    gpu_power_w: float | None
+    health: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """The trial entered `phase`; `predicted_device_bytes` is known from `WARMUP` on."""
+
+    phase: Phase
+    predicted_device_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The child's last word: how it ended as far as it can tell, and what it measured till then."""
+
+    kind: OutcomeKind
+    message: str
+    measurement: Measurement | None = None
+    predicted_device_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a trial ended, as the parent saw it: the child's report, or its death explained.
+
+    `message` is one sentence with the evidence. Peaks are over the child's whole process tree, seen
+    from outside: OS threads, resident bytes, memory maps (of the process with most of them).
+    `thread_cap` is the cap the trial ended under. `log` is the file with its stderr.
+    """
+
+    kind: OutcomeKind
+    message: str
+    wall_s: float
+    thread_cap: int
+    measurement: Measurement | None = None
+    predicted_device_bytes: int | None = None
+    peak_threads: int | None = None
+    peak_host_bytes: int | None = None
+    peak_maps: int | None = None
+    log: str | None = None
+
+
+class WireError(ValueError):
+    """A line on the wire is not one of ours."""
+
+
+Message = Progress | Report
+_MESSAGES: dict[str, type[Progress] | type[Report]] = {"progress": Progress, "report": Report}
+
+
+def encode(message: Message) -> str:
+    """Return the message as one JSON line, newline included. NaN and Inf survive."""
+    name = type(message).__name__.lower()
+    return json.dumps({"type": name, **dataclasses.asdict(message)}) + "\n"
+
+
+def decode(line: str) -> Message:
+    """Parse one line from a child.
+
+    Raises:
+        WireError: if the line is not JSON, or not one of the messages, or lacks a field.
+    """
+    try:
+        fields = json.loads(line)
+        message_type = _MESSAGES[fields.pop("type")]
+        return from_dict(message_type, fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise WireError(f"not a trial's message: {line[:200]!r} ({error!r}).") from error
+
+
+def from_dict(cls: type[T], fields: dict[str, Any]) -> T:
+    """Build a dataclass from `dataclasses.asdict`'s output after a trip through JSON.
+
+    Raises:
+        TypeError: if a field is missing or unknown.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = fields.keys() - hints.keys()
+    if unknown:
+        raise TypeError(f"{cls.__name__} has no field {sorted(unknown)}.")
+    return cls(**{name: _revive(hints[name], value) for name, value in fields.items()})
+
+
+def _revive(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(hint, types.UnionType):
+        hint = next(member for member in typing.get_args(hint) if member is not types.NoneType)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_dict(hint, value)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return hint(value)
+    if typing.get_origin(hint) is tuple:
+        return tuple(value)
+    return value

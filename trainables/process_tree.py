@@ -1,0 +1,151 @@
+"""All processes of one trial, seen from outside: what they use now, and how to end them. Linux.
+
+A trial's processes are its leader's session, their descendants, and whatever was once seen to be
+either: a grandchild that left the session and lost its parent is still ours to kill.
+"""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+_PROC = Path("/proc")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_KILL_POLL_S = 0.01
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStat:
+    """What /proc/PID/stat says of one process. `started` tells it from a later one of that pid."""
+
+    pid: int
+    started: int
+    parent: int
+    session: int
+    is_dead: bool
+    num_threads: int
+    resident_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TreeUsage:
+    """What the tree uses now: OS threads, resident bytes with shared pages counted per process."""
+
+    pids: tuple[int, ...]
+    num_threads: int
+    resident_bytes: int
+
+
+class ProcessTree:
+    """The processes that came from `leader`, which must be a session leader we have not reaped."""
+
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
+        self._members: dict[int, int] = {}  # pid -> started
+        self._foreign: set[int] = set()
+
+    def usage(self) -> TreeUsage:
+        """Look once. Costs a listing of /proc and one small read per member: the trial is timed."""
+        members = self._look()
+        return TreeUsage(
+            pids=tuple(stat.pid for stat in members),
+            num_threads=sum(stat.num_threads for stat in members),
+            resident_bytes=sum(stat.resident_bytes for stat in members),
+        )
+
+    def kill(self, patience_s: float = 5.0) -> bool:
+        """Send SIGKILL to all of them until none is left alive; return whether that worked.
+
+        Again and again, because one may fork while we look. A process in uninterruptible sleep (a
+        stuck GPU driver) outlives even that.
+        """
+        deadline = time.monotonic() + patience_s
+        self._foreign.clear()
+        while members := self._look():
+            for stat in members:
+                _signal(stat.pid)
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_KILL_POLL_S)
+        return True
+
+    def _look(self) -> list[ProcessStat]:
+        """Return the living members. A process seen once as foreign is not read again."""
+        listed = {int(entry) for entry in os.listdir(_PROC) if entry.isdigit()}
+        self._foreign &= listed
+        stats = {s.pid: s for s in map(read_stat, listed - self._foreign) if s is not None}
+        members: dict[int, int] = {}
+        rest = dict(stats)
+        while found := [stat for stat in rest.values() if self._is_ours(stat, members)]:
+            for stat in found:
+                members[stat.pid] = stat.started
+                del rest[stat.pid]
+        self._members = members
+        self._foreign.update(rest)
+        return [stats[pid] for pid in members if not stats[pid].is_dead]
+
+    def _is_ours(self, stat: ProcessStat, members: dict[int, int]) -> bool:
+        return (
+            stat.pid == self._leader
+            or stat.session == self._leader
+            or stat.parent in members
+            or self._members.get(stat.pid) == stat.started
+        )
+
+
+def read_stat(pid: int) -> ProcessStat | None:
+    """Return a process's state, `None` if it is gone or not ours to see."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    # The name in parentheses may hold spaces and parentheses itself: fields start after the last.
+    fields = text[text.rindex(")") + 2 :].split()
+    return ProcessStat(
+        pid=pid,
+        started=int(fields[19]),
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        is_dead=fields[0] in "ZX",
+        num_threads=int(fields[17]),
+        resident_bytes=int(fields[21]) * _PAGE_BYTES,
+    )
+
+
+def proportional_bytes(pids: Iterable[int]) -> int | None:
+    """Return resident bytes with shared pages shared out, `None` if one could not be read.
+
+    It walks the page tables, so it is for the moment of decision: forked workers share most of
+    their pages, and the plain sum would kill a trial that fits.
+    """
+    total_kib = 0
+    for pid in pids:
+        try:
+            lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except PermissionError:
+            return None
+        total_kib += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total_kib * 1024
+
+
+def most_maps(pids: Iterable[int]) -> int:
+    """Return the memory maps of the process with most of them; vm.max_map_count is per process."""
+    return max((_count_maps(pid) for pid in pids), default=0)
+
+
+def _count_maps(pid: int) -> int:
+    try:
+        with (_PROC / str(pid) / "maps").open("rb") as maps:
+            return sum(1 for _ in maps)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+
+
+def _signal(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+        os.kill(pid, signal.SIGKILL)

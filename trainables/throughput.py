@@ -1,0 +1,156 @@
+"""Steady-state speed: warm up, run blocks of updates, and stop when the median is known.
+
+Pure but for the `run` and the `clock` it is given, so a fake clock drives every test.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from trainables.measurement import Sampling
+
+Run = Callable[[int], None]
+"""Train for so many updates and return when the device has finished them."""
+Clock = Callable[[], float]
+"""Monotonic seconds."""
+
+_WARMUP_S = 1.0
+_WARMUP_RUN_S = 0.1
+_STILL_IMPROVING = 0.95
+_BLOCK_MARGIN = 1.02  # plan a little over: a block that ends early costs one more synchronisation
+_NUM_RESAMPLES = 2000
+_MIN_BLOCKS_TO_RESAMPLE = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Warmup:
+    """What warming up cost, and the seconds that one warm update takes."""
+
+    num_updates: int
+    duration_s: float
+    update_s: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """Speed over all blocks so far: the median and its 95 % interval, in env steps per second."""
+
+    steps_per_second: float
+    low: float
+    high: float
+    converged: bool
+    num_blocks: int
+    num_updates: int
+
+
+def warm_up(run: Run, clock: Clock) -> Warmup:
+    """Run updates until their speed no longer improves, at least two, for about a second at most.
+
+    The first update allocates, and compiles what was not compiled before; it says nothing about the
+    second. Then runs of 1, 2, 4, ... updates: one short update alone is too noisy to be compared.
+    """
+    started = clock()
+    run(1)
+    num_updates, previous_s, warm_started = 1, math.inf, clock()
+    for size in (2**k for k in itertools.count()):
+        run_started = clock()
+        run(size)
+        now = clock()
+        num_updates += size
+        update_s = (now - run_started) / size
+        is_steady = now - run_started >= _WARMUP_RUN_S and update_s >= _STILL_IMPROVING * previous_s
+        if is_steady or now - warm_started >= _WARMUP_S:
+            break
+        previous_s = update_s
+    return Warmup(num_updates=num_updates, duration_s=now - started, update_s=update_s)
+
+
+def measure(
+    run: Run,
+    *,
+    clock: Clock,
+    env_steps_per_update: int,
+    update_s: float,
+    sampling: Sampling,
+    num_updates: int | None = None,
+) -> Iterator[Throughput]:
+    """Yield the throughput after every block until it is known well enough, or time is up.
+
+    The time between two blocks belongs to the caller and is in no block, but it does count against
+    `max_measure_s`. A block is never cut short, so the last one may end past that cap.
+    `num_updates` makes it a soak: exactly so many updates, fewer only if the cap comes first.
+    """
+    assert num_updates is None or num_updates > 0
+    started = clock()
+    speeds: list[float] = []
+    done = 0
+    while True:
+        left = None if num_updates is None else num_updates - done
+        block_updates, block_s = _run_block(run, clock, update_s, sampling.block_s, left)
+        update_s = block_s / block_updates
+        speeds.append(env_steps_per_update / update_s)
+        done += block_updates
+        estimate = summarize(speeds, done, sampling)
+        yield estimate
+        is_known = estimate.converged if num_updates is None else done >= num_updates
+        if is_known or clock() - started >= sampling.max_measure_s:
+            return
+
+
+def _run_block(
+    run: Run, clock: Clock, update_s: float, block_s: float, left: int | None
+) -> tuple[int, float]:
+    """Run for at least `block_s`, in one go where the plan holds; return updates and seconds."""
+    done, elapsed_s = 0, 0.0
+    started = clock()
+    while done == 0 or (elapsed_s < block_s and done != left):
+        size = plan_updates(update_s, block_s - elapsed_s, None if left is None else left - done)
+        run(size)
+        elapsed_s = clock() - started
+        done += size
+        update_s = elapsed_s / done
+    return done, elapsed_s
+
+
+def plan_updates(update_s: float, duration_s: float, left: int | None = None) -> int:
+    """Return how many updates of `update_s` fill `duration_s`: at least one.
+
+    Where only so many are `left`, they are dealt out evenly: no last block of a few noisy updates.
+    """
+    wanted = max(1, math.ceil(_BLOCK_MARGIN * duration_s / update_s))
+    return wanted if left is None else math.ceil(left / max(1, left // wanted))
+
+
+def summarize(speeds: Sequence[float], num_updates: int, sampling: Sampling) -> Throughput:
+    """Return the median of the blocks' speeds, its interval, and whether that is narrow enough."""
+    low, high = median_interval(speeds)
+    median = float(np.median(speeds))
+    half_width = (high - low) / 2
+    return Throughput(
+        steps_per_second=median,
+        low=low,
+        high=high,
+        converged=len(speeds) >= sampling.min_blocks
+        and half_width < sampling.relative_half_width * median,
+        num_blocks=len(speeds),
+        num_updates=num_updates,
+    )
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the percentile bootstrap's 95 % interval of the median.
+
+    Seeded, so the same blocks give the same interval. With one or two blocks there is nothing to
+    resample and it is their range; up to five the bootstrap says the same. It knows the noise
+    within this process and this stretch of time only: a machine that runs slower for ten seconds,
+    or another process, lies outside. That is why finalists are measured again, side by side.
+    """
+    if len(values) < _MIN_BLOCKS_TO_RESAMPLE:
+        return float(min(values)), float(max(values))
+    data = np.asarray(values, dtype=float)
+    picks = np.random.default_rng(0).integers(0, len(data), size=(_NUM_RESAMPLES, len(data)))
+    low, high = np.quantile(np.median(data[picks], axis=1), (0.025, 0.975))
+    return float(low), float(high)

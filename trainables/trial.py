@@ -1,0 +1,222 @@
+"""One trial, in its own process: build, compile, predict, warm up, measure, report.
+
+    python -m trainables.trial --wire-fd 3 --parent-pid 100 --spawned-at 12.5 < request.json
+
+Only the standard library is imported until the CPU affinity holds: NumPy and XLA size their thread
+pools by it when they are imported, so a cap that comes later caps nothing.
+"""
+
+import argparse
+import ctypes
+import dataclasses
+import faulthandler
+import json
+import math
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from trainables import verdicts
+from trainables.measurement import (
+    Measurement,
+    Message,
+    OutcomeKind,
+    Phase,
+    Progress,
+    Report,
+    TrialRequest,
+    encode,
+    from_dict,
+)
+from trainables.workload import (
+    CompiledProgram,
+    Compiles,
+    DeviceUsage,
+    InvalidConfigurationError,
+    LimitsDeviceMemory,
+    ReportsDevice,
+    ReportsHealth,
+    UnstableTrainingError,
+    Workload,
+    WorkloadInputError,
+    load_factory,
+)
+
+Send = Callable[[Message], None]
+
+_PR_SET_PDEATHSIG = 1
+_NOISE_SCALE = "gradient_noise_scale"  # a ratio of two estimates, and the lower may be zero
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Built:
+    """A workload that is ready to run, and what it took to get there."""
+
+    workload: Workload
+    program: CompiledProgram
+    startup_s: float
+    build_s: float
+    compile_s: float
+
+
+def main() -> int:
+    """Run the trial that stdin asks for; send its messages up the wire."""
+    parser = argparse.ArgumentParser(prog="python -m trainables.trial", description=__doc__)
+    parser.add_argument("--wire-fd", type=int, required=True, help="where messages are written")
+    parser.add_argument("--parent-pid", type=int, required=True)
+    parser.add_argument("--spawned-at", type=float, required=True, help="on the monotonic clock")
+    args = parser.parse_args()
+    die_with_parent(args.parent_pid)
+    forbid_core_dump()
+    faulthandler.enable()  # a segmentation fault in a library then names the Python line
+    os.set_inheritable(args.wire_fd, False)  # or a stray grandchild could hold the wire open
+    request = from_dict(TrialRequest, json.load(sys.stdin))
+    os.sched_setaffinity(0, request.cpus)
+    with os.fdopen(args.wire_fd, "w", encoding="utf-8") as wire:
+
+        def send(message: Message) -> None:
+            wire.write(encode(message))
+            wire.flush()
+
+        send(run_trial(request, send, args.spawned_at))
+    return 0
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Ask the kernel to kill this process when the thread that spawned it ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent_pid:  # it died before we could ask
+        sys.exit(f"the parent {parent_pid} is gone.")
+
+
+def forbid_core_dump() -> None:
+    """Running into limits is our trade: a core of every abort would fill a rented disk."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
+    """Return how the trial ended. What the workload cannot help is raised, and ends the process."""
+    try:
+        built = _build(request, send, spawned_at)
+        if refusal := _refusal(request, built):
+            return _report(built, refusal)
+        return _measure(request, built, send)
+    except InvalidConfigurationError as error:
+        return Report(kind=OutcomeKind.INVALID, message=str(error))
+    except UnstableTrainingError as error:
+        return Report(kind=OutcomeKind.UNSTABLE, message=str(error))
+    except WorkloadInputError as error:
+        return Report(kind=OutcomeKind.ERROR, message=str(error))
+
+
+def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
+    started = time.monotonic()
+    send(Progress(phase=Phase.BUILD))
+    workload = load_factory(request.workload)(request.config, request.options)
+    built = time.monotonic()
+    send(Progress(phase=Phase.COMPILE))
+    if request.device_budget_bytes is not None and isinstance(workload, LimitsDeviceMemory):
+        workload.limit_device_memory(request.device_budget_bytes)
+    program = CompiledProgram(device_bytes=None)
+    if isinstance(workload, Compiles):
+        program = workload.compile()
+    return _Built(
+        workload=workload,
+        program=program,
+        startup_s=started - spawned_at,
+        build_s=built - started,
+        compile_s=time.monotonic() - built,
+    )
+
+
+def _refusal(request: TrialRequest, built: _Built) -> verdicts.Verdict | None:
+    """Return why the compiled program must not run here, if it must not."""
+    return verdicts.wrong_device(
+        request.platform, _device_usage(built.workload)
+    ) or verdicts.over_budget(built.program.device_bytes, request.device_budget_bytes)
+
+
+def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
+    # These bring NumPy and NVML: not before the affinity holds.
+    from trainables import throughput
+    from trainables.gpu_monitor import GpuMonitor
+
+    workload, need = built.workload, built.program.device_bytes
+    send(Progress(phase=Phase.WARMUP, predicted_device_bytes=need))
+    warmup = throughput.warm_up(workload.run, time.monotonic)
+    health = _health(workload)  # asked once already here: what it compiles is no recompilation
+    before = _device_usage(workload)
+    verdict = verdicts.wrong_device(request.platform, before) or verdicts.unhealthy(health)
+    if verdict:
+        return _report(built, verdict)
+    send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
+    gpu = GpuMonitor(request.platform, os.environ)
+    started = time.monotonic()
+    for estimate in throughput.measure(
+        workload.run,
+        clock=time.monotonic,
+        env_steps_per_update=workload.env_steps_per_update,
+        update_s=warmup.update_s,
+        sampling=request.sampling,
+        num_updates=request.num_updates,
+    ):
+        gpu.look()
+        health = _health(workload)
+        verdict = verdicts.unhealthy(health) or verdicts.too_slow(estimate, request.slow_below)
+        if verdict:
+            break
+    measure_s = time.monotonic() - started
+    usage = _device_usage(workload)
+    if recompiled := verdicts.recompiled(before, usage):
+        return _report(built, recompiled)
+    measurement = Measurement(
+        **dataclasses.asdict(estimate),
+        env_steps_per_update=workload.env_steps_per_update,
+        startup_s=built.startup_s,
+        build_s=built.build_s,
+        compile_s=built.compile_s,
+        warmup_s=warmup.duration_s,
+        measure_s=measure_s,
+        flops_per_update=built.program.flops_per_update,
+        predicted_device_bytes=need,
+        peak_device_bytes=usage.peak_device_bytes if usage else None,
+        num_compilations=usage.num_compilations if usage else None,
+        **gpu.figures(),
+        health=health,
+    )
+    return _report(built, verdict or verdicts.completed(estimate, request), measurement)
+
+
+def _health(workload: Workload) -> dict[str, float]:
+    if not isinstance(workload, ReportsHealth):
+        return {}
+    health = {name: float(value) for name, value in workload.health().items()}
+    if not math.isfinite(health.get(_NOISE_SCALE, 0.0)):
+        del health[_NOISE_SCALE]
+    return health
+
+
+def _device_usage(workload: Workload) -> DeviceUsage | None:
+    return workload.device_usage() if isinstance(workload, ReportsDevice) else None
+
+
+def _report(
+    built: _Built, verdict: verdicts.Verdict, measurement: Measurement | None = None
+) -> Report:
+    kind, message = verdict
+    return Report(
+        kind=kind,
+        message=message,
+        measurement=measurement,
+        predicted_device_bytes=built.program.device_bytes,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

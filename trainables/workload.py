@@ -1,0 +1,144 @@
+"""What a training loop must offer to be tuned. Stdlib only.
+
+A workload is named on the command line as `package.module:factory`. The factory is called once, in
+a fresh process whose threads are already capped, and returns an object with `Workload`'s two
+members. Everything else is optional and is found with `isinstance` on the protocols below.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+
+class InvalidConfigurationError(ValueError):
+    """The configuration cannot run on any machine: sizes that do not divide, say."""
+
+
+class WorkloadInputError(ValueError):
+    """What the person gave the workload is wrong (a bad CSV, say); no trial can run."""
+
+
+class UnstableTrainingError(Exception):
+    """Training is broken though its numbers may be finite: the entropy collapsed, say.
+
+    A workload's `run` may raise it; the trial then ends as `unstable`. NaN and Inf in `health` need
+    no raising.
+    """
+
+
+@runtime_checkable
+class Workload(Protocol):
+    """A training loop, built for one configuration."""
+
+    @property
+    def env_steps_per_update(self) -> int:
+        """Environment steps that one update consumes: `num_envs * num_steps` for PPO."""
+
+    def run(self, num_updates: int) -> None:
+        """Train for `num_updates` updates and return when the device has finished them.
+
+        The number differs from call to call; it must not be compiled into the program.
+        """
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledProgram:
+    """What the compiler said of the program one update runs, before it ran.
+
+    `device_bytes` is temp + argument + output - alias of XLA's memory analysis; `flops_per_update`
+    counts loop bodies by their trip counts. `None` where the framework cannot tell.
+    """
+
+    device_bytes: int | None
+    flops_per_update: float | None = None
+
+
+@runtime_checkable
+class Compiles(Protocol):
+    """A workload that can be compiled, and judged, before it runs."""
+
+    def compile(self) -> CompiledProgram:
+        """Compile one update without running it."""
+
+
+@runtime_checkable
+class LimitsDeviceMemory(Protocol):
+    """A workload whose framework can hold itself to a budget of device memory."""
+
+    def limit_device_memory(self, budget_bytes: int) -> None:
+        """Make allocations beyond the budget fail; called before `compile` and `run`."""
+
+
+@runtime_checkable
+class ReportsHealth(Protocol):
+    """A workload that knows whether training is healthy."""
+
+    def health(self) -> Mapping[str, float]:
+        """Metrics of the last update (mean return, entropy, losses); NaN or Inf means `unstable`.
+
+        `gradient_noise_scale` (samples; McCandlish et al. 2018), where it is reported, lets the
+        `balanced` objective weigh speed against learning per sample. Leave out what is not known.
+        """
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceUsage:
+    """What the framework really used.
+
+    `platform` is "cpu" or "cuda"; `peak_device_bytes` is the allocator's peak over the process's
+    life, `None` where there is no such counter (JAX on CPU); `num_compilations` counts every
+    program the backend compiled in this process.
+    """
+
+    platform: str
+    peak_device_bytes: int | None
+    num_compilations: int | None
+
+
+@runtime_checkable
+class ReportsDevice(Protocol):
+    """A workload that says which device it ran on. On a GPU this is not optional.
+
+    A framework that falls back to the CPU does so in silence; such a trial is never measured.
+    """
+
+    def device_usage(self) -> DeviceUsage:
+        """The device as the framework sees it now."""
+
+
+Factory = Callable[[Mapping[str, int], Mapping[str, Any]], Workload]
+"""`factory(config, options)`: `config` holds the tuned values, `options` what the person gave."""
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split `package.module:factory` into its two halves; nothing is imported.
+
+    Raises:
+        WorkloadInputError: if the name has another form.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not (module_name and colon and attribute):
+        raise WorkloadInputError(f"workload must read package.module:factory, got {name!r}.")
+    return module_name, attribute
+
+
+def load_factory(name: str) -> Factory:
+    """Import `package.module:factory`.
+
+    Raises:
+        WorkloadInputError: if the name has another form, or the module or factory is not there.
+    """
+    module_name, attribute = split_name(name)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the workload's own import is broken: its traceback says more than we could
+        raise WorkloadInputError(
+            f"workload {name!r}: no module {error.name!r}; run from its folder or install it."
+        ) from error
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        raise WorkloadInputError(f"workload {name!r}: {module_name} has no function {attribute!r}.")
+    return factory  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""What a person runs: one search, from start to profile."""

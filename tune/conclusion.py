@@ -1,0 +1,253 @@
+"""What a search found, in words for a person at 2 a.m.: headline, grounds, what to run next. Pure.
+
+Terminal, plain lines and JSON say the same sentences (result_view.py); so may any other report.
+"""
+
+import dataclasses
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainables.measurement import OutcomeKind
+from tune import trials_view, words
+from tune.finals import key, winning_kind
+from tune.objective import Objective
+from tune.peaks import Peaks, peaks
+from tune.result import EXPLORING, Candidate, Kind, SearchResult, Trial
+from tune.speedup import speedup
+
+_MEANS_NOTHING = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW, OutcomeKind.NODE_LOST})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the result is judged against: budgets, room for threads, and what was asked for.
+
+    `cpus` are those of a trial under the full cap.
+    """
+
+    objective: Objective
+    baseline_is_default: bool
+    soak_updates: int
+    synthetic_data: bool
+    device_budget_bytes: int
+    host_budget_bytes: int
+    thread_room: int | None
+    cpus: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """A result in words: label and text per row; commands are to be copied as they are."""
+
+    headline: str
+    rows: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    commands: tuple[tuple[str, str], ...]
+    succeeded: bool
+
+
+def conclude(
+    result: SearchResult, context: Context, *, profiles: Mapping[Kind, Path], files: Sequence[Path]
+) -> Conclusion:
+    """Say what was found, or why nothing was."""
+    written = tuple(("file", str(path)) for path in files)
+    winner = result.chosen.get(winning_kind(context.objective))
+    if winner is None:
+        return Conclusion(
+            headline="No configuration was feasible, so there is no profile.",
+            rows=(*_failures(result), *_search_rows(result), *written),
+            warnings=(),
+            commands=(),
+            succeeded=False,
+        )
+    seen = peaks(winner, result.trials)
+    rows = [
+        ("configuration", words.configuration(winner.config)),
+        ("speed", _speed(winner)),
+        ("compared", _comparison(winner, result, context)),
+        *_resources(winner, seen, context),
+        ("soak", _soak(winner, context)),
+        *_other_kinds(result, winner),
+        *_search_rows(result),
+        *(("profile", f"{path} ({kind})") for kind, path in profiles.items()),
+        *written,
+    ]
+    profile = profiles.get(winning_kind(context.objective))
+    return Conclusion(
+        headline=_headline(winner, result, context),
+        rows=tuple((label, text) for label, text in rows if text),
+        warnings=tuple(_warnings(winner, result, context)),
+        commands=() if profile is None else _commands(profile, seen, context),
+        succeeded=True,
+    )
+
+
+def _headline(winner: Candidate, result: SearchResult, context: Context) -> str:
+    baseline = result.baseline
+    name = words.sizes(winner.config)
+    fastest = "best" if context.objective is Objective.BALANCED else "fastest"
+    if baseline is None:
+        return f"{name} is the {fastest} of what fits here."
+    default = _baseline_name(context, baseline)
+    if key(winner.config) == key(baseline.config):
+        return f"{default[0].upper()}{default[1:]} is already the {fastest} of what was tried."
+    gain = speedup(winner, baseline)
+    if gain.is_noise:
+        return f"{default[0].upper()}{default[1:]} is already as good: nothing was clearly faster."
+    if gain.ratio < 1.0:
+        return f"{name} is the best by --objective {context.objective}, not the fastest."
+    return f"{name}: {words.times(gain.ratio)} faster than {default}"
+
+
+def _baseline_name(context: Context, baseline: Candidate) -> str:
+    what = "the framework default" if context.baseline_is_default else "your baseline"
+    return f"{what} ({words.sizes(baseline.config)})"
+
+
+def _speed(candidate: Candidate) -> str:
+    low, high = words.speed(candidate.low), words.speed(candidate.high)
+    processes = words.plural(candidate.num_processes, "fresh process")
+    speed = words.speed(candidate.steps_per_second)
+    return f"{speed} env steps/s, 95 % interval {low} to {high}, from {processes}"
+
+
+def _comparison(winner: Candidate, result: SearchResult, context: Context) -> str:
+    baseline = result.baseline
+    if baseline is None:
+        return ""
+    if key(winner.config) == key(baseline.config):
+        return "it is the baseline itself"
+    gain = speedup(winner, baseline)
+    against = f"{_baseline_name(context, baseline)} at {words.speed(baseline.steps_per_second)}"
+    bounds = f"{words.times(gain.low)} to {words.times(gain.high)}"
+    if gain.is_noise:
+        return f"no more than noise apart from {against}: {bounds}"
+    return f"{bounds} the speed of {against}"
+
+
+def _resources(winner: Candidate, seen: Peaks, context: Context) -> list[tuple[str, str]]:
+    measured = winner.representative.measurement
+    rows = []
+    if winner.device_bytes is not None:
+        source = "measured" if measured and measured.peak_device_bytes else "as compiled"
+        use = _use_of(winner.device_bytes, context.device_budget_bytes)
+        rows.append(("device memory", f"{use} ({source})"))
+    if seen.host_bytes is not None:
+        rows.append(("host memory", _use_of(seen.host_bytes, context.host_budget_bytes)))
+    if seen.num_threads is not None:
+        room = f"; room for {context.thread_room:,}" if context.thread_room is not None else ""
+        text = f"{seen.num_threads} at most, under a cap of {seen.thread_cap}{room}"
+        rows.append(("threads", text))
+    return rows
+
+
+def _use_of(use_bytes: int, budget_bytes: int) -> str:
+    left = max(0.0, 1.0 - use_bytes / budget_bytes)
+    return f"{words.size(use_bytes)} of {words.size(budget_bytes)} allowed, {100 * left:.0f} % free"
+
+
+def _soak(winner: Candidate, context: Context) -> str:
+    soak = winner.soak
+    if soak is None:
+        return ""
+    speed = words.speed(soak.steps_per_second)
+    done = f"{soak.num_updates} of {words.plural(context.soak_updates, 'update')}"
+    return f"{done} in one process, {words.duration(soak.measure_s)} at {speed} env steps/s"
+
+
+def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str]]:
+    return [
+        (
+            kind.value,
+            f"{words.configuration(candidate.config)}: {words.speed(candidate.steps_per_second)} "
+            f"env steps/s, {words.size(candidate.device_bytes)}",
+        )
+        for kind, candidate in result.chosen.items()
+        if key(candidate.config) != key(winner.config)
+    ]
+
+
+def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
+    counts = result.outcome_counts
+    trials = ", ".join(f"{count} {words.advice(name).short}" for name, count in counts.items())
+    state = "interrupted; this is the best so far" if result.partial else "complete"
+    return [
+        ("trials", trials or "none"),
+        ("stopped", result.stop_reason),
+        ("search", f"{state}, {words.duration(result.wall_s)}"),
+    ]
+
+
+def _failures(result: SearchResult) -> list[tuple[str, str]]:
+    """What kept configurations from running: the kinds with the last evidence and what to do."""
+    latest: dict[str, Trial] = {}
+    for trial in result.trials:
+        if trial.outcome is not None and trial.outcome.kind not in _MEANS_NOTHING:
+            latest["excluded" if trial.excluded else trial.outcome.kind.value] = trial
+    if not latest:
+        return [("why", "no trial came to an end.")]
+    if OutcomeKind.DEVICE_MEMORY.value in latest:
+        latest.pop("excluded", None)  # the same limit, foreseen
+    rows = []
+    for name in result.outcome_counts:
+        if name not in latest:
+            continue
+        advice, outcome = words.advice(name), latest[name].outcome
+        assert outcome is not None
+        rows.append((advice.short, f"{advice.means} Last: {outcome.message}"))
+        if outcome.log is not None and outcome.kind is OutcomeKind.ERROR:
+            rows.append(("log", outcome.log))
+        rows.append(("what to do", advice.do))
+    return rows
+
+
+def _warnings(winner: Candidate, result: SearchResult, context: Context) -> list[str]:
+    warnings = []
+    if result.partial:
+        warnings.append("the search was interrupted: go on with --resume for the whole answer.")
+    if not winner.confirmed:
+        warnings.append("not confirmed: measured while exploring, not again in finals.")
+    soak = winner.soak
+    if context.soak_updates and soak is None:
+        warnings.append("not soaked: exhaustion has been seen as late as update 130.")
+    elif soak is not None and soak.num_updates < context.soak_updates:
+        warnings.append(
+            f"the soak was cut short after {soak.num_updates} of {context.soak_updates} updates: "
+            "its time was up."
+        )
+    measured = winner.representative.measurement
+    if measured is not None and not measured.converged and soak is not measured:
+        warnings.append("the speed varied more than 2 %; the interval is as wide as it was seen.")
+    if result.baseline is None:
+        warnings.append("the baseline did not run to its end here, so there is no speed-up to say.")
+    warnings += [
+        f"{words.sizes(trial.config)} was explored, but failed later ({trial.stage}): "
+        f"{trials_view.outcome_label(trial)}."
+        for trial in result.trials
+        if trial.stage not in EXPLORING
+        and trial.outcome is not None
+        and trial.outcome.kind not in _MEANS_NOTHING
+    ]
+    errors = result.outcome_counts.get(OutcomeKind.ERROR.value, 0)
+    if errors:
+        verb = "failed with an error that is" if errors == 1 else "failed with errors that are"
+        warnings.append(f"{words.plural(errors, 'trial')} {verb} no limit: read the logs.")
+    if context.synthetic_data:
+        warnings.append(
+            "synthetic data: speed holds for real bars of this shape, learning may not."
+        )
+    return warnings
+
+
+def _commands(profile: Path, seen: Peaks, context: Context) -> tuple[tuple[str, str], ...]:
+    cpus = words.cpu_ranges(context.cpus[: seen.thread_cap])
+    file = shlex.quote(str(profile))
+    return (
+        (
+            "train",
+            f'eval "$(python -m tune.profile env {file})" && taskset -c {cpus} YOUR TRAINING',
+        ),
+        ("look at it", f"python -m tune.profile show {file}"),
+        ("does it still hold", f"python -m tune.profile validate {file}"),
+    )

@@ -1,0 +1,127 @@
+"""The only driver of Ray Tune: start a private Ray, run a searcher's trials to the end, stop it."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.tune
+
+from cluster.node import ray_env
+from trainables.ray_trainable import RayTrial
+from tune.searcher import StudySearcher
+from tune.spec import SpecError
+
+
+class RayError(SpecError):
+    """Ray did not start as it must."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RaySettings:
+    """One search's share of this machine. One trial per GPU at a time, or one on the CPU.
+
+    `private` is a folder of this user alone, for Ray's sockets and logs; `folder` is the search's.
+    """
+
+    num_gpus: int
+    trial_variables: dict[str, str]
+    dashboard: bool
+    private: Path
+    folder: Path
+
+    @property
+    def num_parallel_trials(self) -> int:
+        """Trials that run side by side."""
+        return max(self.num_gpus, 1)
+
+
+def run(
+    searcher: StudySearcher, settings: RaySettings, *, on_dashboard: Callable[[str], None]
+) -> bool:
+    """Run trials until the searcher is finished; return whether it was (False: interrupted).
+
+    `on_dashboard` gets the dashboard's URL, if there is one.
+
+    Raises:
+        RayError: if Ray does not start, or opens a socket to the outside.
+    """
+    with _private_ray(settings) as dashboard_url, _terminate_like_interrupt():
+        if dashboard_url:
+            on_dashboard(dashboard_url)
+        resources = {"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1}
+        tuner = ray.tune.Tuner(
+            ray.tune.with_resources(RayTrial, resources),
+            tune_config=ray.tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,  # until the searcher says FINISHED
+                max_concurrent_trials=settings.num_parallel_trials,
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=ray.tune.RunConfig(
+                name="ray",
+                storage_path=str(settings.folder.resolve()),
+                # A configuration that cannot run never raises; a trial whose worker was lost is
+                # run again by the search, which knows what that says of it: nothing.
+                failure_config=ray.tune.FailureConfig(max_failures=0),
+                # A trial's state is its outcome; there is nothing to go back to.
+                checkpoint_config=ray.tune.CheckpointConfig(checkpoint_at_end=False),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+    return searcher.finished
+
+
+@contextlib.contextmanager
+def _private_ray(settings: RaySettings) -> Iterator[str | None]:
+    """Start Ray on loopback, check its sockets, yield the dashboard's URL, and shut Ray down."""
+    temp_dir = Path(tempfile.mkdtemp(dir=settings.private))
+    try:
+        context = ray.init(
+            **ray_env.init_arguments(
+                num_cpus=settings.num_parallel_trials,
+                num_gpus=settings.num_gpus,
+                temp_dir=temp_dir,
+                dashboard=settings.dashboard,
+            ),
+            runtime_env={"env_vars": settings.trial_variables},
+        )
+        exposed = ray_env.exposed_listeners()
+        if exposed:
+            raise RayError(
+                f"Ray opened a socket to the outside and was stopped: {exposed[0]}. "
+                "Unset RAY_* variables of your own and start again."
+            )
+        yield f"http://{context.dashboard_url}" if settings.dashboard else None
+    finally:
+        ray.shutdown()
+        shutil.rmtree(temp_dir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """Let SIGTERM end a search as Ctrl-C does: Ray Tune stops its trials and hands back."""
+
+    def interrupt(signum: int, frame: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _trial_name(trial: Any) -> str:
+    """A trial's name in Ray's dashboard and folders: its number, stage and configuration."""
+    order: Mapping[str, Any] = trial.config["order"]
+    return str(order["name"])

@@ -1,0 +1,105 @@
+"""Find the fastest safe configuration of JAX Phase 1 or 2: python -m tune.jax_phase12"""
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from search_spaces import jax_phase12
+from search_spaces.space import SearchSpace
+from trainables.workload import split_name
+from tune import cli
+from tune.spec import SearchSpec, SpecError, Task, parse_assignments
+
+_WORKLOAD = "trainables.jax_phase12.workload:phase{phase}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JaxSpec(SearchSpec):
+    """Find the fastest safe configuration of JAX training on this machine, and prove it.
+
+    Trials are real PPO training, each in a process of its own. The result is a profile that
+    training loads.
+    """
+
+    phase: Literal[1, 2] = 1
+    """1: entries. 2: position management."""
+    data: Path | None = None
+    """CSV or Parquet of OHLCV bars; a synthetic market if left out."""
+    workload: str | None = None
+    """Tune your own training loop instead: package.module:factory."""
+    option: tuple[str, ...] = ()
+    """Options for the workload's factory: name=value."""
+
+
+def run(spec: JaxSpec) -> int:
+    """Run one search; return its exit code."""
+    from tune import session  # what a search imports, --help need not wait for
+
+    def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
+        if spec.workload is not None and spec.space:
+            space = SearchSpace(axes=())  # a loop of the person's own has the axes they say
+        else:
+            space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
+        return space, dict(jax_phase12.BASELINE)
+
+    return session.run(spec, task_of(spec), space_for)
+
+
+def task_of(spec: JaxSpec) -> Task:
+    """What `spec` tunes. Reads the data, so that a bad file costs one sentence and no trial.
+
+    Raises:
+        SpecError: if options contradict each other.
+        WorkloadInputError: if the data is not usable.
+    """
+    options: dict[str, Any] = dict(parse_assignments("--option", spec.option))
+    if spec.workload is not None:
+        if spec.data is not None:
+            raise SpecError("--data is for Phase 1 and 2; give your workload --option data=FILE.")
+        module, name = split_name(spec.workload)
+        if importlib.util.find_spec(module.partition(".")[0]) is None:
+            raise SpecError(f"--workload {spec.workload}: no module {module}; run from its folder.")
+        return Task(
+            name=name.replace("_", "-"),
+            mode=name,
+            phase=None,
+            workload=spec.workload,
+            options=options,
+            data={},
+            framework="jax",
+        )
+    if options:
+        raise SpecError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
+    from trainables.jax_phase12.features import build_market
+    from trainables.jax_phase12.options import Options
+    from trainables.jax_phase12.sessions import find_sessions
+
+    data = str(spec.data.resolve()) if spec.data is not None else None
+    bars = Options(data=data, seed=spec.seed).load_bars()
+    build_market(bars)  # says it here, and not in every trial, if no episode fits
+    return Task(
+        name=f"jax-phase{spec.phase}",
+        mode="jax",
+        phase=spec.phase,
+        workload=_WORKLOAD.format(phase=spec.phase),
+        options={"data": data, "seed": spec.seed},
+        data={
+            "source": bars.source,
+            "synthetic": data is None,
+            "bars": len(bars),
+            "episodes": find_sessions(bars.time).describe(),
+            "sha256": bars.sha256(),
+        },
+        framework="jax",
+    )
+
+
+def main() -> int:
+    """Run the command line."""
+    return cli.main(JaxSpec, run, prog="python -m tune.jax_phase12")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Device bytes of a configuration, predicted from the compiles a search has already paid for. Pure.
+
+What a PPO-like program holds is affine in what it allocates: parameters (constant), environment
+state (num_envs), the rollout (num_envs * num_steps) and one minibatch (batch_size), none of them
+negative. Six programs at the corners of the space predict the others within 3 %
+(benchmarks/memory_model.py); from programs that lie close together it cannot be said so well, so a
+prediction carries its own error, and only what lies over the budget by more is refused unrun.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+
+Array = npt.NDArray[np.float64]
+
+_MIN_COMPILES = 5
+"""One more than coefficients: a fit through as many points says nothing of its own error."""
+
+_MIN_SIGMA = 0.01
+_RIDGE = 1e-6
+"""Makes the error of a direction in which no two compiles differ large instead of infinite."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryModel:
+    """`coefficients` [4] in bytes per unit of (1, num_envs, num_envs * num_steps, batch_size).
+
+    `sigma` is the relative standard error of the fit; `covariance` [4, 4] spreads it to other
+    configurations, in units of `column_scale` [4].
+    """
+
+    coefficients: Array
+    sigma: float
+    covariance: Array
+    column_scale: Array
+
+    def predict_bytes(self, config: Mapping[str, int]) -> float:
+        """Predicted device bytes of a configuration."""
+        return float(_features(config) @ self.coefficients)
+
+    def relative_error(self, config: Mapping[str, int]) -> float:
+        """Two standard errors of the prediction, as a share of it.
+
+        The least-squares prediction interval: it grows away from what was compiled.
+        """
+        row = _features(config) / self.predict_bytes(config) / self.column_scale
+        return float(2.0 * self.sigma * np.sqrt(1.0 + row @ self.covariance @ row))
+
+    def exceeds(self, config: Mapping[str, int], budget_bytes: int) -> bool:
+        """Whether the configuration is over the budget by more than the model may be wrong."""
+        return self.predict_bytes(config) > budget_bytes * (1.0 + self.relative_error(config))
+
+
+def fit(compiled: Iterable[tuple[Mapping[str, int], int]]) -> MemoryModel | None:
+    """Fit to (configuration, device bytes) pairs; `None` while there are too few to say anything.
+
+    Relative residuals are fitted, not absolute ones: the large programs must not drown the small.
+    """
+    points = {tuple(_features(config)): device_bytes for config, device_bytes in compiled}
+    if len(points) < _MIN_COMPILES:
+        return None
+    device_bytes = np.array(list(points.values()), dtype=np.float64)
+    rows = np.array(list(points)) / device_bytes[:, None]  # so that all targets are 1
+    column_scale = np.abs(rows).max(axis=0)
+    rows = rows / column_scale
+    scaled, residual_norm = nnls(rows, np.ones(len(rows)))
+    degrees_of_freedom = len(rows) - rows.shape[1]
+    gram = rows.T @ rows + _RIDGE * np.eye(rows.shape[1])
+    return MemoryModel(
+        coefficients=np.asarray(scaled / column_scale, dtype=np.float64),
+        sigma=max(_MIN_SIGMA, float(residual_norm) / degrees_of_freedom**0.5),
+        covariance=np.asarray(np.linalg.inv(gram), dtype=np.float64),
+        column_scale=column_scale,
+    )
+
+
+def applies_to(config: Mapping[str, int]) -> bool:
+    """Whether the configuration has the axes that the model speaks of."""
+    return {"num_envs", "num_steps", "batch_size"} <= config.keys()
+
+
+def _features(config: Mapping[str, int]) -> Array:
+    num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
+    return np.array([1.0, num_envs, samples, config["batch_size"]], dtype=np.float64)

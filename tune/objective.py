@@ -1,0 +1,60 @@
+"""From a measured speed to the score a search maximises. Stdlib only, pure."""
+
+import enum
+import statistics
+from collections.abc import Iterable
+
+from trainables.measurement import Measurement
+
+
+class Objective(enum.StrEnum):
+    """What a search maximises."""
+
+    THROUGHPUT = "throughput"
+    BALANCED = "balanced"
+
+
+def score(
+    objective: Objective,
+    *,
+    steps_per_second: float,
+    batch_size: int | None,
+    noise_scale: float | None,
+) -> float:
+    """Env steps per second, for `balanced` discounted by what a large batch wastes.
+
+    A gradient step on B samples makes 1 / (1 + B_noise / B) of the progress of a noiseless one, so
+    progress per sample falls as 1 / (1 + B / B_noise) (McCandlish et al. 2018, "An Empirical Model
+    of Large-Batch Training", eq. 2.7). `noise_scale` is B_noise in samples; where it was not
+    measured, or the workload has no `batch_size`, there is nothing to discount by.
+    """
+    if objective is Objective.THROUGHPUT or batch_size is None or noise_scale is None:
+        return steps_per_second
+    return steps_per_second / (1.0 + batch_size / noise_scale)
+
+
+def required_speed(
+    objective: Objective,
+    *,
+    best_score: float,
+    batch_size: int | None,
+    noise_scale: float | None,
+) -> float:
+    """The env steps per second at which a configuration's score equals `best_score`."""
+    return best_score / score(
+        objective, steps_per_second=1.0, batch_size=batch_size, noise_scale=noise_scale
+    )
+
+
+def typical_noise_scale(measurements: Iterable[Measurement]) -> float | None:
+    """Median gradient noise scale in samples over trials that measured one.
+
+    The scale belongs to the task and the policy's age, not to the configuration; a single trial's
+    estimate is a ratio of two noisy numbers, so all configurations are judged by one median.
+    """
+    scales = [
+        scale
+        for measurement in measurements
+        if (scale := measurement.health.get("gradient_noise_scale")) is not None and scale > 0
+    ]
+    return statistics.median(scales) if scales else None

@@ -1,0 +1,135 @@
+"""Find the fastest safe configuration of PyTorch Phase 3: python -m tune.pytorch_phase3"""
+
+import dataclasses
+import math
+import sys
+from pathlib import Path
+from typing import Literal
+
+from search_spaces import pytorch_phase3
+from search_spaces.space import SearchSpace
+from tune import cli
+from tune.spec import SearchSpec, SpecError, Task
+
+_WORKLOAD = "trainables.pytorch_phase3.workload:phase3"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Phase3Spec(SearchSpec):
+    """Find the fastest safe configuration of hybrid RL + LLM training, and prove it.
+
+    Trials are real masked PPO whose policy is advised by a language model, each in a process of its
+    own. The result is a profile that training loads.
+    """
+
+    llm: str = "embedded"
+    """Folder, GGUF file or hub id (owner/name); embedded: SmolLM2-135M; none: RL alone."""
+    llm_dtype: Literal["auto", "float32", "bfloat16", "float16", "8bit", "4bit"] = "auto"
+    """auto: float32 on a CPU, bfloat16 on a GPU. 8bit and 4bit need bitsandbytes."""
+    query_interval: int = 120
+    """Bars between two questions; each rollout begins with one."""
+    cache_size: int = 4096
+    """Market contexts whose advice is kept."""
+    async_queries: bool = False
+    """Trade on while the model answers; the advice is then stale, and says how stale."""
+    data: Path | None = None
+    """CSV or Parquet of OHLCV bars; a synthetic market if left out."""
+    timesteps_reduction: float = 0.05
+    """0.05, 0.1 or 0.15: share of the production run that confirms the winner, as its soak."""
+    production_timesteps: int = 1_000_000
+    """Environment steps of the production run."""
+    finalists: int = 2
+    """Leaders that are re-measured in fresh processes, beside the baseline."""
+    soak_updates: int = 10_000
+    """At most so many updates in the soak; 0 leaves it out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.timesteps_reduction not in pytorch_phase3.TIMESTEPS_REDUCTIONS:
+            raise SpecError(
+                f"--timesteps-reduction is one of {pytorch_phase3.TIMESTEPS_REDUCTIONS}, "
+                f"got {self.timesteps_reduction}."
+            )
+        if self.production_timesteps < 1:
+            raise SpecError(
+                f"--production-timesteps must be at least 1, got {self.production_timesteps}."
+            )
+
+
+def run(spec: Phase3Spec) -> int:
+    """Run one search; return its exit code."""
+    from tune import session  # what a search imports, --help need not wait for
+
+    task = task_of(spec)
+    updates = min(spec.soak_updates, confirming_updates(spec))
+    return session.run(dataclasses.replace(spec, soak_updates=updates), task, space_of)
+
+
+def confirming_updates(spec: Phase3Spec) -> int:
+    """Updates that train `timesteps_reduction` of the production run.
+
+    The reduction is a fidelity, not an axis: more of it makes no configuration faster, it makes a
+    promise better founded. Over the default space all updates have the same number of steps.
+    """
+    from trainables.pytorch_phase3.rollout import rollout_samples
+
+    num_steps = spec.timesteps_reduction * spec.production_timesteps
+    return math.ceil(num_steps / rollout_samples(pytorch_phase3.BASELINE))
+
+
+def space_of(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
+    """The default space and baseline; they are the same on every machine."""
+    return pytorch_phase3.SPACE, dict(pytorch_phase3.BASELINE)
+
+
+def task_of(spec: Phase3Spec) -> Task:
+    """What `spec` tunes. Looks for the data and the model, so that a lack costs no trial.
+
+    Raises:
+        WorkloadInputError: if the data or the language model is not usable.
+    """
+    from trainables.pytorch_phase3 import sources
+    from trainables.pytorch_phase3.options import Options
+
+    source = sources.resolve(spec.llm)
+    options = Options(
+        data=str(spec.data.resolve()) if spec.data is not None else None,
+        seed=spec.seed,
+        llm=_absolute(spec.llm),
+        llm_dtype=spec.llm_dtype,
+        query_interval=spec.query_interval,
+        cache_size=spec.cache_size,
+        async_queries=spec.async_queries,
+        timesteps_reduction=spec.timesteps_reduction,
+    )
+    bars = options.load_bars()
+    return Task(
+        name="pytorch-phase3",
+        mode="pytorch",
+        phase=3,
+        workload=_WORKLOAD,
+        options=dataclasses.asdict(options),
+        data={
+            "source": bars.source,
+            "synthetic": spec.data is None,
+            "bars": len(bars),
+            "sha256": bars.sha256(),
+            "llm": "none" if source is None else source.name,
+        },
+        framework="torch",
+    )
+
+
+def _absolute(llm: str) -> str:
+    """A path as trials will find it from wherever they run; other names as they are."""
+    path = Path(llm).expanduser()
+    return str(path.resolve()) if path.exists() else llm
+
+
+def main() -> int:
+    """Run the command line."""
+    return cli.main(Phase3Spec, run, prog="python -m tune.pytorch_phase3")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The folder of one search: where it lies, who holds it, what is in it."""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tune.spec import SpecError
+
+RUNS = Path("runs")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths below one search's folder."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal, the truth."""
+        return self.path / "journal.log"
+
+    @property
+    def run_log(self) -> Path:
+        """What the driver logged."""
+        return self.path / "run.log"
+
+    def trial_log(self, number: int, stage: str) -> Path:
+        """One trial's stdout and stderr."""
+        return self.path / "trials" / f"{number:03d}-{stage}.log"
+
+
+def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime) -> RunFolder:
+    """Name the folder of a new search, or find the one to resume.
+
+    Raises:
+        SpecError: if there is nothing to resume, or a new search would land in an old one's folder.
+    """
+    if not resume:
+        folder = RunFolder(out or RUNS / f"{name}-{now:%Y%m%d-%H%M%S}")
+        if folder.journal.exists():
+            raise SpecError(
+                f"{folder.path} holds a search already; go on with it by --resume, "
+                "or choose another --out."
+            )
+        return folder
+    if out is not None:
+        candidates = [RunFolder(out)]
+    else:
+        candidates = [RunFolder(path) for path in sorted(RUNS.glob(f"{name}-*"), reverse=True)]
+    for folder in candidates:
+        if folder.journal.exists():
+            return folder
+    raise SpecError(f"--resume found no search in {out or RUNS / f'{name}-*'}; leave it out.")
+
+
+def require_writable(path: Path, *, option: str) -> None:
+    """See now, not after the search, whether `path` can be written or made.
+
+    Raises:
+        SpecError: naming the option.
+    """
+    existing = next(
+        parent for parent in (path.resolve(), *path.resolve().parents) if parent.exists()
+    )
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise SpecError(f"cannot write to {path}; choose another folder with {option}.")
+
+
+@contextlib.contextmanager
+def hold(folder: RunFolder) -> Iterator[None]:
+    """Create the folder and keep every other search out of it.
+
+    The lock is the kernel's: it ends with this process, however that ends.
+
+    Raises:
+        SpecError: if the folder cannot be written, or another search holds it.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise SpecError(
+            f"cannot write to the output folder {folder.path} ({error.strerror}); "
+            "choose another with --out."
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode() or "unknown"
+            raise SpecError(
+                f"another search (process {holder}) runs in {folder.path}; "
+                "wait for it or choose another --out."
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

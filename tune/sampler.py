@@ -1,0 +1,133 @@
+"""Which configuration to measure next: Bayesian optimisation over a finite grid. NumPy only, pure.
+
+Optuna's own GPSampler needs torch, which the JAX path never installs, and proposes points between
+the grid's. With a few hundred configurations the acquisition can be computed for every one that was
+not measured yet, so nothing is proposed twice and nothing has to be rounded.
+
+The model is a Gaussian process with a Matern 5/2 kernel over log2 coordinates, one length scale per
+axis, fitted by maximum a posteriori over random draws from the prior (a dozen observations do not
+deserve an optimiser). The acquisition is expected improvement (Jones et al. 1998).
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+_NUM_DRAWS = 256
+_SQRT5 = math.sqrt(5.0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Observations:
+    """What is known: `points` [n, d] in log2 units, `scores` [n], `feasible` [n].
+
+    The score of an infeasible point is not used; it is taken for as bad as the worst feasible one,
+    which keeps the search away from the cliff without digging a hole that bends the model
+    everywhere else.
+    """
+
+    points: Array
+    scores: Array
+    feasible: npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Posterior:
+    """`mean` and `std` of the standardised log score at each candidate, and the `best` observed."""
+
+    mean: Array
+    std: Array
+    best: float
+
+
+def choose(candidates: Array, observations: Observations, rng: np.random.Generator) -> int:
+    """Return the row of `candidates` [m, d] to measure next.
+
+    Raises:
+        ValueError: if there are no candidates, or no observation is feasible.
+    """
+    if len(candidates) == 0:
+        raise ValueError("there is no candidate to choose from.")
+    posterior = fit(candidates, observations, rng)
+    improvement = expected_improvement(posterior)
+    best = np.flatnonzero(improvement >= improvement.max() - 1e-12)
+    return int(rng.choice(best))
+
+
+def fit(candidates: Array, observations: Observations, rng: np.random.Generator) -> Posterior:
+    """Condition the process on the observations and predict at `candidates` [m, d].
+
+    Scores are modelled by their logarithm: speeds differ by factors.
+
+    Raises:
+        ValueError: if no observation is feasible.
+    """
+    if not observations.feasible.any():
+        raise ValueError("no observation is feasible yet; there is nothing to improve on.")
+    logs = np.log(np.where(observations.feasible, observations.scores, np.nan))
+    logs = np.where(observations.feasible, logs, np.nanmin(logs))
+    center, scale = logs.mean(), max(float(logs.std()), 1e-3)
+    targets = (logs - center) / scale
+    length_scales, noise = _maximum_a_posteriori(observations.points, targets, rng)
+    factor = _cholesky(observations.points, length_scales, noise)
+    cross = _matern(candidates, observations.points, length_scales)
+    weights = np.linalg.solve(factor.T, np.linalg.solve(factor, targets))
+    reduction = np.linalg.solve(factor, cross.T)
+    variance = np.maximum(1.0 - np.square(reduction).sum(axis=0), 1e-9)
+    # The best observed value is a noisy maximum; the model's own mean there is the honest one.
+    at_observed = _matern(observations.points, observations.points, length_scales) @ weights
+    best = float(at_observed[observations.feasible].max())
+    return Posterior(mean=cross @ weights, std=np.sqrt(variance), best=best)
+
+
+def expected_improvement(posterior: Posterior) -> Array:
+    """Expected improvement over `posterior.best`, [m], in standardised log units."""
+    z = (posterior.mean - posterior.best) / posterior.std
+    density = np.exp(-0.5 * np.square(z)) / math.sqrt(2.0 * math.pi)
+    erf = np.array([math.erf(value / math.sqrt(2.0)) for value in z])
+    return np.asarray(posterior.std * (z * 0.5 * (1.0 + erf) + density))
+
+
+def _maximum_a_posteriori(
+    points: Array, targets: Array, rng: np.random.Generator
+) -> tuple[Array, float]:
+    """Length scales [d] in doublings and the noise variance with the best posterior density."""
+    num_axes = points.shape[1]
+    # Speed changes over a few doublings, rarely within one; measurements agree within percents.
+    log_lengths = rng.normal(math.log(3.0), 0.7, size=(_NUM_DRAWS, num_axes))
+    log_noises = rng.normal(math.log(1e-2), 1.0, size=_NUM_DRAWS)
+    best = max(
+        range(_NUM_DRAWS),
+        key=lambda draw: (
+            _log_likelihood(
+                points, targets, np.exp(log_lengths[draw]), float(np.exp(log_noises[draw]))
+            )
+            - 0.5 * np.square((log_lengths[draw] - math.log(3.0)) / 0.7).sum()
+        ),
+    )
+    return np.exp(log_lengths[best]), float(np.exp(log_noises[best]))
+
+
+def _log_likelihood(points: Array, targets: Array, length_scales: Array, noise: float) -> float:
+    factor = _cholesky(points, length_scales, noise)
+    residual = np.linalg.solve(factor, targets)
+    return float(-0.5 * residual @ residual - np.log(np.diag(factor)).sum())
+
+
+def _cholesky(points: Array, length_scales: Array, noise: float) -> Array:
+    covariance = _matern(points, points, length_scales)
+    jitter = (noise + 1e-8) * np.eye(len(points))
+    return np.asarray(np.linalg.cholesky(covariance + jitter), dtype=np.float64)
+
+
+def _matern(left: Array, right: Array, length_scales: Array) -> Array:
+    """Matern 5/2 covariance [n, m] of unit variance."""
+    differences = (left[:, None, :] - right[None, :, :]) / length_scales
+    distance = np.sqrt(np.square(differences).sum(axis=-1))
+    return np.asarray(
+        (1.0 + _SQRT5 * distance + 5.0 / 3.0 * np.square(distance)) * np.exp(-_SQRT5 * distance)
+    )

@@ -1,0 +1,308 @@
+"""One search as a policy: what to run next, what an outcome means for it, when to stop.
+
+No Ray, no clock of its own, no process: the driver asks `next_trial` and tells `ended`. The same
+policy is driven by Ray Tune in a search and by recorded landscapes in benchmarks.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from search_spaces.space import SearchSpace
+from trainables.measurement import Outcome, OutcomeKind
+from tune import finals, memory_model, sampler, stopping
+from tune.finals import FinalsPlan
+from tune.objective import Objective, required_speed, score, typical_noise_scale
+from tune.result import EXPLORING, SearchResult, Stage, Trial
+from tune.stopping import Stopping
+from tune.study import Study
+
+_SLOW_SHARE = 0.9
+"""A trial wholly below this share of the best can be neither the fastest nor `lean`."""
+
+_LARGEST_RESERVE = 0.5
+"""Of a short --max-time at least half is for exploring; finals and soak then say what they did."""
+
+_LEAST_SOAK_S = 40.0
+"""Start, compile, warm up, and enough updates for a leak to show."""
+
+_MEASURED = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW})
+
+
+class Search:
+    """Baseline, ramp, sampler, finals, soak; one trial at a time or several."""
+
+    def __init__(
+        self,
+        study: Study,
+        *,
+        space: SearchSpace,
+        baseline: dict[str, int],
+        objective: Objective,
+        stop: Stopping,
+        plan: FinalsPlan,
+        seed: int,
+        clock: Callable[[], float],
+        device_budget_bytes: int | None,
+    ) -> None:
+        self.stop_reason: str | None = None
+        self._study = study
+        self._space = space
+        self._baseline = baseline
+        self._objective = objective
+        self._stopping = stop
+        self._plan = plan
+        self._clock = clock
+        self._device_budget_bytes = device_budget_bytes
+        self._started_at = clock()
+        self._seed = seed
+        self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials so far."""
+        return self._study.trials
+
+    @property
+    def num_running(self) -> int:
+        """Trials that were started and have not ended."""
+        return sum(trial.outcome is None for trial in self.trials)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until `max_time_s`, or `None` without one."""
+        if self._stopping.max_time_s is None:
+            return None
+        return self._stopping.max_time_s - (self._clock() - self._started_at)
+
+    @property
+    def best(self) -> Trial | None:
+        """The explored trial with the highest score so far."""
+        measured = [trial for trial in self._explored() if trial.measurement is not None]
+        return max(measured, key=lambda trial: self._score(trial) or 0.0, default=None)
+
+    def next_trial(self) -> Trial | None:
+        """Open the next trial; `None` means wait if any is running, else that all is done."""
+        if self.stop_reason is None:
+            config = self._explore()
+            if config is not None:
+                return self._study.start(*config)
+        if self.num_running:  # finals compare; they wait until exploring has the machine no more
+            return None
+        if stopping.is_broken(self._of_this_session()):
+            return None
+        step = finals.next_step(
+            self.trials,
+            self._plan,
+            self._objective,
+            self._baseline,
+            time_is_short=self._time_is_short(),
+        )
+        return None if step is None else self._study.start(*step)
+
+    def ended(self, trial: Trial, outcome: Outcome) -> Trial:
+        """Tell how a trial ended."""
+        value = self._score(dataclasses.replace(trial, outcome=outcome))
+        return self._study.finish(trial, outcome, score=value)
+
+    def slow_below(self, trial: Trial) -> float | None:
+        """The speed in env steps/s below which this trial cannot matter any more."""
+        best_score = self._score(self.best) if self.best is not None else None
+        if trial.stage not in EXPLORING or best_score is None:
+            return None
+        return _SLOW_SHARE * required_speed(
+            self._objective,
+            best_score=best_score,
+            batch_size=trial.config.get("batch_size"),
+            noise_scale=self._noise_scale(),
+        )
+
+    def result(self, *, partial: bool) -> SearchResult:
+        """What the search found so far."""
+        trials = self.trials
+        baseline = next(
+            (
+                candidate
+                for candidate in finals.summarize(trials)
+                if finals.key(candidate.config) == finals.key(self._baseline)
+            ),
+            None,
+        )
+        return SearchResult(
+            trials=trials,
+            chosen=finals.choose(trials, self._objective),
+            baseline=baseline,
+            stop_reason=self.stop_reason or "it was interrupted",
+            partial=partial,
+            wall_s=self._clock() - self._started_at,
+        )
+
+    def _explored(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.stage in EXPLORING]
+
+    def _noise_scale(self) -> float | None:
+        return typical_noise_scale(
+            trial.measurement for trial in self.trials if trial.measurement is not None
+        )
+
+    def _explore(self) -> tuple[Stage, dict[str, int]] | None:
+        """The next configuration to explore, or `None` with `stop_reason` set."""
+        while True:
+            self.stop_reason = self._reason_to_stop()
+            if self.stop_reason is not None:
+                return None
+            proposal = self._propose()
+            if proposal is None:
+                if not self.num_running:
+                    self.stop_reason = "every configuration of the space was tried"
+                return None
+            refusal = self._refuse(proposal[1])
+            if refusal is None:
+                return proposal
+            self._study.finish(self._study.start(*proposal), refusal, score=None, excluded=True)
+
+    def _refuse(self, config: dict[str, int]) -> Outcome | None:
+        """The outcome of a configuration that is known not to fit before it costs a process."""
+        budget = self._device_budget_bytes
+        if budget is None or not memory_model.applies_to(config):
+            return None
+        model = memory_model.fit(
+            (trial.config, trial.device_bytes)
+            for trial in self._explored()
+            if trial.device_bytes is not None and not trial.excluded
+        )
+        if model is None or not model.exceeds(config, budget):
+            return None
+        predicted = model.predict_bytes(config)
+        return Outcome(
+            kind=OutcomeKind.DEVICE_MEMORY,
+            message=f"predicted to need {predicted / 2**30:.2f} GiB of the budget's "
+            f"{budget / 2**30:.2f} GiB, from the programs compiled so far; not run.",
+            wall_s=0.0,
+            thread_cap=0,
+            predicted_device_bytes=round(predicted),
+        )
+
+    def _propose(self) -> tuple[Stage, dict[str, int]] | None:
+        tried = {finals.key(trial.config) for trial in self._explored() if self._counts(trial)}
+        if finals.key(self._baseline) not in tried:
+            return Stage.BASELINE, self._baseline
+        untried = [
+            config for config in self._space.configurations() if finals.key(config) not in tried
+        ]
+        if not untried:
+            return None
+        step = self._ramp(untried)
+        if step is not None:
+            return Stage.RAMP, step
+        return Stage.SEARCH, self._sample(untried)
+
+    def _ramp(self, untried: list[dict[str, int]]) -> dict[str, int] | None:
+        """Climb from the baseline in at most three strides along num_envs, until something breaks.
+
+        The ramp finds the cliff from its safe side and gives the model its first slope. Rows per
+        minibatch grow with num_envs, as they do when a person turns up num_envs alone.
+        """
+        climbed = [
+            trial
+            for trial in self._explored()
+            if trial.stage in {Stage.BASELINE, Stage.RAMP} and self._counts(trial)
+        ]
+        if len(climbed) > 3 or "num_envs" not in self._baseline:
+            return None
+        last = climbed[-1]
+        if last.outcome is not None and last.outcome.kind is not OutcomeKind.COMPLETED:
+            return None
+        top = max(config["num_envs"] for config in untried)
+        if top <= last.config["num_envs"]:
+            return None
+        strides_left = 4 - len(climbed)
+        factor = (top / last.config["num_envs"]) ** (1.0 / strides_left)
+        target = {name: float(value) for name, value in last.config.items()}
+        target["num_envs"] *= factor
+        if "batch_size" in target:
+            target["batch_size"] *= factor
+        upward = [config for config in untried if config["num_envs"] > last.config["num_envs"]]
+        return min(upward, key=lambda config: _distance(config, target))
+
+    def _sample(self, untried: list[dict[str, int]]) -> dict[str, int]:
+        ended = [trial for trial in self._explored() if trial.outcome is not None]
+        scores = [self._score(trial) for trial in ended]
+        informative = [
+            (trial, value)
+            for trial, value in zip(ended, scores, strict=True)
+            if value is not None or not _says_nothing_of_speed(trial)
+        ]
+        if all(value is None for _, value in informative):  # start again from the lightest
+            return min(untried, key=lambda config: math.prod(config.values()))
+        observations = sampler.Observations(
+            points=np.array([self._space.exponents(trial.config) for trial, _ in informative]),
+            scores=np.array([1.0 if value is None else value for _, value in informative]),
+            feasible=np.array([value is not None for _, value in informative]),
+        )
+        candidates = np.array([self._space.exponents(config) for config in untried])
+        # Seeded by the trial's number: a resumed search goes on, it does not start over.
+        rng = np.random.default_rng((self._seed, len(self.trials)))
+        return untried[sampler.choose(candidates, observations, rng)]
+
+    def _score(self, trial: Trial) -> float | None:
+        """The objective's value by what is known now of the gradient noise; `None` if unmeasured.
+
+        A trial stopped as `slow` was measured, if briefly: it tells the model how slow.
+        """
+        outcome = trial.outcome
+        if outcome is None or outcome.measurement is None or outcome.kind not in _MEASURED:
+            return None
+        return score(
+            self._objective,
+            steps_per_second=outcome.measurement.steps_per_second,
+            batch_size=trial.config.get("batch_size"),
+            noise_scale=self._noise_scale(),
+        )
+
+    def _reason_to_stop(self) -> str | None:
+        if stopping.is_broken(self._of_this_session()):
+            return "the last trials failed with an error, not at a limit"
+        runs = [trial for trial in self._explored() if not trial.excluded and self._counts(trial)]
+        return stopping.reason_to_stop(
+            self._stopping,
+            [(trial, self._score(trial)) for trial in runs],
+            remaining_s=self.remaining_s,
+            reserved_s=self._reserved_s(runs),
+        )
+
+    def _reserved_s(self, runs: list[Trial]) -> float:
+        """Seconds of --max-time to keep for finals and soak: what they need, at most half."""
+        expected_s = finals.expected_s(runs, self._plan, self.best)
+        return min(expected_s, _LARGEST_RESERVE * (self._stopping.max_time_s or math.inf))
+
+    def _time_is_short(self) -> bool:
+        """Whether another final would leave the soak too little of --max-time to mean anything."""
+        least_soak_s = _LEAST_SOAK_S if self._plan.soak_updates else 0.0
+        needed_s = finals.typical_s(self.trials) + least_soak_s
+        return self.remaining_s is not None and self.remaining_s < needed_s
+
+    def _of_this_session(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.number >= self._first_number]
+
+    def _counts(self, trial: Trial) -> bool:
+        """Whether the trial is done with; a defect of an earlier session may have been mended."""
+        mended = stopping.says_nothing(trial) and trial.number < self._first_number
+        return not (stopping.is_lost(trial) or mended)
+
+
+def _says_nothing_of_speed(trial: Trial) -> bool:
+    """Whether the model of speed should not hear of the trial.
+
+    Device memory has a model of its own; told as a low speed, its cliff would bend the speed's
+    surface on the safe side too.
+    """
+    return stopping.says_nothing(trial) or (
+        trial.outcome is not None and trial.outcome.kind is OutcomeKind.DEVICE_MEMORY
+    )
+
+
+def _distance(config: Mapping[str, int], target: Mapping[str, float]) -> float:
+    return sum(abs(math.log2(config[name] / target[name])) for name in config)

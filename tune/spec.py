@@ -1,0 +1,150 @@
+"""One search as data; it is also the command line. Stdlib only, pure."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from tune.objective import Objective
+
+
+class SpecError(ValueError):
+    """What a person asked for cannot be done; the message says what to do instead."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchSpec:
+    """Options that every search has."""
+
+    max_runs: int = 24
+    """Configurations to try at most; finals and soak come on top."""
+    max_time: str | None = None
+    """Time for everything, finals and soak included: 300, 300s, 10m or 2h."""
+    patience: int = 8
+    """Stop after so many trials in a row that did not improve the best by --min-gain."""
+    min_gain: float = 0.02
+    """What counts as an improvement, as a share of the best."""
+    objective: Objective = Objective.THROUGHPUT
+    """throughput: env steps/s. balanced: discounts batch sizes that learn less per sample."""
+    space: tuple[str, ...] = ()
+    """Axes to replace or add: num_envs=256:4096 (doubling), num_epochs=2,4, num_steps=128."""
+    baseline: tuple[str, ...] = ()
+    """Values of the configuration to compare with: num_envs=256 num_steps=128."""
+    finalists: int = 3
+    """Leaders that are re-measured in fresh processes, beside the baseline."""
+    final_rounds: int = 2
+    """How often each finalist is re-measured."""
+    soak_updates: int = 200
+    """Updates the winner must survive in one process; 0 leaves the soak out."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """auto takes the GPU if there is one; a GPU that cannot be used is an error."""
+    thread_cap: int | None = None
+    """CPUs that a trial binds itself to; chosen from the room for threads if left out."""
+    memory_budget: str | None = None
+    """Device memory that a trial may use: 20GiB. Default: 90 % of the GPU, 60 % of free RAM."""
+    trial_timeout: str = "10m"
+    """After this a trial is killed with all its processes."""
+    seed: int = 0
+    """Seeds the sampler and the workload."""
+    out: Path | None = None
+    """Folder for journal, logs and tables; default runs/<name>-<date>-<time>."""
+    profiles: Path = Path("profiles")
+    """Folder for the profiles."""
+    resume: bool = False
+    """Go on with the search in --out, or with the newest of its name in runs/."""
+    dashboard: bool = False
+    """Start Ray's dashboard on loopback and print its URL."""
+    json: bool = False
+    """Print JSON lines instead of the screen."""
+    debug: bool = False
+    """Show tracebacks."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("max_runs", 1),
+            ("patience", 1),
+            ("finalists", 1),
+            ("final_rounds", 1),
+            ("soak_updates", 0),
+            ("seed", 0),
+        ):
+            if getattr(self, name) < least:
+                option = name.replace("_", "-")
+                raise SpecError(f"--{option} must be at least {least}, got {getattr(self, name)}.")
+        if self.thread_cap is not None and self.thread_cap < 1:
+            raise SpecError(f"--thread-cap must be at least 1, got {self.thread_cap}.")
+        if not 0.0 <= self.min_gain < 1.0:
+            raise SpecError(f"--min-gain is a share like 0.02, got {self.min_gain}.")
+        self.max_time_s  # noqa: B018  (raises on what cannot be read)
+        self.trial_timeout_s  # noqa: B018
+
+    @property
+    def max_time_s(self) -> float | None:
+        """`--max-time` in seconds."""
+        return None if self.max_time is None else parse_duration("--max-time", self.max_time)
+
+    @property
+    def trial_timeout_s(self) -> float:
+        """`--trial-timeout` in seconds."""
+        return parse_duration("--trial-timeout", self.trial_timeout)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a search tunes: the workload with its options, and how a profile should call it.
+
+    `name` names output folders; `mode` and `phase` go into the profile; `data` describes what the
+    workload trains on, with its hash; `framework` decides the thread caps.
+    """
+
+    name: str
+    mode: str
+    phase: int | None
+    workload: str
+    options: dict[str, Any]
+    data: dict[str, Any]
+    framework: Literal["jax", "torch"]
+
+
+def parse_duration(option: str, text: str) -> float:
+    """Read `300`, `300s`, `10m`, `4m30s` or `2h` as seconds.
+
+    Raises:
+        SpecError: if it reads otherwise or is not positive.
+    """
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
+    hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    seconds = 3600 * hours + 60 * minutes + rest
+    if seconds <= 0:
+        raise SpecError(f"{option} is a time like 300, 300s, 10m or 2h, got {text!r}.")
+    return seconds
+
+
+def parse_assignments(option: str, assignments: tuple[str, ...]) -> dict[str, str]:
+    """Read `name=value` pairs.
+
+    Raises:
+        SpecError: if one of them has no name or no equals sign.
+    """
+    values = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not (name and equals):
+            raise SpecError(f"{option} takes name=value, got {assignment!r}.")
+        values[name] = value
+    return values
+
+
+def parse_integers(option: str, assignments: tuple[str, ...]) -> dict[str, int]:
+    """Read `name=123` pairs.
+
+    Raises:
+        SpecError: if a value is not a positive whole number.
+    """
+    values = {}
+    for name, text in parse_assignments(option, assignments).items():
+        if not text.isdecimal() or int(text) < 1:
+            raise SpecError(f"{option} takes positive whole numbers, got {name}={text}.")
+        values[name] = int(text)
+    return values
