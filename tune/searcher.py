@@ -1,6 +1,5 @@
 """A Ray Tune Searcher over a search: asks it what to run, tells it what Ray brings back."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -30,19 +29,19 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     """Ray Tune asks for configurations and gets whole trial orders."""
 
     def __init__(
-        self, search: Search, order_for: Callable[[Trial], TrialOrder], observer: Observer
+        self, search: Search, order_for: Callable[[Trial], TrialOrder], *observers: Observer
     ) -> None:
         super().__init__()
         self._search = search
         self._order_for = order_for
-        self._observer = observer
+        self._observers = observers
         self.finished = False
         self._running: dict[str, Trial] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._num_told = len(search.trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's order; `None` to wait; FINISHED after the soak."""
+        """The next trial's configuration and order; `None` to wait; FINISHED after the soak."""
         trial = self._search.next_trial()
         self._tell_excluded()
         if trial is None:
@@ -51,8 +50,9 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             self.finished = True
             return str(ray.tune.search.Searcher.FINISHED)
         self._running[trial_id] = trial
-        self._observer.trial_started(trial)
-        return {"order": dataclasses.asdict(self._order_for(trial))}
+        for observer in self._observers:
+            observer.trial_started(trial)
+        return {**trial.config, "stage": trial.stage.value, "order": self._order_for(trial)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """A message from the trial's child."""
@@ -60,7 +60,8 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             self._outcomes[trial_id] = from_dict(Outcome, json.loads(result["outcome"]))
         elif "progress" in result:
             progress = from_dict(Progress, json.loads(result["progress"]))
-            self._observer.trial_progress(self._running[trial_id], progress)
+            for observer in self._observers:
+                observer.trial_progress(self._running[trial_id], progress)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -78,7 +79,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
                 wall_s=0.0,
                 thread_cap=0,
             )
-        self._observer.trial_ended(self._search.ended(trial, outcome))
+        self._tell_ended(self._search.ended(trial, outcome))
         self._num_told = len(self._search.trials)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -94,5 +95,9 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     def _tell_excluded(self) -> None:
         for trial in self._search.trials[self._num_told :]:
             if trial.excluded:
-                self._observer.trial_ended(trial)
+                self._tell_ended(trial)
         self._num_told = len(self._search.trials)
+
+    def _tell_ended(self, trial: Trial) -> None:
+        for observer in self._observers:
+            observer.trial_ended(trial)
