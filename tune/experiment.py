@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,11 @@ class Dashboard:
 
 
 def run(
-    searcher: StudySearcher, settings: RaySettings, *, on_dashboard: Callable[[Dashboard], None]
+    searcher: StudySearcher,
+    settings: RaySettings,
+    *,
+    on_dashboard: Callable[[Dashboard], None],
+    callbacks: Sequence[ray.tune.Callback] = (),
 ) -> bool:
     """Run trials until the searcher is finished; return whether it was (False: interrupted).
 
@@ -82,7 +86,7 @@ def run(
             run_config=ray.tune.RunConfig(
                 name="ray",
                 storage_path=str(settings.folder.resolve()),
-                callbacks=_loggers(settings),
+                callbacks=[*callbacks, *_loggers(settings)],
                 # A configuration that cannot run never raises; a trial whose worker was lost is
                 # run again by the search, which knows what that says of it: nothing.
                 failure_config=ray.tune.FailureConfig(max_failures=0),
@@ -138,10 +142,14 @@ def _loggers(settings: RaySettings) -> list[ray.tune.Callback]:
 
         loggers.append(TBXLoggerCallback())
     if settings.mlflow is not None:
-        from ray.air.integrations.mlflow import MLflowLoggerCallback
+        from tune.mlflow_logger import PatientMLflow  # imports MLflow, which may not be there
 
         loggers.append(
-            MLflowLoggerCallback(tracking_uri=settings.mlflow, experiment_name=settings.name)
+            PatientMLflow(
+                tracking_uri=settings.mlflow,
+                experiment_name=settings.name,
+                tags={"search": settings.folder.name},
+            )
         )
     return loggers
 

@@ -45,6 +45,6 @@ def _require_tracking(uri: str) -> None:
     records.quiet_libraries()
     try:
         mlflow.tracking.MlflowClient(uri).search_experiments(max_results=1)
-    except mlflow.exceptions.MlflowException as error:
+    except (mlflow.exceptions.MlflowException, OSError) as error:
         reason = str(error).split(" See ")[0]
         raise SpecError(f"--mlflow cannot use {uri}: {reason}") from error

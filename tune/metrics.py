@@ -4,13 +4,14 @@ Ray puts `ray_` before their names, and `_total` behind the counter's. `grafana_
 draws them.
 """
 
+import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
+import ray.tune
 import ray.util.metrics
 
 from cluster.node import limits
-from trainables.measurement import Progress
 from tune.preflight import Preflight
 from tune.result import Trial
 
@@ -22,34 +23,45 @@ MEMORY_HEADROOM = "rl_tuner_memory_headroom_bytes"
 EXPORTED = (f"ray_{BEST}", f"ray_{TRIALS}_total", f"ray_{THREAD_ROOM}", f"ray_{MEMORY_HEADROOM}")
 """The names under which a scrape finds them."""
 
+_PERIOD_S = 2.0
 
-class Ranked(Protocol):
+
+class Watched(Protocol):
     """What the metrics ask of a search."""
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials so far."""
 
     @property
     def best(self) -> Trial | None:
         """The best explored trial so far."""
 
 
-class SearchMetrics:
-    """An observer that keeps the metrics of one search. Needs no Ray until the first trial.
+class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
+    """Publishes the state of a search from Tune's own loop, every few seconds.
 
-    The room for threads is read off the machine at every event, Ray and the trial included. The
-    headroom is that of the last trial that ended: its budget less its peak, negative if it did not
-    fit, and left as it is by a trial whose peak is not known.
+    Again and again, because Ray forgets a gauge that was not set within two of its reports (20 s
+    as it comes). The room for threads is read off the machine, Ray and a trial included. The
+    headroom is that of the last trial whose peak is known: its budget less its peak, negative if
+    it did not fit.
     """
 
     def __init__(
         self,
-        search: Ranked,
+        search: Watched,
         preflight: Preflight,
         *,
         thread_room: Callable[[], int | None] = lambda: limits.threads().room,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._search = search
         self._device_budget_bytes = preflight.device_budget_bytes
         self._host_budget_bytes = preflight.host_budget_bytes
         self._thread_room = thread_room
+        self._clock = clock
+        self._due = clock()
+        self._counted: set[int] = set()
         self._best = ray.util.metrics.Gauge(
             BEST, description="Env steps per second of the best configuration so far."
         )
@@ -65,31 +77,34 @@ class SearchMetrics:
             tag_keys=("memory",),
         )
 
-    def trial_started(self, trial: Trial) -> None:
-        """A trial was handed to Ray."""
-        self._read_room()
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Publish, if it is time; Tune's loop turns several times a second."""
+        if self._clock() >= self._due:
+            self._due = self._clock() + _PERIOD_S
+            self.publish()
 
-    def trial_progress(self, trial: Trial, progress: Progress) -> None:
-        """A running trial entered another phase."""
-        self._read_room()
-
-    def trial_ended(self, trial: Trial) -> None:
-        """A trial ended, or was excluded before it began."""
-        assert trial.outcome is not None
-        self._trials.inc(tags={"outcome": trial.outcome_name})
+    def publish(self) -> None:
+        """Set every metric to what is known now; what is not known is left out."""
+        ended = [trial for trial in self._search.trials if trial.outcome is not None]
+        for trial in ended:
+            if trial.number not in self._counted:
+                self._counted.add(trial.number)
+                self._trials.inc(tags={"outcome": trial.outcome_name})
         best = self._search.best
         if best is not None and best.measurement is not None:
             self._best.set(best.measurement.steps_per_second)
-        if trial.device_bytes is not None:
-            self._set_headroom("device", self._device_budget_bytes - trial.device_bytes)
-        if trial.outcome.peak_host_bytes is not None:
-            self._set_headroom("host", self._host_budget_bytes - trial.outcome.peak_host_bytes)
-        self._read_room()
-
-    def _set_headroom(self, memory: str, number_bytes: int) -> None:
-        self._headroom.set(number_bytes, tags={"memory": memory})
-
-    def _read_room(self) -> None:
+        device_bytes = [trial.device_bytes for trial in ended if trial.device_bytes]
+        host_bytes = [trial.outcome.peak_host_bytes for trial in ended if trial.outcome]
+        for memory, budget, peaks in (
+            ("device", self._device_budget_bytes, device_bytes),
+            ("host", self._host_budget_bytes, [peak for peak in host_bytes if peak]),
+        ):
+            if peaks:
+                self._headroom.set(budget - peaks[-1], tags={"memory": memory})
         room = self._thread_room()
         if room is not None:
             self._room.set(room)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks to go back to them, and a search does not pickle."""
+        return {}

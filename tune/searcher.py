@@ -29,12 +29,12 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     """Ray Tune asks for configurations and gets whole trial orders."""
 
     def __init__(
-        self, search: Search, order_for: Callable[[Trial], TrialOrder], *observers: Observer
+        self, search: Search, order_for: Callable[[Trial], TrialOrder], observer: Observer
     ) -> None:
         super().__init__()
         self._search = search
         self._order_for = order_for
-        self._observers = observers
+        self._observer = observer
         self.finished = False
         self._running: dict[str, Trial] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -50,8 +50,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             self.finished = True
             return str(ray.tune.search.Searcher.FINISHED)
         self._running[trial_id] = trial
-        for observer in self._observers:
-            observer.trial_started(trial)
+        self._observer.trial_started(trial)
         return {**trial.config, "stage": trial.stage.value, "order": self._order_for(trial)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -60,8 +59,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             self._outcomes[trial_id] = from_dict(Outcome, json.loads(result["outcome"]))
         elif "progress" in result:
             progress = from_dict(Progress, json.loads(result["progress"]))
-            for observer in self._observers:
-                observer.trial_progress(self._running[trial_id], progress)
+            self._observer.trial_progress(self._running[trial_id], progress)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -79,7 +77,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
                 wall_s=0.0,
                 thread_cap=0,
             )
-        self._tell_ended(self._search.ended(trial, outcome))
+        self._observer.trial_ended(self._search.ended(trial, outcome))
         self._num_told = len(self._search.trials)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -95,9 +93,5 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     def _tell_excluded(self) -> None:
         for trial in self._search.trials[self._num_told :]:
             if trial.excluded:
-                self._tell_ended(trial)
+                self._observer.trial_ended(trial)
         self._num_told = len(self._search.trials)
-
-    def _tell_ended(self, trial: Trial) -> None:
-        for observer in self._observers:
-            observer.trial_ended(trial)

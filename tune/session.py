@@ -146,7 +146,7 @@ def _drive(session: _Session, search: Search) -> bool:
     from trainables.ray_trainable import TrialOrder
     from tune import experiment  # imports Ray, which a small machine may not survive
     from tune.metrics import SearchMetrics
-    from tune.searcher import Observer, StudySearcher
+    from tune.searcher import StudySearcher
 
     spec, screen = session.spec, session.screen
 
@@ -178,11 +178,9 @@ def _drive(session: _Session, search: Search) -> bool:
     )
     records.quiet_libraries()
     with screen.live(search):
-        observers: list[Observer] = [screen]
-        if spec.dashboard:
-            observers.append(SearchMetrics(search, session.preflight))
-        searcher = StudySearcher(search, order_for, *observers)
-        return experiment.run(searcher, settings, on_dashboard=show_dashboard)
+        searcher = StudySearcher(search, order_for, screen)
+        callbacks = [SearchMetrics(search, session.preflight)] if spec.dashboard else []
+        return experiment.run(searcher, settings, on_dashboard=show_dashboard, callbacks=callbacks)
 
 
 def _private_folder() -> Path:
