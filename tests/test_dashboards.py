@@ -89,12 +89,13 @@ def test_the_metrics_follow_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.util.metrics.Gauge", make)
     monkeypatch.setattr("ray.util.metrics.Counter", make)
     over = failed(OutcomeKind.DEVICE_MEMORY, "no.", predicted_device_bytes=2**40)
+    never_run = failed(OutcomeKind.DEVICE_MEMORY, "no.", predicted_device_bytes=2**50)
 
     class Search:
         trials = (
             trial(number=0),
             trial(number=1, outcome=over),
-            trial(number=2, outcome=over, excluded=True),
+            trial(number=2, outcome=never_run, excluded=True),
             trial(number=3, outcome=None),
         )
         best = trials[0]

@@ -43,7 +43,7 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
 
     Again and again, because Ray forgets a gauge that was not set within two of its reports (20 s
     as it comes). The room for threads is read off the machine, Ray and a trial included. The
-    headroom is that of the last trial whose peak is known: its budget less its peak, negative if
+    headroom is that of the last trial that ran and whose peak is known: its budget less its peak, negative if
     it did not fit.
     """
 
@@ -93,8 +93,9 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
         best = self._search.best
         if best is not None and best.measurement is not None:
             self._best.set(best.measurement.steps_per_second)
-        device_bytes = [trial.device_bytes for trial in ended if trial.device_bytes]
-        host_bytes = [trial.outcome.peak_host_bytes for trial in ended if trial.outcome]
+        ran = [trial for trial in ended if not trial.excluded]
+        device_bytes = [trial.device_bytes for trial in ran if trial.device_bytes]
+        host_bytes = [trial.outcome.peak_host_bytes for trial in ran if trial.outcome]
         for memory, budget, peaks in (
             ("device", self._device_budget_bytes, device_bytes),
             ("host", self._host_budget_bytes, [peak for peak in host_bytes if peak]),

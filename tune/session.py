@@ -164,7 +164,10 @@ def _drive(session: _Session, search: Search) -> bool:
     def show_dashboard(dashboard: experiment.Dashboard) -> None:
         screen.dashboard(dashboard.url, metrics_url=dashboard.metrics_url)
         screen.note(f"It asks for the token in {ray_env.token_path(os.environ)}.")
-        screen.note(f"To record it: prometheus --config.file={dashboard.prometheus_config}")
+        screen.note(
+            f"To record it: prometheus --config.file={dashboard.prometheus_config} "
+            "--web.listen-address=127.0.0.1:9090"
+        )
 
     settings = experiment.RaySettings(
         name=session.task.name,
