@@ -43,8 +43,8 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
 
     Again and again, because Ray forgets a gauge that was not set within two of its reports (20 s
     as it comes). The room for threads is read off the machine, Ray and a trial included. The
-    headroom is that of the last trial that ran and whose peak is known: its budget less its peak, negative if
-    it did not fit.
+    headroom is that of the last trial that ran and whose peak is known: its budget less its peak,
+    negative if it did not fit.
     """
 
     def __init__(
