@@ -38,6 +38,9 @@ SEARCH = (
 )
 
 
+pytestmark = pytest.mark.timeout(600)  # the search runs in a fixture, and CI is slow
+
+
 def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return str(answer.read().decode())
@@ -207,12 +210,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
         search = subprocess.Popen(
             [sys.executable, "-m", "tune.jax_phase12", *SEARCH],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(TESTS), "RAY_metrics_report_interval_ms": "2000"},
+            env=os.environ | {"PYTHONPATH": str(TESTS), "RAY_metrics_report_interval_ms": "3000"},
             stdout=out,
             stderr=errors,
         )
     try:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 400
         while search.poll() is None and time.monotonic() < deadline:
             for event in events(folder, "dashboard"):
                 with contextlib.suppress(urllib.error.URLError, ConnectionError):
@@ -241,10 +244,12 @@ def values(scrape: str, metric: str, label: str = "") -> dict[str, float]:
 def test_prometheus_finds_what_the_search_knows(watched: Watched) -> None:
     metrics = pytest.importorskip("tune.metrics")
     best, trials, room, headroom = metrics.EXPORTED
-    totals = [sum(values(scrape, trials, "outcome").values()) for scrape in watched.scrapes]
-    # The state that was seen longest: no scrape of it fell into the middle of an update.
-    [(total, _)] = collections.Counter(total for total in totals if total).most_common(1)
-    scrape = watched.scrapes[len(totals) - 1 - totals[::-1].index(total)]
+    # On a busy machine Ray may have forgotten a gauge before it is set again.
+    scrapes = [one for one in watched.scrapes if all(values(one, m) for m in metrics.EXPORTED)]
+    totals = [sum(values(scrape, trials, "outcome").values()) for scrape in scrapes]
+    # The state that was seen longest: its last scrape fell into no update.
+    [(total, _)] = collections.Counter(totals).most_common(1)
+    scrape = scrapes[len(totals) - 1 - totals[::-1].index(total)]
     ended = [event["trial"] for event in watched.events("trial_ended")][: int(total)]
     counts = collections.Counter(one["outcome"]["kind"] for one in ended)
     assert values(scrape, trials, "outcome") == counts

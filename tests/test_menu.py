@@ -288,6 +288,7 @@ def test_a_report_is_opened_in_the_persons_browser(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_ctrl_c_in_a_search_is_the_searchs_own_and_the_menu_stays(
     menu_in: Callable[..., Terminal], tmp_path: Path
 ) -> None:
@@ -297,9 +298,9 @@ def test_ctrl_c_in_a_search_is_the_searchs_own_and_the_menu_stays(
         terminal.expect(question)
         terminal.type(ENTER)
     terminal.expect("$ python -m tune.jax_phase12 --phase 1 --max-time 10m\r\n")
-    terminal.expect("baseline", timeout_s=120)
+    terminal.expect("baseline", timeout_s=240)
     terminal.type(CTRL_C)
-    seen = terminal.expect("(exit code 130)", timeout_s=120)
+    seen = terminal.expect("(exit code 130)", timeout_s=240)
     assert "interrupted" in seen
     assert "Traceback" not in seen
     terminal.expect("leave")
