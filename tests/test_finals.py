@@ -24,6 +24,7 @@ def measured(
     device_bytes: int = 100,
     noise_scale: float | None = None,
     batch_size: int = 1,
+    gpu_utilization: float | None = None,
 ) -> Trial:
     health = {} if noise_scale is None else {"gradient_noise_scale": noise_scale}
     return trial(
@@ -37,6 +38,7 @@ def measured(
                 high=speed * (1 + half_width),
                 health=health,
                 peak_device_bytes=None,
+                gpu_utilization=gpu_utilization,
             ),
         ),
     )
@@ -141,6 +143,16 @@ def test_balanced_prefers_the_batch_that_learns_more_per_sample() -> None:
     chosen = finals.choose(trials, Objective.THROUGHPUT)
     assert chosen[Kind.FASTEST].config["num_envs"] == 4
     assert chosen[Kind.BALANCED].config["num_envs"] == 8
+
+
+@pytest.mark.parametrize(("idle_speed", "chosen"), [(102.0, 1), (120.0, 2)])
+def test_balanced_prefers_a_busy_gpu_among_near_equals_only(idle_speed: float, chosen: int) -> None:
+    trials = [
+        measured(1, 100.0, gpu_utilization=90.0),
+        measured(2, idle_speed, gpu_utilization=40.0),
+    ]
+    balanced = finals.choose(trials, Objective.THROUGHPUT)[Kind.BALANCED]
+    assert balanced.config["num_envs"] == chosen
 
 
 def test_nothing_is_called_balanced_without_a_noise_scale() -> None:

@@ -23,6 +23,29 @@ def test_balanced_discounts_batches_larger_than_the_noise(
     assert value == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("objective", "utilization", "expected"),
+    [
+        (Objective.BALANCED, 100.0, 1000.0),
+        (Objective.BALANCED, 50.0, 950.0),
+        (Objective.BALANCED, 0.0, 900.0),
+        (Objective.BALANCED, None, 1000.0),
+        (Objective.THROUGHPUT, 0.0, 1000.0),
+    ],
+)
+def test_balanced_discounts_a_gpu_that_idles_by_a_tenth_at_most(
+    objective: Objective, utilization: float | None, expected: float
+) -> None:
+    value = score(
+        objective,
+        steps_per_second=1000.0,
+        batch_size=None,
+        noise_scale=None,
+        gpu_utilization=utilization,
+    )
+    assert value == pytest.approx(expected)
+
+
 def test_the_required_speed_scores_just_as_much() -> None:
     speed = required_speed(
         Objective.BALANCED, best_score=700.0, batch_size=4096, noise_scale=1000.0

@@ -163,6 +163,13 @@ def test_the_keys_that_trainers_read_stand_first_and_the_header_says_how_to_use_
     assert f"python -m tune.profile validate {path.name}" in header[2]
 
 
+def test_phase_3_carries_the_share_that_confirmed_it_on_top(tmp_path: Path) -> None:
+    options = {"data": None, "seed": 0, "timesteps_reduction": 0.1}
+    path = written(tmp_path, task=factories.task(mode="pytorch", phase=3, options=options))
+    assert loaded(path)["timesteps_reduction"] == 0.1
+    assert profiles.read(path).timesteps_reduction == 0.1
+
+
 def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:
     bare = factories.outcome(predicted_device_bytes=None, peak_host_bytes=None, peak_threads=None)
     result = factories.result(

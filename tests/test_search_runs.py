@@ -119,10 +119,12 @@ def test_a_real_search_ends_with_a_profile_that_holds(tmp_path: Path) -> None:
     assert found.soak is not None
     assert found.soak.updates == 3
     assert found.data["synthetic"] is True
-    stages = [row["stage"] for row in table(tmp_path / "out")]
-    assert stages[0] == "baseline"
-    assert stages[-1] == "soak"
-    assert {row["kind"] for row in table(tmp_path / "out")} == {"completed"}
+    rows = table(tmp_path / "out")
+    assert rows[0]["stage"] == "baseline"
+    assert rows[-1]["stage"] == "soak"
+    # A busy machine may make an explored trial honestly slow; what a profile rests on runs through.
+    assert {row["kind"] for row in rows} <= {"completed", "slow"}
+    assert {row["kind"] for row in rows if row["stage"] in {"final", "soak"}} == {"completed"}
     checked = subprocess.run(
         [sys.executable, "-m", "tune.profile", "validate", str(path)],
         cwd=tmp_path,
@@ -185,6 +187,8 @@ def test_infeasible_configurations_are_results_and_the_best_feasible_one_wins(
     kinds = {row["kind"] for row in rows}
     assert kinds <= {"completed", "device_memory", "slow"}
     assert "device_memory" in kinds
+    # As training runs: a niced trial is measured slower wherever something else runs too.
+    assert {row["health/niceness"] for row in rows} <= {"", str(float(os.nice(0)))}
     [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
     assert profile_file.read(path).config["num_envs"] >= 512
 

@@ -66,6 +66,7 @@ def conclude(
         ("configuration", words.configuration(winner.config)),
         ("speed", _speed(winner)),
         ("compared", _comparison(winner, result, context)),
+        ("language model", _language_model(winner)),
         *_resources(winner, seen, context),
         ("soak", _soak(winner, context)),
         *_other_kinds(result, winner),
@@ -124,6 +125,11 @@ def _comparison(winner: Candidate, result: SearchResult, context: Context) -> st
     if gain.is_noise:
         return f"no more than noise apart from {against}: {bounds}"
     return f"{bounds} the speed of {against}"
+
+
+def _language_model(winner: Candidate) -> str:
+    measured = winner.representative.measurement
+    return words.language_model(measured.health) if measured else ""
 
 
 def _resources(winner: Candidate, seen: Peaks, context: Context) -> list[tuple[str, str]]:

@@ -111,6 +111,7 @@ def from_search(
         expected_sps=round(candidate.steps_per_second, 1),
         expected_memory_gb=round(peak_bytes / 1e9, 3) if peak_bytes else None,
         expected_gpu_util=measured.gpu_utilization,
+        timesteps_reduction=task.options.get("timesteps_reduction"),
         confirmed=candidate.confirmed,
         partial=result.partial,
         created_at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),

@@ -178,6 +178,7 @@ def _scores(candidates: Iterable[Candidate], objective: Objective) -> dict[Key, 
             steps_per_second=candidate.steps_per_second,
             batch_size=candidate.config.get("batch_size"),
             noise_scale=candidate.noise_scale,
+            gpu_utilization=candidate.gpu_utilization,
         )
         for candidate in candidates
     }
@@ -188,8 +189,8 @@ def _choose_kinds(candidates: list[Candidate], objective: Objective) -> dict[Kin
         return {}
     fastest = _best(candidates, Objective.THROUGHPUT)
     chosen = {Kind.FASTEST: fastest}
-    knows_noise = any(candidate.noise_scale is not None for candidate in candidates)
-    if objective is Objective.BALANCED or knows_noise:
+    weighs = any(c.noise_scale is not None or c.gpu_utilization is not None for c in candidates)
+    if objective is Objective.BALANCED or weighs:
         chosen[Kind.BALANCED] = _best(candidates, Objective.BALANCED)
     lean = [
         candidate

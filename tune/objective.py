@@ -6,6 +6,13 @@ from collections.abc import Iterable
 
 from trainables.measurement import Measurement
 
+_IDLE_DISCOUNT = 0.1
+"""What a wholly idle GPU costs in `balanced`: about what two hosts of one GPU class differ by.
+
+So it decides between near-equals (an idle GPU has room for a larger model, or a second job) and
+never against a configuration that is clearly faster.
+"""
+
 
 class Objective(enum.StrEnum):
     """What a search maximises."""
@@ -20,17 +27,24 @@ def score(
     steps_per_second: float,
     batch_size: int | None,
     noise_scale: float | None,
+    gpu_utilization: float | None = None,
 ) -> float:
-    """Env steps per second, for `balanced` discounted by what a large batch wastes.
+    """Env steps per second, for `balanced` discounted by what a large batch and an idle GPU waste.
 
     A gradient step on B samples makes 1 / (1 + B_noise / B) of the progress of a noiseless one, so
     progress per sample falls as 1 / (1 + B / B_noise) (McCandlish et al. 2018, "An Empirical Model
     of Large-Batch Training", eq. 2.7). `noise_scale` is B_noise in samples; where it was not
     measured, or the workload has no `batch_size`, there is nothing to discount by.
+    `gpu_utilization` is NVML's percent, `None` where it was not measured.
     """
-    if objective is Objective.THROUGHPUT or batch_size is None or noise_scale is None:
+    if objective is Objective.THROUGHPUT:
         return steps_per_second
-    return steps_per_second / (1.0 + batch_size / noise_scale)
+    value = steps_per_second
+    if batch_size is not None and noise_scale is not None:
+        value /= 1.0 + batch_size / noise_scale
+    if gpu_utilization is not None:
+        value *= 1.0 - _IDLE_DISCOUNT * (1.0 - gpu_utilization / 100.0)
+    return value
 
 
 def required_speed(
@@ -40,7 +54,10 @@ def required_speed(
     batch_size: int | None,
     noise_scale: float | None,
 ) -> float:
-    """The env steps per second at which a configuration's score equals `best_score`."""
+    """The env steps per second at which a configuration's score equals `best_score`.
+
+    Its GPU is taken to be fully used: whoever stops a trial by this speed errs on its side.
+    """
     return best_score / score(
         objective, steps_per_second=1.0, batch_size=batch_size, noise_scale=noise_scale
     )

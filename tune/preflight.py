@@ -98,6 +98,7 @@ def check(
     thread_cap: int | None = None,
     memory_budget_bytes: int | None = None,
     framework: Framework = "jax",
+    num_subprocesses: int = 0,
     num_parallel_trials: int = 1,
     dashboard: bool = False,
     environ: Mapping[str, str] | None = None,
@@ -127,6 +128,7 @@ def check(
         thread_cap=thread_cap,
         memory_budget_bytes=memory_budget_bytes,
         framework=framework,
+        num_subprocesses=num_subprocesses,
         num_parallel_trials=num_parallel_trials,
         dashboard=dashboard,
         environ=given,
@@ -140,6 +142,7 @@ def judge(
     thread_cap: int | None = None,
     memory_budget_bytes: int | None = None,
     framework: Framework = "jax",
+    num_subprocesses: int = 0,
     num_parallel_trials: int = 1,
     dashboard: bool = False,
     environ: Mapping[str, str],
@@ -163,11 +166,12 @@ def judge(
             platform=platform,
             ray_threads=ray_threads,
             framework=framework,
+            num_subprocesses=num_subprocesses,
             num_parallel_trials=num_parallel_trials,
             requested=thread_cap,
         )
         env = thread_env.build(cap, platform, findings.cpus.allowed, environ, framework)
-        trial_threads = thread_env.expected_threads(env.cap, platform, framework)
+        trial_threads = thread_env.expected_threads(env.cap, platform, framework, num_subprocesses)
         warnings += env.notes
     except NoRoomError as error:
         problems.append(_no_room(error))

@@ -32,6 +32,8 @@ class Phase3Spec(SearchSpec):
     """Market contexts whose advice is kept."""
     async_queries: bool = False
     """Trade on while the model answers; the advice is then stale, and says how stale."""
+    env_workers: int = 0
+    """Subprocesses for the environments; 0 keeps them in the trial's own, mostly the fastest."""
     data: Path | None = None
     """CSV or Parquet of OHLCV bars; a synthetic market if left out."""
     timesteps_reduction: float = 0.05
@@ -50,10 +52,10 @@ class Phase3Spec(SearchSpec):
                 f"--timesteps-reduction is one of {pytorch_phase3.TIMESTEPS_REDUCTIONS}, "
                 f"got {self.timesteps_reduction}."
             )
-        if self.production_timesteps < 1:
-            raise SpecError(
-                f"--production-timesteps must be at least 1, got {self.production_timesteps}."
-            )
+        for name, least in (("production_timesteps", 1), ("env_workers", 0)):
+            if getattr(self, name) < least:
+                option = name.replace("_", "-")
+                raise SpecError(f"--{option} must be at least {least}, got {getattr(self, name)}.")
 
 
 def run(spec: Phase3Spec) -> int:
@@ -100,6 +102,7 @@ def task_of(spec: Phase3Spec) -> Task:
         query_interval=spec.query_interval,
         cache_size=spec.cache_size,
         async_queries=spec.async_queries,
+        env_workers=spec.env_workers,
         timesteps_reduction=spec.timesteps_reduction,
     )
     bars = options.load_bars()
@@ -117,6 +120,7 @@ def task_of(spec: Phase3Spec) -> Task:
             "llm": "none" if source is None else source.name,
         },
         framework="torch",
+        num_subprocesses=spec.env_workers,
     )
 
 

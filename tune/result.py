@@ -88,6 +88,12 @@ class Candidate:
     noise_scale: float | None
     soak: Measurement | None = None
 
+    @property
+    def gpu_utilization(self) -> float | None:
+        """NVML's percent in the representative process, `None` where it was not measured."""
+        measured = self.representative.measurement
+        return measured.gpu_utilization if measured else None
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:

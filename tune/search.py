@@ -260,6 +260,7 @@ class Search:
             steps_per_second=outcome.measurement.steps_per_second,
             batch_size=trial.config.get("batch_size"),
             noise_scale=self._noise_scale(),
+            gpu_utilization=outcome.measurement.gpu_utilization,
         )
 
     def _reason_to_stop(self) -> str | None:

@@ -45,6 +45,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         thread_cap=spec.thread_cap,
         memory_budget_bytes=_parse_budget(spec.memory_budget),
         framework=task.framework,
+        num_subprocesses=task.num_subprocesses,
         dashboard=spec.dashboard,
     )
     screen.preflight(preflight)

@@ -98,7 +98,8 @@ class Task:
     """What a search tunes: the workload with its options, and how a profile should call it.
 
     `name` names output folders; `mode` and `phase` go into the profile; `data` describes what the
-    workload trains on, with its hash; `framework` decides the thread caps.
+    workload trains on, with its hash; `framework` decides the thread caps, `num_subprocesses` are
+    a trial's own that need room for threads beside it.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Task:
     options: dict[str, Any]
     data: dict[str, Any]
     framework: Literal["jax", "torch"]
+    num_subprocesses: int = 0
 
 
 def parse_duration(option: str, text: str) -> float:

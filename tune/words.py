@@ -124,6 +124,26 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def language_model(health: Mapping[str, float]) -> str:
+    """What asking a language model cost a trial, by its health metrics; empty without a model."""
+    if "llm_share" not in health:
+        return ""
+    parts = [
+        f"{100 * health['llm_share']:.0f} % of the time; "
+        f"{speed(health['steps_per_second_without_llm'])} env steps/s without it"
+    ]
+    if "llm_seconds_per_query" in health:
+        parts.append(
+            f"{health['llm_seconds_per_query']:.2g} s per question, "
+            f"{health['llm_tokens_per_second']:.0f} tokens/s"
+        )
+    if "llm_cache_hits" in health:
+        parts.append(f"{100 * health['llm_cache_hits']:.0f} % answered from the cache")
+    if "llm_parse_failures" in health:
+        parts.append(f"{100 * health['llm_parse_failures']:.0f} % of the answers did not parse")
+    return "; ".join(parts)
+
+
 def configuration(config: Mapping[str, int]) -> str:
     """`256 envs x 128 steps, batch 8192, 4 epochs`; other axes by their names."""
     rest = dict(config)

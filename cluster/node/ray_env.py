@@ -47,6 +47,8 @@ BEHAVIOUR = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # Tune's own tables would be printed through ours, whatever `verbose` says.
     "RAY_AIR_NEW_OUTPUT": "0",
+    # Ray nices its workers to 15, and trials with them; training will not run so.
+    "RAY_worker_niceness": "0",
 }
 
 DRIVER = {

@@ -107,14 +107,19 @@ def build(
     )
 
 
-def expected_threads(cap: int, platform: Platform, framework: Framework = "jax") -> int:
+def expected_threads(
+    cap: int, platform: Platform, framework: Framework = "jax", num_subprocesses: int = 0
+) -> int:
     """Return the peak of a trial's process tree under `cap`: what was measured, rounded up.
 
     The peak comes at the compilation, and does not depend on how many CPUs the host has. Phase 1
     under caps of 1, 2, 4 and 8 takes 16, 21, 31 and 51 on a CPU; compiled for an H100, ptxas
     processes included, 17, 21, 36 and 60, and for the driver's own threads, which nobody has
     counted here, 4 are added. torch, with its data loader and compiler: 28 under a cap of 4.
+    A subprocess that holds environments has one thread, and Python's tracker of them another.
     """
+    if num_subprocesses:
+        return expected_threads(cap, platform, framework) + num_subprocesses + 1
     if framework == "torch":
         return 12 + 4 * cap
     if platform == "cpu":
@@ -129,6 +134,7 @@ def choose_cap(
     platform: Platform,
     ray_threads: int,
     framework: Framework = "jax",
+    num_subprocesses: int = 0,
     num_parallel_trials: int = 1,
     requested: int | None = None,
 ) -> int:
@@ -141,8 +147,8 @@ def choose_cap(
     """
 
     def needed(cap: int) -> int:
-        trials = num_parallel_trials * expected_threads(cap, platform, framework)
-        return ray_threads + trials + _MARGIN_THREADS
+        trial = expected_threads(cap, platform, framework, num_subprocesses)
+        return ray_threads + num_parallel_trials * trial + _MARGIN_THREADS
 
     largest = min(DEFAULT_CAP, max(1, cpus.usable // num_parallel_trials))
     if requested is not None:
@@ -217,6 +223,7 @@ def _pools(cap: int, framework: Framework) -> dict[str, str]:
         "MKL_NUM_THREADS": str(cap),
         "TOKENIZERS_PARALLELISM": "false",
         "RAYON_NUM_THREADS": "1",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",  # else one process per CPU of the host
     }
 
 

@@ -5,13 +5,16 @@ depend on the price level (multiples of the average true range, ratios), so that
 5000 and a currency at 1.1 look alike.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from trainables.jax_phase12.market import Bars
 from trainables.jax_phase12.sessions import Sessions, find_sessions
 from trainables.workload import WorkloadInputError
+
+if TYPE_CHECKING:
+    # It brings pyarrow and a thread of its own, which a process of environments can spare.
+    from trainables.jax_phase12.market import Bars
 
 FEATURES = (
     "log return",  # close to close, in ATRs
@@ -48,7 +51,7 @@ class Market(NamedTuple):
     starts: np.ndarray
 
 
-def build_market(bars: Bars) -> Market:
+def build_market(bars: "Bars") -> Market:
     """Compute features and sessions.
 
     Raises:
@@ -69,7 +72,7 @@ def build_market(bars: Bars) -> Market:
     )
 
 
-def compute_features(bars: Bars, sessions: Sessions) -> np.ndarray:
+def compute_features(bars: "Bars", sessions: Sessions) -> np.ndarray:
     """[num_bars, NUM_FEATURES] float64, in the order of `FEATURES`."""
     close = bars.close
     atr = average_true_range(bars, _ATR_BARS)
@@ -93,7 +96,7 @@ def compute_features(bars: Bars, sessions: Sessions) -> np.ndarray:
     return np.asarray(np.clip(np.column_stack(columns), -_CLIP, _CLIP))
 
 
-def average_true_range(bars: Bars, num_bars: int) -> np.ndarray:
+def average_true_range(bars: "Bars", num_bars: int) -> np.ndarray:
     """[num_bars] mean true range of the last bars (plain, not Wilder's: it vectorises)."""
     previous = np.r_[bars.close[0], bars.close[:-1]]
     true_range = np.maximum(bars.high, previous) - np.minimum(bars.low, previous)

@@ -47,7 +47,14 @@ class MarketEnv:
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (OBSERVATION_SIZE,), np.float32)
     action_space = gymnasium.spaces.Discrete(trades.NUM_ACTIONS)
 
-    def __init__(self, market: Market, num_envs: int, *, seed: int, rules: Rules | None = None):
+    def __init__(
+        self,
+        market: Market,
+        num_envs: int,
+        *,
+        seed: int | np.random.SeedSequence,
+        rules: Rules | None = None,
+    ):
         self.num_envs = num_envs
         self.rules = rules or Rules()
         self.market = market
@@ -86,6 +93,10 @@ class MarketEnv:
             in_position * held.size / rules.max_size,
         )
         return np.stack(columns, axis=1).astype(np.float32, copy=False)
+
+    def situation(self) -> tuple[Array, Array]:
+        """[num_envs, NUM_FEATURES] the bar just closed; [num_envs] the position's direction."""
+        return self.market.features[self.bar], self.positions.direction
 
     def action_masks(self) -> Flags:
         """[num_envs, NUM_ACTIONS] what is allowed: entries when flat; management in a position.

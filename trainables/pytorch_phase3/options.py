@@ -26,6 +26,7 @@ class Options:
     query_interval: bars between two questions; each rollout begins with one.
     cache_size: contexts whose advice is kept.
     async_queries: trade on while the model answers.
+    env_workers: subprocesses that the environments are dealt out to; 0 keeps them in the trial's.
     unpacked: folder where a GGUF file is kept unpacked (loading it takes 17 s, unpacked 0.2 s);
         None is ~/.cache/rl-hardware-tuner.
     timesteps_reduction: the share of the production run that the winner is confirmed with; no trial
@@ -40,11 +41,17 @@ class Options:
     query_interval: int = 120
     cache_size: int = 4096
     async_queries: bool = False
+    env_workers: int = 0
     unpacked: str | None = None
     timesteps_reduction: float = 0.05
 
     def __post_init__(self) -> None:
-        for name, least in (("synthetic_days", 1), ("query_interval", 1), ("cache_size", 0)):
+        for name, least in (
+            ("synthetic_days", 1),
+            ("query_interval", 1),
+            ("cache_size", 0),
+            ("env_workers", 0),
+        ):
             if getattr(self, name) < least:
                 raise WorkloadInputError(
                     f"{name} must be at least {least}, got {getattr(self, name)}."

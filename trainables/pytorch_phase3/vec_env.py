@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from trainables.pytorch_phase3 import advice
 from trainables.pytorch_phase3.advisor import ADVICE_SIZE, Advisor
+from trainables.pytorch_phase3.env_workers import MarketWorkers
 from trainables.pytorch_phase3.market_env import OBSERVATION_SIZE, MarketEnv
 from trainables.pytorch_phase3.positions import Array, Flags
 
@@ -20,11 +21,11 @@ _RETURNS_KEPT = 100
 class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
     """[num_envs, 228] market and account, then [num_envs, ADVICE_SIZE] if there is an advisor.
 
-    One process and one object for all environments: Stable-Baselines3's per-environment calls are
-    answered for all of them together. There are no time limits, so no terminal observations.
+    One object for all environments, wherever they run: Stable-Baselines3's per-environment calls
+    are answered for all of them together. There are no time limits, so no terminal observations.
     """
 
-    def __init__(self, env: MarketEnv, advisor: Advisor | None):
+    def __init__(self, env: MarketEnv | MarketWorkers, advisor: Advisor | None):
         self.market_env = env
         self.advisor = advisor
         self.returns: collections.deque[float] = collections.deque(maxlen=_RETURNS_KEPT)
@@ -57,8 +58,7 @@ class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
             return observations
         contexts = None
         if advisor.wants_contexts():
-            features = env.market.features[env.bar]
-            contexts = advice.contexts_of(features, env.positions.direction)
+            contexts = advice.contexts_of(*env.situation())
         return np.concatenate([observations, advisor.advance(dones, contexts)], axis=1)
 
     def start_rollout(self) -> None:
@@ -67,9 +67,11 @@ class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
             self.advisor.start_rollout()
 
     def close(self) -> None:
-        """End the advisor's thread, if it has one."""
+        """End the advisor's thread and the environments' processes, where there are any."""
         if self.advisor is not None:
             self.advisor.close()
+        if isinstance(self.market_env, MarketWorkers):
+            self.market_env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute of the market, for each environment."""

@@ -18,6 +18,7 @@ from stable_baselines3.common.logger import Logger
 from trainables.jax_phase12.features import Market, build_market
 from trainables.pytorch_phase3 import memory, sources, stability
 from trainables.pytorch_phase3.advisor import Advisor, Counters
+from trainables.pytorch_phase3.env_workers import MarketWorkers
 from trainables.pytorch_phase3.market_env import MarketEnv
 from trainables.pytorch_phase3.options import Options
 from trainables.pytorch_phase3.policy import HIDDEN_SIZES, HybridPolicy
@@ -110,9 +111,7 @@ class Phase3:
             WorkloadInputError: if the language model's weights are corrupt (first run only).
         """
         if self._model is None or self._env is None:
-            self._env = AdvisedVecEnv(
-                MarketEnv(self._market, self._num_envs, seed=self._options.seed), self._advisor()
-            )
+            self._env = AdvisedVecEnv(self._market_env(), self._advisor())
             self._model = self._build_model(self._env)
         started = time.perf_counter()
         for _ in range(num_updates):
@@ -126,7 +125,7 @@ class Phase3:
         self._run_s += time.perf_counter() - started
 
     def close(self) -> None:
-        """Wait for a question under way."""
+        """Wait for a question under way; end the environments' processes."""
         if self._env is not None:
             self._env.close()
 
@@ -168,6 +167,12 @@ class Phase3:
             device=self._device,
             unpacked=self._options.unpacked_folder(),
         )
+
+    def _market_env(self) -> MarketEnv | MarketWorkers:
+        num_workers, seed = self._options.env_workers, self._options.seed
+        if num_workers == 0:
+            return MarketEnv(self._market, self._num_envs, seed=seed)
+        return MarketWorkers(self._market, self._num_envs, num_workers=num_workers, seed=seed)
 
     def _advisor(self) -> Advisor | None:
         if self._found is None:
