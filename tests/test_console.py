@@ -167,7 +167,7 @@ def test_without_a_terminal_every_event_is_one_plain_line() -> None:
     with screen.live(FakeSearch(TRIALS)):
         for trial in TRIALS:
             tell(screen, trial)
-    screen.dashboard("http://127.0.0.1:8265")
+    screen.dashboard("http://127.0.0.1:8265", metrics_url="http://127.0.0.1:1/metrics")
     screen.finished(factories.result(), profiles=PROFILES, files=[Path("runs/x/trials.csv")])
     lines = stdout.getvalue().splitlines()
     assert "Searching jax-phase1 on a synthetic market." in lines

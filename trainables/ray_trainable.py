@@ -15,7 +15,6 @@ from trainables.measurement import (
     OutcomeKind,
     Progress,
     TrialRequest,
-    from_dict,
 )
 from trainables.process import run_child
 
@@ -24,7 +23,8 @@ from trainables.process import run_child
 class TrialOrder:
     """What the driver asks of a worker. `request.cpus` is left empty: the worker knows its CPUs.
 
-    `name` is what Ray's dashboard calls the trial.
+    `name` is what Ray's dashboard calls the trial, and what loggers show of its order: they take
+    the plain values that stand beside it in Tune's configuration.
     """
 
     name: str
@@ -35,18 +35,22 @@ class TrialOrder:
     host_budget_bytes: int | None
     log: str
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
     """One trial of real training in a child process of this actor.
 
-    Each step returns one message: `{"progress": ...}` while the trial lives, `{"outcome": ...}` at
-    its end. The actor itself imports no framework and is reused, whatever happened to a child.
+    Tune's configuration is the trial's own (`num_envs`, ...), for whoever logs it, and its `order`.
+    Each step returns one message: `{"progress": ...}` while the trial lives, `{"outcome": ...}` and
+    its `figures` at its end. The actor itself imports no framework and is reused, whatever happened
+    to a child.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the trial of `config["order"]`."""
-        order = from_dict(TrialOrder, config["order"])
-        self._messages = run_order(order, environ=os.environ, slot=_slot())
+        self._messages = run_order(config["order"], environ=os.environ, slot=_slot())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare the next trial in the same actor."""
@@ -57,12 +61,32 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Wait for the child's next message. It travels as JSON: Tune flattens nested results."""
         message = next(self._messages)
-        name = "outcome" if isinstance(message, Outcome) else "progress"
-        return {name: json.dumps(dataclasses.asdict(message)), "done": name == "outcome"}
+        text = json.dumps(dataclasses.asdict(message))
+        if isinstance(message, Outcome):
+            return {"outcome": text, "done": True, **figures(message)}
+        return {"progress": text, "done": False}
 
     def cleanup(self) -> None:
         """End the child, if it still runs."""
         self._messages.close()
+
+
+def figures(outcome: Outcome) -> dict[str, float]:
+    """What loggers show of a trial: the numbers that were measured, under their own names.
+
+    `completed` is 1 for a configuration that fits, else 0. Speeds are in env steps per second;
+    what was not measured is absent.
+    """
+    found: dict[str, Any] = dataclasses.asdict(outcome)
+    measured = found.pop("measurement") or {}
+    health = measured.pop("health", {})
+    named = found | measured | {f"health/{name}": value for name, value in health.items()}
+    numbers = {
+        name: float(value)
+        for name, value in named.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    return {"completed": float(outcome.kind is OutcomeKind.COMPLETED), **numbers}
 
 
 def run_order(

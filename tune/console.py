@@ -119,10 +119,11 @@ class Screen:
         for line in lines:
             self._say(line)
 
-    def dashboard(self, url: str) -> None:
-        """Say where Ray's dashboard is."""
-        self._emit("dashboard", {"url": url})
+    def dashboard(self, url: str, *, metrics_url: str) -> None:
+        """Say where Ray's dashboard is, and what Prometheus can scrape."""
+        self._emit("dashboard", {"url": url, "metrics_url": metrics_url})
         self._say(f"Ray's dashboard: {url}")
+        self._say(f"Metrics for Prometheus: {metrics_url}")
 
     def note(self, text: str) -> None:
         """Say something in between."""

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,17 @@ class RaySettings:
     """One search's share of this machine. One trial per GPU at a time, or one on the CPU.
 
     `private` is a folder of this user alone, for Ray's sockets and logs; `folder` is the search's.
+    `tensorboard` and `mlflow`, a tracking URI, choose loggers; `name` is MLflow's experiment.
     """
 
+    name: str
     num_gpus: int
     trial_variables: dict[str, str]
     dashboard: bool
     private: Path
     folder: Path
+    tensorboard: bool = False
+    mlflow: str | None = None
 
     @property
     def num_parallel_trials(self) -> int:
@@ -42,19 +46,32 @@ class RaySettings:
         return max(self.num_gpus, 1)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """Where Ray's dashboard is, where Prometheus scrapes, and Ray's own configuration for it."""
+
+    url: str
+    metrics_url: str
+    prometheus_config: Path
+
+
 def run(
-    searcher: StudySearcher, settings: RaySettings, *, on_dashboard: Callable[[str], None]
+    searcher: StudySearcher,
+    settings: RaySettings,
+    *,
+    on_dashboard: Callable[[Dashboard], None],
+    callbacks: Sequence[ray.tune.Callback] = (),
 ) -> bool:
     """Run trials until the searcher is finished; return whether it was (False: interrupted).
 
-    `on_dashboard` gets the dashboard's URL, if there is one.
+    `on_dashboard` is told of the dashboard, if there is one.
 
     Raises:
         RayError: if Ray does not start, or opens a socket to the outside.
     """
-    with _private_ray(settings) as dashboard_url, _terminate_like_interrupt():
-        if dashboard_url:
-            on_dashboard(dashboard_url)
+    with _private_ray(settings) as dashboard, _terminate_like_interrupt():
+        if dashboard is not None:
+            on_dashboard(dashboard)
         resources = {"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1}
         tuner = ray.tune.Tuner(
             ray.tune.with_resources(RayTrial, resources),
@@ -69,6 +86,7 @@ def run(
             run_config=ray.tune.RunConfig(
                 name="ray",
                 storage_path=str(settings.folder.resolve()),
+                callbacks=[*callbacks, *_loggers(settings)],
                 # A configuration that cannot run never raises; a trial whose worker was lost is
                 # run again by the search, which knows what that says of it: nothing.
                 failure_config=ray.tune.FailureConfig(max_failures=0),
@@ -82,8 +100,8 @@ def run(
 
 
 @contextlib.contextmanager
-def _private_ray(settings: RaySettings) -> Iterator[str | None]:
-    """Start Ray on loopback, check its sockets, yield the dashboard's URL, and shut Ray down."""
+def _private_ray(settings: RaySettings) -> Iterator[Dashboard | None]:
+    """Start Ray on loopback, check its sockets, yield its dashboard, and shut Ray down."""
     temp_dir = Path(tempfile.mkdtemp(dir=settings.private))
     try:
         context = ray.init(
@@ -101,10 +119,39 @@ def _private_ray(settings: RaySettings) -> Iterator[str | None]:
                 f"Ray opened a socket to the outside and was stopped: {exposed[0]}. "
                 "Unset RAY_* variables of your own and start again."
             )
-        yield f"http://{context.dashboard_url}" if settings.dashboard else None
+        yield _dashboard(context.dashboard_url, temp_dir) if settings.dashboard else None
     finally:
         ray.shutdown()
         shutil.rmtree(temp_dir, ignore_errors=True)
+
+
+def _dashboard(address: str, temp_dir: Path) -> Dashboard:
+    [node] = ray.nodes()
+    return Dashboard(
+        url=f"http://{address}",
+        metrics_url=f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics",
+        prometheus_config=temp_dir / "session_latest/metrics/prometheus/prometheus.yml",
+    )
+
+
+def _loggers(settings: RaySettings) -> list[ray.tune.Callback]:
+    """Tune's own loggers, as far as they were asked for."""
+    loggers: list[ray.tune.Callback] = []
+    if settings.tensorboard:
+        from ray.tune.logger import TBXLoggerCallback
+
+        loggers.append(TBXLoggerCallback())
+    if settings.mlflow is not None:
+        from tune.mlflow_logger import PatientMLflow  # imports MLflow, which may not be there
+
+        loggers.append(
+            PatientMLflow(
+                tracking_uri=settings.mlflow,
+                experiment_name=settings.name,
+                tags={"search": settings.folder.name},
+            )
+        )
+    return loggers
 
 
 @contextlib.contextmanager
@@ -123,5 +170,4 @@ def _terminate_like_interrupt() -> Iterator[None]:
 
 def _trial_name(trial: Any) -> str:
     """A trial's name in Ray's dashboard and folders: its number, stage and configuration."""
-    order: Mapping[str, Any] = trial.config["order"]
-    return str(order["name"])
+    return str(trial.config["order"])

@@ -19,7 +19,7 @@ from tune.result import Trial
 SCHEMA_VERSION = 1
 """Of trials.json."""
 
-_LIBRARIES = ("ray", "optuna")
+_LIBRARIES = ("ray", "optuna", "mlflow", "alembic")
 _FORMAT = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 _HEALTH = "health/"
 _TRIAL = ("number", "stage", "kind", "excluded", "score")

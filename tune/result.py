@@ -45,6 +45,13 @@ class Trial:
         return self.outcome.measurement
 
     @property
+    def outcome_name(self) -> str | None:
+        """How the trial ended in one word: its outcome's kind, or `excluded`."""
+        if self.outcome is None:
+            return None
+        return "excluded" if self.excluded else self.outcome.kind.value
+
+    @property
     def device_bytes(self) -> int | None:
         """Device bytes of the program: the allocator's peak where there is one, else predicted."""
         if self.outcome is None:
@@ -108,7 +115,7 @@ class SearchResult:
         """Trials by outcome, the most frequent first; excluded configurations are `excluded`."""
         counts: dict[str, int] = {}
         for trial in self.trials:
-            if trial.outcome is not None:
-                name = "excluded" if trial.excluded else trial.outcome.kind.value
+            name = trial.outcome_name
+            if name is not None:
                 counts[name] = counts.get(name, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: -item[1]))

@@ -1,6 +1,5 @@
 """A Ray Tune Searcher over a search: asks it what to run, tells it what Ray brings back."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -42,7 +41,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self._num_told = len(search.trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's order; `None` to wait; FINISHED after the soak."""
+        """The next trial's configuration and order; `None` to wait; FINISHED after the soak."""
         trial = self._search.next_trial()
         self._tell_excluded()
         if trial is None:
@@ -52,7 +51,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             return str(ray.tune.search.Searcher.FINISHED)
         self._running[trial_id] = trial
         self._observer.trial_started(trial)
-        return {"order": dataclasses.asdict(self._order_for(trial))}
+        return {**trial.config, "stage": trial.stage.value, "order": self._order_for(trial)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """A message from the trial's child."""

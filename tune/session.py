@@ -12,7 +12,7 @@ from cluster.node import hardware, ray_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.space import SearchSpace, violation
 from trainables.measurement import Sampling, TrialRequest
-from tune import cli, export, records
+from tune import cli, export, loggers, records
 from tune import preflight as preflights
 from tune.console import Screen
 from tune.finals import FinalsPlan
@@ -50,6 +50,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     )
     screen.preflight(preflight)
     preflights.require_fit(preflight)
+    loggers.require(spec)
     assert preflight.thread_env is not None
     space, baseline = space_for(preflight.platform, preflight.thread_env.cap)
     space = space.override(spec.space)
@@ -145,6 +146,7 @@ def _drive(session: _Session, search: Search) -> bool:
     """Run the search under Ray; return whether it came to its end."""
     from trainables.ray_trainable import TrialOrder
     from tune import experiment  # imports Ray, which a small machine may not survive
+    from tune.metrics import SearchMetrics
     from tune.searcher import StudySearcher
 
     spec, screen = session.spec, session.screen
@@ -160,21 +162,29 @@ def _drive(session: _Session, search: Search) -> bool:
             log=str(session.folder.trial_log(trial.number, trial.stage).resolve()),
         )
 
-    def show_dashboard(url: str) -> None:
-        screen.dashboard(url)
+    def show_dashboard(dashboard: experiment.Dashboard) -> None:
+        screen.dashboard(dashboard.url, metrics_url=dashboard.metrics_url)
         screen.note(f"It asks for the token in {ray_env.token_path(os.environ)}.")
+        screen.note(
+            f"To record it: prometheus --config.file={dashboard.prometheus_config} "
+            "--web.listen-address=127.0.0.1:9090"
+        )
 
     settings = experiment.RaySettings(
+        name=session.task.name,
         num_gpus=1 if session.preflight.platform == "cuda" else 0,
         trial_variables=session.caps.variables,
         dashboard=spec.dashboard,
         private=_private_folder(),
         folder=session.folder.path,
+        tensorboard=spec.tensorboard,
+        mlflow=spec.mlflow,
     )
     records.quiet_libraries()
     with screen.live(search):
         searcher = StudySearcher(search, order_for, screen)
-        return experiment.run(searcher, settings, on_dashboard=show_dashboard)
+        callbacks = [SearchMetrics(search, session.preflight)] if spec.dashboard else []
+        return experiment.run(searcher, settings, on_dashboard=show_dashboard, callbacks=callbacks)
 
 
 def _private_folder() -> Path:

@@ -54,6 +54,10 @@ class SearchSpec:
     """Go on with the search in --out, or with the newest of its name in runs/."""
     dashboard: bool = False
     """Start Ray's dashboard on loopback and print its URL."""
+    tensorboard: bool = False
+    """Write TensorBoard's files beside the trials, with their configurations as HParams."""
+    mlflow: str | None = None
+    """Also log every trial to this MLflow tracking URI: sqlite:///mlflow.db, http://localhost:5000."""
     json: bool = False
     """Print JSON lines instead of the screen."""
     debug: bool = False
