@@ -1,0 +1,116 @@
+"""How a plan reads to a person and to a machine. Pure."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trainables.measurement import Compiled
+from tune import words
+from tune.capacity import Capacity, Entry, Fit
+
+if TYPE_CHECKING:
+    from tune.plan import Plan
+
+_MARKS = {Fit.FITS: " ", Fit.CLOSE: "?", Fit.TOO_LARGE: "x", None: "?"}
+_LEGEND = "* compiled, else predicted   x does not fit   ? too near the limit to say   - no such"
+
+
+def compiled_line(program: Compiled) -> str:
+    """One program, as it comes from the compiler."""
+    name, seconds = words.cell(program.config), words.duration(program.compile_s)
+    if program.problem is not None:
+        return f"  {name}: {program.problem}"
+    return f"  {name}: {words.size(program.device_bytes)}, compiled in {seconds}"
+
+
+def headline(plan: "Plan") -> str:
+    """The answer in one sentence."""
+    found = plan.capacity
+    if found.everything_fits:
+        count = _configurations(len(found.entries))
+        return f"On {plan.gpu.name} all {count} fit: the space ends before the memory does."
+    return f"On {plan.gpu.name}: {largest(found)}"
+
+
+def largest(found: Capacity) -> str:
+    """The largest num_envs that fits, as a sentence."""
+    fitting = sum(entry.fit is Fit.FITS for entry in found.entries)
+    count = f"{fitting} of {_configurations(len(found.entries))} fit"
+    always, best = (found.num_envs_that_fit(always=always) for always in (True, False))
+    if best is None:
+        return f"{count}."
+    if always == best:
+        return f"{count}; up to {best} envs with any of the other sizes."
+    if always is None:
+        return f"{count}; up to {best} envs, with other sizes small enough."
+    return (
+        f"{count}; up to {always} envs with any of the other sizes, up to {best} with some of them."
+    )
+
+
+def render(plan: "Plan") -> str:
+    """The plan for a terminal or a file."""
+    gpu, found = plan.gpu, plan.capacity
+    lines = [
+        "",
+        headline(plan),
+        f"{gpu.device}, {words.size(gpu.memory_bytes)} as CUDA counts them; a trial may use "
+        f"{words.size(found.budget_bytes)}.",
+    ]
+    if plan.note:
+        lines.append(plan.note)
+    lines += ["", *_table(found.entries), "", _LEGEND]
+    lines.append(
+        "Speed is not known before the card is there: compiled bytes are the same, times are not."
+    )
+    return "\n".join(lines)
+
+
+def to_json(plan: "Plan") -> str:
+    """The plan for a machine: bytes, and `fit` as fits, close, too_large or null."""
+    found = plan.capacity
+    document = {
+        "schema": 1,
+        "event": "plan",
+        "gpu": {"name": plan.gpu.name, "memory_bytes": plan.gpu.memory_bytes},
+        "compiled_for": plan.gpu.device if plan.ahead else "cpu",
+        "note": plan.note,
+        "headline": headline(plan),
+        "budget_bytes": found.budget_bytes,
+        "largest_num_envs": {
+            "always": found.num_envs_that_fit(always=True),
+            "sometimes": found.num_envs_that_fit(always=False),
+        },
+        "configurations": [
+            {
+                "config": entry.config,
+                "device_bytes": None if entry.device_bytes is None else round(entry.device_bytes),
+                "compiled": entry.compiled,
+                "fit": None if entry.fit is None else entry.fit.value,
+            }
+            for entry in found.entries
+        ],
+    }
+    return json.dumps(document, allow_nan=False)
+
+
+def _table(entries: Sequence[Entry]) -> list[str]:
+    """A matrix of num_envs x num_steps by batch_size; of other spaces one line each."""
+    if not all(set(words.SIZES) <= entry.config.keys() for entry in entries):
+        return [f"{words.configuration(entry.config):<40}{_cell(entry):>12}" for entry in entries]
+    batches = sorted({entry.config["batch_size"] for entry in entries})
+    cells = {tuple(entry.config[name] for name in words.SIZES): _cell(entry) for entry in entries}
+    lines = [f"{'batch':>13}" + "".join(f"{batch:>12}" for batch in batches)]
+    for envs, steps in sorted({sizes[:2] for sizes in cells}):
+        row = "".join(f"{cells.get((envs, steps, batch), '-  '):>12}" for batch in batches)
+        lines.append(f"{envs:>6} x {steps:>4}" + row)
+    return lines
+
+
+def _cell(entry: Entry) -> str:
+    compiled = "*" if entry.compiled else " "
+    return f"{words.size(entry.device_bytes)}{compiled}{_MARKS[entry.fit]}"
+
+
+def _configurations(number: int) -> str:
+    return words.plural(number, "configuration")
