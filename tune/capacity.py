@@ -144,6 +144,22 @@ def in_doubt(capacity: Capacity) -> list[dict[str, int]]:
     return [entry.config for entry in sorted(doubtful, key=nearness)]
 
 
+def in_words(found: Capacity) -> str:
+    """`31 fit: up to 8192 envs with any of the other sizes`, the clause after "of 80"."""
+    fitting = sum(entry.fit is Fit.FITS for entry in found.entries)
+    always, best = (found.num_envs_that_fit(always=always) for always in (True, False))
+    if best is None:
+        return f"{fitting} fit"
+    if always is None:
+        return f"{fitting} fit: up to {best} envs, where the other sizes are small enough"
+    if always == best:
+        return f"{fitting} fit: up to {best} envs with any of the other sizes"
+    return (
+        f"{fitting} fit: up to {always} envs with any of the other sizes, "
+        f"up to {best} where they are small enough"
+    )
+
+
 def _predict(
     model: memory_model.MemoryModel | None, config: Mapping[str, int], budget_bytes: int
 ) -> Fit | None:

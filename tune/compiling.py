@@ -1,7 +1,8 @@
 """Programs compiled in a child process, and none run: what do configurations need of a device?"""
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from cluster.node.thread_env import ThreadEnv
@@ -29,7 +30,7 @@ class Compiler:
     timeout_s: float
     target: str | None = None
 
-    def compile(self, configs: Sequence[dict[str, int]]) -> Iterator[Compiled]:
+    def compile(self, configs: Sequence[dict[str, int]]) -> Generator[Compiled, None, None]:
         """Yield what the compiler said of each configuration; closing the iterator ends the child.
 
         Raises:
@@ -49,9 +50,10 @@ class Compiler:
             thread_cap=self.caps.cap,
             timeout_s=self.timeout_s * len(configs),
         )
-        for message in messages:
-            if isinstance(message, Outcome):
-                if message.kind is not OutcomeKind.COMPLETED:
-                    raise CompilingError(message.message)
-            elif message.compiled is not None:
-                yield message.compiled
+        with contextlib.closing(messages):  # which ends the child
+            for message in messages:
+                if isinstance(message, Outcome):
+                    if message.kind is not OutcomeKind.COMPLETED:
+                        raise CompilingError(message.message)
+                elif message.compiled is not None:
+                    yield message.compiled

@@ -146,8 +146,7 @@ def _budget_bytes(spec: SearchSpec, gpu: KnownGpu) -> int:
 def _compilers(
     spec: SearchSpec, task: Task, gpu: KnownGpu, log: Path
 ) -> tuple[Compiler | str, Compiler]:
-    given = ray_env.as_given(os.environ)
-    base = {name: value for name, value in given.items() if not name.startswith("RAY_")}
+    base = ray_env.for_child(os.environ)
     cpus = limits.cpus()
     try:
         cap = thread_env.choose_cap(

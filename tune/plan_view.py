@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trainables.measurement import Compiled
-from tune import words
-from tune.capacity import Capacity, Entry, Fit
+from tune import capacity, words
+from tune.capacity import Entry, Fit
 
 if TYPE_CHECKING:
     from tune.plan import Plan
@@ -17,7 +17,8 @@ _LEGEND = "* compiled, else predicted   x does not fit   ? too near the limit to
 
 def compiled_line(program: Compiled) -> str:
     """One program, as it comes from the compiler."""
-    name, seconds = words.cell(program.config), words.duration(program.compile_s)
+    name = words.cell(program.config, program.config.keys() - set(words.SIZES))
+    seconds = words.duration(program.compile_s)
     if program.problem is not None:
         return f"  {name}: {program.problem}"
     return f"  {name}: {words.size(program.device_bytes)}, compiled in {seconds}"
@@ -29,23 +30,8 @@ def headline(plan: "Plan") -> str:
     if found.everything_fits:
         count = _configurations(len(found.entries))
         return f"On {plan.gpu.name} all {count} fit: the space ends before the memory does."
-    return f"On {plan.gpu.name}: {largest(found)}"
-
-
-def largest(found: Capacity) -> str:
-    """The largest num_envs that fits, as a sentence."""
-    fitting = sum(entry.fit is Fit.FITS for entry in found.entries)
-    count = f"{fitting} of {_configurations(len(found.entries))} fit"
-    always, best = (found.num_envs_that_fit(always=always) for always in (True, False))
-    if best is None:
-        return f"{count}."
-    if always == best:
-        return f"{count}; up to {best} envs with any of the other sizes."
-    if always is None:
-        return f"{count}; up to {best} envs, with other sizes small enough."
-    return (
-        f"{count}; up to {always} envs with any of the other sizes, up to {best} with some of them."
-    )
+    total = _configurations(len(found.entries))
+    return f"On {plan.gpu.name}, of {total}, {capacity.in_words(found)}."
 
 
 def render(plan: "Plan") -> str:
