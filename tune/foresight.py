@@ -45,6 +45,7 @@ def look_ahead(
     space: SearchSpace,
     budget_bytes: int,
     *,
+    on_gpu: bool,
     max_time_s: float | None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Foresight:
@@ -64,7 +65,7 @@ def look_ahead(
                 if program.device_bytes is None:  # a framework that cannot say
                     break
                 compiled[key(program.config)] = program.device_bytes
-                found = capacity.assess(configs, compiled, budget_bytes)
+                found = capacity.assess(configs, compiled, budget_bytes, on_gpu=on_gpu)
                 if found.everything_fits or clock() - started > patience_s:
                     break
         text = "" if found is None else _in_words(found)

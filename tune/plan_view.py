@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tune.plan import Plan
 
 _MARKS = {Fit.FITS: " ", Fit.CLOSE: "?", Fit.TOO_LARGE: "x", None: "?"}
-_LEGEND = "* compiled, else predicted   x does not fit   ? too near the limit to say   - no such"
+_LEGEND = "* compiled, else predicted{}   x does not fit   ? too near the limit   - no such"
 
 
 def compiled_line(program: Compiled) -> str:
@@ -45,9 +45,10 @@ def render(plan: "Plan") -> str:
     ]
     if plan.note:
         lines.append(plan.note)
-    lines += ["", *_table(found.entries), "", _LEGEND]
+    error = "" if found.relative_error is None else f" ±{found.relative_error:.0%}"
+    lines += ["", *_table(found.entries), "", _LEGEND.format(error)]
     lines.append(
-        "Speed is not known before the card is there: compiled bytes are the same, times are not."
+        "How fast they are is not known before the card is there; no card's own use was compared."
     )
     return "\n".join(lines)
 
@@ -63,6 +64,7 @@ def to_json(plan: "Plan") -> str:
         "note": plan.note,
         "headline": headline(plan),
         "budget_bytes": found.budget_bytes,
+        "relative_error_of_predictions": found.relative_error,
         "largest_num_envs": {
             "always": found.num_envs_that_fit(always=True),
             "sometimes": found.num_envs_that_fit(always=False),

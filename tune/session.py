@@ -112,6 +112,7 @@ def _look_ahead(session: _Session) -> Foresight:
         compiler,
         session.space,
         session.preflight.device_budget_bytes,
+        on_gpu=session.preflight.platform == "cuda",
         max_time_s=session.spec.max_time_s,
     )
 
