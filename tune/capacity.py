@@ -96,7 +96,12 @@ class Capacity:
 
 
 def of_sizes(space: SearchSpace) -> list[dict[str, int]]:
-    """The configurations that differ in sizes; what else may vary stands at its largest value."""
+    """The configurations that differ in sizes; what else may vary stands at its largest value.
+
+    All configurations of a space that is not of sizes: nothing is known of its axes.
+    """
+    if not set(SIZES) <= set(space.names):
+        return list(space.configurations())
     largest = {axis.name: axis.values[-1] for axis in space.axes if axis.name not in SIZES}
     return [
         config

@@ -150,12 +150,11 @@ def from_search(
 
 def _compile_s(candidate: Candidate, result: SearchResult) -> float | None:
     """What compiling took where it was done: finals read the program that exploring compiled."""
+    own = [trial.measurement for trial in result.trials if trial.config == candidate.config]
     seconds = [
-        trial.measurement.compile_s
-        for trial in result.trials
-        if trial.config == candidate.config
-        and trial.measurement is not None
-        and not trial.measurement.compiled_from_cache
+        measured.compile_s
+        for measured in (*own, candidate.representative.measurement)
+        if measured is not None and not measured.compiled_from_cache
     ]
     return round(seconds[-1], 3) if seconds else None
 
