@@ -139,18 +139,16 @@ def test_what_a_plan_calls_fitting_fits(budget: int) -> None:
 
 def test_programs_that_the_compiler_shrank_do_not_teach_the_model() -> None:
     """A GPU's compiler brings what is over 80 % of the card below that; smaller ones it leaves."""
-    budget = 2 * GIB
+    budget = 4 * GIB
     programs = {key(c): min(need(c), int(0.8 * budget)) for c in capacity.corners(CONFIGS)}
-    large = {"num_envs": 16384, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
 
-    def predicted(*, on_gpu: bool) -> float:
+    def worst_error(*, on_gpu: bool) -> float:
         found = capacity.assess(CONFIGS, programs, budget, on_gpu=on_gpu)
-        [entry] = [entry for entry in found.entries if entry.config == large]
-        assert not entry.compiled
-        return entry.device_bytes or 0.0
+        predicted = [entry for entry in found.entries if not entry.compiled]
+        return max(abs((e.device_bytes or 0.0) / need(e.config) - 1.0) for e in predicted)
 
-    assert predicted(on_gpu=True) == pytest.approx(need(large), rel=0.02)
-    assert predicted(on_gpu=False) < 0.8 * need(large)
+    assert worst_error(on_gpu=True) < 0.02
+    assert worst_error(on_gpu=False) > 0.1
 
 
 def test_a_plan_is_of_the_gpus_own_programs() -> None:
@@ -158,7 +156,7 @@ def test_a_plan_is_of_the_gpus_own_programs() -> None:
     made = plan.make(GPU, CONFIGS, 20 * GIB, (FakeCompiler(), cpu), lambda _: None)
     assert (made.ahead, made.note) == (True, "")
     assert not cpu.asked  # type: ignore[attr-defined]
-    assert "On RTX 4090 all 60 configurations fit" in plan_view.render(made)
+    assert f"On RTX 4090 all {len(CONFIGS)} configurations fit" in plan_view.render(made)
 
 
 @pytest.mark.parametrize(
@@ -185,13 +183,13 @@ def test_without_the_gpus_compiler_it_says_so_and_takes_the_cpus(
 def test_the_table_has_a_cell_for_every_configuration_and_json_has_them_all() -> None:
     made = plan.make(GPU, CONFIGS, GIB, (FakeCompiler(), FakeCompiler()), lambda _: None)
     text = plan_view.render(made)
-    assert "of 60 configurations, " in text
+    assert f"of {len(CONFIGS)} configurations, " in text
     assert "16384 x   64" in text
-    assert text.count("iB") - text.splitlines()[2].count("iB") == 60
+    assert text.count("iB") - text.splitlines()[2].count("iB") == len(CONFIGS)
     document = json.loads(plan_view.to_json(made))
     assert document["gpu"] == {"name": "RTX 4090", "memory_bytes": GPU.memory_bytes}
     assert document["compiled_for"] == "NVIDIA GeForce RTX 4090"
-    assert len(document["configurations"]) == 60
+    assert len(document["configurations"]) == len(CONFIGS)
     assert {entry["fit"] for entry in document["configurations"]} >= {"fits", "too_large"}
 
 

@@ -1,7 +1,7 @@
 """The policy, driven over surfaces that are known: no Ray, no process, no clock."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from factories import measurement, outcome
 
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.finals import FinalsPlan, key
+from tune.finals import FinalsPlan, Key, key
 from tune.objective import Objective
 from tune.result import EXPLORING, Kind, Stage, Trial
 from tune.search import Search
@@ -69,6 +69,7 @@ def make(
     resume: bool = False,
     clock: Clock | None = None,
     plan: FinalsPlan = SHORT_FINALS,
+    compiled: Mapping[Key, int] | None = None,
     **stopping: object,
 ) -> Search:
     options = {"max_runs": 14, "max_time_s": None, "patience": 50, "min_gain": 0.02} | stopping
@@ -84,6 +85,7 @@ def make(
         seed=0,
         clock=clock or Clock(),
         device_budget_bytes=BUDGET,
+        compiled=compiled,
     )
 
 
