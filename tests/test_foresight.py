@@ -1,8 +1,8 @@
-"""What fits, told before the first trial: how few compiles it takes, and what the search makes of it."""
+"""What fits, told before the first trial, and what the search makes of it."""
 
 import io
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,13 @@ from trainables.measurement import Compiled
 from tune import foresight
 from tune.compiling import Compiler, CompilingError
 from tune.console import Screen
-from tune.finals import key
+from tune.finals import Key, key
+
+TOP = ("num_envs=256,4096", "num_steps=128", "batch_size=8192,16384")
 
 
 class FakeCompiler(Compiler):
-    """Knows the bytes of `tests.test_search`'s surface; each program takes `seconds` of its clock."""
+    """Knows the bytes of `test_search`'s surface; each program takes `seconds` of its clock."""
 
     def __init__(self, *, seconds: float = 2.0, dies: bool = False, tells: bool = True) -> None:
         for name, value in {"seconds": seconds, "dies": dies, "tells": tells, "asked": []}.items():
@@ -54,14 +56,12 @@ def test_where_memory_is_plenty_one_program_says_so() -> None:
     assert asked == 1
     assert found.wall_s == 2.0
     assert found.text == (
-        "Memory: all 94 configurations fit, up to 4096 envs: the largest, 4096 x 128 / 16384, "
+        "Memory: all 116 configurations fit, up to 4096 envs: the largest, 4096 x 128 / 16384, "
         "needs 360 MiB of 9.31 GiB."
     )
 
 
-def test_where_the_budget_binds_the_corners_are_compiled_and_the_largest_num_envs_is_named() -> (
-    None
-):
+def test_where_the_budget_binds_the_largest_num_envs_is_predicted_from_the_corners() -> None:
     found, asked = look(FakeCompiler())
     assert asked == 7
     assert found.capacity is not None
@@ -76,7 +76,8 @@ def test_where_the_budget_binds_the_corners_are_compiled_and_the_largest_num_env
 def test_a_search_in_a_hurry_does_not_wait_for_all_corners(max_time_s: float, at_most: int) -> None:
     found, asked = look(FakeCompiler(seconds=2.5), max_time_s=max_time_s)
     assert asked == at_most
-    assert (found.wall_s <= 0.1 * max_time_s + 2.5) and found.text
+    assert found.wall_s <= 0.1 * max_time_s + 2.5
+    assert found.text
 
 
 @pytest.mark.parametrize(
@@ -99,14 +100,15 @@ def test_a_space_of_other_axes_is_left_to_the_trials() -> None:
 
 
 def test_what_was_compiled_ahead_keeps_what_does_not_fit_from_running(tmp_path: Path) -> None:
-    def infeasible(name: str, **options: object) -> list[dict[str, int]]:
+    def largest_that_ran(name: str, compiled: Mapping[Key, int] | None) -> int:
         (tmp_path / name).mkdir()
-        ran = drive(make(tmp_path / name, max_runs=20, **options))
-        return [trial.config for trial in ran if need_bytes(trial.config) > BUDGET]
+        space = SPACE.override(("num_envs=256,4096",))
+        ran = drive(make(tmp_path / name, compiled=compiled, space=space))
+        return max(need_bytes(trial.config) for trial in ran)
 
     found, _ = look(FakeCompiler())
-    assert len(infeasible("blind")) >= 1
-    assert infeasible("ahead", compiled=found.compiled) == []
+    assert largest_that_ran("blind", None) > 1.2 * BUDGET
+    assert largest_that_ran("ahead", found.compiled) < 1.05 * BUDGET  # within the model's error
 
 
 def test_a_configuration_that_was_compiled_itself_is_judged_by_its_own_bytes(
@@ -114,7 +116,7 @@ def test_a_configuration_that_was_compiled_itself_is_judged_by_its_own_bytes(
 ) -> None:
     """One program teaches no model, but of itself it says everything."""
     top = {"num_envs": 4096, "num_steps": 128, "batch_size": 16384}
-    search = make(tmp_path, compiled={key(top): need_bytes(top)}, max_runs=999, patience=999)
+    search = make(tmp_path, compiled={key(top): need_bytes(top)}, space=SPACE.override(TOP))
     ran = drive(search)
     assert top not in [trial.config for trial in ran]
     [excluded] = [trial for trial in search.trials if trial.config == top]

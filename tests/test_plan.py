@@ -112,7 +112,7 @@ def test_the_corners_begin_with_the_largest_and_reach_both_ends_of_every_axis() 
 
 def test_one_program_with_room_to_spare_shows_that_all_fit() -> None:
     largest = max(CONFIGS, key=need)
-    budget = int(need(largest) * (1 + capacity.MARGIN)) + 1
+    budget = int(need(largest) * (1 + capacity.MARGIN_ON_CPU)) + 1
     found = capacity.assess(CONFIGS, {key(largest): need(largest)}, budget, on_gpu=False)
     assert found.everything_fits
     assert found.num_envs_that_fit(always=True) == 16384

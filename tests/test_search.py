@@ -69,6 +69,7 @@ def make(
     resume: bool = False,
     clock: Clock | None = None,
     plan: FinalsPlan = SHORT_FINALS,
+    space: SearchSpace = SPACE,
     compiled: Mapping[Key, int] | None = None,
     **stopping: object,
 ) -> Search:
@@ -76,8 +77,8 @@ def make(
     open_study = Study.resume if resume else Study.create
     limits = Limits(num_threads=None, device_bytes=BUDGET, host_bytes=None)
     return Search(
-        open_study(path / "journal.log", space=SPACE, limits=limits, identity={}),
-        space=SPACE,
+        open_study(path / "journal.log", space=space, limits=limits, identity={}),
+        space=space,
         baseline=BASELINE,
         objective=Objective.THROUGHPUT,
         stop=Stopping(**options),  # type: ignore[arg-type]

@@ -116,7 +116,7 @@ def explore(
             say(plan_view.compiled_line(program))
             if program.device_bytes is not None:
                 compiled[key(program.config)] = program.device_bytes
-        found = capacity.assess(configs, compiled, budget_bytes, on_gpu=compiler.target is not None)
+        found = capacity.assess(configs, compiled, budget_bytes, on_gpu=True)
         # Half of what is in doubt at a time: what they teach the model settles others.
         doubtful = [config for config in capacity.in_doubt(found) if key(config) not in tried]
         wanted = doubtful[: min(_MOST_COMPILES - len(tried), -(-len(doubtful) // 2))]

@@ -105,7 +105,7 @@ def _look_ahead(session: _Session) -> Foresight:
         task=session.task,
         caps=session.caps,
         environment=ray_env.for_child(os.environ) | session.caps.variables,
-        log=session.folder.path / "compile.log",
+        log=session.folder.path / "trials" / "compile-ahead.log",
         timeout_s=session.spec.trial_timeout_s,
     )
     return foresight.look_ahead(
