@@ -14,6 +14,7 @@ from cluster.node import cgroups, limits
 from trainables.child import Child, spawn
 from trainables.classify import classify
 from trainables.measurement import (
+    CompileRequest,
     Outcome,
     OutcomeKind,
     Phase,
@@ -26,6 +27,7 @@ from trainables.measurement import (
 from trainables.process_tree import ProcessTree, TreeUsage, most_maps, proportional_bytes
 
 TRIAL_COMMAND = (sys.executable, "-m", "trainables.trial")
+COMPILE_COMMAND = (sys.executable, "-m", "trainables.compile_only")
 
 _LOOK_S = 0.05
 _LOOK_WHILE_TIMED_S = 0.2
@@ -45,7 +47,7 @@ class _TimedOut:
 
 
 def run_child(
-    request: TrialRequest,
+    request: TrialRequest | CompileRequest,
     *,
     environment: Mapping[str, str],
     log_path: Path,
@@ -55,6 +57,8 @@ def run_child(
     command: Sequence[str] | None = None,
 ) -> Generator[Progress | Outcome, None, None]:
     """Run one trial; yield its progress, then exactly one outcome, when all of it is gone.
+
+    A `CompileRequest` is run in the same way: what it compiled comes with the progress.
 
     `environment` is the child's whole environment. Its output goes to the end of `log_path`: a pipe
     that nobody reads would stop it. A report counts whatever happens after it (frameworks crash
@@ -70,7 +74,10 @@ def run_child(
     room_bytes = limits.host_memory().available_bytes
     watch = _Watch(thread_cap=thread_cap, log_path=log_path, started=started)
     try:
-        child = spawn(command or TRIAL_COMMAND, dataclasses.asdict(request), environment, log_path)
+        command = command or (
+            COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND
+        )
+        child = spawn(command, dataclasses.asdict(request), environment, log_path)
     except BlockingIOError:
         yield watch.outcome(_NO_ROOM, is_gone=True)
         return

@@ -17,6 +17,7 @@ from search_spaces.space import SearchSpace
 from trainables.measurement import Phase, Progress
 from tune import preflight_view, records, result_view, trials_view, words
 from tune.conclusion import Context, conclude
+from tune.foresight import Foresight
 from tune.preflight import Preflight
 from tune.result import Kind, SearchResult, Trial
 from tune.spec import SearchSpec, Task
@@ -124,6 +125,21 @@ class Screen:
         self._emit("dashboard", {"url": url, "metrics_url": metrics_url})
         self._say(f"Ray's dashboard: {url}")
         self._say(f"Metrics for Prometheus: {metrics_url}")
+
+    def memory(self, foresight: Foresight) -> None:
+        """Say what fits, before any trial ran."""
+        found = foresight.capacity
+        fields: dict[str, Any] = {"text": foresight.text, "wall_s": foresight.wall_s}
+        if found is not None:
+            fields |= {
+                "budget_bytes": found.budget_bytes,
+                "everything_fits": found.everything_fits,
+                "largest_num_envs": found.num_envs_that_fit(always=False),
+                "programs_compiled": len(foresight.compiled),
+            }
+        self._emit("memory", fields)
+        if foresight.text:
+            self._say(foresight.text)
 
     def note(self, text: str) -> None:
         """Say something in between."""

@@ -62,11 +62,26 @@ def quiet_libraries() -> None:
         logger.propagate = True
 
 
-def write_trials(folder: Path, trials: Sequence[Trial]) -> tuple[Path, Path]:
-    """Write trials.csv, for spreadsheets, and trials.json, with everything; return their paths."""
+def write_trials(
+    folder: Path,
+    trials: Sequence[Trial],
+    *,
+    wall_s: float | None = None,
+    compiling_ahead_s: float | None = None,
+) -> tuple[Path, Path]:
+    """Write trials.csv, for spreadsheets, and trials.json, with everything; return their paths.
+
+    `wall_s` is of the whole session, `compiling_ahead_s` of what it compiled before its first
+    trial.
+    """
     table, document = folder / "trials.csv", folder / "trials.json"
     atomic.write_text(table, to_csv(trials))
-    records = {"schema_version": SCHEMA_VERSION, "trials": [to_dict(trial) for trial in trials]}
+    records = {
+        "schema_version": SCHEMA_VERSION,
+        "wall_s": wall_s,
+        "compiling_ahead_s": compiling_ahead_s,
+        "trials": [to_dict(trial) for trial in trials],
+    }
     atomic.write_text(document, json.dumps(records, indent=1, allow_nan=False) + "\n")
     return table, document
 
