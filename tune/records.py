@@ -113,7 +113,9 @@ def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
     }
     row |= {name: getattr(outcome, name) for name in _OUTCOME}
     for name, prefix in _BY_PHASE.items():
-        row |= {f"{prefix}{phase}": value for phase, value in (getattr(outcome, name) or {}).items()}
+        row |= {
+            f"{prefix}{phase}": value for phase, value in (getattr(outcome, name) or {}).items()
+        }
     measured = outcome.measurement
     if measured is not None:
         row |= {name: getattr(measured, name) for name in _MEASUREMENT}

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,13 +13,15 @@ from cluster.node import hardware, ray_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.space import SearchSpace, violation
 from trainables.measurement import Sampling, TrialRequest
-from tune import cli, export, records
+from tune import cli, export, preflight_view, records, run_record
 from tune import preflight as preflights
+from tune.conclusion import Context
 from tune.console import Screen
 from tune.finals import FinalsPlan
 from tune.preflight import Preflight
 from tune.result import EXPLORING, SearchResult, Stage, Trial
 from tune.run_folder import RunFolder, hold, locate, require_writable
+from tune.run_record import Ending, RunRecord
 from tune.search import Search
 from tune.spec import SearchSpec, SpecError, Task, parse_integers
 from tune.stopping import Stopping
@@ -68,6 +71,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     )
     with hold(folder), records.run_log(folder.run_log):
         search = _open_search(session, started_at)
+        run_record.write(folder, _record(session, now))
         screen.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder.path)
         completed = _drive(session, search)
         return _conclude(session, search.result(partial=not completed))
@@ -251,6 +255,28 @@ def _parse_budget(text: str | None) -> int | None:
         raise SpecError(f"--memory-budget: {error}") from error
 
 
+def _record(session: _Session, now: datetime.datetime) -> RunRecord:
+    return RunRecord(
+        command=run_record.command_line(sys.orig_argv),
+        started_at=now.isoformat(timespec="seconds"),
+        task=session.task,
+        context=Context.of(session.spec, session.task, session.preflight),
+        space={axis.name: list(axis.values) for axis in session.space.axes},
+        baseline=session.baseline,
+        machine=preflight_view.sections(session.preflight)
+        | {"Software": hardware.software(session.preflight.machine)},
+    )
+
+
+def _write_report(session: _Session) -> None:
+    from tune import report
+
+    try:
+        report.write(session.folder)
+    except OSError as error:
+        session.screen.note(f"The report could not be written: {error}")
+
+
 def _conclude(session: _Session, result: SearchResult) -> int:
     """Write profiles and tables, say what was found, choose the exit code."""
     profiles = export.write_all(
@@ -264,7 +290,11 @@ def _conclude(session: _Session, result: SearchResult) -> int:
         now=datetime.datetime.now(datetime.UTC),
     )
     files = records.write_trials(session.folder.path, result.trials)
-    session.screen.finished(result, profiles=profiles, files=(*files, session.folder.run_log))
+    run_record.end(session.folder, Ending.of(result, profiles))
+    session.screen.finished(
+        result, profiles=profiles, files=(session.folder.report, *files, session.folder.run_log)
+    )
+    _write_report(session)  # last: whatever may be wrong with a report, the result is out
     if result.partial:
         return cli.INTERRUPTED
     return 0 if profiles else cli.NOTHING_FEASIBLE
