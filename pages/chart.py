@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from pages.elements import Element, element
-from pages.scale import Scale
+from pages.scale import Ordinal, Scale
 
 _WIDTH = 400.0
 _HEIGHT = 260.0
@@ -17,6 +17,7 @@ _TOP = 26.0  # the vertical axis's label stands above it: turned text is hard to
 _BELOW = 40.0
 _FOOT = 20.0
 _RIGHT = 12.0
+_INSET = 8.0  # so that no mark lies on the labels of the vertical axis
 _CHARACTER = 6.3
 """About the width of a character in the style's 11 px, of which widths of labels are estimated."""
 
@@ -129,7 +130,8 @@ class Frame:
 
     def across(self, value: float) -> float:
         """The horizontal place of a value."""
-        return self.left + self.x.place(value) * (_WIDTH - _RIGHT - self.left)
+        inset = 0.0 if isinstance(self.x, Ordinal) else _INSET
+        return self.left + inset + self.x.place(value) * (_WIDTH - _RIGHT - self.left - 2 * inset)
 
     def up(self, value: float) -> float:
         """The vertical place of a value."""
@@ -150,7 +152,8 @@ def render(chart: Chart) -> Element:
     drawing += _names(frame, [point for one in series for point in one.points])
     keys = [_mark_key(one) for one in series]
     keys += [_line_key(line) for line in chart.lines if len(line.points) > 1]
-    keys += [_stroke_key(level.name, "failed dashed") for level in chart.levels]
+    limits = dict.fromkeys(level.name for level in chart.levels)  # one name, one line of the legend
+    keys += [_stroke_key(name, "failed dashed") for name in limits]
     return figure(chart.title, chart.note, keys, drawing)
 
 
@@ -185,11 +188,12 @@ def frame_of(x: Axis, y: Axis, *, foot: float = 0.0) -> Frame:
     )
 
 
-def axes(frame: Frame, x: Axis, y: Axis) -> list[Element]:
+def axes(frame: Frame, x: Axis, y: Axis, *, rules: bool = True) -> list[Element]:
     """Rules, ticks and labels. Labels that would touch are left out."""
     drawn = []
     for value in y.scale.ticks():
-        drawn.append(_rule(frame.left, frame.up(value), _WIDTH - _RIGHT, "rule"))
+        if rules:
+            drawn.append(_rule(frame.left, frame.up(value), _WIDTH - _RIGHT, "rule"))
         drawn.append(text(frame.left - 6, frame.up(value) + 4, y.tick(value), anchor="end"))
     drawn.append(_rule(frame.left, frame.bottom, _WIDTH - _RIGHT, "axis"))
     ticks = x.scale.ticks()
@@ -280,13 +284,23 @@ def _mark(frame: Frame, series: Series, point: Point) -> Element:
 
 def _names(frame: Frame, points: Sequence[Point]) -> list[Element]:
     """The labels of named points, moved down where they would lie on each other."""
+    drawn: list[Element] = []
+    taken: list[tuple[float, float, float]] = []  # left, right, height
     named = [
         (frame.across(p.x), frame.up(p.y), p.name) for p in points if p.name and p.y is not None
     ]
-    drawn, lowest = [], -math.inf
     for x, y, name in sorted(named, key=lambda item: item[1]):
-        lowest = max(y - 8, lowest + _LINE_HEIGHT)
-        is_right = x + 12 + _CHARACTER * len(name) < _WIDTH
-        shift, anchor = (10, "start") if is_right else (-10, "end")
-        drawn.append(text(x + shift, lowest, name, anchor=anchor, kind="name"))
+        width = _CHARACTER * len(name)
+        is_right = x + 10 + width < _WIDTH
+        left = x + 10 if is_right else x - 10 - width
+        height = y - 8
+        for other_left, other_right, other in sorted(taken, key=lambda item: item[2]):
+            if (
+                left < other_right
+                and other_left < left + width
+                and abs(height - other) < _LINE_HEIGHT
+            ):
+                height = other + _LINE_HEIGHT
+        taken.append((left, left + width, height))
+        drawn.append(text(left, height, name, kind="name"))
     return drawn

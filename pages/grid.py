@@ -65,7 +65,7 @@ def render_grid(grid: Grid) -> Element:
     x = Axis(label=grid.x_label, scale=Ordinal(names=grid.columns), tick=_name(grid.columns))
     y = Axis(label=grid.y_label, scale=Ordinal(names=grid.rows), tick=_name(grid.rows))
     frame = chart.frame_of(x, y)
-    drawing = chart.axes(frame, x, y)
+    drawing = chart.axes(frame, x, y, rules=False)
     width = (
         frame.across(1) - frame.across(0)
         if len(grid.columns) > 1

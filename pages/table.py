@@ -85,7 +85,7 @@ def bars(heading: str, items: Sequence[Bar]) -> Element:
         for item in items
     ]
     caption = element("h3", heading)
-    return element("div", caption, element("table", element("tbody", *lines), class_="rows"))
+    return element("div", caption, element("table", element("tbody", *lines), class_="rows barred"))
 
 
 def _cell(column: Column, cell: Cell) -> Element:

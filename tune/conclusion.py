@@ -133,8 +133,8 @@ def limited_by(result: SearchResult, context: Context) -> str:
     if shares[name] >= _NEAR:
         return f"What limits it: {name}, of which it takes {share} of what is allowed. {met}"
     return (
-        f"No limit is near it: of {name}, the nearest, it takes {share} of what is allowed, so "
-        f"its speed is this machine's. {met}"
+        f"No limit is near: it takes {share} of the {name} allowed, and a smaller share of all "
+        f"else. {met}"
     )
 
 

@@ -1,20 +1,18 @@
 """The report of one search as a page: the sentence first, then the grounds, then how to repeat it.
 
-Pure. conclusion.py has the sentences, report_charts.py the charts.
+conclusion.py has the sentences, report_speed.py and report_usage.py the charts.
 """
 
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from pages import page, table
 from pages.elements import Child, Element, element
 from pages.page import Section
-from pages.table import Bar, Cell, Column
-from trainables.measurement import Phase
-from tune import finals, report_charts, trials_view, words
-from tune.conclusion import Conclusion, conclude, limited_by
+from pages.table import Bar
+from tune import finals, report_speed, report_table, report_usage, words
+from tune.conclusion import Conclusion, Context, conclude, limited_by
 from tune.result import Candidate, Kind, SearchResult, Trial
 from tune.run_folder import RunFolder
 from tune.run_record import Ending, RunRecord
@@ -30,7 +28,7 @@ _STILL = Ending(
 def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now: str) -> str:
     """The whole page. `now` is when it is made; what it links to lies beside it in `folder`."""
     ending = record.ending or _STILL
-    ran_s = max(report_charts.running_s(trials).values(), default=0.0)
+    ran_s = max(report_speed.running_s(trials).values(), default=0.0)
     result = finals.result_of(
         trials,
         objective=record.context.objective,
@@ -48,13 +46,11 @@ def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now:
         lead=_lead(conclusion, limited_by(result, record.context)),
         sections=[
             _section("result", "Result", _result(conclusion, result)),
-            _section("map", "What was tried", [page.charts(report_charts.landscape(result))]),
+            _section("speed", "Speed", _speed(result)),
             _section("progress", "How the search went", _progress(result)),
-            _section("learning", "Speed and learning", [report_charts.learning(result)]),
-            _section("memory", "Memory", [report_charts.memory(result, record.context)]),
-            _section("threads", "Threads", [report_charts.threads(result, record.context)]),
+            _section("limits", "Memory and threads", _limits(result, record.context)),
             _section("time", "Where the time went", _time(result, ran_s)),
-            _section("trials", "All trials", _trials(result)),
+            _section("trials", "All trials", report_table.render(result, _names(result))),
             _section("machine", "Machine and versions", _machine(record)),
             _section("reproduce", "How to reproduce", _reproduce(record, conclusion, folder, now)),
         ],
@@ -99,8 +95,21 @@ def _contenders(result: SearchResult) -> list[tuple[Candidate, list[str]]]:
     return sorted(groups.values(), key=lambda group: -group[0].steps_per_second)
 
 
+def _names(result: SearchResult) -> dict[finals.Key, str]:
+    return {finals.key(one.config): ", ".join(names) for one, names in _contenders(result)}
+
+
+def _speed(result: SearchResult) -> list[Child]:
+    return [page.charts(report_speed.landscape(result), report_speed.learning(result))]
+
+
+def _limits(result: SearchResult, context: Context) -> list[Child]:
+    memory, threads = report_usage.memory, report_usage.threads
+    return [page.charts(memory(result, context), threads(result, context))]
+
+
 def _progress(result: SearchResult) -> list[Child]:
-    return [page.charts(report_charts.by_trial(result), report_charts.by_second(result))]
+    return [page.charts(report_speed.by_trial(result), report_speed.by_second(result))]
 
 
 def _time(result: SearchResult, ran_s: float) -> list[Child]:
@@ -108,15 +117,15 @@ def _time(result: SearchResult, ran_s: float) -> list[Child]:
     totals: dict[str, float] = {}
     for trial in result.trials:
         if trial.outcome is not None and trial.outcome.wall_s > 0:
-            for label, spent_s in report_charts.seconds(trial).items():
+            for label, spent_s in report_usage.seconds(trial).items():
                 totals[label] = totals.get(label, 0.0) + spent_s
-    colors = dict(report_charts.PHASES.values()) | {report_charts.OTHER.name: "c7"}
+    colors = dict(report_usage.PHASES.values()) | {report_usage.OTHER.name: "c7"}
     bars = [
         Bar(label=label, value=spent_s, text=words.duration(spent_s), color=colors[label])
         for label, spent_s in totals.items()
     ]
     outside_s = result.wall_s - ran_s
-    content = [report_charts.time_by_trial(result)]
+    content = [report_usage.time_by_trial(result)]
     if bars:
         if outside_s > 0:  # a resumed search knows the whole time of its last session alone
             bars.append(
@@ -129,87 +138,6 @@ def _time(result: SearchResult, ran_s: float) -> list[Child]:
             )
         content.append(table.bars("Over the whole search", bars))
     return [page.charts(*content)]
-
-
-def _trials(result: SearchResult) -> list[Child]:
-    trials = [trial for trial in result.trials if trial.outcome is not None]
-    if not trials:
-        return [page.note("No trial has ended.")]
-    axes = list(dict.fromkeys(name for trial in trials for name in trial.config))
-    names = {finals.key(c.config): ", ".join(kinds) for c, kinds in _contenders(result)}
-    columns = [
-        Column(name="trial", is_number=True),
-        Column(name="stage"),
-        *(Column(name=name, is_number=True) for name in axes),
-        Column(name="is"),
-        Column(name="outcome"),
-        *(Column(name=name, is_number=True) for name in _FIGURES),
-        Column(name="why", is_long=True),
-    ]
-    chosen = {finals.key(candidate.config) for candidate in result.chosen.values()}
-    return [
-        page.note("A click on a heading sorts; a trial's number opens its log."),
-        table.sortable(
-            columns,
-            [_row(trial, axes, names.get(finals.key(trial.config), "")) for trial in trials],
-            chosen=[n for n, trial in enumerate(trials) if finals.key(trial.config) in chosen],
-        ),
-    ]
-
-
-_FIGURES = (
-    "env steps/s",
-    "±, %",
-    "predicted, MiB",
-    "device, MiB",
-    "host, MiB",
-    "threads",
-    "thread cap",
-    "compile, s",
-    "time, s",
-)
-
-
-def _row(trial: Trial, axes: Sequence[str], name: str) -> list[Cell]:
-    outcome = trial.outcome
-    assert outcome is not None
-    measured = report_charts.speed_of(trial)
-    side = None
-    if measured is not None and measured.high > measured.low:
-        speed = measured.steps_per_second
-        side = 100 * max(measured.high - speed, speed - measured.low) / speed
-    log = RunFolder(Path()).trial_log(trial.number, trial.stage) if outcome.log else None
-    phases = outcome.seconds_by_phase or {}
-    return [
-        Cell(
-            text=str(trial.number),
-            value=trial.number,
-            link=None if log is None else quote(log.as_posix()),
-        ),
-        Cell(text=trial.stage.value),
-        *(_number(trial.config.get(axis), "d") for axis in axes),
-        Cell(text=name),
-        Cell(text=trials_view.outcome_label(trial)),
-        _number(None if measured is None else measured.steps_per_second, ",.0f"),
-        _number(side, ".1f"),
-        *(
-            _number(None if number is None else number / 2**20, ",.0f")
-            for number in (
-                outcome.predicted_device_bytes,
-                None if measured is None else measured.peak_device_bytes,
-                outcome.peak_host_bytes,
-            )
-        ),
-        _number(outcome.peak_threads, "d"),
-        _number(outcome.thread_cap or None, "d"),
-        _number(phases.get(Phase.COMPILE), ".1f"),
-        _number(outcome.wall_s, ".1f"),
-        Cell(text="" if trials_view.reason(trial) is None else outcome.message),
-    ]
-
-
-def _number(value: float | None, form: str) -> Cell:
-    return Cell(text="" if value is None else format(value, form), value=value)
 
 
 def _machine(record: RunRecord) -> list[Child]:
