@@ -6,7 +6,7 @@ from pages.chart import Axis, Mark, Point, Series
 from pages.scale import Ordinal
 from trainables.measurement import Measurement, OutcomeKind
 from tune import trials_view, words
-from tune.result import Trial
+from tune.result import EXPLORING, Trial
 
 SPEED = "env steps/s"
 _MEASURED = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW})

@@ -12,9 +12,19 @@ from pages.elements import Element
 from pages.grid import Grid, Square
 from pages.page import note
 from pages.scale import Linear, short
-from tune import finals, report_marks, words
+from tune import finals, words
 from tune.objective import Objective, score
+from tune.report_marks import MARKS, SPEED, causes, names_axis, speed_of, speed_series
 from tune.result import EXPLORING, SearchResult, Trial
+
+_UNITS = {
+    "num_envs": "environments",
+    "vectorized_envs": "environments",
+    "num_steps": "steps of each environment",
+    "batch_size": "samples",
+    "num_epochs": "passes over the samples",
+}
+"""What the values of well-known axes count; a foreign axis is called by its name alone."""
 
 
 def landscape(result: SearchResult) -> Element:
@@ -35,7 +45,7 @@ def by_trial(result: SearchResult) -> Element:
         result,
         title="Speed by trial",
         how="Each trial in its order; whiskers are 95 % intervals.",
-        label="trial",
+        label="trial, number",
         place=lambda trial: float(trial.number),
         scale=lambda values: Linear.over(values, whole=True),
     )
@@ -50,7 +60,7 @@ def by_second(result: SearchResult) -> Element:
         result,
         title="Speed by time",
         how="Seconds in which a trial ran; the pause before a --resume is left out.",
-        label="seconds of trials, s",
+        label="time with a trial running, s",
         place=lambda trial: ends.get(trial.number),
         scale=lambda values: Linear.over(values, from_zero=True),
     )
@@ -82,7 +92,7 @@ def learning(result: SearchResult) -> Element:
         )
         speed = candidate.steps_per_second
         tip = (
-            f"{words.sizes(candidate.config)}: {words.speed(speed)} {report_marks.SPEED}, "
+            f"{words.sizes(candidate.config)}: {words.speed(speed)} {SPEED}, "
             f"{100 * share:.0f} % learned per sample"
         )
         name = ", ".join(names.get(finals.key(candidate.config), [])) or None
@@ -149,37 +159,33 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
     for trial in trials:
         place = (columns.index(trial.config[x]), rows.index(trial.config[y]))
         cells.setdefault(place, []).append(trial)
-    speeds = [m.steps_per_second for trial in trials if (m := report_marks.speed_of(trial))]
+    speeds = [m.steps_per_second for trial in trials if (m := speed_of(trial))]
     size, unit = _unit(max(speeds, default=0.0))
     squares: dict[tuple[int, int], Square] = {}
     seen: set[str] = set()
     for place, group in cells.items():
-        measured = [m.steps_per_second for trial in group if (m := report_marks.speed_of(trial))]
+        measured = [m.steps_per_second for trial in group if (m := speed_of(trial))]
         best = max(measured, default=None)
-        failed = report_marks.causes(group)
+        failed = causes(group)
         seen.update(failed)
         squares[place] = Square(
             share=None if best is None else best / max(speeds),
             figure="" if best is None else f"{best / size:.3g}",
-            marks=[report_marks.MARKS[name] for name in failed],
+            marks=[MARKS[name] for name in failed],
             tip=_square_tip(f"{x} {columns[place[0]]}, {y} {rows[place[1]]}", group, best),
         )
     several = f" Each square is the best over {', '.join(others)}." if others else ""
     return grid.render_grid(
         Grid(
             title=f"Speed over {x} and {y}",
-            note=f"The number is the best {unit}{report_marks.SPEED} measured; a dashed square was not tried."
+            note=f"The number is the best {unit}{SPEED} measured; a dashed square was not tried."
             f"{several}",
-            x_label=x,
-            y_label=y,
+            x_label=_with_unit(x),
+            y_label=_with_unit(y),
             columns=[str(value) for value in columns],
             rows=[str(value) for value in rows],
             squares=squares,
-            keys={
-                words.advice(name).short: report_marks.MARKS[name]
-                for name in report_marks.MARKS
-                if name in seen
-            },
+            keys={words.advice(name).short: MARKS[name] for name in MARKS if name in seen},
         )
     )
 
@@ -190,11 +196,9 @@ def _along(axis: str, trials: Sequence[Trial]) -> Element:
         Chart(
             title=f"Speed over {axis}",
             note="The only axis whose value differs between trials. Whiskers are 95 % intervals.",
-            x=report_marks.names_axis(axis, [str(value) for value in values]),
+            x=names_axis(_with_unit(axis), [str(value) for value in values]),
             y=_speed_axis(_highs(trials), from_zero=True),
-            series=report_marks.speed_series(
-                trials, lambda trial: float(values.index(trial.config[axis]))
-            ),
+            series=speed_series(trials, lambda trial: float(values.index(trial.config[axis]))),
         )
     )
 
@@ -218,7 +222,7 @@ def _progress(
             note=how,
             x=Axis(label=label, scale=scale(places), tick=lambda value: f"{value:g}"),
             y=_speed_axis(_highs(trials), from_zero=True),
-            series=report_marks.speed_series(trials, place),
+            series=speed_series(trials, place),
             lines=[
                 Line(
                     name="best so far",
@@ -249,9 +253,7 @@ def _best_so_far(
 
 
 def _speed_axis(values: Sequence[float], *, from_zero: bool = False) -> Axis:
-    return Axis(
-        label=report_marks.SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short
-    )
+    return Axis(label=SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short)
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:
@@ -267,17 +269,18 @@ def _varying(trials: Sequence[Trial]) -> list[str]:
 
 
 def _square_tip(place: str, group: Sequence[Trial], best: float | None) -> str:
-    speed = (
-        "nothing measured" if best is None else f"at best {words.speed(best)} {report_marks.SPEED}"
-    )
-    failed = [
-        f"{words.advice(name).short} {count}" for name, count in report_marks.causes(group).items()
-    ]
+    speed = "nothing measured" if best is None else f"at best {words.speed(best)} {SPEED}"
+    failed = [f"{words.advice(name).short} {count}" for name, count in causes(group).items()]
     return f"{place}: {', '.join([speed, words.plural(len(group), 'trial'), *failed])}"
 
 
 def _highs(trials: Sequence[Trial]) -> list[float]:
-    return [m.high for trial in trials if (m := report_marks.speed_of(trial))]
+    return [m.high for trial in trials if (m := speed_of(trial))]
+
+
+def _with_unit(axis: str) -> str:
+    unit = _UNITS.get(axis)
+    return axis if unit is None else f"{axis}, {unit}"
 
 
 def _unit(most: float) -> tuple[float, str]:

@@ -8,7 +8,8 @@ from pages import page, table
 from pages.elements import Child
 from pages.table import Cell, Column
 from trainables.measurement import Measurement, Outcome, Phase
-from tune import finals, report_marks, trials_view, words
+from tune import finals, trials_view, words
+from tune.report_marks import speed_of
 from tune.result import SearchResult, Trial
 from tune.run_folder import RunFolder
 
@@ -87,7 +88,7 @@ def _log(trial: Trial, outcome: Outcome) -> Cell:
 
 
 def _of(trial: Trial, figure: Callable[[Measurement], float | None]) -> float | None:
-    measured = report_marks.speed_of(trial)
+    measured = speed_of(trial)
     return None if measured is None else figure(measured)
 
 

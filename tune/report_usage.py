@@ -13,8 +13,9 @@ from pages.grid import Part, Stack
 from pages.page import note
 from pages.scale import Linear, Log, short
 from trainables.measurement import Phase
-from tune import report_marks, words
+from tune import words
 from tune.conclusion import Context
+from tune.report_marks import cause, failed_series, head, names_axis, speed_of
 from tune.result import SearchResult, Trial
 
 PHASES: Mapping[str, tuple[str, str]] = {
@@ -112,7 +113,7 @@ def threads(result: SearchResult, context: Context) -> Element:
             title="Threads by phase",
             note="The most that a trial's processes had at once, over all trials, seen from "
             f"outside every 0.05 to 0.2 s; whiskers reach down to the least.{no_limit}",
-            x=report_marks.names_axis("phase of a trial", [PHASES[phase][0] for phase in phases]),
+            x=names_axis("phase of a trial", [PHASES[phase][0] for phase in phases]),
             y=Axis(
                 label="OS threads (logarithmic)",
                 scale=Log.over([*values, *(level.value for level in levels)], base=10),
@@ -136,18 +137,15 @@ def time_by_trial(result: SearchResult) -> Element:
             title="Time by trial",
             note="From the start of a trial's process to the end of its last one. Other: the end "
             "of the process, and attempts at a higher thread cap.",
-            x=report_marks.names_axis("trial", [str(trial.number) for trial in trials]),
+            x=names_axis("trial, number", [str(trial.number) for trial in trials]),
             y=Axis(
-                label="seconds, s",
+                label="time, s",
                 scale=Linear.over(walls, from_zero=True),
                 tick=lambda value: f"{value:g}",
             ),
             parts=[*(Part(name=name, color=color) for name, color in PHASES.values()), OTHER],
             values=values,
-            tips=[
-                f"{report_marks.head(t)}: {words.duration(w)}"
-                for t, w in zip(trials, walls, strict=True)
-            ],
+            tips=[f"{head(t)}: {words.duration(w)}" for t, w in zip(trials, walls, strict=True)],
         )
     )
 
@@ -169,14 +167,14 @@ def _by_cause(
     for trial, predicted in known:
         peak = measured(trial)
         got = f", measured {words.size(peak)}" if peak else ", not measured"
-        tip = f"{report_marks.head(trial)}: predicted {words.size(predicted)}{got}"
+        tip = f"{head(trial)}: predicted {words.size(predicted)}{got}"
         point = Point(x=predicted, y=peak, tip=tip)
-        if report_marks.speed_of(trial) is not None:
+        if speed_of(trial) is not None:
             fitting.append(point)
         else:
-            failed.setdefault(report_marks.cause(trial), []).append(point)
+            failed.setdefault(cause(trial), []).append(point)
     trained = Series(name="trained", mark=Mark.CIRCLE, color="accent", points=fitting)
-    return [trained, *report_marks.failed_series(failed)]
+    return [trained, *failed_series(failed)]
 
 
 def _memory_note(known: Sequence[tuple[Trial, int]], *, on_device: bool) -> str:
