@@ -159,35 +159,38 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
     for trial in trials:
         place = (columns.index(trial.config[x]), rows.index(trial.config[y]))
         cells.setdefault(place, []).append(trial)
-    speeds = [m.steps_per_second for trial in trials if (m := speed_of(trial))]
-    size, unit = _unit(max(speeds, default=0.0))
+    speeds = _speed_by_config(trials)
+    most = max(speeds.values(), default=0.0)
+    size, unit = _unit(most)
     squares: dict[tuple[int, int], Square] = {}
-    seen: set[str] = set()
     for place, group in cells.items():
-        measured = [m.steps_per_second for trial in group if (m := speed_of(trial))]
-        best = max(measured, default=None)
-        failed = causes(group)
-        seen.update(failed)
+        known = [speeds[k] for t in group if (k := finals.key(t.config)) in speeds]
+        best = max(known, default=None)
         squares[place] = Square(
-            share=None if best is None else best / max(speeds),
+            share=None if best is None else best / most,
             figure="" if best is None else f"{best / size:.3g}",
-            marks=[MARKS[name] for name in failed],
+            marks=[MARKS[name] for name in causes(group)],
             tip=_square_tip(f"{x} {columns[place[0]]}, {y} {rows[place[1]]}", group, best),
         )
     several = f" Each square is the best over {', '.join(others)}." if others else ""
     return grid.render_grid(
         Grid(
             title=f"Speed over {x} and {y}",
-            note=f"The number is the best {unit}{SPEED} measured; a dashed square was not tried."
-            f"{several}",
+            note=f"Numbers are {unit}{SPEED}; a dashed square was not tried.{several}",
             x_label=_with_unit(x),
             y_label=_with_unit(y),
             columns=[str(value) for value in columns],
             rows=[str(value) for value in rows],
             squares=squares,
-            keys={words.advice(name).short: MARKS[name] for name in MARKS if name in seen},
+            keys={words.advice(name).short: MARKS[name] for name in causes(trials)},
         )
     )
+
+
+def _speed_by_config(trials: Sequence[Trial]) -> dict[finals.Key, float]:
+    """What a profile would promise of each configuration; of one that was slow, what was seen."""
+    slow = {finals.key(t.config): m.steps_per_second for t in trials if (m := speed_of(t))}
+    return slow | {finals.key(c.config): c.steps_per_second for c in finals.summarize(trials)}
 
 
 def _along(axis: str, trials: Sequence[Trial]) -> Element:
@@ -227,7 +230,7 @@ def _progress(
                 Line(
                     name="best so far",
                     color="accent",
-                    points=_best_so_far(trials, place),
+                    points=best_so_far(trials, place),
                     is_step=True,
                 )
             ],
@@ -235,7 +238,7 @@ def _progress(
     )
 
 
-def _best_so_far(
+def best_so_far(
     trials: Sequence[Trial], place: Callable[[Trial], float | None]
 ) -> list[tuple[float, float]]:
     """The fastest explored configuration by then; finals measure it again, not better."""

@@ -178,17 +178,19 @@ def _by_cause(
 
 
 def _memory_note(known: Sequence[tuple[Trial, int]], *, on_device: bool) -> str:
-    foot = "Marks at the foot were not measured."
+    measured = _device_peak if on_device else _host_peak
+    lacking = any(not measured(trial) for trial, _ in known)
+    foot = " Marks at the foot were not measured." if lacking else ""
     if not on_device:
         return (
             "No allocator counts on a CPU: measured is the resident memory of all the trial's "
-            f"processes, the framework's own included. {foot}"
+            f"processes, the framework's own included.{foot}"
         )
     errors = [
         abs(peak / predicted - 1.0) for trial, predicted in known if (peak := _device_peak(trial))
     ]
     median, worst = 100 * statistics.median(errors), 100 * max(errors)
-    return f"Off by {median:.1f} % in the median, {worst:.1f} % at worst. {foot}"
+    return f"Off by {median:.1f} % in the median, {worst:.1f} % at worst.{foot}"
 
 
 def _device_peak(trial: Trial) -> int | None:
