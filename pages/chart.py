@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pages.elements import Element, element
 from pages.scale import Ordinal, Scale
 
-_WIDTH = 400.0
-_HEIGHT = 260.0
+_WIDTH = 360.0  # about a phone's, so that 11 px stay readable there
+_HEIGHT = 240.0
 _TOP = 26.0  # the vertical axis's label stands above it: turned text is hard to read
 _BELOW = 40.0
 _FOOT = 20.0
@@ -205,9 +205,15 @@ def axes(frame: Frame, x: Axis, y: Axis, *, rules: bool = True) -> list[Element]
         for value in ticks[::stride]
     ]
     middle = (frame.left + _WIDTH - _RIGHT) / 2
-    drawn.append(text(middle, floor + 33, x.label, anchor="middle"))
-    drawn.append(text(0, 12, y.label))
+    drawn.append(text(middle, floor + 33, fitted(x.label), anchor="middle"))
+    drawn.append(text(0, 12, fitted(y.label)))
     return drawn
+
+
+def fitted(words: str) -> str:
+    """The words, cut to the width of a drawing: the names of axes are other people's."""
+    most = int((_WIDTH - 60.0) / _CHARACTER)
+    return words if len(words) <= most else f"{words[: most - 1]}…"
 
 
 def text(

@@ -13,7 +13,7 @@ from tune.result import Stage, Trial
 from tune.run_record import Ending, RunRecord
 
 GIB = 2**30
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\udcff\x00"
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\udcff\x00" + 90 * "W"
 MEASURED = (OutcomeKind.COMPLETED, OutcomeKind.SLOW)
 BASELINE = {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num_epochs": 4}
 _THREADS = {

@@ -39,9 +39,10 @@ def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now:
     )
     profiles = {Kind(kind): Path(path) for kind, path in ending.profiles.items()}
     conclusion = conclude(result, record.context, profiles=profiles, files=())
+    started = _moment(record.started_at)
     return page.render(
         title=f"{record.task.name}: {conclusion.headline}",
-        kicker=f"{record.task.name} on {_machine_name(record)}, started {record.started_at}",
+        kicker=f"{record.task.name} on {_machine_name(record)}, started {started}",
         headline=conclusion.headline,
         lead=_lead(conclusion, limited_by(result, record.context)),
         sections=[
@@ -119,9 +120,13 @@ def _time(result: SearchResult, ran_s: float) -> list[Child]:
         if trial.outcome is not None and trial.outcome.wall_s > 0:
             for label, spent_s in report_usage.seconds(trial).items():
                 totals[label] = totals.get(label, 0.0) + spent_s
+
+    def words_of(spent_s: float) -> str:
+        return f"{spent_s:.1f} s" if spent_s < 9.95 else words.duration(spent_s)
+
     colors = dict(report_usage.PHASES.values()) | {report_usage.OTHER.name: "c7"}
     bars = [
-        Bar(label=label, value=spent_s, text=words.duration(spent_s), color=colors[label])
+        Bar(label=label, value=spent_s, text=words_of(spent_s), color=colors[label])
         for label, spent_s in totals.items()
     ]
     outside_s = result.wall_s - ran_s
@@ -132,7 +137,7 @@ def _time(result: SearchResult, ran_s: float) -> list[Child]:
                 Bar(
                     label="no trial ran",
                     value=outside_s,
-                    text=words.duration(outside_s),
+                    text=words_of(outside_s),
                     color="quiet",
                 )
             )
@@ -155,6 +160,11 @@ def _machine_name(record: RunRecord) -> str:
     return rows.get("CPU", "an unnamed machine") if gpu == "none" else gpu
 
 
+def _moment(iso: str) -> str:
+    """`2026-01-02 03:04 UTC` for what a record says."""
+    return f"{iso[:16].replace('T', ' ')} UTC"
+
+
 def _reproduce(
     record: RunRecord, conclusion: Conclusion, folder: RunFolder, now: str
 ) -> list[Child]:
@@ -170,7 +180,7 @@ def _reproduce(
         ("baseline", words.configuration(record.baseline)),
         ("objective", record.context.objective.value),
         ("files", _links(folder)),
-        ("this page", f"made {now}"),
+        ("this page", f"made {_moment(now)}"),
     ]
     commands = [
         ("search again", record.command),
