@@ -89,6 +89,7 @@ def test_the_sentence_comes_first_and_the_speed_up_with_it() -> None:
 def test_a_search_without_a_trial_says_why_in_the_place_of_each_chart() -> None:
     page = page_of(())
     assert not page.marks
+    assert "No trial came to an end, so there is no profile." in page.text
     assert "no trial came to an end" in page.text
     for why in (
         "There is no map of speeds",

@@ -77,7 +77,7 @@ def conclude(
     winner = result.chosen.get(winning_kind(context.objective))
     if winner is None:
         return Conclusion(
-            headline="No configuration was feasible, so there is no profile.",
+            headline=_nothing(result),
             rows=(*_failures(result), *_search_rows(result), *written),
             warnings=(),
             commands=(),
@@ -103,6 +103,12 @@ def conclude(
         commands=() if profile is None else _commands(profile, seen, context),
         succeeded=True,
     )
+
+
+def _nothing(result: SearchResult) -> str:
+    if not result.outcome_counts:
+        return "No trial came to an end, so there is no profile."
+    return "No configuration was feasible, so there is no profile."
 
 
 def limited_by(result: SearchResult, context: Context) -> str:

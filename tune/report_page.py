@@ -170,8 +170,8 @@ def _reproduce(
 ) -> list[Child]:
     task = record.task
     space = [f"{name} {', '.join(map(str, values))}" for name, values in record.space.items()]
-    data = [f"{name} {value}" for name, value in task.data.items()]
-    given = [f"{name} {value}" for name, value in task.options.items() if value is not None]
+    data = [f"{name}: {value}" for name, value in task.data.items()]
+    given = [f"{name}: {value}" for name, value in task.options.items() if value is not None]
     rows: list[tuple[str, Child]] = [
         ("workload", task.workload),
         ("options", ", ".join(given)),

@@ -31,6 +31,8 @@ def landscape(result: SearchResult) -> Element:
     """Env steps/s over the two axes that a configuration is called by first."""
     trials = [trial for trial in result.trials if trial.outcome is not None]
     axes = _varying(trials)
+    if not trials:
+        return note("There is no map of speeds: no trial has ended.")
     if not axes:
         return note("There is no map of speeds: all trials had the same values on every axis.")
     if len(axes) == 1:
