@@ -36,6 +36,7 @@ def record(**changes: Any) -> RunRecord:
         "context": Context.of(JaxSpec(), task(), machine),
         "space": {"num_envs": [64, 128, 256], "num_steps": [32, 64, 128]},
         "baseline": BASELINE,
+        "first_trial": 0,
         "machine": preflight_view.sections(machine),
         "ending": Ending(
             stop_reason="every configuration of the space was tried",

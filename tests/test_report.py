@@ -16,7 +16,7 @@ from searches import HOSTILE, every_outcome, foreign, record
 
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
-from tune import report, report_page, report_speed, run_record
+from tune import report, report_page, report_speed, run_record, words
 from tune.conclusion import Context, limited_by
 from tune.jax_phase12 import JaxSpec
 from tune.report_marks import MARKS
@@ -94,7 +94,7 @@ def test_a_search_without_a_trial_says_why_in_the_place_of_each_chart() -> None:
     for why in (
         "There is no map of speeds",
         "There is no chart of speed by trial",
-        "There is no chart of speed over time",
+        "There is no chart of speed by time: no trial has ended.",
         "There is nothing to weigh speed against",
         "There is no chart of memory",
         "There is no chart of threads",
@@ -121,6 +121,7 @@ def test_a_search_in_which_nothing_was_feasible_shows_what_was_in_the_way() -> N
         (("population", "horizon"), "Speed over population and horizon"),
         (("a", "b", "c"), "Each square is the best over c."),
         (("batch_size", "num_envs", "num_steps"), "Speed over num_envs and num_steps"),
+        (("vectorized_envs", "batch_size"), "Speed over vectorized_envs and batch_size"),
     ],
 )
 def test_the_axes_are_those_of_the_workload(axes: tuple[str, ...], said: str) -> None:
@@ -211,6 +212,17 @@ def test_a_search_that_was_killed_is_told_from_one_that_ended() -> None:
     page = page_of(every_outcome(), ending=None)
     assert "it still runs, or was killed" in page.text
     assert "interrupted" in page.text
+
+
+@pytest.mark.parametrize(("first_trial", "said"), [(0, "no trial ran"), (10, "last session")])
+def test_the_time_between_trials_is_that_of_the_session_whose_time_is_known(
+    first_trial: int, said: str
+) -> None:
+    trials = every_outcome()
+    ran_s = 10.0 * sum(trial.number >= first_trial for trial in trials)
+    page = page_of(trials, first_trial=first_trial)
+    assert said in page.text
+    assert words.duration(400.0 - ran_s) in page.text  # the record's wall_s less what trials took
 
 
 def test_the_best_so_far_only_climbs_and_finals_and_slow_ones_do_not_count() -> None:

@@ -4,7 +4,7 @@ conclusion.py has the sentences, report_speed.py and report_usage.py the charts.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pages import page, table
@@ -17,25 +17,22 @@ from tune.result import Candidate, Kind, SearchResult, Trial
 from tune.run_folder import RunFolder
 from tune.run_record import Ending, RunRecord
 
-_STILL = Ending(
-    stop_reason="no end is on record: it still runs, or was killed",
-    partial=True,
-    wall_s=0.0,
-    profiles={},
-)
-
 
 def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now: str) -> str:
     """The whole page. `now` is when it is made; what it links to lies beside it in `folder`."""
-    ending = record.ending or _STILL
-    ran_s = max(report_speed.running_s(trials).values(), default=0.0)
+    ending = record.ending or Ending(
+        stop_reason="no end is on record: it still runs, or was killed",
+        partial=True,
+        wall_s=_ran_s(trials),
+        profiles={},
+    )
     result = finals.result_of(
         trials,
         objective=record.context.objective,
         baseline=record.baseline,
         stop_reason=ending.stop_reason,
         partial=ending.partial,
-        wall_s=ending.wall_s if record.ending else ran_s,
+        wall_s=ending.wall_s,
     )
     profiles = {Kind(kind): Path(path) for kind, path in ending.profiles.items()}
     conclusion = conclude(result, record.context, profiles=profiles, files=())
@@ -50,7 +47,7 @@ def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now:
             _section("speed", "Speed", _speed(result)),
             _section("progress", "How the search went", _progress(result)),
             _section("limits", "Memory and threads", _limits(result, record.context)),
-            _section("time", "Where the time went", _time(result, ran_s)),
+            _section("time", "Where the time went", _time(result, record.first_trial)),
             _section("trials", "All trials", report_table.render(result, _names(result))),
             _section("machine", "Machine and versions", _machine(record)),
             _section("reproduce", "How to reproduce", _reproduce(record, conclusion, folder, now)),
@@ -113,8 +110,15 @@ def _progress(result: SearchResult) -> list[Child]:
     return [page.charts(report_speed.by_trial(result), report_speed.by_second(result))]
 
 
-def _time(result: SearchResult, ran_s: float) -> list[Child]:
-    """The sum over all trials by phase, and what passed between them, beside the columns."""
+def _ran_s(trials: Iterable[Trial]) -> float:
+    return max(report_speed.running_s(trials).values(), default=0.0)
+
+
+def _time(result: SearchResult, first_trial: int) -> list[Child]:
+    """The columns; beside them the sums by phase, and what passed between trials.
+
+    The wall time of a resumed search is its last session's, which began with `first_trial`.
+    """
     totals: dict[str, float] = {}
     for trial in result.trials:
         if trial.outcome is not None and trial.outcome.wall_s > 0:
@@ -129,18 +133,12 @@ def _time(result: SearchResult, ran_s: float) -> list[Child]:
         Bar(label=label, value=spent_s, text=words_of(spent_s), color=colors[label])
         for label, spent_s in totals.items()
     ]
-    outside_s = result.wall_s - ran_s
     content = [report_usage.time_by_trial(result)]
     if bars:
-        if outside_s > 0:  # a resumed search knows the whole time of its last session alone
-            bars.append(
-                Bar(
-                    label="no trial ran",
-                    value=outside_s,
-                    text=words_of(outside_s),
-                    color="quiet",
-                )
-            )
+        session = [trial for trial in result.trials if trial.number >= first_trial]
+        outside_s = max(0.0, result.wall_s - _ran_s(session))
+        label = "no trial ran" + ", last session" * (first_trial > 0)
+        bars.append(Bar(label=label, value=outside_s, text=words_of(outside_s), color="quiet"))
         content.append(table.bars("Over the whole search", bars))
     return [page.charts(*content)]
 

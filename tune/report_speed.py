@@ -3,6 +3,7 @@
 A chart that would be empty is not drawn; a sentence stands in its place and says why.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,7 +16,7 @@ from pages.scale import Linear, short
 from tune import finals, words
 from tune.objective import Objective, score
 from tune.report_marks import MARKS, SPEED, causes, names_axis, speed_of, speed_series
-from tune.result import EXPLORING, SearchResult, Trial
+from tune.result import EXPLORING, Candidate, SearchResult, Trial
 
 _UNITS = {
     "num_envs": "environments",
@@ -56,7 +57,7 @@ def by_trial(result: SearchResult) -> Element:
 def by_second(result: SearchResult) -> Element:
     """Env steps/s of each trial over the time that trials ran, with the best so far."""
     ends = running_s(result.trials)
-    if not ends:
+    if result.trials and not ends:
         return note("There is no chart of speed over time: the journal has no times of trials.")
     return _progress(
         result,
@@ -81,26 +82,15 @@ def learning(result: SearchResult) -> Element:
         )
     if any("batch_size" not in candidate.config for candidate in candidates):
         return note("Speed is not weighed against learning: that needs an axis named batch_size.")
-    names: dict[finals.Key, list[str]] = {}
+    kinds: dict[finals.Key, list[str]] = {}
     for kind, chosen in result.chosen.items():
-        names.setdefault(finals.key(chosen.config), []).append(kind.value)
-    points = []
-    for candidate in candidates:
-        share = score(
-            Objective.BALANCED,
-            steps_per_second=1.0,
-            batch_size=candidate.config["batch_size"],
-            noise_scale=noise_scale,
-        )
-        speed = candidate.steps_per_second
-        tip = (
-            f"{words.sizes(candidate.config)}: {words.speed(speed)} {SPEED}, "
-            f"{100 * share:.0f} % learned per sample"
-        )
-        name = ", ".join(names.get(finals.key(candidate.config), [])) or None
-        points.append(Point(x=100 * share, y=speed, tip=tip, name=name))
-    front = pareto_front([(point.x, point.y) for point in points if point.y is not None])
-    chosen_points = [point for point in points if point.name]
+        kinds.setdefault(finals.key(chosen.config), []).append(kind.value)
+    points = [
+        _learning_point(candidate, noise_scale, kinds.get(finals.key(candidate.config), []))
+        for candidate in candidates
+    ]
+    places = [(point.x, point.y) for point in points if point.y is not None]
+    named = [dataclasses.replace(point, name=None) for point in points if point.name]
     return chart.render(
         Chart(
             title="Speed against learning per sample",
@@ -109,21 +99,36 @@ def learning(result: SearchResult) -> Element:
             "is better.",
             x=Axis(
                 label="learning per sample, % of the most possible",
-                scale=Linear.over(point.x for point in points),
+                scale=Linear.over(x for x, _ in places),
                 tick=lambda value: f"{value:g}",
             ),
-            y=_speed_axis([point.y for point in points if point.y is not None]),
+            y=_speed_axis([y for _, y in places]),
             series=[
                 Series(name="configuration", mark=Mark.CIRCLE, color="accent", points=points),
-                Series(
-                    name="has a profile",
-                    mark=Mark.TARGET,
-                    color="proof",
-                    points=[Point(x=p.x, y=p.y, tip=f"{p.name}: {p.tip}") for p in chosen_points],
-                ),
+                Series(name="has a profile", mark=Mark.TARGET, color="proof", points=named),
             ],
-            lines=[Line(name="Pareto front", color="proof", points=front)],
+            lines=[Line(name="Pareto front", color="proof", points=pareto_front(places))],
         )
+    )
+
+
+def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[str]) -> Point:
+    share = score(
+        Objective.BALANCED,
+        steps_per_second=1.0,
+        batch_size=candidate.config["batch_size"],
+        noise_scale=noise_scale,
+    )
+    name = ", ".join(kinds)
+    tip = (
+        f"{words.sizes(candidate.config)}: {words.speed(candidate.steps_per_second)} {SPEED}, "
+        f"{100 * share:.0f} % learned per sample"
+    )
+    return Point(
+        x=100 * share,
+        y=candidate.steps_per_second,
+        tip=f"{name}: {tip}" if name else tip,
+        name=name or None,
     )
 
 
@@ -178,7 +183,8 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
     return grid.render_grid(
         Grid(
             title=f"Speed over {x} and {y}",
-            note=f"Numbers are {unit}{SPEED}; a dashed square was not tried.{several}",
+            note=f"Numbers are {unit}{SPEED}, of finals where there were any. A dashed square "
+            f"was not tried.{several}",
             x_label=_with_unit(x),
             y_label=_with_unit(y),
             columns=[str(value) for value in columns],

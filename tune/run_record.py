@@ -48,6 +48,7 @@ class Ending:
 class RunRecord:
     """A search but for its trials. `machine` is what the preflight said, by heading, as read.
 
+    `first_trial` numbers the first trial of the last session: 0 unless the search was resumed.
     `ending` is `None` while the search runs, and for ever if it was killed.
     """
 
@@ -57,6 +58,7 @@ class RunRecord:
     context: Context
     space: dict[str, list[int]]
     baseline: dict[str, int]
+    first_trial: int
     machine: dict[str, list[tuple[str, str]]]
     ending: Ending | None = None
 

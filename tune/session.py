@@ -71,7 +71,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     )
     with hold(folder), records.run_log(folder.run_log):
         search = _open_search(session, started_at)
-        run_record.write(folder, _record(session, now))
+        run_record.write(folder, _record(session, search.trials, now))
         screen.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder.path)
         completed = _drive(session, search)
         return _conclude(session, search.result(partial=not completed))
@@ -255,7 +255,7 @@ def _parse_budget(text: str | None) -> int | None:
         raise SpecError(f"--memory-budget: {error}") from error
 
 
-def _record(session: _Session, now: datetime.datetime) -> RunRecord:
+def _record(session: _Session, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
     return RunRecord(
         command=run_record.command_line(sys.orig_argv),
         started_at=now.isoformat(timespec="seconds"),
@@ -263,6 +263,7 @@ def _record(session: _Session, now: datetime.datetime) -> RunRecord:
         context=Context.of(session.spec, session.task, session.preflight),
         space={axis.name: list(axis.values) for axis in session.space.axes},
         baseline=session.baseline,
+        first_trial=1 + max((trial.number for trial in trials), default=-1),
         machine=preflight_view.sections(session.preflight)
         | {"Software": hardware.software(session.preflight.machine)},
     )
