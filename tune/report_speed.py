@@ -62,7 +62,7 @@ def by_second(result: SearchResult) -> Element:
     return _progress(
         result,
         title="Speed by time",
-        how="Seconds in which a trial ran; the pause before a --resume is left out.",
+        how="Seconds in which a trial ran; a pause between two sessions is left out.",
         label="time with a trial running, s",
         place=lambda trial: ends.get(trial.number),
         scale=lambda values: Linear.over(values, from_zero=True),
