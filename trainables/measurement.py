@@ -32,9 +32,12 @@ class OutcomeKind(enum.StrEnum):
 
 
 class Phase(enum.StrEnum):
-    """Where in its life a trial is."""
+    """Where in its life a trial is: the interpreter starts, the workload's module and its framework
+    are imported, the factory builds (a framework often opens its device there), and so on.
+    """
 
     START = "start"
+    IMPORT = "import"
     BUILD = "build"
     COMPILE = "compile"
     WARMUP = "warmup"
@@ -168,6 +171,8 @@ class Outcome:
     `message` is one sentence with the evidence. Peaks are over the child's whole process tree, seen
     from outside: OS threads, resident bytes, memory maps (of the process with most of them).
     `thread_cap` is the cap the trial ended under. `log` is the file with its stderr.
+    `threads_by_phase` has the peak of each phase that was seen, `seconds_by_phase` what each took;
+    both are of the last attempt, `None` where no process was watched.
     """
 
     kind: OutcomeKind
@@ -180,6 +185,8 @@ class Outcome:
     peak_host_bytes: int | None = None
     peak_maps: int | None = None
     log: str | None = None
+    threads_by_phase: dict[str, int] | None = None
+    seconds_by_phase: dict[str, float] | None = None
 
 
 class WireError(ValueError):

@@ -81,6 +81,7 @@ def run_child(
     except BlockingIOError:
         yield watch.outcome(_NO_ROOM, is_gone=True)
         return
+    watch.begin()
     try:
         ending = yield from _follow(child, watch, deadline, host_budget_bytes)
     finally:
@@ -126,12 +127,28 @@ class _Watch:
     peak_threads: int | None = None
     peak_host_bytes: int | None = None
     peak_maps: int | None = None
+    threads_by_phase: dict[str, int] = dataclasses.field(default_factory=dict)
+    seconds_by_phase: dict[str, float] = dataclasses.field(default_factory=dict)
     _maps_due: float = 0.0
+    _in_phase_since: float | None = None
+
+    def begin(self) -> None:
+        """The trial's process is there."""
+        self._in_phase_since = time.monotonic()
 
     def hear(self, progress: Progress) -> None:
-        self.phase = progress.phase
+        """The trial entered another phase."""
+        self.leave_phase()
+        self.phase, self._in_phase_since = progress.phase, time.monotonic()
         if progress.predicted_device_bytes is not None:
             self.predicted_device_bytes = progress.predicted_device_bytes
+
+    def leave_phase(self) -> None:
+        """The phase is over, and no other begins: what follows is the end of the process."""
+        if self._in_phase_since is not None:
+            spent_s = time.monotonic() - self._in_phase_since
+            self.seconds_by_phase[self.phase] = self.seconds_by_phase.get(self.phase, 0.0) + spent_s
+            self._in_phase_since = None
 
     def look(self, tree: ProcessTree, budget_bytes: int | None) -> int:
         """Take in what the tree uses now; return its bytes of host memory."""
@@ -139,6 +156,8 @@ class _Watch:
         host_bytes = _host_bytes(usage, budget_bytes)
         if usage.pids:
             self.peak_threads = max(self.peak_threads or 0, usage.num_threads)
+            in_phase = self.threads_by_phase.get(self.phase, 0)
+            self.threads_by_phase[self.phase] = max(in_phase, usage.num_threads)
             self.peak_host_bytes = max(self.peak_host_bytes or 0, host_bytes)
         if (now := time.monotonic()) >= self._maps_due:
             self._maps_due = now + _LOOK_AT_MAPS_S
@@ -147,6 +166,7 @@ class _Watch:
 
     def outcome(self, ending: Report, *, is_gone: bool) -> Outcome:
         """Return how it ended, with all that was seen."""
+        self.leave_phase()
         stuck = "" if is_gone else " Its processes outlive SIGKILL (a stuck driver?): restart it."
         return Outcome(
             kind=ending.kind,
@@ -159,6 +179,8 @@ class _Watch:
             peak_host_bytes=self.peak_host_bytes,
             peak_maps=self.peak_maps,
             log=str(self.log_path),
+            threads_by_phase=self.threads_by_phase or None,
+            seconds_by_phase=self.seconds_by_phase or None,
         )
 
 
@@ -175,6 +197,7 @@ def _follow(
             except WireError as error:
                 return Report(kind=OutcomeKind.ERROR, message=f"garbage on its wire: {error}")
             if isinstance(message, Report):
+                watch.leave_phase()
                 child.wait(_EXIT_GRACE_S)
                 return message
             watch.hear(message)

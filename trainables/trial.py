@@ -130,8 +130,10 @@ def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
 
 def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     started = time.monotonic()
+    send(Progress(phase=Phase.IMPORT))
+    factory = load_factory(request.workload)
     send(Progress(phase=Phase.BUILD))
-    workload = load_factory(request.workload)(request.config, request.options)
+    workload = factory(request.config, request.options)
     built = time.monotonic()
     send(Progress(phase=Phase.COMPILE))
     if request.device_budget_bytes is not None and isinstance(workload, LimitsDeviceMemory):

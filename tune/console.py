@@ -226,16 +226,7 @@ class Screen:
         assert self._preflight is not None
         assert self._spec is not None
         assert self._task is not None
-        return Context(
-            objective=self._spec.objective,
-            baseline_is_default=not self._spec.baseline and self._task.phase is not None,
-            soak_updates=self._spec.soak_updates,
-            synthetic_data=bool(self._task.data.get("synthetic")),
-            device_budget_bytes=self._preflight.device_budget_bytes,
-            host_budget_bytes=self._preflight.host_budget_bytes,
-            thread_room=self._preflight.findings.thread_limits.room,
-            cpus=self._preflight.thread_env.cpus if self._preflight.thread_env else (),
-        )
+        return Context.of(self._spec, self._task, self._preflight)
 
     def _draw(self) -> "RenderableType":
         from rich.console import Group

@@ -123,19 +123,10 @@ class Search:
 
     def result(self, *, partial: bool) -> SearchResult:
         """What the search found so far."""
-        trials = self.trials
-        baseline = next(
-            (
-                candidate
-                for candidate in finals.summarize(trials)
-                if finals.key(candidate.config) == finals.key(self._baseline)
-            ),
-            None,
-        )
-        return SearchResult(
-            trials=trials,
-            chosen=finals.choose(trials, self._objective),
-            baseline=baseline,
+        return finals.result_of(
+            self.trials,
+            objective=self._objective,
+            baseline=self._baseline,
             stop_reason=self.stop_reason or "it was interrupted",
             partial=partial,
             wall_s=self._clock() - self._started_at,

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,15 +15,17 @@ from cluster.node.thread_env import ThreadEnv
 from search_spaces.space import SearchSpace, violation
 from trainables import compile_cache
 from trainables.measurement import Sampling, TrialRequest
-from tune import cli, export, foresight, loggers, records
+from tune import cli, export, foresight, loggers, preflight_view, records, run_record
 from tune import preflight as preflights
 from tune.compiling import Compiler
+from tune.conclusion import Context
 from tune.console import Screen
 from tune.finals import FinalsPlan
 from tune.foresight import Foresight
 from tune.preflight import Preflight
 from tune.result import EXPLORING, SearchResult, Stage, Trial
 from tune.run_folder import RunFolder, hold, locate, require_writable
+from tune.run_record import Ending, RunRecord
 from tune.search import Search
 from tune.spec import SearchSpec, SpecError, Task, parse_integers
 from tune.stopping import Stopping
@@ -77,6 +80,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     )
     with hold(folder), records.run_log(folder.run_log):
         study = _open_study(session)
+        run_record.write(folder, _record(session, study.trials, now))
         screen.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder.path)
         ahead = _look_ahead(session)
         screen.memory(ahead)
@@ -310,6 +314,29 @@ def _parse_budget(text: str | None) -> int | None:
         raise SpecError(f"--memory-budget: {error}") from error
 
 
+def _record(session: _Session, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
+    return RunRecord(
+        command=run_record.command_line(sys.orig_argv),
+        started_at=now.isoformat(timespec="seconds"),
+        task=session.task,
+        context=Context.of(session.spec, session.task, session.preflight),
+        space={axis.name: list(axis.values) for axis in session.space.axes},
+        baseline=session.baseline,
+        first_trial=1 + max((trial.number for trial in trials), default=-1),
+        machine=preflight_view.sections(session.preflight)
+        | {"Software": hardware.software(session.preflight.machine)},
+    )
+
+
+def _write_report(session: _Session) -> None:
+    from tune import report
+
+    try:
+        report.write(session.folder)
+    except OSError as error:
+        session.screen.note(f"The report could not be written: {error}")
+
+
 def _conclude(session: _Session, result: SearchResult, ahead: Foresight) -> int:
     """Write profiles and tables, say what was found, choose the exit code."""
     profiles = export.write_all(
@@ -325,7 +352,11 @@ def _conclude(session: _Session, result: SearchResult, ahead: Foresight) -> int:
     files = records.write_trials(
         session.folder.path, result.trials, wall_s=result.wall_s, compiling_ahead_s=ahead.wall_s
     )
-    session.screen.finished(result, profiles=profiles, files=(*files, session.folder.run_log))
+    run_record.end(session.folder, Ending.of(result, profiles))
+    session.screen.finished(
+        result, profiles=profiles, files=(session.folder.report, *files, session.folder.run_log)
+    )
+    _write_report(session)  # last: whatever may be wrong with a report, the result is out
     if result.partial:
         return cli.INTERRUPTED
     return 0 if profiles else cli.NOTHING_FEASIBLE
