@@ -1,5 +1,6 @@
 """What loggers are given, and what is said when they cannot be had."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,19 +47,26 @@ def test_a_missing_package_is_one_sentence(
         loggers.require(spec)
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's, of SQLAlchemy
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("http://127.0.0.1:9", "no server answers at http://127.0.0.1:9 ("),
-        ("http://127.0.0.1:port", "no server answers"),
+        ("http://127.0.0.1:port", "--mlflow: no server answers at http://127.0.0.1:port ("),
         ("nonsense://here", "--mlflow cannot use nonsense://here: "),
         ("sqlite:////proc/nowhere/m.db", "--mlflow cannot use sqlite:////proc/nowhere/m.db: "),
     ],
 )
-def test_a_tracking_uri_that_leads_nowhere_is_one_sentence_and_exit_2(
-    tmp_path: Path, uri: str, words: str
+def test_a_tracking_uri_that_leads_nowhere_is_one_sentence(uri: str, words: str) -> None:
+    pytest.importorskip("mlflow")
+    with pytest.raises(SpecError, match=re.escape(words)):
+        loggers.require(SearchSpec(mlflow=uri))
+
+
+def test_a_server_that_does_not_answer_ends_the_command_before_anything_is_written(
+    tmp_path: Path,
 ) -> None:
     pytest.importorskip("mlflow")
+    uri = "http://127.0.0.1:9"
     ended = subprocess.run(
         [sys.executable, "-m", "tune.jax_phase12", "--workload", "json:loads", "--mlflow", uri],
         cwd=tmp_path,
@@ -69,7 +77,7 @@ def test_a_tracking_uri_that_leads_nowhere_is_one_sentence_and_exit_2(
     )
     assert ended.returncode == 2, ended.stderr
     [line] = ended.stderr.splitlines()
-    assert words in line
+    assert f"no server answers at {uri}" in line
     assert list(tmp_path.iterdir()) == []
 
 
