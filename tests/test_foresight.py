@@ -25,10 +25,14 @@ class FakeCompiler(Compiler):
         for name, value in {"seconds": seconds, "dies": dies, "tells": tells, "asked": []}.items():
             object.__setattr__(self, name, value)
 
-    def compile(self, configs: Sequence[dict[str, int]]) -> Generator[Compiled, None, None]:
+    def compile(
+        self, configs: Sequence[dict[str, int]], *, patience_s: float | None = None
+    ) -> Generator[Compiled, None, None]:
         if self.dies:  # type: ignore[attr-defined]
             raise CompilingError("the trial was ended by SIGABRT.")
         for config in configs:
+            if patience_s is not None and self.clock() >= patience_s:
+                raise CompilingError("it did not finish in time.")
             self.asked.append(config)  # type: ignore[attr-defined]
             need = need_bytes(config) if self.tells else None  # type: ignore[attr-defined]
             yield Compiled(config=config, device_bytes=need, compile_s=1.0)

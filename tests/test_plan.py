@@ -45,7 +45,9 @@ class FakeCompiler(Compiler):
         object.__setattr__(self, "target", target)
         object.__setattr__(self, "asked", [])
 
-    def compile(self, configs: Sequence[dict[str, int]]) -> Generator[Compiled, None, None]:
+    def compile(
+        self, configs: Sequence[dict[str, int]], *, patience_s: float | None = None
+    ) -> Generator[Compiled, None, None]:
         for config in configs:
             if len(self.asked) == self.lives:  # type: ignore[attr-defined]
                 raise CompilingError("the child was ended by SIGABRT: sm_120 is not supported.")

@@ -58,19 +58,21 @@ def look_ahead(
     compiled: dict[Key, int] = {}
     found = None
     try:
-        with contextlib.closing(compiler.compile(capacity.corners(configs))) as programs:
-            for program in programs:
+        corners = compiler.compile(capacity.corners(configs), patience_s=patience_s)
+        with contextlib.closing(corners):
+            for program in corners:
                 if program.problem is not None:
                     continue
                 if program.device_bytes is None:  # a framework that cannot say
                     break
                 compiled[key(program.config)] = program.device_bytes
                 found = capacity.assess(configs, compiled, budget_bytes, on_gpu=on_gpu)
-                if found.everything_fits or clock() - started > patience_s:
+                if found.everything_fits:
                     break
-        text = "" if found is None else _in_words(found)
+        problem = ""
     except CompilingError as error:
-        text = f"Memory: what fits is not known before the first trial. {error}"
+        problem = f"Memory: what fits is not known before the first trial. {error}"
+    text = problem if found is None else _in_words(found)
     return Foresight(compiled=compiled, capacity=found, text=text, wall_s=clock() - started)
 
 
