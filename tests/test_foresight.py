@@ -72,8 +72,8 @@ def test_where_the_budget_binds_the_largest_num_envs_is_predicted_from_the_corne
     most = found.capacity.num_envs_that_fit(always=True)
     assert most == 1024
     assert all(need_bytes(c) <= BUDGET for c in SPACE.configurations() if c["num_envs"] <= most)
-    assert f"up to {most} envs with any of the other sizes" in found.text
-    assert "256 MiB, by 7 compiled programs." in found.text
+    assert f"fit in 256 MiB: up to {most} envs always" in found.text
+    assert "; compiled 7 programs to tell." in found.text
 
 
 @pytest.mark.parametrize(("max_time_s", "at_most"), [(60.0, 3), (1000.0, 7)])

@@ -185,7 +185,7 @@ def test_without_the_gpus_compiler_it_says_so_and_takes_the_cpus(
 def test_the_table_has_a_cell_for_every_configuration_and_json_has_them_all() -> None:
     made = plan.make(GPU, CONFIGS, GIB, (FakeCompiler(), FakeCompiler()), lambda _: None)
     text = plan_view.render(made)
-    assert f"of {len(CONFIGS)} configurations, " in text
+    assert f"of {len(CONFIGS)} configurations fit in 1.00 GiB: up to " in text
     assert "16384 x   64" in text
     assert text.count("iB") - text.splitlines()[2].count("iB") == len(CONFIGS)
     document = json.loads(plan_view.to_json(made))

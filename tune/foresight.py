@@ -10,7 +10,7 @@ allocates anything. A search that is short of time is not kept waiting for the r
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from search_spaces.space import SearchSpace
 from tune import capacity, memory_model, words
@@ -94,9 +94,6 @@ def _in_words(found: Capacity) -> str:
             f"Memory: {words.cell(first.config, fixed)} needs {need} of {budget}; "
             "what else fits is learned from the trials."
         )
-    return f"Memory: of {total} {capacity.in_words(found)} in {budget}, by {_programs(found)}."
-
-
-def _programs(found: Capacity) -> str:
-    compiled: Iterable[bool] = (entry.compiled for entry in found.entries)
-    return words.plural(sum(compiled), "compiled program")
+    num_compiled = sum(entry.compiled for entry in found.entries)
+    programs = words.plural(num_compiled, "program")
+    return f"Memory: {capacity.in_words(found)}; compiled {programs} to tell."
