@@ -60,8 +60,8 @@ def test_where_memory_is_plenty_one_program_says_so() -> None:
     assert asked == 1
     assert found.wall_s == 2.0
     assert found.text == (
-        "Memory: all 116 configurations fit, up to 4096 envs: the largest, 4096 x 128 / 16384, "
-        "needs 360 MiB of 9.31 GiB."
+        "Memory: everything fits, 116 configurations of up to 4096 envs: the largest, "
+        "4096 x 128 / 16384, needs 360 MiB of 9.31 GiB."
     )
 
 

@@ -86,7 +86,7 @@ def _in_words(found: Capacity) -> str:
     if found.everything_fits:
         most = found.num_envs_that_fit(always=True)
         return (
-            f"Memory: all {total} fit, up to {most} envs: the largest, "
+            f"Memory: everything fits, {total} of up to {most} envs: the largest, "
             f"{words.cell(first.config, fixed)}, needs {need} of {budget}."
         )
     if any(entry.fit is None for entry in found.entries):

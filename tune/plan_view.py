@@ -29,7 +29,7 @@ def headline(plan: "Plan") -> str:
     found = plan.capacity
     if found.everything_fits:
         count = words.plural(len(found.entries), "configuration")
-        return f"On {plan.gpu.name} all {count} fit: the space ends before the memory does."
+        return f"On {plan.gpu.name} everything fits, {count}: the space ends before the memory."
     return f"On {plan.gpu.name} {capacity.in_words(found)}."
 
 
