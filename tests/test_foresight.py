@@ -25,10 +25,14 @@ class FakeCompiler(Compiler):
         for name, value in {"seconds": seconds, "dies": dies, "tells": tells, "asked": []}.items():
             object.__setattr__(self, name, value)
 
-    def compile(self, configs: Sequence[dict[str, int]]) -> Generator[Compiled, None, None]:
+    def compile(
+        self, configs: Sequence[dict[str, int]], *, patience_s: float | None = None
+    ) -> Generator[Compiled, None, None]:
         if self.dies:  # type: ignore[attr-defined]
             raise CompilingError("the trial was ended by SIGABRT.")
         for config in configs:
+            if patience_s is not None and self.clock() >= patience_s:
+                raise CompilingError("it did not finish in time.")
             self.asked.append(config)  # type: ignore[attr-defined]
             need = need_bytes(config) if self.tells else None  # type: ignore[attr-defined]
             yield Compiled(config=config, device_bytes=need, compile_s=1.0)
@@ -56,8 +60,8 @@ def test_where_memory_is_plenty_one_program_says_so() -> None:
     assert asked == 1
     assert found.wall_s == 2.0
     assert found.text == (
-        "Memory: all 116 configurations fit, up to 4096 envs: the largest, 4096 x 128 / 16384, "
-        "needs 360 MiB of 9.31 GiB."
+        "Memory: everything fits, 116 configurations of up to 4096 envs: the largest, "
+        "4096 x 128 / 16384, needs 360 MiB of 9.31 GiB."
     )
 
 
@@ -68,8 +72,8 @@ def test_where_the_budget_binds_the_largest_num_envs_is_predicted_from_the_corne
     most = found.capacity.num_envs_that_fit(always=True)
     assert most == 1024
     assert all(need_bytes(c) <= BUDGET for c in SPACE.configurations() if c["num_envs"] <= most)
-    assert f"up to {most} envs with any of the other sizes" in found.text
-    assert "256 MiB, by 7 compiled programs." in found.text
+    assert f"fit in 256 MiB: up to {most} envs always" in found.text
+    assert "; compiled 7 programs to tell." in found.text
 
 
 @pytest.mark.parametrize(("max_time_s", "at_most"), [(60.0, 3), (1000.0, 7)])

@@ -71,6 +71,7 @@ def make(
     plan: FinalsPlan = SHORT_FINALS,
     space: SearchSpace = SPACE,
     compiled: Mapping[Key, int] | None = None,
+    elapsed_s: float = 0.0,
     **stopping: object,
 ) -> Search:
     options = {"max_runs": 14, "max_time_s": None, "patience": 50, "min_gain": 0.02} | stopping
@@ -87,6 +88,7 @@ def make(
         clock=clock or Clock(),
         device_budget_bytes=BUDGET,
         compiled=compiled,
+        elapsed_s=elapsed_s,
     )
 
 
@@ -158,6 +160,12 @@ def test_it_says_why_it_stopped(tmp_path: Path, options: dict[str, object], reas
     search = make(tmp_path, **options)
     drive(search)
     assert reason in search.result(partial=False).stop_reason
+
+
+def test_what_passed_before_the_search_is_part_of_its_time(tmp_path: Path) -> None:
+    search = make(tmp_path, clock=Clock(now=1000.0), elapsed_s=30.0, max_time_s=100.0)
+    assert search.remaining_s == 70.0
+    assert search.result(partial=True).wall_s == 30.0
 
 
 @pytest.mark.parametrize("max_time_s", [120.0, 200.0, 400.0])

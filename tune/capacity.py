@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.space import SearchSpace
-from tune import memory_model
+from tune import memory_model, words
 from tune.finals import Key, key
 from tune.words import SIZES
 
@@ -174,19 +174,17 @@ def in_doubt(capacity: Capacity) -> list[dict[str, int]]:
 
 
 def in_words(found: Capacity) -> str:
-    """`31 fit: up to 8192 envs with any of the other sizes`, the clause after "of 80"."""
+    """`31 of 80 configurations fit in 4.00 GiB: up to 512 envs with any of the other sizes`."""
     fitting = sum(entry.fit is Fit.FITS for entry in found.entries)
+    total = words.plural(len(found.entries), "configuration")
+    text = f"{fitting} of {total} fit in {words.size(found.budget_bytes)}"
     always, best = (found.num_envs_that_fit(always=always) for always in (True, False))
     if best is None:
-        return f"{fitting} fit"
-    if always is None:
-        return f"{fitting} fit: up to {best} envs, where the other sizes are small enough"
+        return text
     if always == best:
-        return f"{fitting} fit: up to {best} envs with any of the other sizes"
-    return (
-        f"{fitting} fit: up to {always} envs with any of the other sizes, "
-        f"up to {best} where they are small enough"
-    )
+        return f"{text}: up to {best} envs with any of the other sizes"
+    some = f"up to {best} envs where the other sizes are small enough"
+    return f"{text}: {some}" if always is None else f"{text}: up to {always} envs always, {some}"
 
 
 def _fit(

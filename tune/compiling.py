@@ -30,8 +30,12 @@ class Compiler:
     timeout_s: float
     target: str | None = None
 
-    def compile(self, configs: Sequence[dict[str, int]]) -> Generator[Compiled, None, None]:
+    def compile(
+        self, configs: Sequence[dict[str, int]], *, patience_s: float | None = None
+    ) -> Generator[Compiled, None, None]:
         """Yield what the compiler said of each configuration; closing the iterator ends the child.
+
+        `patience_s` is for all of them together.
 
         Raises:
             CompilingError: if it ended before all was compiled.
@@ -48,7 +52,7 @@ class Compiler:
             environment=self.environment,
             log_path=self.log,
             thread_cap=self.caps.cap,
-            timeout_s=self.timeout_s * len(configs),
+            timeout_s=self.timeout_s * len(configs) if patience_s is None else patience_s,
         )
         with contextlib.closing(messages):  # which ends the child
             for message in messages:

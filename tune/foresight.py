@@ -10,7 +10,7 @@ allocates anything. A search that is short of time is not kept waiting for the r
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from search_spaces.space import SearchSpace
 from tune import capacity, memory_model, words
@@ -58,19 +58,21 @@ def look_ahead(
     compiled: dict[Key, int] = {}
     found = None
     try:
-        with contextlib.closing(compiler.compile(capacity.corners(configs))) as programs:
-            for program in programs:
+        corners = compiler.compile(capacity.corners(configs), patience_s=patience_s)
+        with contextlib.closing(corners):
+            for program in corners:
                 if program.problem is not None:
                     continue
                 if program.device_bytes is None:  # a framework that cannot say
                     break
                 compiled[key(program.config)] = program.device_bytes
                 found = capacity.assess(configs, compiled, budget_bytes, on_gpu=on_gpu)
-                if found.everything_fits or clock() - started > patience_s:
+                if found.everything_fits:
                     break
-        text = "" if found is None else _in_words(found)
+        problem = ""
     except CompilingError as error:
-        text = f"Memory: what fits is not known before the first trial. {error}"
+        problem = f"Memory: what fits is not known before the first trial. {error}"
+    text = problem if found is None else _in_words(found)
     return Foresight(compiled=compiled, capacity=found, text=text, wall_s=clock() - started)
 
 
@@ -84,7 +86,7 @@ def _in_words(found: Capacity) -> str:
     if found.everything_fits:
         most = found.num_envs_that_fit(always=True)
         return (
-            f"Memory: all {total} fit, up to {most} envs: the largest, "
+            f"Memory: everything fits, {total} of up to {most} envs: the largest, "
             f"{words.cell(first.config, fixed)}, needs {need} of {budget}."
         )
     if any(entry.fit is None for entry in found.entries):
@@ -92,9 +94,6 @@ def _in_words(found: Capacity) -> str:
             f"Memory: {words.cell(first.config, fixed)} needs {need} of {budget}; "
             "what else fits is learned from the trials."
         )
-    return f"Memory: of {total} {capacity.in_words(found)} in {budget}, by {_programs(found)}."
-
-
-def _programs(found: Capacity) -> str:
-    compiled: Iterable[bool] = (entry.compiled for entry in found.entries)
-    return words.plural(sum(compiled), "compiled program")
+    num_compiled = sum(entry.compiled for entry in found.entries)
+    programs = words.plural(num_compiled, "program")
+    return f"Memory: {capacity.in_words(found)}; compiled {programs} to tell."

@@ -28,10 +28,9 @@ def headline(plan: "Plan") -> str:
     """The answer in one sentence."""
     found = plan.capacity
     if found.everything_fits:
-        count = _configurations(len(found.entries))
-        return f"On {plan.gpu.name} all {count} fit: the space ends before the memory does."
-    total = _configurations(len(found.entries))
-    return f"On {plan.gpu.name}, of {total}, {capacity.in_words(found)}."
+        count = words.plural(len(found.entries), "configuration")
+        return f"On {plan.gpu.name} everything fits, {count}: the space ends before the memory."
+    return f"On {plan.gpu.name} {capacity.in_words(found)}."
 
 
 def render(plan: "Plan") -> str:
@@ -98,7 +97,3 @@ def _table(entries: Sequence[Entry]) -> list[str]:
 def _cell(entry: Entry) -> str:
     compiled = "*" if entry.compiled else " "
     return f"{words.size(entry.device_bytes)}{compiled}{_MARKS[entry.fit]}"
-
-
-def _configurations(number: int) -> str:
-    return words.plural(number, "configuration")

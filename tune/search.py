@@ -47,6 +47,7 @@ class Search:
         clock: Callable[[], float],
         device_budget_bytes: int | None,
         compiled: Mapping[finals.Key, int] | None = None,
+        elapsed_s: float = 0.0,  # of the session, before its search could begin
     ) -> None:
         self.stop_reason: str | None = None
         self._study = study
@@ -58,7 +59,7 @@ class Search:
         self._clock = clock
         self._device_budget_bytes = device_budget_bytes
         self._compiled = dict(compiled or {})  # device bytes, from before the first trial
-        self._started_at = clock()
+        self._started_at = clock() - elapsed_s
         self._seed = seed
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
 

@@ -161,7 +161,8 @@ def _open_search(session: _Session, study: "Study", ahead: Foresight, started_at
             soak_updates=spec.soak_updates,
         ),
         seed=spec.seed,
-        clock=lambda: time.monotonic() - started_at,
+        clock=time.monotonic,
+        elapsed_s=time.monotonic() - started_at,
         device_budget_bytes=session.preflight.device_budget_bytes,
         compiled=ahead.compiled,
     )
