@@ -4,12 +4,12 @@
     python -m benchmarks.landscape show FILE.json ...
 
 Every visit is a trial as a search runs it: the same child, in a fresh process, under the same caps.
-Each configuration is visited in two passes, in another random order each; the second finds its
-program in a compilation cache. A last pass visits the leaders again, in turn: the maximum over noisy
-figures is too high, so what a leader truly reaches is told by these visits alone. A canary, the same
-configuration all along, tells how the machine's own speed moved.
+One pass visits every configuration in a random order; then the leaders are visited again, there and
+back, because the fastest of many noisy figures is too fast. A canary, the lightest configuration
+all along, tells how the machine's own speed moved.
 
-Killed, the same command goes on where it was. Blocks are shorter than in a search; the file says so.
+Killed, the same command goes on where it was. Measurements are shorter than in a search; the file
+says how they were taken.
 """
 
 import dataclasses
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import tyro
 
 from cluster.node import hardware, limits, thread_env
@@ -38,8 +39,7 @@ from tune.jax_phase12 import JaxSpec, task_of
 from tune.spec import SpecError
 
 SAMPLING = Sampling(block_s=0.3, relative_half_width=0.02, min_blocks=5, max_measure_s=2.0)
-_NUM_PASSES = 2
-_NUM_LEADERS = 12
+_NUM_LEADERS = 10
 _LEADER_VISITS = 2
 _CANARY_EVERY = 10
 _TIMEOUT_S = 180.0
@@ -50,9 +50,9 @@ Config = tuple[int, ...]
 class Visit:
     """One trial of one configuration; seconds are wall seconds, speeds in env steps per second.
 
-    `stage` is "pass 1", "pass 2", "leaders" or "canary"; `at_s` is seconds since the recording
-    began, `load` the machine's one-minute load average as the trial started. What a trial that did
-    not complete has not measured is `None`.
+    `stage` is "pass", "leaders" or "canary"; `at_s` is seconds since the recording began, `load`
+    the machine's one-minute load average as the trial started. What a trial that did not complete
+    has not measured is `None`.
     """
 
     stage: str
@@ -206,9 +206,6 @@ def record(spec: Record) -> None:
     with tempfile.TemporaryDirectory(prefix="landscape-") as folder:
         caps = thread_env.build(cap, "cpu", limits.cpus().allowed, os.environ)
         environment = dict(os.environ) | caps.variables
-        # What an interrupted recording had compiled is compiled again, in the second pass.
-        environment["JAX_COMPILATION_CACHE_DIR"] = str(Path(folder) / "programs")
-        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         started = time.monotonic() - max((visit.at_s for visit in landscape.visits), default=0.0)
         while (step := next(_missing(landscape), None)) is not None:
             stage, config = step
@@ -253,7 +250,9 @@ def _begin_or_go_on(path: Path, empty: Landscape) -> Landscape:
     known = read(path)
     for name, value in empty.about.items():
         if known.about.get(name) != json.loads(json.dumps(value)):
-            raise SpecError(f"{path} is of another recording: {name} differs; choose another --out.")
+            raise SpecError(
+                f"{path} is of another recording: {name} differs; choose another --out."
+            )
     if (known.axes, known.baseline) != (empty.axes, empty.baseline):
         raise SpecError(f"{path} is of another space; choose another --out.")
     return known
@@ -263,16 +262,15 @@ def _missing(landscape: Landscape) -> Iterator[tuple[str, Config]]:
     """What is still to be visited, in order: a function of the visits there are."""
     visits = landscape.visits
     since_canary = next(
-        (back for back, visit in enumerate(reversed(visits)) if visit.stage == "canary"), len(visits)
+        (back for back, visit in enumerate(reversed(visits)) if visit.stage == "canary"),
+        len(visits),
     )
     configs = [tuple(config.values()) for config in landscape.space.configurations()]
     if not visits or since_canary >= _CANARY_EVERY:
         yield "canary", min(configs, key=math.prod)  # the lightest: it costs the least
-    for number in range(1, _NUM_PASSES + 1):
-        stage = f"pass {number}"
-        done = {visit.config for visit in landscape.of(stage)}
-        order = np.random.default_rng(number).permutation(len(configs))
-        yield from ((stage, configs[i]) for i in order if configs[i] not in done)
+    done = {visit.config for visit in landscape.of("pass")}
+    order = np.random.default_rng(1).permutation(len(configs))
+    yield from (("pass", configs[i]) for i in order if configs[i] not in done)
     leaders = leading(landscape)
     counts = dict.fromkeys(leaders, 0)
     for visit in landscape.of("leaders"):
@@ -284,10 +282,10 @@ def _missing(landscape: Landscape) -> Iterator[tuple[str, Config]]:
 
 
 def leading(landscape: Landscape) -> list[Config]:
-    """The configurations that the passes found the fastest, best first."""
+    """The configurations that the pass found the fastest, best first."""
     means = {
         config: speed
-        for config, visits in _by_config(landscape.of("pass 1", "pass 2")).items()
+        for config, visits in _by_config(landscape.of("pass")).items()
         if (speed := geometric_mean(visits)) is not None
     }
     return sorted(means, key=lambda config: -means[config])[:_NUM_LEADERS]
@@ -296,15 +294,30 @@ def leading(landscape: Landscape) -> list[Config]:
 def true_speeds(landscape: Landscape) -> dict[Config, float]:
     """What each configuration reaches in env steps per second, as well as is known.
 
-    Leaders: the geometric mean of the visits that did not make them leaders. Others: of all.
+    Empirical Bayes: the mean of a configuration's visits is drawn towards a quadratic surface in
+    log2 units, as far as the noise between visits says. Of a leader only those visits count that
+    did not make it one: the fastest of many noisy figures is too fast.
     """
-    speeds = {}
-    leaders = _by_config(landscape.of("leaders"))
-    for config, visits in _by_config(landscape.of("pass 1", "pass 2")).items():
-        speed = geometric_mean(leaders.get(config, visits))
-        if speed is not None:
-            speeds[config] = speed
-    return speeds
+    again = _by_config(landscape.of("leaders", "canary"))
+    visits = _by_config(landscape.of("pass")) | again
+    configs = [config for config in visits if geometric_mean(visits[config]) is not None]
+    counts = np.array([len(visits[config]) for config in configs])
+    means = np.log([geometric_mean(visits[config]) or math.nan for config in configs])
+    terms = _quadratic_terms(np.log2(np.array(configs, dtype=float)))
+    surface = terms @ np.linalg.lstsq(terms, means, rcond=None)[0]
+    noise = statistics.fmean(x * x for x in residuals(landscape)) / counts
+    freedom = max(1, len(configs) - np.linalg.matrix_rank(terms))
+    roughness = max(0.0, float(np.square(means - surface).sum() / freedom - noise.mean()))
+    trust = roughness / (roughness + noise)
+    return dict(zip(configs, np.exp(surface + trust * (means - surface)).tolist(), strict=True))
+
+
+def _quadratic_terms(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[n, 1 + d + d * (d + 1) / 2]: a constant, the coordinates, and their products."""
+    centered = points - points.mean(axis=0)
+    rows, columns = np.triu_indices(points.shape[1])
+    products = centered[:, rows] * centered[:, columns]
+    return np.hstack([np.ones((len(points), 1)), centered, products])
 
 
 def geometric_mean(visits: Sequence[Visit]) -> float | None:
@@ -314,16 +327,16 @@ def geometric_mean(visits: Sequence[Visit]) -> float | None:
 
 
 def residuals(landscape: Landscape) -> list[float]:
-    """Log deviations of single visits from their configuration's mean, of unit bias.
+    """Log deviations of single visits from the truth, of the configurations visited again.
 
-    A mean of n visits lies closer to each of them than the truth does, by sqrt(1 - 1/n).
+    The mean of n visits lies closer to each of them than the truth does, by sqrt(1 - 1/n).
     """
     deviations = []
-    for visits in _by_config(landscape.of("pass 1", "pass 2")).values():
-        measured = [math.log(v.steps_per_second) for v in visits if v.steps_per_second]
-        if len(measured) > 1:
-            scale = math.sqrt(len(measured) / (len(measured) - 1))
-            deviations += [scale * (x - statistics.fmean(measured)) for x in measured]
+    for visits in _by_config(landscape.of("leaders", "canary")).values():
+        logs = [math.log(v.steps_per_second) for v in visits if v.steps_per_second]
+        if len(logs) > 1:
+            scale = math.sqrt(len(logs) / (len(logs) - 1))
+            deviations += [scale * (value - statistics.fmean(logs)) for value in logs]
     return deviations
 
 

@@ -79,13 +79,12 @@ def replay(name: str, landscape: Landscape, *, infeasible: float = 0.25) -> Repl
             visits[visit.config].append(visit)
     build_s = statistics.median(
         (visit.startup_s or 0.0) + (visit.build_s or 0.0) + (visit.compile_s or 0.0)
-        for visit in landscape.of("pass 1")
+        for visit in landscape.of("pass")
         if visit.steps_per_second is not None
     )
     points = {
         config: Point(
             speed=speeds[config],
-            # The first visit's: a program from the cache does not always say what it needs.
             device_bytes=visits[config][0].device_bytes or 0,
             build_s=build_s,
             warmup_s=statistics.median(visit.warmup_s or 0.0 for visit in visits[config]),

@@ -1,7 +1,6 @@
 """Our search beside its peers, on recorded landscapes: who finds the best, how soon, at what cost.
 
     python -m benchmarks.search [--seeds 30] [--only ours "Optuna GP"] [--landscapes FILE.json ...]
-    python -m benchmarks.search --growth         driver seconds per suggestion as a study grows
 
 Nothing is run: a replay (benchmarks/replay.py) answers with recorded speeds, noise and seconds.
 Ours is the search that `python -m tune.jax_phase12` drives, finals included, with its own reasons
@@ -13,6 +12,7 @@ import math
 import statistics
 import sys
 import time
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,8 +26,11 @@ from tune.finals import FinalsPlan
 from tune.objective import Objective
 from tune.result import Kind
 from tune.search import Search
-from tune.spec import SpecError
+from tune.spec import SearchSpec, SpecError
 from tune.stopping import Stopping
+
+if typing.TYPE_CHECKING:
+    from tune.study import Study
 
 FOLDER = Path(__file__).parent / "landscapes"
 _MAX_FREE = 1000  # refusals that cost nothing; a peer that asks on and on gets no further
@@ -47,8 +50,6 @@ class Options:
     """Share of a landscape that the memory budget leaves out."""
     only: tuple[str, ...] = ()
     """Rows to print, by the beginning of their names."""
-    growth: bool = False
-    """Print the driver's seconds per suggestion instead."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,21 +100,33 @@ def run_ours(replay: Replay, seed: int, max_trials: int) -> Run:
 
 
 def our_search(
-    replay: Replay, seed: int, max_trials: int, *, clock: Callable[[], float]
+    replay: Replay,
+    seed: int,
+    max_trials: int,
+    *,
+    clock: Callable[[], float],
+    study: "Study | None" = None,
 ) -> Search:
-    """A search over an Optuna study in memory."""
+    """The search with the defaults of its command line, over a study in memory unless given one."""
     import optuna
 
     from tune.study import Limits, Study
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    limits = Limits(num_threads=None, device_bytes=replay.budget_bytes, host_bytes=None)
+    if study is None:
+        limits = Limits(num_threads=None, device_bytes=replay.budget_bytes, host_bytes=None)
+        study = Study(optuna.create_study(direction="maximize"), replay.space, limits)
     return Search(
-        Study(optuna.create_study(direction="maximize"), replay.space, limits),
+        study,
         space=replay.space,
         baseline=replay.baseline,
         objective=Objective.THROUGHPUT,
-        stop=Stopping(max_runs=max_trials, max_time_s=None, patience=8, min_gain=0.02),
+        stop=Stopping(
+            max_runs=max_trials,
+            max_time_s=None,
+            patience=SearchSpec.patience,
+            min_gain=SearchSpec.min_gain,
+        ),
         plan=FinalsPlan(soak_updates=0),
         seed=seed,
         clock=clock,
@@ -143,9 +156,7 @@ def run_peer(make: Callable[[Grid, int], Peer], replay: Replay, seed: int, max_t
         if speed is not None and speed > best[0]:
             best = speed, config
         excess = math.log2((outcome.predicted_device_bytes or 1) / replay.budget_bytes)
-        peer.tell(
-            position, Result(steps_per_second=speed, excess=excess, wall_s=outcome.wall_s)
-        )
+        peer.tell(position, Result(steps_per_second=speed, excess=excess, wall_s=outcome.wall_s))
     return _run(machine, best[1], thought_s)
 
 
