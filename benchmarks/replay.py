@@ -7,6 +7,7 @@ speed, off by a deviation drawn from those that were recorded between fresh proc
 """
 
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from trainables.measurement import Measurement, Outcome, OutcomeKind
 from trainables.verdicts import MIN_BLOCKS_TO_GIVE_UP
 
 _TYPICAL_HALF_WIDTH = 0.02
+_FEWEST, _MOST = 0.15, 0.40
+"""Shares of a landscape that a budget may leave out."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +73,11 @@ class Replay:
         return 1.0 - statistics.fmean(self.fits(config) for config in self.points)
 
 
-def replay(name: str, landscape: Landscape, *, infeasible: float = 0.25) -> Replay:
-    """Put a landscape under the budget that leaves out the largest `infeasible` share of it."""
+def replay(name: str, landscape: Landscape) -> Replay:
+    """Put a landscape under a budget of memory.
+
+    The baseline is never left out: a person who searches has something that runs.
+    """
     speeds = true_speeds(landscape)
     visits: dict[Config, list[Visit]] = {config: [] for config in speeds}
     for visit in landscape.visits:
@@ -98,21 +104,25 @@ def replay(name: str, landscape: Landscape, *, infeasible: float = 0.25) -> Repl
         space=landscape.space,
         baseline=dict(zip(landscape.axes, landscape.baseline, strict=True)),
         points=points,
-        budget_bytes=budget_leaving_out(points, infeasible),
+        budget_bytes=choose_budget(points, points[landscape.baseline].device_bytes),
         deviations=tuple(residuals(landscape)),
     )
 
 
-def budget_leaving_out(points: Mapping[Config, Point], infeasible: float) -> int:
-    """The budget over which the largest `infeasible` share lies; halfway to the next below."""
+def choose_budget(points: Mapping[Config, Point], least: int) -> int:
+    """The budget, `least` bytes or more, in the middle of the widest gap between two needs.
+
+    Of all budgets that leave out 15 to 40 % of the points, one drawn at random would most often lie
+    there.
+    """
     needs = sorted({point.device_bytes for point in points.values()})
-    shares = [
-        (abs(statistics.fmean(p.device_bytes > need for p in points.values()) - infeasible), need)
-        for need in needs
+    gaps = [
+        (above / below, int(math.sqrt(below * above)))
+        for below, above in itertools.pairwise(needs)
+        if below >= least
+        and _FEWEST <= statistics.fmean(p.device_bytes > below for p in points.values()) <= _MOST
     ]
-    highest_fit = min(shares)[1]
-    above = next((need for need in needs if need > highest_fit), highest_fit)
-    return int(math.sqrt(highest_fit * above))
+    return max(gaps)[1]
 
 
 class Machine:

@@ -46,8 +46,6 @@ class Options:
     """Searches per row."""
     trials: int = 40
     """Trials that a search may run, infeasible ones included."""
-    infeasible: float = 0.25
-    """Share of a landscape that the memory budget leaves out."""
     only: tuple[str, ...] = ()
     """Rows to print, by the beginning of their names."""
 
@@ -219,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def compare(path: Path, options: Options) -> None:
     """Print one landscape's table, a row as soon as it is there."""
-    scene = replay(path.stem, landscapes.read(path), infeasible=options.infeasible)
+    scene = replay(path.stem, landscapes.read(path))
     near = sum(scene.share(config) >= 0.95 for config in scene.points)
     print(
         f"\n{scene.name}: {len(scene.points)} configurations, {scene.infeasible_share:.0%} over "
