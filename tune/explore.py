@@ -1,8 +1,6 @@
 """Which configuration to explore next: the baseline, a ramp while it pays, then the sampler. Pure.
 
-The sampler weighs what a trial may gain by the chance that it fits into memory at all, and by the
-seconds that it will take: compiling and a single update of a large configuration are most of what a
-search spends.
+The sampler weighs what a trial may gain by the chance that it fits into memory at all.
 """
 
 import dataclasses
@@ -112,8 +110,7 @@ def _sample(
         feasible=np.array([score is not None for _, score in informative]),
     )
     candidates = np.array([known.space.exponents(config) for config in untried])
-    weights = _chances(known, untried) / _expected_s(known, candidates, rng)
-    return untried[sampler.choose(candidates, observations, rng, weights=weights)]
+    return untried[sampler.choose(candidates, observations, rng, chances=_chances(known, untried))]
 
 
 def _chances(known: Explored, configs: list[dict[str, int]]) -> sampler.Array:
@@ -122,22 +119,6 @@ def _chances(known: Explored, configs: list[dict[str, int]]) -> sampler.Array:
     if known.device_budget_bytes is None or not compiled:
         return np.ones(len(configs))
     return memory_model.chances(compiled, configs, known.device_budget_bytes)
-
-
-def _expected_s(
-    known: Explored, candidates: sampler.Array, rng: np.random.Generator
-) -> sampler.Array:
-    """Seconds that each candidate's trial will take, by what those took that were measured."""
-    measured = [trial for trial, _ in known.scored if trial.measurement is not None]
-    walls = [trial.outcome.wall_s for trial in measured if trial.outcome is not None]
-    if not walls or min(walls) <= 0.0:
-        return np.ones(len(candidates))
-    observations = sampler.Observations(
-        points=np.array([known.space.exponents(trial.config) for trial in measured]),
-        scores=np.array(walls),
-        feasible=np.ones(len(walls), dtype=np.bool_),
-    )
-    return sampler.predict(candidates, observations, rng)
 
 
 def _says_nothing_of_speed(trial: Trial) -> bool:
