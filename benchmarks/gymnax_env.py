@@ -1,11 +1,17 @@
 """Any gymnax environment with discrete actions and flat observations, as `ppo.Environment`."""
 
 import dataclasses
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 import gymnax
 import jax
 import jax.numpy as jnp
+
+from trainables.jax_phase12 import ppo
+from trainables.jax_phase12.network import NetworkSize
+from trainables.jax_workload import JaxWorkload
 
 
 @jax.tree_util.register_dataclass
@@ -51,3 +57,21 @@ def make_gymnax_env(name: str) -> GymnaxEnv:
     """Return e.g. "CartPole-v1"."""
     env, params = gymnax.make(name)
     return GymnaxEnv(env=env, params=params)
+
+
+def cartpole(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
+    """CartPole under our PPO with a small network, as a workload: launches cost more than sums."""
+    ppo_config = ppo.PpoConfig.from_mapping(config)
+    hyperparameters = ppo.Hyperparameters(network=NetworkSize(trunk=64, head=32))
+    init = functools.partial(
+        ppo.init_train_state,
+        jax.random.key(int(options.get("seed", 0))),
+        make_gymnax_env("CartPole-v1"),
+        ppo_config,
+        hyperparameters,
+    )
+    return JaxWorkload(
+        ppo.make_update(ppo_config, hyperparameters),
+        init,
+        env_steps_per_update=ppo_config.num_samples,
+    )

@@ -12,7 +12,8 @@ if typing.TYPE_CHECKING:  # it brings NumPy, and this is imported before the cap
 
 Verdict = tuple[OutcomeKind, str]
 
-_MIN_BLOCKS_TO_GIVE_UP = 3
+MIN_BLOCKS_TO_GIVE_UP = 3
+"""Before that, an interval over blocks says nothing."""
 _GIB = 2**30
 
 
@@ -56,7 +57,7 @@ def unhealthy(health: Mapping[str, float]) -> Verdict | None:
 
 def too_slow(estimate: "Throughput", slow_below: float | None) -> Verdict | None:
     """A trial whose interval lies wholly below `slow_below` cannot win."""
-    if slow_below is None or estimate.num_blocks < _MIN_BLOCKS_TO_GIVE_UP:
+    if slow_below is None or estimate.num_blocks < MIN_BLOCKS_TO_GIVE_UP:
         return None
     if estimate.high >= slow_below:
         return None

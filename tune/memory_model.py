@@ -8,11 +8,12 @@ prediction carries its own error, and only what lies over the budget by more is 
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
+from scipy.special import ndtr
 
 Array = npt.NDArray[np.float64]
 
@@ -20,6 +21,12 @@ _MIN_COMPILES = 5
 """One more than coefficients: a fit through as many points says nothing of its own error."""
 
 _MIN_SIGMA = 0.01
+_TYPICAL_SIGMA = 0.02
+_NUM_GUESSES = 64
+_DOMINANCE = 0.5
+"""Of a Dirichlet prior over what the bytes are spent on; below 1, one of them dominates."""
+_GUESS_SIGMA = 0.3
+
 _RIDGE = 1e-6
 """Makes the error of a direction in which no two compiles differ large instead of infinite."""
 
@@ -77,11 +84,44 @@ def fit(compiled: Iterable[tuple[Mapping[str, int], int]]) -> MemoryModel | None
     )
 
 
+def chances(
+    compiled: Sequence[tuple[Mapping[str, int], int]],
+    configs: Sequence[Mapping[str, int]],
+    budget_bytes: int,
+) -> Array:
+    """Probability per configuration [m] that its program is within the budget; after one compile.
+
+    Randomise then optimise (Bardsley et al. 2014): the coefficients are fitted again and again,
+    each time to needs that are off by the model's own error, and drawn towards another guess of
+    what the first program's bytes are spent on. The fits agree where the compiles decide, and
+    differ where they do not.
+    """
+    first, first_bytes = compiled[0]
+    columns = _features(first)
+    needs = np.array([device_bytes for _, device_bytes in compiled]) / first_bytes
+    rows = np.array([_features(config) for config, _ in compiled]) / columns / needs[:, None]
+    model = fit(compiled)
+    sigma = _TYPICAL_SIGMA if model is None else max(model.sigma, _TYPICAL_SIGMA)
+    rng = np.random.default_rng(0)
+    guesses = rng.dirichlet(np.full(len(columns), _DOMINANCE), size=_NUM_GUESSES)
+    system = np.vstack([rows / sigma, np.eye(len(columns)) / _GUESS_SIGMA])
+    shares = np.array(
+        [
+            nnls(system, np.concatenate([rng.normal(1.0, sigma, len(rows)) / sigma, guess]))[0]
+            for guess in guesses / _GUESS_SIGMA
+        ]
+    )
+    predicted = np.array([_features(config) for config in configs]) / columns @ shares.T
+    return np.asarray(ndtr(np.log(budget_bytes / first_bytes / predicted) / sigma).mean(axis=1))
+
+
 def applies_to(config: Mapping[str, int]) -> bool:
     """Whether the configuration has the axes that the model speaks of."""
-    return {"num_envs", "num_steps", "batch_size"} <= config.keys()
+    return {"num_envs", "num_steps"} <= config.keys()
 
 
 def _features(config: Mapping[str, int]) -> Array:
     num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
-    return np.array([1.0, num_envs, samples, config["batch_size"]], dtype=np.float64)
+    # Without minibatches the rollout is used whole.
+    batch_size = config.get("batch_size", samples)
+    return np.array([1.0, num_envs, samples, batch_size], dtype=np.float64)

@@ -12,7 +12,8 @@ import numpy as np
 
 from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind
-from tune import finals, memory_model, sampler, stopping
+from tune import explore, finals, memory_model, stopping
+from tune.explore import Explored
 from tune.finals import FinalsPlan
 from tune.objective import Objective, required_speed, score, typical_noise_scale
 from tune.result import EXPLORING, SearchResult, Stage, Trial
@@ -62,6 +63,7 @@ class Search:
         self._started_at = clock() - elapsed_s
         self._seed = seed
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
+        self._noise_scale = self._typical_noise_scale()
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -108,7 +110,9 @@ class Search:
     def ended(self, trial: Trial, outcome: Outcome) -> Trial:
         """Tell how a trial ended."""
         value = self._score(dataclasses.replace(trial, outcome=outcome))
-        return self._study.finish(trial, outcome, score=value)
+        finished = self._study.finish(trial, outcome, score=value)
+        self._noise_scale = self._typical_noise_scale()
+        return finished
 
     def slow_below(self, trial: Trial) -> float | None:
         """The speed in env steps/s below which this trial cannot matter any more."""
@@ -119,7 +123,7 @@ class Search:
             self._objective,
             best_score=best_score,
             batch_size=trial.config.get("batch_size"),
-            noise_scale=self._noise_scale(),
+            noise_scale=self._noise_scale,
         )
 
     def result(self, *, partial: bool) -> SearchResult:
@@ -136,7 +140,7 @@ class Search:
     def _explored(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.stage in EXPLORING]
 
-    def _noise_scale(self) -> float | None:
+    def _typical_noise_scale(self) -> float | None:
         return typical_noise_scale(
             trial.measurement for trial in self.trials if trial.measurement is not None
         )
@@ -147,23 +151,38 @@ class Search:
             self.stop_reason = self._reason_to_stop()
             if self.stop_reason is not None:
                 return None
-            proposal = self._propose()
+            # Seeded by the trial's number: a resumed search goes on, it does not start over.
+            rng = np.random.default_rng((self._seed, len(self.trials)))
+            known = self._known()
+            proposal = explore.propose(known, rng)
             if proposal is None:
                 if not self.num_running:
                     self.stop_reason = "every configuration of the space was tried"
                 return None
-            refusal = self._refuse(proposal[1])
+            refusal = self._refuse(proposal[1], known)
             if refusal is None:
                 return proposal
             self._study.finish(self._study.start(*proposal), refusal, score=None, excluded=True)
 
-    def _refuse(self, config: dict[str, int]) -> Outcome | None:
+    def _known(self) -> Explored:
+        return Explored(
+            space=self._space,
+            baseline=self._baseline,
+            device_budget_bytes=self._device_budget_bytes,
+            min_gain=self._stopping.min_gain,
+            compiled_ahead=tuple((dict(name), need) for name, need in self._compiled.items()),
+            scored=tuple(
+                (trial, self._score(trial)) for trial in self._explored() if self._counts(trial)
+            ),
+        )
+
+    def _refuse(self, config: dict[str, int], known: Explored) -> Outcome | None:
         """The outcome of a configuration that is known not to fit before it costs a process."""
         budget = self._device_budget_bytes
         if budget is None or not memory_model.applies_to(config):
             return None
         own = self._compiled.get(finals.key(config))
-        predicted = self._predicted_over(config, budget) if own is None else float(own)
+        predicted = _predicted_over(config, known, budget) if own is None else float(own)
         if predicted is None or predicted <= budget:
             return None
         how = "predicted to need" if own is None else "compiled, it needs"
@@ -175,84 +194,6 @@ class Search:
             thread_cap=0,
             predicted_device_bytes=round(predicted),
         )
-
-    def _predicted_over(self, config: dict[str, int], budget_bytes: int) -> float | None:
-        """The bytes that the model predicts, if they are over the budget beyond doubt."""
-        model = memory_model.fit(
-            [
-                *((dict(name), need) for name, need in self._compiled.items()),
-                *(
-                    (trial.config, trial.device_bytes)
-                    for trial in self._explored()
-                    if trial.device_bytes is not None and not trial.excluded
-                ),
-            ]
-        )
-        if model is None or not model.exceeds(config, budget_bytes):
-            return None
-        return model.predict_bytes(config)
-
-    def _propose(self) -> tuple[Stage, dict[str, int]] | None:
-        tried = {finals.key(trial.config) for trial in self._explored() if self._counts(trial)}
-        if finals.key(self._baseline) not in tried:
-            return Stage.BASELINE, self._baseline
-        untried = [
-            config for config in self._space.configurations() if finals.key(config) not in tried
-        ]
-        if not untried:
-            return None
-        step = self._ramp(untried)
-        if step is not None:
-            return Stage.RAMP, step
-        return Stage.SEARCH, self._sample(untried)
-
-    def _ramp(self, untried: list[dict[str, int]]) -> dict[str, int] | None:
-        """Climb from the baseline in at most three strides along num_envs, until something breaks.
-
-        The ramp finds the cliff from its safe side and gives the model its first slope. Rows per
-        minibatch grow with num_envs, as they do when a person turns up num_envs alone.
-        """
-        climbed = [
-            trial
-            for trial in self._explored()
-            if trial.stage in {Stage.BASELINE, Stage.RAMP} and self._counts(trial)
-        ]
-        if len(climbed) > 3 or "num_envs" not in self._baseline:
-            return None
-        last = climbed[-1]
-        if last.outcome is not None and last.outcome.kind is not OutcomeKind.COMPLETED:
-            return None
-        top = max(config["num_envs"] for config in untried)
-        if top <= last.config["num_envs"]:
-            return None
-        strides_left = 4 - len(climbed)
-        factor = (top / last.config["num_envs"]) ** (1.0 / strides_left)
-        target = {name: float(value) for name, value in last.config.items()}
-        target["num_envs"] *= factor
-        if "batch_size" in target:
-            target["batch_size"] *= factor
-        upward = [config for config in untried if config["num_envs"] > last.config["num_envs"]]
-        return min(upward, key=lambda config: _distance(config, target))
-
-    def _sample(self, untried: list[dict[str, int]]) -> dict[str, int]:
-        ended = [trial for trial in self._explored() if trial.outcome is not None]
-        scores = [self._score(trial) for trial in ended]
-        informative = [
-            (trial, value)
-            for trial, value in zip(ended, scores, strict=True)
-            if value is not None or not _says_nothing_of_speed(trial)
-        ]
-        if all(value is None for _, value in informative):  # start again from the lightest
-            return min(untried, key=lambda config: math.prod(config.values()))
-        observations = sampler.Observations(
-            points=np.array([self._space.exponents(trial.config) for trial, _ in informative]),
-            scores=np.array([1.0 if value is None else value for _, value in informative]),
-            feasible=np.array([value is not None for _, value in informative]),
-        )
-        candidates = np.array([self._space.exponents(config) for config in untried])
-        # Seeded by the trial's number: a resumed search goes on, it does not start over.
-        rng = np.random.default_rng((self._seed, len(self.trials)))
-        return untried[sampler.choose(candidates, observations, rng)]
 
     def _score(self, trial: Trial) -> float | None:
         """The objective's value by what is known now of the gradient noise; `None` if unmeasured.
@@ -266,7 +207,7 @@ class Search:
             self._objective,
             steps_per_second=outcome.measurement.steps_per_second,
             batch_size=trial.config.get("batch_size"),
-            noise_scale=self._noise_scale(),
+            noise_scale=self._noise_scale,
             gpu_utilization=outcome.measurement.gpu_utilization,
         )
 
@@ -301,16 +242,9 @@ class Search:
         return not (stopping.is_lost(trial) or mended)
 
 
-def _says_nothing_of_speed(trial: Trial) -> bool:
-    """Whether the model of speed should not hear of the trial.
-
-    Device memory has a model of its own; told as a low speed, its cliff would bend the speed's
-    surface on the safe side too.
-    """
-    return stopping.says_nothing(trial) or (
-        trial.outcome is not None and trial.outcome.kind is OutcomeKind.DEVICE_MEMORY
-    )
-
-
-def _distance(config: Mapping[str, int], target: Mapping[str, float]) -> float:
-    return sum(abs(math.log2(config[name] / target[name])) for name in config)
+def _predicted_over(config: dict[str, int], known: Explored, budget_bytes: int) -> float | None:
+    """The bytes that the model predicts, if they are over the budget beyond doubt."""
+    model = memory_model.fit(known.compiled)
+    if model is None or not model.exceeds(config, budget_bytes):
+        return None
+    return model.predict_bytes(config)

@@ -1,0 +1,111 @@
+"""What a suggestion costs the driver as a study grows: seconds at 10, 100 and 1000 trials.
+
+    python -m benchmarks.growth [--trials 10 100 1000]
+
+The search, its Optuna study and its journal on disk are the real ones, over a space of thousands of
+configurations; trials are told and not run. "told" is what writing an outcome costs.
+"""
+
+import argparse
+import itertools
+import math
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.replay import Machine, Point, Replay
+from benchmarks.search import our_search
+from search_spaces.space import Axis, SearchSpace, doubling
+from tune.search import Search
+from tune.study import Limits, Study
+
+_REPEATS = 5
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, nargs="+", default=[10, 100, 1000])
+    arguments = parser.parse_args()
+    scene = wide_replay()
+    print(f"{len(scene.points)} configurations\n{'trials':>8}{'suggested, s':>14}{'told, s':>10}")
+    for num_trials in arguments.trials:
+        with tempfile.TemporaryDirectory(prefix="growth-") as folder:
+            study = Study.create(
+                Path(folder) / "journal.log",
+                space=scene.space,
+                limits=Limits(num_threads=None, device_bytes=scene.budget_bytes, host_bytes=None),
+                identity={},
+            )
+            suggested_s, told_s = seconds(scene, study, num_trials)
+        print(f"{num_trials:>8}{suggested_s:>14.3f}{told_s:>10.3f}", flush=True)
+
+
+def wide_replay() -> Replay:
+    """A space of a few thousand configurations with a smooth speed, under a budget that binds."""
+    values = {
+        "num_envs": doubling(16, 65536),
+        "num_steps": doubling(8, 512),
+        "batch_size": doubling(256, 131072),
+        "num_epochs": (1, 2, 4, 8),
+    }
+    axes = tuple(Axis(name=name, values=axis) for name, axis in values.items())
+    space = SearchSpace(axes=axes)
+    points = {
+        (envs, steps, batch, epochs): Point(
+            speed=1e6 * envs / (envs + 400.0) * math.exp(-0.05 * (math.log2(batch) - 12) ** 2),
+            device_bytes=10_000_000 + 60 * envs * steps + 9_000 * batch,
+            build_s=4.0,
+            warmup_s=1.0,
+            measure_s=3.0,
+            num_blocks=6,
+        )
+        for envs, steps, batch, epochs in itertools.product(*values.values())
+        if envs * steps % batch == 0
+    }
+    return Replay(
+        name="wide",
+        space=space,
+        baseline={"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num_epochs": 4},
+        points=points,
+        budget_bytes=2**30,
+        deviations=(-0.02, 0.0, 0.02),
+    )
+
+
+def seconds(scene: Replay, study: Study, num_trials: int) -> tuple[float, float]:
+    """Median seconds of a suggestion and of a told outcome, after `num_trials` were told."""
+    machine = Machine(scene, seed=0)
+    configs = list(scene.points)
+    order = np.random.default_rng(0).permutation(len(configs))[:num_trials]
+    search = our_search(scene, 0, 10**6, clock=lambda: machine.now, study=study)
+    _tell_all(search, study, machine, [configs[index] for index in order])
+    suggested_s, told_s = [], []
+    for _ in range(_REPEATS):
+        started = time.perf_counter()
+        trial = search.next_trial()
+        suggested_s.append(time.perf_counter() - started)
+        assert trial is not None
+        outcome = machine.run(tuple(trial.config.values()))
+        started = time.perf_counter()
+        search.ended(trial, outcome)
+        told_s.append(time.perf_counter() - started)
+    return statistics.median(suggested_s), statistics.median(told_s)
+
+
+def _tell_all(
+    search: Search, study: Study, machine: Machine, configs: list[tuple[int, ...]]
+) -> None:
+    from tune.result import Stage
+
+    names = machine.replay.space.names
+    for config in configs:
+        trial = study.start(Stage.SEARCH, dict(zip(names, config, strict=True)))
+        search.ended(trial, machine.run(config))
+
+
+if __name__ == "__main__":
+    main()

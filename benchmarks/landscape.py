@@ -1,0 +1,397 @@
+"""A landscape: every configuration of a space, measured in real trials, to replay searches on.
+
+    python -m benchmarks.landscape record --phase 1 --out FILE.json [--space num_envs=64:1024 ...]
+    python -m benchmarks.landscape show FILE.json ...
+
+Every visit is a trial as a search runs it: the same child, in a fresh process, under the same caps.
+One pass visits every configuration in a random order; then the leaders are visited again, there and
+back, because the fastest of many noisy figures is too fast. A canary, the lightest configuration
+all along, tells how the machine's own speed moved.
+
+Killed, the same command goes on where it was. Measurements are shorter than in a search; the file
+says how they were taken.
+"""
+
+import dataclasses
+import datetime
+import json
+import math
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+
+from cluster.node import hardware, limits, thread_env
+from search_spaces import jax_phase12
+from search_spaces.space import Axis, SearchSpace
+from trainables.measurement import Outcome, OutcomeKind, Sampling, TrialRequest, from_dict
+from trainables.process import run_child
+from tune import atomic
+from tune.jax_phase12 import JaxSpec, task_of
+from tune.spec import SpecError
+
+SAMPLING = Sampling(block_s=0.3, relative_half_width=0.02, min_blocks=5, max_measure_s=2.0)
+_NUM_LEADERS = 10
+_LEADER_VISITS = 2
+_CANARY_EVERY = 10
+_TIMEOUT_S = 180.0
+Config = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One trial of one configuration; seconds are wall seconds, speeds in env steps per second.
+
+    `stage` is "pass", "leaders" or "canary"; `at_s` is seconds since the recording began, `load`
+    the machine's one-minute load average as the trial started. What a trial that did not complete
+    has not measured is `None`.
+    """
+
+    stage: str
+    config: Config
+    kind: OutcomeKind
+    at_s: float
+    load: float
+    wall_s: float
+    device_bytes: int | None
+    peak_host_bytes: int | None
+    steps_per_second: float | None = None
+    low: float | None = None
+    high: float | None = None
+    num_blocks: int | None = None
+    startup_s: float | None = None
+    build_s: float | None = None
+    compile_s: float | None = None
+    warmup_s: float | None = None
+    measure_s: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Landscape:
+    """A recorded space: where and how it was recorded, and every visit in order."""
+
+    about: dict[str, Any]
+    axes: dict[str, tuple[int, ...]]
+    baseline: Config
+    visits: tuple[Visit, ...] = ()
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space as a search has it."""
+        axes = (Axis(name=name, values=values) for name, values in self.axes.items())
+        return SearchSpace(axes=tuple(axes))
+
+    def of(self, *stages: str) -> list[Visit]:
+        """Visits of these stages, in order."""
+        return [visit for visit in self.visits if visit.stage in stages]
+
+
+def read(path: Path) -> Landscape:
+    """Read a landscape.
+
+    Raises:
+        SpecError: if the file is not there or holds something else.
+    """
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        names = fields.pop("columns")
+        visits = [dict(zip(names, row, strict=True)) for row in fields.pop("visits")]
+        return Landscape(
+            about=fields["about"],
+            axes={name: tuple(values) for name, values in fields["axes"].items()},
+            baseline=tuple(fields["baseline"]),
+            visits=tuple(from_dict(Visit, visit) for visit in visits),
+        )
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}.") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise SpecError(f"{path} is no landscape ({error!r}); record it anew.") from error
+
+
+def write(path: Path, landscape: Landscape) -> None:
+    """Write a landscape as JSON, one visit a line, in one step."""
+    names = [field.name for field in dataclasses.fields(Visit)]
+    head = {
+        "about": landscape.about,
+        "axes": landscape.axes,
+        "baseline": landscape.baseline,
+        "columns": names,
+    }
+    rows = ",\n".join(
+        json.dumps([_rounded(getattr(visit, name)) for name in names], separators=(",", ":"))
+        for visit in landscape.visits
+    )
+    atomic.write_text(path, f'{json.dumps(head, indent=1)[:-2]},\n "visits": [\n{rows}\n]}}\n')
+
+
+def _rounded(value: Any) -> Any:
+    """Five digits are more than such a measurement has."""
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record(JaxSpec):
+    """Record every configuration of a space in real trials; the same command again goes on."""
+
+    out: Path = Path("landscape.json")
+    """The file to write."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Show:
+    """Print what landscapes hold: size, speeds, noise, and how the machine's speed moved."""
+
+    files: tyro.conf.Positional[tuple[Path, ...]]
+
+
+Command = (
+    Annotated[Record, tyro.conf.subcommand("record")]
+    | Annotated[Show, tyro.conf.subcommand("show")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    command: Record | Show = tyro.cli(
+        Command, args=arguments, prog="python -m benchmarks.landscape", description=__doc__
+    )
+    try:
+        if isinstance(command, Record):
+            record(command)
+        else:
+            for path in command.files:
+                show(path)
+    except SpecError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def record(spec: Record) -> None:
+    """Make every visit that the file lacks, and write the file after each.
+
+    Raises:
+        SpecError: if the file is of another recording.
+    """
+    task = task_of(spec)
+    cap = min(spec.thread_cap or thread_env.DEFAULT_CAP, len(limits.cpus().allowed))
+    space = SearchSpace(axes=())
+    if spec.workload is None or not spec.space:
+        space = jax_phase12.space(platform="cpu", num_cpus=cap)
+    space = space.override(spec.space)
+    default = dict(jax_phase12.BASELINE) | {
+        name: int(value) for name, _, value in (item.partition("=") for item in spec.baseline)
+    }
+    about = {
+        "workload": task.workload,
+        "options": task.options,
+        "data": task.data,
+        "thread_cap": cap,
+        "sampling": dataclasses.asdict(SAMPLING),
+    }
+    empty = Landscape(
+        about=about,
+        axes={axis.name: axis.values for axis in space.axes},
+        baseline=tuple(default.get(axis.name, axis.values[0]) for axis in space.axes),
+    )
+    landscape = _begin_or_go_on(spec.out, empty)
+    with tempfile.TemporaryDirectory(prefix="landscape-") as folder:
+        caps = thread_env.build(cap, "cpu", limits.cpus().allowed, os.environ)
+        environment = dict(os.environ) | caps.variables
+        started = time.monotonic() - max((visit.at_s for visit in landscape.visits), default=0.0)
+        while (step := next(_missing(landscape), None)) is not None:
+            stage, config = step
+            load, at_s = os.getloadavg()[0], time.monotonic() - started
+            request = TrialRequest(
+                workload=task.workload,
+                config=dict(zip(space.names, config, strict=True)),
+                options=task.options,
+                platform="cpu",
+                cpus=caps.cpus,
+                sampling=SAMPLING,
+            )
+            *_, outcome = run_child(
+                request,
+                environment=environment,
+                log_path=Path(folder) / "trial.log",
+                thread_cap=caps.cap,
+                timeout_s=_TIMEOUT_S,
+            )
+            assert isinstance(outcome, Outcome)
+            if outcome.kind is OutcomeKind.ERROR:
+                raise SpecError(f"a trial failed: {outcome.message}")
+            visit = _visit(stage, config, outcome, load=load, at_s=at_s)
+            landscape = dataclasses.replace(landscape, visits=(*landscape.visits, visit))
+            write(spec.out, landscape)
+            print(_line(visit), flush=True)
+
+
+def _begin_or_go_on(path: Path, empty: Landscape) -> Landscape:
+    if not path.exists():
+        machine = hardware.probe()
+        about = {
+            "recorded_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "machine": {
+                "cpu": machine.cpu_model,
+                "num_cpus": machine.num_cpus,
+                "python": machine.python,
+                "versions": machine.versions,
+            },
+        }
+        return dataclasses.replace(empty, about=empty.about | about)
+    known = read(path)
+    for name, value in empty.about.items():
+        if known.about.get(name) != json.loads(json.dumps(value)):
+            raise SpecError(
+                f"{path} is of another recording: {name} differs; choose another --out."
+            )
+    if (known.axes, known.baseline) != (empty.axes, empty.baseline):
+        raise SpecError(f"{path} is of another space; choose another --out.")
+    return known
+
+
+def _missing(landscape: Landscape) -> Iterator[tuple[str, Config]]:
+    """What is still to be visited, in order: a function of the visits there are."""
+    visits = landscape.visits
+    since_canary = next(
+        (back for back, visit in enumerate(reversed(visits)) if visit.stage == "canary"),
+        len(visits),
+    )
+    configs = [tuple(config.values()) for config in landscape.space.configurations()]
+    if not visits or since_canary >= _CANARY_EVERY:
+        yield "canary", min(configs, key=math.prod)  # the lightest: it costs the least
+    done = {visit.config for visit in landscape.of("pass")}
+    order = np.random.default_rng(1).permutation(len(configs))
+    yield from (("pass", configs[i]) for i in order if configs[i] not in done)
+    leaders = leading(landscape)
+    counts = dict.fromkeys(leaders, 0)
+    for visit in landscape.of("leaders"):
+        counts[visit.config] += 1
+    for number in range(_LEADER_VISITS):  # there and back, as the finals of a search
+        for config in leaders if number % 2 == 0 else leaders[::-1]:
+            if counts[config] <= number:
+                yield "leaders", config
+
+
+def leading(landscape: Landscape) -> list[Config]:
+    """The configurations that the pass found the fastest, best first."""
+    means = {
+        config: speed
+        for config, visits in _by_config(landscape.of("pass")).items()
+        if (speed := geometric_mean(visits)) is not None
+    }
+    return sorted(means, key=lambda config: -means[config])[:_NUM_LEADERS]
+
+
+def true_speeds(landscape: Landscape) -> dict[Config, float]:
+    """What each configuration reaches in env steps per second, as well as is known.
+
+    Empirical Bayes: the mean of a configuration's visits is drawn towards a quadratic surface in
+    log2 units, as far as the noise between visits says. Of a leader only those visits count that
+    did not make it one: the fastest of many noisy figures is too fast.
+    """
+    again = _by_config(landscape.of("leaders", "canary"))
+    visits = _by_config(landscape.of("pass")) | again
+    configs = [config for config in visits if geometric_mean(visits[config]) is not None]
+    counts = np.array([len(visits[config]) for config in configs])
+    means = np.log([geometric_mean(visits[config]) or math.nan for config in configs])
+    terms = _quadratic_terms(np.log2(np.array(configs, dtype=float)))
+    surface = terms @ np.linalg.lstsq(terms, means, rcond=None)[0]
+    noise = statistics.fmean(x * x for x in residuals(landscape)) / counts
+    freedom = max(1, len(configs) - np.linalg.matrix_rank(terms))
+    roughness = max(0.0, float(np.square(means - surface).sum() / freedom - noise.mean()))
+    trust = roughness / (roughness + noise)
+    return dict(zip(configs, np.exp(surface + trust * (means - surface)).tolist(), strict=True))
+
+
+def _quadratic_terms(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[n, 1 + d + d * (d + 1) / 2]: a constant, the coordinates, and their products."""
+    centered = points - points.mean(axis=0)
+    rows, columns = np.triu_indices(points.shape[1])
+    products = centered[:, rows] * centered[:, columns]
+    return np.hstack([np.ones((len(points), 1)), centered, products])
+
+
+def geometric_mean(visits: Sequence[Visit]) -> float | None:
+    """Of what was measured; `None` if nothing was."""
+    measured = [visit.steps_per_second for visit in visits if visit.steps_per_second]
+    return statistics.geometric_mean(measured) if measured else None
+
+
+def residuals(landscape: Landscape) -> list[float]:
+    """Log deviations of single visits from the truth, of the configurations visited again.
+
+    The mean of n visits lies closer to each of them than the truth does, by sqrt(1 - 1/n).
+    """
+    deviations = []
+    for visits in _by_config(landscape.of("leaders", "canary")).values():
+        logs = [math.log(v.steps_per_second) for v in visits if v.steps_per_second]
+        if len(logs) > 1:
+            scale = math.sqrt(len(logs) / (len(logs) - 1))
+            deviations += [scale * (value - statistics.fmean(logs)) for value in logs]
+    return deviations
+
+
+def _by_config(visits: Sequence[Visit]) -> dict[Config, list[Visit]]:
+    grouped: dict[Config, list[Visit]] = {}
+    for visit in visits:
+        grouped.setdefault(visit.config, []).append(visit)
+    return grouped
+
+
+def _visit(stage: str, config: Config, outcome: Outcome, *, load: float, at_s: float) -> Visit:
+    measured = outcome.measurement
+    names = ("steps_per_second", "low", "high", "num_blocks", "startup_s", "build_s", "compile_s")
+    figures = {
+        name: getattr(measured, name) for name in (*names, "warmup_s", "measure_s") if measured
+    }
+    return Visit(
+        stage=stage,
+        config=config,
+        kind=outcome.kind,
+        at_s=at_s,
+        load=load,
+        wall_s=outcome.wall_s,
+        device_bytes=outcome.predicted_device_bytes,
+        peak_host_bytes=outcome.peak_host_bytes,
+        **figures,
+    )
+
+
+def _line(visit: Visit) -> str:
+    speed = f"{visit.steps_per_second:,.0f} env steps/s" if visit.steps_per_second else visit.kind
+    return f"{visit.at_s:7.1f} s  {visit.stage:<8} {visit.config}  {speed}  ({visit.wall_s:.1f} s)"
+
+
+def show(path: Path) -> None:
+    """Print one landscape's summary."""
+    landscape = read(path)
+    truth = true_speeds(landscape)
+    ranked = sorted(truth, key=lambda config: -truth[config])
+    canaries = [v.steps_per_second for v in landscape.of("canary") if v.steps_per_second]
+    noise = math.sqrt(statistics.fmean(x * x for x in residuals(landscape)))
+    best = truth[ranked[0]]
+    print(f"{path.name}: {landscape.about['workload']}, {landscape.space.describe()}")
+    print(f"  {len(truth)} configurations, {len(landscape.visits)} visits")
+    print(f"  best {dict(zip(landscape.axes, ranked[0], strict=True))}: {best:,.0f} env steps/s")
+    shares = [truth[config] / best for config in ranked]
+    near = sum(share >= 0.95 for share in shares), sum(share >= 0.98 for share in shares)
+    print(f"  within 5 %: {near[0]}, within 2 %: {near[1]}, median {statistics.median(shares):.0%}")
+    print(f"  one visit is off by {noise:.1%} (standard deviation between fresh processes)")
+    middle = statistics.median(canaries)
+    print(
+        f"  the canary's {len(canaries)} visits: {min(canaries) / middle:.0%} to "
+        f"{max(canaries) / middle:.0%} of their median"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,387 @@
+"""The searches that ours is compared with, each as it comes, behind one interface.
+
+A peer sees the space as whole numbers, the positions along each axis: powers of two are neighbours
+for all of them. It may ask for sizes that do not divide; it is told so at once and at no cost.
+"""
+
+import dataclasses
+import logging
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from benchmarks.landscape import Config
+from benchmarks.replay import Replay
+from tune import sampler
+
+Position = tuple[int, ...]
+"""Positions along the axes that have more than one value."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a trial said: env steps per second, or that it did not fit, by log2(need / budget).
+
+    `excess` is `None` where the sizes do not divide: nothing ran.
+    """
+
+    steps_per_second: float | None
+    excess: float | None
+    wall_s: float
+
+
+class Peer(Protocol):
+    """A search, one trial at a time."""
+
+    def ask(self) -> Position | None:
+        """Where to measure next; `None` when the search has come to its end."""
+
+    def tell(self, position: Position, result: Result) -> None:
+        """What came of it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A replay's space as a peer sees it: so many values per axis, and what is valid."""
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    by_position: Mapping[Position, Config]
+    baseline: Position
+
+    @classmethod
+    def of(cls, replay: Replay) -> "Grid":
+        """The axes that have more than one value."""
+        axes = replay.space.axes
+        varying = [number for number, axis in enumerate(axes) if len(axis.values) > 1]
+
+        def position(config: Config) -> Position:
+            return tuple(axes[number].values.index(config[number]) for number in varying)
+
+        baseline = tuple(replay.baseline[axis.name] for axis in axes)
+        return cls(
+            names=tuple(axes[number].name for number in varying),
+            sizes=tuple(len(axes[number].values) for number in varying),
+            by_position={position(config): config for config in replay.points},
+            baseline=position(baseline),
+        )
+
+
+class Random:
+    """Random without repeats."""
+
+    def __init__(self, grid: Grid, seed: int) -> None:
+        positions = list(grid.by_position)
+        order = np.random.default_rng(seed).permutation(len(positions))
+        self._waiting = [positions[index] for index in order]
+
+    def ask(self) -> Position | None:
+        """The next of a shuffled list."""
+        return self._waiting.pop() if self._waiting else None
+
+    def tell(self, position: Position, result: Result) -> None:
+        """Nothing is learned."""
+
+
+class Doubling:
+    """What a person does: double num_envs from the default until it fails; keep the rest."""
+
+    def __init__(self, grid: Grid, seed: int) -> None:
+        self._axis = grid.names.index("num_envs")
+        self._last = grid.sizes[self._axis] - 1
+        self._next: Position | None = grid.baseline
+
+    def ask(self) -> Position | None:
+        """The default, then twice as many environments each time."""
+        return self._next
+
+    def tell(self, position: Position, result: Result) -> None:
+        """Go on while it fits and there is more."""
+        value = position[self._axis]
+        if result.steps_per_second is None or value == self._last:
+            self._next = None
+        else:
+            self._next = (*position[: self._axis], value + 1, *position[self._axis + 1 :])
+
+
+class RayOptuna:
+    """Ray Tune's OptunaSearch as it is shipped; a trial that does not fit has crashed."""
+
+    def __init__(self, grid: Grid, seed: int) -> None:
+        import ray.tune
+        from ray.tune.search.optuna import OptunaSearch
+
+        _quiet()
+        space = {
+            name: ray.tune.randint(0, size)
+            for name, size in zip(grid.names, grid.sizes, strict=True)
+        }
+        self._names = grid.names
+        self._search = OptunaSearch(space=space, metric="speed", mode="max", seed=seed)
+        self._count = 0
+
+    def ask(self) -> Position | None:
+        """What the searcher suggests."""
+        self._count += 1
+        config = self._search.suggest(str(self._count))
+        return tuple(int(config[name]) for name in self._names)
+
+    def tell(self, position: Position, result: Result) -> None:
+        """Complete with a speed, or in error."""
+        trial, speed = str(self._count), result.steps_per_second
+        if speed is None:
+            self._search.on_trial_complete(trial, error=True)
+        else:
+            self._search.on_trial_complete(trial, {"speed": speed})
+
+
+class Optuna:
+    """Optuna asked and told directly, with graded constraints."""
+
+    def __init__(self, grid: Grid, make_sampler: Callable[[], Any], *, prunes: bool) -> None:
+        import optuna
+
+        _quiet()
+        self._prunes = prunes
+        self._state = optuna.trial.TrialState
+        self._study = optuna.create_study(direction="maximize", sampler=make_sampler())
+        self._distributions = {
+            name: optuna.distributions.IntDistribution(0, size - 1)
+            for name, size in zip(grid.names, grid.sizes, strict=True)
+        }
+        self._names = grid.names
+        self._worst = math.inf
+
+    def ask(self) -> Position | None:
+        """What the sampler suggests."""
+        self._trial = self._study.ask(fixed_distributions=self._distributions)
+        return tuple(int(self._trial.params[name]) for name in self._names)
+
+    def tell(self, position: Position, result: Result) -> None:
+        """COMPLETE; what did not fit is PRUNED, or for a sampler that reads no PRUNED the worst."""
+        speed = result.steps_per_second
+        self._trial.set_constraint("memory", (result.excess or 1.0) if speed is None else 0.0)
+        if speed is not None:
+            self._worst = min(self._worst, math.log(speed))
+            self._study.tell(self._trial, math.log(speed))
+        elif self._prunes or self._worst == math.inf:
+            self._study.tell(self._trial, state=self._state.PRUNED)
+        else:
+            self._study.tell(self._trial, self._worst)
+
+
+def optuna_tpe(grid: Grid, seed: int) -> Peer:
+    """Optuna's TPE with PRUNED and constraints."""
+    import optuna
+
+    return Optuna(grid, lambda: optuna.samplers.TPESampler(seed=seed), prunes=True)
+
+
+def optuna_gp(grid: Grid, seed: int) -> Peer:
+    """Optuna's Gaussian process with constraints, which reads no PRUNED trial."""
+    import optuna
+
+    return Optuna(grid, lambda: optuna.samplers.GPSampler(seed=seed), prunes=False)
+
+
+class Smac:
+    """SMAC3's facade for few hyperparameters: a random forest with expected improvement."""
+
+    def __init__(self, grid: Grid, seed: int, *, num_trials: int = 60) -> None:
+        import smac
+        from ConfigSpace import ConfigurationSpace, Integer
+        from smac.runhistory.dataclasses import TrialValue
+        from smac.runhistory.enumerations import StatusType
+
+        _quiet()
+        self._value, self._status = TrialValue, StatusType
+        space = ConfigurationSpace(seed=seed)
+        for name, size in zip(grid.names, grid.sizes, strict=True):
+            space.add(Integer(name, (0, size - 1)))
+        self._names = grid.names
+        self._folder = _temporary_folder()
+        facade = smac.HyperparameterOptimizationFacade
+        scenario = smac.Scenario(
+            space,
+            n_trials=num_trials,
+            deterministic=True,
+            seed=seed,
+            output_directory=self._folder.name,
+        )
+        self._smac = facade(
+            scenario,
+            lambda config, seed=0: 0.0,
+            intensifier=facade.get_intensifier(scenario, max_config_calls=1),
+            overwrite=True,
+            logging_level=logging.ERROR,
+        )
+        self._worst = 0.0
+
+    def ask(self) -> Position | None:
+        """What the facade suggests."""
+        self._trial = self._smac.ask()
+        return tuple(int(self._trial.config[name]) for name in self._names)
+
+    def tell(self, position: Position, result: Result) -> None:
+        """The log of the speed as a cost; a crash costs as much as the worst there was."""
+        speed = result.steps_per_second
+        cost = self._worst if speed is None else -math.log(speed)
+        self._worst = cost if self._worst == 0.0 else max(self._worst, cost)
+        status = self._status.CRASHED if speed is None else self._status.SUCCESS
+        self._smac.tell(self._trial, self._value(cost=cost, time=result.wall_s, status=status))
+
+
+class Ax:
+    """Ax's Client: Sobol, then a Gaussian process; what did not fit is a failed trial."""
+
+    def __init__(self, grid: Grid, seed: int) -> None:
+        from ax.api.client import Client
+        from ax.api.configs import RangeParameterConfig
+
+        _quiet()
+        self._names = grid.names
+        self._client = Client(random_seed=seed)
+        self._client.configure_experiment(
+            parameters=[
+                RangeParameterConfig(name=name, parameter_type="int", bounds=(0, size - 1))
+                for name, size in zip(grid.names, grid.sizes, strict=True)
+            ]
+        )
+        self._client.configure_optimization(objective="speed")
+
+    def ask(self) -> Position | None:
+        """What the client suggests."""
+        ((self._index, parameters),) = self._client.get_next_trials(max_trials=1).items()
+        return tuple(int(parameters[name]) for name in self._names)
+
+    def tell(self, position: Position, result: Result) -> None:
+        """Complete with the log of the speed, or failed."""
+        if result.steps_per_second is None:
+            self._client.mark_trial_failed(self._index)
+        else:
+            data = {"speed": math.log(result.steps_per_second)}
+            self._client.complete_trial(self._index, raw_data=data)
+
+
+class Nevergrad:
+    """Nevergrad's NGOpt; what did not fit violates a constraint."""
+
+    def __init__(self, grid: Grid, seed: int, *, num_trials: int = 60) -> None:
+        import nevergrad
+
+        _quiet()
+        space = nevergrad.p.Dict(
+            **{
+                name: nevergrad.p.TransitionChoice(range(size))
+                for name, size in zip(grid.names, grid.sizes, strict=True)
+            }
+        )
+        space.random_state.seed(seed)
+        self._names = grid.names
+        self._optimizer = nevergrad.optimizers.NGOpt(space, budget=num_trials)
+        self._worst = 0.0
+
+    def ask(self) -> Position | None:
+        """What the optimiser suggests."""
+        self._candidate = self._optimizer.ask()
+        return tuple(int(self._candidate.value[name]) for name in self._names)
+
+    def tell(self, position: Position, result: Result) -> None:
+        """The log of the speed as a loss; for what did not fit, the worst there was and more."""
+        speed = result.steps_per_second
+        loss = self._worst if speed is None else -math.log(speed)
+        self._worst = loss if self._worst == 0.0 else max(self._worst, loss)
+        if speed is None:
+            self._optimizer.tell(self._candidate, loss, [result.excess or 1.0])
+        else:
+            self._optimizer.tell(self._candidate, loss, [0.0])
+
+
+class ProteinLike:
+    """After the public description of PufferLib's Protein; PufferLib itself does not build here.
+
+    Random trials first. Then candidates are drawn around the Pareto front of score and cost; one
+    Gaussian process predicts their scores, another their log costs; a cost is drawn at random, and
+    the candidate with the best score weighted by its nearness to that cost is next. Failures are
+    not modelled.
+    """
+
+    _NUM_RANDOM = 10
+    _NUM_CANDIDATES = 256
+
+    def __init__(self, grid: Grid, seed: int) -> None:
+        self._sizes = np.array(grid.sizes)
+        self._rng = np.random.default_rng(seed)
+        self._seen: list[tuple[Position, float, float]] = []
+        self._num_told = 0
+
+    def ask(self) -> Position | None:
+        """A random position, or the best of those around the front."""
+        if self._num_told < self._NUM_RANDOM or len(self._seen) < 2:
+            return self._position(self._rng.uniform(0, self._sizes - 1))
+        front = self._front()
+        centers = np.array([front[index] for index in self._rng.integers(len(front), size=256)])
+        steps = self._rng.normal(0.0, 0.25, size=centers.shape) * (self._sizes - 1)
+        candidates = np.clip(np.rint(centers + steps), 0, self._sizes - 1)
+        scores = self._predict(candidates, [speed for _, speed, _ in self._seen])
+        costs = self._predict(candidates, [cost for _, _, cost in self._seen])
+        nearness = 1.0 - np.abs(self._rng.uniform() - _unit(costs))
+        return self._position(candidates[int(np.argmax(_unit(scores) * nearness))])
+
+    def tell(self, position: Position, result: Result) -> None:
+        """Failures are left out of both models."""
+        self._num_told += result.excess is not None
+        if result.steps_per_second is not None:
+            self._seen.append((position, result.steps_per_second, result.wall_s))
+
+    def _front(self) -> list[Position]:
+        front, best = [], 0.0
+        for position, speed, _ in sorted(self._seen, key=lambda item: (item[2], -item[1])):
+            if speed > best:
+                front.append(position)
+                best = speed
+        return front
+
+    def _predict(self, candidates: sampler.Array, values: list[float]) -> sampler.Array:
+        observations = sampler.Observations(
+            points=np.array([position for position, _, _ in self._seen], dtype=float),
+            scores=np.array(values),
+            feasible=np.ones(len(values), dtype=np.bool_),
+        )
+        return sampler.fit(candidates, observations, self._rng).mean
+
+    def _position(self, values: sampler.Array) -> Position:
+        return tuple(int(value) for value in np.rint(values))
+
+
+PEERS: dict[str, Callable[[Grid, int], Peer]] = {
+    "random without repeats": Random,
+    "doubling until it fails": Doubling,
+    "Ray Tune OptunaSearch": RayOptuna,
+    "Optuna TPE, constraints": optuna_tpe,
+    "Optuna GP, constraints": optuna_gp,
+    "SMAC3": Smac,
+    "Ax": Ax,
+    "Nevergrad NGOpt": Nevergrad,
+    "Protein-like": ProteinLike,
+}
+
+
+def _unit(values: sampler.Array) -> sampler.Array:
+    spread = float(values.max() - values.min())
+    return (values - values.min()) / (spread or 1.0)
+
+
+def _quiet() -> None:
+    """Peers warn of what they are doing; a table has no room for it."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.ERROR)
+
+
+def _temporary_folder() -> Any:
+    import tempfile
+
+    return tempfile.TemporaryDirectory(prefix="peer-")

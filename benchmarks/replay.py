@@ -1,0 +1,192 @@
+"""A recorded landscape as a machine: trials cost their recorded seconds, and are as noisy.
+
+The clock is simulated. What a trial takes: the landscape's median of start, build and compile (no
+program of one space takes clearly longer to compile than another, and the recording's own load
+does), then the configuration's own median of warm-up and measurement. What it measures: the true
+speed, off by a deviation drawn from those that were recorded between fresh processes.
+"""
+
+import dataclasses
+import itertools
+import math
+import statistics
+from collections.abc import Mapping
+
+import numpy as np
+
+from benchmarks.landscape import Config, Landscape, Visit, residuals, true_speeds
+from search_spaces.space import SearchSpace
+from trainables.measurement import Measurement, Outcome, OutcomeKind
+from trainables.verdicts import MIN_BLOCKS_TO_GIVE_UP
+
+_TYPICAL_HALF_WIDTH = 0.02
+_FEWEST, _MOST = 0.15, 0.40
+"""Shares of a landscape that a budget may leave out."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """What is known of one configuration. Speeds in env steps per second, seconds of wall time.
+
+    `build_s` is spent before the program can run, also by one that does not fit.
+    """
+
+    speed: float
+    device_bytes: int
+    build_s: float
+    warmup_s: float
+    measure_s: float
+    num_blocks: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A landscape under a memory budget.
+
+    `points` are all its configurations; those over `budget_bytes` do not fit. `deviations` are the
+    log deviations of single measurements from the truth.
+    """
+
+    name: str
+    space: SearchSpace
+    baseline: dict[str, int]
+    points: dict[Config, Point]
+    budget_bytes: int
+    deviations: tuple[float, ...]
+
+    def fits(self, config: Config) -> bool:
+        """Whether the configuration's program is within the budget."""
+        return self.points[config].device_bytes <= self.budget_bytes
+
+    @property
+    def best_speed(self) -> float:
+        """True speed of the fastest configuration that fits."""
+        return max(point.speed for config, point in self.points.items() if self.fits(config))
+
+    def share(self, config: Config) -> float:
+        """True speed of a configuration as a share of the best; 0 if it does not fit."""
+        return self.points[config].speed / self.best_speed if self.fits(config) else 0.0
+
+    @property
+    def infeasible_share(self) -> float:
+        """Share of the configurations that do not fit."""
+        return 1.0 - statistics.fmean(self.fits(config) for config in self.points)
+
+
+def replay(name: str, landscape: Landscape) -> Replay:
+    """Put a landscape under a budget of memory.
+
+    The baseline is never left out: a person who searches has something that runs.
+    """
+    speeds = true_speeds(landscape)
+    visits: dict[Config, list[Visit]] = {config: [] for config in speeds}
+    for visit in landscape.visits:
+        if visit.config in visits and visit.steps_per_second is not None:
+            visits[visit.config].append(visit)
+    build_s = statistics.median(
+        (visit.startup_s or 0.0) + (visit.build_s or 0.0) + (visit.compile_s or 0.0)
+        for visit in landscape.of("pass")
+        if visit.steps_per_second is not None
+    )
+    points = {
+        config: Point(
+            speed=speeds[config],
+            device_bytes=visits[config][0].device_bytes or 0,
+            build_s=build_s,
+            warmup_s=statistics.median(visit.warmup_s or 0.0 for visit in visits[config]),
+            measure_s=statistics.median(visit.measure_s or 0.0 for visit in visits[config]),
+            num_blocks=statistics.median_low(v.num_blocks or 1 for v in visits[config]),
+        )
+        for config in speeds
+    }
+    return Replay(
+        name=name,
+        space=landscape.space,
+        baseline=dict(zip(landscape.axes, landscape.baseline, strict=True)),
+        points=points,
+        budget_bytes=choose_budget(points, points[landscape.baseline].device_bytes),
+        deviations=tuple(residuals(landscape)),
+    )
+
+
+def choose_budget(points: Mapping[Config, Point], least: int) -> int:
+    """The budget, `least` bytes or more, in the middle of the widest gap between two needs.
+
+    Of all budgets that leave out 15 to 40 % of the points, one drawn at random would most often lie
+    there.
+    """
+    needs = sorted({point.device_bytes for point in points.values()})
+    gaps = [
+        (above / below, int(math.sqrt(below * above)))
+        for below, above in itertools.pairwise(needs)
+        if below >= least
+        and _FEWEST <= statistics.fmean(p.device_bytes > below for p in points.values()) <= _MOST
+    ]
+    return max(gaps)[1]
+
+
+class Machine:
+    """Runs trials of a replay on a simulated clock; one seed, one course of the noise."""
+
+    def __init__(self, replay: Replay, seed: int) -> None:
+        self.replay = replay
+        self.now = 0.0
+        self.ran: list[tuple[Config, float]] = []
+        """Each trial's configuration, and when it had ended."""
+        self._rng = np.random.default_rng((seed, 1))
+
+    def run(self, config: Config, *, slow_below: float | None = None) -> Outcome:
+        """Run one trial. Under `slow_below` it ends after as few blocks as a real one."""
+        point = self.replay.points[config]
+        if not self.replay.fits(config):
+            self._spend(config, point.build_s)
+            return Outcome(
+                kind=OutcomeKind.DEVICE_MEMORY,
+                message="it does not fit.",
+                wall_s=point.build_s,
+                thread_cap=1,
+                predicted_device_bytes=point.device_bytes,
+            )
+        speed = point.speed * math.exp(self._rng.choice(self.replay.deviations))
+        high = speed * (1.0 + _TYPICAL_HALF_WIDTH)
+        is_slow = slow_below is not None and high < slow_below
+        share = min(1.0, MIN_BLOCKS_TO_GIVE_UP / point.num_blocks) if is_slow else 1.0
+        wall_s = point.build_s + point.warmup_s + point.measure_s * share
+        self._spend(config, wall_s)
+        return Outcome(
+            kind=OutcomeKind.SLOW if is_slow else OutcomeKind.COMPLETED,
+            message="measured.",
+            wall_s=wall_s,
+            thread_cap=1,
+            measurement=_measurement(point, speed),
+            predicted_device_bytes=point.device_bytes,
+        )
+
+    def _spend(self, config: Config, wall_s: float) -> None:
+        self.now += wall_s
+        self.ran.append((config, self.now))
+
+
+def _measurement(point: Point, speed: float) -> Measurement:
+    return Measurement(
+        steps_per_second=speed,
+        low=speed * (1.0 - _TYPICAL_HALF_WIDTH),
+        high=speed * (1.0 + _TYPICAL_HALF_WIDTH),
+        converged=True,
+        num_blocks=point.num_blocks,
+        num_updates=point.num_blocks,
+        env_steps_per_update=1,
+        startup_s=0.0,
+        build_s=0.0,
+        compile_s=point.build_s,
+        warmup_s=point.warmup_s,
+        measure_s=point.measure_s,
+        flops_per_update=None,
+        predicted_device_bytes=point.device_bytes,
+        peak_device_bytes=None,
+        num_compilations=None,
+        gpu_utilization=None,
+        gpu_temperature_c=None,
+        gpu_power_w=None,
+        health={},
+    )

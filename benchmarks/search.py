@@ -1,0 +1,242 @@
+"""Our search beside its peers, on recorded landscapes: who finds the best, how soon, at what cost.
+
+    python -m benchmarks.search [--seeds 30] [--only ours "Optuna GP"] [--landscapes FILE.json ...]
+
+Nothing is run: a replay (benchmarks/replay.py) answers with recorded speeds, noise and seconds.
+Ours is the search that `python -m tune.jax_phase12` drives, finals included, with its own reasons
+to stop; a peer runs `--trials` trials. Peers: pip install -e .[peers] (else their rows say so).
+"""
+
+import dataclasses
+import math
+import statistics
+import sys
+import time
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tyro
+
+from benchmarks import landscape as landscapes
+from benchmarks.landscape import Config
+from benchmarks.peers import PEERS, Grid, Peer, Result
+from benchmarks.replay import Machine, Replay, replay
+from tune.finals import FinalsPlan
+from tune.objective import Objective
+from tune.result import Kind
+from tune.search import Search
+from tune.spec import SearchSpec, SpecError
+from tune.stopping import Stopping
+
+if typing.TYPE_CHECKING:
+    from tune.study import Study
+
+FOLDER = Path(__file__).parent / "landscapes"
+_MAX_FREE = 1000  # refusals that cost nothing; a peer that asks on and on gets no further
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Replay searches on recorded landscapes and print a table per landscape."""
+
+    landscapes: tuple[Path, ...] = ()
+    """Recorded files; all that lie in benchmarks/landscapes if left out."""
+    seeds: int = 30
+    """Searches per row."""
+    trials: int = 40
+    """Trials that a search may run, infeasible ones included."""
+    only: tuple[str, ...] = ()
+    """Rows to print, by the beginning of their names."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One search on one landscape.
+
+    `shares` are the true speeds of its trials as shares of the best, 0 where one did not fit;
+    `ended_s` when each had ended on the simulated clock. `picked` is the share of what it chose at
+    last, `None` if nothing. `thought_s` is real seconds that it took to make suggestions.
+    """
+
+    shares: tuple[float, ...]
+    ended_s: tuple[float, ...]
+    picked: float
+    thought_s: float
+
+    def trials_to(self, share: float) -> float:
+        """Trials until one truly reached `share` of the best; infinite if none did."""
+        return next((n for n, got in enumerate(self.shares, start=1) if got >= share), math.inf)
+
+    def seconds_to(self, share: float) -> float:
+        """Simulated seconds until then."""
+        number = self.trials_to(share)
+        return math.inf if number == math.inf else self.ended_s[int(number) - 1]
+
+    @property
+    def num_infeasible(self) -> int:
+        """Trials that were run and did not fit."""
+        return self.shares.count(0.0)
+
+
+def run_ours(replay: Replay, seed: int, max_trials: int) -> Run:
+    """The real policy with the defaults of its command line, but for the number of trials."""
+    machine = Machine(replay, seed)
+    search = our_search(replay, seed, max_trials, clock=lambda: machine.now)
+    thought_s = 0.0
+    while True:
+        started = time.perf_counter()
+        trial = search.next_trial()
+        thought_s += time.perf_counter() - started
+        if trial is None:
+            break
+        config = tuple(trial.config.values())
+        search.ended(trial, machine.run(config, slow_below=search.slow_below(trial)))
+    chosen = search.result(partial=False).chosen.get(Kind.FASTEST)
+    picked = tuple(chosen.config.values()) if chosen is not None else None
+    return _run(machine, picked, thought_s)
+
+
+def our_search(
+    replay: Replay,
+    seed: int,
+    max_trials: int,
+    *,
+    clock: Callable[[], float],
+    study: "Study | None" = None,
+) -> Search:
+    """The search with the defaults of its command line, over a study in memory unless given one."""
+    import optuna
+
+    from tune.study import Limits, Study
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if study is None:
+        limits = Limits(num_threads=None, device_bytes=replay.budget_bytes, host_bytes=None)
+        study = Study(optuna.create_study(direction="maximize"), replay.space, limits)
+    return Search(
+        study,
+        space=replay.space,
+        baseline=replay.baseline,
+        objective=Objective.THROUGHPUT,
+        stop=Stopping(
+            max_runs=max_trials,
+            max_time_s=None,
+            patience=SearchSpec.patience,
+            min_gain=SearchSpec.min_gain,
+        ),
+        plan=FinalsPlan(soak_updates=0),
+        seed=seed,
+        clock=clock,
+        device_budget_bytes=replay.budget_bytes,
+    )
+
+
+def run_peer(make: Callable[[Grid, int], Peer], replay: Replay, seed: int, max_trials: int) -> Run:
+    """A peer until it has run its trials or has no more to ask; it picks the fastest it saw."""
+    machine, grid = Machine(replay, seed), Grid.of(replay)
+    peer = make(grid, seed)
+    best: tuple[float, Config | None] = (0.0, None)
+    thought_s, num_free = 0.0, 0
+    while len(machine.ran) < max_trials and num_free < _MAX_FREE:
+        started = time.perf_counter()
+        position = peer.ask()
+        thought_s += time.perf_counter() - started
+        if position is None:
+            break
+        config = grid.by_position.get(position)
+        if config is None:
+            num_free += 1
+            peer.tell(position, Result(steps_per_second=None, excess=None, wall_s=0.0))
+            continue
+        outcome = machine.run(config)
+        speed = outcome.measurement.steps_per_second if outcome.measurement else None
+        if speed is not None and speed > best[0]:
+            best = speed, config
+        excess = math.log2((outcome.predicted_device_bytes or 1) / replay.budget_bytes)
+        peer.tell(position, Result(steps_per_second=speed, excess=excess, wall_s=outcome.wall_s))
+    return _run(machine, best[1], thought_s)
+
+
+def _run(machine: Machine, picked: Config | None, thought_s: float) -> Run:
+    return Run(
+        shares=tuple(machine.replay.share(config) for config, _ in machine.ran),
+        ended_s=tuple(ended_s for _, ended_s in machine.ran),
+        picked=0.0 if picked is None else machine.replay.share(picked),
+        thought_s=thought_s,
+    )
+
+
+HEADER = """\
+| | trials to 5 % | s to 5 % | s to 2 % | never | infeasible run | picked, % of best | all, s |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
+
+
+def row(name: str, runs: Sequence[Run]) -> str:
+    """One search's row: medians, the 90 % quantile in brackets."""
+    never = sum(run.trials_to(0.95) == math.inf for run in runs)
+    infeasible = statistics.fmean(run.num_infeasible for run in runs)
+    picked = sorted(100.0 * run.picked for run in runs)
+    good = sum(run.picked >= 0.98 for run in runs)
+    cells = [
+        name,
+        _median([run.trials_to(0.95) for run in runs]),
+        _median([run.seconds_to(0.95) for run in runs]),
+        _median([run.seconds_to(0.98) for run in runs]),
+        f"{never} of {len(runs)}",
+        f"{infeasible:.1f}",
+        f"{statistics.median(picked):.1f}, >= 98: {good} of {len(runs)}",
+        f"{statistics.median(run.ended_s[-1] for run in runs):.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _median(values: Sequence[float]) -> str:
+    ordered = sorted(values)
+    middle, high = ordered[(len(ordered) - 1) // 2], ordered[math.ceil(0.9 * len(ordered)) - 1]
+    return f"{_number(middle)} ({_number(high)})"
+
+
+def _number(value: float) -> str:
+    return "never" if value == math.inf else f"{value:.0f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables."""
+    options = tyro.cli(
+        Options, args=arguments, prog="python -m benchmarks.search", description=__doc__
+    )
+    try:
+        for path in options.landscapes or sorted(FOLDER.glob("*.json")):
+            compare(path, options)
+    except SpecError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def compare(path: Path, options: Options) -> None:
+    """Print one landscape's table, a row as soon as it is there."""
+    scene = replay(path.stem, landscapes.read(path))
+    near = sum(scene.share(config) >= 0.95 for config in scene.points)
+    print(
+        f"\n{scene.name}: {len(scene.points)} configurations, {scene.infeasible_share:.0%} over "
+        f"the budget of {scene.budget_bytes / 2**20:.0f} MiB, {near} within 5 % of the best; "
+        f"{options.seeds} seeds\n\n{HEADER}"
+    )
+    contestants: dict[str, Callable[[int], Run]] = {
+        "ours": lambda seed: run_ours(scene, seed, options.trials)
+    }
+    for name, make in PEERS.items():
+        contestants[name] = lambda seed, make=make: run_peer(make, scene, seed, options.trials)  # type: ignore[misc]
+    for name, contest in contestants.items():
+        if options.only and not name.startswith(options.only):
+            continue
+        try:
+            print(row(name, [contest(seed) for seed in range(options.seeds)]), flush=True)
+        except ImportError as error:
+            print(f"| {name} | not installed: {error.name} | | | | | | |", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
