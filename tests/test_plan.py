@@ -186,7 +186,7 @@ def test_the_table_has_a_cell_for_every_configuration_and_json_has_them_all() ->
     made = plan.make(GPU, CONFIGS, GIB, (FakeCompiler(), FakeCompiler()), lambda _: None)
     text = plan_view.render(made)
     assert f"of {len(CONFIGS)} configurations fit in 1.00 GiB: up to " in text
-    rows = [line for line in text.splitlines() if line[:14].endswith(("x   64", "x  128"))]
+    rows = [line for line in text.splitlines() if line[:13].endswith(("x   64", "x  128"))]
     assert len(rows) == 12
     assert sum(row.count("iB") for row in rows) == len(CONFIGS)
     document = json.loads(plan_view.to_json(made))

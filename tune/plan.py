@@ -23,7 +23,7 @@ from tune.gpus import KnownGpu
 from tune.spec import SearchSpec, SpecError, Task
 
 _MOST_COMPILES = 24
-"""At 4 to 15 s each, what a person waits for; what is still in doubt then is called so."""
+"""At 8 s each, what a person waits for; what is still in doubt then is called so."""
 
 _PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 _INSTALL = "pip install -e '.[cuda13]' (3 GB, no driver needed)"
