@@ -89,6 +89,18 @@ def fleet(folder: Path) -> str:
     return fleet_page.render([(task, offers)], kind="fastest", folder=folder, now="2026-01-03")
 
 
+NAMES = (
+    "every outcome",
+    "on a GPU",
+    "empty",
+    "foreign",
+    "one axis",
+    "hostile",
+    "many trials",
+    "fleet",
+)
+
+
 def pages(folder: Path) -> dict[str, str]:
     run = RunFolder(folder)
 
@@ -104,7 +116,7 @@ def pages(folder: Path) -> dict[str, str]:
         for n in range(140)
         for kind in [list(searches.OutcomeKind)[n % 10]]
     )
-    return {
+    made = {
         "every outcome": of(searches.every_outcome()),
         "on a GPU": of(searches.every_outcome(on_gpu=True)),
         "empty": of(()),
@@ -114,9 +126,8 @@ def pages(folder: Path) -> dict[str, str]:
         "many trials": of(many, baseline={"num_envs": 64, "num_steps": 8}),
         "fleet": fleet(folder),
     }
-
-
-NAMES = tuple(pages(Path()))
+    assert tuple(made) == NAMES
+    return made
 
 
 @pytest.fixture(scope="module")
