@@ -184,12 +184,15 @@ class Search:
     def _refuse(self, config: dict[str, int], known: Explored) -> Outcome | None:
         """The outcome of a configuration that is known not to fit before it costs a process."""
         budget = self._device_budget_bytes
-        if budget is None or not memory_model.applies_to(config):
+        compiled = known.compiled
+        if budget is None or not compiled or not memory_model.applies_to(config):
             return None
-        model = memory_model.fit(known.compiled)
-        if model is None or not model.exceeds(config, budget):
-            return None
-        predicted = model.predict_bytes(config)
+        model = memory_model.fit(compiled)
+        predicted = float(memory_model.least_bytes(compiled, [config])[0])
+        if predicted <= budget:
+            if model is None or not model.exceeds(config, budget):
+                return None
+            predicted = model.predict_bytes(config)
         return Outcome(
             kind=OutcomeKind.DEVICE_MEMORY,
             message=f"predicted to need {predicted / 2**30:.2f} GiB of the budget's "
