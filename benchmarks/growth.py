@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.landscape import Config
 from benchmarks.replay import Machine, Point, Replay
 from benchmarks.search import our_search
 from search_spaces.space import Axis, SearchSpace, doubling
@@ -54,7 +55,7 @@ def wide_replay() -> Replay:
     }
     axes = tuple(Axis(name=name, values=axis) for name, axis in values.items())
     space = SearchSpace(axes=axes)
-    points = {
+    points: dict[Config, Point] = {
         (envs, steps, batch, epochs): Point(
             speed=1e6 * envs / (envs + 400.0) * math.exp(-0.05 * (math.log2(batch) - 12) ** 2),
             device_bytes=10_000_000 + 60 * envs * steps + 9_000 * batch,

@@ -372,7 +372,7 @@ PEERS: dict[str, Callable[[Grid, int], Peer]] = {
 
 def _unit(values: sampler.Array) -> sampler.Array:
     spread = float(values.max() - values.min())
-    return (values - values.min()) / (spread or 1.0)
+    return np.asarray((values - values.min()) / (spread or 1.0))
 
 
 def _quiet() -> None:

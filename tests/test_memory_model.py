@@ -88,3 +88,55 @@ def test_coefficients_are_never_negative() -> None:
 def test_the_model_speaks_only_of_configurations_with_its_axes() -> None:
     assert memory_model.applies_to(SMALL[0])
     assert not memory_model.applies_to({"num_envs": 8, "hidden": 64})
+
+
+BUDGET = compiled_bytes({"num_envs": 1024, "num_steps": 128, "batch_size": 8192})
+SPACE = configs((64, 256, 1024, 4096), (32, 128), (512, 2048, 8192, 32768))
+
+
+def as_compiled(*known: dict[str, int]) -> list[tuple[dict[str, int], int]]:
+    return [(config, compiled_bytes(config)) for config in known]
+
+
+def test_after_one_compile_smaller_programs_are_sure_to_fit() -> None:
+    middle = {"num_envs": 256, "num_steps": 128, "batch_size": 2048}
+    smaller = [config for config in SPACE if all(config[name] <= middle[name] for name in middle)]
+    assert memory_model.chances(as_compiled(middle), smaller, BUDGET).min() > 0.99
+
+
+def test_after_one_compile_what_is_much_larger_in_every_way_is_sure_not_to_fit() -> None:
+    middle = {"num_envs": 1024, "num_steps": 128, "batch_size": 8192}
+    larger = {name: 4 * value for name, value in middle.items()}
+    assert memory_model.chances(as_compiled(middle), [larger], BUDGET)[0] < 0.2
+
+
+def test_a_few_compiles_tell_what_fits_before_a_fit_may_refuse_anything() -> None:
+    known = as_compiled(*configs((64,), (32,), (512, 2048)), SPACE[13])
+    assert memory_model.fit(known) is None
+    chances = memory_model.chances(known, SPACE, int(1.1 * BUDGET))
+    fits = [compiled_bytes(config) <= 1.1 * BUDGET for config in SPACE]
+    right = [(chance > 0.5) == fit for chance, fit in zip(chances, fits, strict=True)]
+    assert sum(right) >= len(right) - 1
+
+
+def test_without_minibatches_the_rollout_is_used_whole() -> None:
+    loop = [({"num_envs": n, "num_steps": 64}, 1000 * n * 64) for n in (64, 256)]
+    near, far = {"num_envs": 128, "num_steps": 64}, {"num_envs": 4096, "num_steps": 64}
+    chances = memory_model.chances(loop, [near, far], 1000 * 512 * 64)
+    assert chances[0] > 0.99
+    assert chances[1] < 0.05
+
+
+def test_what_is_larger_than_a_program_that_did_not_fit_will_not_fit_either() -> None:
+    """Some compilers leap: here everything of 4096 rows takes thrice what a line would say."""
+
+    def leaping(config: dict[str, int]) -> int:
+        return compiled_bytes(config) * (3 if config["batch_size"] >= 4096 else 1)
+
+    known = [(config, leaping(config)) for config in SMALL]
+    first = {"num_envs": 256, "num_steps": 128, "batch_size": 4096}
+    larger = {"num_envs": 1024, "num_steps": 128, "batch_size": 4096}
+    budget = leaping(first) - 1
+    assert memory_model.chances(known, [larger], budget)[0] > 0.5
+    known.append((first, leaping(first)))
+    assert memory_model.chances(known, [larger], budget)[0] == 0.0

@@ -94,7 +94,8 @@ def chances(
     Randomise then optimise (Bardsley et al. 2014): the coefficients are fitted again and again,
     each time to needs that are off by the model's own error, and drawn towards another guess of
     what the first program's bytes are spent on. The fits agree where the compiles decide, and
-    differ where they do not.
+    differ where they do not. What is larger in every term than a program that does not fit will
+    not fit either, however crooked the compiler's figures are.
     """
     first, first_bytes = compiled[0]
     columns = _features(first)
@@ -111,8 +112,24 @@ def chances(
             for guess in guesses / _GUESS_SIGMA
         ]
     )
-    predicted = np.array([_features(config) for config in configs]) / columns @ shares.T
-    return np.asarray(ndtr(np.log(budget_bytes / first_bytes / predicted) / sigma).mean(axis=1))
+    wanted = np.array([_features(config) for config in configs])
+    predicted = wanted / columns @ shares.T
+    chance = ndtr(np.log(budget_bytes / first_bytes / predicted) / sigma).mean(axis=1)
+    return np.where(least_bytes(compiled, configs) > budget_bytes, 0.0, chance)
+
+
+def least_bytes(
+    compiled: Sequence[tuple[Mapping[str, int], int]], configs: Sequence[Mapping[str, int]]
+) -> Array:
+    """Bytes per configuration [m] that its program needs at least: what a smaller one needed.
+
+    Smaller in every term, that is; 0.0 where there is none.
+    """
+    programs = np.array([_features(config) for config, _ in compiled])
+    needs = np.array([device_bytes for _, device_bytes in compiled], dtype=np.float64)
+    wanted = np.array([_features(config) for config in configs])
+    is_smaller = (programs <= wanted[:, None, :]).all(axis=2)  # [m, n]
+    return np.asarray(np.where(is_smaller, needs, 0.0).max(axis=1))
 
 
 def applies_to(config: Mapping[str, int]) -> bool:

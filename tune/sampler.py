@@ -115,10 +115,9 @@ def _maximum_a_posteriori(
 ) -> tuple[Array, float]:
     """Length scales [d] in doublings and the noise variance with the best posterior density."""
     num_axes = points.shape[1]
-    # Speed changes over a few doublings, rarely within one. Measurements agree within percents, and
-    # on a flat surface that is a good part of all the difference there is.
+    # Speed changes over a few doublings, rarely within one; measurements agree within percents.
     log_lengths = rng.normal(math.log(3.0), 0.7, size=(_NUM_DRAWS, num_axes))
-    log_noises = rng.normal(math.log(1e-1), 1.5, size=_NUM_DRAWS)
+    log_noises = rng.normal(math.log(1e-2), 1.0, size=_NUM_DRAWS)
     best = max(
         range(_NUM_DRAWS),
         key=lambda draw: (

@@ -179,10 +179,11 @@ class Search:
     def _refuse(self, config: dict[str, int], known: Explored) -> Outcome | None:
         """The outcome of a configuration that is known not to fit before it costs a process."""
         budget = self._device_budget_bytes
-        if budget is None or not memory_model.applies_to(config):
+        compiled = known.compiled
+        if budget is None or not compiled or not memory_model.applies_to(config):
             return None
         own = self._compiled.get(finals.key(config))
-        predicted = _predicted_over(config, known, budget) if own is None else float(own)
+        predicted = _predicted_over(config, compiled, budget) if own is None else float(own)
         if predicted is None or predicted <= budget:
             return None
         how = "predicted to need" if own is None else "compiled, it needs"
@@ -242,9 +243,14 @@ class Search:
         return not (stopping.is_lost(trial) or mended)
 
 
-def _predicted_over(config: dict[str, int], known: Explored, budget_bytes: int) -> float | None:
-    """The bytes that the model predicts, if they are over the budget beyond doubt."""
-    model = memory_model.fit(known.compiled)
+def _predicted_over(
+    config: dict[str, int], compiled: list[tuple[dict[str, int], int]], budget_bytes: int
+) -> float | None:
+    """The bytes that are predicted, if they are over the budget beyond doubt."""
+    least = float(memory_model.least_bytes(compiled, [config])[0])
+    if least > budget_bytes:
+        return least
+    model = memory_model.fit(compiled)
     if model is None or not model.exceeds(config, budget_bytes):
         return None
     return model.predict_bytes(config)
