@@ -28,6 +28,7 @@ _PACKAGES = (
     "optuna",
     "numpy",
 )
+_CLASS_RESOURCE = "class:"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,17 @@ def machine_class(machine: Machine) -> str:
         power = "" if gpu.power_limit_w is None else f"-{gpu.power_limit_w:.0f}w"
         return _slug(f"{gpu.name}-{round(gpu.memory_bytes / 2**30)}gb{power}")
     return _slug(f"{machine.cpu_model}-{machine.num_cpus}cpu")
+
+
+def class_resource(name: str) -> str:
+    """Return the resource by which a joined host tells Ray that it is of this class."""
+    return f"{_CLASS_RESOURCE}{name}"
+
+
+def class_of_resource(resource: str) -> str | None:
+    """Return the class that a resource stands for, `None` for any other resource."""
+    is_class = resource.startswith(_CLASS_RESOURCE)
+    return resource.removeprefix(_CLASS_RESOURCE) if is_class else None
 
 
 def differences(recorded: Machine, current: Machine) -> list[str]:

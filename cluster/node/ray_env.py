@@ -9,6 +9,7 @@ import importlib.util
 import ipaddress
 import json
 import os
+import re
 import secrets
 import stat
 import sys
@@ -164,13 +165,51 @@ def prepare(environ: Mapping[str, str]) -> Path:
         )
     own_token = folder / _TOKEN_NAME
     if environ.get(_TOKEN_PATH) == str(own_token) and not own_token.exists():
-        # Written aside: a second search that starts now must not read half a token.
-        draft = folder / f"{_TOKEN_NAME}.{os.getpid()}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-        draft.rename(own_token)
+        _write_token(own_token, secrets.token_hex(32))
     return folder
+
+
+def read_token(environ: Mapping[str, str]) -> str:
+    """Return the token of the environment, to sign with; `prepare` has made it if it is ours.
+
+    Raises:
+        PermissionError: if others may read its file.
+        OSError: if there is no such file.
+    """
+    if environ.get("RAY_AUTH_TOKEN"):
+        return environ["RAY_AUTH_TOKEN"]
+    path = Path(environ[_TOKEN_PATH])
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise PermissionError(f"others may read the token: chmod 600 {path}")
+    return path.read_text().strip()
+
+
+def write_token(environ: Mapping[str, str], token: str) -> Path:
+    """Put another host's token where this host's Ray looks for it, in place of any before.
+
+    Raises:
+        PermissionError: see `prepare`.
+        ValueError: if the text is no token, or the environment carries one itself.
+    """
+    if not re.fullmatch(r"[\w.-]{32,}", token):
+        raise ValueError(
+            f"stdin holds no token (32 or more letters and digits): {len(token)} bytes."
+        )
+    if _TOKEN_PATH not in environ:
+        raise ValueError("RAY_AUTH_TOKEN is set and would be used instead: unset it.")
+    prepare(environ)
+    path = Path(environ[_TOKEN_PATH])
+    _write_token(path, token)
+    return path
+
+
+def _write_token(path: Path, token: str) -> None:
+    """Write it aside: a search that starts now must not read half a token."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token)
+    draft.rename(path)
 
 
 def init_arguments(
