@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,12 +21,16 @@ from trainables.measurement import (
 )
 from trainables.process import run_child
 
+_LONGEST_LOG_BYTES = 2**20
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOrder:
     """What the driver asks of a worker. `request.cpus` is left empty: the worker knows its CPUs.
 
-    `name` is what Ray's dashboard calls the trial.
+    `name` is what Ray's dashboard calls the trial. `log` is a file of the driver's; where
+    `is_remote`, the worker may be another host, writes elsewhere, and the log comes home with the
+    outcome.
     """
 
     name: str
@@ -34,6 +40,7 @@ class TrialOrder:
     timeout_s: float | None
     host_budget_bytes: int | None
     log: str
+    is_remote: bool = False
 
 
 class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
@@ -46,11 +53,15 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the trial of `config["order"]`."""
         order = from_dict(TrialOrder, config["order"])
+        self._folder: str | None = None
+        if order.is_remote:
+            self._folder = tempfile.mkdtemp(prefix="rl-tuner-trial-")
+            order = dataclasses.replace(order, log=str(self._log(self._folder)))
         self._messages = run_order(order, environ=os.environ, slot=_slot())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare the next trial in the same actor."""
-        self._messages.close()
+        self.cleanup()
         self.setup(new_config)
         return True
 
@@ -58,11 +69,20 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
         """Wait for the child's next message. It travels as JSON: Tune flattens nested results."""
         message = next(self._messages)
         name = "outcome" if isinstance(message, Outcome) else "progress"
-        return {name: json.dumps(dataclasses.asdict(message)), "done": name == "outcome"}
+        result = {name: json.dumps(dataclasses.asdict(message)), "done": name == "outcome"}
+        if name == "outcome" and self._folder is not None:
+            result["log"] = _tail(self._log(self._folder))
+        return result
 
     def cleanup(self) -> None:
         """End the child, if it still runs."""
         self._messages.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @staticmethod
+    def _log(folder: str) -> Path:
+        return Path(folder, "trial.log")
 
 
 def run_order(
@@ -106,6 +126,15 @@ def run_order(
             yield dataclasses.replace(outcome, wall_s=wall_s)
             return
         cap = caps.cap // 2
+
+
+def _tail(log: Path) -> str:
+    """The end of a trial's log, which says why it died; a chatty one is not carried whole."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_LOG_BYTES))
+        return file.read().decode(errors="replace")
 
 
 def _slot() -> int:

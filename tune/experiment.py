@@ -1,7 +1,8 @@
-"""The only driver of Ray Tune: start a private Ray, run a searcher's trials to the end, stop it."""
+"""The only driver of Ray Tune: a searcher's trials, in a private Ray or on a cluster's hosts."""
 
 import contextlib
 import dataclasses
+import enum
 import os
 import shutil
 import signal
@@ -15,8 +16,28 @@ import ray.tune
 
 from cluster.node import ray_env
 from trainables.ray_trainable import RayTrial
+from tune.joined import ClassWatch, HardwareClass
 from tune.searcher import StudySearcher
 from tune.spec import SpecError
+
+
+class Ending(enum.Enum):
+    """How a search under Ray ended."""
+
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    CLASS_LOST = "class lost"
+    """No host of its class was left."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it came to its end."""
+        return self is Ending.FINISHED
+
+    @property
+    def is_class_lost(self) -> bool:
+        """Whether it ended for want of hosts."""
+        return self is Ending.CLASS_LOST
 
 
 class RayError(SpecError):
@@ -44,31 +65,63 @@ class RaySettings:
 
 def run(
     searcher: StudySearcher, settings: RaySettings, *, on_dashboard: Callable[[str], None]
-) -> bool:
-    """Run trials until the searcher is finished; return whether it was (False: interrupted).
+) -> Ending:
+    """Run trials in a Ray of this machine's own until the searcher is finished, or interrupted.
 
     `on_dashboard` gets the dashboard's URL, if there is one.
 
     Raises:
         RayError: if Ray does not start, or opens a socket to the outside.
     """
-    with _private_ray(settings) as dashboard_url, _terminate_like_interrupt():
+    with _private_ray(settings) as dashboard_url:
         if dashboard_url:
             on_dashboard(dashboard_url)
-        resources = {"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1}
+        return _run(
+            searcher,
+            resources={"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1},
+            num_parallel_trials=settings.num_parallel_trials,
+            folder=settings.folder,
+        )
+
+
+def run_joined(
+    searcher: StudySearcher, chosen: HardwareClass, *, folder: Path, class_timeout_s: float
+) -> Ending:
+    """Run trials on the hosts of a class, in the cluster that this process is connected to."""
+    watch = ClassWatch(chosen.name, class_timeout_s)
+    ending = _run(
+        searcher,
+        resources=chosen.trial_resources,
+        num_parallel_trials=chosen.num_trials,
+        folder=folder,
+        stopper=watch,
+    )
+    return Ending.CLASS_LOST if watch.is_lost else ending
+
+
+def _run(
+    searcher: StudySearcher,
+    *,
+    resources: Mapping[str, float],
+    num_parallel_trials: int,
+    folder: Path,
+    stopper: ray.tune.Stopper | None = None,
+) -> Ending:
+    with _terminate_like_interrupt():
         tuner = ray.tune.Tuner(
-            ray.tune.with_resources(RayTrial, resources),
+            ray.tune.with_resources(RayTrial, dict(resources)),
             tune_config=ray.tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=-1,  # until the searcher says FINISHED
-                max_concurrent_trials=settings.num_parallel_trials,
+                max_concurrent_trials=num_parallel_trials,
                 reuse_actors=True,
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
             ),
             run_config=ray.tune.RunConfig(
                 name="ray",
-                storage_path=str(settings.folder.resolve()),
+                storage_path=str(folder.resolve()),
+                stop=stopper,
                 # A configuration that cannot run never raises; a trial whose worker was lost is
                 # run again by the search, which knows what that says of it: nothing.
                 failure_config=ray.tune.FailureConfig(max_failures=0),
@@ -78,7 +131,7 @@ def run(
             ),
         )
         tuner.fit()
-    return searcher.finished
+    return Ending.FINISHED if searcher.finished else Ending.INTERRUPTED
 
 
 @contextlib.contextmanager

@@ -2,17 +2,18 @@
 
 import dataclasses
 import datetime
+import functools
 import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.node import hardware, ray_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.space import SearchSpace, violation
 from trainables.measurement import Sampling, TrialRequest
-from tune import cli, export, records
+from tune import cli, export, records, side_by_side
 from tune import preflight as preflights
 from tune.console import Screen
 from tune.finals import FinalsPlan
@@ -23,9 +24,14 @@ from tune.search import Search
 from tune.spec import SearchSpec, SpecError, Task, parse_integers
 from tune.stopping import Stopping
 
+if TYPE_CHECKING:  # both import Ray
+    from tune.experiment import Ending
+    from tune.joined import HardwareClass
+
 SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
 """`space_for(platform, num_cpus)`: a machine's default space and its baseline."""
 
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
 _EXPLORING = Sampling(max_measure_s=8.0)  # finals measure again, and longer
 _SOAK_S = 600.0  # a soak of huge updates ends here, and says how many it did
 _LEAST_SOAK_S = 20.0
@@ -39,14 +45,40 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         SpecError, SpaceError, NotFitError, StudyError, RayError: what the person can mend.
     """
     started_at = time.monotonic()
+    address = _cluster(spec, os.environ)
     screen = Screen(as_json=spec.json)
-    preflight = preflights.check(
-        device=spec.device,
-        thread_cap=spec.thread_cap,
-        memory_budget_bytes=_parse_budget(spec.memory_budget),
-        framework=task.framework,
-        dashboard=spec.dashboard,
-    )
+    search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
+    if address is None:
+        options = _preflight_options(spec, task)
+        return search(preflight=preflights.check(**options, dashboard=spec.dashboard))
+    from tune import joined  # imports Ray, which a small machine may not survive
+
+    with joined.connect(address):
+        names = list(joined.classes())
+        if spec.machine_class is not None or len(names) < 2:
+            chosen = joined.require(
+                spec.machine_class, timeout_s=spec.class_timeout_s, note=screen.note
+            )
+            screen.note(chosen.describe())
+            preflight = joined.preflight(
+                chosen, files=_files(task), **_preflight_options(spec, task)
+            )
+            return search(preflight=preflight, hardware_class=chosen)
+    screen.note(f"{len(names)} searches at once, one per class: {', '.join(names)}")
+    return side_by_side.run(names, spec, task_name=task.name)
+
+
+def _search(
+    spec: SearchSpec,
+    task: Task,
+    space_for: SpaceFor,
+    *,
+    started_at: float,
+    screen: Screen,
+    preflight: Preflight,
+    hardware_class: "HardwareClass | None" = None,
+) -> int:
+    """Run one search where `preflight` was made: here, or on the hosts of a class."""
     screen.preflight(preflight)
     preflights.require_fit(preflight)
     assert preflight.thread_env is not None
@@ -54,7 +86,10 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     space = space.override(spec.space)
     baseline = _baseline(space, baseline, parse_integers("--baseline", spec.baseline))
     now = datetime.datetime.now(datetime.UTC)
-    folder = locate(task.name, out=spec.out, resume=spec.resume, now=now)
+    resume = spec.resume
+    if hardware_class is not None and spec.out is not None:
+        resume = resume and RunFolder(spec.out).journal.exists()  # its class may have come later
+    folder = locate(task.name, out=spec.out, resume=resume, now=now)
     require_writable(spec.profiles, option="--profiles")
     session = _Session(
         spec=spec,
@@ -64,13 +99,22 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         space=space,
         baseline=baseline,
         folder=folder,
+        resume=resume,
         screen=screen,
+        hardware_class=hardware_class,
     )
     with hold(folder), records.run_log(folder.run_log):
         search = _open_search(session, started_at)
         screen.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder.path)
-        completed = _drive(session, search)
-        return _conclude(session, search.result(partial=not completed))
+        ending = _drive(session, search)
+        code = _conclude(session, search.result(partial=not ending.is_finished))
+        if hardware_class is not None and ending.is_class_lost:
+            raise SpecError(
+                f"no host of class {hardware_class.name} was left for "
+                f"{spec.class_timeout_s:.0f} s, so the search ended early: join one again (python -m cluster.join worker) and go "
+                "on with --resume."
+            )
+        return code
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +128,14 @@ class _Session:
     space: SearchSpace
     baseline: dict[str, int]
     folder: RunFolder
+    resume: bool
     screen: Screen
+    hardware_class: "HardwareClass | None"
+
+    @property
+    def num_parallel_trials(self) -> int:
+        """Trials that run side by side."""
+        return 1 if self.hardware_class is None else self.hardware_class.num_trials
 
 
 def _open_search(session: _Session, started_at: float) -> Search:
@@ -93,7 +144,7 @@ def _open_search(session: _Session, started_at: float) -> Search:
     records.quiet_libraries()
     spec, preflight = session.spec, session.preflight
     room = preflight.findings.thread_limits.room
-    open_study = Study.resume if spec.resume else Study.create
+    open_study = Study.resume if session.resume else Study.create
     study = open_study(
         session.folder.journal,
         space=session.space,
@@ -114,6 +165,7 @@ def _open_search(session: _Session, started_at: float) -> Search:
             max_time_s=spec.max_time_s,
             patience=spec.patience,
             min_gain=spec.min_gain,
+            num_parallel=session.num_parallel_trials,
         ),
         plan=FinalsPlan(
             num_finalists=spec.finalists,
@@ -140,8 +192,8 @@ def _identity(session: _Session) -> dict[str, Any]:
     }
 
 
-def _drive(session: _Session, search: Search) -> bool:
-    """Run the search under Ray; return whether it came to its end."""
+def _drive(session: _Session, search: Search) -> "Ending":
+    """Run the search under Ray; return how that ended."""
     from trainables.ray_trainable import TrialOrder
     from tune import experiment  # imports Ray, which a small machine may not survive
     from tune.searcher import StudySearcher
@@ -157,7 +209,18 @@ def _drive(session: _Session, search: Search) -> bool:
             timeout_s=spec.trial_timeout_s + (_SOAK_S if trial.stage is Stage.SOAK else 0.0),
             host_budget_bytes=session.preflight.host_budget_bytes,
             log=str(session.folder.trial_log(trial.number, trial.stage).resolve()),
+            is_remote=session.hardware_class is not None,
         )
+
+    records.quiet_libraries()
+    if session.hardware_class is not None:
+        with screen.live(search):
+            return experiment.run_joined(
+                StudySearcher(search, order_for, screen),
+                session.hardware_class,
+                folder=session.folder.path,
+                class_timeout_s=spec.class_timeout_s,
+            )
 
     def show_dashboard(url: str) -> None:
         screen.dashboard(url)
@@ -170,10 +233,40 @@ def _drive(session: _Session, search: Search) -> bool:
         private=_private_folder(),
         folder=session.folder.path,
     )
-    records.quiet_libraries()
     with screen.live(search):
         searcher = StudySearcher(search, order_for, screen)
         return experiment.run(searcher, settings, on_dashboard=show_dashboard)
+
+
+def _cluster(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
+    """The cluster to search on: the one that is named, or the one whose job this process is.
+
+    Raises:
+        SpecError: if an option is for the other case.
+    """
+    address = spec.address
+    if address is None and _RAY_JOB in environ:
+        address = environ.get("RAY_ADDRESS")
+    if address is None and spec.machine_class is not None:
+        raise SpecError("--machine-class chooses among the classes of a cluster: give --address.")
+    if address is not None and spec.dashboard:
+        raise SpecError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
+    return address
+
+
+def _preflight_options(spec: SearchSpec, task: Task) -> dict[str, Any]:
+    return {
+        "device": spec.device,
+        "thread_cap": spec.thread_cap,
+        "memory_budget_bytes": _parse_budget(spec.memory_budget),
+        "framework": task.framework,
+    }
+
+
+def _files(task: Task) -> tuple[str, ...]:
+    """The files that the workload was told of; its hosts need them too."""
+    values = [value for value in task.options.values() if isinstance(value, str)]
+    return tuple(value for value in values if Path(value).is_absolute() and Path(value).is_file())
 
 
 def _private_folder() -> Path:

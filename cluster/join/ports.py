@@ -55,13 +55,14 @@ class Ports:
             f"--dashboard-agent-grpc-port={self.first + 3}",
             f"--dashboard-agent-listen-port={self.first + 4}",
             f"--metrics-export-port={self.first + 5}",
+            # Workers open none, but Ray checks its default, 10001, against the ports above.
+            f"--ray-client-server-port={self.first + 6}",
             f"--min-worker-port={first_worker}",
             f"--max-worker-port={first_worker + NUM_WORKER_PORTS - 1}",
         ]
         if is_head:
             arguments += [
                 f"--port={self.head}",
-                f"--ray-client-server-port={self.first + 6}",
                 "--dashboard-host=127.0.0.1",
                 f"--dashboard-port={_DASHBOARD}",
             ]

@@ -29,12 +29,15 @@ class Listening:
 
 
 async def listen(address: str, ports: Iterable[int], secret: str) -> Listening:
-    """Open listeners on all ports of `address` that are free; each says the secret and hangs up."""
+    """Open listeners on all ports of `address` that are free; each says the secret."""
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):  # who has hung up need not hear it
-            writer.write(secret.encode() + b"\n")
-            await writer.drain()
+        with contextlib.suppress(OSError, TimeoutError):  # who has hung up need not hear it
+            async with asyncio.timeout(DIAL_S):
+                writer.write(secret.encode() + b"\n")
+                # The caller hangs up first. Who does holds its port for a minute (TIME_WAIT), and
+                # this one must be free for Ray at once.
+                await reader.read()
         writer.close()
 
     servers, taken = [], []

@@ -243,14 +243,16 @@ def init_arguments(
     }
 
 
-def expected_threads(num_cpus: int, dashboard: bool = False) -> int:
+def expected_threads(num_cpus: int, dashboard: bool = False, *, ray_runs: bool = False) -> int:
     """Return the peak of Ray's whole tree, driver and trials' actors included, rounded up.
+
+    Where `ray_runs` already, as on a host of a cluster, only the actors are still to come.
 
     Measured, the same at 2 CPUs, 128 and 384: 182, 206 and 252 with 1, 2 and 4 actors; 212 and 285
     with 1 and 4 where the packages of ray[default] are installed. The dashboard: 413 in all at 2
     CPUs, 544 at 128 and 384.
     """
-    return 190 + 25 * num_cpus + (335 if dashboard else 0)
+    return (0 if ray_runs else 190 + (335 if dashboard else 0)) + 25 * num_cpus
 
 
 def missing_dashboard_packages() -> list[str]:
