@@ -111,8 +111,8 @@ def _search(
         if hardware_class is not None and ending.is_class_lost:
             raise SpecError(
                 f"no host of class {hardware_class.name} was left for "
-                f"{spec.class_timeout_s:.0f} s, so the search ended early: join one again (python -m cluster.join worker) and go "
-                "on with --resume."
+                f"{spec.class_timeout_s:.0f} s, so the search ended early: join one again (python "
+                "-m cluster.join worker) and go on with --resume."
             )
         return code
 
