@@ -83,7 +83,7 @@ class Gate:
                 # It dials now, and hangs up when it has; "joined" says that all went well.
                 if await reader.readline() == b"joined\n":
                     self._peers[answer["seen_as"]] = asked["gate"]
-        except (TimeoutError, OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             return  # a port scanner, or a newcomer that has given up
         finally:
             if listening is not None:
@@ -160,11 +160,11 @@ async def _prove_with(newcomer: Member, address: str, gate: int, secret: str) ->
             reader, writer = await asyncio.open_connection(
                 address, gate, local_addr=(newcomer.address, 0), limit=_LONGEST_LINE
             )
-    except (TimeoutError, OSError) as error:
-        why = "timed out" if isinstance(error, TimeoutError) else error.strerror
+    except OSError as error:
         raise JoinError(
-            f"{newcomer.name} does not reach {address} on port {gate} ({why}). Is `python -m "
-            f"cluster.join` running there, and are TCP ports {_all_ports(newcomer)} open from here?"
+            f"{newcomer.name} does not reach {address} on port {gate} ({reach.why(error)}). Is "
+            f"python -m cluster.join running there, and are TCP ports {_all_ports(newcomer)} open "
+            "from here?"
         ) from error
     try:
         async with asyncio.timeout(_PATIENCE_S):
@@ -181,7 +181,7 @@ async def _prove_with(newcomer: Member, address: str, gate: int, secret: str) ->
                 raise _unreachable(newcomer.name, address, failures)
             writer.write(b"joined\n")
             await writer.drain()
-    except (TimeoutError, ConnectionError) as error:
+    except OSError as error:
         raise JoinError(f"the gate of {address} port {gate} broke off; try again.") from error
     finally:
         writer.close()

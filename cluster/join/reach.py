@@ -75,10 +75,15 @@ async def _dial(address: str, port: int, source: str, secret: str | None) -> str
                 heard = None if secret is None else await reader.read(_SECRET_BYTES)
             finally:
                 writer.close()
-    except TimeoutError:
-        return "timed out"
     except OSError as error:
-        return os.strerror(error.errno).lower() if error.errno else str(error)
+        return why(error)
     if heard is not None and heard.strip() != str(secret).encode():
         return "another program or host answers"
     return None
+
+
+def why(error: OSError) -> str:
+    """A failure to connect, in two words; asyncio puts a sentence with the address there."""
+    if isinstance(error, TimeoutError) or not error.errno:
+        return "timed out"
+    return os.strerror(error.errno).lower()

@@ -192,9 +192,7 @@ def write_token(environ: Mapping[str, str], token: str) -> Path:
         ValueError: if the text is no token, or the environment carries one itself.
     """
     if not re.fullmatch(r"[\w.-]{32,}", token):
-        raise ValueError(
-            f"stdin holds no token (32 or more letters and digits): {len(token)} bytes."
-        )
+        raise ValueError("stdin holds no token: one has 32 or more letters and digits.")
     if _TOKEN_PATH not in environ:
         raise ValueError("RAY_AUTH_TOKEN is set and would be used instead: unset it.")
     prepare(environ)
