@@ -6,13 +6,14 @@ import datetime
 import json
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from cluster import down, prices, pull, report, send, status, submit, up, watch
+from cluster import down, gpuhunt_prices, prices, pull, report, send, status, submit, up, watch
+from cluster.figures import dollars
 from cluster.hosts import FleetError, read
 from cluster.remote import RemoteBox
 from cluster.ssh import HostError, StateFolder
@@ -212,6 +213,8 @@ class Report(_Priced):
     """Where `pull` put the results; each class's profile is copied here."""
     kind: Literal["fastest", "balanced", "lean"] = "fastest"
     """Which of a search's profiles to compare."""
+    gpuhunt: bool = False
+    """Fetch the cheapest offer of each class without a price, by the package gpuhunt."""
     json: bool = False
     """Print JSON."""
 
@@ -219,7 +222,10 @@ class Report(_Priced):
         """Print a table and a sentence per task; copy the profiles."""
         hosts = read(self.hosts, only=self.only)
         table = prices.read(self.prices, self.price)
-        tasks = report.by_task(report.read_all(self.out, kind=self.kind))
+        results = report.read_all(self.out, kind=self.kind)
+        if self.gpuhunt:
+            table = self._with_quotes(table, {result.machine_class for result in results})
+        tasks = report.by_task(results)
         for task, results in tasks.items():
             ranked = report.offers(results, hosts, table)
             paths = report.publish(
@@ -234,6 +240,13 @@ class Report(_Priced):
             print("\n".join(f"profile: {path}" for path in paths))
             print(report.advice(ranked))
         return 0
+
+    def _with_quotes(self, table: prices.Prices, classes: Collection[str]) -> prices.Prices:
+        found = gpuhunt_prices.quotes(sorted(classes))
+        for name, quote in found.items():
+            told = f"gpuhunt: {name} from {dollars(quote.price)} an hour at {quote.provider}"
+            print(f"{told} ({quote.location})", file=sys.stderr)
+        return dataclasses.replace(table, fetched={name: q.price for name, q in found.items()})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

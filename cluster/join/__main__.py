@@ -1,4 +1,4 @@
-"""Make one Ray cluster of hosts that reach each other: python -m cluster.join head|worker|token"""
+"""Make one Ray cluster of hosts that reach each other: python -m cluster.join head|worker|token|class"""
 
 import asyncio
 import dataclasses
@@ -93,7 +93,22 @@ class Token:
         return 0
 
 
-_COMMANDS: dict[str, Callable[..., Any]] = {"head": Head, "worker": Worker, "token": Token}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Class:
+    """Print this host's class of hardware, for a cluster that something else starts (KubeRay)."""
+
+    def run(self) -> int:
+        """Print it."""
+        print(_machine_class())
+        return 0
+
+
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "head": Head,
+    "worker": Worker,
+    "token": Token,
+    "class": Class,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -207,26 +222,31 @@ def _tell(member: Member, offer: Offer, *, dashboard: bool) -> None:
 
 
 def _offer(options: _Host, *, is_head: bool) -> Offer:
-    machine = hardware.probe()
-    visible = hardware.visible_gpus(len(machine.gpus), os.environ)
-    gpus = tuple(machine.gpus[index] for index in visible)
+    gpus = _visible_gpus()
+    num_gpus = len(gpus) if options.num_gpus is None else options.num_gpus
+    if num_gpus < 0:
+        raise JoinError(f"--num-gpus must be at least 0, got {num_gpus}.")
+    offer = Offer(machine_class=_machine_class(), num_gpus=num_gpus, on_cpu=options.cpu)
+    if not is_head and not offer.num_trials:
+        raise JoinError("no GPU is seen here: check nvidia-smi, or offer the CPU with --cpu.")
+    return offer
+
+
+def _machine_class() -> str:
+    """This host's class; the GPUs that CUDA_VISIBLE_DEVICES hides do not count."""
+    gpus = _visible_gpus()
     if len(set(gpus)) > 1:
         names = ", ".join(gpu.name for gpu in gpus)
         raise JoinError(
             f"the GPUs of this host differ ({names}), and a host offers one class: choose with "
             "CUDA_VISIBLE_DEVICES."
         )
-    num_gpus = len(gpus) if options.num_gpus is None else options.num_gpus
-    if num_gpus < 0:
-        raise JoinError(f"--num-gpus must be at least 0, got {num_gpus}.")
-    offer = Offer(
-        machine_class=hardware.machine_class(dataclasses.replace(machine, gpus=gpus)),
-        num_gpus=num_gpus,
-        on_cpu=options.cpu,
-    )
-    if not is_head and not offer.num_trials:
-        raise JoinError("no GPU is seen here: check nvidia-smi, or offer the CPU with --cpu.")
-    return offer
+    return hardware.machine_class(dataclasses.replace(hardware.probe(), gpus=gpus))
+
+
+def _visible_gpus() -> tuple[hardware.Gpu, ...]:
+    gpus = hardware.probe().gpus
+    return tuple(gpus[index] for index in hardware.visible_gpus(len(gpus), os.environ))
 
 
 def _check_room(offer: Offer, *, dashboard: bool) -> None:
