@@ -1,4 +1,4 @@
-"""Make one Ray cluster of hosts that reach each other: python -m cluster.join head|worker|token|class"""
+"""Make one Ray cluster of hosts: python -m cluster.join head|worker|token|class"""
 
 import asyncio
 import dataclasses
