@@ -91,10 +91,8 @@ class Machine:
 
     def drop_new(self, match: str) -> None:
         """Drop new connections from outside that match, as a firewall or a NAT would."""
-        rules = (
-            "table inet test { chain input { type filter hook input priority 0; "
-            f"ct state new iifname eth0 {match} drop; }} }}"
-        )
+        chain = f"type filter hook input priority 0\nct state new iifname eth0 {match} drop"
+        rules = f"table inet test {{\nchain input {{\n{chain}\n}}\n}}"
         nft = ["ip", "netns", "exec", self.netns, "nft"]
         subprocess.run([*nft, rules], check=True)
 

@@ -23,12 +23,13 @@ from cluster.join.ports import Ports
 from cluster.node import ray_env
 from tests.netns_hosts import ROOT, Box, Lab, lab, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 WORK = Path("/tmp/work")  # on each host another one
 QUICK = {  # a host whose processes are gone is lost within seconds
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
 }
 SEARCH = (
     *("-m", "tune.jax_phase12", "--workload", "surface_workload:factory"),
@@ -139,6 +140,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A head, `a` of the class of one CPU and `b` of the class of two."""
     if shutil.which("nft") is None:
         pytest.skip("needs nftables, to close ports")
+    if ray_env.missing_dashboard_packages():
+        pytest.skip("needs ray[default], for the Jobs API: make test-join")
     with lab(tmp_path_factory.mktemp("join")) as built:
         built_cluster = Cluster(lab=built, head=built.add_box("h"))
         built_cluster.folder(built_cluster.head).mkdir(parents=True)
@@ -196,8 +199,6 @@ def test_each_class_is_searched_at_once_under_its_own_hosts_limits(cluster: Clus
 
 
 def test_job_runs_as_rays_documentation_says(cluster: Cluster) -> None:
-    if ray_env.missing_dashboard_packages():
-        pytest.skip("needs ray[default] for the Jobs API: pip install 'ray[default]'")
     ray = Path(sys.executable).parent / "ray"
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/tmp/rl-tuner-0/ray_token"}
     submit = ("job", "submit", "--address", "http://127.0.0.1:8265", "--", "python", *SEARCH)
@@ -227,8 +228,6 @@ def classes_of(cluster: Cluster) -> list[str]:
 
 
 def test_jobs_and_dashboard_want_the_token_and_are_on_the_heads_loopback(cluster: Cluster) -> None:
-    if ray_env.missing_dashboard_packages():
-        pytest.skip("needs ray[default] for the Jobs API: pip install 'ray[default]'")
     code = (
         "import sys, urllib.error, urllib.request as r\n"
         "q = r.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]})\n"
@@ -269,11 +268,11 @@ def test_search_with_another_token_is_told_so(cluster: Cluster) -> None:
         [*words[:at], f"RAY_AUTH_TOKEN_PATH={WORK}/other_token", *words[at:]],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "refuses the token of this host" in done.stderr
+    assert f"or its token is another one ({WORK}/other_token)." in done.stderr
 
 
 def test_token_is_in_no_command_line_log_or_profile(cluster: Cluster) -> None:
@@ -330,17 +329,15 @@ def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
     assert len(lost) == 1, said
     sizes = ("num_envs", "num_steps", "batch_size")
     again = [r for r in rows if [r[s] for s in sizes] == [lost[0][s] for s in sizes]]
-    assert any(row["kind"] == "completed" for row in again)
+    assert any(row["kind"] in {"completed", "slow"} for row in again), said
     journal = (cluster.folder(cluster.head) / "lost" / "journal.log").read_text()
-    assert "constraint" not in _told(journal, int(lost[0]["number"]))
-
-
-def _told(journal: str, number: int) -> str:
-    """What Optuna's journal says of one trial's state and constraints."""
-    lines = [json.loads(line) for line in journal.splitlines()]
-    states = [line for line in lines if line.get("trial_id") == number and "state" in line]
-    assert [line["state"] for line in states][-1:] == [3], "3 is FAIL, which no sampler reads"
-    return ""
+    told = [json.loads(line) for line in journal.splitlines()]
+    states = [
+        one["state"]
+        for one in told
+        if one.get("trial_id") == int(lost[0]["number"]) and "state" in one
+    ]
+    assert states[-1] == 3, "FAIL, which no sampler reads; PRUNED would say infeasible"
 
 
 def test_last_host_of_a_class_that_is_lost_ends_the_search_with_its_name(cluster: Cluster) -> None:

@@ -72,17 +72,12 @@ def connect(address: str) -> Iterator[None]:
         _dial(host, port)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
-    except ray.exceptions.AuthenticationError as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        # Ray says the same for both, after 20 s: a head that refuses is one that it cannot reach.
         raise SpecError(
-            f"the cluster at {address} refuses the token of this host "
-            f"({ray_env.token_path(os.environ)}): run this on a host that has joined, or bring the "
-            "head's token here with python -m cluster.join token."
-        ) from error
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        said = (str(error).strip().splitlines() or ["it said nothing"])[0]
-        raise SpecError(
-            f"cannot use the cluster at {address} from here: {said} Run this on a host that has "
-            "joined it (python -m cluster.join)."
+            f"cannot use the cluster at {address} from here: either this host has not joined it "
+            "(python -m cluster.join), or its token is another one "
+            f"({ray_env.token_path(os.environ)})."
         ) from error
     try:
         yield
