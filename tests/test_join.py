@@ -188,12 +188,16 @@ def test_ports_that_cannot_be_are_refused(fields: dict[str, int], message: str) 
         Ports(**fields)
 
 
+@pytest.mark.parametrize("has_client", [True, False])
 @pytest.mark.parametrize("is_head", [True, False])
-def test_ray_is_told_no_port_that_is_not_proven(is_head: bool) -> None:
+def test_ray_is_told_no_port_that_is_not_proven(is_head: bool, has_client: bool) -> None:
     ports = Ports()
-    told = [word.partition("=") for word in ports.ray_arguments(is_head=is_head) if "port=" in word]
+    words = ports.ray_arguments(is_head=is_head, has_client=has_client)
+    told = [word.partition("=") for word in words if "port=" in word]
     numbers = {int(value) for name, _, value in told if name != "--dashboard-port"}
     assert numbers <= set(ports.of(is_head=is_head))
+    # A Ray without its client refuses to be told of the port.
+    assert any("client" in word for word in words) is has_client
     assert len(ports.of(is_head=False)) == 1 + 10 + NUM_WORKER_PORTS
 
 

@@ -25,6 +25,11 @@ from tests.netns_hosts import ROOT, Box, Lab, lab, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
+needs_dashboard = pytest.mark.skipif(
+    bool(ray_env.missing_dashboard_packages()),
+    reason="needs ray[default], for the Jobs API: make test-join",
+)
+
 WORK = Path("/tmp/work")  # on each host another one
 QUICK = {  # a host whose processes are gone is lost within seconds
     "RAY_health_check_initial_delay_ms": "1000",
@@ -140,8 +145,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A head, `a` of the class of one CPU and `b` of the class of two."""
     if shutil.which("nft") is None:
         pytest.skip("needs nftables, to close ports")
-    if ray_env.missing_dashboard_packages():
-        pytest.skip("needs ray[default], for the Jobs API: make test-join")
     with lab(tmp_path_factory.mktemp("join")) as built:
         built_cluster = Cluster(lab=built, head=built.add_box("h"))
         built_cluster.folder(built_cluster.head).mkdir(parents=True)
@@ -198,6 +201,7 @@ def test_each_class_is_searched_at_once_under_its_own_hosts_limits(cluster: Clus
         assert yaml.safe_load(profile.read_text())["machine"]["num_cpus"] == int(name[-4])
 
 
+@needs_dashboard
 def test_job_runs_as_rays_documentation_says(cluster: Cluster) -> None:
     ray = Path(sys.executable).parent / "ray"
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/tmp/rl-tuner-0/ray_token"}
@@ -227,6 +231,7 @@ def classes_of(cluster: Cluster) -> list[str]:
     return found[1].split(", ")
 
 
+@needs_dashboard
 def test_jobs_and_dashboard_want_the_token_and_are_on_the_heads_loopback(cluster: Cluster) -> None:
     code = (
         "import sys, urllib.error, urllib.request as r\n"

@@ -45,8 +45,13 @@ class Ports:
         last = self.first + _FIRST_WORKER + NUM_WORKER_PORTS
         return tuple(sorted({self.gate, *[self.head] * is_head, *range(self.first, last)}))
 
-    def ray_arguments(self, *, is_head: bool) -> list[str]:
-        """What tells `ray start` these ports; the dashboard is on the head's loopback, always."""
+    def ray_arguments(self, *, is_head: bool, has_client: bool) -> list[str]:
+        """What tells `ray start` these ports; the dashboard is on the head's loopback, always.
+
+        `has_client` says that Ray Client is installed, which comes with ray[default]: Ray then
+        checks its port, by default 10001, against the others, also on workers that open none;
+        without it, Ray knows no such port.
+        """
         first_worker = self.first + _FIRST_WORKER
         arguments = [
             f"--node-manager-port={self.first}",
@@ -55,11 +60,11 @@ class Ports:
             f"--dashboard-agent-grpc-port={self.first + 3}",
             f"--dashboard-agent-listen-port={self.first + 4}",
             f"--metrics-export-port={self.first + 5}",
-            # Workers open none, but Ray checks its default, 10001, against the ports above.
-            f"--ray-client-server-port={self.first + 6}",
             f"--min-worker-port={first_worker}",
             f"--max-worker-port={first_worker + NUM_WORKER_PORTS - 1}",
         ]
+        if has_client:
+            arguments.append(f"--ray-client-server-port={self.first + 6}")
         if is_head:
             arguments += [
                 f"--port={self.head}",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import importlib.util
 import json
 import os
 import sys
@@ -71,7 +72,7 @@ def command(
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
         *where,
         f"--node-ip-address={address}",
-        *ports.ray_arguments(is_head=is_head),
+        *ports.ray_arguments(is_head=is_head, has_client=_has_ray_client()),
         *offer.ray_arguments(),
         f"--object-store-memory={_OBJECT_STORE_BYTES}",
         f"--temp-dir={temp_dir}",
@@ -171,6 +172,10 @@ class RayNode:
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else "it said nothing"
+
+
+def _has_ray_client() -> bool:
+    return importlib.util.find_spec("grpc") is not None
 
 
 def environment(base: Mapping[str, str], ports: Ports, *, is_head: bool) -> dict[str, str]:
