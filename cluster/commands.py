@@ -6,13 +6,26 @@ import datetime
 import json
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from cluster import down, prices, pull, report, report_page, send, status, submit, up, watch
+from cluster import (
+    down,
+    gpuhunt_prices,
+    prices,
+    pull,
+    report,
+    report_page,
+    send,
+    status,
+    submit,
+    up,
+    watch,
+)
+from cluster.figures import dollars
 from cluster.hosts import FleetError, read
 from cluster.remote import RemoteBox
 from cluster.ssh import HostError, StateFolder
@@ -214,6 +227,8 @@ class Report(_Priced):
     """Which of a search's profiles to compare."""
     html: Path | None = None
     """The same for a browser, in one file; OUT/report.html unless set."""
+    gpuhunt: bool = False
+    """Fetch the cheapest offer of each class without a price, by the package gpuhunt."""
     json: bool = False
     """Print JSON."""
 
@@ -221,9 +236,12 @@ class Report(_Priced):
         """Print a table and a sentence per task; copy the profiles; write the page."""
         hosts = read(self.hosts, only=self.only)
         table = prices.read(self.prices, self.price)
+        results = report.read_all(self.out, kind=self.kind)
+        if self.gpuhunt:
+            table = self._with_quotes(table, {result.machine_class for result in results})
         tasks = {
-            task: report.offers(results, hosts, table)
-            for task, results in report.by_task(report.read_all(self.out, kind=self.kind)).items()
+            task: report.offers(of_task, hosts, table)
+            for task, of_task in report.by_task(results).items()
         }
         for task, ranked in tasks.items():
             paths = report.publish(
@@ -241,6 +259,13 @@ class Report(_Priced):
         if not self.json:
             print(f"page: {path}")
         return 0
+
+    def _with_quotes(self, table: prices.Prices, classes: Collection[str]) -> prices.Prices:
+        found = gpuhunt_prices.quotes(sorted(classes))
+        for name, quote in found.items():
+            told = f"gpuhunt: {name} from {dollars(quote.price)} an hour at {quote.provider}"
+            print(f"{told} ({quote.location})", file=sys.stderr)
+        return dataclasses.replace(table, fetched={name: q.price for name, q in found.items()})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

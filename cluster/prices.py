@@ -1,4 +1,4 @@
-"""What an hour costs: prices.toml and --price, by GPU class. Nothing is ever fetched."""
+"""What an hour costs: prices.toml and --price, by GPU class. Nothing is fetched here."""
 
 import dataclasses
 import re
@@ -14,11 +14,13 @@ class Prices:
     """US dollars an hour by GPU class, or by a part of its name such as `rtx-4090`.
 
     `given` (--price) comes before a host's own `price_per_hour`, and that before `listed`, the
-    prices file: the same card has many prices, and the host's is the one that is paid.
+    prices file: the same card has many prices, and the host's is the one that is paid. What was
+    `fetched`, if a person asked for that, comes last, by whole class.
     """
 
     given: Mapping[str, float] = dataclasses.field(default_factory=dict)
     listed: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    fetched: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def of(self, host: Host | None, machine_class: str | None) -> float | None:
         """Dollars an hour of this host, `None` if nobody has said.
@@ -30,7 +32,7 @@ class Prices:
         if price is None and host is not None:
             price = host.price_per_hour
         if price is None and machine_class is not None:
-            price = _find(self.listed, machine_class)
+            price = _find(self.listed, machine_class) or self.fetched.get(machine_class)
         return price
 
 

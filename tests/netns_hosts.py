@@ -84,6 +84,22 @@ class Machine:
         aside = ["sh", "-c", '"$@" > /dev/null 2>&1 &', "sh", *command]
         subprocess.run(self.enter(aside), check=True)
 
+    def command_in(self, folder: Path, *words: str, **variables: str) -> list[str]:
+        """The command line that runs a command in a folder of this machine."""
+        env = ["env", *(f"{name}={value}" for name, value in variables.items())]
+        return self.enter(["sh", "-c", 'cd -- "$0" && exec "$@"', str(folder), *env, *words])
+
+    def drop_new(self, match: str) -> None:
+        """Drop new connections from outside that match, as a firewall or a NAT would."""
+        chain = f"type filter hook input priority 0\nct state new iifname eth0 {match} drop"
+        rules = f"table inet test {{\nchain input {{\n{chain}\n}}\n}}"
+        nft = ["ip", "netns", "exec", self.netns, "nft"]
+        subprocess.run([*nft, rules], check=True)
+
+    def drop_nothing(self) -> None:
+        """Take the firewall away."""
+        subprocess.run(["ip", "netns", "exec", self.netns, "nft", "flush", "ruleset"], check=True)
+
     def cut(self) -> None:
         """Take the link away, as if a cable were drawn: nobody gets a word of it."""
         _ip("-n", self.netns, "link", "set", "eth0", "down")

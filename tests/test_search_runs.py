@@ -15,6 +15,7 @@ import pytest
 import yaml
 from conftest import PidsCgroup
 
+from cluster.node import ray_env
 from tune import profile_file
 
 TESTS = Path(__file__).parent
@@ -133,6 +134,10 @@ def test_a_real_search_ends_with_a_profile_that_holds(tmp_path: Path) -> None:
     page = report_of(tmp_path / "out")
     for text in ("Speed over num_envs", "compile", "soak", plain["machine_class"]):
         assert text in page
+    token = Path(ray_env.environment(os.environ)["RAY_AUTH_TOKEN_PATH"]).read_bytes()
+    assert len(token) == 64
+    written = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [file for file in written if token in file.read_bytes()]
     checked = subprocess.run(
         [sys.executable, "-m", "tune.profile", "validate", str(path)],
         cwd=tmp_path,

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +21,8 @@ from trainables.measurement import (
 )
 from trainables.process import run_child
 
+_LONGEST_LOG_BYTES = 2**20
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOrder:
@@ -26,7 +30,8 @@ class TrialOrder:
 
     `name` is what Ray's dashboard calls the trial, and what loggers show of its order: they take
     the plain values that stand beside it in Tune's configuration. `compile_cache` is the folder of
-    compiled programs, if there is one.
+    compiled programs, if there is one. `log` is a file of the driver's; where `is_remote`, the
+    worker may be another host, writes elsewhere, and the log comes home with the outcome.
     """
 
     name: str
@@ -37,6 +42,7 @@ class TrialOrder:
     host_budget_bytes: int | None
     log: str
     compile_cache: str | None = None
+    is_remote: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -53,11 +59,16 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the trial of `config["order"]`."""
-        self._messages = run_order(config["order"], environ=os.environ, slot=_slot())
+        order: TrialOrder = config["order"]
+        self._folder: str | None = None
+        if order.is_remote:
+            self._folder = tempfile.mkdtemp(prefix="rl-tuner-trial-")
+            order = dataclasses.replace(order, log=str(self._log(self._folder)))
+        self._messages = run_order(order, environ=os.environ, slot=_slot())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare the next trial in the same actor."""
-        self._messages.close()
+        self.cleanup()
         self.setup(new_config)
         return True
 
@@ -65,13 +76,22 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
         """Wait for the child's next message. It travels as JSON: Tune flattens nested results."""
         message = next(self._messages)
         text = json.dumps(dataclasses.asdict(message))
-        if isinstance(message, Outcome):
-            return {"outcome": text, "done": True, **figures(message)}
-        return {"progress": text, "done": False}
+        if not isinstance(message, Outcome):
+            return {"progress": text, "done": False}
+        result = {"outcome": text, "done": True, **figures(message)}
+        if self._folder is not None:
+            result["log"] = _tail(self._log(self._folder))
+        return result
 
     def cleanup(self) -> None:
         """End the child, if it still runs."""
         self._messages.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @staticmethod
+    def _log(folder: str) -> Path:
+        return Path(folder, "trial.log")
 
 
 def figures(outcome: Outcome) -> dict[str, float]:
@@ -131,6 +151,15 @@ def run_order(
             yield dataclasses.replace(outcome, wall_s=wall_s)
             return
         cap = caps.cap // 2
+
+
+def _tail(log: Path) -> str:
+    """The end of a trial's log, which says why it died; a chatty one is not carried whole."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_LOG_BYTES))
+        return file.read().decode(errors="replace")
 
 
 def _slot() -> int:

@@ -1,12 +1,13 @@
-"""The only driver of Ray Tune: start a private Ray, run a searcher's trials to the end, stop it."""
+"""The only driver of Ray Tune: a searcher's trials, in a private Ray or on a cluster's hosts."""
 
 import contextlib
 import dataclasses
+import enum
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,28 @@ import ray.tune
 
 from cluster.node import ray_env
 from trainables.ray_trainable import RayTrial
+from tune.joined import ClassWatch, HardwareClass
 from tune.searcher import StudySearcher
 from tune.spec import SpecError
+
+
+class Ending(enum.Enum):
+    """How a search under Ray ended."""
+
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    CLASS_LOST = "class lost"
+    """No host of its class was left."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it came to its end."""
+        return self is Ending.FINISHED
+
+    @property
+    def is_class_lost(self) -> bool:
+        """Whether it ended for want of hosts."""
+        return self is Ending.CLASS_LOST
 
 
 class RayError(SpecError):
@@ -28,17 +49,13 @@ class RaySettings:
     """One search's share of this machine. One trial per GPU at a time, or one on the CPU.
 
     `private` is a folder of this user alone, for Ray's sockets and logs; `folder` is the search's.
-    `tensorboard` and `mlflow`, a tracking URI, choose loggers; `name` is MLflow's experiment.
     """
 
-    name: str
     num_gpus: int
     trial_variables: dict[str, str]
     dashboard: bool
     private: Path
     folder: Path
-    tensorboard: bool = False
-    mlflow: str | None = None
 
     @property
     def num_parallel_trials(self) -> int:
@@ -61,32 +78,72 @@ def run(
     *,
     on_dashboard: Callable[[Dashboard], None],
     callbacks: Sequence[ray.tune.Callback] = (),
-) -> bool:
-    """Run trials until the searcher is finished; return whether it was (False: interrupted).
+) -> Ending:
+    """Run trials in a Ray of this machine's own until the searcher is finished, or interrupted.
 
     `on_dashboard` is told of the dashboard, if there is one.
 
     Raises:
         RayError: if Ray does not start, or opens a socket to the outside.
     """
-    with _private_ray(settings) as dashboard, _terminate_like_interrupt():
+    with _private_ray(settings) as dashboard:
         if dashboard is not None:
             on_dashboard(dashboard)
-        resources = {"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1}
+        return _run(
+            searcher,
+            resources={"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1},
+            num_parallel_trials=settings.num_parallel_trials,
+            folder=settings.folder,
+            callbacks=callbacks,
+        )
+
+
+def run_joined(
+    searcher: StudySearcher,
+    chosen: HardwareClass,
+    *,
+    folder: Path,
+    class_timeout_s: float,
+    callbacks: Sequence[ray.tune.Callback] = (),
+) -> Ending:
+    """Run trials on the hosts of a class, in the cluster that this process is connected to."""
+    watch = ClassWatch(chosen.name, class_timeout_s)
+    ending = _run(
+        searcher,
+        resources=chosen.trial_resources,
+        num_parallel_trials=chosen.num_trials,
+        folder=folder,
+        callbacks=callbacks,
+        stopper=watch,
+    )
+    return Ending.CLASS_LOST if watch.is_lost else ending
+
+
+def _run(
+    searcher: StudySearcher,
+    *,
+    resources: Mapping[str, float],
+    num_parallel_trials: int,
+    folder: Path,
+    callbacks: Sequence[ray.tune.Callback],
+    stopper: ray.tune.Stopper | None = None,
+) -> Ending:
+    with _terminate_like_interrupt():
         tuner = ray.tune.Tuner(
-            ray.tune.with_resources(RayTrial, resources),
+            ray.tune.with_resources(RayTrial, dict(resources)),
             tune_config=ray.tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=-1,  # until the searcher says FINISHED
-                max_concurrent_trials=settings.num_parallel_trials,
+                max_concurrent_trials=num_parallel_trials,
                 reuse_actors=True,
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
             ),
             run_config=ray.tune.RunConfig(
                 name="ray",
-                storage_path=str(settings.folder.resolve()),
-                callbacks=[*callbacks, *_loggers(settings)],
+                storage_path=str(folder.resolve()),
+                callbacks=list(callbacks),
+                stop=stopper,
                 # A configuration that cannot run never raises; a trial whose worker was lost is
                 # run again by the search, which knows what that says of it: nothing.
                 failure_config=ray.tune.FailureConfig(max_failures=0),
@@ -96,7 +153,24 @@ def run(
             ),
         )
         tuner.fit()
-    return searcher.finished
+    return Ending.FINISHED if searcher.finished else Ending.INTERRUPTED
+
+
+def loggers(
+    *, tensorboard: bool, mlflow: str | None, experiment: str, folder: Path
+) -> list[ray.tune.Callback]:
+    """Tune's own loggers, as far as they were asked for: `mlflow` is a tracking URI."""
+    chosen: list[ray.tune.Callback] = []
+    if tensorboard:
+        from ray.tune.logger import TBXLoggerCallback
+
+        chosen.append(TBXLoggerCallback())
+    if mlflow is not None:
+        from tune.mlflow_logger import PatientMLflow  # imports MLflow, which may not be there
+
+        tags = {"search": folder.name}
+        chosen.append(PatientMLflow(tracking_uri=mlflow, experiment_name=experiment, tags=tags))
+    return chosen
 
 
 @contextlib.contextmanager
@@ -132,26 +206,6 @@ def _dashboard(address: str, temp_dir: Path) -> Dashboard:
         metrics_url=f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics",
         prometheus_config=temp_dir / "session_latest/metrics/prometheus/prometheus.yml",
     )
-
-
-def _loggers(settings: RaySettings) -> list[ray.tune.Callback]:
-    """Tune's own loggers, as far as they were asked for."""
-    loggers: list[ray.tune.Callback] = []
-    if settings.tensorboard:
-        from ray.tune.logger import TBXLoggerCallback
-
-        loggers.append(TBXLoggerCallback())
-    if settings.mlflow is not None:
-        from tune.mlflow_logger import PatientMLflow  # imports MLflow, which may not be there
-
-        loggers.append(
-            PatientMLflow(
-                tracking_uri=settings.mlflow,
-                experiment_name=settings.name,
-                tags={"search": settings.folder.name},
-            )
-        )
-    return loggers
 
 
 @contextlib.contextmanager

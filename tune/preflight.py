@@ -101,9 +101,12 @@ def check(
     num_subprocesses: int = 0,
     num_parallel_trials: int = 1,
     dashboard: bool = False,
+    ray_runs: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Preflight:
     """Read this machine and judge it for a search with these options.
+
+    `ray_runs` says that this is a host of a cluster, whose Ray has been counted when it joined.
 
     Raises:
         ValueError: if an option makes no sense on any machine.
@@ -131,6 +134,7 @@ def check(
         num_subprocesses=num_subprocesses,
         num_parallel_trials=num_parallel_trials,
         dashboard=dashboard,
+        ray_runs=ray_runs,
         environ=given,
     )
 
@@ -145,6 +149,7 @@ def judge(
     num_subprocesses: int = 0,
     num_parallel_trials: int = 1,
     dashboard: bool = False,
+    ray_runs: bool = False,
     environ: Mapping[str, str],
 ) -> Preflight:
     """Judge a machine by what was read off it. Pure; `check` has the same options.
@@ -157,7 +162,7 @@ def judge(
             raise ValueError(f"{name} must be at least 1, got {value}.")
     platform, problems, warnings = _platform(device, findings, framework)
     problems += _xla_flag_problems(environ) if framework == "jax" else []
-    ray_threads = ray_env.expected_threads(num_parallel_trials, dashboard)
+    ray_threads = ray_env.expected_threads(num_parallel_trials, dashboard, ray_runs=ray_runs)
     env = trial_threads = None
     try:
         cap = thread_env.choose_cap(

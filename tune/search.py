@@ -96,7 +96,7 @@ class Search:
                 return self._study.start(*config)
         if self.num_running:  # finals compare; they wait until exploring has the machine no more
             return None
-        if stopping.is_broken(self._of_this_session()):
+        if self._is_broken():
             return None
         step = finals.next_step(
             self.trials,
@@ -213,7 +213,7 @@ class Search:
         )
 
     def _reason_to_stop(self) -> str | None:
-        if stopping.is_broken(self._of_this_session()):
+        if self._is_broken():
             return "the last trials failed with an error, not at a limit"
         runs = [trial for trial in self._explored() if not trial.excluded and self._counts(trial)]
         return stopping.reason_to_stop(
@@ -233,6 +233,9 @@ class Search:
         least_soak_s = _LEAST_SOAK_S if self._plan.soak_updates else 0.0
         needed_s = finals.typical_s(self.trials) + least_soak_s
         return self.remaining_s is not None and self.remaining_s < needed_s
+
+    def _is_broken(self) -> bool:
+        return stopping.is_broken(self._of_this_session(), num_parallel=self._stopping.num_parallel)
 
     def _of_this_session(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.number >= self._first_number]

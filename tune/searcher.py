@@ -1,7 +1,9 @@
 """A Ray Tune Searcher over a search: asks it what to run, tells it what Ray brings back."""
 
+import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import ray.tune.search
@@ -37,6 +39,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self._observer = observer
         self.finished = False
         self._running: dict[str, Trial] = {}
+        self._orders: dict[str, TrialOrder] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._num_told = len(search.trials)
 
@@ -50,13 +53,14 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             self.finished = True
             return str(ray.tune.search.Searcher.FINISHED)
         self._running[trial_id] = trial
+        self._orders[trial_id] = order = self._order_for(trial)
         self._observer.trial_started(trial)
-        return {**trial.config, "stage": trial.stage.value, "order": self._order_for(trial)}
+        return {**trial.config, "stage": trial.stage.value, "order": order}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """A message from the trial's child."""
         if "outcome" in result:
-            self._outcomes[trial_id] = from_dict(Outcome, json.loads(result["outcome"]))
+            self._outcomes[trial_id] = self._take_home(trial_id, result)
         elif "progress" in result:
             progress = from_dict(Progress, json.loads(result["progress"]))
             self._observer.trial_progress(self._running[trial_id], progress)
@@ -66,8 +70,9 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     ) -> None:
         """The trial is over: with its outcome, or with its worker lost too often."""
         if result is not None and "outcome" in result:
-            self._outcomes[trial_id] = from_dict(Outcome, json.loads(result["outcome"]))
+            self._outcomes[trial_id] = self._take_home(trial_id, result)
         trial = self._running.pop(trial_id)
+        self._orders.pop(trial_id)
         outcome = self._outcomes.pop(trial_id, None)
         if outcome is None:
             outcome = Outcome(
@@ -89,6 +94,17 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: see `save`."""
+
+    def _take_home(self, trial_id: str, result: dict[str, Any]) -> Outcome:
+        """The outcome; with a log that was written on another host, it is written here."""
+        outcome = from_dict(Outcome, json.loads(result["outcome"]))
+        order = self._orders[trial_id]
+        if not order.is_remote:
+            return outcome
+        log = Path(order.log)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(result["log"])
+        return dataclasses.replace(outcome, log=order.log)
 
     def _tell_excluded(self) -> None:
         for trial in self._search.trials[self._num_told :]:

@@ -1,9 +1,8 @@
 """One search, from options to profile: python -m tune.jax_phase12 and its siblings end up here."""
 
-import dataclasses
 import datetime
+import functools
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,35 +10,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.node import hardware, ray_env
-from cluster.node.thread_env import ThreadEnv
 from search_spaces.space import SearchSpace, violation
-from trainables import compile_cache
-from trainables.measurement import Sampling, TrialRequest
-from tune import cli, export, foresight, loggers, preflight_view, records, run_record
+from tune import (
+    cli,
+    driving,
+    export,
+    foresight,
+    loggers,
+    preflight_view,
+    records,
+    run_record,
+    side_by_side,
+)
 from tune import preflight as preflights
 from tune.compiling import Compiler
 from tune.conclusion import Context
 from tune.console import Screen
+from tune.driving import Session
 from tune.finals import FinalsPlan
 from tune.foresight import Foresight
 from tune.preflight import Preflight
-from tune.result import EXPLORING, SearchResult, Stage, Trial
+from tune.result import SearchResult, Trial
 from tune.run_folder import RunFolder, hold, locate, require_writable
 from tune.run_record import Ending, RunRecord
 from tune.search import Search
 from tune.spec import SearchSpec, SpecError, Task, parse_integers
 from tune.stopping import Stopping
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # Optuna takes a while to import, and what imports Ray needs room for threads
+    from tune.joined import HardwareClass
     from tune.study import Study
 
 SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
 """`space_for(platform, num_cpus)`: a machine's default space and its baseline."""
 
-_EXPLORING = Sampling(max_measure_s=8.0)  # finals measure again, and longer
-_SOAK_S = 600.0  # a soak of huge updates ends here, and says how many it did
-_LEAST_SOAK_S = 20.0
-_SOAK_START_S = 20.0  # to start, compile and warm up
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
 
 
 def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
@@ -49,15 +54,40 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         SpecError, SpaceError, NotFitError, StudyError, RayError: what the person can mend.
     """
     started_at = time.monotonic()
+    address = _cluster(spec, os.environ)
     screen = Screen(as_json=spec.json)
-    preflight = preflights.check(
-        device=spec.device,
-        thread_cap=spec.thread_cap,
-        memory_budget_bytes=_parse_budget(spec.memory_budget),
-        framework=task.framework,
-        num_subprocesses=task.num_subprocesses,
-        dashboard=spec.dashboard,
-    )
+    search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
+    if address is None:
+        options = _preflight_options(spec, task)
+        return search(preflight=preflights.check(**options, dashboard=spec.dashboard))
+    from tune import joined  # imports Ray, which a small machine may not survive
+
+    with joined.connect(address):
+        names = list(joined.classes())
+        if spec.machine_class is not None or len(names) < 2:
+            chosen = joined.require(
+                spec.machine_class, timeout_s=spec.class_timeout_s, note=screen.note
+            )
+            screen.note(chosen.describe())
+            preflight = joined.preflight(
+                chosen, files=_files(task), **_preflight_options(spec, task)
+            )
+            return search(preflight=preflight, hardware_class=chosen)
+    screen.note(f"{len(names)} searches at once, one per class: {', '.join(names)}")
+    return side_by_side.run(names, spec, task_name=task.name)
+
+
+def _search(
+    spec: SearchSpec,
+    task: Task,
+    space_for: SpaceFor,
+    *,
+    started_at: float,
+    screen: Screen,
+    preflight: Preflight,
+    hardware_class: "HardwareClass | None" = None,
+) -> int:
+    """Run one search where `preflight` was made: here, or on the hosts of a class."""
     screen.preflight(preflight)
     preflights.require_fit(preflight)
     loggers.require(spec)
@@ -66,9 +96,12 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     space = space.override(spec.space)
     baseline = _baseline(space, baseline, parse_integers("--baseline", spec.baseline))
     now = datetime.datetime.now(datetime.UTC)
-    folder = locate(task.name, out=spec.out, resume=spec.resume, now=now)
+    resume = spec.resume
+    if hardware_class is not None and spec.out is not None:
+        resume = resume and RunFolder(spec.out).journal.exists()  # its class may have come later
+    folder = locate(task.name, out=spec.out, resume=resume, now=now)
     require_writable(spec.profiles, option="--profiles")
-    session = _Session(
+    session = Session(
         spec=spec,
         task=task,
         preflight=preflight,
@@ -76,7 +109,9 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         space=space,
         baseline=baseline,
         folder=folder,
+        resume=resume,
         screen=screen,
+        hardware_class=hardware_class,
     )
     with hold(folder), records.run_log(folder.run_log):
         study = _open_study(session)
@@ -85,28 +120,21 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         ahead = _look_ahead(session)
         screen.memory(ahead)
         search = _open_search(session, study, ahead, started_at)
-        completed = _drive(session, search)
-        return _conclude(session, search.result(partial=not completed), ahead)
+        ending = driving.drive(session, search)
+        code = _conclude(session, search.result(partial=not ending.is_finished), ahead)
+        if hardware_class is not None and ending.is_class_lost:
+            raise SpecError(
+                f"no host of class {hardware_class.name} was left for "
+                f"{spec.class_timeout_s:.0f} s, so the search ended early: join one again (python "
+                "-m cluster.join worker) and go on with --resume."
+            )
+        return code
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
-    """What is settled before the first trial."""
-
-    spec: SearchSpec
-    task: Task
-    preflight: Preflight
-    caps: ThreadEnv
-    space: SearchSpace
-    baseline: dict[str, int]
-    folder: RunFolder
-    screen: Screen
-
-
-def _look_ahead(session: _Session) -> Foresight:
+def _look_ahead(session: Session) -> Foresight:
     """What fits, by the compiler; it keeps no program, so that trials measure what compiling is."""
-    if session.task.framework != "jax":
-        return foresight.NOTHING
+    if session.task.framework != "jax" or session.hardware_class is not None:
+        return foresight.NOTHING  # what compiles here says nothing of a cluster's hosts
     compiler = Compiler(
         task=session.task,
         caps=session.caps,
@@ -123,13 +151,13 @@ def _look_ahead(session: _Session) -> Foresight:
     )
 
 
-def _open_study(session: _Session) -> "Study":
+def _open_study(session: Session) -> "Study":
     from tune.study import Limits, Study  # Optuna takes a while to import
 
     records.quiet_libraries()
     preflight = session.preflight
     room = preflight.findings.thread_limits.room
-    open_study = Study.resume if session.spec.resume else Study.create
+    open_study = Study.resume if session.resume else Study.create
     return open_study(
         session.folder.journal,
         space=session.space,
@@ -142,7 +170,7 @@ def _open_study(session: _Session) -> "Study":
     )
 
 
-def _open_search(session: _Session, study: "Study", ahead: Foresight, started_at: float) -> Search:
+def _open_search(session: Session, study: "Study", ahead: Foresight, started_at: float) -> Search:
     spec = session.spec
     return Search(
         study,
@@ -154,6 +182,7 @@ def _open_search(session: _Session, study: "Study", ahead: Foresight, started_at
             max_time_s=spec.max_time_s,
             patience=spec.patience,
             min_gain=spec.min_gain,
+            num_parallel=session.num_parallel_trials,
         ),
         plan=FinalsPlan(
             num_finalists=spec.finalists,
@@ -168,7 +197,7 @@ def _open_search(session: _Session, study: "Study", ahead: Foresight, started_at
     )
 
 
-def _identity(session: _Session) -> dict[str, Any]:
+def _identity(session: Session) -> dict[str, Any]:
     """What a search must agree on with the one it resumes: all that a measurement depends on."""
     return {
         "workload": session.task.workload,
@@ -182,106 +211,36 @@ def _identity(session: _Session) -> dict[str, Any]:
     }
 
 
-def _drive(session: _Session, search: Search) -> bool:
-    """Run the search under Ray; return whether it came to its end."""
-    from trainables.ray_trainable import TrialOrder
-    from tune import experiment  # imports Ray, which a small machine may not survive
-    from tune.metrics import SearchMetrics
-    from tune.searcher import StudySearcher
+def _cluster(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
+    """The cluster to search on: the one that is named, or the one whose job this process is.
 
-    spec, screen = session.spec, session.screen
-    private = _private_folder()
-    programs = compile_cache.folder_for(session.folder.path, private)
-
-    def order_for(trial: Trial) -> TrialOrder:
-        return TrialOrder(
-            name=_trial_name(trial),
-            request=_request(session, search, trial),
-            framework=session.task.framework,
-            thread_cap=_thread_cap(session, search.trials),
-            timeout_s=spec.trial_timeout_s + (_SOAK_S if trial.stage is Stage.SOAK else 0.0),
-            host_budget_bytes=session.preflight.host_budget_bytes,
-            log=str(session.folder.trial_log(trial.number, trial.stage).resolve()),
-            compile_cache=str(programs) if _keeps_programs(session) else None,
-        )
-
-    def show_dashboard(dashboard: experiment.Dashboard) -> None:
-        screen.dashboard(dashboard.url, metrics_url=dashboard.metrics_url)
-        screen.note(f"It asks for the token in {ray_env.token_path(os.environ)}.")
-        screen.note(
-            f"To record it: prometheus --config.file={dashboard.prometheus_config} "
-            "--web.listen-address=127.0.0.1:9090"
-        )
-
-    settings = experiment.RaySettings(
-        name=session.task.name,
-        num_gpus=1 if session.preflight.platform == "cuda" else 0,
-        trial_variables=session.caps.variables,
-        dashboard=spec.dashboard,
-        private=private,
-        folder=session.folder.path,
-        tensorboard=spec.tensorboard,
-        mlflow=spec.mlflow,
-    )
-    records.quiet_libraries()
-    with screen.live(search):
-        searcher = StudySearcher(search, order_for, screen)
-        callbacks = [SearchMetrics(search, session.preflight)] if spec.dashboard else []
-        completed = experiment.run(
-            searcher, settings, on_dashboard=show_dashboard, callbacks=callbacks
-        )
-    if completed:  # --resume of an interrupted search goes on with them
-        shutil.rmtree(programs, ignore_errors=True)
-    return completed
+    Raises:
+        SpecError: if an option is for the other case.
+    """
+    address = spec.address
+    if address is None and _RAY_JOB in environ:
+        address = environ.get("RAY_ADDRESS")
+    if address is None and spec.machine_class is not None:
+        raise SpecError("--machine-class chooses among the classes of a cluster: give --address.")
+    if address is not None and spec.dashboard:
+        raise SpecError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
+    return address
 
 
-def _keeps_programs(session: _Session) -> bool:
-    """Whether trials read what earlier ones compiled: see `trainables.compile_cache`."""
-    return session.task.framework == "jax" and session.preflight.platform == "cpu"
+def _preflight_options(spec: SearchSpec, task: Task) -> dict[str, Any]:
+    return {
+        "device": spec.device,
+        "thread_cap": spec.thread_cap,
+        "memory_budget_bytes": _parse_budget(spec.memory_budget),
+        "framework": task.framework,
+        "num_subprocesses": task.num_subprocesses,
+    }
 
 
-def _private_folder() -> Path:
-    try:
-        return ray_env.prepare(os.environ)
-    except OSError as error:
-        raise SpecError(f"Ray has no folder to work in: {error}") from error
-
-
-def _request(session: _Session, search: Search, trial: Trial) -> TrialRequest:
-    is_soak = trial.stage is Stage.SOAK
-    sampling = _EXPLORING if trial.stage in EXPLORING else Sampling()
-    if is_soak:
-        sampling = Sampling(max_measure_s=_soak_s(search.remaining_s))
-    return TrialRequest(
-        workload=session.task.workload,
-        config=trial.config,
-        options=session.task.options,
-        platform=session.preflight.platform,
-        cpus=(),
-        device_budget_bytes=session.preflight.device_budget_bytes,
-        sampling=sampling,
-        slow_below=search.slow_below(trial),
-        num_updates=session.spec.soak_updates if is_soak else None,
-    )
-
-
-def _soak_s(remaining_s: float | None) -> float:
-    """Seconds that a soak may measure: what --max-time leaves, never too few to mean anything."""
-    if remaining_s is None:
-        return _SOAK_S
-    return min(_SOAK_S, max(_LEAST_SOAK_S, remaining_s - _SOAK_START_S))
-
-
-def _thread_cap(session: _Session, trials: tuple[Trial, ...]) -> int:
-    """The cap of the next trial: a cap that had to be halved once is not tried again."""
-    used = [t.outcome.thread_cap for t in trials if t.outcome and t.outcome.thread_cap]
-    return min([session.caps.cap, *used])
-
-
-def _trial_name(trial: Trial) -> str:
-    """A trial's name in Ray's dashboard and folders: its number, stage and configuration."""
-    values = "_".join(f"{name}={value}" for name, value in trial.config.items())
-    return f"{trial.number:03d}_{trial.stage}_{values}"
+def _files(task: Task) -> tuple[str, ...]:
+    """The files that the workload was told of; its hosts need them too."""
+    values = [value for value in task.options.values() if isinstance(value, str)]
+    return tuple(value for value in values if Path(value).is_absolute() and Path(value).is_file())
 
 
 def _baseline(
@@ -315,7 +274,7 @@ def _parse_budget(text: str | None) -> int | None:
         raise SpecError(f"--memory-budget: {error}") from error
 
 
-def _record(session: _Session, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
+def _record(session: Session, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
     return RunRecord(
         command=run_record.command_line(sys.orig_argv),
         started_at=now.isoformat(timespec="seconds"),
@@ -329,7 +288,7 @@ def _record(session: _Session, trials: tuple[Trial, ...], now: datetime.datetime
     )
 
 
-def _write_report(session: _Session) -> None:
+def _write_report(session: Session) -> None:
     from tune import report
 
     try:
@@ -338,7 +297,7 @@ def _write_report(session: _Session) -> None:
         session.screen.note(f"The report could not be written: {error}")
 
 
-def _conclude(session: _Session, result: SearchResult, ahead: Foresight) -> int:
+def _conclude(session: Session, result: SearchResult, ahead: Foresight) -> int:
     """Write profiles and tables, say what was found, choose the exit code."""
     profiles = export.write_all(
         result,

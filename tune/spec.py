@@ -44,6 +44,12 @@ class SearchSpec:
     """Device memory that a trial may use: 20GiB. Default: 90 % of the GPU, 60 % of free RAM."""
     trial_timeout: str = "10m"
     """After this a trial is killed with all its processes."""
+    address: str | None = None
+    """Search on a cluster of cluster.join: its head's address. One search per class of hardware."""
+    machine_class: str | None = None
+    """Of the cluster's classes, search this one alone."""
+    class_timeout: str = "60s"
+    """After so long without a host of its class, a search on a cluster ends with an error."""
     seed: int = 0
     """Seeds the sampler and the workload."""
     out: Path | None = None
@@ -81,6 +87,7 @@ class SearchSpec:
             raise SpecError(f"--min-gain is a share like 0.02, got {self.min_gain}.")
         self.max_time_s  # noqa: B018  (raises on what cannot be read)
         self.trial_timeout_s  # noqa: B018
+        self.class_timeout_s  # noqa: B018
 
     @property
     def max_time_s(self) -> float | None:
@@ -91,6 +98,11 @@ class SearchSpec:
     def trial_timeout_s(self) -> float:
         """`--trial-timeout` in seconds."""
         return parse_duration("--trial-timeout", self.trial_timeout)
+
+    @property
+    def class_timeout_s(self) -> float:
+        """`--class-timeout` in seconds."""
+        return parse_duration("--class-timeout", self.class_timeout)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,16 @@ _SAYS_NOTHING = frozenset({OutcomeKind.ERROR, OutcomeKind.NODE_LOST})
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping:
-    """When exploring stops. `max_time_s` is for the whole search, finals and soak included."""
+    """When exploring stops. `max_time_s` is for the whole search, finals and soak included.
+
+    A host that is lost takes all of its trials along, at most `num_parallel` of them.
+    """
 
     max_runs: int
     max_time_s: float | None
     patience: int
     min_gain: float
+    num_parallel: int = 1
 
 
 def reason_to_stop(
@@ -46,10 +50,11 @@ def reason_to_stop(
     return None
 
 
-def is_broken(trials: Sequence[Trial]) -> bool:
+def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     """Whether the last trials, of whatever stage, all ended in errors or lost workers."""
     ended = [trial for trial in trials if trial.outcome is not None]
-    return len(ended) >= _MAX_ERRORS and all(map(says_nothing, ended[-_MAX_ERRORS:]))
+    most = _MAX_ERRORS + num_parallel - 1
+    return len(ended) >= most and all(map(says_nothing, ended[-most:]))
 
 
 def says_nothing(trial: Trial) -> bool:

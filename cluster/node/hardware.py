@@ -28,6 +28,7 @@ _PACKAGES = (
     "optuna",
     "numpy",
 )
+_CLASS_RESOURCE = "class:"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,17 @@ def machine_class(machine: Machine) -> str:
 def software(machine: Machine) -> list[tuple[str, str]]:
     """Return what runs on the machine, by name and version."""
     return [("OS", machine.os), ("Python", machine.python), *machine.versions.items()]
+
+
+def class_resource(name: str) -> str:
+    """Return the resource by which a joined host tells Ray that it is of this class."""
+    return f"{_CLASS_RESOURCE}{name}"
+
+
+def class_of_resource(resource: str) -> str | None:
+    """Return the class that a resource stands for, `None` for any other resource."""
+    is_class = resource.startswith(_CLASS_RESOURCE)
+    return resource.removeprefix(_CLASS_RESOURCE) if is_class else None
 
 
 def differences(recorded: Machine, current: Machine) -> list[str]:

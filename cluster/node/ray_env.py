@@ -9,6 +9,7 @@ import importlib.util
 import ipaddress
 import json
 import os
+import re
 import secrets
 import stat
 import sys
@@ -172,13 +173,49 @@ def prepare(environ: Mapping[str, str]) -> Path:
         )
     own_token = folder / _TOKEN_NAME
     if environ.get(_TOKEN_PATH) == str(own_token) and not own_token.exists():
-        # Written aside: a second search that starts now must not read half a token.
-        draft = folder / f"{_TOKEN_NAME}.{os.getpid()}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-        draft.rename(own_token)
+        _write_token(own_token, secrets.token_hex(32))
     return folder
+
+
+def read_token(environ: Mapping[str, str]) -> str:
+    """Return the token of the environment, to sign with; `prepare` has made it if it is ours.
+
+    Raises:
+        PermissionError: if others may read its file.
+        OSError: if there is no such file.
+    """
+    if environ.get("RAY_AUTH_TOKEN"):
+        return environ["RAY_AUTH_TOKEN"]
+    path = Path(environ[_TOKEN_PATH])
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise PermissionError(f"others may read the token: chmod 600 {path}")
+    return path.read_text().strip()
+
+
+def write_token(environ: Mapping[str, str], token: str) -> Path:
+    """Put another host's token where this host's Ray looks for it, in place of any before.
+
+    Raises:
+        PermissionError: see `prepare`.
+        ValueError: if the text is no token, or the environment carries one itself.
+    """
+    if not re.fullmatch(r"[\w.-]{32,}", token):
+        raise ValueError("stdin holds no token: one has 32 or more letters and digits.")
+    if _TOKEN_PATH not in environ:
+        raise ValueError("RAY_AUTH_TOKEN is set and would be used instead: unset it.")
+    prepare(environ)
+    path = Path(environ[_TOKEN_PATH])
+    _write_token(path, token)
+    return path
+
+
+def _write_token(path: Path, token: str) -> None:
+    """Write it aside: a search that starts now must not read half a token."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token)
+    draft.rename(path)
 
 
 def init_arguments(
@@ -212,14 +249,16 @@ def init_arguments(
     }
 
 
-def expected_threads(num_cpus: int, dashboard: bool = False) -> int:
+def expected_threads(num_cpus: int, dashboard: bool = False, *, ray_runs: bool = False) -> int:
     """Return the peak of Ray's whole tree, driver and trials' actors included, rounded up.
+
+    Where `ray_runs` already, as on a host of a cluster, only the actors are still to come.
 
     Measured, the same at 2 CPUs, 128 and 384: 182, 206 and 252 with 1, 2 and 4 actors; 212 and 285
     with 1 and 4 where the packages of ray[default] are installed. The dashboard: 413 in all at 2
     CPUs, 544 at 128 and 384.
     """
-    return 190 + 25 * num_cpus + (335 if dashboard else 0)
+    return (0 if ray_runs else 190 + (335 if dashboard else 0)) + 25 * num_cpus
 
 
 def missing_dashboard_packages() -> list[str]:

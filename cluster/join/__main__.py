@@ -1,0 +1,310 @@
+"""Make one Ray cluster of hosts: python -m cluster.join head|worker|token|class"""
+
+import asyncio
+import dataclasses
+import importlib.metadata
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from cluster.join import gate, ray_node
+from cluster.join.errors import JoinError
+from cluster.join.gate import Gate, Member
+from cluster.join.ports import Ports
+from cluster.join.ray_node import Offer, RayNode
+from cluster.node import hardware, limits, ray_env, thread_env
+
+USER_ERROR = 2
+_JOB_URL = "http://127.0.0.1:8265"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Host:
+    cpu: bool = False
+    """Let trials run on this host's CPU, one at a time; for hosts without a GPU."""
+    num_gpus: int | None = None
+    """GPUs to offer, one trial each; all that NVML and CUDA_VISIBLE_DEVICES show if left out."""
+    port: int = 6379
+    """Port of Ray's control store on the head; the same on all hosts, as the next two."""
+    gate_port: int = 6380
+    """Port where hosts that want to join ask."""
+    first_port: int = 10000
+    """First of 60 ports for all else that Ray listens on."""
+
+    @property
+    def ports(self) -> Ports:
+        """The ports as one."""
+        return Ports(head=self.port, gate=self.gate_port, first=self.first_port)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Head(_Host):
+    """Start a cluster. Stays in the foreground; Ctrl-C ends the cluster."""
+
+    address: str
+    """This host's address on the network that all hosts share."""
+
+    def run(self) -> int:
+        """Be the head until interrupted."""
+        _check_address("--address", self.address)
+        return _stay(self, address=self.address, head_address=None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Worker(_Host):
+    """Join a cluster, or be told which direction and port is closed. Stays in the foreground."""
+
+    head: str
+    """The head's address."""
+    address: str | None = None
+    """This host's address on that network; found by the route to the head if left out."""
+
+    def run(self) -> int:
+        """Be a worker until interrupted, or until the head is gone."""
+        _check_address("--head", self.head)
+        address = self.address or _route_to(self.head)
+        _check_address("--address", address)
+        if address == self.head:
+            raise JoinError(f"{address} is the head's own address; a worker is another host.")
+        return _stay(self, address=address, head_address=self.head)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Token:
+    """Write the cluster's token, read from stdin, to where it belongs (mode 0600)."""
+
+    def run(self) -> int:
+        """Read and write it; it is never shown."""
+        token = sys.stdin.read().strip()
+        try:
+            path = ray_env.write_token(_environ(), token)
+        except (OSError, ValueError) as error:
+            raise JoinError(str(error)) from error
+        print(f"the token is in {path}")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Class:
+    """Print this host's class of hardware, for a cluster that something else starts (KubeRay)."""
+
+    def run(self) -> int:
+        """Print it."""
+        print(_machine_class())
+        return 0
+
+
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "head": Head,
+    "worker": Worker,
+    "token": Token,
+    "class": Class,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    options = tyro.extras.subcommand_cli_from_dict(
+        _COMMANDS,
+        args=arguments,
+        prog="python -m cluster.join",
+        description=__doc__,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    try:
+        return int(options.run())
+    except JoinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+
+
+def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
+    """Check this host, then be part of the cluster to its end."""
+    is_head = head_address is None
+    offer = _offer(options, is_head=is_head)
+    dashboard = is_head and not ray_env.missing_dashboard_packages()
+    _check_room(offer, dashboard=dashboard)
+    private = _prepare()
+    member = Member(
+        address=address,
+        is_head=is_head,
+        ports=options.ports,
+        versions=_versions(),
+        token=ray_env.read_token(_environ()),
+    )
+    temp_dir = Path(tempfile.mkdtemp(dir=private))
+    try:
+        return asyncio.run(
+            _live(
+                member,
+                ray_node.command(
+                    address=address,
+                    head_address=head_address,
+                    ports=member.ports,
+                    offer=offer,
+                    dashboard=dashboard,
+                    temp_dir=temp_dir,
+                ),
+                head_address=head_address,
+                log=private / "join.log",
+                ready=lambda: _tell(member, offer, dashboard=dashboard),
+            )
+        )
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _say("ended here.")
+        return 0
+    finally:
+        shutil.rmtree(temp_dir, ignore_errors=True)
+
+
+async def _live(
+    member: Member,
+    command: list[str],
+    *,
+    head_address: str | None,
+    log: Path,
+    ready: Callable[[], None],
+) -> int:
+    """Prove the ports, start Ray, answer newcomers; end only by an error or an interrupt."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    if head_address is not None:
+        await gate.prove(member, head_address)
+        _say(f"{head_address} and {member.address} reach each other on all ports.")
+    environment = ray_node.environment(os.environ, member.ports, is_head=member.is_head)
+    node = await RayNode.start(command, environment, log)
+    try:
+        unexpected = node.unexpected_listeners(member.ports, is_head=member.is_head)
+        if unexpected:
+            raise JoinError(
+                f"Ray opened a socket outside of its ports and was stopped: {unexpected[0]}. "
+                "Unset RAY_* variables of your own and start again."
+            )
+        async with await Gate(member).open():
+            ready()
+            said = await node.wait()
+        raise JoinError(f"Ray ended on this host: {said} ({log}). Is the head gone? Join again.")
+    finally:
+        await node.end()
+
+
+def _tell(member: Member, offer: Offer, *, dashboard: bool) -> None:
+    count = f"{offer.num_gpus} GPUs" if offer.num_gpus else "the CPU"
+    _say(
+        f"offers {count} of class {offer.machine_class}."
+        if offer.num_trials
+        else "offers nothing itself (no GPU, no --cpu)."
+    )
+    if not member.is_head:
+        _say("joined. Ctrl-C leaves.")
+        return
+    path = ray_env.token_path(_environ())
+    _say(f"token: {path}, mode 0600. It belongs on every host, and on no command line:")
+    bring = "'cd FOLDER && python -m cluster.join token'"
+    _say(f"  ssh {member.address} cat {path} | ssh WORKER {bring}")
+    _say(f"join: python -m cluster.join worker --head {member.address}")
+    _say("search: python -m tune.jax_phase12 --address " + member.address)
+    if dashboard:
+        _say(f"jobs and dashboard: {_JOB_URL} on this host alone; elsewhere through ssh -L.")
+    else:
+        _say("no dashboard and no jobs: pip install 'ray[default]' brings them.")
+    _say("ready. Ctrl-C ends the cluster.")
+
+
+def _offer(options: _Host, *, is_head: bool) -> Offer:
+    gpus = _visible_gpus()
+    num_gpus = len(gpus) if options.num_gpus is None else options.num_gpus
+    if num_gpus < 0:
+        raise JoinError(f"--num-gpus must be at least 0, got {num_gpus}.")
+    offer = Offer(machine_class=_machine_class(), num_gpus=num_gpus, on_cpu=options.cpu)
+    if not is_head and not offer.num_trials:
+        raise JoinError("no GPU is seen here: check nvidia-smi, or offer the CPU with --cpu.")
+    return offer
+
+
+def _machine_class() -> str:
+    """This host's class; the GPUs that CUDA_VISIBLE_DEVICES hides do not count."""
+    gpus = _visible_gpus()
+    if len(set(gpus)) > 1:
+        names = ", ".join(gpu.name for gpu in gpus)
+        raise JoinError(
+            f"the GPUs of this host differ ({names}), and a host offers one class: choose with "
+            "CUDA_VISIBLE_DEVICES."
+        )
+    return hardware.machine_class(dataclasses.replace(hardware.probe(), gpus=gpus))
+
+
+def _visible_gpus() -> tuple[hardware.Gpu, ...]:
+    gpus = hardware.probe().gpus
+    return tuple(gpus[index] for index in hardware.visible_gpus(len(gpus), os.environ))
+
+
+def _check_room(offer: Offer, *, dashboard: bool) -> None:
+    """Under too small a limit on threads Ray does not fail but hangs: see that first."""
+    try:
+        thread_env.choose_cap(
+            limits=limits.threads(),
+            cpus=limits.cpus(),
+            platform="cuda" if offer.num_gpus else "cpu",
+            ray_threads=ray_env.expected_threads(max(offer.num_trials, 1), dashboard),
+            num_parallel_trials=max(offer.num_trials, 1),
+        )
+    except thread_env.NoRoomError as error:
+        remedy = error.limit.remedy.format(limit=error.smallest_limit)
+        raise JoinError(f"{error} To raise it: {remedy}.") from error
+
+
+def _prepare() -> Path:
+    try:
+        return ray_env.prepare(_environ())
+    except OSError as error:
+        raise JoinError(f"Ray has no folder to work in: {error}") from error
+
+
+def _environ() -> dict[str, str]:
+    return {**os.environ, **ray_env.environment(os.environ)}
+
+
+def _versions() -> dict[str, str]:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {"Ray": importlib.metadata.version("ray"), "Python": python}
+
+
+def _check_address(option: str, text: str) -> None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise JoinError(f"{option} is an IP address like 10.0.0.1, got {text!r}.") from None
+    if address.is_unspecified or address.is_loopback:
+        raise JoinError(
+            f"{option} must be an address that other hosts reach, got {text}: see `ip addr`."
+        )
+
+
+def _route_to(head: str) -> str:
+    """This host's address on the way to the head; nothing is sent, UDP only looks it up."""
+    family = socket.AF_INET6 if ":" in head else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((head, 9))
+        except OSError as error:
+            raise JoinError(f"this host has no route to {head} ({error.strerror}).") from error
+        return str(probe.getsockname()[0])
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

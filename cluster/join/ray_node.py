@@ -1,0 +1,210 @@
+"""One host's Ray under `ray start --block`: its command and environment, its start, its end."""
+
+import asyncio
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from cluster.join.errors import JoinError
+from cluster.join.ports import Ports
+from cluster.node import hardware, ray_env
+from cluster.node.ray_env import Listener
+
+_START_S = 90.0
+_END_S = 20.0
+_POLL_S = 0.25
+_STARTED = "Ray runtime started."
+_TIMED_OUT = "timed out during startup"
+_OBJECT_STORE_BYTES = 80 * 2**20
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a host offers to searches: trials side by side, on GPUs or on its CPU.
+
+    `machine_class` is published as a resource, so that a trial can ask for its class of hardware: a
+    GPU's name alone is none, as memory and power limit differ under it.
+    """
+
+    machine_class: str
+    num_gpus: int
+    on_cpu: bool
+
+    @property
+    def num_trials(self) -> int:
+        """Trials that may run here side by side."""
+        return self.num_gpus or int(self.on_cpu)
+
+    def ray_arguments(self) -> list[str]:
+        """What tells `ray start` of it; by itself Ray would start a worker per core."""
+        resources = {}
+        if self.num_trials:
+            resources[hardware.class_resource(self.machine_class)] = self.num_trials
+        return [
+            "--num-cpus=1",
+            f"--num-gpus={self.num_gpus}",
+            f"--resources={json.dumps(resources)}",
+        ]
+
+
+def command(
+    *,
+    address: str,
+    head_address: str | None,
+    ports: Ports,
+    offer: Offer,
+    dashboard: bool,
+    temp_dir: Path,
+) -> list[str]:
+    """The `ray start` of this host; `head_address` is `None` on the head."""
+    is_head = head_address is None
+    where = ["--head", f"--include-dashboard={str(dashboard).lower()}", "--no-monitor"]
+    if not is_head:
+        where = [f"--address={head_address}:{ports.head}"]
+    return [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
+        *where,
+        f"--node-ip-address={address}",
+        *ports.ray_arguments(is_head=is_head, has_client=_has_ray_client()),
+        *offer.ray_arguments(),
+        f"--object-store-memory={_OBJECT_STORE_BYTES}",
+        f"--temp-dir={temp_dir}",
+        "--disable-usage-stats",
+    ]
+
+
+class RayNode:
+    """Ray on this host, as long as it lives."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    @classmethod
+    async def start(
+        cls, command: list[str], environment: Mapping[str, str], log: Path
+    ) -> "RayNode":
+        """Start it and wait until it says that it runs; its output goes to `log`.
+
+        Ray gives its own start 30 s and no more, which a busy host may need twice.
+
+        Raises:
+            JoinError: if it does not start, with its last line.
+        """
+        try:
+            return await cls._start(command, environment, log)
+        except JoinError:
+            if _TIMED_OUT not in log.read_text(errors="replace"):
+                raise
+        return await cls._start(command, environment, log)
+
+    @classmethod
+    async def _start(
+        cls, command: list[str], environment: Mapping[str, str], log: Path
+    ) -> "RayNode":
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(environment),
+                start_new_session=True,  # Ctrl-C is ours: Ray is ended in order
+            )
+        node = cls(process, log)
+        try:
+            await node._wait_started()
+        except BaseException:
+            await node.end()
+            raise
+        return node
+
+    async def _wait_started(self) -> None:
+        try:
+            async with asyncio.timeout(_START_S):
+                while _STARTED not in self._log.read_text(errors="replace"):
+                    if self._process.returncode is not None:
+                        raise JoinError(f"Ray did not start: {self._last_line()} ({self._log}).")
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError as error:
+            raise JoinError(
+                f"Ray did not start within {_START_S:.0f} s: {self._last_line()} ({self._log})."
+            ) from error
+
+    def unexpected_listeners(self, ports: Ports, *, is_head: bool) -> list[Listener]:
+        """Sockets that others can reach and that no firewall was told of."""
+        known = ports.of(is_head=is_head)
+        exposed = ray_env.exposed_listeners(self._process.pid)
+        return [listener for listener in exposed if listener.port not in known]
+
+    async def wait(self) -> str:
+        """Wait until Ray ends by itself, and return its last line."""
+        await self._process.wait()
+        return self._last_line()
+
+    async def end(self) -> None:
+        """End it in order, then whatever is left of its processes."""
+        tree = self._tree()
+        if self._process.returncode is None:
+            self._process.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    await self._process.wait()
+        for process in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self._process.returncode is None:
+            await self._process.wait()
+
+    def _tree(self) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self._process.pid)
+            return [*root.children(recursive=True), root]
+        return []
+
+    def _last_line(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else "it said nothing"
+
+
+def _has_ray_client() -> bool:
+    return importlib.util.find_spec("grpc") is not None
+
+
+def environment(base: Mapping[str, str], ports: Ports, *, is_head: bool) -> dict[str, str]:
+    """The whole environment of this host's Ray: thrifty, with the token, from a person's `base`.
+
+    A person's own health check settings are kept.
+    """
+    given = ray_env.as_given(base)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}"
+    return {
+        **HEALTH_CHECK,
+        **given,
+        **ray_env.environment(base),
+        # A job's `python` is the one in front here.
+        "PATH": path,
+        # Said of other systems, it forbids `ray start` to join.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0" if is_head else "1",
+        # An actor without a GPU must see which GPUs this host has: it does their preflight.
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "DASHBOARD_METRIC_PORT": str(ports.metrics),
+        "RAY_COLOR_PREFIX": "0",
+    }
+
+
+HEALTH_CHECK = {
+    "RAY_health_check_initial_delay_ms": "5000",
+    "RAY_health_check_period_ms": "3000",
+    "RAY_health_check_timeout_ms": "10000",
+    "RAY_health_check_failure_threshold": "3",
+}
+"""A host that is silent counts as lost after about 40 s (Ray's own settings: 63 s), and a link that
+is cut for 20 s costs nothing."""

@@ -1,0 +1,89 @@
+"""Prove that TCP passes: listeners that say a secret, and callers that want to hear it.
+
+An answer alone proves little: a router may answer, or another host behind the same address. A port
+is proven when the caller hears the secret of the host that it means.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import errno
+import os
+from collections.abc import Iterable
+
+DIAL_S = 3.0
+_SECRET_BYTES = 64
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Listeners that are open, and the ports that another program holds already."""
+
+    servers: tuple[asyncio.Server, ...]
+    taken: tuple[int, ...]
+
+    def close(self) -> None:
+        """Let all ports go."""
+        for server in self.servers:
+            server.close()
+
+
+async def listen(address: str, ports: Iterable[int], secret: str) -> Listening:
+    """Open listeners on all ports of `address` that are free; each says the secret."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, TimeoutError):  # who has hung up need not hear it
+            async with asyncio.timeout(DIAL_S):
+                writer.write(secret.encode() + b"\n")
+                # The caller hangs up first. Who does holds its port for a minute (TIME_WAIT), and
+                # this one must be free for Ray at once.
+                await reader.read()
+        writer.close()
+
+    servers, taken = [], []
+    for port in ports:
+        try:
+            servers.append(await asyncio.start_server(say, address, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                for server in servers:
+                    server.close()
+                raise
+            taken.append(port)
+    return Listening(servers=tuple(servers), taken=tuple(taken))
+
+
+async def dial(
+    address: str, ports: Iterable[int], *, source: str, secret: str, taken: Iterable[int] = ()
+) -> dict[int, str]:
+    """Call all ports of `address` from `source` at once; return why each failed that did.
+
+    On ports that are `taken`, by Ray, another answer comes: there a connection will do.
+    """
+    taken, ports = set(taken), list(ports)
+    problems = await asyncio.gather(
+        *(_dial(address, port, source, None if port in taken else secret) for port in ports)
+    )
+    return {port: problem for port, problem in zip(ports, problems, strict=True) if problem}
+
+
+async def _dial(address: str, port: int, source: str, secret: str | None) -> str | None:
+    try:
+        async with asyncio.timeout(DIAL_S):
+            reader, writer = await asyncio.open_connection(address, port, local_addr=(source, 0))
+            try:
+                heard = None if secret is None else await reader.read(_SECRET_BYTES)
+            finally:
+                writer.close()
+    except OSError as error:
+        return why(error)
+    if heard is not None and heard.strip() != str(secret).encode():
+        return "another program or host answers"
+    return None
+
+
+def why(error: OSError) -> str:
+    """A failure to connect, in two words; asyncio puts a sentence with the address there."""
+    if isinstance(error, TimeoutError) or not error.errno:
+        return "timed out"
+    return os.strerror(error.errno).lower()
