@@ -31,6 +31,9 @@ tune-phase3: $(VENV)/.ready-torch
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
+	@# Last and apart: with the dashboard's packages Ray starts more, and most people have none.
+	@$(MAKE) --no-print-directory install EXTRAS=dashboard
+	$(BIN)/python -m pytest -m slow tests/test_dashboards.py
 
 test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch
 	$(BIN)/python -m pytest $(wildcard tests/test_phase3_*.py)

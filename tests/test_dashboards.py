@@ -25,6 +25,7 @@ from factories import failed, outcome, preflight, trial
 from cluster.node import ray_env
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
+from tune import metrics
 from tune.result import Stage
 from tune.study import Limits, Study
 
@@ -47,7 +48,6 @@ def get(url: str) -> str:
 
 
 def test_every_metric_that_grafana_draws_is_exported() -> None:
-    metrics = pytest.importorskip("tune.metrics")
     panels = json.loads(GRAFANA.read_text())["panels"]
     drawn = {
         name
@@ -83,7 +83,6 @@ class Recorder:
 
 
 def test_the_metrics_follow_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics = pytest.importorskip("tune.metrics")
     made: dict[str, Recorder] = {}
 
     def make(name: str, **_: object) -> Recorder:
@@ -242,7 +241,6 @@ def values(scrape: str, metric: str, label: str = "") -> dict[str, float]:
 
 @pytest.mark.slow
 def test_prometheus_finds_what_the_search_knows(watched: Watched) -> None:
-    metrics = pytest.importorskip("tune.metrics")
     best, trials, room, headroom = metrics.EXPORTED
     # On a busy machine Ray may have forgotten a gauge before it is set again.
     scrapes = [one for one in watched.scrapes if all(values(one, m) for m in metrics.EXPORTED)]
