@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from cluster import down, prices, pull, report, send, status, submit, up, watch
+from cluster import down, prices, pull, report, report_page, send, status, submit, up, watch
 from cluster.hosts import FleetError, read
 from cluster.remote import RemoteBox
 from cluster.ssh import HostError, StateFolder
@@ -212,16 +212,20 @@ class Report(_Priced):
     """Where `pull` put the results; each class's profile is copied here."""
     kind: Literal["fastest", "balanced", "lean"] = "fastest"
     """Which of a search's profiles to compare."""
+    html: Path | None = None
+    """The same for a browser, in one file; OUT/report.html unless set."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Print a table and a sentence per task; copy the profiles."""
+        """Print a table and a sentence per task; copy the profiles; write the page."""
         hosts = read(self.hosts, only=self.only)
         table = prices.read(self.prices, self.price)
-        tasks = report.by_task(report.read_all(self.out, kind=self.kind))
-        for task, results in tasks.items():
-            ranked = report.offers(results, hosts, table)
+        tasks = {
+            task: report.offers(results, hosts, table)
+            for task, results in report.by_task(report.read_all(self.out, kind=self.kind)).items()
+        }
+        for task, ranked in tasks.items():
             paths = report.publish(
                 ranked, self.out, suffix=report.suffix(task) if len(tasks) > 1 else ""
             )
@@ -233,6 +237,9 @@ class Report(_Priced):
             Console(width=None if sys.stdout.isatty() else 160).print(report.render(ranked, task))
             print("\n".join(f"profile: {path}" for path in paths))
             print(report.advice(ranked))
+        path = report_page.write(tasks, self.html or self.out / "report.html", kind=self.kind)
+        if not self.json:
+            print(f"page: {path}")
         return 0
 
 

@@ -193,16 +193,21 @@ def suffix(task: tuple[str, ...]) -> str:
     return f"-{hashlib.sha256(repr(task).encode()).hexdigest()[:8]}"
 
 
+def speed_text(result: Result) -> str:
+    """`50.1 K ±1.3 %`, and whether finals have proven it."""
+    side = max(result.high - result.steps_per_second, result.steps_per_second - result.low)
+    interval = f"±{100 * side / result.steps_per_second:.1f} %"
+    return f"{speed(result.steps_per_second)} {interval}" + " (unproven)" * (not result.is_proven)
+
+
 def cells(offer: Offer) -> tuple[str, ...]:
     """An offer's row under `COLUMNS`."""
     result = offer.result
-    side = max(result.high - result.steps_per_second, result.steps_per_second - result.low)
     per_dollar = offer.steps_per_dollar
     return (
         result.machine_class,
         result.host,
-        f"{speed(result.steps_per_second)} ±{100 * side / result.steps_per_second:.1f} %"
-        + " (unproven)" * (not result.is_proven),
+        speed_text(result),
         "-" if offer.price_per_hour is None else dollars(offer.price_per_hour),
         "-" if per_dollar is None else steps(per_dollar),
         ", ".join(f"{name} {result.config[name]}" for name in _SIZES if name in result.config),

@@ -1,10 +1,12 @@
 """Measurements, outcomes and trials for tests: everything plausible, but for what a test names."""
 
 import dataclasses
+import os
 from typing import Any
 
 from cluster.node.hardware import Machine
 from cluster.node.limits import Cpus, MemoryLimit, ThreadLimit, ThreadLimits
+from cluster.node.thread_env import ThreadEnv
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 from tune.preflight import Findings, Preflight, judge
 from tune.result import Candidate, Kind, SearchResult, Stage, Trial
@@ -161,3 +163,8 @@ def preflight(**environ: str) -> Preflight:
         container=None,
     )
     return judge(findings, environ=environ)
+
+
+def caps() -> ThreadEnv:
+    """One CPU of this machine, and no variables."""
+    return ThreadEnv(cap=1, cpus=(min(os.sched_getaffinity(0)),), variables={}, notes=())

@@ -156,6 +156,28 @@ def test_peaks_are_seen_from_outside(run_fake: RunFake) -> None:
     assert outcome.peak_maps > 10
 
 
+def test_each_phase_has_its_own_threads_and_seconds(run_fake: RunFake) -> None:
+    outcome = run_fake("threads_while_compiling", 12)
+    threads, seconds = outcome.threads_by_phase, outcome.seconds_by_phase
+    assert threads is not None
+    assert seconds is not None
+    assert (threads["compile"], threads["measure"]) == (13, 1)
+    assert outcome.peak_threads == 13
+    assert list(seconds) == ["start", "compile", "measure"]
+    assert seconds["compile"] >= 0.6  # a sleep is never shorter
+    assert sum(seconds.values()) <= outcome.wall_s
+
+
+def test_the_end_of_a_process_is_in_no_phase(
+    run_fake: RunFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_EXIT_GRACE_S", 0.5)
+    outcome = run_fake("report_then_hang", timeout_s=None)
+    assert outcome.seconds_by_phase is not None
+    assert list(outcome.seconds_by_phase) == ["start"]
+    assert outcome.seconds_by_phase["start"] <= outcome.wall_s - 0.5
+
+
 @pytest.mark.parametrize("how", ["plain", "group", "session"])
 def test_no_grandchild_outlives_the_trial(run_fake: RunFake, tmp_path: Path, how: str) -> None:
     pid_file = tmp_path / "pid"

@@ -52,6 +52,15 @@ def test_the_csv_has_a_row_per_ended_trial_and_empty_cells_for_the_unmeasured(
     assert rows[2]["health/loss"] == "nan"
 
 
+def test_the_csv_has_what_each_phase_used(tmp_path: Path) -> None:
+    phases = outcome(threads_by_phase={"compile": 21}, seconds_by_phase={"compile": 2.5})
+    table, _ = records.write_trials(tmp_path, [trial(outcome=phases)])
+    with table.open(newline="") as file:
+        [row] = csv.DictReader(file)
+    assert (row["threads/compile"], row["seconds/compile"]) == ("21", "2.5")
+    assert row["threads/import"] == ""
+
+
 def test_the_csv_has_the_same_columns_when_nothing_was_measured() -> None:
     empty = records.to_csv([TRIALS[1]]).splitlines()[0].split(",")
     full = records.to_csv([TRIALS[0]]).splitlines()[0].split(",")

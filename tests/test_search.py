@@ -1,7 +1,7 @@
 """The policy, driven over surfaces that are known: no Ray, no process, no clock."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from factories import measurement, outcome
 
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.finals import FinalsPlan, key
+from tune.finals import FinalsPlan, Key, key
 from tune.objective import Objective
 from tune.result import EXPLORING, Kind, Stage, Trial
 from tune.search import Search
@@ -69,14 +69,17 @@ def make(
     resume: bool = False,
     clock: Clock | None = None,
     plan: FinalsPlan = SHORT_FINALS,
+    space: SearchSpace = SPACE,
+    compiled: Mapping[Key, int] | None = None,
+    elapsed_s: float = 0.0,
     **stopping: object,
 ) -> Search:
     options = {"max_runs": 14, "max_time_s": None, "patience": 50, "min_gain": 0.02} | stopping
     open_study = Study.resume if resume else Study.create
     limits = Limits(num_threads=None, device_bytes=BUDGET, host_bytes=None)
     return Search(
-        open_study(path / "journal.log", space=SPACE, limits=limits, identity={}),
-        space=SPACE,
+        open_study(path / "journal.log", space=space, limits=limits, identity={}),
+        space=space,
         baseline=BASELINE,
         objective=Objective.THROUGHPUT,
         stop=Stopping(**options),  # type: ignore[arg-type]
@@ -84,6 +87,8 @@ def make(
         seed=0,
         clock=clock or Clock(),
         device_budget_bytes=BUDGET,
+        compiled=compiled,
+        elapsed_s=elapsed_s,
     )
 
 
@@ -155,6 +160,12 @@ def test_it_says_why_it_stopped(tmp_path: Path, options: dict[str, object], reas
     search = make(tmp_path, **options)
     drive(search)
     assert reason in search.result(partial=False).stop_reason
+
+
+def test_what_passed_before_the_search_is_part_of_its_time(tmp_path: Path) -> None:
+    search = make(tmp_path, clock=Clock(now=1000.0), elapsed_s=30.0, max_time_s=100.0)
+    assert search.remaining_s == 70.0
+    assert search.result(partial=True).wall_s == 30.0
 
 
 @pytest.mark.parametrize("max_time_s", [120.0, 200.0, 400.0])

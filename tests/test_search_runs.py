@@ -53,6 +53,10 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def report_of(folder: Path) -> str:
+    return (folder / "report.html").read_text()
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Start a search in the background; whatever is left of it at the end is killed."""
@@ -125,6 +129,10 @@ def test_a_real_search_ends_with_a_profile_that_holds(tmp_path: Path) -> None:
     # A busy machine may make an explored trial honestly slow; what a profile rests on runs through.
     assert {row["kind"] for row in rows} <= {"completed", "slow"}
     assert {row["kind"] for row in rows if row["stage"] in {"final", "soak"}} == {"completed"}
+    assert "file: out/report.html" in ended.stdout
+    page = report_of(tmp_path / "out")
+    for text in ("Speed over num_envs", "compile", "soak", plain["machine_class"]):
+        assert text in page
     checked = subprocess.run(
         [sys.executable, "-m", "tune.profile", "validate", str(path)],
         cwd=tmp_path,
@@ -233,6 +241,7 @@ def test_an_interrupt_keeps_the_best_so_far_and_resume_repeats_nothing(
     assert "interrupted" in output
     [path] = (tmp_path / "profiles").glob("*fastest*.yaml")
     assert profile_file.read(path).partial
+    assert "interrupted; this is the best so far" in report_of(tmp_path / "out")
     before = table(tmp_path / "out")
     ended = run(tmp_path, *arguments, "--resume")
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -263,8 +272,21 @@ def test_a_killed_search_loses_its_running_trial_and_leaves_no_process(
             )
         )
     )
+    assert not (tmp_path / "out" / "report.html").exists()
+    made = subprocess.run(
+        [sys.executable, "-m", "tune.report", "out"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    assert "it still runs, or was killed" in report_of(tmp_path / "out")
     ended = run(tmp_path, *arguments, "--resume")
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "was killed" not in report_of(tmp_path / "out")
     numbers = [int(row["number"]) for row in table(tmp_path / "out")]
     assert numbers[:2] == [0, 1]
 

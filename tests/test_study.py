@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.result import Stage
-from tune.study import Limits, Study, StudyError, violations
+from tune.study import Limits, Study, StudyError, read_trials, violations
 
 SPACE = SearchSpace(
     axes=(Axis(name="num_envs", values=(64, 128, 256)), Axis(name="num_steps", values=(32,)))
@@ -99,6 +99,26 @@ def test_a_resumed_study_has_the_same_trials(tmp_path: Path) -> None:
         study.start(Stage.SEARCH, CONFIG | {"num_envs": 64}), refused, score=None, excluded=True
     )
     assert resume(tmp_path).trials == (first, second)
+
+
+def test_a_journal_is_read_without_a_trace_of_the_reader(tmp_path: Path) -> None:
+    study = create(tmp_path)
+    first = study.finish(study.start(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+    study.start(Stage.SEARCH, CONFIG | {"num_envs": 64})  # runs now
+    journal = tmp_path / "journal.log"
+    before = journal.read_bytes()
+    assert read_trials(journal) == (first,)
+    assert first.started_at is not None
+    assert first.ended_at is not None
+    assert first.started_at <= first.ended_at
+    assert journal.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [journal]
+
+
+def test_a_journal_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"journal\.log does not exist"):
+        read_trials(tmp_path / "journal.log")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_trial_that_ran_when_a_search_was_killed_is_closed_and_nothing_else_lost(

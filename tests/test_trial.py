@@ -77,6 +77,7 @@ def test_a_full_workload_is_measured_with_all_it_can_tell() -> None:
     measurement = measured(report)
     assert report.kind is OutcomeKind.COMPLETED
     assert sent == [
+        Progress(phase=Phase.IMPORT),
         Progress(phase=Phase.BUILD),
         Progress(phase=Phase.COMPILE),
         Progress(phase=Phase.WARMUP, predicted_device_bytes=2**30),

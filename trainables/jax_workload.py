@@ -16,15 +16,23 @@ import jax
 from trainables.workload import CompiledProgram, DeviceUsage
 
 _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+_CACHE_HIT_EVENT = "/jax/compilation_cache/cache_hits"
 _compile_seconds: list[float] = []
+_cache_hits: list[str] = []
 
 
-def _on_event(event: str, duration_s: float, **_: Any) -> None:
+def _on_duration(event: str, duration_s: float, **_: Any) -> None:
     if event == _COMPILE_EVENT:
         _compile_seconds.append(duration_s)
 
 
-jax.monitoring.register_event_duration_secs_listener(_on_event)  # at import: nothing is missed
+def _on_event(event: str, **_: Any) -> None:
+    if event == _CACHE_HIT_EVENT:
+        _cache_hits.append(event)
+
+
+jax.monitoring.register_event_duration_secs_listener(_on_duration)  # at import: nothing is missed
+jax.monitoring.register_event_listener(_on_event)
 
 
 class JaxWorkload:
@@ -63,23 +71,44 @@ class JaxWorkload:
             TypeError: if `update` returns a state of other shapes or dtypes than it was given: each
                 update would need its own program.
         """
-        state = jax.eval_shape(self._init)
+        traced = self._trace(jax.eval_shape(self._init))
+        hits = len(_cache_hits)
+        self._compiled = traced.lower().compile()
+        return CompiledProgram(
+            device_bytes=_device_bytes(self._compiled),
+            flops_per_update=matmul_flops(traced.jaxpr.jaxpr),
+            from_cache=len(_cache_hits) > hits,
+        )
+
+    def compile_for(self, target: str) -> CompiledProgram:
+        """Compile one update for a GPU that is not here. JAX's CUDA plugin needs no driver for it.
+
+        Its bytes hold, its speed would not: without the card XLA falls back to slower sorts.
+
+        Raises:
+            TypeError: as `compile`.
+        """
+        from jax.experimental import topologies
+
+        topology = topologies.get_topology_desc(
+            "1x1x1", platform="cuda", topology="1x1x1", target_config=target
+        )
+        there = jax.sharding.SingleDeviceSharding(topology.devices[0])
+        state = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=there),
+            jax.eval_shape(self._init),
+        )
+        traced = self._trace(state)
+        return CompiledProgram(
+            device_bytes=_device_bytes(traced.lower().compile()),
+            flops_per_update=matmul_flops(traced.jaxpr.jaxpr),
+        )
+
+    def _trace(self, state: Any) -> Any:
         # Donated: the new state is written where the old one was, so it is held once, not twice.
         traced = jax.jit(self._update, donate_argnums=0).trace(state)
         _check_state_is_stable(state, traced.out_info[0])
-        self._compiled = traced.lower().compile()
-        memory = self._compiled.memory_analysis()
-        device_bytes = None
-        if memory is not None:  # a backend need not implement it
-            device_bytes = (
-                memory.temp_size_in_bytes
-                + memory.argument_size_in_bytes
-                + memory.output_size_in_bytes
-                - memory.alias_size_in_bytes
-            )
-        return CompiledProgram(
-            device_bytes=device_bytes, flops_per_update=matmul_flops(traced.jaxpr.jaxpr)
-        )
+        return traced
 
     def run(self, num_updates: int) -> None:
         """Train for `num_updates` updates; they are queued at once, the wait is at the end."""
@@ -104,6 +133,18 @@ class JaxWorkload:
             peak_device_bytes=memory.get("peak_bytes_in_use"),
             num_compilations=len(_compile_seconds),
         )
+
+
+def _device_bytes(compiled: Any) -> int | None:
+    memory = compiled.memory_analysis()
+    if memory is None:  # a backend need not implement it
+        return None
+    return int(
+        memory.temp_size_in_bytes
+        + memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+    )
 
 
 def matmul_flops(jaxpr: Any) -> float:

@@ -1,7 +1,8 @@
 """What crosses the border between a trial's child and its parent. Stdlib only, pure.
 
 Down goes one `TrialRequest` as JSON on stdin; up come JSON lines on a dedicated pipe: `Progress`
-while the trial lives, then one `Report`. The parent turns that, or a silent death, into one
+while the trial lives, then one `Report`. A `CompileRequest` asks for programs alone, with the same
+answers. The parent turns that, or a silent death, into one
 `Outcome`.
 """
 
@@ -31,9 +32,12 @@ class OutcomeKind(enum.StrEnum):
 
 
 class Phase(enum.StrEnum):
-    """Where in its life a trial is."""
+    """Where in its life a trial is: the interpreter starts, the workload's module and its framework
+    are imported, the factory builds (a framework often opens its device there), and so on.
+    """
 
     START = "start"
+    IMPORT = "import"
     BUILD = "build"
     COMPILE = "compile"
     WARMUP = "warmup"
@@ -77,11 +81,27 @@ class TrialRequest:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CompileRequest:
+    """Configurations to compile and not to run, one after the other in one child.
+
+    `target` describes a GPU that need not be here, as the compiler's own text; `None` compiles for
+    this machine's device. `cpus` as in `TrialRequest`.
+    """
+
+    workload: str
+    configs: tuple[dict[str, int], ...]
+    options: dict[str, Any]
+    cpus: tuple[int, ...]
+    target: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """Steady-state training speed of one configuration in one fresh process.
 
     `steps_per_second` is the median over blocks, `low` and `high` its bootstrap 95 % interval, all
-    in env steps per second of wall time. Seconds are wall seconds. `gpu_utilization` is NVML's
+    in env steps per second of wall time. Seconds are wall seconds; with `compiled_from_cache`,
+    `compile_s` is the time to read what an earlier process compiled. `gpu_utilization` is NVML's
     percent. `health` is the last update's.
     """
 
@@ -105,14 +125,33 @@ class Measurement:
     gpu_temperature_c: float | None
     gpu_power_w: float | None
     health: dict[str, float]
+    compiled_from_cache: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What the compiler said of one configuration of a `CompileRequest`.
+
+    `device_bytes` is `None` where the workload cannot tell, or where `problem` says in one sentence
+    why there is no such program.
+    """
+
+    config: dict[str, int]
+    device_bytes: int | None
+    compile_s: float
+    problem: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """The trial entered `phase`; `predicted_device_bytes` is known from `WARMUP` on."""
+    """The trial entered `phase`; `predicted_device_bytes` is known from `WARMUP` on.
+
+    `compiled` is there once for each configuration of a `CompileRequest`.
+    """
 
     phase: Phase
     predicted_device_bytes: int | None = None
+    compiled: Compiled | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +171,8 @@ class Outcome:
     `message` is one sentence with the evidence. Peaks are over the child's whole process tree, seen
     from outside: OS threads, resident bytes, memory maps (of the process with most of them).
     `thread_cap` is the cap the trial ended under. `log` is the file with its stderr.
+    `threads_by_phase` has the peak of each phase that was seen, `seconds_by_phase` what each took;
+    both are of the last attempt, `None` where no process was watched.
     """
 
     kind: OutcomeKind
@@ -144,6 +185,8 @@ class Outcome:
     peak_host_bytes: int | None = None
     peak_maps: int | None = None
     log: str | None = None
+    threads_by_phase: dict[str, int] | None = None
+    seconds_by_phase: dict[str, float] | None = None
 
 
 class WireError(ValueError):

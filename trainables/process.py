@@ -14,6 +14,7 @@ from cluster.node import cgroups, limits
 from trainables.child import Child, spawn
 from trainables.classify import classify
 from trainables.measurement import (
+    CompileRequest,
     Outcome,
     OutcomeKind,
     Phase,
@@ -26,6 +27,7 @@ from trainables.measurement import (
 from trainables.process_tree import ProcessTree, TreeUsage, most_maps, proportional_bytes
 
 TRIAL_COMMAND = (sys.executable, "-m", "trainables.trial")
+COMPILE_COMMAND = (sys.executable, "-m", "trainables.compile_only")
 
 _LOOK_S = 0.05
 _LOOK_WHILE_TIMED_S = 0.2
@@ -45,7 +47,7 @@ class _TimedOut:
 
 
 def run_child(
-    request: TrialRequest,
+    request: TrialRequest | CompileRequest,
     *,
     environment: Mapping[str, str],
     log_path: Path,
@@ -55,6 +57,8 @@ def run_child(
     command: Sequence[str] | None = None,
 ) -> Generator[Progress | Outcome, None, None]:
     """Run one trial; yield its progress, then exactly one outcome, when all of it is gone.
+
+    A `CompileRequest` is run in the same way: what it compiled comes with the progress.
 
     `environment` is the child's whole environment. Its output goes to the end of `log_path`: a pipe
     that nobody reads would stop it. A report counts whatever happens after it (frameworks crash
@@ -70,10 +74,14 @@ def run_child(
     room_bytes = limits.host_memory().available_bytes
     watch = _Watch(thread_cap=thread_cap, log_path=log_path, started=started)
     try:
-        child = spawn(command or TRIAL_COMMAND, dataclasses.asdict(request), environment, log_path)
+        command = command or (
+            COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND
+        )
+        child = spawn(command, dataclasses.asdict(request), environment, log_path)
     except BlockingIOError:
         yield watch.outcome(_NO_ROOM, is_gone=True)
         return
+    watch.begin()
     try:
         ending = yield from _follow(child, watch, deadline, host_budget_bytes)
     finally:
@@ -119,12 +127,28 @@ class _Watch:
     peak_threads: int | None = None
     peak_host_bytes: int | None = None
     peak_maps: int | None = None
+    threads_by_phase: dict[str, int] = dataclasses.field(default_factory=dict)
+    seconds_by_phase: dict[str, float] = dataclasses.field(default_factory=dict)
     _maps_due: float = 0.0
+    _in_phase_since: float | None = None
+
+    def begin(self) -> None:
+        """The trial's process is there."""
+        self._in_phase_since = time.monotonic()
 
     def hear(self, progress: Progress) -> None:
-        self.phase = progress.phase
+        """The trial entered another phase."""
+        self.leave_phase()
+        self.phase, self._in_phase_since = progress.phase, time.monotonic()
         if progress.predicted_device_bytes is not None:
             self.predicted_device_bytes = progress.predicted_device_bytes
+
+    def leave_phase(self) -> None:
+        """The phase is over, and no other begins: what follows is the end of the process."""
+        if self._in_phase_since is not None:
+            spent_s = time.monotonic() - self._in_phase_since
+            self.seconds_by_phase[self.phase] = self.seconds_by_phase.get(self.phase, 0.0) + spent_s
+            self._in_phase_since = None
 
     def look(self, tree: ProcessTree, budget_bytes: int | None) -> int:
         """Take in what the tree uses now; return its bytes of host memory."""
@@ -132,6 +156,8 @@ class _Watch:
         host_bytes = _host_bytes(usage, budget_bytes)
         if usage.pids:
             self.peak_threads = max(self.peak_threads or 0, usage.num_threads)
+            in_phase = self.threads_by_phase.get(self.phase, 0)
+            self.threads_by_phase[self.phase] = max(in_phase, usage.num_threads)
             self.peak_host_bytes = max(self.peak_host_bytes or 0, host_bytes)
         if (now := time.monotonic()) >= self._maps_due:
             self._maps_due = now + _LOOK_AT_MAPS_S
@@ -140,6 +166,7 @@ class _Watch:
 
     def outcome(self, ending: Report, *, is_gone: bool) -> Outcome:
         """Return how it ended, with all that was seen."""
+        self.leave_phase()
         stuck = "" if is_gone else " Its processes outlive SIGKILL (a stuck driver?): restart it."
         return Outcome(
             kind=ending.kind,
@@ -152,6 +179,8 @@ class _Watch:
             peak_host_bytes=self.peak_host_bytes,
             peak_maps=self.peak_maps,
             log=str(self.log_path),
+            threads_by_phase=self.threads_by_phase or None,
+            seconds_by_phase=self.seconds_by_phase or None,
         )
 
 
@@ -168,6 +197,7 @@ def _follow(
             except WireError as error:
                 return Report(kind=OutcomeKind.ERROR, message=f"garbage on its wire: {error}")
             if isinstance(message, Report):
+                watch.leave_phase()
                 child.wait(_EXIT_GRACE_S)
                 return message
             watch.hear(message)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import ray.tune
 
 from cluster.node import limits, ray_env, thread_env
+from trainables import compile_cache
 from trainables.measurement import (
     Outcome,
     OutcomeKind,
@@ -24,7 +25,8 @@ class TrialOrder:
     """What the driver asks of a worker. `request.cpus` is left empty: the worker knows its CPUs.
 
     `name` is what Ray's dashboard calls the trial, and what loggers show of its order: they take
-    the plain values that stand beside it in Tune's configuration.
+    the plain values that stand beside it in Tune's configuration. `compile_cache` is the folder of
+    compiled programs, if there is one.
     """
 
     name: str
@@ -34,6 +36,7 @@ class TrialOrder:
     timeout_s: float | None
     host_budget_bytes: int | None
     log: str
+    compile_cache: str | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -97,11 +100,9 @@ def run_order(
     The outcome is the last attempt's, with the cap that it ended under and the time of all. `slot`
     numbers the trials that run side by side on one machine, for CPUs of their own.
     """
-    base = {
-        name: value
-        for name, value in ray_env.as_given(environ).items()
-        if not name.startswith("RAY_")
-    }
+    base = ray_env.for_child(environ)
+    if order.compile_cache is not None:
+        base |= compile_cache.variables(order.compile_cache, base)
     cap, wall_s = order.thread_cap, 0.0
     while True:
         caps = thread_env.build(

@@ -18,9 +18,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from trainables import verdicts
 from trainables.measurement import (
+    CompileRequest,
     Measurement,
     Message,
     OutcomeKind,
@@ -46,6 +48,7 @@ from trainables.workload import (
 )
 
 Send = Callable[[Message], None]
+Request = TypeVar("Request", TrialRequest, CompileRequest)
 
 _PR_SET_PDEATHSIG = 1
 _NOISE_SCALE = "gradient_noise_scale"  # a ratio of two estimates, and the lower may be zero
@@ -64,7 +67,17 @@ class _Built:
 
 def main() -> int:
     """Run the trial that stdin asks for; send its messages up the wire."""
-    parser = argparse.ArgumentParser(prog="python -m trainables.trial", description=__doc__)
+    return serve(TrialRequest, run_trial, prog="python -m trainables.trial")
+
+
+def serve(
+    request_type: type[Request], run: Callable[[Request, Send, float], Report], *, prog: str
+) -> int:
+    """Be a child: read one request from stdin, bind to its CPUs, run it, report up the wire.
+
+    `run(request, send, spawned_at)` may import what it likes: the caps hold by then.
+    """
+    parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument("--wire-fd", type=int, required=True, help="where messages are written")
     parser.add_argument("--parent-pid", type=int, required=True)
     parser.add_argument("--spawned-at", type=float, required=True, help="on the monotonic clock")
@@ -73,7 +86,7 @@ def main() -> int:
     forbid_core_dump()
     faulthandler.enable()  # a segmentation fault in a library then names the Python line
     os.set_inheritable(args.wire_fd, False)  # or a stray grandchild could hold the wire open
-    request = from_dict(TrialRequest, json.load(sys.stdin))
+    request = from_dict(request_type, json.load(sys.stdin))
     os.sched_setaffinity(0, request.cpus)
     with os.fdopen(args.wire_fd, "w", encoding="utf-8") as wire:
 
@@ -81,7 +94,7 @@ def main() -> int:
             wire.write(encode(message))
             wire.flush()
 
-        send(run_trial(request, send, args.spawned_at))
+        send(run(request, send, args.spawned_at))
     return 0
 
 
@@ -117,8 +130,10 @@ def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
 
 def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     started = time.monotonic()
+    send(Progress(phase=Phase.IMPORT))
+    factory = load_factory(request.workload)
     send(Progress(phase=Phase.BUILD))
-    workload = load_factory(request.workload)(request.config, request.options)
+    workload = factory(request.config, request.options)
     built = time.monotonic()
     send(Progress(phase=Phase.COMPILE))
     if request.device_budget_bytes is not None and isinstance(workload, LimitsDeviceMemory):
@@ -189,6 +204,7 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         num_compilations=usage.num_compilations if usage else None,
         **gpu.figures(),
         health=health,
+        compiled_from_cache=built.program.from_cache,
     )
     return _report(built, verdict or verdicts.completed(estimate, request), measurement)
 

@@ -47,11 +47,13 @@ class CompiledProgram:
     """What the compiler said of the program one update runs, before it ran.
 
     `device_bytes` is temp + argument + output - alias of XLA's memory analysis; `flops_per_update`
-    counts loop bodies by their trip counts. `None` where the framework cannot tell.
+    counts loop bodies by their trip counts; `from_cache` says whether an earlier process had
+    compiled it. `None` where the framework cannot tell.
     """
 
     device_bytes: int | None
     flops_per_update: float | None = None
+    from_cache: bool | None = None
 
 
 @runtime_checkable
@@ -60,6 +62,17 @@ class Compiles(Protocol):
 
     def compile(self) -> CompiledProgram:
         """Compile one update without running it."""
+
+
+@runtime_checkable
+class CompilesAhead(Protocol):
+    """A workload that can be compiled for a GPU that is not in this machine."""
+
+    def compile_for(self, target: str) -> CompiledProgram:
+        """Compile one update for the GPU that `target` describes; nothing here can run it.
+
+        `target` is XLA's GpuTargetConfigProto as text.
+        """
 
 
 @runtime_checkable

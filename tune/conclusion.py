@@ -7,6 +7,7 @@ import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainables.measurement import OutcomeKind
 from tune import trials_view, words
@@ -14,9 +15,16 @@ from tune.finals import key, winning_kind
 from tune.objective import Objective
 from tune.peaks import Peaks, peaks
 from tune.result import EXPLORING, Candidate, Kind, SearchResult, Trial
+from tune.spec import SearchSpec, Task
 from tune.speedup import speedup
 
+if TYPE_CHECKING:
+    from tune.preflight import Preflight
+
 _MEANS_NOTHING = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW, OutcomeKind.NODE_LOST})
+_LIMITS = frozenset({OutcomeKind.THREAD_LIMIT, OutcomeKind.DEVICE_MEMORY, OutcomeKind.HOST_MEMORY})
+_NEAR = 0.8
+"""From this share of a limit on, the next doubling would cross it, or noise may."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,20 @@ class Context:
     host_budget_bytes: int
     thread_room: int | None
     cpus: tuple[int, ...]
+
+    @classmethod
+    def of(cls, spec: SearchSpec, task: Task, preflight: "Preflight") -> "Context":
+        """What a search with these options is judged against on this machine."""
+        return cls(
+            objective=spec.objective,
+            baseline_is_default=not spec.baseline and task.phase is not None,
+            soak_updates=spec.soak_updates,
+            synthetic_data=bool(task.data.get("synthetic")),
+            device_budget_bytes=preflight.device_budget_bytes,
+            host_budget_bytes=preflight.host_budget_bytes,
+            thread_room=preflight.findings.thread_limits.room,
+            cpus=preflight.thread_env.cpus if preflight.thread_env else (),
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +77,7 @@ def conclude(
     winner = result.chosen.get(winning_kind(context.objective))
     if winner is None:
         return Conclusion(
-            headline="No configuration was feasible, so there is no profile.",
+            headline=_nothing(result),
             rows=(*_failures(result), *_search_rows(result), *written),
             warnings=(),
             commands=(),
@@ -81,6 +103,45 @@ def conclude(
         warnings=tuple(_warnings(winner, result, context)),
         commands=() if profile is None else _commands(profile, seen, context),
         succeeded=True,
+    )
+
+
+def _nothing(result: SearchResult) -> str:
+    if not result.outcome_counts:
+        return "No trial came to an end, so there is no profile."
+    return "No configuration was feasible, so there is no profile."
+
+
+def limited_by(result: SearchResult, context: Context) -> str:
+    """Which limit is nearest to the winner, and which ones configurations met on the way."""
+    met = ", ".join(
+        f"{words.advice(name).short} {count}"
+        for name, count in result.outcome_counts.items()
+        if name == "excluded" or OutcomeKind(name) in _LIMITS
+    )
+    met = f"Trials that met a limit: {met}." if met else "No trial met a limit."
+    winner = result.chosen.get(winning_kind(context.objective))
+    if winner is None:
+        return met
+    seen = peaks(winner, result.trials)
+    shares = {
+        name: use / limit
+        for name, use, limit in (
+            ("device memory", winner.device_bytes, context.device_budget_bytes),
+            ("host memory", seen.host_bytes, context.host_budget_bytes),
+            ("threads", seen.num_threads, context.thread_room),
+        )
+        if use and limit
+    }
+    if not shares:
+        return met
+    name = max(shares, key=lambda name: shares[name])
+    share = f"{100 * shares[name]:.0f} %"
+    if shares[name] >= _NEAR:
+        return f"What limits it: {name}, of which it takes {share} of what is allowed. {met}"
+    return (
+        f"No limit is near: it takes {share} of the {name} allowed, and a smaller share of all "
+        f"else. {met}"
     )
 
 

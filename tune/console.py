@@ -17,6 +17,7 @@ from search_spaces.space import SearchSpace
 from trainables.measurement import Phase, Progress
 from tune import preflight_view, records, result_view, trials_view, words
 from tune.conclusion import Context, conclude
+from tune.foresight import Foresight
 from tune.preflight import Preflight
 from tune.result import Kind, SearchResult, Trial
 from tune.spec import SearchSpec, Task
@@ -125,6 +126,21 @@ class Screen:
         self._say(f"Ray's dashboard: {url}")
         self._say(f"Metrics for Prometheus: {metrics_url}")
 
+    def memory(self, foresight: Foresight) -> None:
+        """Say what fits, before any trial ran."""
+        found = foresight.capacity
+        fields: dict[str, Any] = {"text": foresight.text, "wall_s": foresight.wall_s}
+        if found is not None:
+            fields |= {
+                "budget_bytes": found.budget_bytes,
+                "everything_fits": found.everything_fits,
+                "largest_num_envs": found.num_envs_that_fit(always=False),
+                "programs_compiled": len(foresight.compiled),
+            }
+        self._emit("memory", fields)
+        if foresight.text:
+            self._say(foresight.text)
+
     def note(self, text: str) -> None:
         """Say something in between."""
         self._emit("note", {"text": text})
@@ -210,16 +226,7 @@ class Screen:
         assert self._preflight is not None
         assert self._spec is not None
         assert self._task is not None
-        return Context(
-            objective=self._spec.objective,
-            baseline_is_default=not self._spec.baseline and self._task.phase is not None,
-            soak_updates=self._spec.soak_updates,
-            synthetic_data=bool(self._task.data.get("synthetic")),
-            device_budget_bytes=self._preflight.device_budget_bytes,
-            host_budget_bytes=self._preflight.host_budget_bytes,
-            thread_room=self._preflight.findings.thread_limits.room,
-            cpus=self._preflight.thread_env.cpus if self._preflight.thread_env else (),
-        )
+        return Context.of(self._spec, self._task, self._preflight)
 
     def _draw(self) -> "RenderableType":
         from rich.console import Group

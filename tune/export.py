@@ -122,7 +122,7 @@ def from_search(
             converged=measured.converged,
             startup_s=round(measured.startup_s, 3),
             build_s=round(measured.build_s, 3),
-            compile_s=round(measured.compile_s, 3),
+            compile_s=_compile_s(candidate, result),
             warmup_s=round(measured.warmup_s, 3),
             flops_per_update=measured.flops_per_update,
             num_compilations=measured.num_compilations,
@@ -147,6 +147,17 @@ def from_search(
         machine_class=hardware.machine_class(preflight.machine),
         machine=preflight.machine,
     )
+
+
+def _compile_s(candidate: Candidate, result: SearchResult) -> float | None:
+    """What compiling took where it was done: finals read the program that exploring compiled."""
+    own = [trial.measurement for trial in result.trials if trial.config == candidate.config]
+    seconds = [
+        measured.compile_s
+        for measured in (*own, candidate.representative.measurement)
+        if measured is not None and not measured.compiled_from_cache
+    ]
+    return round(seconds[-1], 3) if seconds else None
 
 
 def _baseline(candidate: Candidate, baseline: Candidate | None) -> Baseline | None:

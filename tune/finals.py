@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from trainables.measurement import OutcomeKind
 from tune.objective import Objective, score, typical_noise_scale
-from tune.result import EXPLORING, Candidate, Kind, Stage, Trial
+from tune.result import EXPLORING, Candidate, Kind, SearchResult, Stage, Trial
 
 LEAN_SHARE = 0.95
 """`lean` may be this much slower than the fastest."""
@@ -117,6 +117,27 @@ def choose(trials: Sequence[Trial], objective: Objective) -> dict[Kind, Candidat
     candidates = summarize(trials)
     confirmed = [candidate for candidate in candidates if candidate.confirmed]
     return _choose_kinds(confirmed or candidates, objective)
+
+
+def result_of(
+    trials: tuple[Trial, ...],
+    *,
+    objective: Objective,
+    baseline: dict[str, int],
+    stop_reason: str,
+    partial: bool,
+    wall_s: float,
+) -> SearchResult:
+    """What a search found: its trials, what they choose, and the baseline if it completed."""
+    measured = {key(candidate.config): candidate for candidate in summarize(trials)}
+    return SearchResult(
+        trials=trials,
+        chosen=choose(trials, objective),
+        baseline=measured.get(key(baseline)),
+        stop_reason=stop_reason,
+        partial=partial,
+        wall_s=wall_s,
+    )
 
 
 def summarize(trials: Iterable[Trial]) -> list[Candidate]:

@@ -31,11 +31,13 @@ class JaxSpec(SearchSpec):
     """Tune your own training loop instead: package.module:factory."""
     option: tuple[str, ...] = ()
     """Options for the workload's factory: name=value."""
+    plan: str | None = None
+    """Search nothing: say what would fit on a GPU that need not be here, as "RTX 4090"."""
 
 
 def run(spec: JaxSpec) -> int:
     """Run one search; return its exit code."""
-    from tune import session  # what a search imports, --help need not wait for
+    from tune import plan, session  # what a search imports, --help need not wait for
 
     def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
         if spec.workload is not None and spec.space:
@@ -44,6 +46,9 @@ def run(spec: JaxSpec) -> int:
             space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
         return space, dict(jax_phase12.BASELINE)
 
+    if spec.plan is not None:
+        space, _ = space_for("cuda", 1)
+        return plan.run(spec.plan, spec, task_of(spec), space.override(spec.space))
     return session.run(spec, task_of(spec), space_for)
 
 

@@ -299,7 +299,12 @@ def _device_bytes(findings: Findings, platform: Platform, environ: Mapping[str, 
     """Return the device memory that trials may use, without a person's own budget."""
     if platform == "cpu" or not findings.machine.gpus:
         return int(findings.host_memory.available_bytes * _CPU_DEVICE_SHARE)
-    return int(_free_bytes(findings) * _pool_fraction(environ) * _POOL_SHARE)
+    return pool_bytes(_free_bytes(findings), environ)
+
+
+def pool_bytes(free_bytes: int, environ: Mapping[str, str]) -> int:
+    """Return what a trial may use of a GPU with so much free memory: XLA's pool, nearly all."""
+    return int(free_bytes * _pool_fraction(environ) * _POOL_SHARE)
 
 
 def _free_bytes(findings: Findings) -> int:

@@ -96,7 +96,10 @@ _Moment = Annotated[str, Rule("must be a UTC time in ISO 8601", _is_utc)]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """The 95 % interval of `expected_sps`, from so many fresh processes; seconds of the latest."""
+    """The 95 % interval of `expected_sps`, from so many fresh processes; seconds of the latest.
+
+    `compile_s` is of the latest that compiled its program, and did not read an earlier one's.
+    """
 
     low: Positive
     high: Positive
@@ -104,7 +107,7 @@ class Speed:
     converged: bool
     startup_s: NotNegative
     build_s: NotNegative
-    compile_s: NotNegative
+    compile_s: NotNegative | None
     warmup_s: NotNegative
     flops_per_update: NotNegative | None
     num_compilations: Count | None

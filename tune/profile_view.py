@@ -112,10 +112,10 @@ def _quoted(value: str) -> str:
 def _speed(profile: Profile) -> str:
     speed = profile.speed
     processes = words.plural(speed.num_processes, "fresh process")
+    compiles = "" if speed.compile_s is None else f"; compiles in {words.duration(speed.compile_s)}"
     return (
         f"{words.speed(profile.expected_sps)} env steps/s, 95 % interval {words.speed(speed.low)} "
-        f"to {words.speed(speed.high)}, from {processes}; compiles in "
-        f"{words.duration(speed.compile_s)}"
+        f"to {words.speed(speed.high)}, from {processes}{compiles}"
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainables.measurement import Measurement, Outcome
+from trainables.measurement import Measurement, Outcome, Phase
 from tune import atomic
 from tune.result import Trial
 
@@ -22,6 +22,7 @@ SCHEMA_VERSION = 1
 _LIBRARIES = ("ray", "optuna", "mlflow", "alembic")
 _FORMAT = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 _HEALTH = "health/"
+_BY_PHASE = {"threads_by_phase": "threads/", "seconds_by_phase": "seconds/"}
 _TRIAL = ("number", "stage", "kind", "excluded", "score")
 _MEASUREMENT = tuple(
     field.name
@@ -29,8 +30,11 @@ _MEASUREMENT = tuple(
     if field.name not in {"health", "predicted_device_bytes"}  # the outcome has the latter too
 )
 _OUTCOME = tuple(
-    field.name for field in dataclasses.fields(Outcome) if field.name not in {"kind", "measurement"}
+    field.name
+    for field in dataclasses.fields(Outcome)
+    if field.name not in {"kind", "measurement", *_BY_PHASE}
 )
+_PHASES = tuple(f"{prefix}{phase}" for prefix in _BY_PHASE.values() for phase in Phase)
 
 
 @contextlib.contextmanager
@@ -62,11 +66,26 @@ def quiet_libraries() -> None:
         logger.propagate = True
 
 
-def write_trials(folder: Path, trials: Sequence[Trial]) -> tuple[Path, Path]:
-    """Write trials.csv, for spreadsheets, and trials.json, with everything; return their paths."""
+def write_trials(
+    folder: Path,
+    trials: Sequence[Trial],
+    *,
+    wall_s: float | None = None,
+    compiling_ahead_s: float | None = None,
+) -> tuple[Path, Path]:
+    """Write trials.csv, for spreadsheets, and trials.json, with everything; return their paths.
+
+    `wall_s` is of the whole session, `compiling_ahead_s` of what it compiled before its first
+    trial.
+    """
     table, document = folder / "trials.csv", folder / "trials.json"
     atomic.write_text(table, to_csv(trials))
-    records = {"schema_version": SCHEMA_VERSION, "trials": [to_dict(trial) for trial in trials]}
+    records = {
+        "schema_version": SCHEMA_VERSION,
+        "wall_s": wall_s,
+        "compiling_ahead_s": compiling_ahead_s,
+        "trials": [to_dict(trial) for trial in trials],
+    }
     atomic.write_text(document, json.dumps(records, indent=1, allow_nan=False) + "\n")
     return table, document
 
@@ -77,7 +96,7 @@ def to_csv(trials: Sequence[Trial]) -> str:
     axes = list(dict.fromkeys(name for trial in trials for name in trial.config))
     health = sorted({name for row in table for name in row if name.startswith(_HEALTH)})
     text = io.StringIO()
-    columns = [*_TRIAL, *axes, *_MEASUREMENT, *_OUTCOME, *health]
+    columns = [*_TRIAL, *axes, *_MEASUREMENT, *_OUTCOME, *_PHASES, *health]
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
@@ -108,6 +127,10 @@ def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
         "score": trial.score,
     }
     row |= {name: getattr(outcome, name) for name in _OUTCOME}
+    for name, prefix in _BY_PHASE.items():
+        row |= {
+            f"{prefix}{phase}": value for phase, value in (getattr(outcome, name) or {}).items()
+        }
     measured = outcome.measurement
     if measured is not None:
         row |= {name: getattr(measured, name) for name in _MEASUREMENT}

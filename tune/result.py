@@ -27,7 +27,8 @@ class Trial:
     """One trial of a study. `outcome` is `None` while it runs; `score` is the objective's value.
 
     `excluded` marks a configuration that was never run: predicted over a budget before it cost a
-    process. Its outcome says by how much.
+    process. Its outcome says by how much. `started_at` and `ended_at` are in seconds since the
+    epoch, by the driver's clock.
     """
 
     number: int
@@ -36,6 +37,8 @@ class Trial:
     outcome: Outcome | None = None
     score: float | None = None
     excluded: bool = False
+    started_at: float | None = None
+    ended_at: float | None = None
 
     @property
     def measurement(self) -> Measurement | None:

@@ -29,6 +29,16 @@ class RunFolder:
         """What the driver logged."""
         return self.path / "run.log"
 
+    @property
+    def record(self) -> Path:
+        """What was asked for and how it ended; with the journal it makes the report again."""
+        return self.path / "search.json"
+
+    @property
+    def report(self) -> Path:
+        """The report, for a browser."""
+        return self.path / "report.html"
+
     def trial_log(self, number: int, stage: str) -> Path:
         """One trial's stdout and stderr."""
         return self.path / "trials" / f"{number:03d}-{stage}.log"

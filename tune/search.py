@@ -46,6 +46,8 @@ class Search:
         seed: int,
         clock: Callable[[], float],
         device_budget_bytes: int | None,
+        compiled: Mapping[finals.Key, int] | None = None,
+        elapsed_s: float = 0.0,  # of the session, before its search could begin
     ) -> None:
         self.stop_reason: str | None = None
         self._study = study
@@ -56,7 +58,8 @@ class Search:
         self._plan = plan
         self._clock = clock
         self._device_budget_bytes = device_budget_bytes
-        self._started_at = clock()
+        self._compiled = dict(compiled or {})  # device bytes, from before the first trial
+        self._started_at = clock() - elapsed_s
         self._seed = seed
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
 
@@ -121,19 +124,10 @@ class Search:
 
     def result(self, *, partial: bool) -> SearchResult:
         """What the search found so far."""
-        trials = self.trials
-        baseline = next(
-            (
-                candidate
-                for candidate in finals.summarize(trials)
-                if finals.key(candidate.config) == finals.key(self._baseline)
-            ),
-            None,
-        )
-        return SearchResult(
-            trials=trials,
-            chosen=finals.choose(trials, self._objective),
-            baseline=baseline,
+        return finals.result_of(
+            self.trials,
+            objective=self._objective,
+            baseline=self._baseline,
             stop_reason=self.stop_reason or "it was interrupted",
             partial=partial,
             wall_s=self._clock() - self._started_at,
@@ -168,22 +162,35 @@ class Search:
         budget = self._device_budget_bytes
         if budget is None or not memory_model.applies_to(config):
             return None
-        model = memory_model.fit(
-            (trial.config, trial.device_bytes)
-            for trial in self._explored()
-            if trial.device_bytes is not None and not trial.excluded
-        )
-        if model is None or not model.exceeds(config, budget):
+        own = self._compiled.get(finals.key(config))
+        predicted = self._predicted_over(config, budget) if own is None else float(own)
+        if predicted is None or predicted <= budget:
             return None
-        predicted = model.predict_bytes(config)
+        how = "predicted to need" if own is None else "compiled, it needs"
         return Outcome(
             kind=OutcomeKind.DEVICE_MEMORY,
-            message=f"predicted to need {predicted / 2**30:.2f} GiB of the budget's "
+            message=f"{how} {predicted / 2**30:.2f} GiB of the budget's "
             f"{budget / 2**30:.2f} GiB, from the programs compiled so far; not run.",
             wall_s=0.0,
             thread_cap=0,
             predicted_device_bytes=round(predicted),
         )
+
+    def _predicted_over(self, config: dict[str, int], budget_bytes: int) -> float | None:
+        """The bytes that the model predicts, if they are over the budget beyond doubt."""
+        model = memory_model.fit(
+            [
+                *((dict(name), need) for name, need in self._compiled.items()),
+                *(
+                    (trial.config, trial.device_bytes)
+                    for trial in self._explored()
+                    if trial.device_bytes is not None and not trial.excluded
+                ),
+            ]
+        )
+        if model is None or not model.exceeds(config, budget_bytes):
+            return None
+        return model.predict_bytes(config)
 
     def _propose(self) -> tuple[Stage, dict[str, int]] | None:
         tried = {finals.key(trial.config) for trial in self._explored() if self._counts(trial)}

@@ -3,25 +3,35 @@
 import dataclasses
 import datetime
 import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.node import hardware, ray_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.space import SearchSpace, violation
+from trainables import compile_cache
 from trainables.measurement import Sampling, TrialRequest
-from tune import cli, export, loggers, records
+from tune import cli, export, foresight, loggers, preflight_view, records, run_record
 from tune import preflight as preflights
+from tune.compiling import Compiler
+from tune.conclusion import Context
 from tune.console import Screen
 from tune.finals import FinalsPlan
+from tune.foresight import Foresight
 from tune.preflight import Preflight
 from tune.result import EXPLORING, SearchResult, Stage, Trial
 from tune.run_folder import RunFolder, hold, locate, require_writable
+from tune.run_record import Ending, RunRecord
 from tune.search import Search
 from tune.spec import SearchSpec, SpecError, Task, parse_integers
 from tune.stopping import Stopping
+
+if TYPE_CHECKING:
+    from tune.study import Study
 
 SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
 """`space_for(platform, num_cpus)`: a machine's default space and its baseline."""
@@ -69,10 +79,14 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         screen=screen,
     )
     with hold(folder), records.run_log(folder.run_log):
-        search = _open_search(session, started_at)
+        study = _open_study(session)
+        run_record.write(folder, _record(session, study.trials, now))
         screen.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder.path)
+        ahead = _look_ahead(session)
+        screen.memory(ahead)
+        search = _open_search(session, study, ahead, started_at)
         completed = _drive(session, search)
-        return _conclude(session, search.result(partial=not completed))
+        return _conclude(session, search.result(partial=not completed), ahead)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +103,34 @@ class _Session:
     screen: Screen
 
 
-def _open_search(session: _Session, started_at: float) -> Search:
+def _look_ahead(session: _Session) -> Foresight:
+    """What fits, by the compiler; it keeps no program, so that trials measure what compiling is."""
+    if session.task.framework != "jax":
+        return foresight.NOTHING
+    compiler = Compiler(
+        task=session.task,
+        caps=session.caps,
+        environment=ray_env.for_child(os.environ) | session.caps.variables,
+        log=session.folder.path / "trials" / "compile-ahead.log",
+        timeout_s=session.spec.trial_timeout_s,
+    )
+    return foresight.look_ahead(
+        compiler,
+        session.space,
+        session.preflight.device_budget_bytes,
+        on_gpu=session.preflight.platform == "cuda",
+        max_time_s=session.spec.max_time_s,
+    )
+
+
+def _open_study(session: _Session) -> "Study":
     from tune.study import Limits, Study  # Optuna takes a while to import
 
     records.quiet_libraries()
-    spec, preflight = session.spec, session.preflight
+    preflight = session.preflight
     room = preflight.findings.thread_limits.room
-    open_study = Study.resume if spec.resume else Study.create
-    study = open_study(
+    open_study = Study.resume if session.spec.resume else Study.create
+    return open_study(
         session.folder.journal,
         space=session.space,
         limits=Limits(
@@ -106,6 +140,10 @@ def _open_search(session: _Session, started_at: float) -> Search:
         ),
         identity=_identity(session),
     )
+
+
+def _open_search(session: _Session, study: "Study", ahead: Foresight, started_at: float) -> Search:
+    spec = session.spec
     return Search(
         study,
         space=session.space,
@@ -123,8 +161,10 @@ def _open_search(session: _Session, started_at: float) -> Search:
             soak_updates=spec.soak_updates,
         ),
         seed=spec.seed,
-        clock=lambda: time.monotonic() - started_at,
-        device_budget_bytes=preflight.device_budget_bytes,
+        clock=time.monotonic,
+        elapsed_s=time.monotonic() - started_at,
+        device_budget_bytes=session.preflight.device_budget_bytes,
+        compiled=ahead.compiled,
     )
 
 
@@ -150,6 +190,8 @@ def _drive(session: _Session, search: Search) -> bool:
     from tune.searcher import StudySearcher
 
     spec, screen = session.spec, session.screen
+    private = _private_folder()
+    programs = compile_cache.folder_for(session.folder.path, private)
 
     def order_for(trial: Trial) -> TrialOrder:
         return TrialOrder(
@@ -160,6 +202,7 @@ def _drive(session: _Session, search: Search) -> bool:
             timeout_s=spec.trial_timeout_s + (_SOAK_S if trial.stage is Stage.SOAK else 0.0),
             host_budget_bytes=session.preflight.host_budget_bytes,
             log=str(session.folder.trial_log(trial.number, trial.stage).resolve()),
+            compile_cache=str(programs) if _keeps_programs(session) else None,
         )
 
     def show_dashboard(dashboard: experiment.Dashboard) -> None:
@@ -175,7 +218,7 @@ def _drive(session: _Session, search: Search) -> bool:
         num_gpus=1 if session.preflight.platform == "cuda" else 0,
         trial_variables=session.caps.variables,
         dashboard=spec.dashboard,
-        private=_private_folder(),
+        private=private,
         folder=session.folder.path,
         tensorboard=spec.tensorboard,
         mlflow=spec.mlflow,
@@ -184,7 +227,17 @@ def _drive(session: _Session, search: Search) -> bool:
     with screen.live(search):
         searcher = StudySearcher(search, order_for, screen)
         callbacks = [SearchMetrics(search, session.preflight)] if spec.dashboard else []
-        return experiment.run(searcher, settings, on_dashboard=show_dashboard, callbacks=callbacks)
+        completed = experiment.run(
+            searcher, settings, on_dashboard=show_dashboard, callbacks=callbacks
+        )
+    if completed:  # --resume of an interrupted search goes on with them
+        shutil.rmtree(programs, ignore_errors=True)
+    return completed
+
+
+def _keeps_programs(session: _Session) -> bool:
+    """Whether trials read what earlier ones compiled: see `trainables.compile_cache`."""
+    return session.task.framework == "jax" and session.preflight.platform == "cpu"
 
 
 def _private_folder() -> Path:
@@ -262,7 +315,30 @@ def _parse_budget(text: str | None) -> int | None:
         raise SpecError(f"--memory-budget: {error}") from error
 
 
-def _conclude(session: _Session, result: SearchResult) -> int:
+def _record(session: _Session, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
+    return RunRecord(
+        command=run_record.command_line(sys.orig_argv),
+        started_at=now.isoformat(timespec="seconds"),
+        task=session.task,
+        context=Context.of(session.spec, session.task, session.preflight),
+        space={axis.name: list(axis.values) for axis in session.space.axes},
+        baseline=session.baseline,
+        first_trial=1 + max((trial.number for trial in trials), default=-1),
+        machine=preflight_view.sections(session.preflight)
+        | {"Software": hardware.software(session.preflight.machine)},
+    )
+
+
+def _write_report(session: _Session) -> None:
+    from tune import report
+
+    try:
+        report.write(session.folder)
+    except OSError as error:
+        session.screen.note(f"The report could not be written: {error}")
+
+
+def _conclude(session: _Session, result: SearchResult, ahead: Foresight) -> int:
     """Write profiles and tables, say what was found, choose the exit code."""
     profiles = export.write_all(
         result,
@@ -274,8 +350,14 @@ def _conclude(session: _Session, result: SearchResult) -> int:
         study=session.folder.journal,
         now=datetime.datetime.now(datetime.UTC),
     )
-    files = records.write_trials(session.folder.path, result.trials)
-    session.screen.finished(result, profiles=profiles, files=(*files, session.folder.run_log))
+    files = records.write_trials(
+        session.folder.path, result.trials, wall_s=result.wall_s, compiling_ahead_s=ahead.wall_s
+    )
+    run_record.end(session.folder, Ending.of(result, profiles))
+    session.screen.finished(
+        result, profiles=profiles, files=(session.folder.report, *files, session.folder.run_log)
+    )
+    _write_report(session)  # last: whatever may be wrong with a report, the result is out
     if result.partial:
         return cli.INTERRUPTED
     return 0 if profiles else cli.NOTHING_FEASIBLE

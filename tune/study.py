@@ -10,6 +10,7 @@ about the configuration.
 """
 
 import dataclasses
+import datetime
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,12 +99,7 @@ class Study:
         Raises:
             StudyError: if the journal is damaged, or is of a search with another identity.
         """
-        try:
-            study = optuna.load_study(study_name="search", storage=_storage(journal))
-        except (KeyError, TypeError, ValueError) as error:
-            raise StudyError(
-                f"{journal} is not a readable journal ({error}); move it away to start anew."
-            ) from error
+        study = _load(journal)
         known = study.user_attrs.get("identity", {})
         different = sorted(
             name for name in {*known, *identity} if known.get(name) != identity.get(name)
@@ -135,7 +131,12 @@ class Study:
         }
         self._study.enqueue_trial(dict(config), user_attrs={"stage": stage.value})
         opened = self._study.ask(fixed_distributions=distributions)
-        trial = Trial(number=opened.number, stage=stage, config=dict(config))
+        trial = Trial(
+            number=opened.number,
+            stage=stage,
+            config=dict(config),
+            started_at=_seconds(opened.datetime_start),
+        )
         self._open[trial.number] = opened
         self._trials[trial.number] = trial
         return trial
@@ -153,22 +154,52 @@ class Study:
         if score is not None:
             opened.set_user_attr("score", score)
         if outcome.kind is OutcomeKind.COMPLETED and score is not None:
-            self._study.tell(opened, score)
+            told = self._study.tell(opened, score)
         elif outcome.kind in _DEFECTS:
-            self._study.tell(opened, state=TrialState.FAIL)
+            told = self._study.tell(opened, state=TrialState.FAIL)
         else:
             if score is not None:
                 opened.report(score, step=0)
-            self._study.tell(opened, state=TrialState.PRUNED)
-        ended = dataclasses.replace(trial, outcome=outcome, score=score, excluded=excluded)
+            told = self._study.tell(opened, state=TrialState.PRUNED)
+        ended = dataclasses.replace(
+            trial,
+            outcome=outcome,
+            score=score,
+            excluded=excluded,
+            ended_at=_seconds(told.datetime_complete),
+        )
         self._trials[trial.number] = ended
         return ended
+
+
+def read_trials(journal: Path) -> tuple[Trial, ...]:
+    """The trials that have ended, by number; the journal is left as it is, even while in use.
+
+    Raises:
+        StudyError: if it is not there, or damaged.
+    """
+    if not journal.is_file():  # Optuna would make one
+        raise StudyError(f"{journal} does not exist; name the folder of a search.")
+    return tuple(sorted(_finished(_load(journal)), key=lambda trial: trial.number))
+
+
+def _load(journal: Path) -> optuna.Study:
+    try:
+        return optuna.load_study(study_name="search", storage=_storage(journal))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"{journal} is not a readable journal ({error}); move it away to start anew."
+        ) from error
 
 
 def _storage(journal: Path) -> JournalStorage:
     # The symlink lock does not exist on every network file system; the open lock is portable.
     backend = JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal)))
     return JournalStorage(backend)
+
+
+def _seconds(moment: datetime.datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()  # Optuna's is naive: local time
 
 
 def _finished(study: optuna.Study) -> list[Trial]:
@@ -184,6 +215,8 @@ def _finished(study: optuna.Study) -> list[Trial]:
                     outcome=from_dict(Outcome, fields),
                     score=frozen.user_attrs.get("score"),
                     excluded=frozen.user_attrs.get("excluded", False),
+                    started_at=_seconds(frozen.datetime_start),
+                    ended_at=_seconds(frozen.datetime_complete),
                 )
             )
     return trials

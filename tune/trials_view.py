@@ -24,6 +24,7 @@ WIDE = 96
 
 _ONGOING = {
     Phase.START: "starting",
+    Phase.IMPORT: "importing",
     Phase.BUILD: "building",
     Phase.COMPILE: "compiling",
     Phase.WARMUP: "warming up",

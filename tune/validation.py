@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster.node import limits, ray_env, thread_env
 from cluster.node.thread_env import Platform
+from trainables import compile_cache
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from tune import words
 from tune.profile_file import ProfileError
@@ -112,11 +113,7 @@ def measurer(
     """
     from trainables.process import run_child
 
-    base = {
-        name: value
-        for name, value in ray_env.as_given(os.environ if environ is None else environ).items()
-        if not name.startswith("RAY_")
-    }
+    base = ray_env.for_child(os.environ if environ is None else environ)
     caps = environment(profile, platform, base)
     request = TrialRequest(
         workload=profile.workload.factory,
@@ -127,12 +124,15 @@ def measurer(
         device_budget_bytes=profile.memory.device_budget_bytes,
     )
     folder = Path(tempfile.mkdtemp(prefix="validate-"))
+    variables = base | caps.variables
+    if platform == "cpu":  # where the first process's program is read by the next two
+        variables |= compile_cache.variables(folder / "compiled", base)
 
     def measure() -> Outcome:
         last = None
         for message in run_child(
             request,
-            environment=base | caps.variables,
+            environment=variables,
             log_path=folder / "trial.log",
             thread_cap=len(caps.cpus),
             timeout_s=timeout_s,
@@ -172,7 +172,8 @@ def _is_within(ratio: float) -> bool:
 
 def _process_line(number: int, measured: Measurement) -> str:
     speed = _interval(measured.steps_per_second, measured.low, measured.high)
-    return f"process {number}: {speed}, compiled in {words.duration(measured.compile_s)}"
+    how = "read from the cache" if measured.compiled_from_cache else "compiled"
+    return f"process {number}: {speed}, {how} in {words.duration(measured.compile_s)}"
 
 
 def _interval(steps_per_second: float, low: float, high: float) -> str:

@@ -136,6 +136,11 @@ def machine_class(machine: Machine) -> str:
     return _slug(f"{machine.cpu_model}-{machine.num_cpus}cpu")
 
 
+def software(machine: Machine) -> list[tuple[str, str]]:
+    """Return what runs on the machine, by name and version."""
+    return [("OS", machine.os), ("Python", machine.python), *machine.versions.items()]
+
+
 def differences(recorded: Machine, current: Machine) -> list[str]:
     """Say in sentences how the `current` machine differs from the one `recorded` in a profile."""
     before, after = _facts(recorded), _facts(current)
@@ -161,9 +166,7 @@ def _facts(machine: Machine) -> dict[str, str]:
         "number of CPUs": str(machine.num_cpus),
         "CPU quota": f"{machine.cpu_quota_cores or 'no'} cores",
         "RAM": f"{machine.ram_bytes / gib:.0f} GiB",
-        "OS": machine.os,
-        "Python": machine.python,
-        **machine.versions,
+        **dict(software(machine)),
     }
 
 

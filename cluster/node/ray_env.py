@@ -96,10 +96,7 @@ def environment(base: Mapping[str, str]) -> dict[str, str]:
 
 
 def as_given(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment as the person gave it, without what `environment` put there.
-
-    Trials are built on this: they need none of Ray's variables, least of all its token.
-    """
+    """Return the environment as the person gave it, without what `environment` put there."""
     given = {name: value for name, value in environ.items() if name != _REPLACED}
     replaced: dict[str, str | None] = json.loads(environ.get(_REPLACED, "{}"))
     for name, value in replaced.items():
@@ -107,6 +104,15 @@ def as_given(environ: Mapping[str, str]) -> dict[str, str]:
         if value is not None:
             given[name] = value
     return given
+
+
+def for_child(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a trial inherits of the person's environment.
+
+    It needs none of Ray's variables, least of all its token.
+    """
+    given = as_given(environ)
+    return {name: value for name, value in given.items() if not name.startswith("RAY_")}
 
 
 def exec_into(variables: Mapping[str, str]) -> None:

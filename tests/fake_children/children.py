@@ -169,6 +169,21 @@ def threads(wire: Wire, num_threads: str) -> None:
     wire.send(REPORT)
 
 
+def threads_while_compiling(wire: Wire, num_threads: str) -> None:
+    """A pool that is gone before the last phase begins, as a compiler's is."""
+    import threading
+
+    wire.send(PROGRESS)
+    pool = [threading.Thread(target=time.sleep, args=(0.6,)) for _ in range(int(num_threads))]
+    for thread in pool:
+        thread.start()
+    for thread in pool:
+        thread.join()
+    wire.send(PROGRESS.replace("compile", "measure"))
+    time.sleep(0.6)
+    wire.send(REPORT)
+
+
 def leave_grandchild(wire: Wire, how: str, pid_file: str) -> None:
     """Start a process that survives us: in our group, in its own group, or in its own session."""
     sleeper = [sys.executable, "-c", f"import time; time.sleep({FOREVER_S})"]

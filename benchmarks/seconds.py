@@ -1,0 +1,91 @@
+"""Where each second of a search went.
+
+    python -m benchmarks.seconds RUN_FOLDER ...
+
+Reads trials.json of finished searches. `could win` are trials that were measured to their end, in
+exploring, finals and soak; what was stopped as slow, met a limit or failed could not. Driver is all
+that is no trial: preflight, Ray's start and end, what passes between two trials. A search that was
+resumed knows the seconds of its last session only, and its driver is not told.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+PHASES = {
+    "start": "startup_s",  # from the spawn to our first line: the interpreter
+    "import and build": "build_s",  # JAX, and the workload with its data
+    "compile": "compile_s",
+    "warm-up": "warmup_s",  # the first state's program, and the first updates
+    "measure": "measure_s",
+}
+END, UNTOLD, AHEAD, DRIVER = "end", "of trials without a measurement", "compile ahead", "driver"
+PAYS = ("compile", "measure")
+
+
+def account(document: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Seconds by what they went into: all of them, and those of configurations that could win.
+
+    Args:
+        document: what trials.json holds.
+    """
+    table = dict.fromkeys((*PHASES, END, UNTOLD), (0.0, 0.0))
+
+    def add(name: str, seconds: float, *, could_win: bool) -> None:
+        all_s, winning_s = table[name]
+        table[name] = (all_s + seconds, winning_s + could_win * seconds)
+
+    in_trials_s = 0.0
+    for trial in document["trials"]:
+        outcome = trial["outcome"]
+        if outcome is None or trial["excluded"]:
+            continue
+        in_trials_s += outcome["wall_s"]
+        measurement = outcome["measurement"]
+        if measurement is None:
+            add(UNTOLD, outcome["wall_s"], could_win=False)
+            continue
+        could_win = outcome["kind"] == "completed"
+        told = {name: measurement[field] for name, field in PHASES.items()}
+        for name, seconds in told.items():
+            add(name, seconds, could_win=could_win)
+        add(END, outcome["wall_s"] - sum(told.values()), could_win=could_win)
+    wall_s, ahead_s = document.get("wall_s"), document.get("compiling_ahead_s") or 0.0
+    table[AHEAD] = (ahead_s, 0.0)
+    if wall_s is not None and wall_s >= in_trials_s + ahead_s:
+        table[DRIVER] = (wall_s - in_trials_s - ahead_s, 0.0)
+    return table
+
+
+def share(table: Mapping[str, tuple[float, float]], names: Iterable[str]) -> float:
+    """The share of all seconds that went into `names` for configurations that could win."""
+    return sum(table[name][1] for name in names) / sum(all_s for all_s, _ in table.values())
+
+
+def main(arguments: list[str]) -> int:
+    """Print one table per folder."""
+    if not arguments:
+        print("python -m benchmarks.seconds RUN_FOLDER ...", file=sys.stderr)
+        return 2
+    for folder in arguments:
+        path = Path(folder) / "trials.json"
+        try:
+            table = account(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            print(f"{path} is no search's: {error}", file=sys.stderr)
+            return 2
+        total_s = sum(all_s for all_s, _ in table.values())
+        print(f"{folder}: {total_s:.0f} s")
+        print(f"{'':>32}{'seconds':>9}{'share':>8}{'could win':>12}")
+        for name, (all_s, winning_s) in table.items():
+            print(f"{name:>32}{all_s:>9.1f}{all_s / total_s:>8.1%}{winning_s:>12.1f}")
+        print(f"compile + measure of configurations that could win: {share(table, PAYS):.0%}")
+        with_warmup = share(table, (*PAYS, "warm-up"))
+        print(f"with their warm-up, which is training too: {with_warmup:.0%}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

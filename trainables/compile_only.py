@@ -1,0 +1,78 @@
+"""Compile configurations and run none of them: what would each need of a device's memory?
+
+    python -m trainables.compile_only --wire-fd 3 --parent-pid 100 --spawned-at 12.5 < request.json
+
+A child like a trial, with a trial's caps; one for many programs, because starting takes as long as
+compiling does. Compiling allocates nothing on a device, so this runs where the program would not.
+"""
+
+import sys
+import time
+
+from trainables.measurement import (
+    Compiled,
+    CompileRequest,
+    OutcomeKind,
+    Phase,
+    Progress,
+    Report,
+)
+from trainables.trial import Send, serve
+from trainables.workload import (
+    CompiledProgram,
+    Compiles,
+    CompilesAhead,
+    InvalidConfigurationError,
+    Workload,
+    WorkloadInputError,
+    load_factory,
+)
+
+
+def main() -> int:
+    """Compile what stdin asks for; send what came of it up the wire."""
+    return serve(CompileRequest, compile_all, prog="python -m trainables.compile_only")
+
+
+def compile_all(request: CompileRequest, send: Send, spawned_at: float) -> Report:
+    """Compile one configuration after the other; `spawned_at` is of no interest here."""
+    send(Progress(phase=Phase.COMPILE))
+    try:
+        for config in request.configs:
+            send(Progress(phase=Phase.COMPILE, compiled=_compile(request, config)))
+    except WorkloadInputError as error:
+        return Report(kind=OutcomeKind.ERROR, message=str(error))
+    return Report(kind=OutcomeKind.COMPLETED, message=f"{len(request.configs)} compiled.")
+
+
+def _compile(request: CompileRequest, config: dict[str, int]) -> Compiled:
+    started = time.monotonic()
+    problem = None
+    program = CompiledProgram(device_bytes=None)
+    try:
+        program = _program(load_factory(request.workload)(config, request.options), request)
+    except InvalidConfigurationError as error:
+        problem = str(error)
+    return Compiled(
+        config=config,
+        device_bytes=program.device_bytes,
+        compile_s=time.monotonic() - started,
+        problem=problem,
+    )
+
+
+def _program(workload: Workload, request: CompileRequest) -> CompiledProgram:
+    if request.target is not None:
+        if isinstance(workload, CompilesAhead):
+            return workload.compile_for(request.target)
+        raise WorkloadInputError(
+            f"{request.workload} cannot be compiled for a GPU that is not here: "
+            "it offers no compile_for; a JaxWorkload does."
+        )
+    if isinstance(workload, Compiles):
+        return workload.compile()
+    return CompiledProgram(device_bytes=None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
