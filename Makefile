@@ -11,13 +11,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help setup tune tune-phase3 test test-join test-phase3 lint install clean
+.PHONY: help setup tune tune-phase3 test test-dashboard test-phase3 lint install clean
 help:
 	@echo "make tune         set up everything and search JAX Phase 1 here (ARGS='--phase 2 ...')"
 	@echo "make tune-phase3  the same for PyTorch Phase 3 with an embedded language model"
 	@echo "make setup        set up $(VENV) for this machine, and search nothing"
 	@echo "make test         set up what the tests need and run them"
-	@echo "make test-join    the same with Ray's dashboard: jobs on a cluster of joined hosts"
 	@echo "make test-phase3  the same with PyTorch: Phase 3"
 	@echo "make lint         ruff, mypy and import-linter"
 
@@ -32,12 +31,12 @@ tune-phase3: $(VENV)/.ready-torch
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
-	@# Last and apart: with the dashboard's packages Ray starts more, and most people have none.
-	@$(MAKE) --no-print-directory install EXTRAS=dashboard
-	$(BIN)/python -m pytest -m slow tests/test_dashboards.py
+	@# Last: with the dashboard's packages Ray starts more, and most people have none.
+	@$(MAKE) --no-print-directory test-dashboard
 
-test-join: $(VENV)/.ready-test $(VENV)/.ready-dashboard
-	$(BIN)/python -m pytest tests/test_join_cluster.py -k 'job or jobs or listens'
+test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
+	$(BIN)/python -m pytest -m slow tests/test_dashboards.py
+	$(BIN)/python -m pytest -m slow tests/test_join_cluster.py -k 'job or jobs or listens'
 
 test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch
 	$(BIN)/python -m pytest $(wildcard tests/test_phase3_*.py)

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from factories import measurement, outcome
+from factories import measurement, outcome, trial
 
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
+from tune import stopping
 from tune.finals import FinalsPlan, Key, key
 from tune.objective import Objective
 from tune.result import EXPLORING, Kind, Stage, Trial
@@ -298,3 +299,10 @@ def test_finals_wait_until_exploring_has_ended(tmp_path: Path) -> None:
     third = search.next_trial()
     assert third is not None
     assert third.stage is Stage.FINAL
+
+
+def test_host_that_takes_all_its_trials_along_is_no_broken_workload() -> None:
+    lost = [trial(number=n, outcome=outcome(kind=OutcomeKind.NODE_LOST)) for n in range(4)]
+    assert stopping.is_broken(lost)
+    assert not stopping.is_broken(lost, num_parallel=4)
+    assert stopping.is_broken(lost * 2, num_parallel=4)
