@@ -125,7 +125,10 @@ def test_a_configuration_that_was_compiled_itself_is_judged_by_its_own_bytes(
     assert top not in [trial.config for trial in ran]
     [excluded] = [trial for trial in search.trials if trial.config == top]
     assert excluded.outcome is not None
-    assert "compiled, it needs 0.35 GiB of the budget's 0.25 GiB" in excluded.outcome.message
+    assert (
+        "compiled ahead, needs 0.35 GiB of the budget's 0.25 GiB; not run."
+        in excluded.outcome.message
+    )
 
 
 def test_the_screen_says_it_and_machines_read_it() -> None:

@@ -186,11 +186,12 @@ class Search:
         predicted = _predicted_over(config, compiled, budget) if own is None else float(own)
         if predicted is None or predicted <= budget:
             return None
-        how = "predicted to need" if own is None else "compiled, it needs"
+        how = "its program, compiled ahead, needs" if own else "predicted to need"
+        source = "" if own else ", from the programs compiled so far"
         return Outcome(
             kind=OutcomeKind.DEVICE_MEMORY,
             message=f"{how} {predicted / 2**30:.2f} GiB of the budget's "
-            f"{budget / 2**30:.2f} GiB, from the programs compiled so far; not run.",
+            f"{budget / 2**30:.2f} GiB{source}; not run.",
             wall_s=0.0,
             thread_cap=0,
             predicted_device_bytes=round(predicted),
