@@ -20,6 +20,7 @@ from benchmarks.landscape import Config
 from benchmarks.replay import Machine, Point, Replay
 from benchmarks.search import our_search
 from search_spaces.space import Axis, SearchSpace, doubling
+from tune.result import Stage
 from tune.search import Search
 from tune.study import Limits, Study
 
@@ -82,14 +83,16 @@ def seconds(scene: Replay, study: Study, num_trials: int) -> tuple[float, float]
     machine = Machine(scene, seed=0)
     configs = list(scene.points)
     order = np.random.default_rng(0).permutation(len(configs))[:num_trials]
-    search = our_search(scene, 0, 10**6, clock=lambda: machine.now, study=study)
+    search = our_search(scene, 0, 10**6, clock=lambda: machine.now, study=study, patience=10**6)
     _tell_all(search, study, machine, [configs[index] for index in order])
-    suggested_s, told_s = [], []
+    suggested_s: list[float] = []
+    told_s: list[float] = []
     for _ in range(_REPEATS):
         started = time.perf_counter()
         trial = search.next_trial()
         suggested_s.append(time.perf_counter() - started)
         assert trial is not None
+        assert trial.stage is Stage.SEARCH
         outcome = machine.run(tuple(trial.config.values()))
         started = time.perf_counter()
         search.ended(trial, outcome)
@@ -100,8 +103,6 @@ def seconds(scene: Replay, study: Study, num_trials: int) -> tuple[float, float]
 def _tell_all(
     search: Search, study: Study, machine: Machine, configs: list[tuple[int, ...]]
 ) -> None:
-    from tune.result import Stage
-
     names = machine.replay.space.names
     for config in configs:
         trial = study.start(Stage.SEARCH, dict(zip(names, config, strict=True)))

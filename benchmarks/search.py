@@ -104,6 +104,7 @@ def our_search(
     *,
     clock: Callable[[], float],
     study: "Study | None" = None,
+    patience: int = SearchSpec.patience,
 ) -> Search:
     """The search with the defaults of its command line, over a study in memory unless given one."""
     import optuna
@@ -122,7 +123,7 @@ def our_search(
         stop=Stopping(
             max_runs=max_trials,
             max_time_s=None,
-            patience=SearchSpec.patience,
+            patience=patience,
             min_gain=SearchSpec.min_gain,
         ),
         plan=FinalsPlan(soak_updates=0),
