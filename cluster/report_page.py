@@ -9,11 +9,11 @@ from urllib.parse import quote
 from cluster import report
 from cluster.figures import dollars, steps
 from cluster.hosts import FleetError
+from cluster.pages import page, table
+from cluster.pages.elements import Element, element
+from cluster.pages.page import Section
+from cluster.pages.table import Bar, Cell, Column
 from cluster.report import Offer
-from pages import page, table
-from pages.elements import Element, element
-from pages.page import Section
-from pages.table import Bar, Cell, Column
 
 Task = tuple[str, ...]
 

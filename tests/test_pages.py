@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pages import chart, grid, page, table
-from pages.chart import Axis, Chart, Level, Line, Mark, Point, Series
-from pages.elements import element, to_html
-from pages.grid import Grid, Part, Square, Stack
-from pages.page import Section
-from pages.scale import Linear, Log, Ordinal, short
-from pages.table import Bar, Cell, Column
+from cluster.pages import chart, grid, page, table
+from cluster.pages.chart import Axis, Chart, Level, Line, Mark, Point, Series
+from cluster.pages.elements import element, to_html
+from cluster.pages.grid import Grid, Part, Square, Stack
+from cluster.pages.page import Section
+from cluster.pages.scale import Linear, Log, Ordinal, short
+from cluster.pages.table import Bar, Cell, Column
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 

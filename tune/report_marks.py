@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pages.chart import Axis, Mark, Point, Series
-from pages.scale import Ordinal
+from cluster.pages.chart import Axis, Mark, Point, Series
+from cluster.pages.scale import Ordinal
 from trainables.measurement import Measurement, OutcomeKind
 from tune import trials_view, words
 from tune.result import EXPLORING, Trial

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pages import page, table
-from pages.elements import Child, Element, element
-from pages.page import Section
-from pages.table import Bar
+from cluster.pages import page, table
+from cluster.pages.elements import Child, Element, element
+from cluster.pages.page import Section
+from cluster.pages.table import Bar
 from tune import finals, report_speed, report_table, report_usage, words
 from tune.conclusion import Conclusion, Context, conclude, limited_by
 from tune.result import Candidate, Kind, SearchResult, Trial

@@ -7,12 +7,12 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from pages import chart, grid
-from pages.chart import Axis, Chart, Line, Mark, Point, Series
-from pages.elements import Element
-from pages.grid import Grid, Square
-from pages.page import note
-from pages.scale import Linear, short
+from cluster.pages import chart, grid
+from cluster.pages.chart import Axis, Chart, Line, Mark, Point, Series
+from cluster.pages.elements import Element
+from cluster.pages.grid import Grid, Square
+from cluster.pages.page import note
+from cluster.pages.scale import Linear, short
 from tune import finals, words
 from tune.objective import Objective, score
 from tune.report_marks import MARKS, SPEED, causes, names_axis, speed_of, speed_series

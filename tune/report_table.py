@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from pages import page, table
-from pages.elements import Child
-from pages.table import Cell, Column
+from cluster.pages import page, table
+from cluster.pages.elements import Child
+from cluster.pages.table import Cell, Column
 from trainables.measurement import Measurement, Outcome, Phase
 from tune import finals, trials_view, words
 from tune.report_marks import speed_of

@@ -6,12 +6,12 @@ A chart that would be empty is not drawn; a sentence stands in its place and say
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from pages import chart, grid
-from pages.chart import Axis, Chart, Level, Line, Mark, Point, Series
-from pages.elements import Element
-from pages.grid import Part, Stack
-from pages.page import note
-from pages.scale import Linear, Log, short
+from cluster.pages import chart, grid
+from cluster.pages.chart import Axis, Chart, Level, Line, Mark, Point, Series
+from cluster.pages.elements import Element
+from cluster.pages.grid import Part, Stack
+from cluster.pages.page import note
+from cluster.pages.scale import Linear, Log, short
 from trainables.measurement import Phase
 from tune import words
 from tune.conclusion import Context

@@ -8,8 +8,8 @@ import enum
 import math
 from collections.abc import Callable, Sequence
 
-from pages.elements import Element, element
-from pages.scale import Ordinal, Scale
+from cluster.pages.elements import Element, element
+from cluster.pages.scale import Ordinal, Scale
 
 _WIDTH = 360.0  # about a phone's, so that 11 px stay readable there
 _HEIGHT = 240.0

@@ -3,10 +3,10 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from pages import chart
-from pages.chart import Axis, Frame, Mark
-from pages.elements import Element, element
-from pages.scale import Ordinal
+from cluster.pages import chart
+from cluster.pages.chart import Axis, Frame, Mark
+from cluster.pages.elements import Element, element
+from cluster.pages.scale import Ordinal
 
 _CHARACTER = 6.3
 _GAP = 1.5

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from pages.elements import Element, element
+from cluster.pages.elements import Element, element
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
