@@ -189,6 +189,11 @@ class Watched:
     def events(self, name: str) -> list[dict[str, Any]]:
         return events(self.folder, name)
 
+    def trials_that_ran(self) -> list[dict[str, Any]]:
+        """All but those that were predicted not to fit: they are no trials of Ray Tune's."""
+        ended = [event["trial"] for event in self.events("trial_ended")]
+        return [trial for trial in ended if not trial["excluded"]]
+
 
 def events(folder: Path, name: str) -> list[dict[str, Any]]:
     """The search's JSON lines so far; the last may still be in the making."""
@@ -249,7 +254,9 @@ def test_prometheus_finds_what_the_search_knows(watched: Watched) -> None:
     [(total, _)] = collections.Counter(totals).most_common(1)
     scrape = scrapes[len(totals) - 1 - totals[::-1].index(total)]
     ended = [event["trial"] for event in watched.events("trial_ended")][: int(total)]
-    counts = collections.Counter(one["outcome"]["kind"] for one in ended)
+    counts = collections.Counter(
+        "excluded" if one["excluded"] else one["outcome"]["kind"] for one in ended
+    )
     assert values(scrape, trials, "outcome") == counts
     speeds = [
         one["outcome"]["measurement"]["steps_per_second"]
@@ -257,7 +264,7 @@ def test_prometheus_finds_what_the_search_knows(watched: Watched) -> None:
         if one["stage"] in {"baseline", "ramp", "search"} and one["outcome"]["measurement"]
     ]
     assert values(scrape, best) == {"": pytest.approx(max(speeds))}
-    last = ended[-1]["outcome"]
+    last = [one["outcome"] for one in ended if not one["excluded"]][-1]
     free = values(scrape, headroom, "memory")
     assert free["device"] == 120_000_000 - last["predicted_device_bytes"]
     assert free["host"] > 0
@@ -286,7 +293,7 @@ def tensorboard_values(folder: Path) -> Iterator[Any]:
 def test_tensorboard_shows_configurations_as_hparams_and_their_speed(watched: Watched) -> None:
     from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
-    ended = [event["trial"] for event in watched.events("trial_ended")]
+    ended = watched.trials_that_ran()
     folders = sorted((watched.folder / "out" / "ray").glob("[0-9]*_*"))
     assert len(folders) == len(ended)
     for folder, one in zip(folders, ended, strict=True):
@@ -305,7 +312,7 @@ def test_tensorboard_shows_configurations_as_hparams_and_their_speed(watched: Wa
 
 @pytest.mark.slow
 def test_mlflow_has_one_run_per_trial_with_its_configuration_and_speed(watched: Watched) -> None:
-    ended = [event["trial"] for event in watched.events("trial_ended")]
+    ended = watched.trials_that_ran()
     with contextlib.closing(sqlite3.connect(watched.folder / "mlflow.db")) as database:
         runs = database.execute("select run_uuid, status from runs order by name").fetchall()
         assert [status for _, status in runs] == ["FINISHED"] * len(ended)
