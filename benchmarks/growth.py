@@ -84,7 +84,8 @@ def seconds(scene: Replay, study: Study, num_trials: int) -> tuple[float, float]
     configs = list(scene.points)
     order = np.random.default_rng(0).permutation(len(configs))[:num_trials]
     search = our_search(scene, 0, 10**6, clock=lambda: machine.now, study=study, patience=10**6)
-    _tell_all(search, study, machine, [configs[index] for index in order])
+    baseline = tuple(scene.baseline.values())
+    _tell_all(search, study, machine, [baseline, *(configs[index] for index in order)])
     suggested_s: list[float] = []
     told_s: list[float] = []
     for _ in range(_REPEATS):

@@ -193,11 +193,13 @@ class Smac:
     def __init__(self, grid: Grid, seed: int, *, num_trials: int = 60) -> None:
         import smac
         from ConfigSpace import ConfigurationSpace, Integer
+        from smac.main.exceptions import ConfigurationSpaceExhaustedException
         from smac.runhistory.dataclasses import TrialValue
         from smac.runhistory.enumerations import StatusType
 
         _quiet()
         self._value, self._status = TrialValue, StatusType
+        self._exhausted = ConfigurationSpaceExhaustedException
         space = ConfigurationSpace(seed=seed)
         for name, size in zip(grid.names, grid.sizes, strict=True):
             space.add(Integer(name, (0, size - 1)))
@@ -221,8 +223,11 @@ class Smac:
         self._worst = 0.0
 
     def ask(self) -> Position | None:
-        """What the facade suggests."""
-        self._trial = self._smac.ask()
+        """What the facade suggests, until it finds nothing new."""
+        try:
+            self._trial = self._smac.ask()
+        except self._exhausted:
+            return None
         return tuple(int(self._trial.config[name]) for name in self._names)
 
     def tell(self, position: Position, result: Result) -> None:

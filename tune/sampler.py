@@ -15,6 +15,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, solve_triangular
+from scipy.spatial.distance import cdist
+from scipy.special import ndtr
 
 Array = npt.NDArray[np.float64]
 
@@ -101,8 +103,7 @@ def expected_improvement(posterior: Posterior) -> Array:
     """Expected improvement over `posterior.best`, [m], in standardised log units."""
     z = (posterior.mean - posterior.best) / posterior.std
     density = np.exp(-0.5 * np.square(z)) / math.sqrt(2.0 * math.pi)
-    erf = np.array([math.erf(value / math.sqrt(2.0)) for value in z])
-    return np.asarray(posterior.std * (z * 0.5 * (1.0 + erf) + density))
+    return np.asarray(posterior.std * (z * ndtr(z) + density))
 
 
 def _at_most(number: int, total: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
@@ -144,8 +145,7 @@ def _cholesky(points: Array, length_scales: Array, noise: float) -> Array:
 
 def _matern(left: Array, right: Array, length_scales: Array) -> Array:
     """Matern 5/2 covariance [n, m] of unit variance."""
-    differences = (left[:, None, :] - right[None, :, :]) / length_scales
-    distance = np.sqrt(np.square(differences).sum(axis=-1))
+    distance = cdist(left / length_scales, right / length_scales)
     return np.asarray(
         (1.0 + _SQRT5 * distance + 5.0 / 3.0 * np.square(distance)) * np.exp(-_SQRT5 * distance)
     )

@@ -1,0 +1,102 @@
+"""What is explored next, by what is known: pure, so a table of trials is enough."""
+
+import numpy as np
+import pytest
+from factories import failed, measurement, outcome, trial
+
+from search_spaces.space import Axis, SearchSpace, doubling
+from trainables.measurement import Outcome, OutcomeKind
+from tune.explore import Explored, propose
+from tune.result import Stage
+
+SPACE = SearchSpace(
+    axes=(
+        Axis(name="num_envs", values=doubling(64, 4096)),
+        Axis(name="num_steps", values=(32, 128)),
+        Axis(name="batch_size", values=doubling(512, 16384)),
+    )
+)
+BASELINE = {"num_envs": 256, "num_steps": 128, "batch_size": 8192}
+Row = tuple[Stage, dict[str, int], Outcome | None, float | None]
+
+
+def measured(speed: float, device_bytes: int = 1000) -> Outcome:
+    return outcome(
+        measurement=measurement(steps_per_second=speed), predicted_device_bytes=device_bytes
+    )
+
+
+def known(*rows: Row, budget: int | None = None) -> Explored:
+    scored = tuple(
+        (trial(number=number, stage=stage, config=config, outcome=ended), score)
+        for number, (stage, config, ended, score) in enumerate(rows)
+    )
+    return Explored(
+        space=SPACE,
+        baseline=BASELINE,
+        device_budget_bytes=budget,
+        min_gain=0.02,
+        scored=scored,
+    )
+
+
+def first(speed: float = 100.0, device_bytes: int = 1000) -> Row:
+    return Stage.BASELINE, BASELINE, measured(speed, device_bytes), speed
+
+
+def stride(speed: float) -> Row:
+    config = BASELINE | {"num_envs": 512, "batch_size": 16384}
+    return Stage.RAMP, config, measured(speed, 2000), speed
+
+
+def stage_of(explored: Explored) -> Stage | None:
+    proposal = propose(explored, np.random.default_rng(0))
+    return None if proposal is None else proposal[0]
+
+
+def test_the_baseline_comes_first() -> None:
+    assert propose(known(), np.random.default_rng(0)) == (Stage.BASELINE, BASELINE)
+
+
+@pytest.mark.parametrize(
+    ("rows", "stage"),
+    [
+        ((first(),), Stage.RAMP),
+        ((first(100.0), stride(150.0)), Stage.RAMP),
+        ((first(100.0), stride(101.0)), Stage.SEARCH),
+        ((first(100.0), stride(80.0)), Stage.SEARCH),
+        (
+            (first(), (*stride(0.0)[:2], failed(OutcomeKind.THREAD_LIMIT, "none left."), None)),
+            Stage.SEARCH,
+        ),
+        ((first(), (Stage.SEARCH, BASELINE | {"num_envs": 64}, measured(1.0), 1.0)), Stage.SEARCH),
+    ],
+    ids=["at once", "it paid", "no gain", "a loss", "a limit", "the sampler has begun"],
+)
+def test_the_ramp_climbs_while_that_pays(rows: tuple[Row, ...], stage: Stage) -> None:
+    assert stage_of(known(*rows)) is stage
+
+
+@pytest.mark.parametrize(("budget", "stage"), [(100_000, Stage.RAMP), (1_100, Stage.SEARCH)])
+def test_a_stride_that_would_likely_end_beyond_the_cliff_is_not_taken(
+    budget: int, stage: Stage
+) -> None:
+    assert stage_of(known(first(device_bytes=1000), budget=budget)) is stage
+
+
+def test_the_sampler_stays_where_memory_is_known_to_suffice() -> None:
+    small = BASELINE | {"num_envs": 64, "batch_size": 2048}
+    rows = first(100.0, 1000), (Stage.SEARCH, small, measured(90.0, 250), 90.0)
+    for seed in range(10):
+        proposal = propose(known(*rows, budget=1_050), np.random.default_rng(seed))
+        assert proposal is not None
+        assert proposal[1]["batch_size"] <= BASELINE["batch_size"]
+
+
+def test_when_all_was_tried_there_is_nothing_to_propose() -> None:
+    rows = [first()] + [
+        (Stage.SEARCH, config, measured(1.0), 1.0)
+        for config in SPACE.configurations()
+        if config != BASELINE
+    ]
+    assert stage_of(known(*rows)) is None
