@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # both import Ray
 SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
 """`space_for(platform, num_cpus)`: a machine's default space and its baseline."""
 
-_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
 _EXPLORING = Sampling(max_measure_s=8.0)  # finals measure again, and longer
 _SOAK_S = 600.0  # a soak of huge updates ends here, and says how many it did
 _LEAST_SOAK_S = 20.0
@@ -45,7 +44,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         SpecError, SpaceError, NotFitError, StudyError, RayError: what the person can mend.
     """
     started_at = time.monotonic()
-    address = _cluster(spec, os.environ)
+    address = side_by_side.cluster_of(spec, os.environ)
     screen = Screen(as_json=spec.json)
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
@@ -61,7 +60,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
             )
             screen.note(chosen.describe())
             preflight = joined.preflight(
-                chosen, files=_files(task), **_preflight_options(spec, task)
+                chosen, files=joined.files_of(task), **_preflight_options(spec, task)
             )
             return search(preflight=preflight, hardware_class=chosen)
     screen.note(f"{len(names)} searches at once, one per class: {', '.join(names)}")
@@ -238,22 +237,6 @@ def _drive(session: _Session, search: Search) -> "Ending":
         return experiment.run(searcher, settings, on_dashboard=show_dashboard)
 
 
-def _cluster(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
-    """The cluster to search on: the one that is named, or the one whose job this process is.
-
-    Raises:
-        SpecError: if an option is for the other case.
-    """
-    address = spec.address
-    if address is None and _RAY_JOB in environ:
-        address = environ.get("RAY_ADDRESS")
-    if address is None and spec.machine_class is not None:
-        raise SpecError("--machine-class chooses among the classes of a cluster: give --address.")
-    if address is not None and spec.dashboard:
-        raise SpecError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
-    return address
-
-
 def _preflight_options(spec: SearchSpec, task: Task) -> dict[str, Any]:
     return {
         "device": spec.device,
@@ -261,12 +244,6 @@ def _preflight_options(spec: SearchSpec, task: Task) -> dict[str, Any]:
         "memory_budget_bytes": _parse_budget(spec.memory_budget),
         "framework": task.framework,
     }
-
-
-def _files(task: Task) -> tuple[str, ...]:
-    """The files that the workload was told of; its hosts need them too."""
-    values = [value for value in task.options.values() if isinstance(value, str)]
-    return tuple(value for value in values if Path(value).is_absolute() and Path(value).is_file())
 
 
 def _private_folder() -> Path:
