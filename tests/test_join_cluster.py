@@ -328,10 +328,13 @@ def test_worker_that_cannot_be_reached_is_refused_before_ray_starts(cluster: Clu
 
 def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
     one = next(name for name in classes_of(cluster) if name.endswith("-2cpu"))
+    c = cluster.lab.boxes.get("c") or cluster.add("c", cpus="0,1")
+    if "c" not in cluster.joined:
+        cluster.join(c)
     search = cluster.search("--json", "--machine-class", one, "--max-runs", "2", "--out", "lost")
     measures = '"number": {}, "phase": "measure"'
     said = read_until(search, measures.format(0), measures.format(1))
-    cluster.lose(cluster.lab.boxes["c"])  # b of the same class is left
+    cluster.lose(c)  # b of the same class is left
     said += ended(search, code=0)
     rows = table(cluster.folder(cluster.head) / "lost")
     lost = [row for row in rows if row["kind"] == "node_lost"]
