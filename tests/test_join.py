@@ -79,11 +79,11 @@ def test_head_that_is_not_there_is_named_with_its_port() -> None:
 
 
 def test_port_in_use_here_is_named() -> None:
-    with socket.socket() as listener:
-        listener.bind((WORKER, PORTS.first + 3))
-        listener.listen()
-        with pytest.raises(JoinError, match=f"ports 26403 of {WORKER} are in use by another"):
-            with_head(gate.prove(member(WORKER), HEAD))
+    with (
+        socket.create_server((WORKER, PORTS.first + 3)),
+        pytest.raises(JoinError, match=f"ports 26403 of {WORKER} are in use by another"),
+    ):
+        with_head(gate.prove(member(WORKER), HEAD))
 
 
 def test_address_of_another_host_is_refused() -> None:
@@ -92,9 +92,7 @@ def test_address_of_another_host_is_refused() -> None:
 
 
 def test_ports_that_the_heads_ray_holds_need_no_secret() -> None:
-    with socket.socket() as ray:
-        ray.bind((HEAD, PORTS.head))
-        ray.listen()
+    with socket.create_server((HEAD, PORTS.head)):
         with_head(gate.prove(member(WORKER), HEAD))
 
 

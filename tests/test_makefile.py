@@ -1,7 +1,9 @@
+import itertools
 import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,7 +64,8 @@ def test_the_options_that_make_tune_passes_make_a_search() -> None:
 
 def test_torch_is_in_no_extra_of_the_jax_path() -> None:
     project = (ROOT / "pyproject.toml").read_text()
-    torch_extra = re.search(r"^torch = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
-    assert torch_extra is not None
-    rest = project.split("[tool.hatch")[0].replace(torch_extra[0], "")
-    assert '"torch' not in rest
+    extras = tomllib.loads(project)["project"]["optional-dependencies"]
+    of_the_path = [extras[name] for name in ("cpu", "cuda12", "cuda13", "test", "lint")]
+    packages = [*tomllib.loads(project)["project"]["dependencies"], *itertools.chain(*of_the_path)]
+    assert not [package for package in packages if package.startswith("torch")]
+    assert [package for package in extras["torch"] if package.startswith("torch>=")]

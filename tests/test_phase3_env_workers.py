@@ -31,8 +31,9 @@ def workers(market: Market) -> Iterator[MarketWorkers]:
 
 
 def children() -> list[psutil.Process]:
-    found = sorted(psutil.Process().children(), key=psutil.Process.create_time)
-    return [child for child in found if "spawn_main" in " ".join(child.cmdline())]
+    alive = [c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE]
+    alive.sort(key=psutil.Process.create_time)
+    return [child for child in alive if "spawn_main" in " ".join(child.cmdline())]
 
 
 def test_every_step_is_that_of_environments_in_one_process(

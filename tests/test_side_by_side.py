@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tune import joined, session, side_by_side
+from tune import joined, side_by_side
 from tune.jax_phase12 import JaxSpec
 from tune.joined import ClassWatch, HardwareClass
 from tune.spec import SpecError
@@ -30,7 +30,7 @@ NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 def test_search_takes_the_cluster_it_is_told_of_or_whose_job_it_is(
     spec: JaxSpec, environ: dict[str, str], address: str | None
 ) -> None:
-    assert session._cluster(spec, environ) == address
+    assert side_by_side.cluster_of(spec, environ) == address
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_search_takes_the_cluster_it_is_told_of_or_whose_job_it_is(
 )
 def test_options_of_the_other_case_are_refused(spec: JaxSpec, message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        session._cluster(spec, {})
+        side_by_side.cluster_of(spec, {})
 
 
 def test_cluster_without_a_head_is_one_sentence() -> None:
@@ -116,7 +116,7 @@ def test_file_that_the_workload_was_told_of_is_looked_for_on_every_host(tmp_path
     bars = tmp_path / "bars.csv"
     bars.touch()
     options = {"data": str(bars), "seed": 0, "mode": "fast", "gone": str(tmp_path / "gone")}
-    assert session._files(task(options=options)) == (str(bars),)
+    assert joined.files_of(task(options=options)) == (str(bars),)
     said = joined._check_here(code="other code", files=(), options={})
     assert isinstance(said, str)
     assert "its code is another one" in said

@@ -18,7 +18,7 @@ import ray.util.scheduling_strategies
 from cluster.node import hardware, ray_env
 from tune import preflight as preflights
 from tune.preflight import NotFitError, Preflight
-from tune.spec import SpecError
+from tune.spec import SpecError, Task
 
 _DIAL_S = 5.0
 _CHECK_S = 120.0
@@ -161,6 +161,12 @@ def preflight(chosen: HardwareClass, *, files: tuple[str, ...], **options: Any) 
         device_budget_bytes=min(one.device_budget_bytes for one in verdicts),
         host_budget_bytes=min(one.host_budget_bytes for one in verdicts),
     )
+
+
+def files_of(task: Task) -> tuple[str, ...]:
+    """The files that the workload was told of; its hosts need them too."""
+    values = [value for value in task.options.values() if isinstance(value, str)]
+    return tuple(value for value in values if Path(value).is_absolute() and Path(value).is_file())
 
 
 class ClassWatch(ray.tune.Stopper):  # type: ignore[misc]

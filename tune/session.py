@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.node import hardware, ray_env
@@ -44,8 +43,6 @@ if TYPE_CHECKING:  # Optuna takes a while to import, and what imports Ray needs 
 SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
 """`space_for(platform, num_cpus)`: a machine's default space and its baseline."""
 
-_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
-
 
 def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     """Search, prove and export; return 0 with a profile, 1 without, 130 if interrupted.
@@ -54,7 +51,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         SpecError, SpaceError, NotFitError, StudyError, RayError: what the person can mend.
     """
     started_at = time.monotonic()
-    address = _cluster(spec, os.environ)
+    address = side_by_side.cluster_of(spec, os.environ)
     screen = Screen(as_json=spec.json)
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
@@ -70,7 +67,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
             )
             screen.note(chosen.describe())
             preflight = joined.preflight(
-                chosen, files=_files(task), **_preflight_options(spec, task)
+                chosen, files=joined.files_of(task), **_preflight_options(spec, task)
             )
             return search(preflight=preflight, hardware_class=chosen)
     screen.note(f"{len(names)} searches at once, one per class: {', '.join(names)}")
@@ -211,22 +208,6 @@ def _identity(session: Session) -> dict[str, Any]:
     }
 
 
-def _cluster(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
-    """The cluster to search on: the one that is named, or the one whose job this process is.
-
-    Raises:
-        SpecError: if an option is for the other case.
-    """
-    address = spec.address
-    if address is None and _RAY_JOB in environ:
-        address = environ.get("RAY_ADDRESS")
-    if address is None and spec.machine_class is not None:
-        raise SpecError("--machine-class chooses among the classes of a cluster: give --address.")
-    if address is not None and spec.dashboard:
-        raise SpecError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
-    return address
-
-
 def _preflight_options(spec: SearchSpec, task: Task) -> dict[str, Any]:
     return {
         "device": spec.device,
@@ -235,12 +216,6 @@ def _preflight_options(spec: SearchSpec, task: Task) -> dict[str, Any]:
         "framework": task.framework,
         "num_subprocesses": task.num_subprocesses,
     }
-
-
-def _files(task: Task) -> tuple[str, ...]:
-    """The files that the workload was told of; its hosts need them too."""
-    values = [value for value in task.options.values() if isinstance(value, str)]
-    return tuple(value for value in values if Path(value).is_absolute() and Path(value).is_file())
 
 
 def _baseline(

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -18,6 +18,24 @@ from typing import IO, Any
 from tune import cli
 from tune.run_folder import RUNS
 from tune.spec import SearchSpec, SpecError
+
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
+
+
+def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
+    """The cluster to search on: the one that is named, or the one whose job this process is.
+
+    Raises:
+        SpecError: if an option is for the other case.
+    """
+    address = spec.address
+    if address is None and _RAY_JOB in environ:
+        address = environ.get("RAY_ADDRESS")
+    if address is None and spec.machine_class is not None:
+        raise SpecError("--machine-class chooses among the classes of a cluster: give --address.")
+    if address is not None and spec.dashboard:
+        raise SpecError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
+    return address
 
 
 def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
