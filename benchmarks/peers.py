@@ -4,11 +4,12 @@ A peer sees the space as whole numbers, the positions along each axis: powers of
 for all of them. It may ask for sizes that do not divide; it is told so at once and at no cost.
 """
 
+import contextlib
 import dataclasses
 import logging
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -114,7 +115,6 @@ class RayOptuna:
         import ray.tune
         from ray.tune.search.optuna import OptunaSearch
 
-        _quiet()
         space = {
             name: ray.tune.randint(0, size)
             for name, size in zip(grid.names, grid.sizes, strict=True)
@@ -144,7 +144,6 @@ class Optuna:
     def __init__(self, grid: Grid, make_sampler: Callable[[], Any], *, prunes: bool) -> None:
         import optuna
 
-        _quiet()
         self._prunes = prunes
         self._state = optuna.trial.TrialState
         self._study = optuna.create_study(direction="maximize", sampler=make_sampler())
@@ -197,7 +196,6 @@ class Smac:
         from smac.runhistory.dataclasses import TrialValue
         from smac.runhistory.enumerations import StatusType
 
-        _quiet()
         self._value, self._status = TrialValue, StatusType
         self._exhausted = ConfigurationSpaceExhaustedException
         space = ConfigurationSpace(seed=seed)
@@ -246,7 +244,6 @@ class Ax:
         from ax.api.client import Client
         from ax.api.configs import RangeParameterConfig
 
-        _quiet()
         self._names = grid.names
         self._client = Client(random_seed=seed)
         self._client.configure_experiment(
@@ -277,7 +274,6 @@ class Nevergrad:
     def __init__(self, grid: Grid, seed: int, *, num_trials: int = 60) -> None:
         import nevergrad
 
-        _quiet()
         space = nevergrad.p.Dict(
             **{
                 name: nevergrad.p.TransitionChoice(range(size))
@@ -380,10 +376,17 @@ def _unit(values: sampler.Array) -> sampler.Array:
     return np.asarray((values - values.min()) / (spread or 1.0))
 
 
-def _quiet() -> None:
-    """Peers warn of what they are doing; a table has no room for it."""
-    warnings.filterwarnings("ignore")
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Peers warn and log what they are doing; a table has no room for it."""
+    before = logging.root.manager.disable
     logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _temporary_folder() -> Any:

@@ -19,6 +19,7 @@ from pathlib import Path
 import tyro
 
 from benchmarks import landscape as landscapes
+from benchmarks import peers
 from benchmarks.landscape import Config
 from benchmarks.peers import PEERS, Grid, Peer, Result
 from benchmarks.replay import Machine, Replay, replay
@@ -133,6 +134,7 @@ def our_search(
     )
 
 
+@peers.quiet()
 def run_peer(make: Callable[[Grid, int], Peer], replay: Replay, seed: int, max_trials: int) -> Run:
     """A peer until it has run its trials or has no more to ask; it picks the fastest it saw."""
     machine, grid = Machine(replay, seed), Grid.of(replay)

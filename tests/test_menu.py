@@ -26,6 +26,13 @@ from tune.spec import SpecError
 ROOT = Path(__file__).parent.parent
 ENTER, CTRL_C = "\r", "\x03"
 MENU = "What shall be done?"
+LEAD = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "tune"])
+"""
+"""Takes the terminal, then becomes the menu; `preexec_fn` would fork beside JAX's threads."""
 
 
 class Script:
@@ -162,14 +169,12 @@ class Terminal:
         # A real terminal would answer where its cursor is.
         settings = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tune"],
+            [sys.executable, "-c", LEAD],
             cwd=cwd,
             env=settings | {"PATH": os.environ["PATH"]} | environ,
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         self._raw, self._num_seen = b"", 0

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("gymnasium", reason="Phase 3's environment needs gymnasium (extra torch)")
 
+from cluster.node import thread_env
 from trainables.jax_phase12.features import Market, build_market
 from trainables.jax_phase12.synthetic import synthetic_bars
 from trainables.pytorch_phase3.env_workers import MarketWorkers, worker_seeds
@@ -77,8 +78,14 @@ def test_there_are_no_more_workers_than_environments(market: Market) -> None:
     assert len(children()) == before
 
 
-def test_a_worker_has_one_thread(workers: MarketWorkers) -> None:
+def test_a_worker_has_one_thread_under_a_trials_variables(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in thread_env.build(2, "cpu", range(2), {}, "torch").variables.items():
+        monkeypatch.setenv(name, value)
+    made = MarketWorkers(market, NUM_ENVS, num_workers=NUM_WORKERS, seed=1)
     assert [child.num_threads() for child in children()] == [1] * NUM_WORKERS
+    made.close()
 
 
 def test_a_worker_that_dies_is_named(workers: MarketWorkers) -> None:
