@@ -178,15 +178,7 @@ def _private_ray(settings: RaySettings) -> Iterator[Dashboard | None]:
     """Start Ray on loopback, check its sockets, yield its dashboard, and shut Ray down."""
     temp_dir = Path(tempfile.mkdtemp(dir=settings.private))
     try:
-        context = ray.init(
-            **ray_env.init_arguments(
-                num_cpus=settings.num_parallel_trials,
-                num_gpus=settings.num_gpus,
-                temp_dir=temp_dir,
-                dashboard=settings.dashboard,
-            ),
-            runtime_env={"env_vars": settings.trial_variables},
-        )
+        context = _start_ray(settings, temp_dir)
         exposed = ray_env.exposed_listeners()
         if exposed:
             raise RayError(
@@ -197,6 +189,26 @@ def _private_ray(settings: RaySettings) -> Iterator[Dashboard | None]:
     finally:
         ray.shutdown()
         shutil.rmtree(temp_dir, ignore_errors=True)
+
+
+def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
+    try:
+        return ray.init(
+            **ray_env.init_arguments(
+                num_cpus=settings.num_parallel_trials,
+                num_gpus=settings.num_gpus,
+                temp_dir=temp_dir,
+                dashboard=settings.dashboard,
+            ),
+            runtime_env={"env_vars": settings.trial_variables},
+        )
+    except Exception as error:  # a node that is late is no more than this to Ray
+        if "timed out during startup" not in str(error):
+            raise
+        raise RayError(
+            "Ray did not start within its 30 s: this machine is too busy to be measured. End what "
+            "else runs here (top shows it) and start again."
+        ) from error
 
 
 def _dashboard(address: str, temp_dir: Path) -> Dashboard:
