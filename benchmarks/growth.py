@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.landscape import Config
+from benchmarks.recorded import Config
 from benchmarks.replay import Machine, Point, Replay
 from benchmarks.search import our_search
 from search_spaces.space import Axis, SearchSpace, doubling

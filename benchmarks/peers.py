@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.landscape import Config
+from benchmarks.recorded import Config
 from benchmarks.replay import Replay
 from tune import sampler
 

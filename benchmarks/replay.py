@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchmarks.landscape import Config, Landscape, Visit, residuals, true_speeds
+from benchmarks.recorded import Config, Landscape, Visit, residuals, true_speeds
 from search_spaces.space import SearchSpace
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 from trainables.verdicts import MIN_BLOCKS_TO_GIVE_UP

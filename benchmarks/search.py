@@ -18,10 +18,9 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks import landscape as landscapes
-from benchmarks import peers
-from benchmarks.landscape import Config
+from benchmarks import peers, recorded
 from benchmarks.peers import PEERS, Grid, Peer, Result
+from benchmarks.recorded import Config
 from benchmarks.replay import Machine, Replay, replay
 from tune.finals import FinalsPlan
 from tune.objective import Objective
@@ -220,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def compare(path: Path, options: Options) -> None:
     """Print one landscape's table, a row as soon as it is there."""
-    scene = replay(path.stem, landscapes.read(path))
+    scene = replay(path.stem, recorded.read(path))
     near = sum(scene.share(config) >= 0.95 for config in scene.points)
     print(
         f"\n{scene.name}: {len(scene.points)} configurations, {scene.infeasible_share:.0%} over "

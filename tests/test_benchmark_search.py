@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from benchmarks import landscape as landscapes
+from benchmarks import recorded
 from benchmarks import search as benchmark
 from benchmarks.peers import Doubling, Grid, Optuna, Position, Random, RayOptuna, Result
 from benchmarks.replay import Point, Replay, replay
@@ -22,7 +22,7 @@ TRIALS = 40
 
 @functools.cache
 def scene(name: str) -> Replay:
-    return replay(name, landscapes.read(FOLDER / f"{name}.json"))
+    return replay(name, recorded.read(FOLDER / f"{name}.json"))
 
 
 @functools.cache

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import landscape as landscapes
-from benchmarks.landscape import Landscape, Record, Visit
+from benchmarks import recorded
+from benchmarks.landscape import Record
+from benchmarks.recorded import Landscape, Visit
 from benchmarks.replay import Machine, Point, Replay, choose_budget, replay
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
@@ -59,14 +61,14 @@ def test_a_landscape_reads_as_it_was_written(tmp_path: Path) -> None:
     landscape = made(dict.fromkeys(CONFIGS, 1000.0), 0.1, seed=0)
     unmeasured = visit("pass", (64, 16), None, kind=OutcomeKind.TIMEOUT, num_blocks=None)
     landscape = dataclasses.replace(landscape, visits=(unmeasured,))
-    landscapes.write(tmp_path / "a.json", landscape)
-    assert landscapes.read(tmp_path / "a.json") == landscape
+    recorded.write(tmp_path / "a.json", landscape)
+    assert recorded.read(tmp_path / "a.json") == landscape
 
 
 def test_the_true_best_of_a_flat_landscape_is_not_the_noisiest_figure() -> None:
     """The maximum of twelve figures that are off by 10 % is about 16 % too high."""
     bests = [
-        max(landscapes.true_speeds(made(dict.fromkeys(CONFIGS, 1000.0), 0.1, seed)).values())
+        max(recorded.true_speeds(made(dict.fromkeys(CONFIGS, 1000.0), 0.1, seed)).values())
         for seed in range(20)
     ]
     assert np.median(bests) < 1080.0
@@ -74,13 +76,13 @@ def test_the_true_best_of_a_flat_landscape_is_not_the_noisiest_figure() -> None:
 
 def test_a_rough_landscape_keeps_its_peaks() -> None:
     speeds = {config: 1000.0 * (2.0 if config == (128, 32) else 1.0) for config in CONFIGS}
-    truth = landscapes.true_speeds(made(speeds, 0.02, seed=0))
+    truth = recorded.true_speeds(made(speeds, 0.02, seed=0))
     assert truth[(128, 32)] == pytest.approx(2000.0, rel=0.1)
 
 
 def test_deviations_are_as_large_as_the_noise_between_processes() -> None:
     landscape = made(dict.fromkeys(CONFIGS, 1000.0), 0.05, seed=3)
-    assert np.std(landscapes.residuals(landscape)) == pytest.approx(0.05, rel=0.5)
+    assert np.std(recorded.residuals(landscape)) == pytest.approx(0.05, rel=0.5)
 
 
 def test_a_budget_lies_in_the_widest_gap_and_never_under_the_baseline() -> None:
@@ -119,7 +121,7 @@ def test_a_slow_trial_and_one_that_does_not_fit_cost_less() -> None:
 
 @pytest.mark.parametrize("name", ["phase1-2cpu", "phase2-2cpu", "cartpole-2cpu"])
 def test_recorded_landscapes_are_whole(name: str) -> None:
-    landscape = landscapes.read(Path(landscapes.__file__).parent / "landscapes" / f"{name}.json")
+    landscape = recorded.read(Path(landscapes.__file__).parent / "landscapes" / f"{name}.json")
     scene = replay(name, landscape)
     configs = {tuple(config.values()) for config in scene.space.configurations()}
     assert set(scene.points) == configs
@@ -145,10 +147,10 @@ def test_a_killed_recording_goes_on_and_repeats_nothing(
         out=tmp_path / "toy.json",
     )
     landscapes.record(spec)
-    whole = landscapes.read(spec.out)
-    landscapes.write(spec.out, dataclasses.replace(whole, visits=whole.visits[:2]))
+    whole = recorded.read(spec.out)
+    recorded.write(spec.out, dataclasses.replace(whole, visits=whole.visits[:2]))
     landscapes.record(spec)
-    again = landscapes.read(spec.out)
+    again = recorded.read(spec.out)
     assert [(v.stage, v.config) for v in again.visits] == [
         (v.stage, v.config) for v in whole.visits
     ]
@@ -158,7 +160,7 @@ def test_a_killed_recording_goes_on_and_repeats_nothing(
 
 
 def test_another_recordings_file_is_not_added_to(tmp_path: Path) -> None:
-    landscapes.write(tmp_path / "a.json", made(dict.fromkeys(CONFIGS, 1.0), 0.1, seed=0))
+    recorded.write(tmp_path / "a.json", made(dict.fromkeys(CONFIGS, 1.0), 0.1, seed=0))
     code = landscapes.main(
         ["record", "--workload", "surface_workload:factory", "--out", str(tmp_path / "a.json")]
     )

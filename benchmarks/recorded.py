@@ -1,0 +1,167 @@
+"""A landscape as data: its file, what its configurations truly reach, and how noisy visits are."""
+
+import dataclasses
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search_spaces.space import Axis, SearchSpace
+from trainables.measurement import OutcomeKind, from_dict
+from tune import atomic
+from tune.spec import SpecError
+
+Config = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One trial of one configuration; seconds are wall seconds, speeds in env steps per second.
+
+    `stage` is "pass", "leaders" or "canary"; `at_s` is seconds since the recording began, `load`
+    the machine's one-minute load average as the trial started. What a trial that did not complete
+    has not measured is `None`.
+    """
+
+    stage: str
+    config: Config
+    kind: OutcomeKind
+    at_s: float
+    load: float
+    wall_s: float
+    device_bytes: int | None
+    peak_host_bytes: int | None
+    steps_per_second: float | None = None
+    low: float | None = None
+    high: float | None = None
+    num_blocks: int | None = None
+    startup_s: float | None = None
+    build_s: float | None = None
+    compile_s: float | None = None
+    warmup_s: float | None = None
+    measure_s: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Landscape:
+    """A recorded space: where and how it was recorded, and every visit in order."""
+
+    about: dict[str, Any]
+    axes: dict[str, tuple[int, ...]]
+    baseline: Config
+    visits: tuple[Visit, ...] = ()
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space as a search has it."""
+        axes = (Axis(name=name, values=values) for name, values in self.axes.items())
+        return SearchSpace(axes=tuple(axes))
+
+    def of(self, *stages: str) -> list[Visit]:
+        """Visits of these stages, in order."""
+        return [visit for visit in self.visits if visit.stage in stages]
+
+
+def read(path: Path) -> Landscape:
+    """Read a landscape.
+
+    Raises:
+        SpecError: if the file is not there or holds something else.
+    """
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        names = fields.pop("columns")
+        visits = [dict(zip(names, row, strict=True)) for row in fields.pop("visits")]
+        return Landscape(
+            about=fields["about"],
+            axes={name: tuple(values) for name, values in fields["axes"].items()},
+            baseline=tuple(fields["baseline"]),
+            visits=tuple(from_dict(Visit, visit) for visit in visits),
+        )
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}.") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise SpecError(f"{path} is no landscape ({error!r}); record it anew.") from error
+
+
+def write(path: Path, landscape: Landscape) -> None:
+    """Write a landscape as JSON, one visit a line, in one step."""
+    names = [field.name for field in dataclasses.fields(Visit)]
+    head = {
+        "about": landscape.about,
+        "axes": landscape.axes,
+        "baseline": landscape.baseline,
+        "columns": names,
+    }
+    rows = ",\n".join(
+        json.dumps([_rounded(getattr(visit, name)) for name in names], separators=(",", ":"))
+        for visit in landscape.visits
+    )
+    atomic.write_text(path, f'{json.dumps(head, indent=1)[:-2]},\n "visits": [\n{rows}\n]}}\n')
+
+
+def _rounded(value: Any) -> Any:
+    """Five digits are more than such a measurement has."""
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def true_speeds(landscape: Landscape) -> dict[Config, float]:
+    """What each configuration reaches in env steps per second, as well as is known.
+
+    Empirical Bayes: the mean of a configuration's visits is drawn towards a quadratic surface in
+    log2 units, as far as the noise between visits says. Of a leader only those visits count that
+    did not make it one: the fastest of many noisy figures is too fast.
+    """
+    again = by_config(landscape.of("leaders", "canary"))
+    visits = by_config(landscape.of("pass")) | again
+    configs = [config for config in visits if geometric_mean(visits[config]) is not None]
+    counts = np.array([len(visits[config]) for config in configs])
+    means = np.log([geometric_mean(visits[config]) or math.nan for config in configs])
+    terms = _quadratic_terms(np.log2(np.array(configs, dtype=float)))
+    surface = terms @ np.linalg.lstsq(terms, means, rcond=None)[0]
+    noise = statistics.fmean(x * x for x in residuals(landscape)) / counts
+    freedom = max(1, len(configs) - np.linalg.matrix_rank(terms))
+    roughness = max(0.0, float(np.square(means - surface).sum() / freedom - noise.mean()))
+    trust = roughness / (roughness + noise)
+    return dict(zip(configs, np.exp(surface + trust * (means - surface)).tolist(), strict=True))
+
+
+def _quadratic_terms(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[n, 1 + d + d * (d + 1) / 2]: a constant, the coordinates, and their products."""
+    centered = points - points.mean(axis=0)
+    rows, columns = np.triu_indices(points.shape[1])
+    products = centered[:, rows] * centered[:, columns]
+    return np.hstack([np.ones((len(points), 1)), centered, products])
+
+
+def geometric_mean(visits: Sequence[Visit]) -> float | None:
+    """Of what was measured; `None` if nothing was."""
+    measured = [visit.steps_per_second for visit in visits if visit.steps_per_second]
+    return statistics.geometric_mean(measured) if measured else None
+
+
+def residuals(landscape: Landscape) -> list[float]:
+    """Log deviations of single visits from the truth, of the configurations visited again.
+
+    The mean of n visits lies closer to each of them than the truth does, by sqrt(1 - 1/n).
+    """
+    deviations = []
+    for visits in by_config(landscape.of("leaders", "canary")).values():
+        logs = [math.log(v.steps_per_second) for v in visits if v.steps_per_second]
+        if len(logs) > 1:
+            scale = math.sqrt(len(logs) / (len(logs) - 1))
+            deviations += [scale * (value - statistics.fmean(logs)) for value in logs]
+    return deviations
+
+
+def by_config(visits: Sequence[Visit]) -> dict[Config, list[Visit]]:
+    """Visits by their configuration, each list in order."""
+    grouped: dict[Config, list[Visit]] = {}
+    for visit in visits:
+        grouped.setdefault(visit.config, []).append(visit)
+    return grouped
