@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 needs_dashboard = pytest.mark.skipif(
     bool(ray_env.missing_dashboard_packages()),
-    reason="needs ray[default], for the Jobs API: make test-join",
+    reason="needs ray[default], for the Jobs API: make test-dashboard",
 )
 
 WORK = Path("/tmp/work")  # on each host another one
