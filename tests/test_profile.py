@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import itertools
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -168,6 +169,23 @@ def test_phase_3_carries_the_share_that_confirmed_it_on_top(tmp_path: Path) -> N
     path = written(tmp_path, task=factories.task(mode="pytorch", phase=3, options=options))
     assert loaded(path)["timesteps_reduction"] == 0.1
     assert profiles.read(path).timesteps_reduction == 0.1
+
+
+@pytest.mark.parametrize("command", ["show", "env"])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, command: str) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    ended = subprocess.run(
+        [sys.executable, "-m", "tune.profile", command, str(written(tmp_path))],
+        cwd=ROOT,
+        stdout=writes,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writes)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
 
 
 def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:

@@ -69,7 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from tune.spec import SpecError
 
     try:
-        return _run(command)
+        code = _run(command)
+        sys.stdout.flush()
+        return code
     except SpecError as error:
         print(f"error: {error}", file=sys.stderr)
         if isinstance(command, Env):
@@ -78,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # `... | head`: who read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit fails too
+        return 0
 
 
 def _run(command: Show | List | Env | Validate) -> int:
