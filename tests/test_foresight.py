@@ -2,12 +2,15 @@
 
 import io
 import json
+import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
 
+from cluster.node import thread_env
 from search_spaces.space import Axis, SearchSpace
+from tests import factories
 from tests.test_search import BUDGET, SPACE, drive, make, need_bytes
 from trainables.measurement import Compiled
 from tune import foresight
@@ -141,3 +144,17 @@ def test_the_screen_says_it_and_machines_read_it() -> None:
     event = json.loads(stdout.getvalue())
     assert (event["event"], event["programs_compiled"]) == ("memory", 7)
     assert (event["everything_fits"], event["budget_bytes"]) == (False, BUDGET)
+
+
+def test_a_compiler_that_is_too_slow_is_told_by_the_time_it_was_given(tmp_path: Path) -> None:
+    compiler = Compiler(
+        task=factories.task(workload="surface_workload:factory", options={}),
+        caps=thread_env.build(1, "cpu", sorted(os.sched_getaffinity(0)), {}),
+        environment=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        log=tmp_path / "log",
+        timeout_s=60.0,
+    )
+    config = {"num_envs": 64, "num_steps": 32, "batch_size": 512}
+    with pytest.raises(CompilingError, match="Compiling was given 0 s, and takes longer here"):
+        list(compiler.compile([config], patience_s=0.001))
+    assert [program.device_bytes for program in compiler.compile([config])] == [13_072_000]

@@ -8,6 +8,7 @@ from pathlib import Path
 from cluster.node.thread_env import ThreadEnv
 from trainables.measurement import Compiled, CompileRequest, Outcome, OutcomeKind
 from trainables.process import run_child
+from tune import words
 from tune.spec import Task
 
 
@@ -57,6 +58,9 @@ class Compiler:
         with contextlib.closing(messages):  # which ends the child
             for message in messages:
                 if isinstance(message, Outcome):
+                    if message.kind is OutcomeKind.TIMEOUT and patience_s is not None:
+                        given = words.duration(patience_s)
+                        raise CompilingError(f"Compiling was given {given}, and takes longer here.")
                     if message.kind is not OutcomeKind.COMPLETED:
                         raise CompilingError(message.message)
                 elif message.compiled is not None:
