@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,12 @@ def fake_cpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[
     command = [compiler, "-shared", "-fPIC", "-O2", "-o", library, HERE / "fakecpu.c", "-ldl"]
     subprocess.run(command, check=True, timeout=60)
     return lambda num_cpus: {"LD_PRELOAD": str(library), "FAKE_NUM_CPUS": str(num_cpus)}
+
+
+def cpu_seconds_of_children() -> float:
+    """CPU seconds of this process's children so far, which a busy machine does not stretch much."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
