@@ -179,6 +179,8 @@ def threads_while_compiling(wire: Wire, num_threads: str) -> None:
         thread.start()
     for thread in pool:
         thread.join()
+    while len(os.listdir("/proc/self/task")) > 1:  # joined, but not yet gone for the kernel
+        time.sleep(0.01)
     wire.send(PROGRESS.replace("compile", "measure"))
     time.sleep(0.6)
     wire.send(REPORT)
