@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # `... | head`: who read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit fails too
-        return 0
+        return USER_ERROR if isinstance(command, Validate) else 0  # unread, it proves nothing
 
 
 def _run(command: Show | List | Env | Validate) -> int:
