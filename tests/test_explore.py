@@ -26,7 +26,9 @@ def measured(speed: float, device_bytes: int = 1000) -> Outcome:
     )
 
 
-def known(*rows: Row, budget: int | None = None) -> Explored:
+def known(
+    *rows: Row, budget: int | None = None, warm_start: tuple[dict[str, int], ...] = ()
+) -> Explored:
     scored = tuple(
         (trial(number=number, stage=stage, config=config, outcome=ended), score)
         for number, (stage, config, ended, score) in enumerate(rows)
@@ -37,6 +39,7 @@ def known(*rows: Row, budget: int | None = None) -> Explored:
         device_budget_bytes=budget,
         min_gain=0.02,
         scored=scored,
+        warm_start=warm_start,
     )
 
 
@@ -82,6 +85,47 @@ def test_a_stride_that_would_likely_end_beyond_the_cliff_is_not_taken(
     budget: int, stage: Stage
 ) -> None:
     assert stage_of(known(first(device_bytes=1000), budget=budget)) is stage
+
+
+WARM = tuple(BASELINE | {"num_envs": envs} for envs in (512, 1024, 4096))
+
+
+def warmed(config: dict[str, int], score: float | None) -> Row:
+    ended = failed(OutcomeKind.TIMEOUT, "hung.") if score is None else measured(score)
+    return Stage.WARM, config, ended, score
+
+
+def test_what_others_recommend_is_tried_after_the_baseline_and_in_its_order() -> None:
+    rows: list[Row] = []
+    order = []
+    while (proposal := propose(known(*rows, warm_start=WARM), np.random.default_rng(0))) and (
+        proposal[0] in {Stage.BASELINE, Stage.WARM}
+    ):
+        order.append(proposal)
+        rows.append((*proposal, measured(100.0), 100.0))
+    assert order == [(Stage.BASELINE, BASELINE), *((Stage.WARM, config) for config in WARM)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "stage"),
+    [((50.0, 101.0, None), Stage.RAMP), ((50.0, 103.0, None), Stage.SEARCH)],
+    ids=["misleading", "helpful"],
+)
+def test_after_recommendations_that_mislead_all_goes_on_as_without_them(
+    scores: tuple[float | None, ...], stage: Stage
+) -> None:
+    rows = [warmed(config, score) for config, score in zip(WARM, scores, strict=True)]
+    assert stage_of(known(first(100.0), *rows, warm_start=WARM)) is stage
+
+
+def test_a_recommendation_that_likely_does_not_fit_costs_no_trial() -> None:
+    rows = [
+        first(100.0, 1000),
+        (Stage.SEARCH, BASELINE | {"num_envs": 64}, measured(9.0, 250), 9.0),
+    ]
+    proposal = propose(known(*rows, budget=1_050, warm_start=WARM), np.random.default_rng(0))
+    assert proposal is not None
+    assert proposal[0] is Stage.SEARCH
 
 
 def test_the_sampler_stays_where_memory_is_known_to_suffice() -> None:

@@ -1,12 +1,13 @@
 """The policy, driven over surfaces that are known: no Ray, no process, no clock."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from factories import measurement, outcome, trial
 
+from search_spaces.shard import Shard
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
 from tune import stopping
@@ -73,13 +74,19 @@ def make(
     space: SearchSpace = SPACE,
     compiled: Mapping[Key, int] | None = None,
     elapsed_s: float = 0.0,
+    shard: Shard | None = None,
+    known: Sequence[Path] = (),
+    warm_start: tuple[dict[str, int], ...] = (),
     **stopping: object,
 ) -> Search:
     options = {"max_runs": 14, "max_time_s": None, "patience": 50, "min_gain": 0.02} | stopping
     open_study = Study.resume if resume else Study.create
     limits = Limits(num_threads=None, device_bytes=BUDGET, host_bytes=None)
+    study = open_study(path / "journal.log", space=space, limits=limits, identity={})
+    for journal in known:
+        study.adopt(journal)
     return Search(
-        open_study(path / "journal.log", space=space, limits=limits, identity={}),
+        study,
         space=space,
         baseline=BASELINE,
         objective=Objective.THROUGHPUT,
@@ -90,6 +97,8 @@ def make(
         device_budget_bytes=BUDGET,
         compiled=compiled,
         elapsed_s=elapsed_s,
+        shard=shard,
+        warm_start=warm_start,
     )
 
 

@@ -31,7 +31,7 @@ _NEAR = 0.8
 class Context:
     """What the result is judged against: budgets, room for threads, and what was asked for.
 
-    `cpus` are those of a trial under the full cap.
+    `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
     """
 
     objective: Objective
@@ -42,6 +42,7 @@ class Context:
     host_budget_bytes: int
     thread_room: int | None
     cpus: tuple[int, ...]
+    shard: str | None = None
 
     @classmethod
     def of(cls, spec: SearchSpec, task: Task, preflight: "Preflight") -> "Context":
@@ -55,6 +56,7 @@ class Context:
             host_budget_bytes=preflight.host_budget_bytes,
             thread_room=preflight.findings.thread_limits.room,
             cpus=preflight.thread_env.cpus if preflight.thread_env else (),
+            shard=spec.shard,
         )
 
 
@@ -82,6 +84,16 @@ def conclude(
             warnings=(),
             commands=(),
             succeeded=False,
+        )
+    if context.shard is not None:
+        return Conclusion(
+            headline=f"Part {context.shard} is explored; its best: {words.sizes(winner.config)}.",
+            rows=(("speed", _speed(winner)), *_search_rows(result), *written),
+            warnings=(),
+            commands=(
+                ("finish", "the same with --known JOURNAL ..., of all parts, and no --shard"),
+            ),
+            succeeded=True,
         )
     seen = peaks(winner, result.trials)
     rows = [

@@ -1,4 +1,5 @@
-"""Which configuration to explore next: the baseline, a ramp while it pays, then the sampler. Pure.
+"""Which configuration to explore next: the baseline, what is known from elsewhere, a ramp while it
+pays, then the sampler. Pure.
 
 The sampler weighs what a trial may gain by the chance that it fits into memory at all.
 """
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from search_spaces.shard import Shard
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
 from tune import finals, memory_model, sampler, stopping
@@ -24,7 +26,8 @@ class Explored:
     """What is known: the space, and every trial that counts with its score, `None` if unmeasured.
 
     `min_gain` is what counts as an improvement, as a share; `compiled_ahead` has device bytes that
-    the compiler told before the first trial.
+    the compiler told before the first trial. `warm_start` are configurations that other machines
+    recommend, `shard` the part of the space to explore, if not all.
     """
 
     space: SearchSpace
@@ -33,6 +36,8 @@ class Explored:
     min_gain: float
     scored: tuple[tuple[Trial, float | None], ...]
     compiled_ahead: tuple[tuple[dict[str, int], int], ...] = ()
+    warm_start: tuple[dict[str, int], ...] = ()
+    shard: Shard | None = None
 
     @property
     def compiled(self) -> list[tuple[dict[str, int], int]]:
@@ -52,13 +57,33 @@ def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, dict[str,
     tried = {finals.key(trial.config) for trial, _ in known.scored}
     if finals.key(known.baseline) not in tried:
         return Stage.BASELINE, known.baseline
-    untried = [c for c in known.space.configurations() if finals.key(c) not in tried]
+    untried = [
+        config
+        for config in known.space.configurations()
+        if finals.key(config) not in tried
+        and (known.shard is None or known.shard.contains(known.space, config))
+    ]
     if not untried:
         return None
+    recommended = _warm(known, untried)
+    if recommended is not None:
+        return Stage.WARM, recommended
     step = _ramp(known, untried)
     if step is not None:
         return Stage.RAMP, step
     return Stage.SEARCH, _sample(known, untried, rng)
+
+
+def _warm(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
+    """The next that other machines recommend, unless it more likely than not does not fit here."""
+    return next(
+        (
+            config
+            for config in known.warm_start
+            if config in untried and _chances(known, [config])[0] >= _LEAST_CHANCE
+        ),
+        None,
+    )
 
 
 def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
@@ -68,10 +93,14 @@ def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
     minibatch grow with num_envs, as they do when a person turns up num_envs alone.
     """
     climbed = [item for item in known.scored if item[0].stage in {Stage.BASELINE, Stage.RAMP}]
-    if len(climbed) < len(known.scored) or len(climbed) > _MAX_STRIDES:
+    warm = [item for item in known.scored if item[0].stage is Stage.WARM]
+    if len(climbed) + len(warm) < len(known.scored) or len(climbed) > _MAX_STRIDES:
         return None
     if "num_envs" not in known.baseline or not _pays(climbed, known.min_gain):
         return None
+    first = climbed[0][1] or 0.0
+    if any((score or 0.0) > first * (1.0 + known.min_gain) for _, score in warm):
+        return None  # others have climbed it already
     last, _ = climbed[-1]
     upward = [config for config in untried if config["num_envs"] > last.config["num_envs"]]
     if not upward:

@@ -13,13 +13,14 @@ class Stage(enum.StrEnum):
     """Why a trial was run."""
 
     BASELINE = "baseline"
+    WARM = "warm"
     RAMP = "ramp"
     SEARCH = "search"
     FINAL = "final"
     SOAK = "soak"
 
 
-EXPLORING = frozenset({Stage.BASELINE, Stage.RAMP, Stage.SEARCH})
+EXPLORING = frozenset({Stage.BASELINE, Stage.WARM, Stage.RAMP, Stage.SEARCH})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from search_spaces.shard import Shard
 from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind
 from tune import explore, finals, memory_model, stopping
@@ -33,7 +34,11 @@ _MEASURED = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW})
 
 
 class Search:
-    """Baseline, ramp, sampler, finals, soak; one trial at a time or several."""
+    """Baseline, ramp, sampler, finals, soak; one trial at a time or several.
+
+    `warm_start` are configurations to try first. With a `shard` only that part of the space is
+    explored, and what follows exploring is left to another search.
+    """
 
     def __init__(
         self,
@@ -48,6 +53,8 @@ class Search:
         clock: Callable[[], float],
         device_budget_bytes: int | None,
         compiled: Mapping[finals.Key, int] | None = None,
+        warm_start: tuple[dict[str, int], ...] = (),
+        shard: Shard | None = None,
         elapsed_s: float = 0.0,  # of the session, before its search could begin
     ) -> None:
         self.stop_reason: str | None = None
@@ -60,6 +67,8 @@ class Search:
         self._clock = clock
         self._device_budget_bytes = device_budget_bytes
         self._compiled = dict(compiled or {})  # device bytes, from before the first trial
+        self._warm_start = warm_start
+        self._shard = shard
         self._started_at = clock() - elapsed_s
         self._seed = seed
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
@@ -96,7 +105,7 @@ class Search:
                 return self._study.start(*config)
         if self.num_running:  # finals compare; they wait until exploring has the machine no more
             return None
-        if self._is_broken():
+        if self._shard is not None or self._is_broken():
             return None
         step = finals.next_step(
             self.trials,
@@ -171,6 +180,8 @@ class Search:
             device_budget_bytes=self._device_budget_bytes,
             min_gain=self._stopping.min_gain,
             compiled_ahead=tuple((dict(name), need) for name, need in self._compiled.items()),
+            warm_start=self._warm_start,
+            shard=self._shard,
             scored=tuple(
                 (trial, self._score(trial)) for trial in self._explored() if self._counts(trial)
             ),
@@ -226,6 +237,8 @@ class Search:
 
     def _reserved_s(self, runs: list[Trial]) -> float:
         """Seconds of --max-time to keep for finals and soak: what they need, at most half."""
+        if self._shard is not None:
+            return finals.typical_s(runs)
         expected_s = finals.expected_s(runs, self._plan, self.best)
         return min(expected_s, _LARGEST_RESERVE * (self._stopping.max_time_s or math.inf))
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.node import hardware, ray_env
@@ -20,16 +21,18 @@ from tune import (
     records,
     run_record,
     side_by_side,
+    warm_start,
+    words,
 )
 from tune import preflight as preflights
 from tune.compiling import Compiler
 from tune.conclusion import Context
 from tune.console import Screen
 from tune.driving import Session
-from tune.finals import FinalsPlan
+from tune.finals import FinalsPlan, winning_kind
 from tune.foresight import Foresight
 from tune.preflight import Preflight
-from tune.result import SearchResult, Trial
+from tune.result import Kind, SearchResult, Trial
 from tune.run_folder import RunFolder, hold, locate, require_writable
 from tune.run_record import Ending, RunRecord
 from tune.search import Search
@@ -98,6 +101,18 @@ def _search(
         resume = resume and RunFolder(spec.out).journal.exists()  # its class may have come later
     folder = locate(task.name, out=spec.out, resume=resume, now=now)
     require_writable(spec.profiles, option="--profiles")
+    recommended = warm_start.NOTHING
+    if spec.warm_start is not None:
+        recommended = warm_start.read(
+            spec.warm_start,
+            factory=task.workload,
+            kind=winning_kind(spec.objective),
+            space=space,
+            baseline=baseline,
+            machine_class=hardware.machine_class(preflight.machine),
+            device=preflight.platform,
+        )
+        screen.note(recommended.text)
     session = Session(
         spec=spec,
         task=task,
@@ -112,11 +127,14 @@ def _search(
     )
     with hold(folder), records.run_log(folder.run_log):
         study = _open_study(session)
+        for journal in spec.known:
+            num_trials = study.adopt(journal)
+            screen.note(f"{words.plural(num_trials, 'explored trial')} known from {journal}.")
         run_record.write(folder, _record(session, study.trials, now))
         screen.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder.path)
         ahead = _look_ahead(session)
         screen.memory(ahead)
-        search = _open_search(session, study, ahead, started_at)
+        search = _open_search(session, study, ahead, started_at, recommended.configs)
         ending = driving.drive(session, search)
         code = _conclude(session, search.result(partial=not ending.is_finished), ahead)
         if hardware_class is not None and ending.is_class_lost:
@@ -167,7 +185,13 @@ def _open_study(session: Session) -> "Study":
     )
 
 
-def _open_search(session: Session, study: "Study", ahead: Foresight, started_at: float) -> Search:
+def _open_search(
+    session: Session,
+    study: "Study",
+    ahead: Foresight,
+    started_at: float,
+    recommended: tuple[dict[str, int], ...],
+) -> Search:
     spec = session.spec
     return Search(
         study,
@@ -175,7 +199,7 @@ def _open_search(session: Session, study: "Study", ahead: Foresight, started_at:
         baseline=session.baseline,
         objective=spec.objective,
         stop=Stopping(
-            max_runs=spec.max_runs,
+            max_runs=spec.max_runs if spec.part is None else spec.part.max_runs(spec.max_runs),
             max_time_s=spec.max_time_s,
             patience=spec.patience,
             min_gain=spec.min_gain,
@@ -191,6 +215,8 @@ def _open_search(session: Session, study: "Study", ahead: Foresight, started_at:
         elapsed_s=time.monotonic() - started_at,
         device_budget_bytes=session.preflight.device_budget_bytes,
         compiled=ahead.compiled,
+        warm_start=recommended,
+        shard=spec.part,
     )
 
 
@@ -274,16 +300,7 @@ def _write_report(session: Session) -> None:
 
 def _conclude(session: Session, result: SearchResult, ahead: Foresight) -> int:
     """Write profiles and tables, say what was found, choose the exit code."""
-    profiles = export.write_all(
-        result,
-        session.spec.profiles,
-        task=session.task,
-        preflight=session.preflight,
-        objective=session.spec.objective.value,
-        soak_updates=session.spec.soak_updates,
-        study=session.folder.journal,
-        now=datetime.datetime.now(datetime.UTC),
-    )
+    profiles = {} if session.spec.shard is not None else _export(session, result)
     files = records.write_trials(
         session.folder.path, result.trials, wall_s=result.wall_s, compiling_ahead_s=ahead.wall_s
     )
@@ -294,4 +311,18 @@ def _conclude(session: Session, result: SearchResult, ahead: Foresight) -> int:
     _write_report(session)  # last: whatever may be wrong with a report, the result is out
     if result.partial:
         return cli.INTERRUPTED
-    return 0 if profiles else cli.NOTHING_FEASIBLE
+    found = result.chosen if session.spec.shard is not None else profiles
+    return 0 if found else cli.NOTHING_FEASIBLE
+
+
+def _export(session: Session, result: SearchResult) -> dict[Kind, Path]:
+    return export.write_all(
+        result,
+        session.spec.profiles,
+        task=session.task,
+        preflight=session.preflight,
+        objective=session.spec.objective.value,
+        soak_updates=session.spec.soak_updates,
+        study=session.folder.journal,
+        now=datetime.datetime.now(datetime.UTC),
+    )

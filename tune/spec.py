@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
+from search_spaces.shard import Shard, parse_shard
 from tune.objective import Objective
 
 
@@ -50,6 +51,12 @@ class SearchSpec:
     """Of the cluster's classes, search this one alone."""
     class_timeout: str = "60s"
     """After so long without a host of its class, a search on a cluster ends with an error."""
+    warm_start: Path | None = None
+    """Try first what profiles of other machines found: a profile, or a folder of them."""
+    shard: str | None = None
+    """Explore one part of several, as 1/2, with its share of --max-runs; --known then finishes."""
+    known: tuple[Path, ...] = ()
+    """Journals of this very search from machines of this class: what they explored counts here."""
     seed: int = 0
     """Seeds the sampler and the workload."""
     out: Path | None = None
@@ -85,9 +92,14 @@ class SearchSpec:
             raise SpecError(f"--thread-cap must be at least 1, got {self.thread_cap}.")
         if not 0.0 <= self.min_gain < 1.0:
             raise SpecError(f"--min-gain is a share like 0.02, got {self.min_gain}.")
+        if self.address is not None and (self.shard or self.known):
+            raise SpecError(
+                "--shard and --known are for machines apart: a cluster shares by itself."
+            )
         self.max_time_s  # noqa: B018  (raises on what cannot be read)
         self.trial_timeout_s  # noqa: B018
         self.class_timeout_s  # noqa: B018
+        self.part  # noqa: B018
 
     @property
     def max_time_s(self) -> float | None:
@@ -103,6 +115,11 @@ class SearchSpec:
     def class_timeout_s(self) -> float:
         """`--class-timeout` in seconds."""
         return parse_duration("--class-timeout", self.class_timeout)
+
+    @property
+    def part(self) -> Shard | None:
+        """`--shard`, `None` for the whole."""
+        return None if self.shard is None else parse_shard(self.shard)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

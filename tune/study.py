@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 
 from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind, from_dict
-from tune.result import Stage, Trial
+from tune.result import EXPLORING, Stage, Trial
 from tune.spec import SpecError
 
 _DEFECTS = frozenset({OutcomeKind.ERROR, OutcomeKind.NODE_LOST})
@@ -100,21 +100,47 @@ class Study:
             StudyError: if the journal is damaged, or is of a search with another identity.
         """
         study = _load(journal)
-        known = study.user_attrs.get("identity", {})
-        different = sorted(
-            name for name in {*known, *identity} if known.get(name) != identity.get(name)
+        _require_same(
+            journal,
+            study,
+            identity,
+            advice="Repeat that search's options with --resume, or choose another --out.",
         )
-        if different:
-            changes = "; ".join(
-                f"{name} was {known.get(name)!r}, now {identity.get(name)!r}" for name in different
-            )
-            raise StudyError(
-                f"{journal} belongs to another search: {changes}. "
-                "Repeat that search's options with --resume, or choose another --out."
-            )
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             study.tell(trial.number, state=TrialState.FAIL)
         return cls(study, space, limits)
+
+    def adopt(self, journal: Path) -> int:
+        """Copy what another search explored into this one; return how many trials that were.
+
+        Once: a study that is resumed has them already. Finals and soaks are not copied: another
+        machine's say what is fast there.
+
+        Raises:
+            StudyError: if that journal is damaged, or is of a search with another identity.
+        """
+        if not journal.is_file():
+            raise StudyError(f"--known: {journal} does not exist; name a search's journal.log.")
+        adopted = self._study.user_attrs.get("adopted", [])
+        if str(journal) in adopted:
+            return 0
+        other = _load(journal)
+        _require_same(
+            journal,
+            other,
+            self._study.user_attrs["identity"],
+            advice="--known takes journals of the same search on machines of this class.",
+        )
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        explored = [
+            frozen
+            for frozen in other.get_trials(deepcopy=False, states=ended)
+            if frozen.user_attrs.get("stage") in EXPLORING
+        ]
+        self._study.add_trials(explored)
+        self._study.set_user_attr("adopted", [*adopted, str(journal)])
+        self._trials |= {trial.number: trial for trial in _finished(self._study)}
+        return len(explored)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -190,6 +216,20 @@ def _load(journal: Path) -> optuna.Study:
         raise StudyError(
             f"{journal} is not a readable journal ({error}); move it away to start anew."
         ) from error
+
+
+def _require_same(
+    journal: Path, study: optuna.Study, identity: Mapping[str, Any], *, advice: str
+) -> None:
+    known = study.user_attrs.get("identity", {})
+    different = sorted(
+        name for name in {*known, *identity} if known.get(name) != identity.get(name)
+    )
+    if different:
+        changes = "; ".join(
+            f"{name} was {known.get(name)!r}, now {identity.get(name)!r}" for name in different
+        )
+        raise StudyError(f"{journal} belongs to another search: {changes}. {advice}")
 
 
 def _storage(journal: Path) -> JournalStorage:
