@@ -1,14 +1,12 @@
 """The fleet's commands, each a dataclass: its options, and what it does with them."""
 
-import concurrent.futures
 import dataclasses
 import datetime
 import json
 import sys
-import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -20,20 +18,20 @@ from cluster import (
     report,
     report_page,
     send,
+    split,
     status,
     submit,
+    together,
     up,
     watch,
 )
 from cluster.figures import dollars
 from cluster.hosts import FleetError, read
 from cluster.remote import RemoteBox
-from cluster.ssh import HostError, StateFolder
+from cluster.ssh import StateFolder
 
-T = TypeVar("T")
 Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 _ROOT = Path(__file__).resolve().parent.parent
-_printing = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,11 +89,11 @@ class Up(_Fleet):
                 max_hours=self.max_hours,
                 python=self.python,
                 dashboard=self.dashboard,
-                say=_sayer(box),
+                say=together.sayer(box),
             )
 
         asks = accept == "ask" and not all(box.connection.is_pinned() for box in boxes)
-        return _told(boxes, bring_up, num_threads=1 if asks else None)
+        return together.told(boxes, bring_up, num_threads=1 if asks else None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +102,8 @@ class Submit(_Fleet):
 
     name: str | None = None
     """The job's name; by default search-DATE-TIME."""
+    split: bool = False
+    """Boxes of one class explore a part each; `watch` has one of them finish the search."""
     resume: bool = False
     """Go on with the latest search of each box, or with --name."""
     take_over: Path | None = None
@@ -118,15 +118,18 @@ class Submit(_Fleet):
         again = self.resume or self.take_over is not None
         if again and words:
             raise FleetError("a resumed search has its command already: leave out what follows --.")
+        if again and self.split:
+            raise FleetError("--split is for a new search: a resumed one keeps its parts.")
         parcels = send.pack(self.send)
         if not again:
-            submit.check_words(words)
+            submit.check_words(words, split=self.split)
             words = send.address(words, parcels)
         boxes = self.boxes()
         if self.take_over is not None and (len(boxes) != 1 or self.resume):
             raise FleetError("--take-over goes on on one box: choose it with --only NAME.")
         name = self.name or submit.new_name(datetime.datetime.now(datetime.UTC))
         words = [*words, *["--dashboard"] * self.dashboard]
+        seen = together.each(boxes, status.read) if self.split else []
 
         def start(box: RemoteBox) -> None:
             send.send(box, parcels)
@@ -134,11 +137,13 @@ class Submit(_Fleet):
                 running = submit.take_over(box, self.take_over)
             elif self.resume:
                 running = submit.resume(box, name=self.name)
+            elif self.split:
+                running = submit.start_part(box, split.part_of(box.host, seen, name=name), words)
             else:
                 running = submit.start(box, name=name, words=words)
-            _sayer(box)(f"runs {running}")
+            together.sayer(box)(f"runs {running}")
 
-        return _told(boxes, start)
+        return together.told(boxes, start)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,7 +164,7 @@ class Watch(_Priced):
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
         seen = watch.watch(
             boxes,
-            lambda function: _each(boxes, function),
+            is_whole=not self.only,
             prices=table,
             out=self.out,
             every_s=self.every,
@@ -186,7 +191,7 @@ class Status(_Priced):
     def run(self) -> int:
         """Print the status; 1 if a box cannot be reached."""
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
-        seen = _each(boxes, status.read)
+        seen = together.each(boxes, status.read)
         if self.json:
             print(json.dumps([_status_dict(one, table) for one in seen], indent=1))
         elif sys.stdout.isatty():
@@ -212,9 +217,9 @@ class Pull(_Fleet):
 
         def bring(box: RemoteBox) -> None:
             pulled = pull.pull(box, self.out)
-            _sayer(box)(f"pulled {pulled.num_files} files to {self.out / box.host.name}")
+            together.sayer(box)(f"pulled {pulled.num_files} files to {self.out / box.host.name}")
 
-        return _told(self.boxes(), bring)
+        return together.told(self.boxes(), bring)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -280,51 +285,16 @@ class Down(_Fleet):
     def run(self) -> int:
         """Take all boxes down."""
         boxes = self.boxes()
-        code = _told(
+        code = together.told(
             boxes,
-            lambda box: down.take_down(box, out=self.out, remove=self.remove, say=_sayer(box)),
+            lambda box: down.take_down(
+                box, out=self.out, remove=self.remove, say=together.sayer(box)
+            ),
         )
         print("The boxes themselves still cost money until you run:")
         for box in boxes:
             print(f"  {box.host.destroy_command}")
         return code
-
-
-def _each(
-    boxes: Sequence[RemoteBox],
-    function: Callable[[RemoteBox], T],
-    *,
-    num_threads: int | None = None,
-) -> list[T]:
-    with concurrent.futures.ThreadPoolExecutor(num_threads or len(boxes)) as pool:
-        return list(pool.map(function, boxes))
-
-
-def _told(
-    boxes: Sequence[RemoteBox],
-    function: Callable[[RemoteBox], None],
-    *,
-    num_threads: int | None = None,
-) -> int:
-    """Call `function` for all boxes; tell each failure beside its box; 1 if there was any."""
-
-    def attempt(box: RemoteBox) -> bool:
-        try:
-            function(box)
-        except HostError as error:
-            _sayer(box)(f"REFUSED: {str(error).removeprefix(f'{box.host.name}: ')}")
-            return False
-        return True
-
-    return 0 if all(_each(boxes, attempt, num_threads=num_threads)) else 1
-
-
-def _sayer(box: RemoteBox) -> Callable[[str], None]:
-    def say(text: str) -> None:
-        with _printing:  # one line is one box's
-            print(f"{box.host.name}  {text}", flush=True)
-
-    return say
 
 
 def _status_dict(seen: status.HostStatus, table: prices.Prices) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from cluster.figures import dollars, duration, speed
 from cluster.hosts import Host
 from cluster.prices import Prices
 from cluster.remote import RemoteBox
+from cluster.split import Part
 from cluster.ssh import HostError, UnreachableError
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class HostStatus:
         return None if ready is None else ready["machine_class"]
 
     @property
+    def part(self) -> Part | None:
+        """Which part the job is of a search that boxes share; `None` if it is a whole one."""
+        return Part.of(self.job)
+
+    @property
     def is_running(self) -> bool:
         """Whether a job runs, as far as is known."""
         return self.job is not None and self.job["state"] == "running"
@@ -59,7 +65,8 @@ class HostStatus:
             return str(self.job["state"])
         if self.job["exit"]["reason"] != "ended":
             return str(self.job["exit"]["reason"])
-        names = {0: "done", 1: "nothing feasible", 130: "interrupted"}
+        is_part = self.part is not None and self.part.number is not None
+        names = {0: "part done" if is_part else "done", 1: "nothing feasible", 130: "interrupted"}
         return names.get(self.job["exit"]["exit_code"], "failed")
 
     @property
@@ -97,6 +104,7 @@ def read(box: RemoteBox) -> HostStatus:
 def cells(status: HostStatus, prices: Prices) -> tuple[str, ...]:
     """A box's row under `COLUMNS`; `-` is what is not known."""
     job = status.job or {}
+    doing = (status.part and str(status.part), job.get("stage"), job.get("phase"))
     trials = "-"
     if status.job is not None:
         of = f" of {job['max_runs']}" if job.get("max_runs") else ""
@@ -107,7 +115,7 @@ def cells(status: HostStatus, prices: Prices) -> tuple[str, ...]:
         status.host.name,
         status.machine_class or "-",
         status.state,
-        ", ".join(filter(None, (job.get("stage"), job.get("phase")))) or "-",
+        ", ".join(filter(None, doing)) or "-",
         trials,
         "-" if best is None else f"{speed(best)}/s",
         _time_left(status),
@@ -132,7 +140,7 @@ def render(statuses: Sequence[HostStatus], prices: Prices) -> "RenderableType":
     for column in COLUMNS:
         table.add_column(column, overflow="fold")
     for status in statuses:
-        style = {"done": "green", "running": ""}.get(status.state, "yellow")
+        style = {"done": "green", "part done": "green", "running": ""}.get(status.state, "yellow")
         table.add_row(*(Text(cell, style=style) for cell in cells(status, prices)))
     return table
 

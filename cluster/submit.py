@@ -1,24 +1,33 @@
 """`submit`: start one search on each box, resume one, or go on elsewhere with a lost box's."""
 
+import dataclasses
 import datetime
 import io
 import re
 import shlex
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.hosts import FleetError
 from cluster.remote import RemoteBox
+from cluster.split import Part
 from cluster.ssh import HostError
+from cluster.status import HostStatus
 
 _OURS = ("--out", "--profiles", "--json", "--resume")
+_SPLITS = ("--shard", "--known")
 _CARRIED = ("job.json", "events.jsonl", "run/journal.log")
 _UNPACK = """
 set -e; umask 077
 cd -- "$1"/jobs; [ ! -e "$2" ] || { echo "has a job $2 already: resume it." >&2; exit 1; }
 rm -rf ".$2"; mkdir ".$2"; tar -xf - -C ".$2"; mv ".$2" "$2"
+"""
+# It may be there from an attempt that broke off: a job it is only once it was started.
+_UNPACK_KNOWN = """
+set -e; umask 077
+cd -- "$1"/jobs; rm -rf -- "$2"/known; mkdir -p -- "$2"/known; tar -xf - -C "$2"/known
 """
 
 
@@ -27,11 +36,12 @@ def new_name(now: datetime.datetime) -> str:
     return f"search-{now:%Y%m%d-%H%M%S}"
 
 
-def check_words(words: Sequence[str]) -> None:
+def check_words(words: Sequence[str], *, split: bool) -> None:
     """Refuse a command that cannot be followed.
 
     Raises:
-        FleetError: if there is none, or it says where results go, which is the fleet's to say.
+        FleetError: if there is none, or it says what is the fleet's to say: where results go, and
+            which part a box has.
     """
     if not words:
         raise FleetError(
@@ -40,7 +50,7 @@ def check_words(words: Sequence[str]) -> None:
         )
     for word in words:
         option = word.split("=", 1)[0].replace("_", "-")
-        if option in _OURS:
+        if option in _OURS or (split and option in _SPLITS):
             raise FleetError(f"leave {option} out: the fleet adds it on each box.")
 
 
@@ -50,8 +60,38 @@ def start(box: RemoteBox, *, name: str, words: Sequence[str]) -> str:
     Raises:
         HostError: if the box is not set up, or busy.
     """
-    answer = box.ask("start", {"name": name, "words": list(words), "resume": False})
-    return shlex.join(answer["words"])
+    return _start(box, {"name": name, "words": list(words), "resume": False})
+
+
+def start_part(box: RemoteBox, part: Part, words: Sequence[str]) -> str:
+    """Start a box's part of a search, which may be all of it; return what runs now.
+
+    Raises:
+        HostError: as `start`.
+    """
+    if part.count == 1:
+        return start(box, name=part.name, words=words)
+    return _start_split(box, part, [*words, "--shard", f"{part.number}/{part.count}"])
+
+
+def finish(box: RemoteBox, one: HostStatus, journals: Sequence[Path]) -> str:
+    """Start what finishes the search of which this box had a part; return what runs now.
+
+    It knows the journals, and does the rest: what no part explored, finals, soak, the profile.
+
+    Raises:
+        HostError: as `start`.
+    """
+    assert one.part is not None
+    assert one.job is not None
+    name = one.part.finals.job_name
+    known = {f"{journal.parents[2].name}.log": journal for journal in journals}
+    tar = _tar(known)
+    box.shell(_UNPACK_KNOWN, box.host.folder, name, stdin=tar, timeout_s=300)
+    # The job runs in the code folder, on whichever box it is resumed.
+    there = [f"../jobs/{name}/known/{file}" for file in known]
+    words = one.job["words"][:-2]  # without --shard
+    return _start_split(box, one.part.finals, [*words, "--known", *there])
 
 
 def resume(box: RemoteBox, *, name: str | None) -> str:
@@ -63,9 +103,7 @@ def resume(box: RemoteBox, *, name: str | None) -> str:
     job: dict[str, Any] | None = box.ask("status")["job"]
     if name is None and job is None:
         raise HostError(box.host, "has no search to resume.")
-    wanted = name or (job or {})["name"]
-    answer = box.ask("start", {"name": wanted, "words": None, "resume": True})
-    return shlex.join(answer["words"])
+    return _start(box, {"name": name or (job or {})["name"], "words": None, "resume": True})
 
 
 def take_over(box: RemoteBox, pulled: Path) -> str:
@@ -80,13 +118,26 @@ def take_over(box: RemoteBox, pulled: Path) -> str:
     """
     if not (pulled / "run" / "journal.log").is_file() or not (pulled / "job.json").is_file():
         raise FleetError(f"{pulled} holds no pulled search (no job.json and run/journal.log).")
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name in _CARRIED:
-            if (pulled / name).is_file():
-                tar.add(pulled / name, arcname=name)
+    tar = _tar({name: pulled / name for name in _CARRIED if (pulled / name).is_file()})
     source = pulled.resolve()
     name = re.sub(r"[^A-Za-z0-9_-]", "-", f"{source.name}-from-{source.parent.name}")
-    box.shell(_UNPACK, box.host.folder, name, stdin=buffer.getvalue(), timeout_s=300)
-    answer = box.ask("start", {"name": name, "words": None, "resume": True})
-    return shlex.join(answer["words"])
+    box.shell(_UNPACK, box.host.folder, name, stdin=tar, timeout_s=300)
+    return _start(box, {"name": name, "words": None, "resume": True})
+
+
+def _start_split(box: RemoteBox, part: Part, words: Sequence[str]) -> str:
+    split = dataclasses.asdict(part)
+    request = {"name": part.job_name, "words": list(words), "resume": False, "split": split}
+    return _start(box, request)
+
+
+def _start(box: RemoteBox, request: Mapping[str, Any]) -> str:
+    return shlex.join(box.ask("start", request)["words"])
+
+
+def _tar(files: Mapping[str, Path]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, path in files.items():
+            tar.add(path, arcname=name)
+    return buffer.getvalue()

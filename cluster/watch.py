@@ -1,22 +1,19 @@
 """`watch`: look at all boxes again and again, and bring results home meanwhile."""
 
 import contextlib
+import dataclasses
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from cluster import pull, status
+from cluster import finish, pull, status, together
 from cluster.prices import Prices
 from cluster.remote import RemoteBox
 from cluster.ssh import HostError, UnreachableError
 from cluster.status import HostStatus
-
-Each = Callable[[Callable[[RemoteBox], Any]], list[Any]]
-"""`each(function)`: call it for all boxes side by side; return the results in their order."""
 
 
 class Tunnels:
@@ -59,8 +56,8 @@ class Tunnels:
 
 def watch(
     boxes: Sequence[RemoteBox],
-    each: Each,
     *,
+    is_whole: bool,
     prices: Prices,
     out: Path,
     every_s: float,
@@ -70,19 +67,26 @@ def watch(
     """Watch until no box runs a job that can still be heard of; return how it ended.
 
     A box that has been silent for `lost_after_s` is given up here, and only here: on the box, the
-    job and the dead-man go on.
+    job and the dead-man go on. Searches that boxes share are finished on the way; `is_whole` says
+    that these are all boxes there are.
     """
     silence = _Silence(lost_after_s)
     with _screen(prices) as (show, say), contextlib.closing(Tunnels()) as tunnels:
         while True:
-            seen, news = map(list, zip(*each(lambda box: _look(box, out)), strict=True))
+            seen, news = map(
+                list, zip(*together.each(boxes, lambda box: _look(box, out)), strict=True)
+            )
             if dashboard:
                 news += map(tunnels.follow, boxes, seen)
             show(seen)
-            for text in filter(None, news):
+            lost = {one.host.name for one in seen if silence.is_lost(one)}
+            started, problems = finish.finish(boxes, seen, lost=lost, is_whole=is_whole, out=out)
+            is_over = not any(started) and not any(
+                _pending(one) and one.host.name not in lost for one in seen
+            )
+            for text in filter(None, [*news, *started, *problems * is_over]):
                 say(text)
-            lost = [silence.is_lost(one) for one in seen]
-            if not any(_pending(one) and not gone for one, gone in zip(seen, lost, strict=True)):
+            if is_over:
                 return seen
             time.sleep(every_s)
 
@@ -110,15 +114,16 @@ def _pending(seen: HostStatus) -> bool:
 def _look(box: RemoteBox, out: Path) -> tuple[HostStatus, str | None]:
     """Ask and pull; return what was answered, and what a person should know of the pull.
 
-    The pull comes after the question: where that says that the job has ended, all is here.
+    The pull comes after the question: where that says that the job has ended, all is here. A box
+    whose link broke meanwhile is one that cannot be reached, whatever it said.
     """
     seen = status.read(box)
     if seen.problem is not None:
         return seen, None
     try:
         pulled = pull.pull(box, out)
-    except UnreachableError:
-        return seen, None  # the next look will say so
+    except UnreachableError as error:
+        return dataclasses.replace(seen, problem=str(error), reachable=False), None
     except HostError as error:
         return seen, str(error)
     new = [str(path) for path in pulled.profiles]

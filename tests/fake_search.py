@@ -1,7 +1,7 @@
 """A search that only pretends: the events, journal, log and profiles of one, in seconds.
 
-It runs on the boxes of the fleet's tests, and obeys --out, --profiles, --json, --resume and SIGTERM
-as `python -m tune.jax_phase12` does.
+It runs on the boxes of the fleet's tests, and obeys --out, --profiles, --json, --resume, --shard,
+--known and SIGTERM as `python -m tune.jax_phase12` does.
 """
 
 import argparse
@@ -27,12 +27,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     # A trial leads a session of its own, and here it would outlive the search.
     subprocess.Popen(["sleep", "1000"], start_new_session=True)
-    _emit("started", task="fake", max_runs=arguments.trials, max_time_s=arguments.max_time_s)
+    share = _share(arguments)
+    _emit("started", task="fake", max_runs=len(share), max_time_s=arguments.max_time_s)
     if arguments.dashboard_port is not None:
         _emit("dashboard", url=f"http://127.0.0.1:{arguments.dashboard_port}")
-    done = len(journal.read_text().splitlines()) if journal.exists() else 0
+    if arguments.known and not arguments.resume:
+        journal.write_text("".join(known.read_text() for known in arguments.known))
     try:
-        for number in range(done, arguments.trials):
+        for number in sorted(share - _numbers(journal)):
             _trial(number, arguments, journal)
     except KeyboardInterrupt:
         _finish(arguments, profiles, journal, partial=True)
@@ -40,25 +42,41 @@ def main() -> int:
     if arguments.fail is not None:
         print("nothing fits here", file=sys.stderr)
         return int(arguments.fail)
+    if arguments.shard:
+        _emit("finished", headline=f"Explored {arguments.shard}.", succeeded=True, chosen={})
+        return 0
     _finish(arguments, profiles, journal, partial=False)
     return 0
 
 
+def _share(arguments: argparse.Namespace) -> set[int]:
+    """The numbers of the trials to explore: all, or those of a part."""
+    number, count = map(int, (arguments.shard or "1/1").split("/"))
+    return set(range(number - 1, arguments.trials, count))
+
+
+def _numbers(journal: Path) -> set[int]:
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    return {json.loads(line)["number"] for line in lines}
+
+
 def _trial(number: int, arguments: argparse.Namespace, journal: Path) -> None:
     trial = {"number": number, "stage": "search", "config": {"num_envs": 2**number}}
+    began_at = time.time()
     _emit("trial_started", trial=trial)
     _emit("trial_progress", number=number, phase="measure")
     time.sleep(arguments.trial_s)
     speed = arguments.speed * (number + 1) / arguments.trials
     with journal.open("a") as file:
-        file.write(json.dumps(trial | {"speed": speed}) + "\n")
+        times = {"began_at": began_at, "ended_at": time.time()}
+        file.write(json.dumps(trial | {"speed": speed} | times) + "\n")
     outcome = {"kind": "completed", "measurement": {"steps_per_second": speed}}
     _emit("trial_ended", trial=trial | {"outcome": outcome})
 
 
 def _finish(arguments: argparse.Namespace, folder: Path, journal: Path, *, partial: bool) -> None:
-    num_trials = len(journal.read_text().splitlines()) if journal.exists() else 0
-    if num_trials == 0:
+    num_trials = len(_numbers(journal))
+    if num_trials == 0 or arguments.shard:
         return
     speed = arguments.speed * num_trials / arguments.trials
     config = {"num_envs": 2 ** (num_trials - 1)}
@@ -101,6 +119,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--max-time-s", type=float)
     parser.add_argument("--machine-class", default="fake-gpu-24gb")
     parser.add_argument("--fail")
+    parser.add_argument("--shard")
+    parser.add_argument("--known", type=Path, nargs="+", default=[])
     parser.add_argument("words", nargs="*")
     return parser.parse_args()
 

@@ -33,7 +33,13 @@ def ready(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def start(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     """Start or resume a job."""
-    return jobs.start(box, name=request["name"], words=request["words"], resume=request["resume"])
+    return jobs.start(
+        box,
+        name=request["name"],
+        words=request["words"],
+        resume=request["resume"],
+        split=request.get("split"),
+    )
 
 
 def stop(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,6 +76,7 @@ def _job(box: BoxFolder, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "words": request["words"],
+        "split": request.get("split"),
         "state": "running" if running else "ended" if ended else "died",
         "elapsed_s": end_at - request["started_at"],
         "exit": ended,

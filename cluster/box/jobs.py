@@ -20,10 +20,18 @@ _START_S = 20.0
 _GRACE_S = 90.0  # a search told to end finishes Ray and writes a partial profile
 
 
-def start(box: BoxFolder, *, name: str, words: list[str] | None, resume: bool) -> dict[str, Any]:
+def start(
+    box: BoxFolder,
+    *,
+    name: str,
+    words: list[str] | None,
+    resume: bool,
+    split: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Start `words` as the box's one job, or go on with the job `name`; return once it runs.
 
-    The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is one.
+    The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is one. `split` says
+    which part it is of a search that boxes share, to whoever asks.
 
     Raises:
         BoxError: if the box is not set up, another job runs, or there is nothing to resume.
@@ -38,7 +46,7 @@ def start(box: BoxFolder, *, name: str, words: list[str] | None, resume: bool) -
         if running is not None and is_running(running):
             raise BoxError(f"already runs the job {running.name}: wait, or end it with `down`.")
         job = box.job(name)
-        request = read_json(job.request) or {"words": words}
+        request = read_json(job.request) or {"words": words, "split": split}
         if request["words"] is None:
             raise BoxError(f"has no job {name} to resume.")
         if (job.exit.exists() or job.request.exists()) and not resume:

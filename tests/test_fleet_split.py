@@ -1,0 +1,196 @@
+"""Who explores which part of a shared search, and when which box may finish it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import finish, split, status, submit
+from cluster.hosts import FleetError, Host
+from cluster.prices import Prices
+from cluster.split import Part
+from cluster.ssh import HostError
+from cluster.status import HostStatus
+
+HOSTS = {name: Host(name=name, address=name) for name in "abcd"}
+ENDED = {"exit_code": 0, "reason": "ended"}
+
+
+def box(
+    name: str,
+    *,
+    machine_class: str | None = "rtx",
+    part: int | None = 1,
+    of: int = 0,
+    state: str = "ended",
+    exit: dict[str, Any] | None = ENDED,  # noqa: A002
+    fired: bool = False,
+    **fields: Any,
+) -> HostStatus:
+    """A box: whole by itself, or with a part of a search that so many share (0: no job at all)."""
+    given = {"name": "s", "machine_class": machine_class, "number": part, "count": of}
+    job = {
+        "name": "s" if part else "s-finals",
+        "state": state,
+        "num_trials": 3,
+        "exit": exit if state == "ended" else None,
+        "log_tail": [],
+        "split": given if of > 1 else None,
+    }
+    answer = {
+        "machine_age_s": 1.0,
+        "ready": None if machine_class is None else {"machine_class": machine_class},
+        "deadman": {"fired": {"stop_exit_code": None} if fired else None},
+        "job": job if of else None,
+    }
+    return HostStatus(host=HOSTS[name], answer=answer, age_s=0.0, **fields)
+
+
+def silent(name: str, **fields: Any) -> HostStatus:
+    return box(name, reachable=False, problem=f"{name}: no answer.", **fields)
+
+
+@pytest.mark.parametrize(
+    ("seen", "parts"),
+    [
+        ([box("a"), box("b")], "a 1/2, b 2/2"),
+        ([box("b"), box("a"), box("c")], "b 1/3, a 2/3, c 3/3"),
+        ([box("a"), box("b", machine_class="a100"), box("c")], "a 1/2, b 1/1, c 2/2"),
+        ([box("a", of=2, part=1), box("b", of=1)], "a 1/2, b 2/2"),
+        ([box("a"), box("b", of=1, state="running"), box("c")], "a 1/2, b -, c 2/2"),
+        ([box("a"), silent("b")], "a 1/1, b -"),
+        ([box("a", machine_class=None)], "a -"),
+    ],
+)
+def test_boxes_of_one_class_that_can_start_are_numbered(
+    seen: list[HostStatus], parts: str
+) -> None:
+    def part(one: HostStatus) -> str:
+        try:
+            given = split.part_of(one.host, seen, name="s")
+        except HostError:
+            return "-"
+        assert given.machine_class == one.machine_class
+        return f"{given.number}/{given.count}"
+
+    assert ", ".join(f"{one.host.name} {part(one)}" for one in seen) == parts
+
+
+@pytest.mark.parametrize(
+    ("one", "message"),
+    [
+        (box("a", machine_class=None), "a: is not set up: run `up` first."),
+        (box("a", of=1, state="running"), "a: already runs the job s: wait, or end it with `down`"),
+        (silent("a"), "^a: no answer"),
+    ],
+)
+def test_box_that_can_have_no_part_is_refused(one: HostStatus, message: str) -> None:
+    with pytest.raises(HostError, match=message):
+        split.part_of(one.host, [one, box("b")], name="s")
+
+
+@pytest.mark.parametrize("words", [["x", "--shard", "1/2"], ["x", "--known=y"]])
+def test_parts_are_not_the_persons_to_say(words: list[str]) -> None:
+    submit.check_words(words, split=False)
+    with pytest.raises(FleetError, match="leave --.* out: the fleet adds it"):
+        submit.check_words(words, split=True)
+
+
+A_DONE, B_DONE = box("a", part=1, of=2), box("b", part=2, of=2)
+A_RUNS, B_RUNS = box("a", part=1, of=2, state="running"), box("b", part=2, of=2, state="running")
+B_FAILED = box("b", part=2, of=2, exit={"exit_code": 2, "reason": "ended"})
+A_STOPPED = box("a", part=1, of=2, exit={"exit_code": 130, "reason": "stopped"})
+A_DEADLINE = box("a", part=1, of=2, exit={"exit_code": 130, "reason": "deadline"}, fired=True)
+A_FINALS, A_FINALS_RUN = box("a", part=None, of=2), box("a", part=None, of=2, state="running")
+A_DIED, B_DIED = (box(name, part=1 + (name == "b"), of=2, state="died") for name in "ab")
+
+
+@pytest.mark.parametrize(
+    ("members", "lost", "who"),
+    [
+        ([A_RUNS, B_RUNS], "", ""),
+        ([A_DONE, B_RUNS], "", ""),
+        ([A_DONE, B_DONE], "", "ab"),
+        ([A_DONE, silent("b", part=2, of=2, state="running")], "", ""),
+        ([A_DONE, silent("b", part=2, of=2, state="running")], "b", "a"),
+        ([silent("a", part=1, of=2), B_DONE], "", ""),  # it may come back with trials
+        ([silent("a", part=1, of=2), B_DONE], "a", "b"),
+        ([A_DONE, B_FAILED], "", "ab"),
+        ([box("a", part=1, of=2, exit={"exit_code": -9, "reason": "ended"}), B_DONE], "", "ba"),
+        ([A_DEADLINE, B_DONE], "", "b"),
+        ([A_DIED, B_DONE], "", "b"),
+        ([A_DONE, box("b", part=2, of=2, fired=True)], "", "a"),
+        ([A_DONE], "", "a"),  # the other never began, or is gone from the hosts file
+        ([A_FINALS_RUN, B_DONE], "", ""),
+        ([A_FINALS, B_DONE], "", ""),
+        ([box("a", part=None, of=2, exit={"exit_code": 2, "reason": "ended"}), B_DONE], "", ""),
+        ([silent("a", part=None, of=2, state="running"), B_DONE], "", ""),
+        ([silent("a", part=None, of=2, state="running"), B_DONE], "a", "b"),
+        ([silent("a", part=None, of=2), B_DONE], "a", ""),  # it had ended; destroyed since
+        ([box("c", part=1, of=2, state="running"), silent("a", part=1, of=2), B_DONE], "a", ""),
+    ],
+)
+def test_search_is_finished_once_when_no_part_is_to_be_waited_for(
+    members: list[HostStatus], lost: str, who: str
+) -> None:
+    verdict = split.judge(members, lost=set(lost), is_whole=True)
+    assert "".join(one.host.name for one in verdict.boxes) == who
+    assert verdict.problem is None
+
+
+@pytest.mark.parametrize(
+    ("members", "is_whole", "problem"),
+    [
+        ([A_STOPPED, B_DONE], True, "a part was stopped: `submit --resume`"),
+        ([A_DONE], False, "part 2 is on another box: watch without --only"),
+        ([A_DEADLINE, B_DIED], True, "no box of its class is left"),
+    ],
+)
+def test_search_that_nobody_will_finish_is_told_why(
+    members: list[HostStatus], is_whole: bool, problem: str
+) -> None:
+    verdict = split.judge(members, lost=(), is_whole=is_whole)
+    assert verdict.boxes == ()
+    assert problem in str(verdict.problem)
+
+
+@pytest.mark.parametrize(
+    ("seen", "ok"),
+    [
+        ([A_FINALS, B_DONE], True),
+        ([A_FINALS, silent("b", part=2, of=2)], True),
+        ([A_FINALS, B_DONE, box("c", machine_class="a100", of=1)], True),
+        ([A_FINALS, box("c", part=1, machine_class="a100", of=2)], False),
+        ([A_FINALS_RUN, B_DONE], False),
+        ([A_DONE, B_DONE], False),
+    ],
+)
+def test_every_class_has_its_profile_when_its_finals_are_done(
+    seen: list[HostStatus], ok: bool
+) -> None:
+    assert all(split.has_profile(one, seen) for one in seen) is ok
+
+
+@pytest.mark.parametrize(
+    ("one", "state", "doing"),
+    [
+        (A_RUNS, "running", "part 1/2"),
+        (B_DONE, "part done", "part 2/2"),
+        (A_FINALS_RUN, "running", "finals"),
+        (A_FINALS, "done", "finals"),
+        (box("a", of=1), "done", "-"),
+    ],
+)
+def test_table_says_which_part_a_box_has(one: HostStatus, state: str, doing: str) -> None:
+    assert status.cells(one, Prices())[2:4] == (state, doing)
+
+
+def test_journals_are_of_all_parts_of_this_search_each_once(tmp_path: Path) -> None:
+    def pulled(host: str, job: str, lines: int, part: Part | None) -> None:
+        folder = tmp_path / host / job
+        (folder / "run").mkdir(parents=True)
+        if lines:
+            (folder / "run" / "journal.log").write_text("x\n" * lines)
+        request = {"words": [], "split": part and part.__getstate__()}
+        (folder / "job.json").write_text(json.dumps(request))
