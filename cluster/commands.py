@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -31,6 +31,7 @@ from cluster.remote import RemoteBox
 from cluster.ssh import StateFolder
 
 Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+_LONGEST_SPLIT = 73  # what finishes the search is called NAME-finals, and a box takes 80
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -115,15 +116,9 @@ class Submit(_Fleet):
 
     def run(self, words: Sequence[str]) -> int:
         """Start all searches."""
-        again = self.resume or self.take_over is not None
-        if again and words:
-            raise FleetError("a resumed search has its command already: leave out what follows --.")
-        if again and self.split:
-            raise FleetError("--split is for a new search: a resumed one keeps its parts.")
+        self._check(words)
         parcels = send.pack(self.send)
-        if not again:
-            submit.check_words(words, split=self.split)
-            words = send.address(words, parcels)
+        words = send.address(words, parcels) if words else words
         boxes = self.boxes()
         if self.take_over is not None and (len(boxes) != 1 or self.resume):
             raise FleetError("--take-over goes on on one box: choose it with --only NAME.")
@@ -138,12 +133,24 @@ class Submit(_Fleet):
             elif self.resume:
                 running = submit.resume(box, name=self.name)
             elif self.split:
-                running = submit.start_part(box, split.part_of(box.host, seen, name=name), words)
+                part = split.part_of(box.host, seen, name=name)
+                running = f"{part}: {submit.start_part(box, part, words)}"
             else:
                 running = submit.start(box, name=name, words=words)
             together.sayer(box)(f"runs {running}")
 
         return together.told(boxes, start)
+
+    def _check(self, words: Sequence[str]) -> None:
+        again = self.resume or self.take_over is not None
+        if again and words:
+            raise FleetError("a resumed search has its command already: leave out what follows --.")
+        if again and self.split:
+            raise FleetError("--split is for a new search: a resumed one keeps its parts.")
+        if not again:
+            submit.check_words(words, split=self.split)
+        if self.split and len(self.name or "") > _LONGEST_SPLIT:
+            raise FleetError(f"--split takes a --name of at most {_LONGEST_SPLIT} characters.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,14 +178,8 @@ class Watch(_Priced):
             lost_after_s=self.lost_after,
             dashboard=self.dashboard,
         )
-        for one in seen:
-            if not one.reachable:
-                print(
-                    f"{one.host.name}  node lost: its results until then are in "
-                    f"{self.out / one.host.name}; go on elsewhere with submit --take-over."
-                )
-        print("\n".join(status.money(seen, table)))
-        return 0 if all(one.succeeded for one in seen) else 1
+        print("\n".join([*watch.losses(seen, self.out), *status.money(seen, table)]))
+        return 0 if all(split.has_profile(one, seen) for one in seen) else 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,7 +194,7 @@ class Status(_Priced):
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
         seen = together.each(boxes, status.read)
         if self.json:
-            print(json.dumps([_status_dict(one, table) for one in seen], indent=1))
+            print(json.dumps([status.to_dict(one, table) for one in seen], indent=1))
         elif sys.stdout.isatty():
             from rich.console import Console
 
@@ -295,16 +296,3 @@ class Down(_Fleet):
         for box in boxes:
             print(f"  {box.host.destroy_command}")
         return code
-
-
-def _status_dict(seen: status.HostStatus, table: prices.Prices) -> dict[str, Any]:
-    return {
-        "host": seen.host.name,
-        "state": seen.state,
-        "reachable": seen.reachable,
-        "problem": seen.problem,
-        "age_s": seen.age_s,
-        "cost_dollars": seen.cost(table),
-        "stop_paying": seen.host.destroy_command,
-        "answer": seen.answer,
-    }

@@ -30,7 +30,7 @@ def finish(
         verdict = split.judge(members, lost=lost, is_whole=is_whole)
         problem = verdict.problem
         if verdict.boxes:
-            text, problem = _start(boxes, verdict.boxes, _journals(out, search))
+            text, problem = _start(boxes, verdict.boxes, journals(out, search))
             started += [text] if text else []
         if problem:
             problems.append(f"{' on '.join(search)} is not finished: {problem}")
@@ -57,7 +57,7 @@ def _start(
     return None, " ".join(refusals)
 
 
-def _journals(out: Path, search: tuple[str, str]) -> list[Path]:
+def journals(out: Path, search: tuple[str, str]) -> list[Path]:
     """What was pulled of each part; if another box took one over, the journal that has it all."""
     found: dict[int, Path] = {}
     for request in sorted(out.glob("*/*/job.json")):

@@ -51,7 +51,9 @@ class Part:
         return f"{self.name}-finals" if self.number is None else self.name
 
     def __str__(self) -> str:
-        return "finals" if self.number is None else f"part {self.number}/{self.count}"
+        if self.number is None:
+            return "finals"
+        return "the whole" if self.count == 1 else f"part {self.number}/{self.count}"
 
 
 def part_of(host: Host, seen: Sequence["HostStatus"], *, name: str) -> Part:

@@ -145,6 +145,20 @@ def render(statuses: Sequence[HostStatus], prices: Prices) -> "RenderableType":
     return table
 
 
+def to_dict(status: HostStatus, prices: Prices) -> dict[str, Any]:
+    """All that is known of a box, as plain values for JSON."""
+    return {
+        "host": status.host.name,
+        "state": status.state,
+        "reachable": status.reachable,
+        "problem": status.problem,
+        "age_s": status.age_s,
+        "cost_dollars": status.cost(prices),
+        "stop_paying": status.host.destroy_command,
+        "answer": status.answer,
+    }
+
+
 def money(statuses: Sequence[HostStatus], prices: Prices) -> list[str]:
     """For every box: that it costs money, how much is known of it, and how to end that."""
     lines = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cluster import finish, pull, status, together
+from cluster import finish, pull, split, status, together
 from cluster.prices import Prices
 from cluster.remote import RemoteBox
 from cluster.ssh import HostError, UnreachableError
@@ -81,14 +81,26 @@ def watch(
             show(seen)
             lost = {one.host.name for one in seen if silence.is_lost(one)}
             started, problems = finish.finish(boxes, seen, lost=lost, is_whole=is_whole, out=out)
-            is_over = not any(started) and not any(
-                _pending(one) and one.host.name not in lost for one in seen
-            )
+            pending = [one for one in seen if _pending(one) and one.host.name not in lost]
+            is_over = not started and not pending
             for text in filter(None, [*news, *started, *problems * is_over]):
                 say(text)
             if is_over:
                 return seen
             time.sleep(every_s)
+
+
+def losses(seen: Sequence[HostStatus], out: Path) -> list[str]:
+    """What became of boxes that were given up, and what a person can do."""
+    lines = []
+    for one in seen:
+        if not one.reachable:
+            finished = one.part is not None and split.has_profile(one, seen)
+            then = "go on elsewhere with submit --take-over"
+            then = "another box has finished its search" if finished else then
+            kept = f"its results until then are in {out / one.host.name}"
+            lines.append(f"{one.host.name}  node lost: {kept}; {then}.")
+    return lines
 
 
 class _Silence:

@@ -16,6 +16,7 @@ import pytest
 
 from cluster import pull
 from cluster.box import bundle, deadman, jobs, processes, progress
+from cluster.box.__main__ import status
 from cluster.box.folder import BoxError, BoxFolder, read_json, write_json
 from cluster.hosts import Host
 from cluster.ssh import HostError
@@ -125,6 +126,14 @@ def test_job_whose_supervisor_died_is_resumed(box: BoxFolder) -> None:
     assert len((job.run / "journal.log").read_text().splitlines()) == 4
 
 
+def test_which_part_a_job_is_is_kept_for_whoever_asks(box: BoxFolder) -> None:
+    split = {"name": "j1", "number": 1, "count": 2}
+    jobs.start(box, name="j1", words=[*FAKE, "--shard", "1/2"], resume=False, split=split)
+    wait_for(box.job("j1").exit.exists)
+    jobs.start(box, name="j1", words=None, resume=True)
+    assert status(box, {})["job"]["split"] == split
+
+
 def test_command_that_does_not_exist_ends_the_job_as_a_shell_would(box: BoxFolder) -> None:
     jobs.start(box, name="j1", words=["no-such-program"], resume=False)
     job = box.job("j1")
@@ -150,14 +159,14 @@ def test_deadman_is_armed_anew_and_seen_when_it_died(box: BoxFolder) -> None:
     first = read_json(box.deadman_process)["pid"]
     deadman.arm(box, hours=2.0, stop_command=[])
     assert read_json(box.deadman_process)["pid"] != first
-    status = deadman.status(box)
-    assert status is not None
-    assert status["alive"]
-    assert 7100 < status["left_s"] <= 7200
+    armed = deadman.status(box)
+    assert armed is not None
+    assert armed["alive"]
+    assert 7100 < armed["left_s"] <= 7200
     processes.kill(box.deadman_process)
-    status = deadman.status(box)
-    assert status is not None
-    assert not status["alive"]
+    armed = deadman.status(box)
+    assert armed is not None
+    assert not armed["alive"]
 
 
 def test_deadman_ends_job_and_rent_though_nothing_can_be_written(

@@ -10,6 +10,7 @@ from cluster.fleet import main
 from cluster.hosts import FleetError, Host
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+HOSTS = "[hosts.a]\naddress = 'x'"
 
 
 def parse(text: str) -> tuple[Host, ...]:
@@ -120,15 +121,18 @@ def test_mistake_of_the_whole_file_is_told(text: str, message: str) -> None:
     [
         (None, ("status",), "cannot read the hosts file"),
         ("[hosts.a", ("status",), "is not TOML"),
-        ("[hosts.a]\naddress = 'x'", ("status", "--only", "b"), "has no host b; it has a."),
-        ("[hosts.a]\naddress = 'x'", ("up", "--max-hours", "0"), "--max-hours must be positive"),
-        ("[hosts.a]\naddress = 'x'", ("submit",), "submit needs the command behind --"),
-        ("[hosts.a]\naddress = 'x'", ("submit", "--", "x", "--out=y"), "leave --out out"),
-        ("[hosts.a]\naddress = 'x'", ("submit", "--", "x", "--json"), "leave --json out"),
-        ("[hosts.a]\naddress = 'x'", ("submit", "--resume", "--", "x"), "has its command already"),
-        ("[hosts.a]\naddress = 'x'", ("status", "--", "x"), "only submit takes a command"),
-        ("[hosts.a]\naddress = 'x'", ("status", "--price", "x"), "--price takes CLASS=1.19"),
-        ("[hosts.a]\naddress = 'x'", ("report",), "has no profile of the kind fastest"),
+        (HOSTS, ("status", "--only", "b"), "has no host b; it has a."),
+        (HOSTS, ("up", "--max-hours", "0"), "--max-hours must be positive"),
+        (HOSTS, ("submit",), "submit needs the command behind --"),
+        (HOSTS, ("submit", "--", "x", "--out=y"), "leave --out out"),
+        (HOSTS, ("submit", "--", "x", "--json"), "leave --json out"),
+        (HOSTS, ("submit", "--resume", "--", "x"), "has its command already"),
+        (HOSTS, ("submit", "--split", "--resume"), "--split is for a new search"),
+        (HOSTS, ("submit", "--split", "--", "x", "--known=y"), "leave --known out"),
+        (HOSTS, ("submit", "--split", "--name", "x" * 74, "--", "x"), "of at most 73 characters"),
+        (HOSTS, ("status", "--", "x"), "only submit takes a command"),
+        (HOSTS, ("status", "--price", "x"), "--price takes CLASS=1.19"),
+        (HOSTS, ("report",), "has no profile of the kind fastest"),
     ],
 )
 def test_users_mistake_is_one_sentence_and_exit_code_2(

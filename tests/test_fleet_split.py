@@ -9,7 +9,6 @@ import pytest
 from cluster import finish, split, status, submit
 from cluster.hosts import FleetError, Host
 from cluster.prices import Prices
-from cluster.split import Part
 from cluster.ssh import HostError
 from cluster.status import HostStatus
 
@@ -41,7 +40,12 @@ def box(
     answer = {
         "machine_age_s": 1.0,
         "ready": None if machine_class is None else {"machine_class": machine_class},
-        "deadman": {"fired": {"stop_exit_code": None} if fired else None},
+        "deadman": {
+            "alive": True,
+            "stops_instance": True,
+            "left_s": 60.0,
+            "fired": {"stop_exit_code": 0} if fired else None,
+        },
         "job": job if of else None,
     }
     return HostStatus(host=HOSTS[name], answer=answer, age_s=0.0, **fields)
@@ -63,9 +67,7 @@ def silent(name: str, **fields: Any) -> HostStatus:
         ([box("a", machine_class=None)], "a -"),
     ],
 )
-def test_boxes_of_one_class_that_can_start_are_numbered(
-    seen: list[HostStatus], parts: str
-) -> None:
+def test_boxes_of_one_class_that_can_start_are_numbered(seen: list[HostStatus], parts: str) -> None:
     def part(one: HostStatus) -> str:
         try:
             given = split.part_of(one.host, seen, name="s")
@@ -93,7 +95,7 @@ def test_box_that_can_have_no_part_is_refused(one: HostStatus, message: str) -> 
 @pytest.mark.parametrize("words", [["x", "--shard", "1/2"], ["x", "--known=y"]])
 def test_parts_are_not_the_persons_to_say(words: list[str]) -> None:
     submit.check_words(words, split=False)
-    with pytest.raises(FleetError, match="leave --.* out: the fleet adds it"):
+    with pytest.raises(FleetError, match=r"leave --\w+ out: the fleet adds it"):
         submit.check_words(words, split=True)
 
 
@@ -186,11 +188,23 @@ def test_table_says_which_part_a_box_has(one: HostStatus, state: str, doing: str
     assert status.cells(one, Prices())[2:4] == (state, doing)
 
 
-def test_journals_are_of_all_parts_of_this_search_each_once(tmp_path: Path) -> None:
-    def pulled(host: str, job: str, lines: int, part: Part | None) -> None:
-        folder = tmp_path / host / job
-        (folder / "run").mkdir(parents=True)
-        if lines:
-            (folder / "run" / "journal.log").write_text("x\n" * lines)
-        request = {"words": [], "split": part and part.__getstate__()}
-        (folder / "job.json").write_text(json.dumps(request))
+def test_journals_are_those_of_every_part_of_this_search(tmp_path: Path) -> None:
+    def pulled(place: str, *, lines: int, **changes: Any) -> None:
+        part = {"name": "s", "machine_class": "rtx", "number": 1, "count": 2} | changes
+        (tmp_path / place / "run").mkdir(parents=True)
+        (tmp_path / place / "run" / "journal.log").write_text("x\n" * lines)
+        split = part if part["name"] else None
+        (tmp_path / place / "job.json").write_text(json.dumps({"words": [], "split": split}))
+
+    pulled("a/s", lines=5)
+    pulled("b/s", lines=3, number=2)
+    pulled("c/s-from-b", lines=4, number=2)  # took it over, and went on
+    pulled("a/s-finals", lines=9, number=None)
+    pulled("d/s", lines=9, machine_class="a100")
+    pulled("d/other", lines=9, name="other")
+    pulled("d/whole", lines=9, name=None)
+    found = finish.journals(tmp_path, ("s", "rtx"))
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        "a/s/run/journal.log",
+        "c/s-from-b/run/journal.log",
+    ]

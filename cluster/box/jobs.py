@@ -30,8 +30,8 @@ def start(
 ) -> dict[str, Any]:
     """Start `words` as the box's one job, or go on with the job `name`; return once it runs.
 
-    The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is one. `split` says
-    which part it is of a search that boxes share, to whoever asks.
+    The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is one. `split`
+    says to whoever asks which part it is of a search that boxes share.
 
     Raises:
         BoxError: if the box is not set up, another job runs, or there is nothing to resume.
