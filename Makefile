@@ -35,7 +35,7 @@ test: $(VENV)/.ready-test
 	@$(MAKE) --no-print-directory test-dashboard
 
 test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
-	$(BIN)/python -m pytest -m slow tests/test_dashboards.py
+	$(BIN)/python -m pytest -m slow tests/test_dashboards.py tests/test_fleet_dashboard.py
 	$(BIN)/python -m pytest -m slow tests/test_join_cluster.py -k 'job or jobs or listens'
 
 test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch

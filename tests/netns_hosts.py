@@ -101,12 +101,12 @@ class Machine:
         subprocess.run(["ip", "netns", "exec", self.netns, "nft", "flush", "ruleset"], check=True)
 
     def cut(self) -> None:
-        """Take the link away, as if a cable were drawn: nobody gets a word of it."""
-        _ip("-n", self.netns, "link", "set", "eth0", "down")
+        """Cut the link somewhere on its way: nobody gets a word of it, not even this machine."""
+        _ip("-n", self._switch, "link", "set", self._port, "nomaster")
 
     def mend(self) -> None:
         """Give the link back."""
-        _ip("-n", self.netns, "link", "set", "eth0", "up")
+        _ip("-n", self._switch, "link", "set", self._port, "master", "br0")
 
     def lose(self) -> None:
         """End the machine at once, with all that runs on it."""

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -111,18 +112,29 @@ def test_all_containers_have_the_same_image_and_the_same_thrift() -> None:
         assert not any("TOKEN" in name for name in env)
 
 
-@pytest.mark.parametrize("cuda", ["12", "13"])
-def test_image_is_made_of_what_is_there(cuda: str) -> None:
+def image(cuda: str) -> list[tuple[str, str]]:
+    """The Dockerfile's instructions, as a build with `--build-arg CUDA=...` reads them."""
     lines = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
-    assert steps[0][0] == "FROM"
+    declared = [name for name, _ in steps].index("ARG")
+    assert not any("CUDA}" in rest for _, rest in steps[:declared])  # it would be empty there
+    return [(name, rest.replace("${CUDA}", cuda)) for name, rest in steps]
+
+
+def of(steps: list[tuple[str, str]], instruction: str, word: str = "") -> str:
+    [found] = [rest for name, rest in steps if name == instruction and word in rest]
+    return found
+
+
+@pytest.mark.parametrize("cuda", ["12", "13"])
+def test_image_is_made_of_what_is_there(cuda: str) -> None:
+    steps = image(cuda)
     copied = [source for name, rest in steps if name == "COPY" for source in rest.split()[:-1]]
     assert all((ROOT / source).exists() for source in copied)
     packages = {"tune", "trainables", "search_spaces", "cluster", "benchmarks"}
     assert packages <= {source.rstrip("/") for source in copied}
-    [made] = [rest for name, rest in steps if name == "RUN" and rest.startswith("make")]
     dry = subprocess.run(
-        ["make", "-n", *shlex.split(made.replace("${CUDA}", cuda))[1:], "VENV=/nowhere"],
+        ["make", "-n", *shlex.split(of(steps, "RUN", "make install"))[1:], "VENV=/nowhere"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -130,4 +142,30 @@ def test_image_is_made_of_what_is_there(cuda: str) -> None:
     )
     assert dry.returncode == 0, dry.stderr
     assert f".[cuda{cuda},dashboard]" in dry.stdout
-    assert f"cuda{cuda} = " in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(("cuda", "driver"), [("12", 525), ("13", 580)])
+def test_image_extra_and_driver_are_of_one_cuda(cuda: str, driver: int) -> None:
+    steps, project = image(cuda), tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    [jax] = project["optional-dependencies"][f"cuda{cuda}"]
+    assert jax.startswith(f"jax[cuda{cuda}]>=")
+    environment = dict(word.split("=", 1) for word in shlex.split(of(steps, "ENV", "NVIDIA")))
+    assert environment["NVIDIA_REQUIRE_CUDA"] == f"cuda>={cuda}.0"  # the first of this driver
+    assert environment["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
+    base = re.fullmatch(r"python:3\.(\d+)-slim-bookworm", of(steps, "FROM"))
+    assert base is not None, "an image with CUDA of its own would bring a second one"
+    assert int(base[1]) >= int(project["requires-python"].removeprefix(">=3."))
+    build = "docker build -f cluster/deploy/Dockerfile --build-arg "
+    build += f"CUDA={cuda} -t rl-tuner:cuda{cuda} ."
+    assert f"{build}  # driver {driver} or newer" in (DEPLOY / "README.md").read_text()
+    assert build in (DEPLOY / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize(("cuda", "code"), [("12", 0), ("13", 0), ("11", 2), ("1", 2), ("", 2)])
+def test_image_of_a_cuda_that_jax_has_no_extra_for_is_not_built(cuda: str, code: int) -> None:
+    guard = of(image(cuda), "RUN", "grep")
+    done = subprocess.run(
+        ["sh", "-c", guard], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert ("CUDA is 12 or 13, got" in done.stderr) is (code == 2)

@@ -34,8 +34,8 @@ WORK = Path("/tmp/work")  # on each host another one
 QUICK = {  # a host whose processes are gone is lost within seconds
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
 }
+IMPATIENT = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}  # with a head that is gone
 SEARCH = (
     *("-m", "tune.jax_phase12", "--workload", "surface_workload:factory"),
     *("--memory-budget", "120MB", "--final-rounds", "1", "--finalists", "1", "--soak-updates", "3"),
@@ -74,15 +74,15 @@ class Cluster:
         assert self.token not in done.stdout + done.stderr
         return box
 
-    def join(self, box: Box, *, until: str = "joined") -> str:
+    def join(self, box: Box, *, until: str = "joined", **variables: str) -> str:
         """Join the cluster, and return what was said until it had."""
         words = ("worker", "--head", self.head.address, "--num-gpus", "1")
-        return self.start(box, *words, until=until)
+        return self.start(box, *words, until=until, **variables)
 
-    def start(self, box: Box, *words: str, until: str) -> str:
+    def start(self, box: Box, *words: str, until: str, **variables: str) -> str:
         """Start `python -m cluster.join` on a host, which goes on; return its lines so far."""
         process = subprocess.Popen(
-            self.python(box, "-m", "cluster.join", *words),
+            self.python(box, "-m", "cluster.join", *words, **variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -113,9 +113,9 @@ class Cluster:
             text=True,
         )
 
-    def python(self, box: Box, *words: str) -> list[str]:
+    def python(self, box: Box, *words: str, **variables: str) -> list[str]:
         """The command line that runs Python on a host, in its own folder."""
-        variables = {"HOME": "/mnt", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **QUICK}
+        variables |= {"HOME": "/mnt", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **QUICK}
         bind = ("taskset", "-c", self.cpus[box.name])
         return box.command_in(WORK, *bind, sys.executable, *words, **variables)
 
@@ -152,8 +152,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             head = built_cluster.head
             said = built_cluster.start(head, "head", "--address", head.address, until="ready.")
             assert built_cluster.token not in said
-            for name, cpus in (("a", "0"), ("b", "0,1")):
-                built_cluster.join(built_cluster.add(name, cpus=cpus))
+            built_cluster.join(built_cluster.add("a", cpus="0"))
+            built_cluster.join(built_cluster.add("b", cpus="0,1"), **IMPATIENT)
             yield built_cluster
         finally:
             built_cluster.close()
@@ -324,6 +324,25 @@ def test_worker_that_cannot_be_reached_is_refused_before_ray_starts(cluster: Clu
     assert "its token is another one" in cluster.refused(box, *worker)
     token.write_text(cluster.token)
     assert "reach each other on all ports" in cluster.join(box)
+
+
+def test_link_cut_for_20_s_in_the_middle_of_a_trial_costs_nothing(cluster: Cluster) -> None:
+    one = next(name for name in classes_of(cluster) if name.endswith("-1cpu"))
+    where = ("--out", "cut", "--profiles", "cut")
+    search = cluster.search("--json", "--machine-class", one, "--max-runs", "3", *where)
+    said = read_until(search, '"number": 1, "phase": "measure"')
+    host = cluster.lab.boxes["a"]  # the only one of its class
+    host.cut()
+    time.sleep(20)
+    host.mend()
+    said += ended(search, code=0)
+    rows = table(cluster.folder(cluster.head) / "cut")
+    assert {row["kind"] for row in rows} <= {"completed", "slow"}, said
+    assert [row["number"] for row in rows] == [str(number) for number in range(len(rows))]
+    assert rows[-1]["stage"] == "soak"
+    [profile] = (cluster.folder(cluster.head) / "cut").glob(f"{one}-*-fastest.yaml")
+    assert yaml.safe_load(profile.read_text())["partial"] is False
+    assert cluster.joined["a"].poll() is None
 
 
 def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
