@@ -2,23 +2,25 @@
 
 import asyncio
 import dataclasses
+import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster.join import __main__ as join
-from cluster.join import gate, ray_node, reach
+from cluster.box import processes
+from cluster.join import deadman, gate, ray_node, reach
 from cluster.join.errors import JoinError
 from cluster.join.gate import Gate, Member
+from cluster.join.offer import Offer, choose_offer
 from cluster.join.ports import NUM_WORKER_PORTS, Ports, ranges
-from cluster.join.ray_node import Offer
 from cluster.node import hardware, ray_env
 
 ROOT = Path(__file__).parent.parent
@@ -258,6 +260,9 @@ def test_token_that_is_brought_is_written_for_its_owner_alone(short_dir: Path) -
         ray_env.read_token(environ)
 
 
+HERE = ("head", "--address", "192.0.2.1")
+
+
 @pytest.mark.parametrize(
     ("words", "stdin", "message"),
     [
@@ -266,7 +271,14 @@ def test_token_that_is_brought_is_written_for_its_owner_alone(short_dir: Path) -
         (("head", "--address", "me"), "", "--address is an IP address like 10.0.0.1, got 'me'"),
         (("worker", "--head", "nobody"), "", "--head is an IP address"),
         (("token",), "too short", "stdin holds no token"),
-        (("head", "--address", "192.0.2.1", "--num-gpus", "-1"), "", "--num-gpus must be at least"),
+        ((*HERE, "--num-gpus", "-1"), "", "--num-gpus must be at least"),
+        ((*HERE, "--max-hours", "0"), "", "--max-hours must be above 0 and at most 720, got 0.0"),
+        ((*HERE, "--stop-command", "sh", "--max-hours", "1"), "", "needs --max-hours in front of"),
+        (
+            (*HERE, "--max-hours", "1", "--stop-command", "no-such", "-x"),
+            "",
+            "no program 'no-such'",
+        ),
     ],
 )
 def test_mistake_is_one_sentence(
@@ -295,12 +307,59 @@ def test_offer_of_gpus_that_differ_is_refused(monkeypatch: pytest.MonkeyPatch) -
     machine = dataclasses.replace(hardware.probe(), gpus=gpus)
     monkeypatch.setattr(hardware, "probe", lambda: machine)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    options = join.Worker(head="10.0.0.1")
     with pytest.raises(JoinError, match="the GPUs of this host differ"):
-        join._offer(options, is_head=False)
+        choose_offer(num_gpus=None, on_cpu=False, is_head=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    offer = join._offer(options, is_head=False)
+    offer = choose_offer(num_gpus=None, on_cpu=False, is_head=False)
     assert (offer.machine_class, offer.num_gpus) == ("rtx-3090-24gb-450w", 1)
+
+
+KEEPER = """
+import os, pathlib, subprocess, sys, time
+from cluster.join import deadman
+private = pathlib.Path(sys.argv[1])
+deadman.record(private)
+lost = ["sleep", "97"]  # a daemon of Ray's, that nobody ends in order
+subprocess.Popen(lost, env={**os.environ, **deadman.mark(private)}, start_new_session=True)
+print("ready", flush=True)
+time.sleep(99)
+"""
+
+
+def test_hour_that_has_come_ends_all_of_ray_here_and_then_the_rent(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(short_dir))
+    private = ray_env.prepare({"TMPDIR": str(short_dir)})
+    words = [sys.executable, "-c", KEEPER, str(private)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == "ready\n"
+        stopped = short_dir / "stopped"
+        deadman.arm(private, hours=1.0, stop_command=["false"])  # the next takes its place
+        deadman.arm(private, hours=0.0003, stop_command=["sh", "-c", f"echo $0 > {stopped}", "-x"])
+        assert "Dead-man armed: ends Ray here in 1 s, then runs sh -c " in deadman.told(private)
+        assert keeper.wait(timeout=30) == -signal.SIGTERM
+    deadline = time.monotonic() + 30
+    while not stopped.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert stopped.read_text() == "-x\n"
+    assert processes.of_job(str(private), private / "none") == set()
+    assert "No dead-man is armed" in deadman.told(private)
+
+
+def test_dead_man_that_was_disarmed_is_gone(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(short_dir))
+    private = ray_env.prepare({"TMPDIR": str(short_dir)})
+    deadman.arm(private, hours=1.0, stop_command=[])
+    assert "then the rent goes on: no --stop-command" in deadman.told(private)
+    deadman.disarm(private)
+    assert "No dead-man is armed" in deadman.told(private)
+    alive = private / "join" / "deadman_process.json"
+    while processes.is_alive(alive):
+        time.sleep(0.05)
 
 
 def test_help_does_not_import_ray() -> None:

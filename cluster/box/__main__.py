@@ -109,7 +109,7 @@ def main() -> int:
     elif command == "supervise":
         jobs.supervise(box, request["name"])
     elif command == "deadman":
-        deadman.watch(box)
+        deadman.watch(box, end=lambda: jobs.stop(box, reason="deadline"))
     else:
         try:
             print(json.dumps(_ANSWERS[command](box, request)))

@@ -1,16 +1,18 @@
 """The dead-man: a process on the box that ends the job, and the rent, when its hour has come.
 
-It needs no laptop and no network: money must stop also when nobody is left to stop it.
+It needs no laptop and no network: money must stop also when nobody is left to stop it. Joined hosts
+have one, too, that ends Ray there: of `BoxFolder` it only needs the dead-man's own files.
 """
 
 import contextlib
 import os
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.box import jobs, processes
+from cluster.box import processes
 from cluster.box.folder import BoxError, BoxFolder, read_json, write_json
 
 _POLL_S = 1.0
@@ -18,14 +20,24 @@ _RETRY_S = 60.0
 _STOP_COMMAND_S = 120.0
 
 
-def arm(box: BoxFolder, *, hours: float, stop_command: list[str]) -> dict[str, Any]:
-    """Set the hour, counted from now, in place of any set before; see that the process runs."""
+def arm(
+    box: BoxFolder,
+    *,
+    hours: float,
+    stop_command: list[str],
+    words: Sequence[str] = ("cluster.box", "deadman"),
+    cwd: Path | None = None,
+) -> dict[str, Any]:
+    """Set the hour, counted from now, in place of any set before; see that the process runs.
+
+    It is `python -m WORDS`, which calls `watch`.
+    """
     box.deadman_fired.unlink(missing_ok=True)
     armed = {"deadline": time.time() + hours * 3600, "stop_command": stop_command}
     write_json(box.deadman, armed)
     # Always a new process: the one before may run the code of an earlier `up`, or have fired.
     processes.kill(box.deadman_process)
-    jobs.spawn(box, "deadman", {}, log=box.deadman_log.open("ab"))
+    processes.spawn(words, {}, cwd=cwd or box.code, log=box.deadman_log.open("ab"))
     deadline = time.monotonic() + 20.0
     while not processes.is_alive(box.deadman_process):
         if time.monotonic() > deadline:
@@ -39,15 +51,16 @@ def disarm(box: BoxFolder) -> None:
     box.deadman.unlink(missing_ok=True)
 
 
-def watch(box: BoxFolder) -> None:
-    """Wait for the hour, which may be moved meanwhile; then end the job and run the stop command.
+def watch(box: BoxFolder, *, end: Callable[[], str | None]) -> None:
+    """Wait for the hour, which may be moved meanwhile; then end what runs, and the rent.
 
-    A stop command that fails is tried again for ever: a box that goes on costs money.
+    `end` returns the name of what ran. A stop command that fails is tried again for ever: a box
+    that goes on costs money.
     """
     processes.record(box.deadman_process, os.getpid())
     while (armed := read_json(box.deadman)) is not None:
         if time.time() >= armed["deadline"]:
-            _fire(box, armed)
+            _fire(box, armed, end)
             return
         time.sleep(_POLL_S)
 
@@ -65,10 +78,10 @@ def status(box: BoxFolder) -> dict[str, Any] | None:
     }
 
 
-def _fire(box: BoxFolder, armed: dict[str, Any]) -> None:
+def _fire(box: BoxFolder, armed: dict[str, Any], end: Callable[[], str | None]) -> None:
     fired: dict[str, Any] = {"at": time.time(), "job": None, "stop_exit_code": None}
     _note(box, fired)
-    fired["job"] = jobs.stop(box, reason="deadline")
+    fired["job"] = end()
     _note(box, fired)
     while armed["stop_command"]:
         fired["stop_exit_code"] = _run(armed["stop_command"])

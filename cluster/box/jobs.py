@@ -2,12 +2,10 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -129,29 +127,13 @@ def _command(box: BoxFolder, job: JobFolder) -> list[str]:
 
 
 def _spawn_supervisor(box: BoxFolder, job: JobFolder) -> None:
-    spawn(box, "supervise", {"name": job.name}, log=job.log.open("ab"))
+    words = ("cluster.box", "supervise")
+    processes.spawn(words, {"name": job.name}, cwd=box.code, log=job.log.open("ab"))
     deadline = time.monotonic() + _START_S
     while not (processes.is_alive(job.supervisor) or job.exit.exists()):
         if time.monotonic() > deadline:
             raise BoxError(f"could not start the job {job.name}; its log is {job.log}.")
         time.sleep(0.05)
-
-
-def spawn(box: BoxFolder, command: str, request: dict[str, Any], *, log: Any) -> None:
-    """Start another `python -m cluster.box` that the end of this connection does not touch."""
-    with log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cluster.box", command],
-            cwd=box.code,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    assert process.stdin is not None
-    with process.stdin as stdin:
-        stdin.write(json.dumps(request).encode())
-    process.returncode = 0  # it is meant to outlive us: no ResourceWarning for it
 
 
 @contextlib.contextmanager

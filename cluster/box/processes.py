@@ -7,10 +7,13 @@ Jenkins' BUILD_ID does), and for those who were not given it, the supervisor tha
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,23 @@ def kill(path: Path) -> None:
             os.kill(folder.read_json(path)["pid"], signal.SIGKILL)
     while is_alive(path):
         time.sleep(0.02)
+
+
+def spawn(words: Sequence[str], request: Mapping[str, Any], *, cwd: Path, log: Any) -> None:
+    """Start `python -m WORDS` in a session of its own, with a request: it outlives this process."""
+    with log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    assert process.stdin is not None
+    with process.stdin as stdin:
+        stdin.write(json.dumps(request).encode())
+    process.returncode = 0  # it is meant to outlive us: no ResourceWarning for it
 
 
 def adopt_orphans() -> None:

@@ -1,4 +1,4 @@
-"""Make one Ray cluster of hosts: python -m cluster.join head|worker|token|class"""
+"""Make one Ray cluster of hosts: python -m cluster.join head|worker|token|class|disarm"""
 
 import asyncio
 import dataclasses
@@ -16,12 +16,13 @@ from typing import Any
 
 import tyro
 
-from cluster.join import gate, ray_node
+from cluster.join import deadman, gate, ray_node
 from cluster.join.errors import JoinError
 from cluster.join.gate import Gate, Member
+from cluster.join.offer import Offer, check_room, choose_offer, machine_class
 from cluster.join.ports import Ports
-from cluster.join.ray_node import Offer, RayNode
-from cluster.node import hardware, limits, ray_env, thread_env
+from cluster.join.ray_node import RayNode
+from cluster.node import ray_env
 
 USER_ERROR = 2
 _JOB_URL = "http://127.0.0.1:8265"
@@ -39,11 +40,25 @@ class _Host:
     """Port where hosts that want to join ask."""
     first_port: int = 10000
     """First of 60 ports for all else that Ray listens on."""
+    max_hours: float | None = None
+    """After so many hours a dead-man, a process apart, ends Ray on this host."""
+    stop_command: tuple[str, ...] = ()
+    """What it runs then, such as the provider's stop; the last option, all behind it is its own."""
 
     @property
     def ports(self) -> Ports:
         """The ports as one."""
         return Ports(head=self.port, gate=self.gate_port, first=self.first_port)
+
+    def arm(self, private: Path) -> None:
+        """Arm the dead-man, or say that there is none: the rent runs already."""
+        if self.max_hours is not None:
+            deadman.arm(private, hours=self.max_hours, stop_command=self.stop_command)
+        elif self.stop_command:
+            raise JoinError(
+                "--stop-command needs --max-hours in front of it: all behind it is the command."
+            )
+        _say(deadman.told(private))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,12 +109,24 @@ class Token:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Disarm:
+    """Take this host's dead-man away; its rent is yours to end then."""
+
+    def run(self) -> int:
+        """Take it away."""
+        private = _prepare()
+        deadman.disarm(private)
+        print(deadman.told(private))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Class:
     """Print this host's class of hardware, for a cluster that something else starts (KubeRay)."""
 
     def run(self) -> int:
         """Print it."""
-        print(_machine_class())
+        print(machine_class())
         return 0
 
 
@@ -107,20 +134,25 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "head": Head,
     "worker": Worker,
     "token": Token,
+    "disarm": Disarm,
     "class": Class,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    at = given.index("--stop-command") if "--stop-command" in given else len(given)
     options = tyro.extras.subcommand_cli_from_dict(
         _COMMANDS,
-        args=arguments,
+        args=given[:at],
         prog="python -m cluster.join",
         description=__doc__,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:
+        if isinstance(options, _Host):
+            options = dataclasses.replace(options, stop_command=tuple(given[at + 1 :]))
         return int(options.run())
     except JoinError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -130,10 +162,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
     """Check this host, then be part of the cluster to its end."""
     is_head = head_address is None
-    offer = _offer(options, is_head=is_head)
+    offer = choose_offer(num_gpus=options.num_gpus, on_cpu=options.cpu, is_head=is_head)
     dashboard = is_head and not ray_env.missing_dashboard_packages()
-    _check_room(offer, dashboard=dashboard)
+    check_room(offer, dashboard=dashboard)
     private = _prepare()
+    options.arm(private)
+    deadman.record(private)
     member = Member(
         address=address,
         is_head=is_head,
@@ -160,7 +194,7 @@ def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
             )
         )
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _say("ended here.")
+        _say(f"ended here. {deadman.told(private)}")
         return 0
     finally:
         shutil.rmtree(temp_dir, ignore_errors=True)
@@ -219,49 +253,6 @@ def _tell(member: Member, offer: Offer, *, dashboard: bool) -> None:
     else:
         _say("no dashboard and no jobs: pip install 'ray[default]' brings them.")
     _say("ready. Ctrl-C ends the cluster.")
-
-
-def _offer(options: _Host, *, is_head: bool) -> Offer:
-    gpus = _visible_gpus()
-    num_gpus = len(gpus) if options.num_gpus is None else options.num_gpus
-    if num_gpus < 0:
-        raise JoinError(f"--num-gpus must be at least 0, got {num_gpus}.")
-    offer = Offer(machine_class=_machine_class(), num_gpus=num_gpus, on_cpu=options.cpu)
-    if not is_head and not offer.num_trials:
-        raise JoinError("no GPU is seen here: check nvidia-smi, or offer the CPU with --cpu.")
-    return offer
-
-
-def _machine_class() -> str:
-    """This host's class; the GPUs that CUDA_VISIBLE_DEVICES hides do not count."""
-    gpus = _visible_gpus()
-    if len(set(gpus)) > 1:
-        names = ", ".join(gpu.name for gpu in gpus)
-        raise JoinError(
-            f"the GPUs of this host differ ({names}), and a host offers one class: choose with "
-            "CUDA_VISIBLE_DEVICES."
-        )
-    return hardware.machine_class(dataclasses.replace(hardware.probe(), gpus=gpus))
-
-
-def _visible_gpus() -> tuple[hardware.Gpu, ...]:
-    gpus = hardware.probe().gpus
-    return tuple(gpus[index] for index in hardware.visible_gpus(len(gpus), os.environ))
-
-
-def _check_room(offer: Offer, *, dashboard: bool) -> None:
-    """Under too small a limit on threads Ray does not fail but hangs: see that first."""
-    try:
-        thread_env.choose_cap(
-            limits=limits.threads(),
-            cpus=limits.cpus(),
-            platform="cuda" if offer.num_gpus else "cpu",
-            ray_threads=ray_env.expected_threads(max(offer.num_trials, 1), dashboard),
-            num_parallel_trials=max(offer.num_trials, 1),
-        )
-    except thread_env.NoRoomError as error:
-        remedy = error.limit.remedy.format(limit=error.smallest_limit)
-        raise JoinError(f"{error} To raise it: {remedy}.") from error
 
 
 def _prepare() -> Path:

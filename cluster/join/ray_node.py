@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -12,9 +10,11 @@ from pathlib import Path
 
 import psutil
 
+from cluster.join import deadman
 from cluster.join.errors import JoinError
+from cluster.join.offer import Offer
 from cluster.join.ports import Ports
-from cluster.node import hardware, ray_env
+from cluster.node import ray_env
 from cluster.node.ray_env import Listener
 
 _START_S = 90.0
@@ -23,35 +23,6 @@ _POLL_S = 0.25
 _STARTED = "Ray runtime started."
 _TIMED_OUT = "timed out during startup"
 _OBJECT_STORE_BYTES = 80 * 2**20
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What a host offers to searches: trials side by side, on GPUs or on its CPU.
-
-    `machine_class` is published as a resource, so that a trial can ask for its class of hardware: a
-    GPU's name alone is none, as memory and power limit differ under it.
-    """
-
-    machine_class: str
-    num_gpus: int
-    on_cpu: bool
-
-    @property
-    def num_trials(self) -> int:
-        """Trials that may run here side by side."""
-        return self.num_gpus or int(self.on_cpu)
-
-    def ray_arguments(self) -> list[str]:
-        """What tells `ray start` of it; by itself Ray would start a worker per core."""
-        resources = {}
-        if self.num_trials:
-            resources[hardware.class_resource(self.machine_class)] = self.num_trials
-        return [
-            "--num-cpus=1",
-            f"--num-gpus={self.num_gpus}",
-            f"--resources={json.dumps(resources)}",
-        ]
 
 
 def command(
@@ -189,6 +160,7 @@ def environment(base: Mapping[str, str], ports: Ports, *, is_head: bool) -> dict
         **HEALTH_CHECK,
         **given,
         **ray_env.environment(base),
+        **deadman.mark(ray_env.private_dir(given)),
         # A job's `python` is the one in front here.
         "PATH": path,
         # Said of other systems, it forbids `ray start` to join.
