@@ -345,6 +345,20 @@ def test_link_cut_for_20_s_in_the_middle_of_a_trial_costs_nothing(cluster: Clust
     assert cluster.joined["a"].poll() is None
 
 
+def test_dead_man_ends_a_hosts_ray_and_its_rent_and_the_cluster_goes_on(cluster: Cluster) -> None:
+    box = cluster.add("d", cpus="0")
+    stop = ("--stop-command", "sh", "-c", "echo $CONTAINER_ID > /mnt/stopped")
+    worker = ("worker", "--head", cluster.head.address, "--num-gpus", "1", "--max-hours", "0.008")
+    said = cluster.start(box, *worker, *stop, until="joined")
+    assert re.search("Dead-man armed: ends Ray here in 2[89] s, then runs sh -c echo", said)
+    wait_for((box.home / "stopped").exists, "the stop command", timeout_s=60)
+    assert (box.home / "stopped").read_text() == "4711\n"
+    assert box.processes("raylet") == []
+    said = ended(cluster.joined.pop("d"), code=0)
+    assert "ended here." in said
+    assert len(classes_of(cluster)) == 2
+
+
 def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
     one = next(name for name in classes_of(cluster) if name.endswith("-2cpu"))
     c = cluster.lab.boxes.get("c") or cluster.add("c", cpus="0,1")
