@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import io
+import json
 import re
 import shlex
 import tarfile
@@ -17,7 +18,8 @@ from cluster.ssh import HostError
 from cluster.status import HostStatus
 
 _OURS = ("--out", "--profiles", "--json", "--resume")
-_SPLITS = ("--shard", "--known")
+_KNOWN = "--known"
+_SPLITS = ("--shard", _KNOWN)
 _CARRIED = ("job.json", "events.jsonl", "run/journal.log")
 _UNPACK = """
 set -e; umask 077
@@ -85,13 +87,11 @@ def finish(box: RemoteBox, one: HostStatus, journals: Sequence[Path]) -> str:
     assert one.part is not None
     assert one.job is not None
     name = one.part.finals.job_name
-    known = {f"{journal.parents[2].name}.log": journal for journal in journals}
-    tar = _tar(known)
-    box.shell(_UNPACK_KNOWN, box.host.folder, name, stdin=tar, timeout_s=300)
-    # The job runs in the code folder, on whichever box it is resumed.
-    there = [f"../jobs/{name}/known/{file}" for file in known]
+    known = {"-".join(path.parts[-4:-2]) + ".log": path.read_bytes() for path in journals}
+    box.shell(_UNPACK_KNOWN, box.host.folder, name, stdin=_tar(known), timeout_s=300)
+    there = [f"../jobs/{name}/known/{file}" for file in known]  # it runs in the code folder
     words = one.job["words"][:-2]  # without --shard
-    return _start_split(box, one.part.finals, [*words, "--known", *there])
+    return _start_split(box, one.part.finals, [*words, _KNOWN, *there])
 
 
 def resume(box: RemoteBox, *, name: str | None) -> str:
@@ -118,10 +118,16 @@ def take_over(box: RemoteBox, pulled: Path) -> str:
     """
     if not (pulled / "run" / "journal.log").is_file() or not (pulled / "job.json").is_file():
         raise FleetError(f"{pulled} holds no pulled search (no job.json and run/journal.log).")
-    tar = _tar({name: pulled / name for name in _CARRIED if (pulled / name).is_file()})
+    files = {name: pulled / name for name in _CARRIED if (pulled / name).is_file()}
+    carried = {name: path.read_bytes() for name, path in files.items()}
+    request = json.loads(carried["job.json"])
+    part = Part.of(request)
+    if part is not None and part.number is None:  # what those journals held is in its own by now
+        request["words"] = request["words"][: request["words"].index(_KNOWN)]
+    carried["job.json"] = json.dumps(request).encode()
     source = pulled.resolve()
     name = re.sub(r"[^A-Za-z0-9_-]", "-", f"{source.name}-from-{source.parent.name}")
-    box.shell(_UNPACK, box.host.folder, name, stdin=tar, timeout_s=300)
+    box.shell(_UNPACK, box.host.folder, name, stdin=_tar(carried), timeout_s=300)
     return _start(box, {"name": name, "words": None, "resume": True})
 
 
@@ -135,9 +141,11 @@ def _start(box: RemoteBox, request: Mapping[str, Any]) -> str:
     return shlex.join(box.ask("start", request)["words"])
 
 
-def _tar(files: Mapping[str, Path]) -> bytes:
+def _tar(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, path in files.items():
-            tar.add(path, arcname=name)
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o600
+            tar.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
