@@ -36,6 +36,7 @@ def main() -> int:
     try:
         for number in sorted(share - _numbers(journal)):
             _trial(number, arguments, journal)
+        time.sleep(0.0 if arguments.shard else arguments.finals_s)
     except KeyboardInterrupt:
         _finish(arguments, profiles, journal, partial=True)
         return 130
@@ -115,6 +116,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--dashboard-port", type=int)
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--trial-s", type=float, default=0.3)
+    parser.add_argument("--finals-s", type=float, default=0.0)
     parser.add_argument("--speed", type=float, default=50_000.0)
     parser.add_argument("--max-time-s", type=float)
     parser.add_argument("--machine-class", default="fake-gpu-24gb")

