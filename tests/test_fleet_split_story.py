@@ -1,5 +1,6 @@
 """Two rented boxes of one class share a search; the lab is that of test_fleet_story.py."""
 
+import csv
 import json
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.netns_hosts import Box, Lab, lab, wait_for
 
@@ -156,3 +158,36 @@ def test_parts_that_were_stopped_are_not_finished_before_they_are_resumed(fleet:
     assert "part 2 is on another box: watch without --only" in told
     fleet.fleet(*WATCH)
     assert profiles(fleet) == ["a/s-finals"]
+
+
+@pytest.mark.timeout(400)
+def test_real_search_of_two_boxes_comes_home_with_one_profile(fleet: Lab) -> None:
+    fleet.add_box("a", cpus="0")
+    fleet.add_box("b", cpus="1")
+    fleet.write_hosts()
+    fleet.fleet(*UP)
+    space = ("--space", "num_envs=16:64", "num_steps=16", "batch_size=128,256", "num_epochs=1")
+    baseline = ("--baseline", "num_envs=16", "num_steps=16", "batch_size=128", "num_epochs=1")
+    finals = ("--finalists", "1", "--final-rounds", "1", "--soak-updates", "3")
+    search = ("--", "python", "-m", "tune.jax_phase12", "--max-runs", "6")
+    fleet.fleet("submit", "--split", "--name", "s", *search, *space, *baseline, *finals)
+    told = fleet.fleet("watch", "--every", "2", timeout_s=380, code=None).stdout
+    here = fleet.folder / "profiles"
+    logs = [log.read_text() for log in here.glob("*/*/log.txt")]
+    assert "state: done; doing: finals" in told, told + "".join(logs)
+    parts = [set(explored(here / host / "s")) for host in "ab"]
+    assert parts[0] & parts[1] == {("16", "16", "128")}  # the baseline, which each measures
+    finished = explored(here / "a/s-finals")
+    assert parts[0] | parts[1] <= set(finished)
+    assert len(finished) == len(parts[0]) + len(parts[1]), "nothing explored twice"
+    assert set(profiles(fleet)) == {"a/s-finals"}
+    assert "profile: " in fleet.fleet("report").stdout
+    [profile] = here.glob("*-phase1-fastest.yaml")
+    assert yaml.safe_load(profile.read_text())["partial"] is False
+
+
+def explored(folder: Path) -> list[tuple[str, ...]]:
+    """The configurations that a real search has explored, or knows from others."""
+    with (folder / "run" / "trials.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["stage"] not in {"final", "soak"}]
+    return [(row["num_envs"], row["num_steps"], row["batch_size"]) for row in rows]
