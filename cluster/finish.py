@@ -23,7 +23,8 @@ def finish(
     All leaders are measured again on that one box, so nothing is compared across boxes. Return
     what was started, and why any other search will not be finished.
     """
-    started, problems = [], []
+    started: list[str] = []
+    problems: list[str] = []
     # A box that is silent since before it was first seen may have a part, too.
     is_whole = is_whole and all(one.reachable or one.host.name in lost for one in seen)
     for search, members in split.searches(seen).items():
