@@ -310,6 +310,29 @@ def test_finals_wait_until_exploring_has_ended(tmp_path: Path) -> None:
     assert third.stage is Stage.FINAL
 
 
+def test_finals_run_side_by_side_where_there_are_hosts_and_the_soak_waits_for_all(
+    tmp_path: Path,
+) -> None:
+    plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=5)
+    search = make(tmp_path, max_runs=2, plan=plan)
+    for _ in range(2):
+        trial = search.next_trial()
+        assert trial is not None
+        search.ended(trial, machine(trial))
+    finals = []
+    while (trial := search.next_trial()) is not None:
+        finals.append(trial)
+    assert [trial.stage for trial in finals] == [Stage.FINAL] * 4
+    assert {key(trial.config) for trial in finals[:2]} == {key(t.config) for t in finals[2:]}
+    for trial in finals:
+        assert search.next_trial() is None
+        search.ended(trial, machine(trial))
+    soak = search.next_trial()
+    assert soak is not None
+    assert soak.stage is Stage.SOAK
+    assert search.next_trial() is None
+
+
 def test_host_that_takes_all_its_trials_along_is_no_broken_workload() -> None:
     lost = [trial(number=n, outcome=outcome(kind=OutcomeKind.NODE_LOST)) for n in range(4)]
     assert stopping.is_broken(lost)
