@@ -15,6 +15,7 @@ import time
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -73,6 +74,14 @@ class Run:
         number = self.trials_to(share)
         return math.inf if number == math.inf else self.ended_s[int(number) - 1]
 
+    def lost_s(self, training_s: float) -> float:
+        """Seconds that the search took, and that training takes longer than by the best.
+
+        `training_s` is what it would take by the best.
+        """
+        slower = math.inf if self.picked == 0.0 else training_s * (1.0 / self.picked - 1.0)
+        return self.ended_s[-1] + slower
+
     @property
     def num_infeasible(self) -> int:
         """Trials that were run and did not fit."""
@@ -85,9 +94,12 @@ def run_ours(
     max_trials: int,
     *,
     num_hosts: int = 1,
-    warm_start: tuple[dict[str, int], ...] = (),
+    **changes: Any,
 ) -> Run:
-    """The real policy with the defaults of its command line, but for the number of trials."""
+    """The real policy with the defaults of its command line, but for the number of trials.
+
+    `changes` are what else differs: see `our_search`.
+    """
     machine = Machine(replay, seed, num_hosts=num_hosts)
     search = our_search(
         replay,
@@ -95,7 +107,7 @@ def run_ours(
         max_trials,
         clock=lambda: machine.now,
         num_parallel=num_hosts,
-        warm_start=warm_start,
+        **changes,
     )
     running: dict[int, Trial] = {}
     thought_s = 0.0
@@ -124,6 +136,8 @@ def our_search(
     clock: Callable[[], float],
     study: "Study | None" = None,
     patience: int = SearchSpec.patience,
+    num_finalists: int = SearchSpec.finalists,
+    num_rounds: int = SearchSpec.final_rounds,
     num_parallel: int = 1,
     warm_start: tuple[dict[str, int], ...] = (),
 ) -> Search:
@@ -148,7 +162,7 @@ def our_search(
             min_gain=SearchSpec.min_gain,
             num_parallel=num_parallel,
         ),
-        plan=FinalsPlan(soak_updates=0),
+        plan=FinalsPlan(num_finalists=num_finalists, num_rounds=num_rounds, soak_updates=0),
         seed=seed,
         clock=clock,
         device_budget_bytes=replay.budget_bytes,

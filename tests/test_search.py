@@ -16,7 +16,7 @@ from tune.objective import Objective
 from tune.result import EXPLORING, Kind, Stage, Trial
 from tune.search import Search
 from tune.stopping import Stopping
-from tune.study import Limits, Study
+from tune.study import Limits, Study, explored_in
 
 SPACE = SearchSpace(
     axes=(
@@ -84,7 +84,7 @@ def make(
     limits = Limits(num_threads=None, device_bytes=BUDGET, host_bytes=None)
     study = open_study(path / "journal.log", space=space, limits=limits, identity={})
     for journal in known:
-        study.adopt(journal)
+        study.adopt(journal, explored_in(journal, identity={}))
     return Search(
         study,
         space=space,
