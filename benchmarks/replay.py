@@ -7,6 +7,7 @@ speed, off by a deviation drawn from those that were recorded between fresh proc
 """
 
 import dataclasses
+import heapq
 import itertools
 import math
 import statistics
@@ -126,20 +127,55 @@ def choose_budget(points: Mapping[Config, Point], least: int) -> int:
 
 
 class Machine:
-    """Runs trials of a replay on a simulated clock; one seed, one course of the noise."""
+    """Runs trials of a replay on a simulated clock; one seed, one course of the noise.
 
-    def __init__(self, replay: Replay, seed: int) -> None:
+    `num_hosts` of them are alike and work side by side: `start` occupies one, `wait` lets time pass
+    until the first is done. `run` is both, for who has but one.
+    """
+
+    def __init__(self, replay: Replay, seed: int, *, num_hosts: int = 1) -> None:
         self.replay = replay
         self.now = 0.0
         self.ran: list[tuple[Config, float]] = []
-        """Each trial's configuration, and when it had ended."""
+        """Each trial's configuration, and when it had ended, in the order of the ends."""
+        self._num_hosts = num_hosts
+        self._running: list[tuple[float, int, Config, Outcome]] = []  # a heap by their ends
+        self._numbers = itertools.count()
         self._rng = np.random.default_rng((seed, 1))
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a host is idle."""
+        return len(self._running) < self._num_hosts
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all are."""
+        return not self._running
+
+    def start(self, config: Config, *, slow_below: float | None = None) -> int:
+        """Start a trial on an idle host; return its number."""
+        assert self.has_room
+        outcome = self._outcome(config, slow_below)
+        number = next(self._numbers)
+        heapq.heappush(self._running, (self.now + outcome.wall_s, number, config, outcome))
+        return number
+
+    def wait(self) -> tuple[int, Outcome]:
+        """Wait for the first trial that ends; return its number and its outcome."""
+        self.now, number, config, outcome = heapq.heappop(self._running)
+        self.ran.append((config, self.now))
+        return number, outcome
+
     def run(self, config: Config, *, slow_below: float | None = None) -> Outcome:
-        """Run one trial. Under `slow_below` it ends after as few blocks as a real one."""
+        """Run one trial to its end."""
+        self.start(config, slow_below=slow_below)
+        return self.wait()[1]
+
+    def _outcome(self, config: Config, slow_below: float | None) -> Outcome:
+        """How a trial ends. Under `slow_below` it does after as few blocks as a real one."""
         point = self.replay.points[config]
         if not self.replay.fits(config):
-            self._spend(config, point.build_s)
             return Outcome(
                 kind=OutcomeKind.DEVICE_MEMORY,
                 message="it does not fit.",
@@ -152,7 +188,6 @@ class Machine:
         is_slow = slow_below is not None and high < slow_below
         share = min(1.0, MIN_BLOCKS_TO_GIVE_UP / point.num_blocks) if is_slow else 1.0
         wall_s = point.build_s + point.warmup_s + point.measure_s * share
-        self._spend(config, wall_s)
         return Outcome(
             kind=OutcomeKind.SLOW if is_slow else OutcomeKind.COMPLETED,
             message="measured.",
@@ -161,10 +196,6 @@ class Machine:
             measurement=_measurement(point, speed),
             predicted_device_bytes=point.device_bytes,
         )
-
-    def _spend(self, config: Config, wall_s: float) -> None:
-        self.now += wall_s
-        self.ran.append((config, self.now))
 
 
 def _measurement(point: Point, speed: float) -> Measurement:

@@ -15,6 +15,7 @@ import time
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -24,7 +25,7 @@ from benchmarks.recorded import Config
 from benchmarks.replay import Machine, Replay, replay
 from tune.finals import FinalsPlan
 from tune.objective import Objective
-from tune.result import Kind
+from tune.result import Kind, Trial
 from tune.search import Search
 from tune.spec import SearchSpec, SpecError
 from tune.stopping import Stopping
@@ -73,25 +74,55 @@ class Run:
         number = self.trials_to(share)
         return math.inf if number == math.inf else self.ended_s[int(number) - 1]
 
+    def lost_s(self, training_s: float) -> float:
+        """Seconds that the search took, and that training takes longer than by the best.
+
+        `training_s` is what it would take by the best.
+        """
+        slower = math.inf if self.picked == 0.0 else training_s * (1.0 / self.picked - 1.0)
+        return self.ended_s[-1] + slower
+
     @property
     def num_infeasible(self) -> int:
         """Trials that were run and did not fit."""
         return self.shares.count(0.0)
 
 
-def run_ours(replay: Replay, seed: int, max_trials: int) -> Run:
-    """The real policy with the defaults of its command line, but for the number of trials."""
-    machine = Machine(replay, seed)
-    search = our_search(replay, seed, max_trials, clock=lambda: machine.now)
+def run_ours(
+    replay: Replay,
+    seed: int,
+    max_trials: int,
+    *,
+    num_hosts: int = 1,
+    **changes: Any,
+) -> Run:
+    """The real policy with the defaults of its command line, but for the number of trials.
+
+    `changes` are what else differs: see `our_search`.
+    """
+    machine = Machine(replay, seed, num_hosts=num_hosts)
+    search = our_search(
+        replay,
+        seed,
+        max_trials,
+        clock=lambda: machine.now,
+        num_parallel=num_hosts,
+        **changes,
+    )
+    running: dict[int, Trial] = {}
     thought_s = 0.0
     while True:
         started = time.perf_counter()
-        trial = search.next_trial()
+        trial = search.next_trial() if machine.has_room else None
         thought_s += time.perf_counter() - started
-        if trial is None:
+        if trial is not None:
+            slow_below = search.slow_below(trial)
+            running[machine.start(tuple(trial.config.values()), slow_below=slow_below)] = trial
+        elif machine.is_idle:
             break
-        config = tuple(trial.config.values())
-        search.ended(trial, machine.run(config, slow_below=search.slow_below(trial)))
+        else:
+            number, outcome = machine.wait()
+            search.ended(running.pop(number), outcome)
     chosen = search.result(partial=False).chosen.get(Kind.FASTEST)
     picked = tuple(chosen.config.values()) if chosen is not None else None
     return _run(machine, picked, thought_s)
@@ -105,6 +136,10 @@ def our_search(
     clock: Callable[[], float],
     study: "Study | None" = None,
     patience: int = SearchSpec.patience,
+    num_finalists: int = SearchSpec.finalists,
+    num_rounds: int = SearchSpec.final_rounds,
+    num_parallel: int = 1,
+    warm_start: tuple[dict[str, int], ...] = (),
 ) -> Search:
     """The search with the defaults of its command line, over a study in memory unless given one."""
     import optuna
@@ -125,11 +160,13 @@ def our_search(
             max_time_s=None,
             patience=patience,
             min_gain=SearchSpec.min_gain,
+            num_parallel=num_parallel,
         ),
-        plan=FinalsPlan(soak_updates=0),
+        plan=FinalsPlan(num_finalists=num_finalists, num_rounds=num_rounds, soak_updates=0),
         seed=seed,
         clock=clock,
         device_budget_bytes=replay.budget_bytes,
+        warm_start=warm_start,
     )
 
 
@@ -182,9 +219,9 @@ def row(name: str, runs: Sequence[Run]) -> str:
     good = sum(run.picked >= 0.98 for run in runs)
     cells = [
         name,
-        _median([run.trials_to(0.95) for run in runs]),
-        _median([run.seconds_to(0.95) for run in runs]),
-        _median([run.seconds_to(0.98) for run in runs]),
+        median([run.trials_to(0.95) for run in runs]),
+        median([run.seconds_to(0.95) for run in runs]),
+        median([run.seconds_to(0.98) for run in runs]),
         f"{never} of {len(runs)}",
         f"{infeasible:.1f}",
         f"{statistics.median(picked):.1f}, >= 98: {good} of {len(runs)}",
@@ -193,7 +230,8 @@ def row(name: str, runs: Sequence[Run]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _median(values: Sequence[float]) -> str:
+def median(values: Sequence[float]) -> str:
+    """The median, the 90 % quantile in brackets."""
     ordered = sorted(values)
     middle, high = ordered[(len(ordered) - 1) // 2], ordered[math.ceil(0.9 * len(ordered)) - 1]
     return f"{_number(middle)} ({_number(high)})"

@@ -13,6 +13,7 @@ from benchmarks import search as benchmark
 from benchmarks.peers import Doubling, Grid, Optuna, Position, Random, RayOptuna, Result
 from benchmarks.replay import Point, Replay, replay
 from benchmarks.search import FOLDER, Run, run_ours, run_peer
+from benchmarks.warm_start import recommendations
 from search_spaces.space import Axis, SearchSpace
 
 NAMES = ("phase1-2cpu", "phase2-2cpu", "cartpole-2cpu")
@@ -64,6 +65,39 @@ def test_what_it_picks_is_as_good_as_the_pick_of_the_fastest_figure(name: str) -
 def test_doubling_stops_where_it_fails_and_gets_nowhere_on_a_flat_landscape() -> None:
     ran = runs("phase1-2cpu", "doubling")
     assert all(run.trials_to(0.95) == math.inf for run in ran)
+
+
+def together(name: str, num_hosts: int) -> float:
+    """Seconds of a median search over so many hosts."""
+    ran = [run_ours(scene(name), seed, TRIALS, num_hosts=num_hosts) for seed in SEEDS]
+    return statistics.median(run.ended_s[-1] for run in ran)
+
+
+def test_hosts_of_a_class_share_exploring_and_finals() -> None:
+    alone, two, eight = (sum(together(name, n) for name in NAMES) for n in (1, 2, 8))
+    assert alone > 1.4 * two
+    assert alone > 2.5 * eight
+
+
+@functools.cache
+def warm(name: str, profiles: str) -> list[Run]:
+    configs = recommendations(scene(name), [scene(name) for name in NAMES])[profiles]
+    assert len(configs) <= 3
+    return [run_ours(scene(name), seed, TRIALS, warm_start=configs) for seed in SEEDS]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_profile_of_the_same_class_is_the_second_trial(name: str) -> None:
+    assert all(run.trials_to(0.95) <= 2 for run in warm(name, "of this class"))
+
+
+def test_profiles_that_mislead_cost_three_trials() -> None:
+    def mean(ran: Callable[[str], list[Run]]) -> float:
+        return statistics.fmean(run.trials_to(0.95) for name in NAMES for run in ran(name))
+
+    cold = mean(lambda name: runs(name, "ours"))
+    misled = mean(lambda name: warm(name, "misleading"))
+    assert cold < misled < cold + 3.5  # what they say of slow places may even help
 
 
 def line(*speeds: float, budget: int) -> Replay:

@@ -16,7 +16,7 @@ from tune.objective import Objective
 from tune.result import EXPLORING, Kind, Stage, Trial
 from tune.search import Search
 from tune.stopping import Stopping
-from tune.study import Limits, Study
+from tune.study import Limits, Study, explored_in
 
 SPACE = SearchSpace(
     axes=(
@@ -84,7 +84,7 @@ def make(
     limits = Limits(num_threads=None, device_bytes=BUDGET, host_bytes=None)
     study = open_study(path / "journal.log", space=space, limits=limits, identity={})
     for journal in known:
-        study.adopt(journal)
+        study.adopt(journal, explored_in(journal, identity={}))
     return Search(
         study,
         space=space,
@@ -308,6 +308,29 @@ def test_finals_wait_until_exploring_has_ended(tmp_path: Path) -> None:
     third = search.next_trial()
     assert third is not None
     assert third.stage is Stage.FINAL
+
+
+def test_finals_run_side_by_side_where_there_are_hosts_and_the_soak_waits_for_all(
+    tmp_path: Path,
+) -> None:
+    plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=5)
+    search = make(tmp_path, max_runs=2, plan=plan)
+    for _ in range(2):
+        trial = search.next_trial()
+        assert trial is not None
+        search.ended(trial, machine(trial))
+    finals = []
+    while (trial := search.next_trial()) is not None:
+        finals.append(trial)
+    assert [trial.stage for trial in finals] == [Stage.FINAL] * 4
+    assert {key(trial.config) for trial in finals[:2]} == {key(t.config) for t in finals[2:]}
+    for trial in finals:
+        assert search.next_trial() is None
+        search.ended(trial, machine(trial))
+    soak = search.next_trial()
+    assert soak is not None
+    assert soak.stage is Stage.SOAK
+    assert search.next_trial() is None
 
 
 def test_host_that_takes_all_its_trials_along_is_no_broken_workload() -> None:

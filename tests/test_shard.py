@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import outcome
@@ -11,8 +12,9 @@ from search_spaces.space import SpaceError
 from tests.test_search import BUDGET, SPACE, drive, make
 from tune.finals import key
 from tune.result import EXPLORING, Stage
+from tune.side_by_side import cluster_of
 from tune.spec import SearchSpec, SpecError
-from tune.study import Limits, Study, StudyError
+from tune.study import Limits, Study, StudyError, explored_in
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
@@ -53,9 +55,10 @@ def test_what_is_no_part_is_refused(text: str) -> None:
         parse_shard(text)
 
 
-def test_a_cluster_shares_by_itself() -> None:
+@pytest.mark.parametrize("options", [{"shard": "1/2"}, {"known": (Path("journal.log"),)}])
+def test_a_cluster_shares_by_itself(options: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match="a cluster shares by itself"):
-        SearchSpec(address="10.0.0.1", shard="1/2")
+        cluster_of(SearchSpec(address="10.0.0.1", **options), {})
 
 
 def test_a_part_is_explored_and_left_to_another_search(tmp_path: Path) -> None:
@@ -95,11 +98,15 @@ def test_what_a_lost_machine_had_no_time_for_is_explored_by_the_one_that_finishe
     assert not inherited & {key(trial.config) for trial in explored}
 
 
+IDENTITY = {"workload": "a:b", "machine": "rtx"}
+
+
 def create(folder: Path, **identity: object) -> Study:
     folder.mkdir(exist_ok=True)
     limits = Limits(num_threads=None, device_bytes=BUDGET, host_bytes=None)
-    about = {"workload": "a:b", "machine": "rtx"} | identity
-    return Study.create(folder / "journal.log", space=SPACE, limits=limits, identity=about)
+    return Study.create(
+        folder / "journal.log", space=SPACE, limits=limits, identity=IDENTITY | identity
+    )
 
 
 def test_finals_of_another_machine_and_trials_without_an_end_are_not_adopted(
@@ -110,16 +117,17 @@ def test_finals_of_another_machine_and_trials_without_an_end_are_not_adopted(
         other.finish(other.start(stage, config), outcome(), score=5.0)
     other.start(Stage.SEARCH, config)
     study = create(tmp_path / "own")
-    assert study.adopt(tmp_path / "other" / "journal.log") == 1
+    journal = tmp_path / "other" / "journal.log"
+    explored = explored_in(journal, identity=IDENTITY)
+    assert study.adopt(journal, explored) == 1
     (trial,) = study.trials
     assert (trial.stage, trial.config, trial.score) == (Stage.SEARCH, config, 5.0)
-    assert study.adopt(tmp_path / "other" / "journal.log") == 0  # a resumed search has them
+    assert study.adopt(journal, explored) == 0  # a resumed search has them
 
 
 def test_journal_of_another_search_is_refused(tmp_path: Path) -> None:
     create(tmp_path / "other", machine="a100")
-    study = create(tmp_path / "own")
     with pytest.raises(StudyError, match=r"machine was 'a100', now 'rtx'. --known takes journals"):
-        study.adopt(tmp_path / "other" / "journal.log")
+        explored_in(tmp_path / "other" / "journal.log", identity=IDENTITY)
     with pytest.raises(StudyError, match=r"--known: nowhere\.log does not exist"):
-        study.adopt(Path("nowhere.log"))
+        explored_in(Path("nowhere.log"), identity=IDENTITY)

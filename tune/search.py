@@ -103,10 +103,9 @@ class Search:
             config = self._explore()
             if config is not None:
                 return self._study.start(*config)
-        if self.num_running:  # finals compare; they wait until exploring has the machine no more
-            return None
-        if self._shard is not None or self._is_broken():
-            return None
+        running = {trial.stage for trial in self.trials if trial.outcome is None}
+        if running & EXPLORING or self._shard is not None or self._is_broken():
+            return None  # finals compare; they wait until exploring has no host any more
         step = finals.next_step(
             self.trials,
             self._plan,
@@ -114,7 +113,9 @@ class Search:
             self._baseline,
             time_is_short=self._time_is_short(),
         )
-        return None if step is None else self._study.start(*step)
+        if step is None or (running and step[0] is not Stage.FINAL):
+            return None  # what finals choose is known when all have ended
+        return self._study.start(*step)
 
     def ended(self, trial: Trial, outcome: Outcome) -> Trial:
         """Tell how a trial ended."""

@@ -5,12 +5,10 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.node import hardware, ray_env
-from search_spaces.space import SearchSpace, violation
 from tune import (
     cli,
     driving,
@@ -20,8 +18,8 @@ from tune import (
     preflight_view,
     records,
     run_record,
+    settling,
     side_by_side,
-    warm_start,
     words,
 )
 from tune import preflight as preflights
@@ -29,22 +27,20 @@ from tune.compiling import Compiler
 from tune.conclusion import Context
 from tune.console import Screen
 from tune.driving import Session
-from tune.finals import FinalsPlan, winning_kind
+from tune.finals import FinalsPlan
 from tune.foresight import Foresight
 from tune.preflight import Preflight
 from tune.result import Kind, SearchResult, Trial
-from tune.run_folder import RunFolder, hold, locate, require_writable
+from tune.run_folder import hold
 from tune.run_record import Ending, RunRecord
 from tune.search import Search
-from tune.spec import SearchSpec, SpecError, Task, parse_integers
+from tune.settling import SpaceFor
+from tune.spec import SearchSpec, SpecError, Task
 from tune.stopping import Stopping
 
 if TYPE_CHECKING:  # Optuna takes a while to import, and what imports Ray needs room for threads
     from tune.joined import HardwareClass
     from tune.study import Study
-
-SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
-"""`space_for(platform, num_cpus)`: a machine's default space and its baseline."""
 
 
 def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
@@ -58,7 +54,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     screen = Screen(as_json=spec.json)
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
-        options = _preflight_options(spec, task)
+        options = settling.preflight_options(spec, task)
         return search(preflight=preflights.check(**options, dashboard=spec.dashboard))
     from tune import joined  # imports Ray, which a small machine may not survive
 
@@ -70,7 +66,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
             )
             screen.note(chosen.describe())
             preflight = joined.preflight(
-                chosen, files=joined.files_of(task), **_preflight_options(spec, task)
+                chosen, files=joined.files_of(task), **settling.preflight_options(spec, task)
             )
             return search(preflight=preflight, hardware_class=chosen)
     screen.note(f"{len(names)} searches at once, one per class: {', '.join(names)}")
@@ -91,50 +87,22 @@ def _search(
     screen.preflight(preflight)
     preflights.require_fit(preflight)
     loggers.require(spec)
-    assert preflight.thread_env is not None
-    space, baseline = space_for(preflight.platform, preflight.thread_env.cap)
-    space = space.override(spec.space)
-    baseline = _baseline(space, baseline, parse_integers("--baseline", spec.baseline))
     now = datetime.datetime.now(datetime.UTC)
-    resume = spec.resume
-    if hardware_class is not None and spec.out is not None:
-        resume = resume and RunFolder(spec.out).journal.exists()  # its class may have come later
-    folder = locate(task.name, out=spec.out, resume=resume, now=now)
-    require_writable(spec.profiles, option="--profiles")
-    recommended = warm_start.NOTHING
-    if spec.warm_start is not None:
-        recommended = warm_start.read(
-            spec.warm_start,
-            factory=task.workload,
-            kind=winning_kind(spec.objective),
-            space=space,
-            baseline=baseline,
-            machine_class=hardware.machine_class(preflight.machine),
-            device=preflight.platform,
-        )
-        screen.note(recommended.text)
-    session = Session(
-        spec=spec,
-        task=task,
-        preflight=preflight,
-        caps=preflight.thread_env,
-        space=space,
-        baseline=baseline,
-        folder=folder,
-        resume=resume,
-        screen=screen,
-        hardware_class=hardware_class,
-    )
-    with hold(folder), records.run_log(folder.run_log):
+    session = settling.settle(spec, task, space_for, screen, preflight, hardware_class, now)
+    recommended = settling.recommended(session)
+    with hold(session.folder), records.run_log(session.folder.run_log):
         study = _open_study(session)
-        for journal in spec.known:
-            num_trials = study.adopt(journal)
-            screen.note(f"{words.plural(num_trials, 'explored trial')} known from {journal}.")
-        run_record.write(folder, _record(session, study.trials, now))
-        screen.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder.path)
+        run_record.write(session.folder, _record(session, study.trials, now))
+        screen.started(
+            task=task,
+            spec=spec,
+            space=session.space,
+            baseline=session.baseline,
+            folder=session.folder.path,
+        )
         ahead = _look_ahead(session)
         screen.memory(ahead)
-        search = _open_search(session, study, ahead, started_at, recommended.configs)
+        search = _open_search(session, study, ahead, recommended, started_at)
         ending = driving.drive(session, search)
         code = _conclude(session, search.result(partial=not ending.is_finished), ahead)
         if hardware_class is not None and ending.is_class_lost:
@@ -167,13 +135,15 @@ def _look_ahead(session: Session) -> Foresight:
 
 
 def _open_study(session: Session) -> "Study":
-    from tune.study import Limits, Study  # Optuna takes a while to import
+    from tune.study import Limits, Study, explored_in  # Optuna takes a while to import
 
     records.quiet_libraries()
     preflight = session.preflight
     room = preflight.findings.thread_limits.room
+    identity = _identity(session)
+    known = {journal: explored_in(journal, identity=identity) for journal in session.spec.known}
     open_study = Study.resume if session.resume else Study.create
-    return open_study(
+    study = open_study(
         session.folder.journal,
         space=session.space,
         limits=Limits(
@@ -181,16 +151,20 @@ def _open_study(session: Session) -> "Study":
             device_bytes=preflight.device_budget_bytes,
             host_bytes=preflight.host_budget_bytes,
         ),
-        identity=_identity(session),
+        identity=identity,
     )
+    for journal, explored in known.items():
+        adopted = words.plural(study.adopt(journal, explored), "explored trial")
+        session.screen.note(f"{adopted} known from {journal}.")
+    return study
 
 
 def _open_search(
     session: Session,
     study: "Study",
     ahead: Foresight,
-    started_at: float,
     recommended: tuple[dict[str, int], ...],
+    started_at: float,
 ) -> Search:
     spec = session.spec
     return Search(
@@ -232,47 +206,6 @@ def _identity(session: Session) -> dict[str, Any]:
         "machine": hardware.machine_class(session.preflight.machine),
         "platform": session.preflight.platform,
     }
-
-
-def _preflight_options(spec: SearchSpec, task: Task) -> dict[str, Any]:
-    return {
-        "device": spec.device,
-        "thread_cap": spec.thread_cap,
-        "memory_budget_bytes": _parse_budget(spec.memory_budget),
-        "framework": task.framework,
-        "num_subprocesses": task.num_subprocesses,
-    }
-
-
-def _baseline(
-    space: SearchSpace, default: Mapping[str, int], given: Mapping[str, int]
-) -> dict[str, int]:
-    """The configuration to compare with, over the axes of the space.
-
-    Raises:
-        SpecError: if --baseline names no axis of the space, or does not divide.
-    """
-    unknown = sorted(given.keys() - set(space.names))
-    if unknown:
-        raise SpecError(f"--baseline names {unknown}; the axes are {list(space.names)}.")
-    config = {
-        axis.name: given.get(axis.name, default.get(axis.name, axis.values[0]))
-        for axis in space.axes
-    }
-    for axis in space.axes:
-        if len(axis.values) == 1 and axis.name not in given:
-            config[axis.name] = axis.values[0]  # an axis that is fixed is fixed for all
-    problem = violation(config)
-    if problem is not None:
-        raise SpecError(f"the baseline cannot run: {problem} Set it with --baseline.")
-    return config
-
-
-def _parse_budget(text: str | None) -> int | None:
-    try:
-        return None if text is None else preflights.parse_bytes(text)
-    except ValueError as error:
-        raise SpecError(f"--memory-budget: {error}") from error
 
 
 def _record(session: Session, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:

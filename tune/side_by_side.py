@@ -33,6 +33,8 @@ def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
         address = environ.get("RAY_ADDRESS")
     if address is None and spec.machine_class is not None:
         raise SpecError("--machine-class chooses among the classes of a cluster: give --address.")
+    if address is not None and (spec.shard is not None or spec.known):
+        raise SpecError("--shard and --known are for machines apart: a cluster shares by itself.")
     if address is not None and spec.dashboard:
         raise SpecError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
     return address

@@ -92,10 +92,6 @@ class SearchSpec:
             raise SpecError(f"--thread-cap must be at least 1, got {self.thread_cap}.")
         if not 0.0 <= self.min_gain < 1.0:
             raise SpecError(f"--min-gain is a share like 0.02, got {self.min_gain}.")
-        if self.address is not None and (self.shard or self.known):
-            raise SpecError(
-                "--shard and --known are for machines apart: a cluster shares by itself."
-            )
         self.max_time_s  # noqa: B018  (raises on what cannot be read)
         self.trial_timeout_s  # noqa: B018
         self.class_timeout_s  # noqa: B018

@@ -12,7 +12,7 @@ about the configuration.
 import dataclasses
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import optuna
 from optuna.distributions import IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind, from_dict
@@ -110,35 +110,16 @@ class Study:
             study.tell(trial.number, state=TrialState.FAIL)
         return cls(study, space, limits)
 
-    def adopt(self, journal: Path) -> int:
-        """Copy what another search explored into this one; return how many trials that were.
+    def adopt(self, journal: Path, explored: Sequence[FrozenTrial]) -> int:
+        """Copy what another search explored (`explored_in`) into this one; return how many.
 
-        Once: a study that is resumed has them already. Finals and soaks are not copied: another
-        machine's say what is fast there.
-
-        Raises:
-            StudyError: if that journal is damaged, or is of a search with another identity.
+        Once: a study that is resumed has them already.
         """
-        if not journal.is_file():
-            raise StudyError(f"--known: {journal} does not exist; name a search's journal.log.")
         adopted = self._study.user_attrs.get("adopted", [])
         if str(journal) in adopted:
             return 0
-        other = _load(journal)
-        _require_same(
-            journal,
-            other,
-            self._study.user_attrs["identity"],
-            advice="--known takes journals of the same search on machines of this class.",
-        )
-        ended = (TrialState.COMPLETE, TrialState.PRUNED)
-        explored = [
-            frozen
-            for frozen in other.get_trials(deepcopy=False, states=ended)
-            if frozen.user_attrs.get("stage") in EXPLORING
-        ]
-        self._study.add_trials(explored)
         self._study.set_user_attr("adopted", [*adopted, str(journal)])
+        self._study.add_trials(explored)
         self._trials |= {trial.number: trial for trial in _finished(self._study)}
         return len(explored)
 
@@ -207,6 +188,30 @@ def read_trials(journal: Path) -> tuple[Trial, ...]:
     if not journal.is_file():  # Optuna would make one
         raise StudyError(f"{journal} does not exist; name the folder of a search.")
     return tuple(sorted(_finished(_load(journal)), key=lambda trial: trial.number))
+
+
+def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTrial]:
+    """What another machine's part of a search explored, and how each trial ended.
+
+    Finals and soaks are left out: they compare on the machine where they ran.
+
+    Raises:
+        StudyError: if the journal is not there, damaged, or of a search with another identity.
+    """
+    if not journal.is_file():
+        raise StudyError(f"--known: {journal} does not exist; name a search's journal.log.")
+    study = _load(journal)
+    _require_same(
+        journal,
+        study,
+        identity,
+        advice="--known takes journals of the same search on machines of this class.",
+    )
+    return [
+        frozen
+        for frozen in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+        if frozen.user_attrs.get("stage") in EXPLORING
+    ]
 
 
 def _load(journal: Path) -> optuna.Study:

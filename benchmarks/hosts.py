@@ -1,0 +1,56 @@
+"""A study over several hosts of a class against one: simulated seconds on recorded landscapes.
+
+    python -m benchmarks.hosts [--hosts 1 2 4 8] [--seeds 30]
+
+As a joined cluster runs it: whenever a host is idle it gets the next trial, by all that has ended
+until then. Finals wait for exploring, and run on all hosts.
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+
+from benchmarks import recorded
+from benchmarks.replay import replay
+from benchmarks.search import FOLDER, Run, median, run_ours
+
+_MAX_TRIALS = 40
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a table per landscape."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--seeds", type=int, default=30)
+    options = parser.parse_args(arguments)
+    for path in sorted(FOLDER.glob("*.json")):
+        scene = replay(path.stem, recorded.read(path))
+        print(f"\n{scene.name}\n\n{HEADER}")
+        for num_hosts in options.hosts:
+            runs = [
+                run_ours(scene, seed, _MAX_TRIALS, num_hosts=num_hosts)
+                for seed in range(options.seeds)
+            ]
+            print(row(num_hosts, runs), flush=True)
+
+
+HEADER = """\
+| hosts | s to 5 % | s to 2 % | all, s | trials, finals included | picked, % of best |
+| ---: | ---: | ---: | ---: | ---: | ---: |"""
+
+
+def row(num_hosts: int, runs: Sequence[Run]) -> str:
+    """One row: medians, the 90 % quantile in brackets."""
+    cells = [
+        str(num_hosts),
+        median([run.seconds_to(0.95) for run in runs]),
+        median([run.seconds_to(0.98) for run in runs]),
+        median([run.ended_s[-1] for run in runs]),
+        f"{statistics.median(len(run.shares) for run in runs):.0f}",
+        f"{100 * statistics.median(run.picked for run in runs):.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()

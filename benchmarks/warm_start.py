@@ -1,0 +1,80 @@
+"""What `--warm-start` saves, and what profiles that mislead cost, on recorded landscapes.
+
+    python -m benchmarks.warm_start [--seeds 30]
+
+Profiles are stood in for by what they recommend: the best of the other landscapes, as machines or
+workloads apart would, and the best of this one, as another machine of the class would. The
+misleading ones recommend the three slowest configurations that fit.
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+
+from benchmarks import recorded
+from benchmarks.replay import Replay, replay
+from benchmarks.search import FOLDER, Run, median, run_ours
+from tune.warm_start import nearest
+
+Configs = tuple[dict[str, int], ...]
+_MAX_TRIALS = 40
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a table per landscape."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=30)
+    options = parser.parse_args(arguments)
+    scenes = [replay(path.stem, recorded.read(path)) for path in sorted(FOLDER.glob("*.json"))]
+    for scene in scenes:
+        print(f"\n{scene.name}\n\n{HEADER}")
+        for name, configs in recommendations(scene, scenes).items():
+            runs = [
+                run_ours(scene, seed, _MAX_TRIALS, warm_start=configs)
+                for seed in range(options.seeds)
+            ]
+            print(row(name, runs), flush=True)
+
+
+def recommendations(scene: Replay, scenes: Sequence[Replay]) -> dict[str, Configs]:
+    """What profiles might recommend on a landscape, by who they are."""
+    ranked = sorted(scene.points, key=scene.share, reverse=True)
+    fitting = [config for config in ranked if scene.fits(config)]
+    others = [
+        nearest(scene.space, _config(other, max(other.points, key=other.share)))
+        for other in scenes
+        if other is not scene
+    ]
+    return {
+        "none": (),
+        "of the other landscapes": tuple(config for config in others if config != scene.baseline),
+        "of this class": (_config(scene, fitting[0]),),
+        "misleading": tuple(_config(scene, config) for config in fitting[-3:]),
+    }
+
+
+def _config(scene: Replay, values: recorded.Config) -> dict[str, int]:
+    return dict(zip(scene.space.names, values, strict=True))
+
+
+HEADER = """\
+| profiles | trials to 5 % | s to 5 % | s to 2 % | trials | all, s | picked, % of best |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |"""
+
+
+def row(name: str, runs: Sequence[Run]) -> str:
+    """One row: medians, the 90 % quantile in brackets."""
+    cells = [
+        name,
+        median([run.trials_to(0.95) for run in runs]),
+        median([run.seconds_to(0.95) for run in runs]),
+        median([run.seconds_to(0.98) for run in runs]),
+        median([len(run.shares) for run in runs]),
+        median([run.ended_s[-1] for run in runs]),
+        f"{100 * statistics.median(run.picked for run in runs):.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
