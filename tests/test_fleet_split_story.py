@@ -114,9 +114,10 @@ def test_box_lost_in_the_middle_costs_what_was_not_pulled_and_nothing_else(fleet
 
 def test_watch_goes_on_where_it_was_between_parts_and_finals_and_within_them(fleet: Lab) -> None:
     a, b = twins(fleet)
-    submit(fleet, trials=6)
+    submit(fleet, trials=30)
     watch = fleet.open_fleet(*WATCH)
-    wait_for(lambda: numbers(jobs(b) / "s"), "a trial", timeout_s=20)
+    assert watch.stdout is not None
+    assert "state: running" in watch.stdout.readline()
     fleet.kill(watch)
     ends = [jobs(box) / "s" / "exit.json" for box in (a, b)]
     wait_for(lambda: all(end.exists() for end in ends), "both ends", timeout_s=40)
@@ -146,7 +147,7 @@ def test_part_that_failed_is_told_and_what_it_found_is_merged(fleet: Lab) -> Non
 
 def test_parts_that_were_stopped_are_not_finished_before_they_are_resumed(fleet: Lab) -> None:
     boxes = twins(fleet)
-    submit(fleet, trials=8)
+    submit(fleet, trials=40)
     wait_for(lambda: all(numbers(jobs(box) / "s") for box in boxes), "trials", timeout_s=20)
     fleet.fleet("down")
     told = fleet.fleet(*WATCH, code=1).stdout
