@@ -167,10 +167,10 @@ def test_real_search_of_two_boxes_comes_home_with_one_profile(fleet: Lab) -> Non
     fleet.add_box("b", cpus="1")
     fleet.write_hosts()
     fleet.fleet(*UP)
-    space = ("--space", "num_envs=16:64", "num_steps=16", "batch_size=128,256", "num_epochs=1")
+    space = ("--space", "num_envs=16,32", "num_steps=16", "batch_size=64,128", "num_epochs=1")
     baseline = ("--baseline", "num_envs=16", "num_steps=16", "batch_size=128", "num_epochs=1")
     finals = ("--finalists", "1", "--final-rounds", "1", "--soak-updates", "3")
-    search = ("--", "python", "-m", "tune.jax_phase12", "--max-runs", "6")
+    search = ("--", "python", "-m", "tune.jax_phase12", "--max-runs", "4")
     fleet.fleet("submit", "--split", "--name", "s", *search, *space, *baseline, *finals)
     told = fleet.fleet("watch", "--every", "2", timeout_s=380, code=None).stdout
     here = fleet.folder / "profiles"
