@@ -179,4 +179,4 @@ HEALTH_CHECK = {
     "RAY_health_check_failure_threshold": "3",
 }
 """A host that is silent counts as lost after about 40 s (Ray's own settings: 63 s), and a link that
-is cut for 20 s costs nothing."""
+is cut for 20 s costs nothing, since `ray_env` keeps its connections for longer."""
