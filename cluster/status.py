@@ -104,7 +104,7 @@ def read(box: RemoteBox) -> HostStatus:
 def cells(status: HostStatus, prices: Prices) -> tuple[str, ...]:
     """A box's row under `COLUMNS`; `-` is what is not known."""
     job = status.job or {}
-    doing = (status.part and str(status.part), job.get("stage"), job.get("phase"))
+    doing = (str(status.part or ""), job.get("stage"), job.get("phase"))
     trials = "-"
     if status.job is not None:
         of = f" of {job['max_runs']}" if job.get("max_runs") else ""
