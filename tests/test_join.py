@@ -341,11 +341,11 @@ def test_hour_that_has_come_ends_all_of_ray_here_and_then_the_rent(
         assert "Dead-man armed: ends Ray here in 1 s, then runs sh -c " in deadman.told(private)
         assert keeper.wait(timeout=30) == -signal.SIGTERM
     deadline = time.monotonic() + 30
-    while not stopped.exists() and time.monotonic() < deadline:
+    while "No dead-man is armed" not in deadman.told(private):
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     assert stopped.read_text() == "-x\n"
     assert processes.of_job(str(private), private / "none") == set()
-    assert "No dead-man is armed" in deadman.told(private)
 
 
 def test_dead_man_that_was_disarmed_is_gone(
