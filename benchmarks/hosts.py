@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"\n{scene.name}\n\n{HEADER}")
         for num_hosts in options.hosts:
             runs = [
-                run_ours(scene, seed, _MAX_TRIALS, num_hosts=num_hosts)
+                run_ours(scene, seed, _MAX_TRIALS, num_hosts=num_hosts, looks_ahead=False)
                 for seed in range(options.seeds)
             ]
             print(row(num_hosts, runs), flush=True)

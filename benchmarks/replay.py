@@ -45,7 +45,8 @@ class Replay:
     """A landscape under a memory budget.
 
     `points` are all its configurations; those over `budget_bytes` do not fit. `deviations` are the
-    log deviations of single measurements from the truth.
+    log deviations of single measurements from the truth. To build and compile one program more, in
+    a process that runs already, takes `program_s`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Replay:
     points: dict[Config, Point]
     budget_bytes: int
     deviations: tuple[float, ...]
+    program_s: float = 0.0
 
     def fits(self, config: Config) -> bool:
         """Whether the configuration's program is within the budget."""
@@ -84,16 +86,14 @@ def replay(name: str, landscape: Landscape) -> Replay:
     for visit in landscape.visits:
         if visit.config in visits and visit.steps_per_second is not None:
             visits[visit.config].append(visit)
-    build_s = statistics.median(
-        (visit.startup_s or 0.0) + (visit.build_s or 0.0) + (visit.compile_s or 0.0)
-        for visit in landscape.of("pass")
-        if visit.steps_per_second is not None
-    )
+    ran = [visit for visit in landscape.of("pass") if visit.steps_per_second is not None]
+    startup_s = statistics.median(visit.startup_s or 0.0 for visit in ran)
+    program_s = statistics.median((v.build_s or 0.0) + (v.compile_s or 0.0) for v in ran)
     points = {
         config: Point(
             speed=speeds[config],
             device_bytes=visits[config][0].device_bytes or 0,
-            build_s=build_s,
+            build_s=startup_s + program_s,
             warmup_s=statistics.median(visit.warmup_s or 0.0 for visit in visits[config]),
             measure_s=statistics.median(visit.measure_s or 0.0 for visit in visits[config]),
             num_blocks=statistics.median_low(v.num_blocks or 1 for v in visits[config]),
@@ -107,6 +107,7 @@ def replay(name: str, landscape: Landscape) -> Replay:
         points=points,
         budget_bytes=choose_budget(points, points[landscape.baseline].device_bytes),
         deviations=tuple(residuals(landscape)),
+        program_s=program_s,
     )
 
 
@@ -136,6 +137,7 @@ class Machine:
     def __init__(self, replay: Replay, seed: int, *, num_hosts: int = 1) -> None:
         self.replay = replay
         self.now = 0.0
+        """Simulated seconds."""
         self.ran: list[tuple[Config, float]] = []
         """Each trial's configuration, and when it had ended, in the order of the ends."""
         self._num_hosts = num_hosts

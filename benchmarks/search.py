@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from benchmarks import peers, recorded
 from benchmarks.peers import PEERS, Grid, Peer, Result
 from benchmarks.recorded import Config
 from benchmarks.replay import Machine, Replay, replay
-from tune.finals import FinalsPlan
+from tune import capacity
+from tune.finals import FinalsPlan, Key, key
 from tune.objective import Objective
 from tune.result import Kind, Trial
 from tune.search import Search
@@ -94,19 +95,23 @@ def run_ours(
     max_trials: int,
     *,
     num_hosts: int = 1,
+    looks_ahead: bool = True,
     **changes: Any,
 ) -> Run:
     """The real policy with the defaults of its command line, but for the number of trials.
 
-    `changes` are what else differs: see `our_search`.
+    `looks_ahead` is what a search does before its first trial where it can compile apart: not on a
+    cluster. `changes` are what else differs: see `our_search`.
     """
     machine = Machine(replay, seed, num_hosts=num_hosts)
+    compiled, machine.now = look_ahead(replay) if looks_ahead else ({}, 0.0)
     search = our_search(
         replay,
         seed,
         max_trials,
         clock=lambda: machine.now,
         num_parallel=num_hosts,
+        compiled=compiled,
         **changes,
     )
     running: dict[int, Trial] = {}
@@ -128,6 +133,21 @@ def run_ours(
     return _run(machine, picked, thought_s)
 
 
+def look_ahead(replay: Replay) -> tuple[dict[Key, int], float]:
+    """What `tune.foresight` compiles before the first trial, by need, and the seconds it takes."""
+    configs = capacity.of_sizes(replay.space)
+    compiled: dict[Key, int] = {}
+    took_s = 0.0
+    for config in capacity.corners(configs):
+        point = replay.points[tuple(config.values())]
+        took_s += replay.program_s if compiled else point.build_s
+        compiled[key(config)] = point.device_bytes
+        found = capacity.assess(configs, compiled, replay.budget_bytes, on_gpu=False)
+        if found.everything_fits:
+            break
+    return compiled, took_s
+
+
 def our_search(
     replay: Replay,
     seed: int,
@@ -139,6 +159,7 @@ def our_search(
     num_finalists: int = SearchSpec.finalists,
     num_rounds: int = SearchSpec.final_rounds,
     num_parallel: int = 1,
+    compiled: Mapping[Key, int] | None = None,
     warm_start: tuple[dict[str, int], ...] = (),
 ) -> Search:
     """The search with the defaults of its command line, over a study in memory unless given one."""
@@ -166,6 +187,8 @@ def our_search(
         seed=seed,
         clock=clock,
         device_budget_bytes=replay.budget_bytes,
+        compiled=compiled,
+        elapsed_s=clock(),
         warm_start=warm_start,
     )
 
@@ -265,7 +288,10 @@ def compare(path: Path, options: Options) -> None:
         f"{options.seeds} seeds\n\n{HEADER}"
     )
     contestants: dict[str, Callable[[int], Run]] = {
-        "ours": lambda seed: run_ours(scene, seed, options.trials)
+        "ours": lambda seed: run_ours(scene, seed, options.trials),
+        "ours, not looking ahead": lambda seed: run_ours(
+            scene, seed, options.trials, looks_ahead=False
+        ),
     }
     for name, make in PEERS.items():
         contestants[name] = lambda seed, make=make: run_peer(make, scene, seed, options.trials)  # type: ignore[misc]

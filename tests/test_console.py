@@ -312,6 +312,15 @@ def test_the_headline_boasts_of_nothing_that_is_noise(
     assert conclude(factories.result(chosen={kind: winner}), **context).headline == headline
 
 
+def test_a_part_promises_nothing_and_says_how_the_search_is_finished() -> None:
+    found = conclude(factories.result(), shard="1/2")
+    assert found.headline == "Part 1/2 is explored; its best: 512 x 64, 8 minibatches."
+    assert found.commands == (
+        ("finish", "this command with --known and all parts' journal.log in place of --shard"),
+    )
+    assert not any(label in {"profile", "compared", "soak"} for label, _ in found.rows)
+
+
 def test_a_baseline_that_did_not_run_is_no_speed_up() -> None:
     found = conclude(factories.result(baseline=None))
     assert found.headline == "512 x 64, 8 minibatches is the fastest of what fits here."

@@ -80,11 +80,16 @@ def test_the_ramp_climbs_while_that_pays(rows: tuple[Row, ...], stage: Stage) ->
     assert stage_of(known(*rows)) is stage
 
 
-@pytest.mark.parametrize(("budget", "stage"), [(100_000, Stage.RAMP), (1_100, Stage.SEARCH)])
+@pytest.mark.parametrize(("budget", "grows"), [(100_000, True), (1_100, False)])
 def test_a_stride_that_would_likely_end_beyond_the_cliff_is_not_taken(
-    budget: int, stage: Stage
+    budget: int, grows: bool
 ) -> None:
-    assert stage_of(known(first(device_bytes=1000), budget=budget)) is stage
+    proposal = propose(known(first(device_bytes=1000), budget=budget), np.random.default_rng(0))
+    assert proposal is not None
+    stage, config = proposal
+    assert stage is Stage.RAMP
+    assert config["num_envs"] > BASELINE["num_envs"]
+    assert (config["batch_size"] > BASELINE["batch_size"]) is grows
 
 
 WARM = tuple(BASELINE | {"num_envs": envs} for envs in (512, 1024, 4096))
@@ -106,16 +111,22 @@ def test_what_others_recommend_is_tried_after_the_baseline_and_in_its_order() ->
     assert order == [(Stage.BASELINE, BASELINE), *((Stage.WARM, config) for config in WARM)]
 
 
-@pytest.mark.parametrize(
-    ("scores", "stage"),
-    [((50.0, 101.0, None), Stage.RAMP), ((50.0, 103.0, None), Stage.SEARCH)],
-    ids=["misleading", "helpful"],
-)
-def test_after_recommendations_that_mislead_all_goes_on_as_without_them(
-    scores: tuple[float | None, ...], stage: Stage
-) -> None:
-    rows = [warmed(config, score) for config, score in zip(WARM, scores, strict=True)]
-    assert stage_of(known(first(100.0), *rows, warm_start=WARM)) is stage
+def test_after_recommendations_that_mislead_all_goes_on_as_without_them() -> None:
+    rows = [warmed(WARM[0], 50.0), warmed(WARM[1], None), warmed(WARM[2], 99.0)]
+    rng = np.random.default_rng(0)
+    cold = propose(known(first(100.0)), rng)
+    assert cold is not None
+    assert cold[0] is Stage.RAMP
+    assert propose(known(first(100.0), *rows, warm_start=WARM), rng) == cold
+
+
+@pytest.mark.parametrize(("best", "stage"), [(1024, Stage.RAMP), (4096, Stage.SEARCH)])
+def test_the_ramp_begins_at_what_was_best_of_what_was_recommended(best: int, stage: Stage) -> None:
+    rows = [warmed(config, 200.0 if config["num_envs"] == best else 50.0) for config in WARM]
+    proposal = propose(known(first(100.0), *rows, warm_start=WARM), np.random.default_rng(0))
+    assert proposal is not None
+    assert proposal[0] is stage  # 4096 is the most there is
+    assert stage is Stage.SEARCH or proposal[1]["num_envs"] > best
 
 
 def test_a_recommendation_that_likely_does_not_fit_costs_no_trial() -> None:

@@ -140,3 +140,20 @@ def test_what_is_larger_than_a_program_that_did_not_fit_will_not_fit_either() ->
     assert memory_model.chances(known, [larger], budget)[0] > 0.5
     known.append((first, leaping(first)))
     assert memory_model.chances(known, [larger], budget)[0] == 0.0
+
+
+def test_a_leap_that_was_met_warns_of_its_neighbours_and_of_nothing_else() -> None:
+    def leaping(config: dict[str, int]) -> int:
+        return compiled_bytes(config) * (2 if config["batch_size"] >= 4096 else 1)
+
+    programs = SMALL + configs((1024, 4096), (128,), (512, 1024, 2048))
+    known = [(config, leaping(config)) for config in programs]
+    met = {"num_envs": 256, "num_steps": 128, "batch_size": 4096}
+    neighbour = {"num_envs": 64, "num_steps": 64, "batch_size": 4096}  # and no larger in any way
+    small = {"num_envs": 64, "num_steps": 64, "batch_size": 1024}
+    budget = int(0.7 * leaping(met))
+    before = memory_model.chances(known, [neighbour, small], budget)
+    after = memory_model.chances([*known, (met, leaping(met))], [neighbour, small], budget)
+    assert before.min() > 0.9
+    assert after[0] < 0.2
+    assert after[1] > 0.9

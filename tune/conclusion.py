@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MEANS_NOTHING = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW, OutcomeKind.NODE_LOST})
 _LIMITS = frozenset({OutcomeKind.THREAD_LIMIT, OutcomeKind.DEVICE_MEMORY, OutcomeKind.HOST_MEMORY})
+_FINISH = "this command with --known and all parts' journal.log in place of --shard"
 _NEAR = 0.8
 """From this share of a limit on, the next doubling would cross it, or noise may."""
 
@@ -90,9 +91,7 @@ def conclude(
             headline=f"Part {context.shard} is explored; its best: {words.sizes(winner.config)}.",
             rows=(("speed", _speed(winner)), *_search_rows(result), *written),
             warnings=(),
-            commands=(
-                ("finish", "the same with --known JOURNAL ..., of all parts, and no --shard"),
-            ),
+            commands=(("finish", _FINISH),),
             succeeded=True,
         )
     seen = peaks(winner, result.trials)

@@ -20,6 +20,9 @@ _MAX_STRIDES = 3
 _LEAST_CHANCE = 0.5
 """A stride of the ramp that more likely than not ends beyond the cliff is not taken."""
 
+_LEAST_CHANCE_WARM = 0.1
+"""What ran elsewhere has that to speak for it; only what will hardly fit here is passed over."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Explored:
@@ -75,32 +78,31 @@ def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, dict[str,
 
 
 def _warm(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
-    """The next that other machines recommend, unless it more likely than not does not fit here."""
+    """The next that other machines recommend, unless it will hardly fit here."""
     return next(
         (
             config
             for config in known.warm_start
-            if config in untried and _chances(known, [config])[0] >= _LEAST_CHANCE
+            if config in untried and _chances(known, [config])[0] >= _LEAST_CHANCE_WARM
         ),
         None,
     )
 
 
 def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
-    """Climb from the baseline along num_envs in at most three strides, while that pays.
+    """Climb along num_envs in at most three strides, while that pays.
 
-    The ramp comes to the cliff from its safe side and gives the models their first slopes. Rows per
-    minibatch grow with num_envs, as they do when a person turns up num_envs alone.
+    It begins at the baseline, or at what did better of what was recommended. The ramp comes to the
+    cliff from its safe side and gives the models their first slopes. Rows per minibatch grow with
+    num_envs, as they do when a person turns up num_envs alone.
     """
-    climbed = [item for item in known.scored if item[0].stage in {Stage.BASELINE, Stage.RAMP}]
-    warm = [item for item in known.scored if item[0].stage is Stage.WARM]
-    if len(climbed) + len(warm) < len(known.scored) or len(climbed) > _MAX_STRIDES:
+    begun = [item for item in known.scored if item[0].stage in {Stage.BASELINE, Stage.WARM}]
+    strides = [item for item in known.scored if item[0].stage is Stage.RAMP]
+    if len(begun) + len(strides) < len(known.scored) or len(strides) >= _MAX_STRIDES:
         return None
+    climbed = [max(begun, key=lambda item: item[1] or 0.0), *strides]
     if "num_envs" not in known.baseline or not _pays(climbed, known.min_gain):
         return None
-    first = climbed[0][1] or 0.0
-    if any((score or 0.0) > first * (1.0 + known.min_gain) for _, score in warm):
-        return None  # others have climbed it already
     last, _ = climbed[-1]
     upward = [config for config in untried if config["num_envs"] > last.config["num_envs"]]
     if not upward:
@@ -111,8 +113,9 @@ def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
     target["num_envs"] *= factor
     if "batch_size" in target:
         target["batch_size"] *= factor
-    step = min(upward, key=lambda config: _distance(config, target))
-    return step if _chances(known, [step])[0] >= _LEAST_CHANCE else None
+    likely = _chances(known, upward) >= _LEAST_CHANCE
+    steps = [config for config, fits in zip(upward, likely, strict=True) if fits]
+    return min(steps, key=lambda config: _distance(config, target), default=None)
 
 
 def _pays(climbed: list[tuple[Trial, float | None]], min_gain: float) -> bool:

@@ -19,6 +19,10 @@ from tune.result import EXPLORING, Candidate, Kind, SearchResult, Stage, Trial
 LEAN_SHARE = 0.95
 """`lean` may be this much slower than the fastest."""
 
+_TIE_SHARE = 0.99
+"""A tie is no slower than this share of the best: noise alone may hide several percents of speed,
+and who would trade those for memory takes `lean`."""
+
 _SAYS_NOTHING = frozenset({OutcomeKind.ERROR, OutcomeKind.NODE_LOST})
 Key = tuple[tuple[str, int], ...]
 
@@ -227,7 +231,8 @@ def _choose_kinds(candidates: list[Candidate], objective: Objective) -> dict[Kin
 def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     """The best score; of those whose difference is within noise, the one with least memory.
 
-    Within noise: the best's interval reaches down to it and its own reaches up to the best.
+    Within noise: the best's interval reaches down to it and its own reaches up to the best, and it
+    is next to nothing slower.
     """
     scores = _scores(candidates, objective)
     best = max(candidates, key=lambda candidate: scores[key(candidate.config)])
@@ -236,7 +241,8 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     tied = [
         candidate
         for candidate in candidates
-        if candidate.high >= best.steps_per_second and candidate.steps_per_second >= best.low
+        if candidate.high >= best.steps_per_second
+        and candidate.steps_per_second >= max(best.low, _TIE_SHARE * best.steps_per_second)
     ]
     return min(
         tied, key=lambda c: math.inf if c.device_bytes is None else c.device_bytes, default=best

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
+from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
 Array = npt.NDArray[np.float64]
@@ -26,6 +27,12 @@ _NUM_GUESSES = 64
 _DOMINANCE = 0.5
 """Of a Dirichlet prior over what the bytes are spent on; below 1, one of them dominates."""
 _GUESS_SIGMA = 0.3
+
+_ERROR_REACH = np.array([4.0, 4.0, 2.0])
+"""Doublings of num_envs, num_envs * num_steps and batch_size over which a compiler's leap is felt.
+
+Most of a program's bytes, and so its leaps, are one minibatch's.
+"""
 
 _RIDGE = 1e-6
 """Makes the error of a direction in which no two compiles differ large instead of infinite."""
@@ -94,7 +101,9 @@ def chances(
     Randomise then optimise (Bardsley et al. 2014): the coefficients are fitted again and again,
     each time to needs that are off by the model's own error, and drawn towards another guess of
     what the first program's bytes are spent on. The fits agree where the compiles decide, and
-    differ where they do not. What is larger in every term than a program that does not fit will
+    differ where they do not. Where compilers leap, all fits are off in the same way: their errors
+    are a Gaussian process over the doublings between programs, so that one surprise warns of its
+    neighbours. What is larger in every term than a program that does not fit will
     not fit either, however crooked the compiler's figures are.
     """
     first, first_bytes = compiled[0]
@@ -113,9 +122,40 @@ def chances(
         ]
     )
     wanted = np.array([_features(config) for config in configs])
-    predicted = wanted / columns @ shares.T
-    chance = ndtr(np.log(budget_bytes / first_bytes / predicted) / sigma).mean(axis=1)
+    predicted = np.log(wanted / columns @ shares.T)  # [m, guesses]
+    errors = np.log(needs[:, None]) - np.log(rows * needs[:, None] @ shares.T)  # [n, guesses]
+    near, spread = _local_error(compiled, configs, errors, sigma)
+    room = np.log(budget_bytes / first_bytes) - predicted - near
+    chance = ndtr(room / spread[:, None]).mean(axis=1)
     return np.where(least_bytes(compiled, configs) > budget_bytes, 0.0, chance)
+
+
+def _local_error(
+    compiled: Sequence[tuple[Mapping[str, int], int]],
+    configs: Sequence[Mapping[str, int]],
+    errors: Array,
+    sigma: float,
+) -> tuple[Array, Array]:
+    """How far the fits are off at `configs`, [m, guesses], and how far that may be off, [m].
+
+    Simple kriging of the log errors [n, guesses] that they have at the compiled programs.
+    """
+    here, there = (
+        np.log2(np.array([_features(config)[1:] for config in some]))
+        for some in ([config for config, _ in compiled], configs)
+    )
+    prior, noise = max(sigma, _TYPICAL_SIGMA) ** 2, _TYPICAL_SIGMA**2
+    covariance = prior * _correlation(here, here) + noise * np.eye(len(here))
+    cross = prior * _correlation(there, here)
+    weights = np.linalg.solve(covariance, cross.T).T
+    variance = prior + noise - (weights * cross).sum(axis=1)
+    return weights @ errors, np.sqrt(np.maximum(variance, noise))
+
+
+def _correlation(left: Array, right: Array) -> Array:
+    """Squared exponential over doublings, [m, n]."""
+    squared = cdist(left / _ERROR_REACH, right / _ERROR_REACH, "sqeuclidean")
+    return np.asarray(np.exp(-0.5 * squared))
 
 
 def least_bytes(

@@ -105,7 +105,7 @@ def learning(result: SearchResult) -> Element:
             y=_speed_axis([y for _, y in places]),
             series=[
                 Series(name="configuration", mark=Mark.CIRCLE, color="accent", points=points),
-                Series(name="has a profile", mark=Mark.TARGET, color="proof", points=named),
+                Series(name="chosen", mark=Mark.TARGET, color="proof", points=named),
             ],
             lines=[Line(name="Pareto front", color="proof", points=pareto_front(places))],
         )
