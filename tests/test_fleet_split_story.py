@@ -35,8 +35,9 @@ def twins(fleet: Lab) -> tuple[Box, Box]:
     return boxes
 
 
-def submit(fleet: Lab, *, trials: int, trial_s: float = 0.7) -> str:
-    options = ("--trials", str(trials), "--trial-s", str(trial_s), "--finals-s", "2")
+def submit(fleet: Lab, *, trials: int, trial_s: float = 0.7, finals_s: float = 2.0) -> str:
+    seconds = ("--trial-s", str(trial_s), "--finals-s", str(finals_s))
+    options = ("--trials", str(trials), *seconds)
     return fleet.fleet("submit", "--split", "--name", "s", *FAKE, *options).stdout
 
 
@@ -131,6 +132,20 @@ def test_watch_goes_on_where_it_was_between_parts_and_finals_and_within_them(fle
     assert [path.name for path in sorted(jobs(a).iterdir())] == ["s", "s-finals"]
     assert [path.name for path in sorted(jobs(b).iterdir())] == ["s"]
     assert profiles(fleet) == ["a/s-finals"]
+
+
+def test_box_lost_while_it_finishes_the_search_is_replaced_by_the_other(fleet: Lab) -> None:
+    a, b = twins(fleet)
+    submit(fleet, trials=6, finals_s=15)
+    watch = fleet.open_fleet("watch", "--every", "0.2", "--lost-after", "3")
+    wait_for((jobs(a) / "s-finals/job.json").exists, "finals", timeout_s=40)
+    wait_for((fleet.folder / "profiles/a/s-finals/job.json").exists, "finals here", timeout_s=20)
+    a.lose()
+    told, _ = watch.communicate(timeout=90)
+    assert watch.returncode == 0, told
+    assert "b  all parts are over: runs" in told
+    assert sorted(numbers(jobs(b) / "s-finals")) == list(range(6))
+    assert profiles(fleet) == ["b/s-finals"]
 
 
 def test_part_that_failed_is_told_and_what_it_found_is_merged(fleet: Lab) -> None:
