@@ -20,8 +20,8 @@ def finish(
 ) -> tuple[list[str], list[str]]:
     """Start the finals of each shared search whose parts are over and pulled to `out`.
 
-    All leaders are measured again on that one box, so nothing is compared across boxes. Return
-    what was started, and why any other search will not be finished.
+    The leaders of all parts are measured again on that one box, so no profile compares boxes.
+    Return what was started, and why any other search will not be finished.
     """
     started: list[str] = []
     problems: list[str] = []
