@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cluster import split, submit
+from cluster import split, status, submit
 from cluster.box.folder import read_json
 from cluster.remote import RemoteBox
 from cluster.ssh import HostError, UnreachableError
@@ -47,11 +47,14 @@ def _start(
     by_name = {box.host.name: box for box in boxes}
     refusals = []
     for one in able:
+        box = by_name[one.host.name]
         try:
-            running = submit.finish(by_name[one.host.name], one, journals)
+            running = submit.finish(box, one, journals)
         except UnreachableError as error:
             return str(error), None  # it may have started: the next look will tell
         except HostError as error:
+            if one.part is not None and status.read(box).part == one.part.finals:
+                return f"{one.host.name}  finishes it already: another watch was first", None
             refusals.append(str(error))
         else:
             return f"{one.host.name}  all parts are over: runs {running}", None
