@@ -26,11 +26,12 @@ set -e; umask 077
 cd -- "$1"/jobs; [ ! -e "$2" ] || { echo "has a job $2 already: resume it." >&2; exit 1; }
 rm -rf ".$2"; mkdir ".$2"; tar -xf - -C ".$2"; mv ".$2" "$2"
 """
-# The folder may be there from an attempt that broke off: it is a job only once it was started.
+# The folder may be there already, of an attempt that broke off or from another watch that is at it.
 _UNPACK_KNOWN = """
 set -e; umask 077
-cd -- "$1"/jobs; [ ! -e "$2"/job.json ] || { echo "has a job $2 already." >&2; exit 1; }
-rm -rf -- "$2"/known; mkdir -p -- "$2"/known; tar -xf - -C "$2"/known
+cd -- "$1"; [ ! -e jobs/"$2"/job.json ] || { echo "has a job $2 already." >&2; exit 1; }
+mkdir -p -- jobs/"$2"/known; mkdir "known.$$"; tar -xf - -C "known.$$"
+mv -f -- "known.$$"/* jobs/"$2"/known; rmdir "known.$$"
 """
 
 
