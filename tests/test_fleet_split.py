@@ -1,6 +1,8 @@
 """Who explores which part of a shared search, and when which box may finish it."""
 
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +210,43 @@ def test_journals_are_those_of_every_part_of_this_search(tmp_path: Path) -> None
         "a/s/run/journal.log",
         "c/s-from-b/run/journal.log",
     ]
+
+
+class FakeBox:
+    """A box that takes what is sent, and what is asked."""
+
+    host = HOSTS["a"]
+
+    def shell(self, script: str, *arguments: str, stdin: bytes, timeout_s: float) -> bytes:
+        with tarfile.open(fileobj=io.BytesIO(stdin)) as tar:
+            self.files = {name: tar.extractfile(name).read() for name in tar.getnames()}  # type: ignore[union-attr]
+        return b""
+
+    def ask(self, command: str, request: dict[str, Any]) -> dict[str, Any]:
+        self.request = request
+        return {"words": request["words"] or []}
+
+
+def test_what_finishes_a_search_knows_all_parts_and_can_be_taken_over(tmp_path: Path) -> None:
+    journals = [tmp_path / place / "run" / "journal.log" for place in ("a/s", "a/s-from-b")]
+    for journal in journals:  # a box that took another's part over has two
+        journal.parent.mkdir(parents=True)
+        journal.write_text(f"{journal.parts[-3]}\n")
+    one = box("a", part=1, of=2)
+    assert one.job is not None
+    one.job["words"] = ["python", "x", "--seed", "7", "--shard", "1/2"]  # type: ignore[index]
+    taker = FakeBox()
+    submit.finish(taker, one, journals)  # type: ignore[arg-type]
+    assert taker.files == {"a-s.log": b"s\n", "a-s-from-b.log": b"s-from-b\n"}
+    there = [f"../jobs/s-finals/known/{name}" for name in taker.files]
+    assert taker.request == {
+        "name": "s-finals",
+        "words": ["python", "x", "--seed", "7", "--known", *there],
+        "resume": False,
+        "split": {"name": "s", "machine_class": "rtx", "number": None, "count": 2},
+    }
+
+    (journals[0].parents[1] / "job.json").write_text(json.dumps(taker.request))
+    submit.take_over(taker, journals[0].parents[1])  # type: ignore[arg-type]
+    assert set(taker.files) == {"job.json", "run/journal.log"}
+    assert json.loads(taker.files["job.json"])["words"] == ["python", "x", "--seed", "7"]
