@@ -185,7 +185,7 @@ def _reproduce(
         *conclusion.commands,
         ("make this page again", f"python -m tune.report {shlex.quote(str(folder.path))}"),
     ]
-    return [*page.commands(commands), page.rows([row for row in rows if row[1]])]
+    return [*page.commands(commands), page.rows([row for row in rows if row[1] != ""])]
 
 
 def _links(folder: RunFolder) -> Element:
