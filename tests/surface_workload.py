@@ -44,7 +44,11 @@ class Surface:
 
 
 def factory(config: Mapping[str, int], options: Mapping[str, Any]) -> Surface:
-    """Build the loop; `max_cpus`: die of threads on more CPUs; `broken_from`: fail on more envs."""
+    """Build the loop in `build_s`.
+
+    `max_cpus`: die of threads on more CPUs; `broken_from`: fail on more envs.
+    """
+    time.sleep(float(options.get("build_s", 0.0)))
     if len(os.sched_getaffinity(0)) > int(options.get("max_cpus", 10**6)):
         os.write(2, b"Check failed: ret == 0 (11 vs. 0) Thread tf_foreach creation via ")
         os.write(2, b"pthread_create() failed.\n")

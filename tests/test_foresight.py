@@ -147,14 +147,16 @@ def test_the_screen_says_it_and_machines_read_it() -> None:
 
 
 def test_a_compiler_that_is_too_slow_is_told_by_the_time_it_was_given(tmp_path: Path) -> None:
-    compiler = Compiler(
-        task=factories.task(workload="surface_workload:factory", options={}),
-        caps=thread_env.build(1, "cpu", sorted(os.sched_getaffinity(0)), {}),
-        environment=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
-        log=tmp_path / "log",
-        timeout_s=60.0,
-    )
+    def compiler(build_s: float) -> Compiler:
+        return Compiler(
+            task=factories.task(workload="surface_workload:factory", options={"build_s": build_s}),
+            caps=thread_env.build(1, "cpu", sorted(os.sched_getaffinity(0)), {}),
+            environment=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+            log=tmp_path / "log",
+            timeout_s=60.0,
+        )
+
     config = {"num_envs": 64, "num_steps": 32, "batch_size": 512}
-    with pytest.raises(CompilingError, match="Compiling was given 0 s, and takes longer here"):
-        list(compiler.compile([config], patience_s=0.001))
-    assert [program.device_bytes for program in compiler.compile([config])] == [13_072_000]
+    with pytest.raises(CompilingError, match="Compiling was given 1 s, and takes longer here"):
+        list(compiler(30.0).compile([config], patience_s=1.0))
+    assert [program.device_bytes for program in compiler(0.0).compile([config])] == [13_072_000]
