@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from factories import measurement, outcome, trial
 
@@ -113,6 +115,13 @@ def test_only_finals_count_once_there_are_any() -> None:
     assert (fastest.low, fastest.high) == (pytest.approx(346.5), pytest.approx(363.6))
     assert fastest.confirmed
     assert fastest.num_processes == 2
+
+
+def test_the_best_of_each_machine_is_measured_again() -> None:
+    fast = [measured(n, 400.0 - n) for n in (4, 8, 16)]
+    slow = [dataclasses.replace(measured(n, 200.0 + n), source="b/journal.log") for n in (2, 32)]
+    leaders = finals.pick_leaders([*fast, *slow], PLAN, Objective.THROUGHPUT, BASELINE)
+    assert [leader["num_envs"] for leader in leaders] == [4, 8, 32]
 
 
 @pytest.mark.parametrize(

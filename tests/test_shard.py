@@ -122,6 +122,7 @@ def test_finals_of_another_machine_and_trials_without_an_end_are_not_adopted(
     assert study.adopt(journal, explored) == 1
     (trial,) = study.trials
     assert (trial.stage, trial.config, trial.score) == (Stage.SEARCH, config, 5.0)
+    assert trial.source == str(journal)
     assert study.adopt(journal, explored) == 0  # a resumed search has them
 
 

@@ -29,7 +29,7 @@ class Trial:
 
     `excluded` marks a configuration that was never run: predicted over a budget before it cost a
     process. Its outcome says by how much. `started_at` and `ended_at` are in seconds since the
-    epoch, by the driver's clock.
+    epoch, by the driver's clock. `source` is the journal it was adopted from, of another machine.
     """
 
     number: int
@@ -40,6 +40,7 @@ class Trial:
     excluded: bool = False
     started_at: float | None = None
     ended_at: float | None = None
+    source: str | None = None
 
     @property
     def measurement(self) -> Measurement | None:

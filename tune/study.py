@@ -119,6 +119,8 @@ class Study:
         if str(journal) in adopted:
             return 0
         self._study.set_user_attr("adopted", [*adopted, str(journal)])
+        for frozen in explored:
+            frozen.user_attrs["source"] = str(journal)
         self._study.add_trials(explored)
         self._trials |= {trial.number: trial for trial in _finished(self._study)}
         return len(explored)
@@ -262,6 +264,7 @@ def _finished(study: optuna.Study) -> list[Trial]:
                     excluded=frozen.user_attrs.get("excluded", False),
                     started_at=_seconds(frozen.datetime_start),
                     ended_at=_seconds(frozen.datetime_complete),
+                    source=frozen.user_attrs.get("source"),
                 )
             )
     return trials
