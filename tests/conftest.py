@@ -17,6 +17,9 @@ from cluster.node import cgroups
 
 HERE = Path(__file__).parent
 
+# A shell that runs pytest in the background ignores Ctrl-C for it, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(scope="session")
 def fake_cpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, str]]:
