@@ -47,6 +47,8 @@ def test_shares_of_the_runs_sum_up(total: int, count: int) -> None:
 def test_too_few_runs_for_all_parts_are_refused() -> None:
     with pytest.raises(SpaceError, match="--max-runs 2 is too few for 3 parts"):
         Shard(number=3, count=3).max_runs(2)
+    with pytest.raises(SpaceError, match="--max-runs 1 is too few for 2 parts"):
+        SearchSpec(shard="2/2", max_runs=1)  # before anything is written
 
 
 @pytest.mark.parametrize("text", ["", "2", "0/2", "3/2", "1/0", "1/2/3", "a/b", "-1/2", "1 of 2"])

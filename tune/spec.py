@@ -95,7 +95,8 @@ class SearchSpec:
         self.max_time_s  # noqa: B018  (raises on what cannot be read)
         self.trial_timeout_s  # noqa: B018
         self.class_timeout_s  # noqa: B018
-        self.part  # noqa: B018
+        if self.part is not None:
+            self.part.max_runs(self.max_runs)
 
     @property
     def max_time_s(self) -> float | None:
