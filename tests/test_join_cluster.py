@@ -22,6 +22,7 @@ import yaml
 from cluster.join.ports import Ports
 from cluster.node import ray_env
 from tests.netns_hosts import ROOT, Box, Lab, lab, wait_for
+from tests.subprocesses import read_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -157,19 +158,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             yield built_cluster
         finally:
             built_cluster.close()
-
-
-def read_until(process: "subprocess.Popen[str]", *texts: str) -> str:
-    """Read its lines until each text was in one of them."""
-    assert process.stdout is not None
-    lines: list[str] = []
-    missing = set(texts)
-    for line in process.stdout:
-        lines.append(line)
-        missing -= {text for text in missing if text in line}
-        if not missing:
-            return "".join(lines)
-    raise AssertionError(f"it ended without {missing}:\n{''.join(lines)}")
 
 
 def ended(process: "subprocess.Popen[str]", *, code: int, timeout_s: float = 120) -> str:

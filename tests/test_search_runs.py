@@ -16,6 +16,7 @@ import yaml
 from conftest import PidsCgroup
 
 from cluster.node import ray_env
+from tests.subprocesses import read_until
 from tune import profile_file
 
 TESTS = Path(__file__).parent
@@ -96,17 +97,6 @@ def wait_for(condition: Callable[[], bool], *, timeout_s: float = 90) -> None:
     while not condition():
         assert time.monotonic() < deadline, "what the test waited for did not come"
         time.sleep(0.2)
-
-
-def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Read the search's lines up to one that holds `text`."""
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if text in line:
-            return "".join(lines)
-    raise AssertionError(f"the search ended without {text!r}:\n{''.join(lines)}")
 
 
 def test_a_real_search_ends_with_a_profile_that_holds(tmp_path: Path) -> None:
