@@ -40,6 +40,7 @@ from benchmarks.recorded import (
     write,
 )
 from cluster.node import hardware, limits, thread_env
+from cluster.node.stdout import until_unread
 from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind, Sampling, TrialRequest
@@ -75,6 +76,7 @@ Command = (
 )
 
 
+@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     command: Record | Show = tyro.cli(

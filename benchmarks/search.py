@@ -23,6 +23,7 @@ from benchmarks import peers, recorded
 from benchmarks.peers import PEERS, Grid, Peer, Result
 from benchmarks.recorded import Config
 from benchmarks.replay import Machine, Replay, replay
+from cluster.node.stdout import until_unread
 from tune import capacity
 from tune.finals import FinalsPlan, Key, key
 from tune.objective import Objective
@@ -264,6 +265,7 @@ def _number(value: float) -> str:
     return "never" if value == math.inf else f"{value:.0f}"
 
 
+@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables."""
     options = tyro.cli(

@@ -8,6 +8,7 @@ import tyro
 
 from cluster import commands
 from cluster.hosts import FleetError
+from cluster.node.stdout import until_unread
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -23,6 +24,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
+@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)

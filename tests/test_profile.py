@@ -16,6 +16,7 @@ import yaml
 from conftest import cpu_seconds_of_children
 
 from cluster.node import hardware, thread_env
+from cluster.node.stdout import UNREAD
 from tests import factories
 from trainables.measurement import Outcome, OutcomeKind
 from tune import export, profile, validation
@@ -171,10 +172,8 @@ def test_phase_3_carries_the_share_that_confirmed_it_on_top(tmp_path: Path) -> N
     assert profiles.read(path).timesteps_reduction == 0.1
 
 
-@pytest.mark.parametrize(("command", "code"), [("show", 0), ("env", 0), ("validate", 2)])
-def test_a_reader_that_has_seen_enough_sees_no_traceback(
-    tmp_path: Path, command: str, code: int
-) -> None:
+@pytest.mark.parametrize("command", ["show", "env", "validate"])
+def test_a_reader_that_has_seen_enough_sees_no_traceback(tmp_path: Path, command: str) -> None:
     reads, writes = os.pipe()
     os.close(reads)
     ended = subprocess.run(
@@ -187,7 +186,7 @@ def test_a_reader_that_has_seen_enough_sees_no_traceback(
         check=False,
     )
     os.close(writes)
-    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False), ended.stderr
+    assert (ended.returncode, "Traceback" in ended.stderr) == (UNREAD, False), ended.stderr
 
 
 def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -222,6 +223,43 @@ def test_json_lines_and_nothing_else_are_on_stdout(tmp_path: Path) -> None:
     assert names[0] == "preflight"
     assert names[-1] == "finished"
     assert {"started", "trial_started", "trial_progress", "trial_ended"} <= set(names)
+
+
+def test_a_search_goes_on_when_nobody_reads_what_it_prints(
+    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    process = start(*SURFACE, *SHORT, "--max-runs", "2", "--out", "out")
+    read_until(process, "trial 0 (")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=90) == 0
+    assert list((tmp_path / "profiles").glob("*fastest*.yaml"))
+
+
+def test_a_lost_terminal_ends_a_search_as_an_interrupt_does(tmp_path: Path) -> None:
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        # The leader of a session, as a shell is.
+        ["setsid", "--ctty", *command(*SURFACE, *SHORT, "--max-runs", "24", "--out", "out")],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    try:
+        while len(list((tmp_path / "out" / "trials").glob("*.log"))) < 4:
+            os.read(master, 4096)  # the screen is drawn every second
+        os.close(master)  # which hangs up on all who are in the foreground
+        time.sleep(0.1)
+        process.send_signal(signal.SIGHUP)  # and so does a shell, when it hears of it
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+    [path] = (tmp_path / "profiles").glob("*fastest*.yaml")
+    assert profile_file.read(path).partial
+    assert "interrupted; this is the best so far" in report_of(tmp_path / "out")
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cluster.node.stdout import until_unread
 from tune import menu
 from tune.cli import INTERRUPTED, USER_ERROR
 from tune.menu import Choice, Command, T
@@ -49,6 +50,7 @@ class Terminal:
         return str(answer.unsafe_ask()).strip()
 
 
+@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show the menu until the person leaves; return the exit code."""
     parser = argparse.ArgumentParser(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from cluster.node import ray_env
+from cluster.node.stdout import until_unread
 from tune.spec import SpecError
 
 Spec = TypeVar("Spec")
@@ -15,6 +16,7 @@ USER_ERROR = 2
 INTERRUPTED = 130
 
 
+@until_unread()
 def main(
     spec_type: type[Spec],
     run: Callable[[Spec], int],

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from cluster.node.stdout import lasting
 from search_spaces.space import SearchSpace
 from trainables.measurement import Phase, Progress
 from tune import preflight_view, records, result_view, trials_view, words
@@ -58,7 +59,8 @@ class Screen:
         stdout: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stdout = stdout or sys.stdout  # as it is now: JSON goes there even when redirected
+        # As it is now: JSON goes there even when redirected. Its reader may leave.
+        self._stdout = lasting(stdout or sys.stdout)
         self._as_json = as_json
         self._console = None if as_json else console or _terminal(self._stdout)
         self._clock = clock

@@ -128,7 +128,7 @@ def _run(
     callbacks: Sequence[ray.tune.Callback],
     stopper: ray.tune.Stopper | None = None,
 ) -> Ending:
-    with _terminate_like_interrupt():
+    with _ended_as_by_interrupt():
         tuner = ray.tune.Tuner(
             ray.tune.with_resources(RayTrial, dict(resources)),
             tune_config=ray.tune.TuneConfig(
@@ -221,17 +221,29 @@ def _dashboard(address: str, temp_dir: Path) -> Dashboard:
 
 
 @contextlib.contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a search as Ctrl-C does: Ray Tune stops its trials and hands back."""
+def _ended_as_by_interrupt() -> Iterator[None]:
+    """Let SIGTERM and a lost terminal end a search as Ctrl-C does: Tune stops its trials.
+
+    A terminal's end comes twice, from the kernel and from the shell; a second Ctrl-C would not let
+    Tune finish. Under nohup it does not count.
+    """
 
     def interrupt(signum: int, frame: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
+    def interrupt_once(signum: int, frame: Any) -> None:
+        signal.signal(signum, signal.SIG_IGN)
+        interrupt(signum, frame)
+
     before = signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, interrupt_once)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGHUP) is interrupt_once:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _trial_name(trial: Any) -> str:

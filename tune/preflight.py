@@ -14,6 +14,7 @@ from typing import Literal
 from cluster.node import hardware, limits, ray_env, thread_env
 from cluster.node.hardware import GpuUsage, Machine
 from cluster.node.limits import Container, Cpus, MemoryLimit, ThreadLimits
+from cluster.node.stdout import until_unread
 from cluster.node.thread_env import Framework, NoRoomError, Platform, ThreadEnv
 from tune import preflight_view
 from tune.preflight_view import format_gib
@@ -364,6 +365,7 @@ class Options:
     """Print JSON."""
 
 
+@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     import tyro

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from cluster.node.stdout import until_unread
+
 INTERRUPTED = 130
 USER_ERROR = 2
 
@@ -58,6 +60,7 @@ Command = (
 )
 
 
+@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     command: Show | List | Env | Validate = tyro.cli(
@@ -69,9 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from tune.spec import SpecError
 
     try:
-        code = _run(command)
-        sys.stdout.flush()
-        return code
+        return _run(command)
     except SpecError as error:
         print(f"error: {error}", file=sys.stderr)
         if isinstance(command, Env):
@@ -80,9 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # `... | head`: who read has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit fails too
-        return USER_ERROR if isinstance(command, Validate) else 0  # unread, it proves nothing
 
 
 def _run(command: Show | List | Env | Validate) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import tyro
 
+from cluster.node.stdout import until_unread
 from tune.run_folder import RunFolder
 
 USER_ERROR = 2
@@ -40,6 +41,7 @@ def write(folder: RunFolder) -> Path:
     return folder.report
 
 
+@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     from tune.spec import SpecError

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+from cluster.node.stdout import lasting
 from tune import cli
 from tune.run_folder import RUNS
 from tune.spec import SearchSpec, SpecError
@@ -69,7 +70,7 @@ def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
         tell = _with_class if spec.json else _behind_class
         assert child.stdout is not None
         assert child.stderr is not None
-        threads.append(_forward(child.stdout, sys.stdout, functools.partial(tell, name)))
+        threads.append(_forward(child.stdout, lasting(sys.stdout), functools.partial(tell, name)))
         threads.append(_forward(child.stderr, sys.stderr, functools.partial(_behind_class, name)))
     codes = _wait(children)
     for thread in threads:

@@ -23,6 +23,7 @@ from cluster.join.offer import Offer, check_room, choose_offer, machine_class
 from cluster.join.ports import Ports
 from cluster.join.ray_node import RayNode
 from cluster.node import ray_env
+from cluster.node.stdout import until_unread
 
 USER_ERROR = 2
 _JOB_URL = "http://127.0.0.1:8265"
@@ -139,6 +140,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
+@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
