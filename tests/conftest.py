@@ -17,8 +17,10 @@ from cluster.node import cgroups
 
 HERE = Path(__file__).parent
 
-# A shell that runs pytest in the background ignores Ctrl-C for it, and so would all that it starts.
+# A shell that runs pytest in the background ignores Ctrl-C for it, nohup a lost terminal, and so
+# would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
