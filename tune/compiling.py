@@ -5,11 +5,13 @@ import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
-from cluster.node.thread_env import ThreadEnv
+from cluster.node.thread_env import ThreadEnv, knows_xla_flag
 from trainables.measurement import Compiled, CompileRequest, Outcome, OutcomeKind
 from trainables.process import run_child
 from tune import words
 from tune.spec import Task
+
+_LEVEL = "xla_backend_optimization_level"
 
 
 class CompilingError(Exception):
@@ -50,7 +52,7 @@ class Compiler:
         )
         messages = run_child(
             request,
-            environment=self.environment,
+            environment=self.environment if self.target else unoptimised(self.environment),
             log_path=self.log,
             thread_cap=self.caps.cap,
             timeout_s=self.timeout_s * len(configs) if patience_s is None else patience_s,
@@ -65,3 +67,18 @@ class Compiler:
                         raise CompilingError(message.message)
                 elif message.compiled is not None:
                     yield message.compiled
+
+
+def unoptimised(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment of a child whose programs never run: on a CPU, LLVM need not optimise them.
+
+    XLA has laid out all buffers when LLVM begins: the bytes are the same, after two thirds of the
+    time (benchmarks/look_ahead.py). A GPU's compiler is left as it is: it tries what it generates.
+    """
+    flags = environment.get("XLA_FLAGS", "").strip()
+    is_file = flags and not flags.startswith("-")
+    if environment.get("JAX_PLATFORMS") != "cpu" or is_file or _LEVEL in flags:
+        return environment
+    if not knows_xla_flag(_LEVEL):
+        return environment
+    return {**environment, "XLA_FLAGS": f"{flags} --{_LEVEL}=0".strip()}
