@@ -53,6 +53,12 @@ def test_help_that_nobody_reads_ends_as_by_sigpipe(module: str) -> None:
     assert (done.returncode, done.stderr) == (UNREAD, "")
 
 
+def test_a_program_without_any_stdout_is_no_error() -> None:
+    command = f"{sys.executable} -m tune.report nowhere >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+
+
 def test_another_pipe_that_breaks_is_an_error() -> None:
     with pytest.raises(BrokenPipeError), until_unread():
         raise BrokenPipeError

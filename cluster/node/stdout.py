@@ -18,7 +18,7 @@ def until_unread() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()
+            print(end="", flush=True)  # which does not mind a stdout that was never there
     except BrokenPipeError:
         if not _is_unread(sys.stdout):
             raise  # of another pipe
