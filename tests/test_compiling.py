@@ -37,8 +37,8 @@ def test_only_a_cpus_compiler_is_told_not_to_optimise(
 def test_an_unknown_flag_would_end_the_child_so_it_is_not_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tune.compiling.knows_xla_flag", lambda name: False)
-    assert unoptimised({"JAX_PLATFORMS": "cpu"}) == {"JAX_PLATFORMS": "cpu"}
+    monkeypatch.setattr("cluster.node.thread_env.knows_xla_flag", lambda name: False)
+    assert unoptimised({"JAX_PLATFORMS": "cpu"})["XLA_FLAGS"] == ""
 
 
 def test_bytes_are_those_of_the_program_that_trials_run(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
-from cluster.node.thread_env import ThreadEnv, knows_xla_flag
+from cluster.node.thread_env import ThreadEnv, with_xla_flag
 from trainables.measurement import Compiled, CompileRequest, Outcome, OutcomeKind
 from trainables.process import run_child
 from tune import words
 from tune.spec import Task
 
-_LEVEL = "xla_backend_optimization_level"
+_UNOPTIMISED = "--xla_backend_optimization_level=0"
 
 
 class CompilingError(Exception):
@@ -75,10 +75,7 @@ def unoptimised(environment: Mapping[str, str]) -> Mapping[str, str]:
     XLA has laid out all buffers when LLVM begins: the bytes are the same, after two thirds of the
     time (benchmarks/look_ahead.py). A GPU's compiler is left as it is: it tries what it generates.
     """
-    flags = environment.get("XLA_FLAGS", "").strip()
-    is_file = flags and not flags.startswith("-")
-    if environment.get("JAX_PLATFORMS") != "cpu" or is_file or _LEVEL in flags:
+    if environment.get("JAX_PLATFORMS") != "cpu":
         return environment
-    if not knows_xla_flag(_LEVEL):
-        return environment
-    return {**environment, "XLA_FLAGS": f"{flags} --{_LEVEL}=0".strip()}
+    flags = with_xla_flag(environment.get("XLA_FLAGS", "").strip(), _UNOPTIMISED)
+    return {**environment, "XLA_FLAGS": flags}

@@ -177,6 +177,19 @@ def unknown_xla_flags(flags: str) -> list[str]:
     return [name for name in names if knows_xla_flag(name) is False]
 
 
+def with_xla_flag(flags: str, flag: str) -> str:
+    """Return `XLA_FLAGS` with one more, `--name=value`.
+
+    They stay as they are if they name a file, set this flag themselves, or the jaxlib knows none
+    such.
+    """
+    name, _, _ = flag.removeprefix("--").partition("=")
+    is_file = flags and not flags.startswith("-")
+    if is_file or name in flags or not knows_xla_flag(name):
+        return flags
+    return f"{flags} {flag}".strip()
+
+
 @functools.cache
 def knows_xla_flag(name: str) -> bool | None:
     """Return whether the installed jaxlib registers the flag, `None` without jaxlib.
@@ -250,10 +263,10 @@ def _cuda(base: Mapping[str, str], cap: int) -> tuple[dict[str, str], list[str]]
         notes.append(f"XLA_FLAGS={flags} names a file and is kept as it is.")
     elif name in flags:
         notes.append(f"XLA_FLAGS={flags} of your environment is kept: it sets {name} itself.")
-    elif cap < DEFAULT_CAP and knows_xla_flag(name):
+    elif cap < DEFAULT_CAP and (more := with_xla_flag(flags, _SERIAL_PTXAS)) != flags:
         # Where room is short: one pool and a swarm of ptxas processes less (29 instead of 36 under
         # a cap of 4), for a compilation, and an autotuning, that is slower (6 s instead of 4).
-        variables["XLA_FLAGS"] = f"{flags} {_SERIAL_PTXAS}".strip()
+        variables["XLA_FLAGS"] = more
     return variables, notes
 
 
