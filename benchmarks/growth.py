@@ -20,9 +20,9 @@ from benchmarks.recorded import Config
 from benchmarks.replay import Machine, Point, Replay
 from benchmarks.search import our_search
 from search_spaces.space import Axis, SearchSpace, doubling
-from tune.result import Stage
-from tune.search import Search
-from tune.study import Limits, Study
+from tune.search.policy import Search
+from tune.search.result import Stage
+from tune.search.study import Limits, Study
 
 _REPEATS = 5
 

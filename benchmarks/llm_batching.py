@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from trainables.jax_phase12.features import build_market
-from trainables.jax_phase12.synthetic import synthetic_bars
+from trainables.market.features import build_market
+from trainables.market.synthetic import synthetic_bars
 from trainables.pytorch_phase3 import advice, llm, sources
 from trainables.pytorch_phase3.advice import Context
 from trainables.pytorch_phase3.llm import LanguageModel

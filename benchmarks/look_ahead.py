@@ -20,8 +20,8 @@ from benchmarks.search import FOLDER
 from cluster.node import thread_env
 from trainables.measurement import CompileRequest
 from trainables.process import run_child
-from tune import capacity
-from tune.compiling import unoptimised
+from tune.memory import capacity
+from tune.memory.compiler import unoptimised
 
 
 def main() -> None:

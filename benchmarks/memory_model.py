@@ -10,7 +10,7 @@ import itertools
 
 from benchmarks.ppo import build, environments
 from trainables.jax_phase12 import ppo
-from tune import memory_model
+from tune.memory import model as memory_model
 
 _CORNERS = (
     (512, 32, 4096),

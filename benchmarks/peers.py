@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.recorded import Config
 from benchmarks.replay import Replay
-from tune import sampler
+from tune.search import sampler
 
 Position = tuple[int, ...]
 """Positions along the axes that have more than one value."""

@@ -20,10 +20,10 @@ from benchmarks.gymnax_env import make_gymnax_env
 from benchmarks.reference_ppo import init_runner_state, make_reference_update
 from trainables.jax_phase12 import ppo
 from trainables.jax_phase12.env import TradingEnv
-from trainables.jax_phase12.features import build_market
-from trainables.jax_phase12.positions import PHASE_1, PHASE_2
-from trainables.jax_phase12.synthetic import synthetic_bars
 from trainables.jax_workload import JaxWorkload
+from trainables.market.features import build_market
+from trainables.market.positions import PHASE_1, PHASE_2
+from trainables.market.synthetic import synthetic_bars
 
 _BLOCK_S = 1.5
 

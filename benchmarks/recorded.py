@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cluster.node import atomic
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind, from_dict
-from tune import atomic
 from tune.spec import SpecError
 
 Config = tuple[int, ...]

@@ -24,16 +24,16 @@ from benchmarks.peers import PEERS, Grid, Peer, Result
 from benchmarks.recorded import Config
 from benchmarks.replay import Machine, Replay, replay
 from cluster.node.stdout import until_unread
-from tune import capacity
-from tune.finals import FinalsPlan, Key, key
-from tune.objective import Objective
-from tune.result import Kind, Trial
-from tune.search import Search
+from tune.memory import capacity
+from tune.search.finals import FinalsPlan, Key, key
+from tune.search.objective import Objective
+from tune.search.policy import Search
+from tune.search.result import Kind, Trial
+from tune.search.stopping import Stopping
 from tune.spec import SearchSpec, SpecError
-from tune.stopping import Stopping
 
 if typing.TYPE_CHECKING:
-    from tune.study import Study
+    from tune.search.study import Study
 
 FOLDER = Path(__file__).parent / "landscapes"
 _UNOPTIMISED = 0.7  # of a trial's compilation, where only the bytes count: benchmarks/look_ahead.py
@@ -168,7 +168,7 @@ def our_search(
     """The search with the defaults of its command line, over a study in memory unless given one."""
     import optuna
 
-    from tune.study import Limits, Study
+    from tune.search.study import Limits, Study
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if study is None:

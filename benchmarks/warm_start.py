@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from benchmarks import recorded
 from benchmarks.replay import Replay, replay
 from benchmarks.search import FOLDER, Run, median, run_ours
-from tune.warm_start import nearest
+from tune.profile.warm_start import nearest
 
 Configs = tuple[dict[str, int], ...]
 _MAX_TRIALS = 40

@@ -8,8 +8,8 @@ from cluster.node.hardware import Machine
 from cluster.node.limits import Cpus, MemoryLimit, ThreadLimit, ThreadLimits
 from cluster.node.thread_env import ThreadEnv
 from trainables.measurement import Measurement, Outcome, OutcomeKind
-from tune.preflight import Findings, Preflight, judge
-from tune.result import Candidate, Kind, SearchResult, Stage, Trial
+from tune.preflight.judge import Findings, Preflight, judge
+from tune.search.result import Candidate, Kind, SearchResult, Stage, Trial
 from tune.spec import Task
 
 _MEASUREMENT = Measurement(

@@ -6,11 +6,11 @@ from typing import Any
 from factories import measurement, outcome, preflight, task
 
 from trainables.measurement import Outcome, OutcomeKind, Phase
-from tune import preflight_view
-from tune.conclusion import Context
 from tune.jax_phase12 import JaxSpec
-from tune.result import Stage, Trial
-from tune.run_record import Ending, RunRecord
+from tune.preflight import view as preflight_view
+from tune.run_folder.record import Ending, RunRecord
+from tune.search.result import Stage, Trial
+from tune.summary.conclusion import Context
 
 GIB = 2**30
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\udcff\x00" + 90 * "W"

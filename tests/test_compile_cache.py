@@ -12,8 +12,8 @@ import pytest
 
 from tests import factories
 from trainables import compile_cache
-from tune import export
-from tune.result import Stage
+from tune.profile import export
+from tune.search.result import Stage
 
 
 def test_a_persons_own_cache_goes_first() -> None:

@@ -8,7 +8,7 @@ import pytest
 from cluster.node import thread_env
 from trainables.measurement import CompileRequest
 from trainables.process import run_child
-from tune.compiling import unoptimised
+from tune.memory.compiler import unoptimised
 
 LEVEL = "--xla_backend_optimization_level=0"
 

@@ -15,12 +15,14 @@ from rich.console import Console
 from search_spaces import jax_phase12
 from tests import factories
 from trainables.measurement import OutcomeKind, Phase, Progress
-from tune import conclusion, result_view, trials_view
-from tune.conclusion import Context
-from tune.console import Screen
-from tune.objective import Objective
-from tune.result import Kind, SearchResult, Stage, Trial
+from tune.screen import result_panel as result_view
+from tune.screen import trials_table as trials_view
+from tune.screen.screen import Screen
+from tune.search.objective import Objective
+from tune.search.result import Kind, SearchResult, Stage, Trial
 from tune.spec import SearchSpec
+from tune.summary import conclusion
+from tune.summary.conclusion import Context
 
 PROFILES = {Kind.FASTEST: Path("profiles/an-unusually-long-machine-class-name-phase1-fastest.yaml")}
 TOO_MUCH = factories.failed(

@@ -25,9 +25,9 @@ from factories import failed, outcome, preflight, trial
 from cluster.node import ray_env
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
-from tune import metrics
-from tune.result import Stage
-from tune.study import Limits, Study
+from tune.driver import metrics
+from tune.search.result import Stage
+from tune.search.study import Limits, Study
 
 TESTS = Path(__file__).parent
 GRAFANA = TESTS.parent / "tune" / "grafana_dashboard.json"

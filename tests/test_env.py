@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from trainables.jax_phase12.env import EnvState, TradingEnv, View
-from trainables.jax_phase12.features import NUM_FEATURES, Market, build_market
-from trainables.jax_phase12.positions import (
+from trainables.market.features import NUM_FEATURES, Market, build_market
+from trainables.market.positions import (
     BREAK_EVEN,
     BUY,
     HOLD,
@@ -21,8 +21,8 @@ from trainables.jax_phase12.positions import (
     Rules,
     no_position,
 )
-from trainables.jax_phase12.sessions import WINDOW_BARS
-from trainables.jax_phase12.synthetic import SESSION_BARS, synthetic_bars
+from trainables.market.sessions import WINDOW_BARS
+from trainables.market.synthetic import SESSION_BARS, synthetic_bars
 
 BARE = Rules(
     notional=1000.0,

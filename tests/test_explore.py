@@ -6,8 +6,8 @@ from factories import failed, measurement, outcome, trial
 
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.explore import Explored, propose
-from tune.result import Stage
+from tune.search.explore import Explored, propose
+from tune.search.result import Stage
 
 SPACE = SearchSpace(
     axes=(

@@ -4,10 +4,10 @@ import pytest
 from factories import measurement, outcome, trial
 
 from trainables.measurement import OutcomeKind
-from tune import finals
-from tune.finals import FinalsPlan
-from tune.objective import Objective
-from tune.result import Kind, Stage, Trial
+from tune.search import finals
+from tune.search.finals import FinalsPlan
+from tune.search.objective import Objective
+from tune.search.result import Kind, Stage, Trial
 
 PLAN = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=10)
 BASELINE = {"num_envs": 1, "batch_size": 1}

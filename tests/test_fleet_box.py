@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from cluster import pull
-from cluster.box import bundle, deadman, jobs, processes, progress
+from cluster.box import bundle, jobs, progress
 from cluster.box.__main__ import status
 from cluster.box.folder import BoxError, BoxFolder, read_json, write_json
-from cluster.hosts import Host
-from cluster.ssh import HostError
+from cluster.fleet import pull
+from cluster.fleet.hosts import Host
+from cluster.fleet.ssh import HostError
+from cluster.node import deadman, processes
 
 ROOT = Path(__file__).parent.parent
 FAKE = ["python", "tests/fake_search.py"]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import hosts
-from cluster.fleet import main
-from cluster.hosts import FleetError, Host
+from cluster.fleet import hosts
+from cluster.fleet.__main__ import main
+from cluster.fleet.hosts import FleetError, Host
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 HOSTS = "[hosts.a]\naddress = 'x'"

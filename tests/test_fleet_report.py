@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster import figures, fleet, gpuhunt_prices, prices, report, report_page
-from cluster.hosts import FleetError, Host
-from cluster.prices import Prices
+from cluster import figures
+from cluster.fleet import __main__ as fleet
+from cluster.fleet.hosts import FleetError, Host
+from cluster.fleet.offers import gpuhunt as gpuhunt_prices
+from cluster.fleet.offers import offers as report
+from cluster.fleet.offers import page as report_page
+from cluster.fleet.offers import prices
+from cluster.fleet.offers.prices import Prices
 
 RTX = "nvidia-geforce-rtx-4090-24gb-450w"
 A100 = "nvidia-a100-sxm4-80gb-400w"

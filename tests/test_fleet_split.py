@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from cluster import finish, split, status, submit
-from cluster.hosts import FleetError, Host
-from cluster.prices import Prices
-from cluster.ssh import HostError
-from cluster.status import HostStatus
+from cluster.fleet import finish, split, status, submit
+from cluster.fleet.hosts import FleetError, Host
+from cluster.fleet.offers.prices import Prices
+from cluster.fleet.ssh import HostError
+from cluster.fleet.status import HostStatus
 
 HOSTS = {name: Host(name=name, address=name) for name in "abcd"}
 ENDED = {"exit_code": 0, "reason": "ended"}

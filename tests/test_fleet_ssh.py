@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import ssh
-from cluster.hosts import Host
-from cluster.ssh import Connection, HostError, HostKeyError, StateFolder, UnreachableError
+from cluster.fleet import ssh
+from cluster.fleet.hosts import Host
+from cluster.fleet.ssh import Connection, HostError, HostKeyError, StateFolder, UnreachableError
 
 HOSTILE = [
     "",

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from cluster import facts, status
-from cluster.hosts import FleetError, Host
-from cluster.prices import Prices
-from cluster.status import HostStatus
+from cluster.fleet import probe as facts
+from cluster.fleet import status
+from cluster.fleet.hosts import FleetError, Host
+from cluster.fleet.offers.prices import Prices
+from cluster.fleet.status import HostStatus
 
 PROBED = """\
 user root

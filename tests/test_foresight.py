@@ -13,10 +13,10 @@ from search_spaces.space import Axis, SearchSpace
 from tests import factories
 from tests.test_search import BUDGET, SPACE, drive, make, need_bytes
 from trainables.measurement import Compiled
-from tune import foresight
-from tune.compiling import Compiler, CompilingError
-from tune.console import Screen
-from tune.finals import key
+from tune.memory import look_ahead as foresight
+from tune.memory.compiler import Compiler, CompilingError
+from tune.screen.screen import Screen
+from tune.search.finals import key
 
 TOP = ("num_envs=256,4096", "num_steps=128", "batch_size=8192,16384")
 

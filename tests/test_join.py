@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from cluster.box import processes
-from cluster.join import deadman, gate, ray_node, reach
+from cluster.join import gate, ray_node, reach
+from cluster.join import lease as deadman
 from cluster.join.errors import JoinError
 from cluster.join.gate import Gate, Member
 from cluster.join.offer import Offer, choose_offer
 from cluster.join.ports import NUM_WORKER_PORTS, Ports, ranges
-from cluster.node import hardware, ray_env
+from cluster.node import hardware, processes, ray_env
 
 ROOT = Path(__file__).parent.parent
 # Linux answers on all of 127.0.0.0/8, so these are two hosts as far as TCP goes.

@@ -12,7 +12,7 @@ from factories import failed, measurement, outcome
 
 from trainables.measurement import OutcomeKind
 from trainables.ray_trainable import figures
-from tune import loggers
+from tune.driver import loggers
 from tune.spec import SearchSpec, SpecError
 
 
@@ -83,7 +83,7 @@ def test_a_server_that_does_not_answer_ends_the_command_before_anything_is_writt
 
 def test_a_search_outlives_its_mlflow_server(caplog: pytest.LogCaptureFixture) -> None:
     exceptions = pytest.importorskip("mlflow.exceptions")
-    from tune.mlflow_logger import PatientMLflow
+    from tune.driver.mlflow_logger import PatientMLflow
 
     asked: list[str] = []
 

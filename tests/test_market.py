@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from trainables.jax_phase12.features import FEATURES, build_market, compute_features
-from trainables.jax_phase12.market import MIN_BARS, Bars, load_bars
-from trainables.jax_phase12.options import Options
-from trainables.jax_phase12.sessions import (
+from trainables.market.bars import MIN_BARS, Bars, load_bars
+from trainables.market.features import FEATURES, build_market, compute_features
+from trainables.market.options import Options
+from trainables.market.sessions import (
     FREE_EPISODE_BARS,
     MIN_EPISODE_BARS,
     WARMUP_BARS,
     find_sessions,
     to_new_york,
 )
-from trainables.jax_phase12.synthetic import SESSION_BARS, synthetic_bars
+from trainables.market.synthetic import SESSION_BARS, synthetic_bars
 from trainables.workload import WorkloadInputError
 
 HEADER = "timestamp,open,high,low,close,volume"

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from tune import memory_model
+from tune.memory import model as memory_model
 
 
 def compiled_bytes(config: dict[str, int]) -> int:

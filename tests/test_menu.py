@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 import tyro
 
-from cluster import commands
-from tune import menu, profile
+from cluster.fleet import commands
+from tune import menu
 from tune.jax_phase12 import JaxSpec
+from tune.profile import __main__ as profile
 from tune.pytorch_phase3 import Phase3Spec
 from tune.spec import SpecError
 

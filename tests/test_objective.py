@@ -1,7 +1,7 @@
 import pytest
 from factories import measurement
 
-from tune.objective import Objective, required_speed, score, typical_noise_scale
+from tune.search.objective import Objective, required_speed, score, typical_noise_scale
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from trainables.jax_phase12.features import FEATURES
+from trainables.market.features import FEATURES
 from trainables.pytorch_phase3 import advice
 from trainables.pytorch_phase3.advice import NO_ADVICE, Advice, AdviceCache, Context, parse
 from trainables.pytorch_phase3.advisor import Advisor, Answers

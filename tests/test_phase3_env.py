@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("gymnasium", reason="Phase 3's environment needs gymnasium (extra torch)")
 
-from trainables.jax_phase12.features import Market, build_market
-from trainables.jax_phase12.synthetic import synthetic_bars
+from trainables.market.features import Market, build_market
+from trainables.market.synthetic import synthetic_bars
 from trainables.pytorch_phase3.market_env import OBSERVATION_SIZE, MarketEnv
 from trainables.pytorch_phase3.positions import (
     BREAK_EVEN,
@@ -42,7 +42,7 @@ def allowed_actions(env: MarketEnv, rng: np.random.Generator) -> npt.NDArray[np.
 def test_every_step_agrees_with_the_jax_environment(env: MarketEnv) -> None:
     jax = pytest.importorskip("jax", reason="compares with the JAX environment")
     from trainables.jax_phase12.env import EnvState, TradingEnv
-    from trainables.jax_phase12.positions import PHASE_2, Position
+    from trainables.market.positions import PHASE_2, Position
 
     reference = TradingEnv(market=env.market, rules=PHASE_2)
     step = jax.jit(jax.vmap(reference.step))

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("gymnasium", reason="Phase 3's environment needs gymnasium (extra torch)")
 
 from cluster.node import thread_env
-from trainables.jax_phase12.features import Market, build_market
-from trainables.jax_phase12.synthetic import synthetic_bars
+from trainables.market.features import Market, build_market
+from trainables.market.synthetic import synthetic_bars
 from trainables.pytorch_phase3.env_workers import MarketWorkers, worker_seeds
 from trainables.pytorch_phase3.market_env import MarketEnv
 

@@ -12,11 +12,14 @@ from search_spaces.space import Axis, SearchSpace, doubling
 from tests import factories
 from trainables.compile_only import compile_all
 from trainables.measurement import Compiled, CompileRequest, Message, OutcomeKind, Progress
-from tune import capacity, gpus, jax_phase12, plan, plan_view
-from tune.capacity import Fit
-from tune.compiling import Compiler, CompilingError
-from tune.finals import key
+from tune import jax_phase12
 from tune.jax_phase12 import JaxSpec
+from tune.memory import capacity
+from tune.memory.capacity import Fit
+from tune.memory.compiler import Compiler, CompilingError
+from tune.plan import gpus, plan
+from tune.plan import view as plan_view
+from tune.search.finals import key
 from tune.spec import SpecError
 
 GPU = gpus.find("RTX 4090")

@@ -13,9 +13,7 @@ from benchmarks.gymnax_env import make_gymnax_env
 from trainables.jax_phase12 import ppo
 from trainables.jax_phase12.adam import adam_step, init_adam, squared_norm
 from trainables.jax_phase12.env import TradingEnv
-from trainables.jax_phase12.features import build_market
 from trainables.jax_phase12.network import NetworkSize, apply_network, init_network
-from trainables.jax_phase12.positions import PHASE_1, PHASE_2
 from trainables.jax_phase12.statistics import (
     gradient_noise_scale,
     init_moments,
@@ -26,7 +24,9 @@ from trainables.jax_phase12.statistics import (
     updated_noise_scale,
     updated_returns,
 )
-from trainables.jax_phase12.synthetic import synthetic_bars
+from trainables.market.features import build_market
+from trainables.market.positions import PHASE_1, PHASE_2
+from trainables.market.synthetic import synthetic_bars
 
 CONFIG = ppo.PpoConfig(num_envs=64, num_steps=64, batch_size=512)
 SMALL = ppo.Hyperparameters(learning_rate=2.5e-3, network=NetworkSize(trunk=64, head=32))

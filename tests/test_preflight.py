@@ -14,8 +14,9 @@ from conftest import cpu_seconds_of_children
 
 from cluster.node.hardware import Gpu, GpuUsage, Machine
 from cluster.node.limits import Container, Cpus, MemoryLimit, ThreadLimit, ThreadLimits
-from tune import preflight, preflight_view
-from tune.preflight import Findings, NotFitError, Preflight, judge
+from tune.preflight import judge as preflight
+from tune.preflight import view as preflight_view
+from tune.preflight.judge import Findings, NotFitError, Preflight, judge
 
 GIB = 2**30
 JAX = {"jax": "0.10.2", "jaxlib": "0.10.2", "ray": "2.60.0"}

@@ -19,11 +19,13 @@ from cluster.node import hardware, thread_env
 from cluster.node.stdout import UNREAD
 from tests import factories
 from trainables.measurement import Outcome, OutcomeKind
-from tune import export, profile, validation
-from tune import profile_file as profiles
-from tune.profile_file import ProfileError
-from tune.profile_schema import EXPORTABLE, Profile
-from tune.result import Kind, SearchResult
+from tune.profile import __main__ as profile
+from tune.profile import export
+from tune.profile import file as profiles
+from tune.profile import validate as validation
+from tune.profile.file import ProfileError
+from tune.profile.schema import EXPORTABLE, Profile
+from tune.search.result import Kind, SearchResult
 
 NOW = datetime.datetime(2026, 11, 24, 11, 0, tzinfo=datetime.UTC)
 ROOT = Path(__file__).parent.parent

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.words import ADVICE, EXCLUDED
+from tune.summary.outcomes import ADVICE, EXCLUDED
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

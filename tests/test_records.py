@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from cluster.node import atomic
 from tests.factories import failed, measurement, outcome, trial
 from trainables.measurement import Outcome, OutcomeKind, from_dict
-from tune import atomic, records
+from tune.run_folder import trials as records
 
 TRIALS = (
     trial(number=0, score=50_000.0),

@@ -16,16 +16,20 @@ from searches import HOSTILE, every_outcome, foreign, record
 
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
-from tune import report, report_page, report_speed, run_record, words
-from tune.conclusion import Context, limited_by
 from tune.jax_phase12 import JaxSpec
-from tune.report_marks import MARKS
-from tune.result import Kind, Stage, Trial
-from tune.run_folder import RunFolder
-from tune.run_record import RunRecord
+from tune.report import __main__ as report
+from tune.report import page as report_page
+from tune.report import speed as report_speed
+from tune.report.marks import MARKS
+from tune.run_folder import record as run_record
+from tune.run_folder.folder import RunFolder
+from tune.run_folder.record import RunRecord
+from tune.search.result import Kind, Stage, Trial
+from tune.search.study import Limits, Study
 from tune.spec import SpecError
-from tune.study import Limits, Study
-from tune.words import ADVICE, EXCLUDED
+from tune.summary import outcomes as words
+from tune.summary.conclusion import Context, limited_by
+from tune.summary.outcomes import ADVICE, EXCLUDED
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = ["result", "speed", "progress", "limits", "time", "trials", "machine", "reproduce"]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import searches
 
-from cluster import report_page as fleet_page
-from cluster.report import Offer, Result
-from tune import report_page
-from tune.run_folder import RunFolder
+from cluster.fleet.offers import page as fleet_page
+from cluster.fleet.offers.offers import Offer, Result
+from tune.report import page as report_page
+from tune.run_folder.folder import RunFolder
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
 

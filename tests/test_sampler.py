@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tune.sampler import Observations, choose, expected_improvement, fit
+from tune.search.sampler import Observations, choose, expected_improvement, fit
 
 GRID = np.array(list(itertools.product(range(6, 15), range(5, 9), range(9, 15))), dtype=np.float64)
 

@@ -10,13 +10,13 @@ from factories import measurement, outcome, trial
 from search_spaces.shard import Shard
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune import stopping
-from tune.finals import FinalsPlan, Key, key
-from tune.objective import Objective
-from tune.result import EXPLORING, Kind, Stage, Trial
-from tune.search import Search
-from tune.stopping import Stopping
-from tune.study import Limits, Study, explored_in
+from tune.search import stopping
+from tune.search.finals import FinalsPlan, Key, key
+from tune.search.objective import Objective
+from tune.search.policy import Search
+from tune.search.result import EXPLORING, Kind, Stage, Trial
+from tune.search.stopping import Stopping
+from tune.search.study import Limits, Study, explored_in
 
 SPACE = SearchSpace(
     axes=(

@@ -18,7 +18,7 @@ from conftest import PidsCgroup
 
 from cluster.node import ray_env
 from tests.subprocesses import read_until
-from tune import profile_file
+from tune.profile import file as profile_file
 
 TESTS = Path(__file__).parent
 SURFACE = ("--workload", "surface_workload:factory", "--memory-budget", "120MB")

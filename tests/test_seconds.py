@@ -9,7 +9,7 @@ import pytest
 from benchmarks import seconds
 from tests import factories
 from trainables.measurement import OutcomeKind
-from tune import records
+from tune.run_folder import trials as records
 
 MEASURED = factories.measurement(
     startup_s=0.5, build_s=1.0, compile_s=2.0, warmup_s=1.5, measure_s=4.0

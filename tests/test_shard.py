@@ -10,11 +10,11 @@ from factories import outcome
 from search_spaces.shard import Shard, parse_shard
 from search_spaces.space import SpaceError
 from tests.test_search import BUDGET, SPACE, drive, make
-from tune.finals import key
-from tune.result import EXPLORING, Stage
-from tune.side_by_side import cluster_of
+from tune.per_class import cluster_of
+from tune.search.finals import key
+from tune.search.result import EXPLORING, Stage
+from tune.search.study import Limits, Study, StudyError, explored_in
 from tune.spec import SearchSpec, SpecError
-from tune.study import Limits, Study, StudyError, explored_in
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])

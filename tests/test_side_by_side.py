@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tune import joined, side_by_side
+from tune import per_class as side_by_side
+from tune.driver import joined
+from tune.driver.joined import ClassWatch, HardwareClass
 from tune.jax_phase12 import JaxSpec
-from tune.joined import ClassWatch, HardwareClass
 from tune.spec import SpecError
 
 JOB = {"RAY_JOB_CONFIG_JSON_ENV_VAR": "{}", "RAY_ADDRESS": "10.0.0.1:6379"}

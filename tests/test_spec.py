@@ -1,7 +1,7 @@
 import pytest
 
 from tune.jax_phase12 import JaxSpec
-from tune.objective import Objective
+from tune.search.objective import Objective
 from tune.spec import SpecError, parse_assignments, parse_duration, parse_integers
 
 

@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
-from tune.result import Stage
-from tune.study import Limits, Study, StudyError, read_trials, violations
+from tune.search.result import Stage
+from tune.search.study import Limits, Study, StudyError, read_trials, violations
 
 SPACE = SearchSpace(
     axes=(Axis(name="num_envs", values=(64, 128, 256)), Axis(name="num_steps", values=(32,)))

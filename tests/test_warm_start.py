@@ -8,10 +8,11 @@ import pytest
 
 from search_spaces.space import Axis, SearchSpace, doubling
 from tests.test_profile import written
-from tune import profile_file, warm_start
-from tune.result import Kind
+from tune.profile import file as profile_file
+from tune.profile import warm_start
+from tune.profile.warm_start import Recommended
+from tune.search.result import Kind
 from tune.spec import SpecError
-from tune.warm_start import Recommended
 
 SPACE = SearchSpace(
     axes=(

@@ -3,7 +3,7 @@
 import pytest
 
 from trainables.measurement import OutcomeKind
-from tune import words
+from tune.summary import outcomes as words
 
 CONFIG = {"num_envs": 512, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
 

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cluster.cli import INTERRUPTED, USER_ERROR
 from cluster.node.stdout import until_unread
 from tune import menu
-from tune.cli import INTERRUPTED, USER_ERROR
 from tune.menu import Choice, Command, T
 from tune.spec import SpecError
 

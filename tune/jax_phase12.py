@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster import cli
 from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.workload import split_name
-from tune import cli
 from tune.spec import SearchSpec, SpecError, Task, parse_assignments
 
 _WORKLOAD = "trainables.jax_phase12.workload:phase{phase}"
@@ -37,7 +37,8 @@ class JaxSpec(SearchSpec):
 
 def run(spec: JaxSpec) -> int:
     """Run one search; return its exit code."""
-    from tune import plan, session  # what a search imports, --help need not wait for
+    from tune import session  # what a search imports, --help need not wait for
+    from tune.plan import plan
 
     def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
         if spec.workload is not None and spec.space:
@@ -77,9 +78,9 @@ def task_of(spec: JaxSpec) -> Task:
         )
     if options:
         raise SpecError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
-    from trainables.jax_phase12.features import build_market
-    from trainables.jax_phase12.options import Options
-    from trainables.jax_phase12.sessions import find_sessions
+    from trainables.market.features import build_market
+    from trainables.market.options import Options
+    from trainables.market.sessions import find_sessions
 
     data = str(spec.data.resolve()) if spec.data is not None else None
     bars = Options(data=data, seed=spec.seed).load_bars()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from tune.run_folder import RUNS
+from tune.run_folder.folder import RUNS
 from tune.spec import SpecError, parse_duration
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from cluster import cli
 from search_spaces import pytorch_phase3
 from search_spaces.space import SearchSpace
-from tune import cli
 from tune.spec import SearchSpec, SpecError, Task
 
 _WORKLOAD = "trainables.pytorch_phase3.workload:phase3"

@@ -8,39 +8,37 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster import cli
 from cluster.node import hardware, ray_env
-from tune import (
-    cli,
-    driving,
-    export,
-    foresight,
-    loggers,
-    preflight_view,
-    records,
-    run_record,
-    settling,
-    side_by_side,
-    words,
-)
-from tune import preflight as preflights
-from tune.compiling import Compiler
-from tune.conclusion import Context
-from tune.console import Screen
-from tune.driving import Session
-from tune.finals import FinalsPlan
-from tune.foresight import Foresight
-from tune.preflight import Preflight
-from tune.result import Kind, SearchResult, Trial
-from tune.run_folder import hold
-from tune.run_record import Ending, RunRecord
-from tune.search import Search
-from tune.settling import SpaceFor
+from tune import per_class as side_by_side
+from tune import prepare as settling
+from tune.driver import drive as driving
+from tune.driver import loggers
+from tune.driver.drive import Session
+from tune.memory import look_ahead as foresight
+from tune.memory.compiler import Compiler
+from tune.memory.look_ahead import Foresight
+from tune.preflight import judge as preflights
+from tune.preflight import view as preflight_view
+from tune.preflight.judge import Preflight
+from tune.prepare import SpaceFor
+from tune.profile import export
+from tune.run_folder import record as run_record
+from tune.run_folder import trials as records
+from tune.run_folder.folder import hold
+from tune.run_folder.record import Ending, RunRecord
+from tune.screen.screen import Screen
+from tune.search.finals import FinalsPlan
+from tune.search.policy import Search
+from tune.search.result import Kind, SearchResult, Trial
+from tune.search.stopping import Stopping
 from tune.spec import SearchSpec, SpecError, Task
-from tune.stopping import Stopping
+from tune.summary import outcomes as words
+from tune.summary.conclusion import Context
 
 if TYPE_CHECKING:  # Optuna takes a while to import, and what imports Ray needs room for threads
-    from tune.joined import HardwareClass
-    from tune.study import Study
+    from tune.driver.joined import HardwareClass
+    from tune.search.study import Study
 
 
 def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
@@ -56,7 +54,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     if address is None:
         options = settling.preflight_options(spec, task)
         return search(preflight=preflights.check(**options, dashboard=spec.dashboard))
-    from tune import joined  # imports Ray, which a small machine may not survive
+    from tune.driver import joined  # imports Ray, which a small machine may not survive
 
     with joined.connect(address):
         names = list(joined.classes())
@@ -135,7 +133,7 @@ def _look_ahead(session: Session) -> Foresight:
 
 
 def _open_study(session: Session) -> "Study":
-    from tune.study import Limits, Study, explored_in  # Optuna takes a while to import
+    from tune.search.study import Limits, Study, explored_in  # Optuna takes a while to import
 
     records.quiet_libraries()
     preflight = session.preflight
@@ -223,7 +221,7 @@ def _record(session: Session, trials: tuple[Trial, ...], now: datetime.datetime)
 
 
 def _write_report(session: Session) -> None:
-    from tune import report
+    from tune.report import __main__ as report
 
     try:
         report.write(session.folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces.shard import Shard, parse_shard
-from tune.objective import Objective
+from tune.search.objective import Objective
 
 
 class SpecError(ValueError):

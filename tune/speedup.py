@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tune.result import Candidate
+from tune.search.result import Candidate
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

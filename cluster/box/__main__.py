@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cluster.box import bundle, deadman, jobs, processes, progress
+from cluster.box import bundle, jobs, progress
 from cluster.box.folder import REFUSED, BoxError, BoxFolder, read_json, write_json
+from cluster.node import deadman, processes
 
 
 def status(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from typing import Any
 
 import tyro
 
-from cluster.join import deadman, gate, ray_node
+from cluster.join import gate, ray_node
+from cluster.join import lease as deadman
 from cluster.join.errors import JoinError
 from cluster.join.gate import Gate, Member
 from cluster.join.offer import Offer, check_room, choose_offer, machine_class

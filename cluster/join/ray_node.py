@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from cluster.join import deadman
+from cluster.join import lease as deadman
 from cluster.join.errors import JoinError
 from cluster.join.offer import Offer
 from cluster.join.ports import Ports

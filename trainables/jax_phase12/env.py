@@ -12,10 +12,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from trainables.jax_phase12 import positions
-from trainables.jax_phase12.features import NUM_FEATURES, Market
-from trainables.jax_phase12.positions import Bar, Position, Rules
-from trainables.jax_phase12.sessions import WINDOW_BARS
+from trainables.market import positions
+from trainables.market.features import NUM_FEATURES, Market
+from trainables.market.positions import Bar, Position, Rules
+from trainables.market.sessions import WINDOW_BARS
 
 MAX_BARS_HELD = 100.0  # scales the observation only
 

@@ -10,10 +10,10 @@ import jax
 
 from trainables.jax_phase12 import ppo
 from trainables.jax_phase12.env import TradingEnv
-from trainables.jax_phase12.features import build_market
-from trainables.jax_phase12.options import Options
-from trainables.jax_phase12.positions import PHASE_1, PHASE_2, Rules
 from trainables.jax_workload import JaxWorkload
+from trainables.market.features import build_market
+from trainables.market.options import Options
+from trainables.market.positions import PHASE_1, PHASE_2, Rules
 
 
 def phase1(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:

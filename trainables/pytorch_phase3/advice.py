@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from trainables.jax_phase12.features import FEATURES
+from trainables.market.features import FEATURES
 from trainables.pytorch_phase3.positions import BUY, HOLD, SELL, Array
 
 Context = tuple[int, ...]

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from trainables.jax_phase12.features import Market
+from trainables.market.features import Market
 from trainables.pytorch_phase3.market_env import Actions, MarketEnv, Step
 from trainables.pytorch_phase3.positions import Array, Flags
 

@@ -12,8 +12,8 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from trainables.jax_phase12.features import NUM_FEATURES, Market
-from trainables.jax_phase12.sessions import WINDOW_BARS
+from trainables.market.features import NUM_FEATURES, Market
+from trainables.market.sessions import WINDOW_BARS
 from trainables.pytorch_phase3 import positions as trades
 from trainables.pytorch_phase3.positions import Array, Bars, Flags, Rules
 

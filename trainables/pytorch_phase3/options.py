@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainables.jax_phase12.market import Bars, load_bars
-from trainables.jax_phase12.synthetic import synthetic_bars
+from trainables.market.bars import Bars, load_bars
+from trainables.market.synthetic import synthetic_bars
 from trainables.pytorch_phase3.sources import EMBEDDED
 from trainables.workload import WorkloadInputError
 

@@ -15,7 +15,7 @@ from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.logger import Logger
 
-from trainables.jax_phase12.features import Market, build_market
+from trainables.market.features import Market, build_market
 from trainables.pytorch_phase3 import memory, sources, stability
 from trainables.pytorch_phase3.advisor import Advisor, Counters
 from trainables.pytorch_phase3.env_workers import MarketWorkers

@@ -1,0 +1,1 @@
+"""Rented boxes, each searched by itself over SSH: python -m cluster.fleet"""

@@ -1,0 +1,289 @@
+"""The fleet's commands, each a dataclass: its options, and what it does with them."""
+
+import dataclasses
+import datetime
+import json
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from cluster.figures import dollars
+from cluster.fleet import down, pull, send, split, status, submit, up, watch
+from cluster.fleet import parallel as together
+from cluster.fleet.hosts import FleetError, read
+from cluster.fleet.offers import gpuhunt as gpuhunt_prices
+from cluster.fleet.offers import offers as report
+from cluster.fleet.offers import page as report_page
+from cluster.fleet.offers import prices
+from cluster.fleet.remote import RemoteBox
+from cluster.fleet.ssh import StateFolder
+
+Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+_LONGEST_SPLIT = 73  # what finishes the search is called NAME-finals, and a box takes 80
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Fleet:
+    hosts: Path = Path("hosts.toml")
+    """The boxes; see cluster/hosts.example.toml."""
+    only: tuple[str, ...] = ()
+    """Names of hosts; all of the file's if left out."""
+
+    def boxes(self) -> list[RemoteBox]:
+        """The boxes that are meant."""
+        hosts = read(self.hosts, only=self.only)
+        state = StateFolder.beside(self.hosts)
+        return [RemoteBox.of(host, state) for host in hosts]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Priced(_Fleet):
+    prices: Path | None = None
+    """Dollars an hour by GPU class; see cluster/prices.example.toml."""
+    price: tuple[str, ...] = ()
+    """The same by hand: rtx-4090=0.69. Comes before the files."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Up(_Fleet):
+    """Set the boxes up: check, send the code, install, preflight. May be repeated."""
+
+    max_hours: float | None = None
+    """Arm the dead-man: after so many hours it ends the job and runs the host's stop_command."""
+    accept_new: bool = False
+    """Pin host keys that are seen for the first time without asking."""
+    python: str | None = None
+    """An interpreter on the boxes that has the environment already; nothing is installed."""
+    dashboard: bool = False
+    """Also install what Ray's dashboard needs, for `submit --dashboard`."""
+
+    def run(self) -> int:
+        """Bring all boxes up, side by side; with questions to ask, one by one."""
+        if self.max_hours is not None and not 0 < self.max_hours <= 24 * 30:
+            raise FleetError(f"--max-hours must be positive, got {self.max_hours}.")
+        boxes = self.boxes()
+        code = up.pack(_ROOT)
+        accept: Literal["ask", "accept-new", "refuse"] = "refuse"
+        if self.accept_new:
+            accept = "accept-new"
+        elif sys.stdin.isatty():
+            accept = "ask"
+
+        def bring_up(box: RemoteBox) -> None:
+            up.bring_up(
+                box,
+                code,
+                accept=accept,
+                max_hours=self.max_hours,
+                python=self.python,
+                dashboard=self.dashboard,
+                say=together.sayer(box),
+            )
+
+        asks = accept == "ask" and not all(box.connection.is_pinned() for box in boxes)
+        return together.told(boxes, bring_up, num_threads=1 if asks else None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submit(_Fleet):
+    """Start a search on each box; the command stands behind --. It outlives this laptop."""
+
+    name: str | None = None
+    """The job's name; by default search-DATE-TIME."""
+    split: bool = False
+    """Boxes of one class explore a part each; `watch` has one of them finish the search."""
+    resume: bool = False
+    """Go on with the latest search of each box, or with --name."""
+    take_over: Path | None = None
+    """Go on with a lost box's search: the folder that was pulled, OUT/HOST/JOB."""
+    send: tuple[Path, ...] = ()
+    """Files to carry to the boxes, such as bars; name each behind -- by the same path."""
+    dashboard: bool = False
+    """Start Ray's dashboard, on the box's loopback; `watch --dashboard` reaches it."""
+
+    def run(self, words: Sequence[str]) -> int:
+        """Start all searches."""
+        self._check(words)
+        parcels = send.pack(self.send)
+        words = send.address(words, parcels) if words else words
+        boxes = self.boxes()
+        if self.take_over is not None and (len(boxes) != 1 or self.resume):
+            raise FleetError("--take-over goes on on one box: choose it with --only NAME.")
+        name = self.name or submit.new_name(datetime.datetime.now(datetime.UTC))
+        words = [*words, *["--dashboard"] * self.dashboard]
+        seen = together.each(boxes, status.read) if self.split else []
+
+        def start(box: RemoteBox) -> None:
+            send.send(box, parcels)
+            if self.take_over is not None:
+                running = submit.take_over(box, self.take_over)
+            elif self.resume:
+                running = submit.resume(box, name=self.name)
+            elif self.split:
+                part = split.part_of(box.host, seen, name=name)
+                running = f"{part}: {submit.start_part(box, part, words)}"
+            else:
+                running = submit.start(box, name=name, words=words)
+            together.sayer(box)(f"runs {running}")
+
+        return together.told(boxes, start)
+
+    def _check(self, words: Sequence[str]) -> None:
+        again = self.resume or self.take_over is not None
+        if again and words:
+            raise FleetError("a resumed search has its command already: leave out what follows --.")
+        if again and self.split:
+            raise FleetError("--split is for a new search: a resumed one keeps its parts.")
+        if not again:
+            submit.check_words(words, split=self.split)
+        if self.split and len(self.name or "") > _LONGEST_SPLIT:
+            raise FleetError(f"--split takes a --name of at most {_LONGEST_SPLIT} characters.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Watch(_Priced):
+    """Watch the searches and bring results home while they run; start it again at any time."""
+
+    out: Out = Path("profiles")
+    """Where results go: OUT/HOST/JOB."""
+    every: float = 15.0
+    """Seconds between two looks."""
+    lost_after: float = 900.0
+    """Seconds of silence after which a box is given up; the others are watched on."""
+    dashboard: bool = False
+    """Open SSH tunnels to the dashboards and print their URLs."""
+
+    def run(self) -> int:
+        """Watch to the end; 0 if every search has a profile."""
+        boxes, table = self.boxes(), prices.read(self.prices, self.price)
+        seen = watch.watch(
+            boxes,
+            is_whole=not self.only,
+            prices=table,
+            out=self.out,
+            every_s=self.every,
+            lost_after_s=self.lost_after,
+            dashboard=self.dashboard,
+        )
+        print("\n".join([*watch.losses(seen, self.out), *status.money(seen, table)]))
+        return 0 if all(split.has_profile(one, seen) for one in seen) else 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Status(_Priced):
+    """Look once, and say what every box costs and how to end that."""
+
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Print the status; 1 if a box cannot be reached."""
+        boxes, table = self.boxes(), prices.read(self.prices, self.price)
+        seen = together.each(boxes, status.read)
+        if self.json:
+            print(json.dumps([status.to_dict(one, table) for one in seen], indent=1))
+        elif sys.stdout.isatty():
+            from rich.console import Console
+
+            Console().print(status.render(seen, table))
+        else:
+            print("\n".join(status.line(one, table) for one in seen))
+        if not self.json:
+            print("\n".join(status.money(seen, table)))
+        return 0 if all(one.reachable for one in seen) else 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pull(_Fleet):
+    """Bring results home; what is here already is not sent again."""
+
+    out: Out = Path("profiles")
+    """Where results go: OUT/HOST/JOB."""
+
+    def run(self) -> int:
+        """Pull from all boxes."""
+
+        def bring(box: RemoteBox) -> None:
+            pulled = pull.pull(box, self.out)
+            together.sayer(box)(f"pulled {pulled.num_files} files to {self.out / box.host.name}")
+
+        return together.told(self.boxes(), bring)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report(_Priced):
+    """Compare what was pulled: one profile per GPU class, and which class to rent."""
+
+    out: Out = Path("profiles")
+    """Where `pull` put the results; each class's profile is copied here."""
+    kind: Literal["fastest", "balanced", "lean"] = "fastest"
+    """Which of a search's profiles to compare."""
+    html: Path | None = None
+    """The same for a browser, in one file; OUT/report.html unless set."""
+    gpuhunt: bool = False
+    """Fetch the cheapest offer of each class without a price, by the package gpuhunt."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Print a table and a sentence per task; copy the profiles; write the page."""
+        hosts = read(self.hosts, only=self.only)
+        table = prices.read(self.prices, self.price)
+        results = report.read_all(self.out, kind=self.kind)
+        if self.gpuhunt:
+            table = self._with_quotes(table, {result.machine_class for result in results})
+        tasks = {
+            task: report.offers(of_task, hosts, table)
+            for task, of_task in report.by_task(results).items()
+        }
+        for task, ranked in tasks.items():
+            paths = report.publish(
+                ranked, self.out, suffix=report.suffix(task) if len(tasks) > 1 else ""
+            )
+            if self.json:
+                print(json.dumps(report.to_dict(ranked, task)))
+                continue
+            from rich.console import Console
+
+            Console(width=None if sys.stdout.isatty() else 160).print(report.render(ranked, task))
+            print("\n".join(f"profile: {path}" for path in paths))
+            print(report.advice(ranked))
+        path = report_page.write(tasks, self.html or self.out / "report.html", kind=self.kind)
+        if not self.json:
+            print(f"page: {path}")
+        return 0
+
+    def _with_quotes(self, table: prices.Prices, classes: Collection[str]) -> prices.Prices:
+        found = gpuhunt_prices.quotes(sorted(classes))
+        for name, quote in found.items():
+            told = f"gpuhunt: {name} from {dollars(quote.price)} an hour at {quote.provider}"
+            print(f"{told} ({quote.location})", file=sys.stderr)
+        return dataclasses.replace(table, fetched={name: q.price for name, q in found.items()})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Down(_Fleet):
+    """End the searches, pull a last time, and say how to end the rent, which this cannot."""
+
+    out: Out = Path("profiles")
+    """Where the last results go."""
+    remove: bool = False
+    """Also remove the fleet's folder from the boxes."""
+
+    def run(self) -> int:
+        """Take all boxes down."""
+        boxes = self.boxes()
+        code = together.told(
+            boxes,
+            lambda box: down.take_down(
+                box, out=self.out, remove=self.remove, say=together.sayer(box)
+            ),
+        )
+        print("The boxes themselves still cost money until you run:")
+        for box in boxes:
+            print(f"  {box.host.destroy_command}")
+        return code

@@ -1,0 +1,24 @@
+"""`down`: end the job, bring the last results home, remove the folder if asked."""
+
+from pathlib import Path
+
+from cluster.fleet import pull
+from cluster.fleet.remote import RemoteBox
+from cluster.fleet.up import Say
+
+_STOP_S = 240.0  # the search gets 90 s to end in order, and writes a partial profile
+
+
+def take_down(box: RemoteBox, *, out: Path, remove: bool, say: Say) -> None:
+    """End what the fleet runs on one box. The dead-man stays armed: the rent goes on.
+
+    Raises:
+        HostError: if the box cannot be reached, or refuses.
+    """
+    stopped = box.ask("stop", timeout_s=_STOP_S)["stopped"]
+    say("no job was running" if stopped is None else f"ended the job {stopped}")
+    pulled = pull.pull(box, out)
+    say(f"pulled {pulled.num_files} files to {out / box.host.name}")
+    if remove:
+        say(f"removed {box.ask('remove')['removed']}")
+    box.connection.close()

@@ -1,0 +1,82 @@
+"""What an hour costs: prices.toml and --price, by GPU class. Nothing is fetched here."""
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from cluster.fleet.hosts import FleetError, Host
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """US dollars an hour by GPU class, or by a part of its name such as `rtx-4090`.
+
+    `given` (--price) comes before a host's own `price_per_hour`, and that before `listed`, the
+    prices file: the same card has many prices, and the host's is the one that is paid. What was
+    `fetched`, if a person asked for that, comes last, by whole class.
+    """
+
+    given: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    listed: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    fetched: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def of(self, host: Host | None, machine_class: str | None) -> float | None:
+        """Dollars an hour of this host, `None` if nobody has said.
+
+        Raises:
+            FleetError: if two entries fit the class equally well.
+        """
+        price = None if machine_class is None else _find(self.given, machine_class)
+        if price is None and host is not None:
+            price = host.price_per_hour
+        if price is None and machine_class is not None:
+            price = _find(self.listed, machine_class) or self.fetched.get(machine_class)
+        return price
+
+
+def read(path: Path | None, options: tuple[str, ...]) -> Prices:
+    """Read the prices file, if there is one, and `CLASS=1.19` options.
+
+    Raises:
+        FleetError: names the file and the key, or the option, that is wrong.
+    """
+    given = {}
+    for option in options:
+        name, _, text = option.rpartition("=")
+        try:
+            given[name] = float(text)
+        except ValueError:
+            raise FleetError(f"--price takes CLASS=1.19, got {option!r}.") from None
+    try:
+        document = {} if path is None else tomllib.loads(path.read_text())
+    except OSError as error:
+        raise FleetError(f"cannot read the prices file {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FleetError(f"{path} is not TOML: {error}.") from error
+    listed = document.get("prices", {})
+    if document.keys() - {"prices"} or not isinstance(listed, dict):
+        raise FleetError(f"{path}: it holds one table, [prices], of CLASS = dollars an hour.")
+    for source, table in (("--price", given), (str(path), listed)):
+        for name, price in table.items():
+            if not name or type(price) not in (int, float) or not 0 < price < 10_000:
+                raise FleetError(f"{source}: {name!r} must be dollars an hour, got {price!r}.")
+    return Prices(given=given, listed=listed)
+
+
+def _find(table: Mapping[str, float], machine_class: str) -> float | None:
+    """The entry whose name is the longest run of whole words within the class."""
+    fitting = {name: price for name, price in table.items() if _fits(name, machine_class)}
+    if not fitting:
+        return None
+    longest = max(len(name) for name in fitting)
+    best = {name: price for name, price in fitting.items() if len(name) == longest}
+    if len(set(best.values())) > 1:
+        raise FleetError(f"the prices of {' and '.join(best)} both fit {machine_class}.")
+    return next(iter(best.values()))
+
+
+def _fits(name: str, machine_class: str) -> bool:
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return f"-{words}-" in f"-{machine_class}-"

@@ -1,0 +1,52 @@
+"""Do the same with all boxes, side by side, and tell each one's failure beside its name."""
+
+import concurrent.futures
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from cluster.fleet.remote import RemoteBox
+from cluster.fleet.ssh import HostError
+
+T = TypeVar("T")
+_printing = threading.Lock()
+
+
+def each(
+    boxes: Sequence[RemoteBox],
+    function: Callable[[RemoteBox], T],
+    *,
+    num_threads: int | None = None,
+) -> list[T]:
+    """Call `function` for all boxes; return the results in their order."""
+    with concurrent.futures.ThreadPoolExecutor(num_threads or len(boxes)) as pool:
+        return list(pool.map(function, boxes))
+
+
+def told(
+    boxes: Sequence[RemoteBox],
+    function: Callable[[RemoteBox], None],
+    *,
+    num_threads: int | None = None,
+) -> int:
+    """Call `function` for all boxes; tell each failure beside its box; 1 if there was any."""
+
+    def attempt(box: RemoteBox) -> bool:
+        try:
+            function(box)
+        except HostError as error:
+            sayer(box)(f"REFUSED: {str(error).removeprefix(f'{box.host.name}: ')}")
+            return False
+        return True
+
+    return 0 if all(each(boxes, attempt, num_threads=num_threads)) else 1
+
+
+def sayer(box: RemoteBox) -> Callable[[str], None]:
+    """What prints lines with the box's name in front."""
+
+    def say(text: str) -> None:
+        with _printing:  # one line is one box's
+            print(f"{box.host.name}  {text}", flush=True)
+
+    return say

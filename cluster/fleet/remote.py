@@ -1,0 +1,108 @@
+"""The laptop's end of one box: ask `cluster.box` there, over SSH."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.box.folder import REFUSED
+from cluster.fleet.hosts import Host
+from cluster.fleet.ssh import Connection, HostError, StateFolder
+
+_NO_CODE = 4
+# Nothing is put into this text: the folder and the command are its arguments.
+_IN_CODE = (
+    f'cd -- "$1"/code 2>/dev/null && p=$(cat ../python) || exit {_NO_CODE}; '
+    'shift; exec "$p" -m cluster.box "$@"'
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RemoteBox:
+    """Asks one box; every question is one call of ssh."""
+
+    connection: Connection
+
+    @classmethod
+    def of(cls, host: Host, state: StateFolder) -> "RemoteBox":
+        """The box of a host."""
+        return cls(Connection(host, state))
+
+    @property
+    def host(self) -> Host:
+        """The box's entry in the hosts file."""
+        return self.connection.host
+
+    def ask(
+        self, command: str, request: Mapping[str, Any] | None = None, *, timeout_s: float = 60.0
+    ) -> dict[str, Any]:
+        """Run one command of `cluster.box` and return its answer.
+
+        What is asked travels on stdin, so it stands in no process list.
+
+        Raises:
+            HostError: if the box refuses, is not set up, or cannot be reached.
+        """
+        done = self.connection.run(
+            self._words(command),
+            stdin=json.dumps(request or {}).encode(),
+            timeout_s=timeout_s,
+        )
+        self._judge(done.returncode, done.stderr)
+        try:
+            answer: dict[str, Any] = json.loads(done.stdout)
+        except ValueError as error:
+            said = done.stdout[:80].decode(errors="replace")
+            raise HostError(self.host, f"answered no JSON to {command}: {said!r}.") from error
+        return answer
+
+    def shell(
+        self,
+        script: str,
+        *arguments: str,
+        stdin: bytes = b"",
+        timeout_s: float = 60.0,
+    ) -> bytes:
+        """Run a fixed script of POSIX sh, its arguments apart, and return what it printed.
+
+        Raises:
+            HostError: if it fails, with the last lines that it said.
+        """
+        words = ["sh", "-c", script, "sh", *arguments]
+        done = self.connection.run(words, stdin=stdin, timeout_s=timeout_s)
+        if done.returncode != 0:
+            text = (done.stderr or done.stdout).decode(errors="replace")
+            said = [line for line in text.splitlines() if line.strip()][-3:]
+            raise HostError(self.host, " / ".join(said) or f"exit code {done.returncode}.")
+        return done.stdout
+
+    def pull(self, have: Mapping[str, tuple[int, int]], consume: Any) -> None:
+        """Have `consume` read the tar of what `have` lacks while it comes.
+
+        Raises:
+            HostError: as `ask`; what came whole until then has been consumed.
+        """
+        process = self.connection.open(self._words("pull"), stdin=json.dumps(have).encode())
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with process:
+            try:
+                consume(process.stdout)
+            except BaseException:
+                process.kill()
+                raise
+            stderr = process.stderr.read()
+        self.connection.check(process.returncode, stderr)
+        self._judge(process.returncode, stderr)
+
+    def _words(self, command: str) -> list[str]:
+        return ["sh", "-c", _IN_CODE, "sh", self.host.folder, command]
+
+    def _judge(self, returncode: int, stderr: bytes) -> None:
+        said = stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        if returncode == REFUSED:
+            raise HostError(self.host, said[-1])
+        if returncode == _NO_CODE:
+            raise HostError(self.host, "is not set up: run `up` first.")
+        if returncode != 0:
+            raise HostError(self.host, f"failed with exit code {returncode}: {said[-1]}")

@@ -1,0 +1,273 @@
+"""Reach a box by the system's ssh: argument lists, pinned host keys, one connection for many calls.
+
+Nothing else is needed on the box: no scp or sftp, which some providers' containers lack, and no
+port but SSH's.
+"""
+
+import dataclasses
+import hashlib
+import os
+import shlex
+import stat
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from cluster.fleet.hosts import FleetError, Host
+
+_SSH_FAILED = 255  # ssh's own exit code for all that is not the remote command's
+_CONNECT_S = 10
+_ALIVE_S = 5  # a link that is silent for three of these is given up, and the call with it
+_CONTROL_ROOT = Path("/tmp")  # a Unix socket's path ends at 104 bytes; TMPDIR may be long
+_KEY_CHANGED = "REMOTE HOST IDENTIFICATION HAS CHANGED"
+_KEY_UNKNOWN = "Host key verification failed"
+_NO_ACCESS = "Permission denied"
+
+
+class HostError(FleetError):
+    """One box cannot do what was asked; the message starts with its name."""
+
+    def __init__(self, host: Host, message: str) -> None:
+        super().__init__(f"{host.name}: {message}")
+
+
+class UnreachableError(HostError):
+    """SSH did not get through, or the link broke; the box may be alive, and may cost money."""
+
+
+class HostKeyError(HostError):
+    """The box's key is not the one that is pinned, or none is pinned yet."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StateFolder:
+    """What the laptop keeps about one fleet, beside its hosts file; this user's alone."""
+
+    path: Path
+
+    @classmethod
+    def beside(cls, hosts_file: Path) -> "StateFolder":
+        """Create, or find, the folder that belongs to a hosts file."""
+        folder = hosts_file.resolve().parent / ".fleet" / hosts_file.stem
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        (folder.parent / ".gitignore").write_text("*\n")
+        return cls(folder)
+
+    def known_hosts(self, host: Host) -> Path:
+        """The file that pins the key of this box, and of no other."""
+        return self.path / f"{host.name}.known_hosts"
+
+    def last_seen(self, host: Host) -> Path:
+        """What the box said last."""
+        return self.path / f"{host.name}.json"
+
+    def control_path(self) -> Path:
+        """Where ssh puts sockets to share a connection; fleets, having pins of their own, do not.
+
+        Raises:
+            FleetError: if somebody else has taken the folder's name.
+        """
+        folder = _CONTROL_ROOT / f"rl-fleet-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+        if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
+            raise FleetError(f"{folder} must belong to you alone (mode 0700): remove it.")
+        return folder / (hashlib.sha256(os.fsencode(self.path)).hexdigest()[:8] + "-%C")
+
+
+def quote(words: Sequence[str]) -> str:
+    """Return the one string that ssh hands to the login shell of the box for these words."""
+    return shlex.join(words)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Connection:
+    """One box, reached with the pins and sockets of one fleet."""
+
+    host: Host
+    state: StateFolder
+
+    def run(
+        self,
+        words: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout_s: float = 60.0,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a command on the box and wait; its own exit code is the caller's to judge.
+
+        Raises:
+            UnreachableError: if ssh does not get through, or not in time.
+            HostKeyError: if the key is unknown, or not the pinned one.
+        """
+        self._pin()
+        try:
+            done = subprocess.run(
+                self.argv(words), input=stdin, capture_output=True, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise UnreachableError(self.host, f"no answer within {timeout_s:.0f} s.") from error
+        self.check(done.returncode, done.stderr)
+        return done
+
+    def open(self, words: Sequence[str], *, stdin: bytes = b"") -> subprocess.Popen[bytes]:
+        """Start a command on the box whose output is read while it runs; `check` its end."""
+        self._pin()
+        process = subprocess.Popen(
+            self.argv(words),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        try:
+            with process.stdin as pipe:
+                pipe.write(stdin)
+        except BrokenPipeError:
+            pass  # ssh has failed already; its exit code says so
+        return process
+
+    def first_use(self, accept: Literal["ask", "accept-new"]) -> None:
+        """Pin the box's key if none is pinned: after ssh's own question, or without one.
+
+        Raises:
+            UnreachableError, HostKeyError: as `run`.
+        """
+        self._pin()
+        argv = self.argv(["true"], check_key=accept)
+        done = subprocess.run(
+            argv, stderr=None if accept == "ask" else subprocess.PIPE, check=False
+        )
+        self.check(done.returncode, done.stderr or b"")
+
+    def is_pinned(self) -> bool:
+        """Whether a key is pinned for the address and port the box has now."""
+        self._pin()
+        known = self.state.known_hosts(self.host)
+        host = self.host
+        name = host.address if host.port == 22 else f"[{host.address}]:{host.port}"
+        return known.exists() and any(
+            line.split()[:1] == [name] for line in known.read_text().splitlines()
+        )
+
+    def forward(self, local_port: int, remote_port: int) -> subprocess.Popen[bytes]:
+        """Let a local port, on loopback, reach a port on the box's loopback while this runs.
+
+        The tunnel ends with its stdin, so also when this process is killed.
+        """
+        self._pin()
+        forward = ["-o", "ExitOnForwardFailure=yes"]
+        forward += ["-L", f"127.0.0.1:{local_port}:127.0.0.1:{remote_port}"]
+        return subprocess.Popen(
+            [*self._options("yes", share=False), *forward, "--", self.host.address, "cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def close(self) -> None:
+        """End the shared connection, if there is one."""
+        argv = [*self._options("yes"), "-O", "exit", "--", self.host.address]
+        subprocess.run(argv, capture_output=True, timeout=10, check=False)
+
+    def argv(
+        self, words: Sequence[str], *, check_key: Literal["yes", "ask", "accept-new"] = "yes"
+    ) -> list[str]:
+        """The command line: nothing of it but `words` reaches a shell, and those quoted."""
+        return [
+            *self._options(check_key),
+            "-o",
+            "ClearAllForwardings=yes",
+            "--",
+            self.host.address,
+            quote(words),
+        ]
+
+    def check(self, returncode: int, stderr: bytes) -> None:
+        """Tell a failure of ssh's from the remote command's.
+
+        Raises:
+            UnreachableError, HostKeyError, HostError: as `run`; the last if no key is let in.
+        """
+        if returncode != _SSH_FAILED:
+            return
+        text = stderr.decode(errors="replace")
+        if _KEY_CHANGED in text:
+            raise HostKeyError(
+                self.host,
+                "its host key is not the pinned one, so nothing was sent. If you rented it anew, "
+                + (
+                    "correct host_key in the hosts file."
+                    if self.host.host_key
+                    else f"remove {self.state.known_hosts(self.host)} and run `up` again."
+                ),
+            )
+        if _KEY_UNKNOWN in text:
+            known = "another key than host_key names" if self.host.host_key else "no pinned key yet"
+            raise HostKeyError(
+                self.host,
+                f"has {known}, so nothing was sent: run `up` at a terminal, which shows the key "
+                "and asks, or `up --accept-new`, or write its host_key into the hosts file.",
+            )
+        if _NO_ACCESS in text:
+            key = "your default keys" if self.host.key is None else f"the key {self.host.key}"
+            raise HostError(
+                self.host,
+                f"does not let {key} in as {self.host.user}: correct key or user in the hosts "
+                "file, or add the public key at the provider.",
+            )
+        said = [line.strip(" .") for line in text.splitlines() if line.strip()]
+        raise UnreachableError(
+            self.host, f"cannot be reached by ssh: {said[-1] if said else 'it said nothing'}."
+        )
+
+    def _options(
+        self, check_key: Literal["yes", "ask", "accept-new"], *, share: bool = True
+    ) -> list[str]:
+        host = self.host
+        options = {
+            "BatchMode": "no" if check_key == "ask" else "yes",
+            "StrictHostKeyChecking": check_key,
+            "UserKnownHostsFile": _quoted(self.state.known_hosts(host)),
+            "GlobalKnownHostsFile": "/dev/null",
+            "UpdateHostKeys": "no",
+            "HashKnownHosts": "no",
+            "ForwardAgent": "no",
+            "ForwardX11": "no",
+            "PermitLocalCommand": "no",
+            "RemoteCommand": "none",
+            "LogLevel": "ERROR" if check_key != "ask" else "INFO",
+            "ConnectTimeout": str(_CONNECT_S),
+            "ServerAliveInterval": str(_ALIVE_S),
+            "ServerAliveCountMax": "3",
+            "ControlMaster": "auto" if share else "no",
+            "ControlPath": str(self.state.control_path()) if share else "none",
+            "ControlPersist": "60",
+        }
+        if host.key is not None:
+            options |= {"IdentityFile": _quoted(host.key), "IdentitiesOnly": "yes"}
+        argv = ["ssh", "-T", "-p", str(host.port), "-l", host.user]
+        for name, value in options.items():
+            argv += ["-o", f"{name}={value}"]
+        return argv
+
+    def _pin(self) -> None:
+        """Write the hosts file's key, if it names one, in place of any that was seen before."""
+        host, known = self.host, self.state.known_hosts(self.host)
+        if host.host_key is None:
+            return
+        line = f"[{host.address}]:{host.port} {host.host_key}\n"
+        if host.port == 22:
+            line = f"{host.address} {host.host_key}\n"
+        if not known.exists() or known.read_text() != line:
+            draft = known.with_suffix(f".{os.getpid()}")
+            draft.write_text(line)
+            draft.chmod(0o600)
+            draft.replace(known)
+
+
+def _quoted(path: Path) -> str:
+    """A path as a value in ssh's configuration, which splits at spaces and expands `%`."""
+    return '"' + str(path).replace("%", "%%") + '"'

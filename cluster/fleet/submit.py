@@ -1,0 +1,153 @@
+"""`submit`: start one search on each box, resume one, or go on elsewhere with a lost box's."""
+
+import dataclasses
+import datetime
+import io
+import json
+import re
+import shlex
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cluster.fleet.hosts import FleetError
+from cluster.fleet.remote import RemoteBox
+from cluster.fleet.split import Part
+from cluster.fleet.ssh import HostError
+from cluster.fleet.status import HostStatus
+
+_OURS = ("--out", "--profiles", "--json", "--resume")
+_KNOWN = "--known"
+_SPLITS = ("--shard", _KNOWN)
+_CARRIED = ("job.json", "events.jsonl", "run/journal.log")
+_UNPACK = """
+set -e; umask 077
+cd -- "$1"/jobs; [ ! -e "$2" ] || { echo "has a job $2 already: resume it." >&2; exit 1; }
+rm -rf ".$2"; mkdir ".$2"; tar -xf - -C ".$2"; mv ".$2" "$2"
+"""
+# The folder may be there already, of an attempt that broke off or from another watch that is at it.
+_UNPACK_KNOWN = """
+set -e; umask 077
+cd -- "$1"; [ ! -e jobs/"$2"/job.json ] || { echo "has a job $2 already." >&2; exit 1; }
+mkdir -p -- jobs/"$2"/known; mkdir "known.$$"; tar -xf - -C "known.$$"
+mv -f -- "known.$$"/* jobs/"$2"/known; rmdir "known.$$"
+"""
+
+
+def new_name(now: datetime.datetime) -> str:
+    """A job's name, if the person gives none."""
+    return f"search-{now:%Y%m%d-%H%M%S}"
+
+
+def check_words(words: Sequence[str], *, split: bool) -> None:
+    """Refuse a command that cannot be followed.
+
+    Raises:
+        FleetError: if there is none, or it says what is the fleet's to say: where results go, and
+            which part a box has.
+    """
+    if not words:
+        raise FleetError(
+            "submit needs the command behind --: submit --hosts hosts.toml -- "
+            "python -m tune.jax_phase12 --phase 1"
+        )
+    for word in words:
+        option = word.split("=", 1)[0].replace("_", "-")
+        if option in _OURS or (split and option in _SPLITS):
+            raise FleetError(f"leave {option} out: the fleet adds it on each box.")
+
+
+def start(box: RemoteBox, *, name: str, words: Sequence[str]) -> str:
+    """Start a search; return what runs now.
+
+    Raises:
+        HostError: if the box is not set up, or busy.
+    """
+    return _start(box, {"name": name, "words": list(words), "resume": False})
+
+
+def start_part(box: RemoteBox, part: Part, words: Sequence[str]) -> str:
+    """Start a box's part of a search, which may be all of it; return what runs now.
+
+    Raises:
+        HostError: as `start`.
+    """
+    if part.count == 1:
+        return start(box, name=part.name, words=words)
+    return _start_split(box, part, [*words, "--shard", f"{part.number}/{part.count}"])
+
+
+def finish(box: RemoteBox, one: HostStatus, journals: Sequence[Path]) -> str:
+    """Start what finishes the search of which this box had a part; return what runs now.
+
+    It knows the journals, and does the rest: what no part explored, finals, soak, the profile.
+
+    Raises:
+        HostError: as `start`.
+    """
+    assert one.part is not None
+    assert one.job is not None
+    name = one.part.finals.job_name
+    known = {"-".join(path.parts[-4:-2]) + ".log": path.read_bytes() for path in journals}
+    box.shell(_UNPACK_KNOWN, box.host.folder, name, stdin=_tar(known), timeout_s=300)
+    there = [f"../jobs/{name}/known/{file}" for file in known]  # it runs in the code folder
+    words = one.job["words"][:-2]  # without --shard
+    return _start_split(box, one.part.finals, [*words, _KNOWN, *there])
+
+
+def resume(box: RemoteBox, *, name: str | None) -> str:
+    """Go on with the box's latest search, or with the one of this name.
+
+    Raises:
+        HostError: if there is none, or it runs.
+    """
+    job: dict[str, Any] | None = box.ask("status")["job"]
+    if name is None and job is None:
+        raise HostError(box.host, "has no search to resume.")
+    return _start(box, {"name": name or (job or {})["name"], "words": None, "resume": True})
+
+
+def take_over(box: RemoteBox, pulled: Path) -> str:
+    """Go on, on this box, with the search of another whose results were pulled to `pulled`.
+
+    It knows every trial that was pulled, and ends at once with a sentence in its log if this box
+    is of another class. It gets a name of its own: `submit` gives the same to all boxes.
+
+    Raises:
+        FleetError: if there is no pulled search.
+        HostError: if this box is not set up, busy, or has a job of that name.
+    """
+    if not (pulled / "run" / "journal.log").is_file() or not (pulled / "job.json").is_file():
+        raise FleetError(f"{pulled} holds no pulled search (no job.json and run/journal.log).")
+    files = {name: pulled / name for name in _CARRIED if (pulled / name).is_file()}
+    carried = {name: path.read_bytes() for name, path in files.items()}
+    request = json.loads(carried["job.json"])
+    part = Part.of(request)
+    if part is not None and part.number is None:  # what those journals held is in its own by now
+        request["words"] = request["words"][: request["words"].index(_KNOWN)]
+    carried["job.json"] = json.dumps(request).encode()
+    source = pulled.resolve()
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", f"{source.name}-from-{source.parent.name}")
+    box.shell(_UNPACK, box.host.folder, name, stdin=_tar(carried), timeout_s=300)
+    return _start(box, {"name": name, "words": None, "resume": True})
+
+
+def _start_split(box: RemoteBox, part: Part, words: Sequence[str]) -> str:
+    split = dataclasses.asdict(part)
+    request = {"name": part.job_name, "words": list(words), "resume": False, "split": split}
+    return _start(box, request)
+
+
+def _start(box: RemoteBox, request: Mapping[str, Any]) -> str:
+    return shlex.join(box.ask("start", request)["words"])
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o600
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()

@@ -1,0 +1,205 @@
+"""`up`: from a bare box to one that can search, told step by step, refused in one sentence."""
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from cluster.figures import duration
+from cluster.fleet import probe as facts
+from cluster.fleet.hosts import FleetError
+from cluster.fleet.remote import RemoteBox
+from cluster.fleet.ssh import HostError, UnreachableError
+from cluster.node.hardware import Machine, machine_class
+
+_PROBE = Path(__file__).parent / "box" / "probe.sh"
+_INSTALL_S = 1800.0
+_PREFLIGHT_S = 120.0
+
+# The new tree is complete before it takes the old one's place; .venv moves along, its paths stay.
+# Until the rest is done, too, the box is not ready.
+_UNPACK = """
+set -e; umask 077
+mkdir -p -- "$1"; chmod 700 -- "$1"; cd -- "$1"
+rm -rf code.new; mkdir code.new; tar -xf - -C code.new
+"""
+_SWAP = """
+set -e; cd -- "$1"
+if [ -e code/.venv ]; then mv code/.venv code.new/.venv; fi
+rm -rf ready.json code; mv code.new code
+printf %s "$2" > python
+"""
+_INSTALL = 'cd -- "$1"/code && exec make --no-print-directory setup 2>&1'
+_INSTALL_DASHBOARD = """
+cd -- "$1"/code && exec .venv/bin/python -m pip install --quiet --editable '.[dashboard]' 2>&1
+"""
+_CHECK_PYTHON = 'exec "$1" -c "import sys; sys.exit(sys.version_info < (3, 11))"'
+_PREFLIGHT = 'cd -- "$1"/code && exec "$2" -m tune.preflight --json'
+_VENV_PYTHON = 'cd -- "$1"/code && printf %s "$PWD/.venv/bin/python"'
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The repository's tree at HEAD, as a tar."""
+
+    revision: str
+    num_changed: int
+    tar: bytes
+
+
+def pack(root: Path) -> Code:
+    """Archive HEAD of the repository at `root`.
+
+    Raises:
+        FleetError: if it is no git repository, or has no commit.
+    """
+    git = ["git", "-C", str(root)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, check=True)
+        archive = [*git, "archive", "--format=tar", "HEAD"]
+        tar = subprocess.run(archive, capture_output=True, check=True).stdout
+    except (subprocess.CalledProcessError, FileNotFoundError) as error:
+        raise FleetError(
+            f"{root} is not a git checkout with a commit: code travels as `git archive HEAD`."
+        ) from error
+    return Code(
+        revision=head.stdout.decode().strip(),
+        num_changed=len(changed.stdout.splitlines()),
+        tar=tar,
+    )
+
+
+def bring_up(
+    box: RemoteBox,
+    code: Code,
+    *,
+    accept: Literal["ask", "accept-new", "refuse"],
+    max_hours: float | None,
+    python: str | None,
+    dashboard: bool,
+    say: Say,
+) -> None:
+    """Set one box up, or say why it cannot be; every step may be repeated.
+
+    The dead-man is armed before the installation: the rent runs already.
+
+    Raises:
+        HostError: says what is missing and what to do.
+    """
+    _connect(box, accept, say)
+    seen = _probe(box)
+    given = python or box.host.python
+    problem = facts.judge(seen, has_environment=given is not None)
+    if problem is not None:
+        raise HostError(box.host, problem)
+    if given is not None:
+        _check_python(box, given)
+    say(facts.describe(seen))
+    for note in facts.cautions(seen):
+        say(f"note: {note}")
+    box_python = given or facts.choose_python(seen)
+    job = _running_job(box)
+    if job is not None:
+        _arm(box, max_hours, say)
+        say(f"runs the job {job}: its code and environment stay as they are; `down` ends it")
+        return
+    _send(box, code, box_python, say)
+    _arm(box, max_hours, say)
+    _install(box, given, dashboard, say)
+    job_python = given or box.shell(_VENV_PYTHON, box.host.folder).decode()
+    machine = _preflight(box, job_python, say)
+    known_class = machine_class(machine)
+    box.ask(
+        "ready",
+        {"python": job_python, "revision": code.revision, "machine_class": known_class},
+    )
+    say(f"ready: {known_class}")
+
+
+def _connect(box: RemoteBox, accept: Literal["ask", "accept-new", "refuse"], say: Say) -> None:
+    connection = box.connection
+    if not connection.is_pinned() and accept != "refuse":
+        connection.first_use(accept)
+        say(f"pinned its host key in {connection.state.known_hosts(box.host)}")
+    connection.run(["true"], timeout_s=30)
+    say(f"reached {box.host.user}@{box.host.address} port {box.host.port}")
+
+
+def _probe(box: RemoteBox) -> facts.Facts:
+    printed = box.shell(_PROBE.read_text(), box.host.folder).decode(errors="replace")
+    try:
+        return facts.parse_facts(printed)
+    except FleetError as error:
+        raise HostError(box.host, str(error)) from error
+
+
+def _check_python(box: RemoteBox, python: str) -> None:
+    words = ["sh", "-c", _CHECK_PYTHON, "sh", python]
+    done = box.connection.run(words, timeout_s=30)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["older than 3.11"]
+        raise HostError(box.host, f"{python} is no Python 3.11 or newer there: {said[-1]}")
+
+
+def _running_job(box: RemoteBox) -> str | None:
+    """The job that runs, if the box has been set up and can say so."""
+    try:
+        job = box.ask("status")["job"]
+    except UnreachableError:
+        raise
+    except HostError:
+        return None  # bare, or left half done by an earlier `up`
+    return job["name"] if job is not None and job["state"] == "running" else None
+
+
+def _send(box: RemoteBox, code: Code, python: str, say: Say) -> None:
+    box.shell(_UNPACK, box.host.folder, stdin=code.tar, timeout_s=300)
+    box.shell(_SWAP, box.host.folder, python)
+    changed = f"; {code.num_changed} changed files do not travel" * (code.num_changed > 0)
+    say(f"code of {code.revision[:12]} is there{changed}")
+
+
+def _arm(box: RemoteBox, max_hours: float | None, say: Say) -> None:
+    if max_hours is None:
+        say("note: no --max-hours, so nothing ends this box's rent but you.")
+        return
+    box.ask("arm", {"hours": max_hours, "stop_command": list(box.host.stop_command)})
+    then = (
+        f"then runs {' '.join(box.host.stop_command)}"
+        if box.host.stop_command
+        else ("but the rent goes on: no stop_command in the hosts file")
+    )
+    say(f"dead-man armed: ends the job in {duration(max_hours * 3600)}, {then}")
+
+
+def _install(box: RemoteBox, given: str | None, dashboard: bool, say: Say) -> None:
+    if given is not None:
+        say(f"environment: {given}, as it is")
+        return
+    say("environment: make setup (minutes the first time)")
+    box.shell(_INSTALL, box.host.folder, timeout_s=_INSTALL_S)
+    if dashboard:
+        say("environment: what Ray's dashboard needs")
+        box.shell(_INSTALL_DASHBOARD, box.host.folder, timeout_s=_INSTALL_S)
+
+
+def _preflight(box: RemoteBox, python: str, say: Say) -> Machine:
+    words = ["sh", "-c", _PREFLIGHT, "sh", box.host.folder, python]
+    done = box.connection.run(words, timeout_s=_PREFLIGHT_S)
+    try:
+        verdict: dict[str, Any] = json.loads(done.stdout)
+        machine = Machine.from_dict(verdict["findings"]["machine"])
+    except (ValueError, KeyError) as error:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise HostError(box.host, f"the preflight did not run: {said[-1]}") from error
+    if not verdict["fit"]:
+        raise HostError(box.host, f"preflight: {verdict['meaning']}")
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    say(f"Python {machine.python}, driver {machine.driver_version or 'none'}, {versions}")
+    say(f"preflight: {verdict['meaning']}")
+    return machine

@@ -1,0 +1,1 @@
+"""The market that all phases trade: bars, sessions, features, positions."""

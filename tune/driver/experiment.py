@@ -1,0 +1,253 @@
+"""The only driver of Ray Tune: a searcher's trials, in a private Ray or on a cluster's hosts."""
+
+import contextlib
+import dataclasses
+import enum
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.tune
+
+from cluster.node import ray_env
+from trainables.ray_trainable import RayTrial
+from tune.driver.joined import ClassWatch, HardwareClass
+from tune.driver.searcher import StudySearcher
+from tune.spec import SpecError
+
+
+class Ending(enum.Enum):
+    """How a search under Ray ended."""
+
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    CLASS_LOST = "class lost"
+    """No host of its class was left."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it came to its end."""
+        return self is Ending.FINISHED
+
+    @property
+    def is_class_lost(self) -> bool:
+        """Whether it ended for want of hosts."""
+        return self is Ending.CLASS_LOST
+
+
+class RayError(SpecError):
+    """Ray did not start as it must."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RaySettings:
+    """One search's share of this machine. One trial per GPU at a time, or one on the CPU.
+
+    `private` is a folder of this user alone, for Ray's sockets and logs; `folder` is the search's.
+    """
+
+    num_gpus: int
+    trial_variables: dict[str, str]
+    dashboard: bool
+    private: Path
+    folder: Path
+
+    @property
+    def num_parallel_trials(self) -> int:
+        """Trials that run side by side."""
+        return max(self.num_gpus, 1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """Where Ray's dashboard is, where Prometheus scrapes, and Ray's own configuration for it."""
+
+    url: str
+    metrics_url: str
+    prometheus_config: Path
+
+
+def run(
+    searcher: StudySearcher,
+    settings: RaySettings,
+    *,
+    on_dashboard: Callable[[Dashboard], None],
+    callbacks: Sequence[ray.tune.Callback] = (),
+) -> Ending:
+    """Run trials in a Ray of this machine's own until the searcher is finished, or interrupted.
+
+    `on_dashboard` is told of the dashboard, if there is one.
+
+    Raises:
+        RayError: if Ray does not start, or opens a socket to the outside.
+    """
+    with _private_ray(settings) as dashboard:
+        if dashboard is not None:
+            on_dashboard(dashboard)
+        return _run(
+            searcher,
+            resources={"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1},
+            num_parallel_trials=settings.num_parallel_trials,
+            folder=settings.folder,
+            callbacks=callbacks,
+        )
+
+
+def run_joined(
+    searcher: StudySearcher,
+    chosen: HardwareClass,
+    *,
+    folder: Path,
+    class_timeout_s: float,
+    callbacks: Sequence[ray.tune.Callback] = (),
+) -> Ending:
+    """Run trials on the hosts of a class, in the cluster that this process is connected to."""
+    watch = ClassWatch(chosen.name, class_timeout_s)
+    ending = _run(
+        searcher,
+        resources=chosen.trial_resources,
+        num_parallel_trials=chosen.num_trials,
+        folder=folder,
+        callbacks=callbacks,
+        stopper=watch,
+    )
+    return Ending.CLASS_LOST if watch.is_lost else ending
+
+
+def _run(
+    searcher: StudySearcher,
+    *,
+    resources: Mapping[str, float],
+    num_parallel_trials: int,
+    folder: Path,
+    callbacks: Sequence[ray.tune.Callback],
+    stopper: ray.tune.Stopper | None = None,
+) -> Ending:
+    with _ended_as_by_interrupt():
+        tuner = ray.tune.Tuner(
+            ray.tune.with_resources(RayTrial, dict(resources)),
+            tune_config=ray.tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,  # until the searcher says FINISHED
+                max_concurrent_trials=num_parallel_trials,
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=ray.tune.RunConfig(
+                name="ray",
+                storage_path=str(folder.resolve()),
+                callbacks=list(callbacks),
+                stop=stopper,
+                # A configuration that cannot run never raises; a trial whose worker was lost is
+                # run again by the search, which knows what that says of it: nothing.
+                failure_config=ray.tune.FailureConfig(max_failures=0),
+                # A trial's state is its outcome; there is nothing to go back to.
+                checkpoint_config=ray.tune.CheckpointConfig(checkpoint_at_end=False),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+    return Ending.FINISHED if searcher.finished else Ending.INTERRUPTED
+
+
+def loggers(
+    *, tensorboard: bool, mlflow: str | None, experiment: str, folder: Path
+) -> list[ray.tune.Callback]:
+    """Tune's own loggers, as far as they were asked for: `mlflow` is a tracking URI."""
+    chosen: list[ray.tune.Callback] = []
+    if tensorboard:
+        from ray.tune.logger import TBXLoggerCallback
+
+        chosen.append(TBXLoggerCallback())
+    if mlflow is not None:
+        from tune.driver.mlflow_logger import (
+            PatientMLflow,  # imports MLflow, which may not be there
+        )
+
+        tags = {"search": folder.name}
+        chosen.append(PatientMLflow(tracking_uri=mlflow, experiment_name=experiment, tags=tags))
+    return chosen
+
+
+@contextlib.contextmanager
+def _private_ray(settings: RaySettings) -> Iterator[Dashboard | None]:
+    """Start Ray on loopback, check its sockets, yield its dashboard, and shut Ray down."""
+    temp_dir = Path(tempfile.mkdtemp(dir=settings.private))
+    try:
+        context = _start_ray(settings, temp_dir)
+        exposed = ray_env.exposed_listeners()
+        if exposed:
+            raise RayError(
+                f"Ray opened a socket to the outside and was stopped: {exposed[0]}. "
+                "Unset RAY_* variables of your own and start again."
+            )
+        yield _dashboard(context.dashboard_url, temp_dir) if settings.dashboard else None
+    finally:
+        ray.shutdown()
+        shutil.rmtree(temp_dir, ignore_errors=True)
+
+
+def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
+    try:
+        return ray.init(
+            **ray_env.init_arguments(
+                num_cpus=settings.num_parallel_trials,
+                num_gpus=settings.num_gpus,
+                temp_dir=temp_dir,
+                dashboard=settings.dashboard,
+            ),
+            runtime_env={"env_vars": settings.trial_variables},
+        )
+    except Exception as error:  # a node that is late is no more than this to Ray
+        if "timed out during startup" not in str(error):
+            raise
+        raise RayError(
+            "Ray did not start within its 30 s: this machine is too busy to be measured. End what "
+            "else runs here (top shows it) and start again."
+        ) from error
+
+
+def _dashboard(address: str, temp_dir: Path) -> Dashboard:
+    [node] = ray.nodes()
+    return Dashboard(
+        url=f"http://{address}",
+        metrics_url=f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics",
+        prometheus_config=temp_dir / "session_latest/metrics/prometheus/prometheus.yml",
+    )
+
+
+@contextlib.contextmanager
+def _ended_as_by_interrupt() -> Iterator[None]:
+    """Let SIGTERM and a lost terminal end a search as Ctrl-C does: Tune stops its trials.
+
+    A terminal's end comes twice, from the kernel and from the shell; a second Ctrl-C would not let
+    Tune finish. Under nohup it does not count.
+    """
+
+    def interrupt(signum: int, frame: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupt_once(signum: int, frame: Any) -> None:
+        signal.signal(signum, signal.SIG_IGN)
+        interrupt(signum, frame)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, interrupt_once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGHUP) is interrupt_once:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def _trial_name(trial: Any) -> str:
+    """A trial's name in Ray's dashboard and folders: its number, stage and configuration."""
+    return str(trial.config["order"])

@@ -1,0 +1,251 @@
+"""A cluster of `cluster.join`, as a search sees it: its classes, their limits, their loss."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.exceptions
+import ray.tune
+import ray.util.scheduling_strategies
+
+from cluster.node import hardware, ray_env
+from tune.preflight import judge as preflights
+from tune.preflight.judge import NotFitError, Preflight
+from tune.spec import SpecError, Task
+
+_DIAL_S = 5.0
+_CHECK_S = 120.0
+_LOOK_S = 1.0
+_PORT = 6379
+_CODE = ("tune", "trainables", "search_spaces", "cluster")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HardwareClass:
+    """Hosts on which the same profile holds. `hosts` are (Ray's id, address, trials at once)."""
+
+    name: str
+    hosts: tuple[tuple[str, str, int], ...]
+    uses_gpu: bool
+
+    @property
+    def num_trials(self) -> int:
+        """Trials that run side by side: one for each GPU, or for each host's CPU."""
+        return sum(num_trials for _, _, num_trials in self.hosts)
+
+    @property
+    def trial_resources(self) -> dict[str, float]:
+        """What Ray must find for one trial: a place on a host of this class, a whole GPU with it.
+
+        GPUs are asked for too, so that Ray tells the trial which of them is its own.
+        """
+        return {
+            "CPU": 0,
+            "GPU": int(self.uses_gpu),
+            hardware.class_resource(self.name): 1,
+        }
+
+    def describe(self) -> str:
+        """The class and its hosts, in words."""
+        addresses = ", ".join(address for _, address, _ in self.hosts)
+        return f"{self.name}: {self.num_trials} at once on {addresses}"
+
+
+@contextlib.contextmanager
+def connect(address: str) -> Iterator[None]:
+    """Connect to the cluster whose head is at `address`: an IP, `IP:PORT`, or what Ray tells jobs.
+
+    Raises:
+        SpecError: if there is no such cluster, this host is not in it, or the token differs.
+    """
+    host, _, port = address.partition(":")
+    if not port and host not in ("auto", "local"):
+        port, address = str(_PORT), f"{host}:{_PORT}"
+    if port:
+        _dial(host, port)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="warning")
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        # Ray says the same for both, after 20 s: a head that refuses is one that it cannot reach.
+        raise SpecError(
+            f"cannot use the cluster at {address} from here: either this host has not joined it "
+            "(python -m cluster.join), or its token is another one "
+            f"({ray_env.token_path(os.environ)})."
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def classes() -> dict[str, HardwareClass]:
+    """The classes of the hosts that are alive, by name."""
+    found: dict[str, HardwareClass] = {}
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        for resource, amount in node["Resources"].items():
+            name = hardware.class_of_resource(resource)
+            if name is None:
+                continue
+            host = (node["NodeID"], node["NodeManagerAddress"], int(amount))
+            known = found.get(name)
+            found[name] = HardwareClass(
+                name=name,
+                hosts=(*known.hosts, host) if known else (host,),
+                uses_gpu="GPU" in node["Resources"],
+            )
+    return dict(sorted(found.items()))
+
+
+def require(name: str | None, *, timeout_s: float, note: Callable[[str], None]) -> HardwareClass:
+    """Wait until a host of the class, or of the only class, is there and has a place free.
+
+    Raises:
+        SpecError: if there is none after so many seconds; names the classes that there are.
+    """
+    deadline, noted = time.monotonic() + timeout_s, False
+    while True:
+        found = classes()
+        chosen = found.get(name) if name is not None else next(iter(found.values()), None)
+        if chosen is not None and _free_places(chosen.name) >= 1:
+            return chosen
+        wanted = "any class" if name is None else f"class {name}"
+        problem = f"no host of {wanted} is in the cluster (it has: {', '.join(found) or 'none'})"
+        if chosen is not None:
+            problem = f"all places of class {chosen.name} are taken by another search"
+        if time.monotonic() > deadline:
+            raise SpecError(
+                f"{problem}, for {timeout_s:.0f} s now: join one with python -m cluster.join "
+                "worker, or wait longer with --class-timeout."
+            )
+        if not noted:
+            note(f"Waiting: {problem}.")
+            noted = True
+        time.sleep(_LOOK_S)
+
+
+def preflight(chosen: HardwareClass, *, files: tuple[str, ...], **options: Any) -> Preflight:
+    """Judge every host of the class, on that host; return the verdict that holds on all of them.
+
+    It has the machine of the tightest host, and the smallest budgets. `files` must lie at the same
+    path on each; `options` are those of `tune.preflight.check`.
+
+    Raises:
+        NotFitError: naming the host and what to change there.
+    """
+    check = ray.remote(num_cpus=0, max_retries=0)(_check_here)
+    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+    answers = [
+        (
+            address,
+            check.options(scheduling_strategy=strategy(node_id, soft=False)).remote(
+                code=_code_digest(),
+                files=files,
+                options=options | {"num_parallel_trials": num_trials},
+            ),
+        )
+        for node_id, address, num_trials in chosen.hosts
+    ]
+    verdicts = [_verdict(address, answer) for address, answer in answers]
+    tightest = min(verdicts, key=lambda one: (_cap(one), one.device_budget_bytes))
+    return dataclasses.replace(
+        tightest,
+        device_budget_bytes=min(one.device_budget_bytes for one in verdicts),
+        host_budget_bytes=min(one.host_budget_bytes for one in verdicts),
+    )
+
+
+def files_of(task: Task) -> tuple[str, ...]:
+    """The files that the workload was told of; its hosts need them too."""
+    values = [value for value in task.options.values() if isinstance(value, str)]
+    return tuple(value for value in values if Path(value).is_absolute() and Path(value).is_file())
+
+
+class ClassWatch(ray.tune.Stopper):  # type: ignore[misc]
+    """Ends a search whose class has had no host for `timeout_s`: Ray would wait for ever."""
+
+    def __init__(self, name: str, timeout_s: float) -> None:
+        self.is_lost = False
+        self._name = name
+        self._timeout_s = timeout_s
+        self._gone_since: float | None = None
+        self._look_at = 0.0
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Look once a second; Ray Tune asks much more often."""
+        now = time.monotonic()
+        if self.is_lost or now < self._look_at:
+            return self.is_lost
+        self._look_at = now + _LOOK_S
+        if ray.cluster_resources().get(hardware.class_resource(self._name), 0) >= 1:
+            self._gone_since = None
+            return False
+        if self._gone_since is None:
+            self._gone_since = now
+        self.is_lost = now - self._gone_since >= self._timeout_s
+        return self.is_lost
+
+
+def _dial(host: str, port: str) -> None:
+    """See that there is a head: Ray itself would try for half a minute, and say it in C++."""
+    try:
+        with socket.create_connection((host, int(port)), timeout=_DIAL_S):
+            return
+    except (OSError, ValueError) as error:
+        raise SpecError(
+            f"--address: no head answers at {host} port {port} ({error}). Start one there with "
+            "python -m cluster.join head."
+        ) from error
+
+
+def _free_places(name: str) -> float:
+    return float(ray.available_resources().get(hardware.class_resource(name), 0))
+
+
+def _check_here(*, code: str, files: tuple[str, ...], options: dict[str, Any]) -> Preflight | str:
+    """On a host of the cluster: its preflight, or why it cannot take part."""
+    if _code_digest() != code:
+        return "its code is another one: bring all hosts to the same commit, and join them again."
+    missing = [path for path in files if not Path(path).is_file()]
+    if missing:
+        return f"it has no {missing[0]}: copy the file to the same path on every host."
+    return preflights.check(**options, ray_runs=True)
+
+
+def _verdict(address: str, answer: Any) -> Preflight:
+    try:
+        verdict = ray.get(answer, timeout=_CHECK_S)
+    except ray.exceptions.RayError as error:
+        said = str(error).strip().splitlines()[-1]
+        raise NotFitError(f"{address} could not be checked: {said}") from error
+    if isinstance(verdict, str):
+        raise NotFitError(f"{address} cannot take part: {verdict}")
+    assert isinstance(verdict, Preflight)
+    if not verdict.fit:
+        raise NotFitError(f"{address}: {verdict.problems[0]}")
+    return verdict
+
+
+def _cap(verdict: Preflight) -> int:
+    assert verdict.thread_env is not None
+    return verdict.thread_env.cap
+
+
+def _code_digest() -> str:
+    """What this host would run of ours, as a hash."""
+    root, digest = Path(__file__).parent.parent, hashlib.sha256()
+    for path in sorted(path for name in _CODE for path in (root / name).rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,111 @@
+"""What Prometheus can scrape of a running search: four metrics, exported by Ray's own agent.
+
+Ray puts `ray_` before their names, and `_total` behind the counter's. `grafana_dashboard.json`
+draws them.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import ray.tune
+import ray.util.metrics
+
+from cluster.node import limits
+from tune.preflight.judge import Preflight
+from tune.search.result import Trial
+
+BEST = "rl_tuner_best_steps_per_second"
+TRIALS = "rl_tuner_trials"
+THREAD_ROOM = "rl_tuner_thread_room"
+MEMORY_HEADROOM = "rl_tuner_memory_headroom_bytes"
+
+EXPORTED = (f"ray_{BEST}", f"ray_{TRIALS}_total", f"ray_{THREAD_ROOM}", f"ray_{MEMORY_HEADROOM}")
+"""The names under which a scrape finds them."""
+
+_PERIOD_S = 2.0
+
+
+class Watched(Protocol):
+    """What the metrics ask of a search."""
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials so far."""
+
+    @property
+    def best(self) -> Trial | None:
+        """The best explored trial so far."""
+
+
+class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
+    """Publishes the state of a search from Tune's own loop, every few seconds.
+
+    Again and again, because Ray forgets a gauge that was not set within two of its reports (20 s
+    as it comes). The room for threads is read off the machine, Ray and a trial included. The
+    headroom is that of the last trial that ran and whose peak is known: its budget less its peak,
+    negative if it did not fit.
+    """
+
+    def __init__(
+        self,
+        search: Watched,
+        preflight: Preflight,
+        *,
+        thread_room: Callable[[], int | None] = lambda: limits.threads().room,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._search = search
+        self._device_budget_bytes = preflight.device_budget_bytes
+        self._host_budget_bytes = preflight.host_budget_bytes
+        self._thread_room = thread_room
+        self._clock = clock
+        self._due = clock()
+        self._counted: set[int] = set()
+        self._best = ray.util.metrics.Gauge(
+            BEST, description="Env steps per second of the best configuration so far."
+        )
+        self._trials = ray.util.metrics.Counter(
+            TRIALS, description="Trials that ended, by outcome.", tag_keys=("outcome",)
+        )
+        self._room = ray.util.metrics.Gauge(
+            THREAD_ROOM, description="Threads that the tightest limit still allows."
+        )
+        self._headroom = ray.util.metrics.Gauge(
+            MEMORY_HEADROOM,
+            description="The memory budget less the last trial's peak, in bytes.",
+            tag_keys=("memory",),
+        )
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Publish, if it is time; Tune's loop turns several times a second."""
+        if self._clock() >= self._due:
+            self._due = self._clock() + _PERIOD_S
+            self.publish()
+
+    def publish(self) -> None:
+        """Set every metric to what is known now; what is not known is left out."""
+        ended = [trial for trial in self._search.trials if trial.outcome is not None]
+        for trial in ended:
+            if trial.number not in self._counted:
+                self._counted.add(trial.number)
+                self._trials.inc(tags={"outcome": trial.outcome_name})
+        best = self._search.best
+        if best is not None and best.measurement is not None:
+            self._best.set(best.measurement.steps_per_second)
+        ran = [trial for trial in ended if not trial.excluded]
+        device_bytes = [trial.device_bytes for trial in ran if trial.device_bytes]
+        host_bytes = [trial.outcome.peak_host_bytes for trial in ran if trial.outcome]
+        for memory, budget, peaks in (
+            ("device", self._device_budget_bytes, device_bytes),
+            ("host", self._host_budget_bytes, [peak for peak in host_bytes if peak]),
+        ):
+            if peaks:
+                self._headroom.set(budget - peaks[-1], tags={"memory": memory})
+        room = self._thread_room()
+        if room is not None:
+            self._room.set(room)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks to go back to them, and a search does not pickle."""
+        return {}

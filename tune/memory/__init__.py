@@ -1,0 +1,1 @@
+"""Device memory, predicted from compiled programs."""

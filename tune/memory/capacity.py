@@ -1,0 +1,234 @@
+"""What of a space fits into a device's memory, told from a few compiled programs. Pure.
+
+Compiling costs the same at any size and allocates nothing, so a handful of programs, small and
+large, says of the whole space what fits. Three questions, in the order of what they cost:
+
+- does the largest configuration fit? Then all do, and one program has shown it;
+- if not: what does the memory model say, fitted to the corners of the space?
+- and of configurations near the limit, where the model is not to be trusted: their own programs.
+"""
+
+import dataclasses
+import enum
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from search_spaces.space import SearchSpace
+from tune.memory import model as memory_model
+from tune.search.finals import Key, key
+from tune.summary import outcomes as words
+from tune.summary.outcomes import SIZES
+
+MARGIN_ON_GPU, MARGIN_ON_CPU = 0.25, 0.05
+"""How much a prediction may be wrong, at least.
+
+The compiler fuses large programs in other ways than small ones: compiled for GPUs, the affine model
+was off by up to 23 % at 16384 environments; on CPUs by 1.2 % (benchmarks/memory_model.py). A
+program that fits with so much to spare vouches for smaller ones too.
+"""
+
+_OVER = 2.0
+"""What is predicted to need so many times the budget does not fit.
+
+Less is to be compiled: where a program would take more than 80 % of a GPU's memory, XLA computes
+anew what it would have kept, and brought 28 GiB down to 17 (slower, but it fits).
+"""
+
+_UNSHRUNK_SHARE = 0.6
+"""Of the budget: GPU programs up to here are what the compiler makes of them at ease."""
+
+_NUM_CORNERS = 7
+"""Two more than the memory model needs: a fit through as many points has no error to tell."""
+
+
+class Fit(enum.StrEnum):
+    """Whether a configuration fits; `CLOSE` is a prediction too near the limit to say."""
+
+    FITS = "fits"
+    CLOSE = "close"
+    TOO_LARGE = "too_large"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One configuration. `device_bytes` is exact where `compiled`, else predicted.
+
+    `None` where nothing predicts it; `fit` is `None` where nothing can be said.
+    """
+
+    config: dict[str, int]
+    device_bytes: float | None
+    compiled: bool
+    fit: Fit | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What is known of every configuration of a space against a budget.
+
+    `relative_error` is the worst that the memory model admits to, `None` without predictions.
+    """
+
+    budget_bytes: int
+    entries: tuple[Entry, ...]
+    relative_error: float | None
+
+    @property
+    def everything_fits(self) -> bool:
+        """Whether no configuration is in doubt."""
+        return all(entry.fit is Fit.FITS for entry in self.entries)
+
+    def num_envs_that_fit(self, *, always: bool) -> int | None:
+        """The largest num_envs that fits with any (`always`), or some, of the other sizes.
+
+        `None` if not even the smallest does, or if the space has no such axis.
+        """
+        by_envs: dict[int, list[bool]] = {}
+        for entry in self.entries:
+            if "num_envs" in entry.config:
+                by_envs.setdefault(entry.config["num_envs"], []).append(entry.fit is Fit.FITS)
+        best = None
+        for num_envs in sorted(by_envs):
+            if all(by_envs[num_envs]) or (not always and any(by_envs[num_envs])):
+                best = num_envs
+            elif always:
+                break
+        return best
+
+
+def of_sizes(space: SearchSpace) -> list[dict[str, int]]:
+    """The configurations that differ in sizes; what else may vary stands at its largest value.
+
+    All configurations of a space that is not of sizes: nothing is known of its axes.
+    """
+    if not set(SIZES) <= set(space.names):
+        return list(space.configurations())
+    largest = {axis.name: axis.values[-1] for axis in space.axes if axis.name not in SIZES}
+    return [
+        config
+        for config in space.configurations()
+        if all(config[name] == value for name, value in largest.items())
+    ]
+
+
+def corners(configs: Sequence[dict[str, int]]) -> list[dict[str, int]]:
+    """The few programs to compile first: the largest configuration, then what is far from all.
+
+    Farthest-point sampling over the logarithms of what the memory model reads; it finds the ends
+    of every axis, where a prediction between them errs least.
+    """
+    rest = sorted(configs, key=_size)
+    chosen = [rest.pop()] if rest else []
+    while rest and len(chosen) < _NUM_CORNERS:
+        farthest = max(rest, key=lambda config: min(_distance(config, c) for c in chosen))
+        rest.remove(farthest)
+        chosen.append(farthest)
+    return chosen
+
+
+def assess(
+    configs: Iterable[dict[str, int]],
+    compiled: Mapping[Key, int],
+    budget_bytes: int,
+    *,
+    on_gpu: bool,
+) -> Capacity:
+    """Judge every configuration by the programs compiled so far (device bytes by `finals.key`)."""
+    configs = list(configs)
+    by_key = {key(config): config for config in configs}
+    known = [(by_key[name], need) for name, need in compiled.items() if name in by_key]
+    model = _fit(known, _UNSHRUNK_SHARE * budget_bytes if on_gpu else math.inf)
+    margin = MARGIN_ON_GPU if on_gpu else MARGIN_ON_CPU
+
+    def entry(config: dict[str, int]) -> Entry:
+        need = compiled.get(key(config))
+        if need is not None:
+            fit = Fit.FITS if need <= budget_bytes else Fit.TOO_LARGE
+            return Entry(config=config, device_bytes=need, compiled=True, fit=fit)
+        is_safe = _is_vouched_for(config, known, budget_bytes / (1.0 + margin))
+        return Entry(
+            config=config,
+            device_bytes=None if model is None else model.predict_bytes(config),
+            compiled=False,
+            fit=Fit.FITS if is_safe else _predict(model, config, budget_bytes, margin),
+        )
+
+    entries = tuple(map(entry, configs))
+    predicted = [entry.config for entry in entries if not entry.compiled] if model else []
+    return Capacity(
+        budget_bytes=budget_bytes,
+        entries=entries,
+        relative_error=max(map(model.relative_error, predicted), default=None) if model else None,
+    )
+
+
+def in_doubt(capacity: Capacity) -> list[dict[str, int]]:
+    """Configurations whose own programs have to be compiled, the nearest to the limit first."""
+
+    def nearness(entry: Entry) -> float:
+        return (
+            abs(math.log(entry.device_bytes / capacity.budget_bytes)) if entry.device_bytes else 0
+        )
+
+    doubtful = [entry for entry in capacity.entries if entry.fit in {Fit.CLOSE, None}]
+    return [entry.config for entry in sorted(doubtful, key=nearness)]
+
+
+def in_words(found: Capacity) -> str:
+    """`31 of 80 configurations fit in 4.00 GiB: up to 512 envs with any of the other sizes`."""
+    fitting = sum(entry.fit is Fit.FITS for entry in found.entries)
+    total = words.plural(len(found.entries), "configuration")
+    text = f"{fitting} of {total} fit in {words.size(found.budget_bytes)}"
+    always, best = (found.num_envs_that_fit(always=always) for always in (True, False))
+    if best is None:
+        return text
+    if always == best:
+        return f"{text}: up to {best} envs with any of the other sizes"
+    some = f"up to {best} envs where the other sizes are small enough"
+    return f"{text}: {some}" if always is None else f"{text}: up to {always} envs always, {some}"
+
+
+def _fit(
+    known: Sequence[tuple[dict[str, int], int]], largest_bytes: float
+) -> memory_model.MemoryModel | None:
+    """The memory model of the programs up to `largest_bytes`; of all, if those are too few."""
+    if not all(memory_model.applies_to(config) for config, _ in known):
+        return None
+    at_ease = [(config, need) for config, need in known if need <= largest_bytes]
+    return memory_model.fit(at_ease) or memory_model.fit(known)
+
+
+def _predict(
+    model: memory_model.MemoryModel | None,
+    config: Mapping[str, int],
+    budget_bytes: int,
+    margin: float,
+) -> Fit | None:
+    if model is None:
+        return None
+    predicted, error = model.predict_bytes(config), max(margin, model.relative_error(config))
+    if predicted * (1.0 + error) <= budget_bytes:
+        return Fit.FITS
+    return Fit.TOO_LARGE if predicted > budget_bytes * max(_OVER, 1.0 + error) else Fit.CLOSE
+
+
+def _is_vouched_for(
+    config: Mapping[str, int], known: Iterable[tuple[Mapping[str, int], int]], most_bytes: float
+) -> bool:
+    """Whether a program at least as large in every respect needs no more than `most_bytes`."""
+    return any(
+        need <= most_bytes and all(larger[name] >= value for name, value in config.items())
+        for larger, need in known
+    )
+
+
+def _size(config: Mapping[str, int]) -> tuple[float, ...]:
+    return (math.prod(config.values()), *config.values())
+
+
+def _distance(one: Mapping[str, int], other: Mapping[str, int]) -> float:
+    return math.dist(_point(one), _point(other))
+
+
+def _point(config: Mapping[str, int]) -> list[float]:
+    return [math.log2(value) for value in config.values()]

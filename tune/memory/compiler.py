@@ -1,0 +1,81 @@
+"""Programs compiled in a child process, and none run: what do configurations need of a device?"""
+
+import contextlib
+import dataclasses
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+
+from cluster.node.thread_env import ThreadEnv, with_xla_flag
+from trainables.measurement import Compiled, CompileRequest, Outcome, OutcomeKind
+from trainables.process import run_child
+from tune.spec import Task
+from tune.summary import outcomes as words
+
+_UNOPTIMISED = "--xla_backend_optimization_level=0"
+
+
+class CompilingError(Exception):
+    """The child died, or its workload cannot do this; the message has the evidence."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Compiler:
+    """What a child that only compiles is given, but for the configurations.
+
+    `environment` is the child's whole environment, `target` as in `CompileRequest`; `timeout_s` is
+    for each configuration.
+    """
+
+    task: Task
+    caps: ThreadEnv
+    environment: Mapping[str, str]
+    log: Path
+    timeout_s: float
+    target: str | None = None
+
+    def compile(
+        self, configs: Sequence[dict[str, int]], *, patience_s: float | None = None
+    ) -> Generator[Compiled, None, None]:
+        """Yield what the compiler said of each configuration; closing the iterator ends the child.
+
+        `patience_s` is for all of them together.
+
+        Raises:
+            CompilingError: if it ended before all was compiled.
+        """
+        request = CompileRequest(
+            workload=self.task.workload,
+            configs=tuple(configs),
+            options=self.task.options,
+            cpus=self.caps.cpus,
+            target=self.target,
+        )
+        messages = run_child(
+            request,
+            environment=self.environment if self.target else unoptimised(self.environment),
+            log_path=self.log,
+            thread_cap=self.caps.cap,
+            timeout_s=self.timeout_s * len(configs) if patience_s is None else patience_s,
+        )
+        with contextlib.closing(messages):  # which ends the child
+            for message in messages:
+                if isinstance(message, Outcome):
+                    if message.kind is OutcomeKind.TIMEOUT and patience_s is not None:
+                        given = words.duration(patience_s)
+                        raise CompilingError(f"Compiling was given {given}, and takes longer here.")
+                    if message.kind is not OutcomeKind.COMPLETED:
+                        raise CompilingError(message.message)
+                elif message.compiled is not None:
+                    yield message.compiled
+
+
+def unoptimised(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment of a child whose programs never run: on a CPU, LLVM need not optimise them.
+
+    XLA has laid out all buffers when LLVM begins: the bytes are the same, after two thirds of the
+    time (benchmarks/look_ahead.py). A GPU's compiler is left as it is: it tries what it generates.
+    """
+    if environment.get("JAX_PLATFORMS") != "cpu":
+        return environment
+    flags = with_xla_flag(environment.get("XLA_FLAGS", "").strip(), _UNOPTIMISED)
+    return {**environment, "XLA_FLAGS": flags}

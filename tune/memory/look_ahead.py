@@ -1,0 +1,101 @@
+"""What of the space fits this machine, told before the first trial.
+
+One program, the largest configuration's, mostly shows that all fit: a start and a compile, 3 s of a
+quiet machine. Only where it does not fit with a margin may the budget bind, and then the corners of
+the space are compiled too, in the same child. They are paid back by the configurations that need no
+process any more: the study's memory model has them from its first trial on. Neither runs nor
+allocates anything. A search that is short of time is not kept waiting for the rest of them.
+"""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+
+from search_spaces.space import SearchSpace
+from tune.memory import capacity
+from tune.memory import model as memory_model
+from tune.memory.capacity import Capacity
+from tune.memory.compiler import Compiler, CompilingError
+from tune.search.finals import Key, key
+from tune.summary import outcomes as words
+
+_MOST_S = 60.0
+_MOST_SHARE = 0.1
+"""Of --max-time."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Foresight:
+    """Device bytes of the compiled configurations, by `finals.key`, and what they say of the space.
+
+    `capacity` is `None` where nothing could be compiled; `text` then says why, or is empty where
+    the workload has no such thing to say.
+    """
+
+    compiled: dict[Key, int]
+    capacity: Capacity | None
+    text: str
+    wall_s: float
+
+
+NOTHING = Foresight(compiled={}, capacity=None, text="", wall_s=0.0)
+
+
+def look_ahead(
+    compiler: Compiler,
+    space: SearchSpace,
+    budget_bytes: int,
+    *,
+    on_gpu: bool,
+    max_time_s: float | None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Foresight:
+    """Compile until it is known what fits, or the time for it is up."""
+    configs = capacity.of_sizes(space)
+    if not all(memory_model.applies_to(config) for config in configs):
+        return NOTHING
+    started = clock()
+    patience_s = min(_MOST_S, _MOST_SHARE * max_time_s) if max_time_s else _MOST_S
+    compiled: dict[Key, int] = {}
+    found = None
+    try:
+        corners = compiler.compile(capacity.corners(configs), patience_s=patience_s)
+        with contextlib.closing(corners):
+            for program in corners:
+                if program.problem is not None:
+                    continue
+                if program.device_bytes is None:  # a framework that cannot say
+                    break
+                compiled[key(program.config)] = program.device_bytes
+                found = capacity.assess(configs, compiled, budget_bytes, on_gpu=on_gpu)
+                if found.everything_fits:
+                    break
+        problem = ""
+    except CompilingError as error:
+        problem = f"Memory: what fits is not known before the first trial. {error}"
+    text = problem if found is None else _in_words(found)
+    return Foresight(compiled=compiled, capacity=found, text=text, wall_s=clock() - started)
+
+
+def _in_words(found: Capacity) -> str:
+    first = max(
+        (entry for entry in found.entries if entry.compiled), key=lambda e: e.device_bytes or 0.0
+    )
+    fixed = first.config.keys() - set(words.SIZES)
+    need, budget = words.size(first.device_bytes), words.size(found.budget_bytes)
+    total = words.plural(len(found.entries), "configuration")
+    if found.everything_fits:
+        most = found.num_envs_that_fit(always=True)
+        return (
+            f"Memory: everything fits, {total} of up to {most} envs: the largest, "
+            f"{words.cell(first.config, fixed)}, needs {need} of {budget}."
+        )
+    if any(entry.fit is None for entry in found.entries):
+        return (
+            f"Memory: {words.cell(first.config, fixed)} needs {need} of {budget}; "
+            "what else fits is learned from the trials."
+        )
+    num_compiled = sum(entry.compiled for entry in found.entries)
+    programs = words.plural(num_compiled, "program")
+    return f"Memory: {capacity.in_words(found)}; compiled {programs} to tell."

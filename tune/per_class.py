@@ -1,0 +1,141 @@
+"""One search per hardware class of a cluster, at once: each a process of its own, as if alone.
+
+Ray Tune drives one search per process, and a search that dies must not take the others along.
+"""
+
+import datetime
+import functools
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from cluster import cli
+from cluster.node.stdout import lasting
+from tune.run_folder.folder import RUNS
+from tune.spec import SearchSpec, SpecError
+
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
+
+
+def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
+    """The cluster to search on: the one that is named, or the one whose job this process is.
+
+    Raises:
+        SpecError: if an option is for the other case.
+    """
+    address = spec.address
+    if address is None and _RAY_JOB in environ:
+        address = environ.get("RAY_ADDRESS")
+    if address is None and spec.machine_class is not None:
+        raise SpecError("--machine-class chooses among the classes of a cluster: give --address.")
+    if address is not None and (spec.shard is not None or spec.known):
+        raise SpecError("--shard and --known are for machines apart: a cluster shares by itself.")
+    if address is not None and spec.dashboard:
+        raise SpecError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
+    return address
+
+
+def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
+    """Run this command line once per class and forward what each says; return the worst exit code.
+
+    Each class has a folder of its name, and a search that was begun there goes on with `--resume`.
+
+    Raises:
+        SpecError: if there is nothing to resume.
+    """
+    folder = _folder(spec, task_name, datetime.datetime.now(datetime.UTC))
+    children = [
+        subprocess.Popen(
+            [
+                *(sys.executable, *sys.orig_argv[1:]),
+                f"--machine-class={name}",
+                f"--out={folder / name}",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        for name in names
+    ]
+    threads = []
+    for name, child in zip(names, children, strict=True):
+        tell = _with_class if spec.json else _behind_class
+        assert child.stdout is not None
+        assert child.stderr is not None
+        threads.append(_forward(child.stdout, lasting(sys.stdout), functools.partial(tell, name)))
+        threads.append(_forward(child.stderr, sys.stderr, functools.partial(_behind_class, name)))
+    codes = _wait(children)
+    for thread in threads:
+        thread.join()
+    return worst(codes)
+
+
+def worst(codes: Sequence[int]) -> int:
+    """One exit code for all: interrupted, else a mistake, else without a profile, else 0."""
+    if cli.INTERRUPTED in codes:
+        return cli.INTERRUPTED
+    return next((code for code in (cli.USER_ERROR, *codes) if code and code in codes), 0)
+
+
+def _folder(spec: SearchSpec, task_name: str, now: datetime.datetime) -> Path:
+    if not spec.resume or spec.out is not None:
+        return spec.out or RUNS / f"{task_name}-{now:%Y%m%d-%H%M%S}"
+    known = sorted({journal.parent.parent for journal in RUNS.glob(f"{task_name}-*/*/journal.log")})
+    if not known:
+        raise SpecError(f"--resume found no search in {RUNS / f'{task_name}-*'}; leave it out.")
+    return known[-1]
+
+
+def _wait(children: Sequence["subprocess.Popen[str]"]) -> list[int]:
+    """Wait for all. Ctrl-C reaches them by the terminal; a SIGTERM is handed on."""
+
+    def hand_on(signum: int, frame: FrameType | None) -> None:
+        for child in children:
+            child.send_signal(signum)
+
+    before = signal.signal(signal.SIGTERM, hand_on)
+    try:
+        return [_wait_patiently(child) for child in children]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _wait_patiently(child: "subprocess.Popen[str]") -> int:
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue  # it ends in order, with what it has found
+
+
+def _forward(source: IO[str], target: IO[str], tell: Callable[[str], str]) -> threading.Thread:
+    """Copy lines while they come, each by one `write`: those of two searches must not mix."""
+
+    def copy() -> None:
+        for line in source:
+            target.write(tell(line.rstrip("\n")) + "\n")
+            target.flush()
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    return thread
+
+
+def _behind_class(name: str, line: str) -> str:
+    return f"{name}  {line}"
+
+
+def _with_class(name: str, line: str) -> str:
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return line
+    return json.dumps(event | {"machine_class": name})

@@ -1,0 +1,1 @@
+"""A plan for a GPU that is not here: what would fit."""

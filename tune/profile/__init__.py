@@ -1,0 +1,1 @@
+"""Profiles: written by a search, read by training: python -m tune.profile"""

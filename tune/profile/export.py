@@ -1,0 +1,215 @@
+"""From a search's result to its profiles on disk: one per kind that was chosen."""
+
+import datetime
+import os
+from pathlib import Path
+
+from cluster.node import hardware, ray_env, thread_env
+from cluster.node.thread_env import ThreadEnv
+from tune.preflight.judge import Preflight
+from tune.profile import file as profiles
+from tune.profile.schema import (
+    SCHEMA_VERSION,
+    Baseline,
+    Environment,
+    Memory,
+    Profile,
+    Search,
+    Soak,
+    Speed,
+    Threads,
+    Workload,
+)
+from tune.search.candidates import Peaks, peaks
+from tune.search.result import Candidate, Kind, SearchResult
+from tune.spec import Task
+from tune.speedup import speedup
+
+
+def write_all(
+    result: SearchResult,
+    folder: Path,
+    *,
+    task: Task,
+    preflight: Preflight,
+    objective: str,
+    soak_updates: int,
+    study: Path,
+    now: datetime.datetime,
+) -> dict[Kind, Path]:
+    """Write one profile per chosen kind; return where each went.
+
+    Raises:
+        ProfileError: if the folder cannot be written.
+    """
+    paths = {}
+    for kind, candidate in result.chosen.items():
+        profile = from_search(
+            kind,
+            candidate,
+            result=result,
+            task=task,
+            preflight=preflight,
+            env=env_of(candidate, result, task, preflight),
+            objective=objective,
+            soak_updates=soak_updates,
+            study=study,
+            now=now,
+        )
+        paths[kind] = profiles.write(profile, folder)
+    return paths
+
+
+def env_of(
+    candidate: Candidate, result: SearchResult, task: Task, preflight: Preflight
+) -> ThreadEnv:
+    """What enforces the cap under which every process of the candidate lived.
+
+    A trial that dies of threads is run again at half the cap, so it may be lower than the
+    preflight's. Built like the trial's own, on top of the person's environment.
+    """
+    return thread_env.build(
+        peaks(candidate, result.trials).thread_cap,
+        preflight.platform,
+        preflight.findings.cpus.allowed,
+        ray_env.as_given(os.environ),
+        task.framework,
+    )
+
+
+def from_search(
+    kind: Kind,
+    candidate: Candidate,
+    *,
+    result: SearchResult,
+    task: Task,
+    preflight: Preflight,
+    env: ThreadEnv,
+    objective: str,
+    soak_updates: int,
+    study: Path,
+    now: datetime.datetime,
+) -> Profile:
+    """Say all that a search knows of one of its chosen configurations. Pure.
+
+    `env` is what enforces the cap that the candidate ran under: see `env_of`.
+    """
+    outcome = candidate.representative
+    measured = outcome.measurement
+    assert measured is not None
+    seen = peaks(candidate, result.trials)
+    peak_bytes = seen.host_bytes
+    if preflight.platform == "cuda":
+        peak_bytes = measured.peak_device_bytes
+    return Profile(
+        schema_version=SCHEMA_VERSION,
+        kind=kind,
+        mode=task.mode,
+        phase=task.phase,
+        config=dict(candidate.config),
+        device=preflight.platform,
+        expected_sps=round(candidate.steps_per_second, 1),
+        expected_memory_gb=round(peak_bytes / 1e9, 3) if peak_bytes else None,
+        expected_gpu_util=measured.gpu_utilization,
+        timesteps_reduction=task.options.get("timesteps_reduction"),
+        confirmed=candidate.confirmed,
+        partial=result.partial,
+        created_at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
+        speed=Speed(
+            low=round(candidate.low, 1),
+            high=round(candidate.high, 1),
+            num_processes=candidate.num_processes,
+            converged=measured.converged,
+            startup_s=round(measured.startup_s, 3),
+            build_s=round(measured.build_s, 3),
+            compile_s=_compile_s(candidate, result),
+            warmup_s=round(measured.warmup_s, 3),
+            flops_per_update=measured.flops_per_update,
+            num_compilations=measured.num_compilations,
+        ),
+        baseline=_baseline(candidate, result.baseline),
+        soak=_soak(candidate, soak_updates),
+        memory=_memory(candidate, seen, preflight),
+        threads=_threads(seen, env, preflight),
+        environment=Environment(cpus=env.cpus, variables=dict(env.variables)),
+        workload=Workload(
+            factory=task.workload, options=dict(task.options), framework=task.framework
+        ),
+        data=dict(task.data),
+        search=Search(
+            study=str(study),
+            objective=objective,
+            gradient_noise_scale=candidate.noise_scale,
+            stop_reason=result.stop_reason,
+            wall_s=round(result.wall_s, 1),
+            trials=result.outcome_counts,
+        ),
+        machine_class=hardware.machine_class(preflight.machine),
+        machine=preflight.machine,
+    )
+
+
+def _compile_s(candidate: Candidate, result: SearchResult) -> float | None:
+    """What compiling took where it was done: finals read the program that exploring compiled."""
+    own = [trial.measurement for trial in result.trials if trial.config == candidate.config]
+    seconds = [
+        measured.compile_s
+        for measured in (*own, candidate.representative.measurement)
+        if measured is not None and not measured.compiled_from_cache
+    ]
+    return round(seconds[-1], 3) if seconds else None
+
+
+def _baseline(candidate: Candidate, baseline: Candidate | None) -> Baseline | None:
+    if baseline is None:
+        return None
+    gain = speedup(candidate, baseline)
+    return Baseline(
+        config=dict(baseline.config),
+        steps_per_second=round(baseline.steps_per_second, 1),
+        low=round(baseline.low, 1),
+        high=round(baseline.high, 1),
+        speedup=round(gain.ratio, 4),
+        speedup_low=round(gain.low, 4),
+        speedup_high=round(gain.high, 4),
+    )
+
+
+def _soak(candidate: Candidate, asked_updates: int) -> Soak | None:
+    soak = candidate.soak
+    if soak is None or asked_updates < 1:
+        return None
+    return Soak(
+        updates=soak.num_updates,
+        asked_updates=asked_updates,
+        measure_s=round(soak.measure_s, 3),
+        steps_per_second=round(soak.steps_per_second, 1),
+    )
+
+
+def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> Memory:
+    outcome = candidate.representative
+    measured = outcome.measurement
+    device_bytes, host_bytes = candidate.device_bytes, seen.host_bytes
+    device_budget, host_budget = preflight.device_budget_bytes, preflight.host_budget_bytes
+    return Memory(
+        predicted_device_bytes=outcome.predicted_device_bytes,
+        peak_device_bytes=measured.peak_device_bytes if measured else None,
+        device_budget_bytes=device_budget,
+        device_headroom_bytes=None if device_bytes is None else device_budget - device_bytes,
+        peak_host_bytes=host_bytes,
+        host_budget_bytes=host_budget,
+        host_headroom_bytes=None if host_bytes is None else host_budget - host_bytes,
+    )
+
+
+def _threads(seen: Peaks, env: ThreadEnv, preflight: Preflight) -> Threads:
+    limits = preflight.findings.thread_limits
+    return Threads(
+        cap=env.cap,
+        peak_threads=seen.num_threads,
+        peak_maps=seen.num_maps,
+        binding_limit=limits.binding.name if limits.binding else None,
+        limit=limits.binding.limit if limits.binding else None,
+        room=limits.room,
+    )

@@ -1,0 +1,154 @@
+"""What training may rely on: one proven configuration, the machine it holds on, and the proof.
+
+    python -m tune.profile show|list|env|validate        (tune/profile.py)
+
+A profile is YAML. The top-level keys are those that trainers of this family read (`num_envs`,
+`num_steps`, ...); the nested ones say where they come from. It holds what was measured on the
+machine it names and nothing else.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.node import atomic, hardware
+from cluster.node.hardware import Machine
+from cluster.structure import StructureError, convert, destructure, structure
+from tune.profile.schema import SCHEMA_VERSION, Config, Profile
+from tune.spec import SpecError
+from tune.summary import outcomes as words
+
+
+class ProfileError(SpecError):
+    """A profile cannot be used; the message names the file, the key, what was got, what to do."""
+
+
+def to_yaml(profile: Profile) -> str:
+    """Return the file's text: a header for people, then the keys in the order of the fields."""
+    import yaml
+
+    fields: dict[str, Any] = {}
+    for name, value in destructure(profile).items():
+        if name == "device":  # before it, what trainers read from the top
+            fields |= {
+                axis: number
+                for axis, number in _plain_keys(profile.config).items()
+                if axis not in _FIELDS  # an axis that is called `phase` stays below config
+            }
+        fields[name] = value
+    body = yaml.dump(fields, Dumper=yaml.SafeDumper, sort_keys=False, width=100, allow_unicode=True)
+    return _HEADER.format(name=profile.file_name) + body
+
+
+def write(profile: Profile, folder: Path) -> Path:
+    """Write the profile into `folder` in one step; return the file.
+
+    An unproven profile (partial, or not confirmed) takes a name of its own where a proven one lies:
+    an interrupted search must not cost the result of yesterday's whole one.
+
+    Raises:
+        ProfileError: if the folder cannot be written.
+    """
+    path = folder / profile.file_name
+    if not _is_proven(profile) and path.exists():
+        try:
+            replaces_proven = _is_proven(read(path))
+        except ProfileError:
+            replaces_proven = False
+        if replaces_proven:
+            path = path.with_name(f"{path.stem}-unproven.yaml")
+    try:
+        atomic.write_text(path, to_yaml(profile))
+    except OSError as error:
+        raise ProfileError(
+            f"cannot write the profile {path} ({error.strerror}). Nothing is lost: repeat the "
+            "command with --resume and another --profiles."
+        ) from error
+    return path
+
+
+def read(path: Path) -> Profile:
+    """Read and check a profile.
+
+    Raises:
+        ProfileError: if the file cannot be read, or any key is missing, unknown or out of range.
+    """
+    import yaml
+
+    try:
+        fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_safe_loader())
+    except OSError as error:
+        raise ProfileError(
+            f"{path}: {error.strerror}. List the profiles there are: python -m tune.profile list"
+        ) from error
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        what = " ".join(str(error).split())
+        raise ProfileError(f"{path} is not YAML ({what:.200}). {_SEARCH_AGAIN}") from error
+    try:
+        return _from_fields(fields)
+    except StructureError as error:
+        raise ProfileError(f"{path}: {error} {_SEARCH_AGAIN}") from error
+
+
+def matches(profile: Profile, machine: Machine) -> list[str]:
+    """Say how this machine differs from the one the profile was measured on; empty if it does not.
+
+    A difference is a warning and no refusal: a newer driver seldom changes what fits.
+    """
+    return hardware.differences(profile.machine, machine)
+
+
+_SEARCH_AGAIN = "Take the file as a search wrote it, or search again: python -m tune.jax_phase12"
+_FIELDS = frozenset(field.name for field in dataclasses.fields(Profile))
+_HEADER = """\
+# A training configuration and what was measured of it on the machine that is named at the end.
+# Before training:  eval "$(python -m tune.profile env {name})"
+# Does it still hold?  python -m tune.profile validate {name}
+# expected_sps is in env steps per second, expected_memory_gb in 10^9 bytes, expected_gpu_util in
+# percent. A profile is measured as a whole: search again rather than edit it.
+"""
+
+
+def _from_fields(fields: Any) -> Profile:
+    if not isinstance(fields, dict):
+        raise StructureError("the whole file", f"must map names to values, got {fields!r:.80}")
+    version = fields.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise StructureError(
+            "schema_version", f"this program reads version {SCHEMA_VERSION}, got {version!r}"
+        )
+    config: dict[str, int] = convert(Config, fields.get("config"), "config")
+    copies = {name: value for name, value in _plain_keys(config).items() if name not in _FIELDS}
+    for name, value in copies.items():
+        if fields.get(name) != value:
+            got = repr(fields[name]) if name in fields else "nothing"
+            raise StructureError(name, f"must be {value}, as below config, got {got}")
+    profile = structure(
+        Profile, {name: value for name, value in fields.items() if name not in copies}
+    )
+    speed, cap, cpus = profile.speed, profile.threads.cap, profile.environment.cpus
+    if not speed.low <= profile.expected_sps <= speed.high:
+        got = f"{profile.expected_sps} outside of {speed.low} to {speed.high}"
+        raise StructureError("expected_sps", f"must lie in the interval of speed, got {got}")
+    if len(cpus) != cap:
+        raise StructureError("environment.cpus", f"must be as many as the cap {cap}, got {cpus}")
+    return profile
+
+
+def _plain_keys(config: Mapping[str, int]) -> dict[str, int]:
+    """The configuration as trainers read it: with num_minibatches, which follows from the rest."""
+    minibatches = words.num_minibatches(config)
+    values = dict(config) if minibatches is None else {"num_minibatches": minibatches, **config}
+    order = ("num_envs", "num_steps", "num_minibatches", "num_epochs", "batch_size")
+    return {name: values[name] for name in (*order, *values) if name in values}
+
+
+def _is_proven(profile: Profile) -> bool:
+    return profile.confirmed and not profile.partial
+
+
+def _safe_loader() -> Any:
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

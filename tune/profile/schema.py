@@ -1,0 +1,238 @@
+"""A profile as data: what its keys are, and what each may hold. Pure.
+
+The keys of a file are these fields, in this order. A field that may be `None` is a figure that need
+not have been measured; it is then absent from the file, never null or zero.
+"""
+
+import dataclasses
+import datetime
+import re
+from typing import Annotated, Any, Literal
+
+from cluster.node.hardware import Machine
+from cluster.structure import Count, NotNegative, Positive, PositiveCount, Rule
+from trainables.measurement import OutcomeKind
+from tune.search.result import Kind
+from tune.summary import outcomes as words
+
+SCHEMA_VERSION = 1
+
+EXPORTABLE = frozenset(
+    {
+        "ARROW_IO_THREADS",
+        "CUDA_VISIBLE_DEVICES",
+        "JAX_PLATFORMS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "OMP_WAIT_POLICY",
+        "OPENBLAS_NUM_THREADS",
+        "PJRT_NPROC",
+        "RAYON_NUM_THREADS",
+        "TF_CPP_MIN_LOG_LEVEL",
+        "TOKENIZERS_PARALLELISM",
+        "TORCHINDUCTOR_COMPILE_THREADS",
+        "XLA_CLIENT_MEM_FRACTION",
+        "XLA_FLAGS",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    }
+)
+"""The only variables a profile may set: shells evaluate them, and profiles travel between people.
+
+So no secret of the searching machine gets in, and no PATH or LD_PRELOAD of a stranger gets out.
+"""
+
+
+_Variables = Annotated[
+    dict[str, str],
+    Rule(
+        f"may only set {', '.join(sorted(EXPORTABLE))}",
+        lambda variables: variables.keys() <= EXPORTABLE,
+    ),
+    Rule(
+        "must hold no NUL byte",
+        lambda variables: not any("\0" in value for value in variables.values()),
+    ),
+]
+Config = Annotated[
+    dict[str, PositiveCount],
+    Rule("must name at least one value", bool),
+    Rule(
+        "must have a batch_size that divides num_envs * num_steps",
+        lambda config: (
+            words.num_minibatches(config) is None
+            or config["num_envs"] * config["num_steps"] % config["batch_size"] == 0
+        ),
+    ),
+]
+_Cpus = Annotated[tuple[Count, ...], Rule("must name at least one CPU", bool)]
+_OUTCOME_NAMES = frozenset({*OutcomeKind, "excluded"})
+_Outcomes = Annotated[
+    dict[str, Count],
+    Rule(
+        f"may only count {', '.join(sorted(_OUTCOME_NAMES))}",
+        lambda counts: counts.keys() <= _OUTCOME_NAMES,
+    ),
+]
+_Slug = Annotated[
+    str,
+    Rule(
+        "must be of letters, digits, - and _",
+        lambda text: re.fullmatch(r"[\w-]+", text) is not None,
+    ),
+]
+
+
+def _is_utc(text: str) -> bool:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return moment.utcoffset() == datetime.timedelta(0)
+
+
+_Moment = Annotated[str, Rule("must be a UTC time in ISO 8601", _is_utc)]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """The 95 % interval of `expected_sps`, from so many fresh processes; seconds of the latest.
+
+    `compile_s` is of the latest that compiled its program, and did not read an earlier one's.
+    """
+
+    low: Positive
+    high: Positive
+    num_processes: PositiveCount
+    converged: bool
+    startup_s: NotNegative
+    build_s: NotNegative
+    compile_s: NotNegative | None
+    warmup_s: NotNegative
+    flops_per_update: NotNegative | None
+    num_compilations: Count | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes: what the compiler predicted, what was seen, what was allowed, and what is left."""
+
+    predicted_device_bytes: Count | None
+    peak_device_bytes: Count | None
+    device_budget_bytes: PositiveCount
+    device_headroom_bytes: int | None
+    peak_host_bytes: Count | None
+    host_budget_bytes: PositiveCount
+    host_headroom_bytes: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Threads:
+    """The cap that worked, the peaks under it, and the limit that bound when the search began."""
+
+    cap: PositiveCount
+    peak_threads: PositiveCount | None
+    peak_maps: PositiveCount | None
+    binding_limit: str | None
+    limit: Count | None
+    room: Count | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What the speed-up is over, measured in the same search. `speedup_low` <= 1 is noise."""
+
+    config: Config
+    steps_per_second: Positive
+    low: Positive
+    high: Positive
+    speedup: Positive
+    speedup_low: Positive
+    speedup_high: Positive
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Soak:
+    """A long run in one process: updates done of those asked, and how fast."""
+
+    updates: PositiveCount
+    asked_updates: PositiveCount
+    measure_s: Positive
+    steps_per_second: Positive
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What was trained: the factory with its options."""
+
+    factory: str
+    options: dict[str, Any]
+    framework: Literal["jax", "torch"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What enforces the thread cap. The CPUs matter most: a process binds itself to them."""
+
+    cpus: _Cpus
+    variables: _Variables
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """The search behind the profile. `study` is its journal; the noise scale is in samples."""
+
+    study: str
+    objective: str
+    gradient_noise_scale: Positive | None
+    stop_reason: str
+    wall_s: NotNegative
+    trials: _Outcomes
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One configuration and all that is known of it. The fields stand in the file's order.
+
+    `config` is what the workload's factory takes; trainers read its values from the file's top.
+    `expected_memory_gb` is in 10^9 bytes: the allocator's peak on a GPU, the resident memory of
+    the process tree on a CPU. `expected_gpu_util` is in percent. `timesteps_reduction`, of Phase 3
+    alone, is the share of the production run that confirmed the winner. `confirmed` says that fresh
+    processes re-measured it after exploring, `partial` that the search was interrupted.
+    """
+
+    schema_version: int
+    kind: Kind
+    mode: _Slug
+    phase: PositiveCount | None
+    device: Literal["cpu", "cuda"]
+    expected_sps: Positive
+    expected_memory_gb: NotNegative | None
+    expected_gpu_util: NotNegative | None
+    timesteps_reduction: Positive | None
+    confirmed: bool
+    partial: bool
+    created_at: _Moment
+    config: Config
+    speed: Speed
+    baseline: Baseline | None
+    soak: Soak | None
+    memory: Memory
+    threads: Threads
+    environment: Environment
+    workload: Workload
+    data: dict[str, Any]
+    search: Search
+    machine_class: _Slug
+    machine: Machine
+
+    @property
+    def num_minibatches(self) -> int | None:
+        """Gradient steps per epoch; `None` for a workload that has none."""
+        return words.num_minibatches(self.config)
+
+    @property
+    def file_name(self) -> str:
+        """One file per machine class, phase and kind."""
+        task = self.mode if self.phase is None else f"phase{self.phase}"
+        return f"{self.machine_class}-{task}-{self.kind}.yaml"

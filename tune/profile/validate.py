@@ -1,0 +1,181 @@
+"""Does a profile still hold? Its configuration is measured again, here, in fresh processes.
+
+The rule is 10 % of `expected_sps`, either way. One process can sit in a slow or a fast mode for
+seconds, so a first measurement outside of that is repeated twice, and the median of three counts.
+"""
+
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cluster.node import limits, ray_env, thread_env
+from cluster.node.thread_env import Platform
+from trainables import compile_cache
+from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
+from tune.profile.file import ProfileError
+from tune.profile.schema import Environment, Profile
+from tune.summary import outcomes as words
+
+TOLERANCE = 0.10
+_NUM_PROCESSES = 3
+
+HOLDS, DOES_NOT_HOLD, COULD_NOT_TELL = 0, 1, 2
+"""Exit codes; the last is for what a person mends first."""
+
+_SAYS_NOTHING = frozenset({OutcomeKind.ERROR, OutcomeKind.INVALID, OutcomeKind.NODE_LOST})
+
+Measure = Callable[[], Outcome]
+Say = Callable[[str], None]
+
+
+def validate(profile: Profile, measure: Measure, say: Say) -> int:
+    """Measure as often as it takes, say what comes of it, return the exit code."""
+    measured: list[Measurement] = []
+    while len(measured) < _NUM_PROCESSES:
+        outcome = measure()
+        if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
+            say(f"{words.ADVICE[outcome.kind].means} {outcome.message}")
+            say(f"{words.ADVICE[outcome.kind].do} Log: {outcome.log}")
+            return COULD_NOT_TELL if outcome.kind in _SAYS_NOTHING else DOES_NOT_HOLD
+        measured.append(outcome.measurement)
+        say(_process_line(len(measured), outcome.measurement))
+        if len(measured) == 1:
+            if _is_within(_ratio(profile, measured)):
+                break
+            say(
+                f"That is {words.times(_ratio(profile, measured))} of what the profile promises; "
+                f"two more fresh processes rule out noise."
+            )
+    for line in verdict(profile, measured):
+        say(line)
+    return HOLDS if _is_within(_ratio(profile, measured)) else DOES_NOT_HOLD
+
+
+def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
+    """Compare in words, both intervals included."""
+    ratio = _ratio(profile, measured)
+    low, high = min(m.low for m in measured), max(m.high for m in measured)
+    here = statistics.median(m.steps_per_second for m in measured)
+    overlap = low <= profile.speed.high and profile.speed.low <= high
+    lines = [
+        f"promised: {_interval(profile.expected_sps, profile.speed.low, profile.speed.high)}",
+        f"here:     {_interval(here, low, high)}"
+        + (f", median of {len(measured)} fresh processes" if len(measured) > 1 else ""),
+        f"Training here gets {words.times(ratio)} of what the profile promises: "
+        + ("it holds." if _is_within(ratio) else f"outside of {TOLERANCE:.0%}."),
+    ]
+    if _is_within(ratio):
+        return lines
+    if overlap:
+        lines.append("The intervals overlap, so noise could explain it: try on a quiet machine.")
+    elif ratio < 1:
+        lines.append(
+            "The intervals do not overlap: something else uses this machine, or it is another. "
+            "Search here for a profile of its own."
+        )
+    else:
+        lines.append("This machine is faster than the profile knows: search here for a new one.")
+    return lines
+
+
+def environment(profile: Profile, platform: Platform, base: Mapping[str, str]) -> Environment:
+    """The profile's own caps, as far as this machine has its CPUs.
+
+    CPUs that are not allowed here are replaced by as many that are; on another platform than the
+    profile's its variables say the wrong thing, and are made anew.
+    """
+    allowed = limits.cpus().allowed
+    here = thread_env.build(
+        profile.threads.cap, platform, allowed, base, profile.workload.framework
+    )
+    recorded = profile.environment
+    return Environment(
+        cpus=recorded.cpus if set(recorded.cpus) <= set(allowed) else here.cpus,
+        variables=recorded.variables if platform == profile.device else here.variables,
+    )
+
+
+def measurer(
+    profile: Profile,
+    *,
+    platform: Platform,
+    options: Mapping[str, Any],
+    timeout_s: float | None,
+    environ: Mapping[str, str] | None = None,
+) -> Measure:
+    """Return what measures the profile's configuration once, in a fresh child process.
+
+    `options` go over the profile's own: data lies elsewhere on another machine. The child's log is
+    kept in a temporary file, which the outcome names.
+    """
+    from trainables.process import run_child
+
+    base = ray_env.for_child(os.environ if environ is None else environ)
+    caps = environment(profile, platform, base)
+    request = TrialRequest(
+        workload=profile.workload.factory,
+        config=profile.config,
+        options=profile.workload.options | dict(options),
+        platform=platform,
+        cpus=caps.cpus,
+        device_budget_bytes=profile.memory.device_budget_bytes,
+    )
+    folder = Path(tempfile.mkdtemp(prefix="validate-"))
+    variables = base | caps.variables
+    if platform == "cpu":  # where the first process's program is read by the next two
+        variables |= compile_cache.variables(folder / "compiled", base)
+
+    def measure() -> Outcome:
+        last = None
+        for message in run_child(
+            request,
+            environment=variables,
+            log_path=folder / "trial.log",
+            thread_cap=len(caps.cpus),
+            timeout_s=timeout_s,
+            host_budget_bytes=profile.memory.host_budget_bytes,
+        ):
+            last = message
+        assert isinstance(last, Outcome)
+        return last
+
+    return measure
+
+
+def platform_for(profile: Profile, device: str, num_gpus: int) -> Platform:
+    """Return where to measure: on the profile's own device unless told otherwise.
+
+    Raises:
+        ProfileError: if that needs a GPU and there is none.
+    """
+    platform: Platform = profile.device
+    if device != "auto":
+        platform = "cuda" if device == "gpu" else "cpu"
+    if platform == "cuda" and not num_gpus:
+        raise ProfileError(
+            "the profile is for a GPU, and NVML, the NVIDIA driver, shows none here: check "
+            "nvidia-smi, or compare with this machine's CPU by --device cpu."
+        )
+    return platform
+
+
+def _ratio(profile: Profile, measured: Sequence[Measurement]) -> float:
+    return statistics.median(m.steps_per_second for m in measured) / profile.expected_sps
+
+
+def _is_within(ratio: float) -> bool:
+    return abs(ratio - 1.0) <= TOLERANCE
+
+
+def _process_line(number: int, measured: Measurement) -> str:
+    speed = _interval(measured.steps_per_second, measured.low, measured.high)
+    how = "read from the cache" if measured.compiled_from_cache else "compiled"
+    return f"process {number}: {speed}, {how} in {words.duration(measured.compile_s)}"
+
+
+def _interval(steps_per_second: float, low: float, high: float) -> str:
+    bounds = f"{words.speed(low)} to {words.speed(high)}"
+    return f"{words.speed(steps_per_second)} env steps/s ({bounds})"

@@ -1,0 +1,181 @@
+"""How a person reads a profile. Pure; rich is imported when there is a terminal to draw on."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tune.profile.schema import Profile
+from tune.summary import outcomes as words
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Rows = list[tuple[str, str]]
+
+
+def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
+    """Rows of label and text by heading; what was not measured has no row."""
+    state = "confirmed by finals" if profile.confirmed else "not confirmed by finals"
+    if profile.partial:
+        state += ", from an interrupted search"
+    task = profile.mode if profile.phase is None else f"{profile.mode} phase {profile.phase}"
+    rows = {
+        f"{task}, {profile.kind} on {profile.device}": [
+            ("configuration", words.configuration(profile.config)),
+            ("speed", _speed(profile)),
+            ("compared", _compared(profile)),
+            ("soak", _soak(profile)),
+            ("proof", f"{state}, {profile.created_at}"),
+        ],
+        "Resources": [
+            ("device memory", _device_memory(profile)),
+            ("host memory", _host_memory(profile)),
+            ("threads", _threads(profile)),
+            ("CPUs", words.cpu_ranges(profile.environment.cpus)),
+            *profile.environment.variables.items(),
+        ],
+        "Origin": [
+            ("data", _data(profile)),
+            ("workload", profile.workload.factory),
+            ("search", f"{profile.search.study}, {words.duration(profile.search.wall_s)}"),
+            ("trials", _trials(profile)),
+            ("stopped", profile.search.stop_reason),
+        ],
+        "Machine": [
+            ("class", profile.machine_class),
+            ("CPU", f"{profile.machine.cpu_model}, {profile.machine.num_cpus} CPUs"),
+            ("GPU", ", ".join(gpu.name for gpu in profile.machine.gpus)),
+            ("versions", ", ".join(f"{k} {v}" for k, v in profile.machine.versions.items())),
+        ],
+    }
+    if differences:
+        rows["This machine is another"] = [("differs", text) for text in differences]
+    return {
+        heading: [(label, text) for label, text in lines if text] for heading, lines in rows.items()
+    }
+
+
+def render(rows_by_heading: dict[str, Rows]) -> "RenderableType":
+    """Return the sections for a terminal."""
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for heading, rows in rows_by_heading.items():
+        grid.add_row(Text(heading, style="bold"))
+        for label, text in rows:
+            style = "yellow" if label == "differs" else "dim"
+            grid.add_row(Text(f"  {label}", style=style), Text(text))
+    return Panel(grid, title="profile", expand=False)
+
+
+def list_row(path: Path, profile: Profile) -> tuple[str, str, str, str]:
+    """One profile of a list: file, configuration, speed, and how far to trust it."""
+    low, high = profile.speed.low, profile.speed.high
+    state = "partial" if profile.partial else "confirmed" if profile.confirmed else "not confirmed"
+    return (
+        path.name,
+        words.cell(profile.config),
+        words.speed_interval(profile.expected_sps, low, high),
+        f"{state}, {profile.created_at[:10]}",
+    )
+
+
+def exports(profile: Profile, allowed_cpus: Sequence[int]) -> list[str]:
+    """Lines for a shell's `eval`: the caps as exports, and the CPUs as a comment.
+
+    Binding to the CPUs is the stronger half of the cap (XLA sizes its pools by them), but this
+    shell is not ours to bind.
+    """
+    environment = profile.environment
+    cpus = environment.cpus
+    hint = ""
+    if not set(cpus) <= set(allowed_cpus):
+        cpus = tuple(allowed_cpus[: len(cpus)])
+        hint = f" (CPUs {words.cpu_ranges(environment.cpus)} of the profile are not allowed here)"
+    return [
+        *(f"export {name}={_quoted(value)}" for name, value in environment.variables.items()),
+        f"# bind training to the CPUs, or the caps are half a cap{hint}:",
+        f"#   taskset -c {words.cpu_ranges(cpus)} YOUR TRAINING",
+    ]
+
+
+def _quoted(value: str) -> str:
+    quoted = shlex.quote(value)
+    return quoted if quoted.startswith("'") else f"'{quoted}'"
+
+
+def _speed(profile: Profile) -> str:
+    speed = profile.speed
+    processes = words.plural(speed.num_processes, "fresh process")
+    compiles = "" if speed.compile_s is None else f"; compiles in {words.duration(speed.compile_s)}"
+    return (
+        f"{words.speed(profile.expected_sps)} env steps/s, 95 % interval {words.speed(speed.low)} "
+        f"to {words.speed(speed.high)}, from {processes}{compiles}"
+    )
+
+
+def _compared(profile: Profile) -> str:
+    baseline = profile.baseline
+    if baseline is None:
+        return ""
+    if baseline.config == profile.config:
+        return "it is the search's baseline itself"
+    against = f"{words.sizes(baseline.config)} at {words.speed(baseline.steps_per_second)}"
+    if baseline.speedup_low <= 1.0 <= baseline.speedup_high:
+        return f"no more than noise apart from {against}"
+    bounds = f"{words.times(baseline.speedup_low)} to {words.times(baseline.speedup_high)}"
+    return f"{words.times(baseline.speedup)} ({bounds}) the speed of {against}"
+
+
+def _soak(profile: Profile) -> str:
+    soak = profile.soak
+    if soak is None:
+        return ""
+    done = f"{soak.updates} of {words.plural(soak.asked_updates, 'update')}"
+    return f"{done} in {words.duration(soak.measure_s)}, {words.speed(soak.steps_per_second)}"
+
+
+def _device_memory(profile: Profile) -> str:
+    memory = profile.memory
+    figures = [
+        f"{words.size(value)} {how}"
+        for value, how in (
+            (memory.peak_device_bytes, "measured"),
+            (memory.predicted_device_bytes, "predicted"),
+        )
+        if value is not None
+    ]
+    budget = words.size(memory.device_budget_bytes)
+    return f"{', '.join(figures)}; {budget} allowed" if figures else ""
+
+
+def _host_memory(profile: Profile) -> str:
+    memory = profile.memory
+    if memory.peak_host_bytes is None:
+        return ""
+    return f"{words.size(memory.peak_host_bytes)}; {words.size(memory.host_budget_bytes)} allowed"
+
+
+def _threads(profile: Profile) -> str:
+    threads = profile.threads
+    peak = "" if threads.peak_threads is None else f"{threads.peak_threads} at most, "
+    limit = ""
+    if threads.binding_limit is not None and threads.room is not None:
+        limit = f"; {threads.binding_limit} had room for {threads.room:,}"
+    return f"{peak}under a cap of {threads.cap}{limit}"
+
+
+def _data(profile: Profile) -> str:
+    source = str(profile.data.get("source", ""))
+    digest = str(profile.data.get("sha256", ""))[:12]
+    return f"{source} (sha256 {digest}...)" if digest else source
+
+
+def _trials(profile: Profile) -> str:
+    counts = profile.search.trials.items()
+    return ", ".join(f"{count} {words.advice(name).short}" for name, count in counts)

@@ -1,0 +1,108 @@
+"""What other machines' profiles recommend to try first: --warm-start.
+
+A recommendation is a guess and nothing more: it is tried like any other configuration, in a trial
+of its own, and at most three are, so that profiles which mislead cost three trials.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from search_spaces.space import SearchSpace
+from tune.profile import file as profile_file
+from tune.profile.file import ProfileError
+from tune.profile.schema import Profile
+from tune.search.result import Kind
+from tune.spec import SpecError
+from tune.summary import outcomes as words
+
+_MOST = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recommended:
+    """Configurations of the space, the most trusted first, and what a person should know of it."""
+
+    configs: tuple[dict[str, int], ...]
+    text: str
+
+
+NOTHING = Recommended(configs=(), text="")
+
+
+def read(
+    path: Path,
+    *,
+    factory: str,
+    kind: Kind,
+    space: SearchSpace,
+    baseline: Mapping[str, int],
+    machine_class: str,
+    device: str,
+) -> Recommended:
+    """Read a profile, or all profiles of a folder, and choose what to try first.
+
+    Only profiles of the same workload (`factory`) say something; a file of a folder that cannot be
+    read says nothing.
+
+    Raises:
+        SpecError: if there is no such file or folder, or the file is no profile of this workload.
+    """
+    profiles, num_unreadable = _read_all(path)
+    usable = [profile for profile in profiles if profile.workload.factory == factory]
+    if not usable and not path.is_dir():
+        raise SpecError(f"--warm-start: {path} is a profile of another workload than {factory}.")
+    usable.sort(key=lambda profile: profile.created_at, reverse=True)
+    usable.sort(key=lambda profile: _distrust(profile, kind, machine_class, device))
+    configs: dict[tuple[int, ...], dict[str, int]] = {}
+    for profile in usable:
+        config = nearest(space, dict(baseline) | profile.config)
+        if config != baseline:
+            configs.setdefault(tuple(config.values()), config)
+    chosen = tuple(configs.values())[:_MOST]
+    return Recommended(configs=chosen, text=_in_words(path, chosen, len(usable), num_unreadable))
+
+
+def nearest(space: SearchSpace, wanted: Mapping[str, int]) -> dict[str, int]:
+    """The space's configuration the fewest doublings from what is wanted."""
+
+    def distance(config: Mapping[str, int]) -> float:
+        return sum(abs(math.log2(config[name] / wanted[name])) for name in config)
+
+    return min(space.configurations(), key=distance)
+
+
+def _read_all(path: Path) -> tuple[list[Profile], int]:
+    if not path.is_dir():
+        return [profile_file.read(path)], 0
+    profiles, num_unreadable = [], 0
+    for file in sorted(path.glob("*.yaml")):
+        try:
+            profiles.append(profile_file.read(file))
+        except ProfileError:
+            num_unreadable += 1
+    return profiles, num_unreadable
+
+
+def _distrust(profile: Profile, kind: Kind, machine_class: str, device: str) -> tuple[bool, ...]:
+    """Orders profiles: what is searched for, then the same machine, its device, the proven."""
+    return (
+        profile.kind is not kind,
+        profile.machine_class != machine_class,
+        profile.device != device,
+        profile.partial or not profile.confirmed,
+    )
+
+
+def _in_words(
+    path: Path, configs: Sequence[dict[str, int]], num_usable: int, num_unreadable: int
+) -> str:
+    left_out = f" {words.plural(num_unreadable, 'file')} could not be read." * bool(num_unreadable)
+    if not num_usable:
+        return f"Warm start: {path} holds no profile of this workload.{left_out}"
+    source = words.plural(num_usable, "profile")
+    if not configs:
+        return f"Warm start: {source} in {path}, and all say the baseline.{left_out}"
+    first = ", ".join(words.sizes(config) for config in configs)
+    return f"Warm start: {first}, from {source} in {path}.{left_out}"

@@ -1,0 +1,1 @@
+"""The report of a search, for a browser: python -m tune.report"""

@@ -1,0 +1,301 @@
+"""The speeds of a search as charts: over its axes, over its time, against learning. Pure.
+
+A chart that would be empty is not drawn; a sentence stands in its place and says why.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from cluster.pages import chart, grid
+from cluster.pages.chart import Axis, Chart, Line, Mark, Point, Series
+from cluster.pages.elements import Element
+from cluster.pages.grid import Grid, Square
+from cluster.pages.page import note
+from cluster.pages.scale import Linear, short
+from tune.report.marks import MARKS, SPEED, causes, names_axis, speed_of, speed_series
+from tune.search import finals
+from tune.search.objective import Objective, score
+from tune.search.result import EXPLORING, Candidate, SearchResult, Trial
+from tune.summary import outcomes as words
+
+_UNITS = {
+    "num_envs": "environments",
+    "vectorized_envs": "environments",
+    "num_steps": "steps of each environment",
+    "batch_size": "samples",
+    "num_epochs": "passes over the samples",
+}
+"""What the values of well-known axes count; a foreign axis is called by its name alone."""
+
+
+def landscape(result: SearchResult) -> Element:
+    """Env steps/s over the two axes that a configuration is called by first."""
+    trials = [trial for trial in result.trials if trial.outcome is not None]
+    axes = _varying(trials)
+    if not trials:
+        return note("There is no map of speeds: no trial has ended.")
+    if not axes:
+        return note("There is no map of speeds: all trials had the same values on every axis.")
+    if len(axes) == 1:
+        return _along(axes[0], trials)
+    x, y = ("num_envs", "num_steps") if {"num_envs", "num_steps"} <= set(axes) else axes[:2]
+    return _map(x, y, [name for name in axes if name not in (x, y)], trials)
+
+
+def by_trial(result: SearchResult) -> Element:
+    """Env steps/s of each trial in order, with the best so far."""
+    return _progress(
+        result,
+        title="Speed by trial",
+        how="Each trial in its order; whiskers are 95 % intervals.",
+        label="trial, number",
+        place=lambda trial: float(trial.number),
+        scale=lambda values: Linear.over(values, whole=True),
+    )
+
+
+def by_second(result: SearchResult) -> Element:
+    """Env steps/s of each trial over the time that trials ran, with the best so far."""
+    ends = running_s(result.trials)
+    if result.trials and not ends:
+        return note("There is no chart of speed over time: the journal has no times of trials.")
+    return _progress(
+        result,
+        title="Speed by time",
+        how="Seconds in which a trial ran; a pause between two sessions is left out.",
+        label="time with a trial running, s",
+        place=lambda trial: ends.get(trial.number),
+        scale=lambda values: Linear.over(values, from_zero=True),
+    )
+
+
+def learning(result: SearchResult) -> Element:
+    """Env steps/s against what a sample teaches, with the profiles and the Pareto front."""
+    candidates = finals.summarize(result.trials)
+    if not candidates:
+        return note("There is nothing to weigh speed against: no configuration was measured.")
+    noise_scale = candidates[0].noise_scale
+    if noise_scale is None:
+        return note(
+            "Speed is not weighed against learning: no trial measured a gradient noise scale "
+            "(a workload's health() may report gradient_noise_scale)."
+        )
+    if any("batch_size" not in candidate.config for candidate in candidates):
+        return note("Speed is not weighed against learning: that needs an axis named batch_size.")
+    kinds: dict[finals.Key, list[str]] = {}
+    for kind, chosen in result.chosen.items():
+        kinds.setdefault(finals.key(chosen.config), []).append(kind.value)
+    points = [
+        _learning_point(candidate, noise_scale, kinds.get(finals.key(candidate.config), []))
+        for candidate in candidates
+    ]
+    places = [(point.x, point.y) for point in points if point.y is not None]
+    named = [dataclasses.replace(point, name=None) for point in points if point.name]
+    return chart.render(
+        Chart(
+            title="Speed against learning per sample",
+            note=f"A gradient step on B samples learns 1 / (1 + B / {noise_scale:,.0f}) of the "
+            "most per sample; the number is the gradient noise scale measured here. Up and right "
+            "is better.",
+            x=Axis(
+                label="learning per sample, % of the most possible",
+                scale=Linear.over(x for x, _ in places),
+                tick=lambda value: f"{value:g}",
+            ),
+            y=_speed_axis([y for _, y in places]),
+            series=[
+                Series(name="configuration", mark=Mark.CIRCLE, color="accent", points=points),
+                Series(name="chosen", mark=Mark.TARGET, color="proof", points=named),
+            ],
+            lines=[Line(name="Pareto front", color="proof", points=pareto_front(places))],
+        )
+    )
+
+
+def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[str]) -> Point:
+    share = score(
+        Objective.BALANCED,
+        steps_per_second=1.0,
+        batch_size=candidate.config["batch_size"],
+        noise_scale=noise_scale,
+    )
+    name = ", ".join(kinds)
+    tip = (
+        f"{words.sizes(candidate.config)}: {words.speed(candidate.steps_per_second)} {SPEED}, "
+        f"{100 * share:.0f} % learned per sample"
+    )
+    return Point(
+        x=100 * share,
+        y=candidate.steps_per_second,
+        tip=f"{name}: {tip}" if name else tip,
+        name=name or None,
+    )
+
+
+def running_s(trials: Iterable[Trial]) -> dict[int, float]:
+    """Seconds in which any trial had run when each trial ended, by its number.
+
+    Side by side, trials share their seconds; between two sessions of a search none pass.
+    """
+    spans = sorted(
+        (trial.started_at, trial.ended_at, trial.number)
+        for trial in trials
+        if trial.started_at is not None and trial.ended_at is not None
+    )
+    ends, total, reached = {}, 0.0, -math.inf
+    for start, end, number in spans:
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+        ends[number] = total - max(0.0, reached - end)
+    return ends
+
+
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points than which none is better in both, from left to right."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points, reverse=True):
+        if not front or y > front[-1][1]:
+            front.append((x, y))
+    return front[::-1]
+
+
+def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Element:
+    columns = sorted({trial.config[x] for trial in trials})
+    rows = sorted({trial.config[y] for trial in trials})
+    cells: dict[tuple[int, int], list[Trial]] = {}
+    for trial in trials:
+        place = (columns.index(trial.config[x]), rows.index(trial.config[y]))
+        cells.setdefault(place, []).append(trial)
+    speeds = _speed_by_config(trials)
+    most = max(speeds.values(), default=0.0)
+    size, unit = _unit(most)
+    squares: dict[tuple[int, int], Square] = {}
+    for place, group in cells.items():
+        known = [speeds[k] for t in group if (k := finals.key(t.config)) in speeds]
+        best = max(known, default=None)
+        squares[place] = Square(
+            share=None if best is None else best / most,
+            figure="" if best is None else f"{best / size:.3g}",
+            marks=[MARKS[name] for name in causes(group)],
+            tip=_square_tip(f"{x} {columns[place[0]]}, {y} {rows[place[1]]}", group, best),
+        )
+    several = f" Each square is the best over {', '.join(others)}." if others else ""
+    return grid.render_grid(
+        Grid(
+            title=f"Speed over {x} and {y}",
+            note=f"Numbers are {unit}{SPEED}, of finals where there were any. A dashed square "
+            f"was not tried.{several}",
+            x_label=_with_unit(x),
+            y_label=_with_unit(y),
+            columns=[str(value) for value in columns],
+            rows=[str(value) for value in rows],
+            squares=squares,
+            keys={words.advice(name).short: MARKS[name] for name in causes(trials)},
+        )
+    )
+
+
+def _speed_by_config(trials: Sequence[Trial]) -> dict[finals.Key, float]:
+    """What a profile would promise of each configuration; of one that was slow, what was seen."""
+    slow = {finals.key(t.config): m.steps_per_second for t in trials if (m := speed_of(t))}
+    return slow | {finals.key(c.config): c.steps_per_second for c in finals.summarize(trials)}
+
+
+def _along(axis: str, trials: Sequence[Trial]) -> Element:
+    values = sorted({trial.config[axis] for trial in trials})
+    return chart.render(
+        Chart(
+            title=f"Speed over {axis}",
+            note="The only axis whose value differs between trials. Whiskers are 95 % intervals.",
+            x=names_axis(_with_unit(axis), [str(value) for value in values]),
+            y=_speed_axis(_highs(trials), from_zero=True),
+            series=speed_series(trials, lambda trial: float(values.index(trial.config[axis]))),
+        )
+    )
+
+
+def _progress(
+    result: SearchResult,
+    *,
+    title: str,
+    how: str,
+    label: str,
+    place: Callable[[Trial], float | None],
+    scale: Callable[[list[float]], Linear],
+) -> Element:
+    trials = [t for t in result.trials if t.outcome is not None and place(t) is not None]
+    if not trials:
+        return note(f"There is no chart of {title.lower()}: no trial has ended.")
+    places = [at for trial in trials if (at := place(trial)) is not None]
+    return chart.render(
+        Chart(
+            title=title,
+            note=how,
+            x=Axis(label=label, scale=scale(places), tick=lambda value: f"{value:g}"),
+            y=_speed_axis(_highs(trials), from_zero=True),
+            series=speed_series(trials, place),
+            lines=[
+                Line(
+                    name="best so far",
+                    color="accent",
+                    points=best_so_far(trials, place),
+                    is_step=True,
+                )
+            ],
+        )
+    )
+
+
+def best_so_far(
+    trials: Sequence[Trial], place: Callable[[Trial], float | None]
+) -> list[tuple[float, float]]:
+    """The fastest explored configuration by then; finals measure it again, not better."""
+    steps: list[tuple[float, float]] = []
+    best = 0.0
+    for trial in sorted(trials, key=lambda trial: place(trial) or 0.0):
+        at = place(trial)
+        if trial.measurement is None or trial.stage not in EXPLORING or at is None:
+            continue
+        best = max(best, trial.measurement.steps_per_second)
+        steps.append((at, best))
+    if steps:
+        steps.append((max(place(trial) or 0.0 for trial in trials), best))
+    return steps
+
+
+def _speed_axis(values: Sequence[float], *, from_zero: bool = False) -> Axis:
+    return Axis(label=SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short)
+
+
+def _varying(trials: Sequence[Trial]) -> list[str]:
+    """Axes on which trials differ, in the configurations' order; only axes that all have."""
+    if not trials:
+        return []
+    return [
+        name
+        for name in trials[0].config
+        if all(name in trial.config for trial in trials)
+        and len({trial.config[name] for trial in trials}) > 1
+    ]
+
+
+def _square_tip(place: str, group: Sequence[Trial], best: float | None) -> str:
+    speed = "nothing measured" if best is None else f"at best {words.speed(best)} {SPEED}"
+    failed = [f"{words.advice(name).short} {count}" for name, count in causes(group).items()]
+    return f"{place}: {', '.join([speed, words.plural(len(group), 'trial'), *failed])}"
+
+
+def _highs(trials: Sequence[Trial]) -> list[float]:
+    return [m.high for trial in trials if (m := speed_of(trial))]
+
+
+def _with_unit(axis: str) -> str:
+    unit = _UNITS.get(axis)
+    return axis if unit is None else f"{axis}, {unit}"
+
+
+def _unit(most: float) -> tuple[float, str]:
+    if most >= 1e6:
+        return 1e6, "million "
+    return (1e3, "thousand ") if most >= 1e3 else (1.0, "")

@@ -1,0 +1,105 @@
+"""All trials of a search as one sortable table. Pure."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from cluster.pages import page, table
+from cluster.pages.elements import Child
+from cluster.pages.table import Cell, Column
+from trainables.measurement import Measurement, Outcome, Phase
+from tune.report.marks import speed_of
+from tune.run_folder.folder import RunFolder
+from tune.screen import trials_table as trials_view
+from tune.search import finals
+from tune.search.result import SearchResult, Trial
+from tune.summary import outcomes as words
+
+_Columns = list[tuple[Column, Callable[[Trial, Outcome], Cell]]]
+
+
+def render(result: SearchResult, names: Mapping[finals.Key, str]) -> list[Child]:
+    """The trials that ended; `names` has what a configuration is, as `fastest` or `baseline`."""
+    ended = [(trial, trial.outcome) for trial in result.trials if trial.outcome is not None]
+    if not ended:
+        return [page.note("No trial has ended.")]
+    trials = [trial for trial, _ in ended]
+    fixed = trials_view.fixed_values(trials)
+    axes = [
+        axis for axis in dict.fromkeys(a for t in trials for a in t.config) if axis not in fixed
+    ]
+    columns = _columns(axes, names)
+    every = f" Every trial: {words.configuration(fixed)}." if fixed else ""
+    return [
+        page.note(f"A click on a heading sorts; a trial's number opens its log.{every}"),
+        table.sortable(
+            [column for column, _ in columns],
+            [[cell(trial, outcome) for _, cell in columns] for trial, outcome in ended],
+            chosen=[n for n, trial in enumerate(trials) if finals.key(trial.config) in names],
+        ),
+    ]
+
+
+def _columns(axes: list[str], names: Mapping[finals.Key, str]) -> _Columns:
+    def axis_column(axis: str) -> tuple[Column, Callable[[Trial, Outcome], Cell]]:
+        return _number(axis, "d", lambda trial, _: trial.config.get(axis))
+
+    return [
+        (Column(name="trial", is_number=True), _log),
+        *map(axis_column, axes),
+        _number("env steps/s", ",.0f", lambda t, _: _of(t, lambda m: m.steps_per_second)),
+        _number("± %", ".1f", lambda t, _: _of(t, _relative_side)),
+        _text("outcome", lambda trial, _: trials_view.outcome_label(trial)),
+        _text("stage", lambda trial, _: trial.stage.value),
+        _text("is", lambda trial, _: names.get(finals.key(trial.config), "")),
+        _number("predicted MiB", ",.0f", lambda _, outcome: _mib(outcome.predicted_device_bytes)),
+        _number("device MiB", ",.0f", lambda t, _: _of(t, lambda m: _mib(m.peak_device_bytes))),
+        _number("host MiB", ",.0f", lambda _, outcome: _mib(outcome.peak_host_bytes)),
+        _number("threads", "d", lambda _, outcome: outcome.peak_threads),
+        _number("thread cap", "d", lambda _, outcome: outcome.thread_cap or None),
+        _number("compile s", ".1f", lambda _, o: (o.seconds_by_phase or {}).get(Phase.COMPILE)),
+        _number("time s", ".1f", lambda _, outcome: outcome.wall_s),
+        (
+            Column(name="why", is_long=True),
+            lambda trial, o: Cell(text=o.message if trials_view.reason(trial) else ""),
+        ),
+    ]
+
+
+def _number(
+    name: str, form: str, value_of: Callable[[Trial, Outcome], float | None]
+) -> tuple[Column, Callable[[Trial, Outcome], Cell]]:
+    def cell(trial: Trial, outcome: Outcome) -> Cell:
+        value = value_of(trial, outcome)
+        return Cell(text="" if value is None else format(value, form), value=value)
+
+    return Column(name=name, is_number=True), cell
+
+
+def _text(
+    name: str, text_of: Callable[[Trial, Outcome], str]
+) -> tuple[Column, Callable[[Trial, Outcome], Cell]]:
+    return Column(name=name), lambda trial, outcome: Cell(text=text_of(trial, outcome))
+
+
+def _log(trial: Trial, outcome: Outcome) -> Cell:
+    """The trial's number, with a link to its log, which lies in the page's folder."""
+    log = RunFolder(Path()).trial_log(trial.number, trial.stage)
+    link = None if outcome.log is None else quote(log.as_posix())
+    return Cell(text=str(trial.number), value=trial.number, link=link)
+
+
+def _of(trial: Trial, figure: Callable[[Measurement], float | None]) -> float | None:
+    measured = speed_of(trial)
+    return None if measured is None else figure(measured)
+
+
+def _relative_side(measured: Measurement) -> float | None:
+    """The wider side of the interval in percent; one block alone has no interval."""
+    speed = measured.steps_per_second
+    side = max(measured.high - speed, speed - measured.low)
+    return 100 * side / speed if side > 0 else None
+
+
+def _mib(number_bytes: int | None) -> float | None:
+    return None if number_bytes is None else number_bytes / 2**20

@@ -1,0 +1,1 @@
+"""The folder of one search: its lock, record, log and tables."""

@@ -1,0 +1,138 @@
+"""What a search leaves in its folder beside the journal: a log, and its trials as CSV and JSON."""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cluster.node import atomic
+from trainables.measurement import Measurement, Outcome, Phase
+from tune.search.result import Trial
+
+SCHEMA_VERSION = 1
+"""Of trials.json."""
+
+_LIBRARIES = ("ray", "optuna", "mlflow", "alembic")
+_FORMAT = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
+_HEALTH = "health/"
+_BY_PHASE = {"threads_by_phase": "threads/", "seconds_by_phase": "seconds/"}
+_TRIAL = ("number", "stage", "kind", "excluded", "score")
+_MEASUREMENT = tuple(
+    field.name
+    for field in dataclasses.fields(Measurement)
+    if field.name not in {"health", "predicted_device_bytes"}  # the outcome has the latter too
+)
+_OUTCOME = tuple(
+    field.name
+    for field in dataclasses.fields(Outcome)
+    if field.name not in {"kind", "measurement", *_BY_PHASE}
+)
+_PHASES = tuple(f"{prefix}{phase}" for prefix in _BY_PHASE.values() for phase in Phase)
+
+
+@contextlib.contextmanager
+def run_log(path: Path) -> Iterator[None]:
+    """Send all logging, the libraries' too, to this file instead of the screen."""
+    root = logging.getLogger()
+    handler = logging.FileHandler(path, encoding="utf-8")
+    formatter = logging.Formatter(_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()
+
+
+def quiet_libraries() -> None:
+    """Take the handlers away with which libraries print to the terminal when imported."""
+    for name in _LIBRARIES:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+def write_trials(
+    folder: Path,
+    trials: Sequence[Trial],
+    *,
+    wall_s: float | None = None,
+    compiling_ahead_s: float | None = None,
+) -> tuple[Path, Path]:
+    """Write trials.csv, for spreadsheets, and trials.json, with everything; return their paths.
+
+    `wall_s` is of the whole session, `compiling_ahead_s` of what it compiled before its first
+    trial.
+    """
+    table, document = folder / "trials.csv", folder / "trials.json"
+    atomic.write_text(table, to_csv(trials))
+    records = {
+        "schema_version": SCHEMA_VERSION,
+        "wall_s": wall_s,
+        "compiling_ahead_s": compiling_ahead_s,
+        "trials": [to_dict(trial) for trial in trials],
+    }
+    atomic.write_text(document, json.dumps(records, indent=1, allow_nan=False) + "\n")
+    return table, document
+
+
+def to_csv(trials: Sequence[Trial]) -> str:
+    """One row per trial that ended and one column per figure; an empty cell was not measured."""
+    table = [_row(trial, trial.outcome) for trial in trials if trial.outcome is not None]
+    axes = list(dict.fromkeys(name for trial in trials for name in trial.config))
+    health = sorted({name for row in table for name in row if name.startswith(_HEALTH)})
+    text = io.StringIO()
+    columns = [*_TRIAL, *axes, *_MEASUREMENT, *_OUTCOME, *_PHASES, *health]
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()
+
+
+def to_dict(trial: Trial) -> dict[str, Any]:
+    """A trial with its whole outcome, as plain values for strict JSON."""
+    plain: dict[str, Any] = without_nan(dataclasses.asdict(trial))
+    return plain
+
+
+def without_nan(value: Any) -> Any:
+    """Put `None` in the place of NaN and infinities, which strict JSON does not have."""
+    if isinstance(value, dict):
+        return {name: without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
+    row: dict[str, Any] = trial.config | {
+        "number": trial.number,
+        "stage": trial.stage.value,
+        "kind": outcome.kind.value,
+        "excluded": trial.excluded,
+        "score": trial.score,
+    }
+    row |= {name: getattr(outcome, name) for name in _OUTCOME}
+    for name, prefix in _BY_PHASE.items():
+        row |= {
+            f"{prefix}{phase}": value for phase, value in (getattr(outcome, name) or {}).items()
+        }
+    measured = outcome.measurement
+    if measured is not None:
+        row |= {name: getattr(measured, name) for name in _MEASUREMENT}
+        row |= {f"{_HEALTH}{name}": value for name, value in measured.health.items()}
+    return row

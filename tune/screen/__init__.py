@@ -1,0 +1,1 @@
+"""The screen of a search: terminal, plain lines, JSON lines."""

@@ -1,0 +1,111 @@
+"""A search's result on a terminal and as plain values for JSON. Pure; conclusion.py words it."""
+
+import dataclasses
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tune.screen import trials_table as trials_view
+from tune.search.candidates import Peaks, peaks
+from tune.search.finals import key
+from tune.search.result import Candidate, Kind, SearchResult, Stage, Trial
+from tune.speedup import speedup
+from tune.summary import outcomes as words
+from tune.summary.conclusion import Conclusion
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def render(conclusion: Conclusion, result: SearchResult) -> "RenderableType":
+    """The panel and the finals for a terminal; the commands are printed apart, unwrapped."""
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    color = "red" if not conclusion.succeeded else "yellow" if conclusion.warnings else "green"
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in conclusion.rows:
+        grid.add_row(Text(label, style="dim"), Text(text))
+    for warning in conclusion.warnings:
+        grid.add_row(Text("warning", style="bold yellow"), Text(warning, style="yellow"))
+    parts: list[RenderableType] = [Text(conclusion.headline, style=f"bold {color}"), Text(), grid]
+    finals = finals_rows(result)
+    if finals:
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for column in ("finals", "env steps/s", "processes", "memory"):
+            table.add_column(column, header_style="bold", justify="left", overflow="fold")
+        for row in finals:
+            table.add_row(*row)
+        parts += [Text(), table]
+    return Panel(Group(*parts), title="result", border_style=color, expand=False)
+
+
+def finals_rows(result: SearchResult) -> list[tuple[str, str, str, str]]:
+    """One row per configuration that was re-measured side by side, the fastest first."""
+    by_config: dict[Any, list[Trial]] = {}
+    for trial in result.trials:
+        if trial.stage is Stage.FINAL and trial.outcome is not None:
+            by_config.setdefault(key(trial.config), []).append(trial)
+    rows = []
+    for group in by_config.values():
+        failed = [trial for trial in group if trial.measurement is None]
+        speeds = [trial.measurement for trial in group if trial.measurement is not None]
+        speed, order = trials_view.outcome_label(failed[0]) if failed else "", 0.0
+        if speeds and not failed:
+            order = statistics.median(m.steps_per_second for m in speeds)
+            low, high = min(m.low for m in speeds), max(m.high for m in speeds)
+            speed = words.speed_interval(order, low, high)
+        memory = max((t.device_bytes for t in group if t.device_bytes), default=None)
+        name = words.sizes(group[0].config)
+        if result.baseline is not None and key(group[0].config) == key(result.baseline.config):
+            name += " (baseline)"
+        rows.append((order, (name, speed, str(len(group)), words.size(memory))))
+    return [row for _, row in sorted(rows, key=lambda item: -item[0])]
+
+
+def to_dict(
+    conclusion: Conclusion, result: SearchResult, profiles: Mapping[Kind, Path]
+) -> dict[str, Any]:
+    """The result as plain values for JSON: figures, and the sentences that people get."""
+    chosen, baseline = {}, result.baseline
+    for kind, candidate in result.chosen.items():
+        chosen[kind.value] = _figures(candidate, peaks(candidate, result.trials))
+        if kind in profiles:
+            chosen[kind.value]["profile"] = str(profiles[kind])
+        if baseline is not None:
+            chosen[kind.value]["speedup"] = dataclasses.asdict(speedup(candidate, baseline))
+    return {
+        "succeeded": conclusion.succeeded,
+        "partial": result.partial,
+        "headline": conclusion.headline,
+        "warnings": list(conclusion.warnings),
+        "stop_reason": result.stop_reason,
+        "wall_s": result.wall_s,
+        "outcomes": result.outcome_counts,
+        "chosen": chosen,
+        "baseline": None
+        if baseline is None
+        else _figures(baseline, peaks(baseline, result.trials)),
+    }
+
+
+def _figures(candidate: Candidate, seen: Peaks) -> dict[str, Any]:
+    soak = candidate.soak
+    return {
+        "config": candidate.config,
+        "steps_per_second": candidate.steps_per_second,
+        "low": candidate.low,
+        "high": candidate.high,
+        "num_processes": candidate.num_processes,
+        "confirmed": candidate.confirmed,
+        "device_bytes": candidate.device_bytes,
+        "peak_host_bytes": seen.host_bytes,
+        "peak_threads": seen.num_threads,
+        "thread_cap": seen.thread_cap,
+        "soaked_updates": None if soak is None else soak.num_updates,
+    }

@@ -1,0 +1,304 @@
+"""The screen of a search: a live view on a terminal, plain lines elsewhere, JSON for machines.
+
+What is measured shares the CPUs with this: the view is drawn once a second, from a thread that
+otherwise sleeps, and nothing is drawn where nobody watches.
+"""
+
+import contextlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from cluster.node.stdout import lasting
+from search_spaces.space import SearchSpace
+from trainables.measurement import Phase, Progress
+from tune.memory.look_ahead import Foresight
+from tune.preflight import view as preflight_view
+from tune.preflight.judge import Preflight
+from tune.run_folder import trials as records
+from tune.screen import result_panel as result_view
+from tune.screen import trials_table as trials_view
+from tune.screen.trials_table import Running
+from tune.search.result import Kind, SearchResult, Trial
+from tune.spec import SearchSpec, Task
+from tune.summary import outcomes as words
+from tune.summary.conclusion import Context, conclude
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+JSON_SCHEMA_VERSION = 1
+_REFRESHES_PER_SECOND = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Watched(Protocol):
+    """What the screen asks of a search."""
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials so far."""
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until --max-time, `None` without one."""
+
+
+class Screen:
+    """Tells a person, or a machine, what a search does. One per search.
+
+    Every event is also logged: the run log has what scrolled away.
+    """
+
+    def __init__(
+        self,
+        *,
+        as_json: bool = False,
+        console: "Console | None" = None,
+        stdout: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        # As it is now: JSON goes there even when redirected. Its reader may leave.
+        self._stdout = lasting(stdout or sys.stdout)
+        self._as_json = as_json
+        self._console = None if as_json else console or _terminal(self._stdout)
+        self._clock = clock
+        self._started_at = clock()
+        self._preflight: Preflight | None = None
+        self._spec: SearchSpec | None = None
+        self._task: Task | None = None
+        self._search: Watched | None = None
+        self._running: dict[int, tuple[Phase, float]] = {}
+        self._is_live = False
+
+    def preflight(self, preflight: Preflight) -> None:
+        """Show what the machine allows."""
+        self._preflight = preflight
+        self._emit("preflight", preflight_view.to_dict(preflight))
+        _log.info("%s", preflight_view.meaning(preflight))
+        if self._console is not None:
+            self._console.print(preflight_view.render(preflight))
+        else:
+            for heading, rows in preflight_view.sections(preflight).items():
+                self._line(heading)
+                for label, text in rows:
+                    self._line(f"  {label}: {text}")
+
+    def started(
+        self,
+        *,
+        task: Task,
+        spec: SearchSpec,
+        space: SearchSpace,
+        baseline: Mapping[str, int],
+        folder: Path,
+    ) -> None:
+        """Say what is searched, for how long at most, and where it is kept."""
+        self._spec, self._task = spec, task
+        time_limit = "" if spec.max_time is None else f", {spec.max_time} with finals and soak"
+        data = task.data.get("source", "")
+        lines = [
+            f"Searching {task.name}" + (f" on {data}" if data else "") + ".",
+            f"Space: {space.describe()}. Baseline: {words.sizes(baseline)}.",
+            f"At most {words.plural(spec.max_runs, 'configuration')}{time_limit}; objective "
+            f"{spec.objective}. Logs: {folder}",
+            "Ctrl-C ends the search and keeps the best so far.",
+        ]
+        self._emit(
+            "started",
+            {
+                "task": task.name,
+                "workload": task.workload,
+                "data": task.data,
+                "space": {axis.name: list(axis.values) for axis in space.axes},
+                "baseline": dict(baseline),
+                "objective": spec.objective.value,
+                "max_runs": spec.max_runs,
+                "max_time_s": spec.max_time_s,
+                "folder": str(folder),
+            },
+        )
+        for line in lines:
+            self._say(line)
+
+    def dashboard(self, url: str, *, metrics_url: str) -> None:
+        """Say where Ray's dashboard is, and what Prometheus can scrape."""
+        self._emit("dashboard", {"url": url, "metrics_url": metrics_url})
+        self._say(f"Ray's dashboard: {url}")
+        self._say(f"Metrics for Prometheus: {metrics_url}")
+
+    def memory(self, foresight: Foresight) -> None:
+        """Say what fits, before any trial ran."""
+        found = foresight.capacity
+        fields: dict[str, Any] = {"text": foresight.text, "wall_s": foresight.wall_s}
+        if found is not None:
+            fields |= {
+                "budget_bytes": found.budget_bytes,
+                "everything_fits": found.everything_fits,
+                "largest_num_envs": found.num_envs_that_fit(always=False),
+                "programs_compiled": len(foresight.compiled),
+            }
+        self._emit("memory", fields)
+        if foresight.text:
+            self._say(foresight.text)
+
+    def note(self, text: str) -> None:
+        """Say something in between."""
+        self._emit("note", {"text": text})
+        self._say(text)
+
+    def trial_started(self, trial: Trial) -> None:
+        """A trial was handed to Ray."""
+        self._running[trial.number] = (Phase.START, self._clock())
+        self._emit("trial_started", {"trial": records.to_dict(trial)})
+        self._trial_line(trials_view.started_line(trial))
+
+    def trial_progress(self, trial: Trial, progress: Progress) -> None:
+        """A running trial entered another phase."""
+        _, since = self._running.get(trial.number, (Phase.START, self._clock()))
+        self._running[trial.number] = (progress.phase, since)
+        self._emit(
+            "trial_progress",
+            {
+                "number": trial.number,
+                "phase": progress.phase.value,
+                "predicted_device_bytes": progress.predicted_device_bytes,
+            },
+        )
+
+    def trial_ended(self, trial: Trial) -> None:
+        """A trial ended, or was excluded before it began."""
+        self._running.pop(trial.number, None)
+        self._emit("trial_ended", {"trial": records.to_dict(trial)})
+        self._trial_line(trials_view.ended_line(trial))
+
+    @contextlib.contextmanager
+    def live(self, search: Watched) -> Iterator[None]:
+        """Show the trials while they run; afterwards leave the whole table on the screen."""
+        self._search = search
+        if self._as_json:
+            with contextlib.redirect_stdout(sys.stderr):  # what libraries print is no JSON
+                yield
+            return
+        if self._console is None:
+            yield
+            return
+        from rich.live import Live
+
+        self._is_live = True
+        try:
+            with Live(
+                get_renderable=self._draw,
+                console=self._console,
+                refresh_per_second=_REFRESHES_PER_SECOND,
+                transient=True,
+            ):
+                yield
+        finally:
+            self._is_live = False
+            if search.trials:
+                self._console.print(self._trials(live=False))
+
+    def finished(
+        self, result: SearchResult, *, profiles: Mapping[Kind, Path], files: Sequence[Path] = ()
+    ) -> None:
+        """Show the result, what was written, and what to run next."""
+        conclusion = conclude(result, self._context(), profiles=profiles, files=files)
+        figures = result_view.to_dict(conclusion, result, profiles)
+        self._emit("finished", figures | {"files": [str(path) for path in files]})
+        _log.info("%s", conclusion.headline)
+        for warning in conclusion.warnings:
+            _log.info("warning: %s", warning)
+        if self._console is not None:
+            self._console.print(result_view.render(conclusion, result))
+            for label, command in conclusion.commands:
+                # To be copied: neither wrapped nor cropped nor read as markup.
+                self._console.print(f"{label}:", style="dim")
+                self._console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)
+            return
+        self._line(conclusion.headline)
+        for row in result_view.finals_rows(result):
+            self._line(f"  finals: {', '.join(row)}")
+        warnings = (("warning", warning) for warning in conclusion.warnings)
+        for label, text in (*conclusion.rows, *warnings, *conclusion.commands):
+            self._line(f"  {label}: {text}")
+
+    def _context(self) -> Context:
+        assert self._preflight is not None
+        assert self._spec is not None
+        assert self._task is not None
+        return Context.of(self._spec, self._task, self._preflight)
+
+    def _draw(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        return Group(self._trials(live=True), Text(self._time(), style="bold"))
+
+    def _trials(self, *, live: bool) -> "RenderableType":
+        assert self._search is not None
+        assert self._console is not None
+        now = self._clock()
+        running = {
+            number: Running(phase=phase, seconds=now - since)
+            for number, (phase, since) in dict(self._running).items()
+        }
+        width, height = self._console.size
+        return trials_view.render(
+            self._search.trials,
+            running,
+            width=width,
+            most_rows=trials_view.live_rows(height) if live else None,
+        )
+
+    def _time(self) -> str:
+        """Elapsed time, and the time left at most."""
+        elapsed = words.duration(self._clock() - self._started_at)
+        if self._spec is None or self._search is None:
+            return elapsed
+        left_s = trials_view.time_left_s(
+            self._search.trials,
+            max_runs=self._spec.max_runs,
+            num_finals=(self._spec.finalists + 1) * self._spec.final_rounds,
+            remaining_s=self._search.remaining_s,
+        )
+        left = "" if left_s is None else f", at most about {words.duration(left_s)} left"
+        return f"{elapsed} elapsed{left}. Ctrl-C keeps the best so far."
+
+    def _trial_line(self, line: str) -> None:
+        _log.info("%s", line)
+        if not self._is_live:
+            self._line(line)
+
+    def _say(self, text: str) -> None:
+        _log.info("%s", text)
+        if self._console is not None:
+            self._console.print(text, markup=False, highlight=False)
+        else:
+            self._line(text)
+
+    def _line(self, text: str) -> None:
+        if not self._as_json:
+            print(text, file=self._stdout, flush=True)
+
+    def _emit(self, event: str, fields: Mapping[str, Any]) -> None:
+        if not self._as_json:
+            return
+        elapsed_s = round(self._clock() - self._started_at, 3)
+        message = {"schema": JSON_SCHEMA_VERSION, "event": event, "elapsed_s": elapsed_s, **fields}
+        text = json.dumps(records.without_nan(message), allow_nan=False, default=str)
+        print(text, file=self._stdout, flush=True)
+
+
+def _terminal(stdout: TextIO) -> "Console | None":
+    """A console where there is a terminal; `None` where a file or a pipe reads."""
+    if not stdout.isatty():
+        return None
+    from rich.console import Console
+
+    return Console(file=stdout)

@@ -1,0 +1,211 @@
+"""How a person reads trials, while they run and after: a table, one line each, the time left.
+
+Pure, but that rich is imported when there is a terminal to draw on.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from trainables.measurement import Outcome, OutcomeKind, Phase
+from tune.search.result import EXPLORING, Stage, Trial
+from tune.summary import outcomes as words
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_MOST_LIVE_ROWS = 15
+_ROWS_AROUND = 11  # heading, notes, reasons and the time, at their most
+_MOST_LIVE_REASONS = 3
+WIDE = 96
+"""From this width on, the outcome has a column of its own; below, it stands in for the speed."""
+
+_ONGOING = {
+    Phase.START: "starting",
+    Phase.IMPORT: "importing",
+    Phase.BUILD: "building",
+    Phase.COMPILE: "compiling",
+    Phase.WARMUP: "warming up",
+    Phase.MEASURE: "measuring",
+}
+_UNREMARKABLE = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A trial that has not ended: where it is, and for how many seconds."""
+
+    phase: Phase
+    seconds: float
+
+
+def outcome_label(trial: Trial) -> str:
+    """A trial's end in one or two words."""
+    if trial.excluded:
+        return words.EXCLUDED.short
+    return "running" if trial.outcome is None else words.ADVICE[trial.outcome.kind].short
+
+
+def speed_text(outcome: Outcome | None) -> str:
+    """A measured speed with its interval, `-` where there is none."""
+    if outcome is None or outcome.measurement is None:
+        return "-"
+    measured = outcome.measurement
+    return words.speed_interval(measured.steps_per_second, measured.low, measured.high)
+
+
+def reason(trial: Trial) -> str | None:
+    """Why a trial is no candidate, with the evidence; `None` if it is one or is still running."""
+    if trial.outcome is None or trial.outcome.kind in _UNREMARKABLE:
+        return None
+    return f"#{trial.number} {outcome_label(trial)}: {trial.outcome.message}"
+
+
+def started_line(trial: Trial) -> str:
+    """A trial that starts, in one line."""
+    return f"trial {trial.number} ({trial.stage}) starts: {words.configuration(trial.config)}"
+
+
+def ended_line(trial: Trial) -> str:
+    """A trial that ended, in one line."""
+    head = f"trial {trial.number} ({trial.stage}) {outcome_label(trial)}"
+    outcome = trial.outcome
+    if outcome is None or trial.excluded or outcome.kind not in _UNREMARKABLE:
+        message = outcome.message if outcome else ""
+        return f"{head}: {words.configuration(trial.config)}: {message}"
+    figures = [f"{speed_text(outcome)} env steps/s"]
+    if trial.device_bytes is not None:
+        figures.append(words.size(trial.device_bytes))
+    if outcome.peak_threads is not None:
+        figures.append(words.plural(outcome.peak_threads, "thread"))
+    figures.append(words.duration(outcome.wall_s))
+    return f"{head}: {words.configuration(trial.config)}: {', '.join(figures)}"
+
+
+def time_left_s(
+    trials: Sequence[Trial], *, max_runs: int, num_finals: int, remaining_s: float | None
+) -> float | None:
+    """Seconds that a search takes at most from now: to --max-time, or by what trials took so far.
+
+    `None` while nothing is known. The soak is not in it, and patience may end it sooner.
+    """
+    ran = [trial for trial in trials if not trial.excluded and trial.outcome is not None]
+    walls = [t.outcome.wall_s for t in ran if t.outcome is not None and t.stage is not Stage.SOAK]
+    estimates = [] if remaining_s is None else [max(0.0, remaining_s)]
+    if walls:
+        explored = sum(trial.stage in EXPLORING for trial in ran)
+        finals = sum(trial.stage is Stage.FINAL for trial in ran)
+        left = max(0, max_runs - explored) * (finals == 0) + max(0, num_finals - finals)
+        estimates.append(left * statistics.median(walls))
+    return min(estimates, default=None)
+
+
+def best_number(trials: Sequence[Trial]) -> int | None:
+    """The number of the fastest measured trial."""
+    measured = [(t.measurement.steps_per_second, t.number) for t in trials if t.measurement]
+    return max(measured)[1] if measured else None
+
+
+def live_rows(height: int) -> int:
+    """How many trials a live table shows: what is taller than the terminal is cropped below."""
+    return min(_MOST_LIVE_ROWS, max(1, height - _ROWS_AROUND))
+
+
+def render(
+    trials: Sequence[Trial],
+    running: Mapping[int, Running],
+    *,
+    width: int,
+    most_rows: int | None = None,
+) -> "RenderableType":
+    """The table of trials with the reasons under it; with `most_rows`, the last so many, live."""
+    from rich.console import Group
+    from rich.text import Text
+
+    ran = [trial for trial in trials if not trial.excluded]
+    live = most_rows is not None
+    shown = ran if most_rows is None else ran[-most_rows:]
+    below: list[RenderableType] = []
+    if hidden := len(ran) - len(shown):
+        below.append(Text(f"{words.plural(hidden, 'earlier trial')} not shown", style="dim"))
+    if excluded := len(trials) - len(ran):
+        text = (
+            f"{words.plural(excluded, 'configuration')} not run: predicted over the memory budget"
+        )
+        below.append(Text(text, style="dim"))
+    reasons = [why for trial in shown if (why := reason(trial))]
+    below += [  # a live line may be cropped: it comes again whole
+        Text(why, style="yellow", no_wrap=live, overflow="ellipsis")
+        for why in (reasons[-_MOST_LIVE_REASONS:] if live else reasons)
+    ]
+    fixed = fixed_values(trials)
+    if fixed:
+        below.append(Text(f"every trial: {words.configuration(fixed)}", style="dim"))
+    return Group(_table(shown, running, set(fixed), best_number(ran), width), *below)
+
+
+def fixed_values(trials: Sequence[Trial]) -> dict[str, int]:
+    """The values that all trials share, beside the sizes that a configuration is called by."""
+    configs = [trial.config for trial in trials]
+    if len(configs) < 2:
+        return {}
+    return {
+        name: value
+        for name, value in configs[0].items()
+        if name not in words.SIZES and all(config.get(name) == value for config in configs)
+    }
+
+
+def _table(
+    trials: Sequence[Trial],
+    running: Mapping[int, Running],
+    fixed: set[str],
+    best: int | None,
+    width: int,
+) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    wide = width >= WIDE
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("stage", no_wrap=True)
+    sizes = all(words.num_minibatches(trial.config) for trial in trials)
+    table.add_column("envs x steps / batch" if sizes else "configuration", overflow="fold")
+    if wide:
+        table.add_column("outcome", no_wrap=True)
+    table.add_column("env steps/s", justify="right", no_wrap=True)
+    table.add_column("memory", justify="right", no_wrap=True)
+    table.add_column("threads", justify="right", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    for trial in trials:
+        now = running.get(trial.number) if trial.outcome is None else None
+        label = _ONGOING[now.phase] if now else outcome_label(trial)
+        speed = speed_text(trial.outcome)
+        if not wide and trial.measurement is None:
+            speed = label
+        outcome = trial.outcome
+        seconds = outcome.wall_s if outcome else now.seconds if now else None
+        threads = outcome.peak_threads if outcome else None
+        table.add_row(
+            str(trial.number),
+            trial.stage.value,
+            words.cell(trial.config, fixed),
+            *([label] if wide else []),
+            speed,
+            words.size(trial.device_bytes),
+            "-" if threads is None else str(threads),
+            "-" if seconds is None else words.duration(seconds),
+            style=_style(trial, best),
+        )
+    return table
+
+
+def _style(trial: Trial, best: int | None) -> str:
+    if trial.outcome is None:
+        return "cyan"
+    if trial.number == best:
+        return "bold green"
+    return "" if trial.measurement else "dim"

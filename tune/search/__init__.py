@@ -1,0 +1,1 @@
+"""The policy of a search: pure, but for the study's journal."""

@@ -1,0 +1,172 @@
+"""Which configuration to explore next: the baseline, what is known from elsewhere, a ramp while it
+pays, then the sampler. Pure.
+
+The sampler weighs what a trial may gain by the chance that it fits into memory at all.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from search_spaces.shard import Shard
+from search_spaces.space import SearchSpace
+from trainables.measurement import OutcomeKind
+from tune.memory import model as memory_model
+from tune.search import finals, sampler, stopping
+from tune.search.result import Stage, Trial
+
+_MAX_STRIDES = 3
+_LEAST_CHANCE = 0.5
+"""A stride of the ramp that more likely than not ends beyond the cliff is not taken."""
+
+_LEAST_CHANCE_WARM = 0.1
+"""What ran elsewhere has that to speak for it; only what will hardly fit here is passed over."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Explored:
+    """What is known: the space, and every trial that counts with its score, `None` if unmeasured.
+
+    `min_gain` is what counts as an improvement, as a share; `compiled_ahead` has device bytes that
+    the compiler told before the first trial. `warm_start` are configurations that other machines
+    recommend, `shard` the part of the space to explore, if not all.
+    """
+
+    space: SearchSpace
+    baseline: dict[str, int]
+    device_budget_bytes: int | None
+    min_gain: float
+    scored: tuple[tuple[Trial, float | None], ...]
+    compiled_ahead: tuple[tuple[dict[str, int], int], ...] = ()
+    warm_start: tuple[dict[str, int], ...] = ()
+    shard: Shard | None = None
+
+    @property
+    def compiled(self) -> list[tuple[dict[str, int], int]]:
+        """Configurations whose device bytes the compiler or the allocator has told."""
+        by_trials = [
+            (trial.config, trial.device_bytes)
+            for trial, _ in self.scored
+            if trial.device_bytes is not None
+            and not trial.excluded
+            and memory_model.applies_to(trial.config)
+        ]
+        return [*self.compiled_ahead, *by_trials]
+
+
+def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, dict[str, int]] | None:
+    """Return a configuration that was not tried, and why this one; `None` if all were."""
+    tried = {finals.key(trial.config) for trial, _ in known.scored}
+    if finals.key(known.baseline) not in tried:
+        return Stage.BASELINE, known.baseline
+    untried = [
+        config
+        for config in known.space.configurations()
+        if finals.key(config) not in tried
+        and (known.shard is None or known.shard.contains(known.space, config))
+    ]
+    if not untried:
+        return None
+    recommended = _warm(known, untried)
+    if recommended is not None:
+        return Stage.WARM, recommended
+    step = _ramp(known, untried)
+    if step is not None:
+        return Stage.RAMP, step
+    return Stage.SEARCH, _sample(known, untried, rng)
+
+
+def _warm(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
+    """The next that other machines recommend, unless it will hardly fit here."""
+    return next(
+        (
+            config
+            for config in known.warm_start
+            if config in untried and _chances(known, [config])[0] >= _LEAST_CHANCE_WARM
+        ),
+        None,
+    )
+
+
+def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
+    """Climb along num_envs in at most three strides, while that pays.
+
+    It begins at the baseline, or at what did better of what was recommended. The ramp comes to the
+    cliff from its safe side and gives the models their first slopes. Rows per minibatch grow with
+    num_envs, as they do when a person turns up num_envs alone.
+    """
+    begun = [item for item in known.scored if item[0].stage in {Stage.BASELINE, Stage.WARM}]
+    strides = [item for item in known.scored if item[0].stage is Stage.RAMP]
+    if len(begun) + len(strides) < len(known.scored) or len(strides) >= _MAX_STRIDES:
+        return None
+    climbed = [max(begun, key=lambda item: item[1] or 0.0), *strides]
+    if "num_envs" not in known.baseline or not _pays(climbed, known.min_gain):
+        return None
+    last, _ = climbed[-1]
+    upward = [config for config in untried if config["num_envs"] > last.config["num_envs"]]
+    if not upward:
+        return None
+    top = max(config["num_envs"] for config in upward)
+    factor = (top / last.config["num_envs"]) ** (1.0 / (_MAX_STRIDES + 1 - len(climbed)))
+    target = {name: float(value) for name, value in last.config.items()}
+    target["num_envs"] *= factor
+    if "batch_size" in target:
+        target["batch_size"] *= factor
+    likely = _chances(known, upward) >= _LEAST_CHANCE
+    steps = [config for config, fits in zip(upward, likely, strict=True) if fits]
+    return min(steps, key=lambda config: _distance(config, target), default=None)
+
+
+def _pays(climbed: list[tuple[Trial, float | None]], min_gain: float) -> bool:
+    """Whether the last stride was a gain; one that still runs is taken for one."""
+    last, score = climbed[-1]
+    if last.outcome is None:
+        return True
+    if last.outcome.kind is not OutcomeKind.COMPLETED or score is None:
+        return False
+    before = climbed[-2][1] if len(climbed) > 1 else None
+    return before is None or score > before * (1.0 + min_gain)
+
+
+def _sample(
+    known: Explored, untried: list[dict[str, int]], rng: np.random.Generator
+) -> dict[str, int]:
+    informative = [
+        (trial, score)
+        for trial, score in known.scored
+        if trial.outcome is not None and (score is not None or not _says_nothing_of_speed(trial))
+    ]
+    if all(score is None for _, score in informative):  # start again from the lightest
+        return min(untried, key=lambda config: math.prod(config.values()))
+    observations = sampler.Observations(
+        points=np.array([known.space.exponents(trial.config) for trial, _ in informative]),
+        scores=np.array([1.0 if score is None else score for _, score in informative]),
+        feasible=np.array([score is not None for _, score in informative]),
+    )
+    candidates = np.array([known.space.exponents(config) for config in untried])
+    return untried[sampler.choose(candidates, observations, rng, chances=_chances(known, untried))]
+
+
+def _chances(known: Explored, configs: list[dict[str, int]]) -> sampler.Array:
+    """Probability that each fits into device memory, by the programs compiled so far."""
+    compiled = known.compiled
+    if known.device_budget_bytes is None or not compiled:
+        return np.ones(len(configs))
+    return memory_model.chances(compiled, configs, known.device_budget_bytes)
+
+
+def _says_nothing_of_speed(trial: Trial) -> bool:
+    """Whether the model of speed should not hear of the trial.
+
+    Device memory has a model of its own; told as a low speed, its cliff would bend the speed's
+    surface on the safe side too.
+    """
+    return stopping.says_nothing(trial) or (
+        trial.outcome is not None and trial.outcome.kind is OutcomeKind.DEVICE_MEMORY
+    )
+
+
+def _distance(config: Mapping[str, int], target: Mapping[str, float]) -> float:
+    return sum(abs(math.log2(config[name] / target[name])) for name in config)

@@ -1,0 +1,275 @@
+"""One search as a policy: what to run next, what an outcome means for it, when to stop.
+
+No Ray, no clock of its own, no process: the driver asks `next_trial` and tells `ended`. The same
+policy is driven by Ray Tune in a search and by recorded landscapes in benchmarks.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from search_spaces.shard import Shard
+from search_spaces.space import SearchSpace
+from trainables.measurement import Outcome, OutcomeKind
+from tune.memory import model as memory_model
+from tune.search import explore, finals, stopping
+from tune.search.explore import Explored
+from tune.search.finals import FinalsPlan
+from tune.search.objective import Objective, required_speed, score, typical_noise_scale
+from tune.search.result import EXPLORING, SearchResult, Stage, Trial
+from tune.search.stopping import Stopping
+from tune.search.study import Study
+
+_SLOW_SHARE = 0.9
+"""A trial wholly below this share of the best can be neither the fastest nor `lean`."""
+
+_LARGEST_RESERVE = 0.5
+"""Of a short --max-time at least half is for exploring; finals and soak then say what they did."""
+
+_LEAST_SOAK_S = 40.0
+"""Start, compile, warm up, and enough updates for a leak to show."""
+
+_MEASURED = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW})
+
+
+class Search:
+    """Baseline, ramp, sampler, finals, soak; one trial at a time or several.
+
+    `warm_start` are configurations to try first. With a `shard` only that part of the space is
+    explored, and what follows exploring is left to another search.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        *,
+        space: SearchSpace,
+        baseline: dict[str, int],
+        objective: Objective,
+        stop: Stopping,
+        plan: FinalsPlan,
+        seed: int,
+        clock: Callable[[], float],
+        device_budget_bytes: int | None,
+        compiled: Mapping[finals.Key, int] | None = None,
+        warm_start: tuple[dict[str, int], ...] = (),
+        shard: Shard | None = None,
+        elapsed_s: float = 0.0,  # of the session, before its search could begin
+    ) -> None:
+        self.stop_reason: str | None = None
+        self._study = study
+        self._space = space
+        self._baseline = baseline
+        self._objective = objective
+        self._stopping = stop
+        self._plan = plan
+        self._clock = clock
+        self._device_budget_bytes = device_budget_bytes
+        self._compiled = dict(compiled or {})  # device bytes, from before the first trial
+        self._warm_start = warm_start
+        self._shard = shard
+        self._started_at = clock() - elapsed_s
+        self._seed = seed
+        self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
+        self._noise_scale = self._typical_noise_scale()
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials so far."""
+        return self._study.trials
+
+    @property
+    def num_running(self) -> int:
+        """Trials that were started and have not ended."""
+        return sum(trial.outcome is None for trial in self.trials)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until `max_time_s`, or `None` without one."""
+        if self._stopping.max_time_s is None:
+            return None
+        return self._stopping.max_time_s - (self._clock() - self._started_at)
+
+    @property
+    def best(self) -> Trial | None:
+        """The explored trial with the highest score so far."""
+        measured = [trial for trial in self._explored() if trial.measurement is not None]
+        return max(measured, key=lambda trial: self._score(trial) or 0.0, default=None)
+
+    def next_trial(self) -> Trial | None:
+        """Open the next trial; `None` means wait if any is running, else that all is done."""
+        if self.stop_reason is None:
+            config = self._explore()
+            if config is not None:
+                return self._study.start(*config)
+        running = {trial.stage for trial in self.trials if trial.outcome is None}
+        if running & EXPLORING or self._shard is not None or self._is_broken():
+            return None  # finals compare; they wait until exploring has no host any more
+        step = finals.next_step(
+            self.trials,
+            self._plan,
+            self._objective,
+            self._baseline,
+            time_is_short=self._time_is_short(),
+        )
+        if step is None or (running and step[0] is not Stage.FINAL):
+            return None  # what finals choose is known when all have ended
+        return self._study.start(*step)
+
+    def ended(self, trial: Trial, outcome: Outcome) -> Trial:
+        """Tell how a trial ended."""
+        value = self._score(dataclasses.replace(trial, outcome=outcome))
+        finished = self._study.finish(trial, outcome, score=value)
+        self._noise_scale = self._typical_noise_scale()
+        return finished
+
+    def slow_below(self, trial: Trial) -> float | None:
+        """The speed in env steps/s below which this trial cannot matter any more."""
+        best_score = self._score(self.best) if self.best is not None else None
+        if trial.stage not in EXPLORING or best_score is None:
+            return None
+        return _SLOW_SHARE * required_speed(
+            self._objective,
+            best_score=best_score,
+            batch_size=trial.config.get("batch_size"),
+            noise_scale=self._noise_scale,
+        )
+
+    def result(self, *, partial: bool) -> SearchResult:
+        """What the search found so far."""
+        return finals.result_of(
+            self.trials,
+            objective=self._objective,
+            baseline=self._baseline,
+            stop_reason=self.stop_reason or "it was interrupted",
+            partial=partial,
+            wall_s=self._clock() - self._started_at,
+        )
+
+    def _explored(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.stage in EXPLORING]
+
+    def _typical_noise_scale(self) -> float | None:
+        return typical_noise_scale(
+            trial.measurement for trial in self.trials if trial.measurement is not None
+        )
+
+    def _explore(self) -> tuple[Stage, dict[str, int]] | None:
+        """The next configuration to explore, or `None` with `stop_reason` set."""
+        while True:
+            self.stop_reason = self._reason_to_stop()
+            if self.stop_reason is not None:
+                return None
+            # Seeded by the trial's number: a resumed search goes on, it does not start over.
+            rng = np.random.default_rng((self._seed, len(self.trials)))
+            known = self._known()
+            proposal = explore.propose(known, rng)
+            if proposal is None:
+                if not self.num_running:
+                    self.stop_reason = "every configuration of the space was tried"
+                return None
+            refusal = self._refuse(proposal[1], known)
+            if refusal is None:
+                return proposal
+            self._study.finish(self._study.start(*proposal), refusal, score=None, excluded=True)
+
+    def _known(self) -> Explored:
+        return Explored(
+            space=self._space,
+            baseline=self._baseline,
+            device_budget_bytes=self._device_budget_bytes,
+            min_gain=self._stopping.min_gain,
+            compiled_ahead=tuple((dict(name), need) for name, need in self._compiled.items()),
+            warm_start=self._warm_start,
+            shard=self._shard,
+            scored=tuple(
+                (trial, self._score(trial)) for trial in self._explored() if self._counts(trial)
+            ),
+        )
+
+    def _refuse(self, config: dict[str, int], known: Explored) -> Outcome | None:
+        """The outcome of a configuration that is known not to fit before it costs a process."""
+        budget = self._device_budget_bytes
+        compiled = known.compiled
+        if budget is None or not compiled or not memory_model.applies_to(config):
+            return None
+        own = self._compiled.get(finals.key(config))
+        predicted = _predicted_over(config, compiled, budget) if own is None else float(own)
+        if predicted is None or predicted <= budget:
+            return None
+        how = "its program, compiled ahead, needs" if own else "predicted to need"
+        source = "" if own else ", from the programs compiled so far"
+        return Outcome(
+            kind=OutcomeKind.DEVICE_MEMORY,
+            message=f"{how} {predicted / 2**30:.2f} GiB of the budget's "
+            f"{budget / 2**30:.2f} GiB{source}; not run.",
+            wall_s=0.0,
+            thread_cap=0,
+            predicted_device_bytes=round(predicted),
+        )
+
+    def _score(self, trial: Trial) -> float | None:
+        """The objective's value by what is known now of the gradient noise; `None` if unmeasured.
+
+        A trial stopped as `slow` was measured, if briefly: it tells the model how slow.
+        """
+        outcome = trial.outcome
+        if outcome is None or outcome.measurement is None or outcome.kind not in _MEASURED:
+            return None
+        return score(
+            self._objective,
+            steps_per_second=outcome.measurement.steps_per_second,
+            batch_size=trial.config.get("batch_size"),
+            noise_scale=self._noise_scale,
+            gpu_utilization=outcome.measurement.gpu_utilization,
+        )
+
+    def _reason_to_stop(self) -> str | None:
+        if self._is_broken():
+            return "the last trials failed with an error, not at a limit"
+        runs = [trial for trial in self._explored() if not trial.excluded and self._counts(trial)]
+        return stopping.reason_to_stop(
+            self._stopping,
+            [(trial, self._score(trial)) for trial in runs],
+            remaining_s=self.remaining_s,
+            reserved_s=self._reserved_s(runs),
+        )
+
+    def _reserved_s(self, runs: list[Trial]) -> float:
+        """Seconds of --max-time to keep for finals and soak: what they need, at most half."""
+        if self._shard is not None:
+            return finals.typical_s(runs)
+        expected_s = finals.expected_s(runs, self._plan, self.best)
+        return min(expected_s, _LARGEST_RESERVE * (self._stopping.max_time_s or math.inf))
+
+    def _time_is_short(self) -> bool:
+        """Whether another final would leave the soak too little of --max-time to mean anything."""
+        least_soak_s = _LEAST_SOAK_S if self._plan.soak_updates else 0.0
+        needed_s = finals.typical_s(self.trials) + least_soak_s
+        return self.remaining_s is not None and self.remaining_s < needed_s
+
+    def _is_broken(self) -> bool:
+        return stopping.is_broken(self._of_this_session(), num_parallel=self._stopping.num_parallel)
+
+    def _of_this_session(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.number >= self._first_number]
+
+    def _counts(self, trial: Trial) -> bool:
+        """Whether the trial is done with; a defect of an earlier session may have been mended."""
+        mended = stopping.says_nothing(trial) and trial.number < self._first_number
+        return not (stopping.is_lost(trial) or mended)
+
+
+def _predicted_over(
+    config: dict[str, int], compiled: list[tuple[dict[str, int], int]], budget_bytes: int
+) -> float | None:
+    """The bytes that are predicted, if they are over the budget beyond doubt."""
+    least = float(memory_model.least_bytes(compiled, [config])[0])
+    if least > budget_bytes:
+        return least
+    model = memory_model.fit(compiled)
+    if model is None or not model.exceeds(config, budget_bytes):
+        return None
+    return model.predict_bytes(config)

@@ -1,0 +1,78 @@
+"""When exploring ends, and why. Stdlib only, pure."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from trainables.measurement import OutcomeKind
+from tune.search.result import Stage, Trial
+
+_MAX_ERRORS = 3
+"""So many defects in a row mean that the workload is broken, not that the machine is small."""
+
+_SAYS_NOTHING = frozenset({OutcomeKind.ERROR, OutcomeKind.NODE_LOST})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """When exploring stops. `max_time_s` is for the whole search, finals and soak included.
+
+    A host that is lost takes all of its trials along, at most `num_parallel` of them.
+    """
+
+    max_runs: int
+    max_time_s: float | None
+    patience: int
+    min_gain: float
+    num_parallel: int = 1
+
+
+def reason_to_stop(
+    stopping: Stopping,
+    runs: Sequence[tuple[Trial, float | None]],
+    *,
+    remaining_s: float | None,
+    reserved_s: float,
+) -> str | None:
+    """Say why no more should be explored, or `None`.
+
+    `runs` are the explored trials that cost a process, with their scores; `remaining_s` is left of
+    `max_time_s`, of which `reserved_s` is for one more trial, the finals and the soak.
+    """
+    if len(runs) >= stopping.max_runs:
+        return f"{stopping.max_runs} configurations were tried (--max-runs)"
+    if remaining_s is not None and remaining_s < reserved_s:
+        return f"the rest of --max-time {stopping.max_time_s:.0f} s is for finals and soak"
+    if _trials_without_gain(runs, stopping.min_gain) >= stopping.patience:
+        return (
+            f"{stopping.patience} trials in a row did not improve the best by "
+            f"{stopping.min_gain:.0%} (--patience, --min-gain)"
+        )
+    return None
+
+
+def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
+    """Whether the last trials, of whatever stage, all ended in errors or lost workers."""
+    ended = [trial for trial in trials if trial.outcome is not None]
+    most = _MAX_ERRORS + num_parallel - 1
+    return len(ended) >= most and all(map(says_nothing, ended[-most:]))
+
+
+def says_nothing(trial: Trial) -> bool:
+    """Whether the trial's end says nothing about its configuration."""
+    return trial.outcome is not None and trial.outcome.kind in _SAYS_NOTHING
+
+
+def is_lost(trial: Trial) -> bool:
+    """Whether the trial's worker was lost: it is run again, and counts as not run."""
+    return trial.outcome is not None and trial.outcome.kind is OutcomeKind.NODE_LOST
+
+
+def _trials_without_gain(runs: Sequence[tuple[Trial, float | None]], min_gain: float) -> int:
+    """Sampled trials since the best last rose by `min_gain`; the ramp is no evidence yet."""
+    best, waited = 0.0, 0
+    for trial, score in runs:
+        if score is not None and score > best * (1.0 + min_gain):
+            best, waited = score, 0
+        elif trial.stage is Stage.SEARCH and trial.outcome is not None:
+            waited += 1
+    return waited

@@ -1,0 +1,270 @@
+"""The only home of Optuna: a journal of trials, told as a sampler should hear them.
+
+Every trial of a search is an Optuna trial in one JournalStorage file, with its whole outcome beside
+it, so that the journal is the truth: a search resumes from it, and `optuna-dashboard` opens it.
+
+What Optuna hears (its samplers never read FAIL, and would walk back to the same cliff):
+COMPLETE for a measured configuration; PRUNED with constraints for one that met a limit, each
+constraint graded as log2(use / limit); FAIL only for a defect or a lost node, which say nothing
+about the configuration.
+"""
+
+import dataclasses
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces.space import SearchSpace
+from trainables.measurement import Outcome, OutcomeKind, from_dict
+from tune.search.result import EXPLORING, Stage, Trial
+from tune.spec import SpecError
+
+_DEFECTS = frozenset({OutcomeKind.ERROR, OutcomeKind.NODE_LOST})
+_JUST_OVER = 0.01
+"""A process that died at a limit was over it; by how much it cannot say any more."""
+
+
+class StudyError(SpecError):
+    """The journal cannot be used: damaged, or of another search."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a trial may use: OS threads of its tree, device bytes and host bytes; `None` if free."""
+
+    num_threads: int | None
+    device_bytes: int | None
+    host_bytes: int | None
+
+
+def violations(outcome: Outcome, limits: Limits) -> dict[str, float]:
+    """Return log2(use / limit) per constraint; the trial is feasible iff none is positive.
+
+    All constraints appear on every trial: a sampler that models them needs complete rows. A use or
+    a limit that is not known is no violation, unless the trial died of it.
+    """
+    measured = outcome.measurement.peak_device_bytes if outcome.measurement else None
+    uses = {
+        OutcomeKind.THREAD_LIMIT: (outcome.peak_threads, limits.num_threads),
+        OutcomeKind.DEVICE_MEMORY: (
+            measured or outcome.predicted_device_bytes,
+            limits.device_bytes,
+        ),
+        OutcomeKind.HOST_MEMORY: (outcome.peak_host_bytes, limits.host_bytes),
+    }
+    graded = {}
+    for kind, (use, limit) in uses.items():
+        excess = math.log2(use / limit) if use and limit else 0.0
+        graded[kind.value] = max(excess, _JUST_OVER) if outcome.kind is kind else min(excess, 0.0)
+    for kind in (OutcomeKind.UNSTABLE, OutcomeKind.TIMEOUT, OutcomeKind.INVALID):
+        graded[kind.value] = _JUST_OVER if outcome.kind is kind else 0.0
+    return graded
+
+
+class Study:
+    """The trials of one search, in memory and in the journal."""
+
+    def __init__(self, study: optuna.Study, space: SearchSpace, limits: Limits) -> None:
+        self._study = study
+        self._space = space
+        self._limits = limits
+        self._open: dict[int, optuna.Trial] = {}
+        self._trials = {trial.number: trial for trial in _finished(study)}
+
+    @classmethod
+    def create(
+        cls, journal: Path, *, space: SearchSpace, limits: Limits, identity: Mapping[str, Any]
+    ) -> "Study":
+        """Start a new journal. `identity` says what the search is about; resuming compares it."""
+        study = optuna.create_study(
+            study_name="search", storage=_storage(journal), direction="maximize"
+        )
+        study.set_user_attr("identity", dict(identity))
+        return cls(study, space, limits)
+
+    @classmethod
+    def resume(
+        cls, journal: Path, *, space: SearchSpace, limits: Limits, identity: Mapping[str, Any]
+    ) -> "Study":
+        """Open a journal again. A trial that was running when the search died is closed as FAIL.
+
+        Raises:
+            StudyError: if the journal is damaged, or is of a search with another identity.
+        """
+        study = _load(journal)
+        _require_same(
+            journal,
+            study,
+            identity,
+            advice="Repeat that search's options with --resume, or choose another --out.",
+        )
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            study.tell(trial.number, state=TrialState.FAIL)
+        return cls(study, space, limits)
+
+    def adopt(self, journal: Path, explored: Sequence[FrozenTrial]) -> int:
+        """Copy what another search explored (`explored_in`) into this one; return how many.
+
+        Once: a study that is resumed has them already.
+        """
+        adopted = self._study.user_attrs.get("adopted", [])
+        if str(journal) in adopted:
+            return 0
+        self._study.set_user_attr("adopted", [*adopted, str(journal)])
+        for frozen in explored:
+            frozen.user_attrs["source"] = str(journal)
+        self._study.add_trials(explored)
+        self._trials |= {trial.number: trial for trial in _finished(self._study)}
+        return len(explored)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials that have ended or run now, by number."""
+        return tuple(self._trials[number] for number in sorted(self._trials))
+
+    def start(self, stage: Stage, config: Mapping[str, int]) -> Trial:
+        """Open a trial of `config`."""
+        distributions = {
+            axis.name: IntDistribution(
+                min(*axis.values, config[axis.name]), max(*axis.values, config[axis.name]), log=True
+            )
+            for axis in self._space.axes
+        }
+        self._study.enqueue_trial(dict(config), user_attrs={"stage": stage.value})
+        opened = self._study.ask(fixed_distributions=distributions)
+        trial = Trial(
+            number=opened.number,
+            stage=stage,
+            config=dict(config),
+            started_at=_seconds(opened.datetime_start),
+        )
+        self._open[trial.number] = opened
+        self._trials[trial.number] = trial
+        return trial
+
+    def finish(
+        self, trial: Trial, outcome: Outcome, *, score: float | None, excluded: bool = False
+    ) -> Trial:
+        """Tell a trial's outcome; `score` is the objective's value where something was measured."""
+        opened = self._open.pop(trial.number)
+        opened.set_user_attr("outcome", dataclasses.asdict(outcome))
+        if excluded:
+            opened.set_user_attr("excluded", True)
+        for name, excess in violations(outcome, self._limits).items():
+            opened.set_constraint(name, excess)
+        if score is not None:
+            opened.set_user_attr("score", score)
+        if outcome.kind is OutcomeKind.COMPLETED and score is not None:
+            told = self._study.tell(opened, score)
+        elif outcome.kind in _DEFECTS:
+            told = self._study.tell(opened, state=TrialState.FAIL)
+        else:
+            if score is not None:
+                opened.report(score, step=0)
+            told = self._study.tell(opened, state=TrialState.PRUNED)
+        ended = dataclasses.replace(
+            trial,
+            outcome=outcome,
+            score=score,
+            excluded=excluded,
+            ended_at=_seconds(told.datetime_complete),
+        )
+        self._trials[trial.number] = ended
+        return ended
+
+
+def read_trials(journal: Path) -> tuple[Trial, ...]:
+    """The trials that have ended, by number; the journal is left as it is, even while in use.
+
+    Raises:
+        StudyError: if it is not there, or damaged.
+    """
+    if not journal.is_file():  # Optuna would make one
+        raise StudyError(f"{journal} does not exist; name the folder of a search.")
+    return tuple(sorted(_finished(_load(journal)), key=lambda trial: trial.number))
+
+
+def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTrial]:
+    """What another machine's part of a search explored, and how each trial ended.
+
+    Finals and soaks are left out: they compare on the machine where they ran.
+
+    Raises:
+        StudyError: if the journal is not there, damaged, or of a search with another identity.
+    """
+    if not journal.is_file():
+        raise StudyError(f"--known: {journal} does not exist; name a search's journal.log.")
+    study = _load(journal)
+    _require_same(
+        journal,
+        study,
+        identity,
+        advice="--known takes journals of the same search on machines of this class.",
+    )
+    return [
+        frozen
+        for frozen in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+        if frozen.user_attrs.get("stage") in EXPLORING
+    ]
+
+
+def _load(journal: Path) -> optuna.Study:
+    try:
+        return optuna.load_study(study_name="search", storage=_storage(journal))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"{journal} is not a readable journal ({error}); move it away to start anew."
+        ) from error
+
+
+def _require_same(
+    journal: Path, study: optuna.Study, identity: Mapping[str, Any], *, advice: str
+) -> None:
+    known = study.user_attrs.get("identity", {})
+    different = sorted(
+        name for name in {*known, *identity} if known.get(name) != identity.get(name)
+    )
+    if different:
+        changes = "; ".join(
+            f"{name} was {known.get(name)!r}, now {identity.get(name)!r}" for name in different
+        )
+        raise StudyError(f"{journal} belongs to another search: {changes}. {advice}")
+
+
+def _storage(journal: Path) -> JournalStorage:
+    # The symlink lock does not exist on every network file system; the open lock is portable.
+    backend = JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal)))
+    return JournalStorage(backend)
+
+
+def _seconds(moment: datetime.datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()  # Optuna's is naive: local time
+
+
+def _finished(study: optuna.Study) -> list[Trial]:
+    trials = []
+    for frozen in study.get_trials(deepcopy=False):
+        fields = frozen.user_attrs.get("outcome")
+        if fields is not None:
+            trials.append(
+                Trial(
+                    number=frozen.number,
+                    stage=Stage(frozen.user_attrs["stage"]),
+                    config={name: int(value) for name, value in frozen.params.items()},
+                    outcome=from_dict(Outcome, fields),
+                    score=frozen.user_attrs.get("score"),
+                    excluded=frozen.user_attrs.get("excluded", False),
+                    started_at=_seconds(frozen.datetime_start),
+                    ended_at=_seconds(frozen.datetime_complete),
+                    source=frozen.user_attrs.get("source"),
+                )
+            )
+    return trials
