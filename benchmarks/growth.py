@@ -21,8 +21,8 @@ from benchmarks.replay import Machine, Point, Replay
 from benchmarks.search import our_search
 from search_spaces.space import Axis, SearchSpace, doubling
 from tune.search.policy import Search
-from tune.search.result import Stage
 from tune.search.study import Limits, Study
+from tune.search.trial import Stage
 
 _REPEATS = 5
 
@@ -90,13 +90,13 @@ def seconds(scene: Replay, study: Study, num_trials: int) -> tuple[float, float]
     told_s: list[float] = []
     for _ in range(_REPEATS):
         started = time.perf_counter()
-        trial = search.next_trial()
+        trial = search.ask()
         suggested_s.append(time.perf_counter() - started)
         assert trial is not None
         assert trial.stage is Stage.SEARCH
         outcome = machine.run(tuple(trial.config.values()))
         started = time.perf_counter()
-        search.ended(trial, outcome)
+        search.tell(trial, outcome)
         told_s.append(time.perf_counter() - started)
     return statistics.median(suggested_s), statistics.median(told_s)
 
@@ -106,8 +106,8 @@ def _tell_all(
 ) -> None:
     names = machine.replay.space.names
     for config in configs:
-        trial = study.start(Stage.SEARCH, dict(zip(names, config, strict=True)))
-        search.ended(trial, machine.run(config))
+        trial = study.ask(Stage.SEARCH, dict(zip(names, config, strict=True)))
+        search.tell(trial, machine.run(config))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from benchmarks.recorded import (
     true_speeds,
     write,
 )
+from cluster.errors import UserError
 from cluster.node import hardware, limits, thread_env
 from cluster.node.stdout import until_unread
 from search_spaces import jax_phase12
@@ -46,7 +47,6 @@ from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind, Sampling, TrialRequest
 from trainables.process import run_child
 from tune.jax_phase12 import JaxSpec, task_of
-from tune.spec import SpecError
 
 SAMPLING = Sampling(block_s=0.3, relative_half_width=0.02, min_blocks=5, max_measure_s=2.0)
 _NUM_LEADERS = 10
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             for path in command.files:
                 show(path)
-    except SpecError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -98,7 +98,7 @@ def record(spec: Record) -> None:
     """Make every visit that the file lacks, and write the file after each.
 
     Raises:
-        SpecError: if the file is of another recording.
+        UserError: if the file is of another recording.
     """
     task = task_of(spec)
     cap = min(spec.thread_cap or thread_env.DEFAULT_CAP, len(limits.cpus().allowed))
@@ -146,7 +146,7 @@ def record(spec: Record) -> None:
             )
             assert isinstance(outcome, Outcome)
             if outcome.kind is OutcomeKind.ERROR:
-                raise SpecError(f"a trial failed: {outcome.message}")
+                raise UserError(f"a trial failed: {outcome.message}")
             visit = _visit(stage, config, outcome, load=load, at_s=at_s)
             landscape = dataclasses.replace(landscape, visits=(*landscape.visits, visit))
             write(spec.out, landscape)
@@ -169,11 +169,11 @@ def _begin_or_go_on(path: Path, empty: Landscape) -> Landscape:
     known = read(path)
     for name, value in empty.about.items():
         if known.about.get(name) != json.loads(json.dumps(value)):
-            raise SpecError(
+            raise UserError(
                 f"{path} is of another recording: {name} differs; choose another --out."
             )
     if (known.axes, known.baseline) != (empty.axes, empty.baseline):
-        raise SpecError(f"{path} is of another space; choose another --out.")
+        raise UserError(f"{path} is of another space; choose another --out.")
     return known
 
 

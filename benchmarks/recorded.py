@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cluster.errors import UserError
 from cluster.node import atomic
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind, from_dict
-from tune.spec import SpecError
 
 Config = tuple[int, ...]
 
@@ -71,7 +71,7 @@ def read(path: Path) -> Landscape:
     """Read a landscape.
 
     Raises:
-        SpecError: if the file is not there or holds something else.
+        UserError: if the file is not there or holds something else.
     """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -84,9 +84,9 @@ def read(path: Path) -> Landscape:
             visits=tuple(from_dict(Visit, visit) for visit in visits),
         )
     except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}.") from error
+        raise UserError(f"{path}: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError) as error:
-        raise SpecError(f"{path} is no landscape ({error!r}); record it anew.") from error
+        raise UserError(f"{path} is no landscape ({error!r}); record it anew.") from error
 
 
 def write(path: Path, landscape: Landscape) -> None:

@@ -23,14 +23,18 @@ from benchmarks import peers, recorded
 from benchmarks.peers import PEERS, Grid, Peer, Result
 from benchmarks.recorded import Config
 from benchmarks.replay import Machine, Replay, replay
+from cluster.errors import UserError
 from cluster.node.stdout import until_unread
+from search_spaces.config import ConfigKey, config_key
 from tune.memory import capacity
-from tune.search.finals import FinalsPlan, Key, key
+from tune.search.explore import SearchProblem
+from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
-from tune.search.policy import Search
-from tune.search.result import Kind, Trial
+from tune.search.policy import Search, SearchRules
+from tune.search.result import Kind
 from tune.search.stopping import Stopping
-from tune.spec import SearchSpec, SpecError
+from tune.search.trial import Trial
+from tune.spec import SearchSpec
 
 if typing.TYPE_CHECKING:
     from tune.search.study import Study
@@ -120,7 +124,7 @@ def run_ours(
     thought_s = 0.0
     while True:
         started = time.perf_counter()
-        trial = search.next_trial() if machine.has_room else None
+        trial = search.ask() if machine.has_room else None
         thought_s += time.perf_counter() - started
         if trial is not None:
             slow_below = search.slow_below(trial)
@@ -129,22 +133,22 @@ def run_ours(
             break
         else:
             number, outcome = machine.wait()
-            search.ended(running.pop(number), outcome)
+            search.tell(running.pop(number), outcome)
     chosen = search.result(partial=False).chosen.get(Kind.FASTEST)
     picked = tuple(chosen.config.values()) if chosen is not None else None
     return _run(machine, picked, thought_s)
 
 
-def look_ahead(replay: Replay) -> tuple[dict[Key, int], float]:
+def look_ahead(replay: Replay) -> tuple[dict[ConfigKey, int], float]:
     """What `tune.foresight` compiles before the first trial, by need, and the seconds it takes."""
     configs = capacity.of_sizes(replay.space)
-    compiled: dict[Key, int] = {}
+    compiled: dict[ConfigKey, int] = {}
     took_s = 0.0
     for config in capacity.corners(configs):
         point = replay.points[tuple(config.values())]
         startup_s = 0.0 if compiled else point.build_s - replay.program_s
         took_s += startup_s + _UNOPTIMISED * replay.program_s
-        compiled[key(config)] = point.device_bytes
+        compiled[config_key(config)] = point.device_bytes
         found = capacity.assess(configs, compiled, replay.budget_bytes, on_gpu=False)
         if found.everything_fits:
             break
@@ -162,7 +166,7 @@ def our_search(
     num_finalists: int = SearchSpec.finalists,
     num_rounds: int = SearchSpec.final_rounds,
     num_parallel: int = 1,
-    compiled: Mapping[Key, int] | None = None,
+    compiled: Mapping[ConfigKey, int] | None = None,
     warm_start: tuple[dict[str, int], ...] = (),
 ) -> Search:
     """The search with the defaults of its command line, over a study in memory unless given one."""
@@ -174,26 +178,26 @@ def our_search(
     if study is None:
         limits = Limits(num_threads=None, device_bytes=replay.budget_bytes, host_bytes=None)
         study = Study(optuna.create_study(direction="maximize"), replay.space, limits)
-    return Search(
-        study,
+    problem = SearchProblem(
         space=replay.space,
         baseline=replay.baseline,
+        device_budget_bytes=replay.budget_bytes,
+        compiled_ahead=compiled or {},
+        warm_start=warm_start,
+    )
+    rules = SearchRules(
         objective=Objective.THROUGHPUT,
-        stop=Stopping(
+        stopping=Stopping(
             max_runs=max_trials,
             max_time_s=None,
             patience=patience,
             min_gain=SearchSpec.min_gain,
             num_parallel=num_parallel,
         ),
-        plan=FinalsPlan(num_finalists=num_finalists, num_rounds=num_rounds, soak_updates=0),
+        finals=FinalsPlan(num_finalists=num_finalists, num_rounds=num_rounds, soak_updates=0),
         seed=seed,
-        clock=clock,
-        device_budget_bytes=replay.budget_bytes,
-        compiled=compiled,
-        elapsed_s=clock(),
-        warm_start=warm_start,
     )
+    return Search(study, problem, rules, clock=clock, elapsed_s=clock())
 
 
 @peers.quiet()
@@ -276,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for path in options.landscapes or sorted(FOLDER.glob("*.json")):
             compare(path, options)
-    except SpecError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

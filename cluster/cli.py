@@ -5,34 +5,51 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from cluster.errors import UserError
 from cluster.node import ray_env
 from cluster.node.stdout import until_unread
-from tune.spec import SpecError
 
 Spec = TypeVar("Spec")
 
-NOTHING_FEASIBLE = 1
+NOTHING_FOUND = 1
+"""Nothing is wrong with the command, and there is no result: no profile, no room, no box."""
 USER_ERROR = 2
 INTERRUPTED = 130
 
 
-@until_unread()
+def run(
+    action: Callable[[], int], *, interrupted: str = "interrupted.", debug: bool = False
+) -> int:
+    """Run a command and return its exit code.
+
+    A person's mistake is told in one sentence (exit 2), unless its traceback is wanted (`debug`).
+    Anything else is ours, and its traceback is what we need to see. `interrupted` is what Ctrl-C
+    leaves to say.
+    """
+    with until_unread():
+        try:
+            return action()
+        except UserError as error:
+            if debug:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            return USER_ERROR
+        except KeyboardInterrupt:
+            print(interrupted, file=sys.stderr)
+            return INTERRUPTED
+
+
 def main(
     spec_type: type[Spec],
-    run: Callable[[Spec], int],
+    search: Callable[[Spec], int],
     *,
     prog: str,
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Parse `spec_type` from the command line, run it and return the exit code.
+    """Parse `spec_type` from the command line, search by it and return the exit code."""
+    import tyro  # takes longer than all else that a host of a cluster imports from here
 
-    A person's mistake is told in one sentence (exit 2); `--debug` shows its traceback. Anything
-    else is ours, and its traceback is what we need to see.
-    """
-    import tyro
-
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
-    try:
+    def parse_and_search() -> int:
         spec = tyro.cli(
             spec_type,
             args=arguments,
@@ -40,21 +57,10 @@ def main(
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.EnumChoicesFromValues),
         )
         ray_env.exec_into(ray_env.environment(os.environ))
-        return run(spec)
-    except ValueError as error:
-        if debug or not isinstance(error, _mistakes()):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        print("interrupted; nothing was running.", file=sys.stderr)
-        return INTERRUPTED
+        return search(spec)
 
-
-def _mistakes() -> tuple[type[ValueError], ...]:
-    """What a person can mend. Imported when something went wrong: --help must not wait for it."""
-    from search_spaces.space import SpaceError
-    from trainables.workload import WorkloadInputError
-    from tune.preflight.judge import NotFitError
-
-    return (SpecError, SpaceError, NotFitError, WorkloadInputError)
+    return run(
+        parse_and_search,
+        interrupted="interrupted; nothing was running.",
+        debug="--debug" in (sys.argv[1:] if arguments is None else arguments),
+    )

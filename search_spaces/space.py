@@ -9,8 +9,11 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from cluster.errors import UserError
+from search_spaces.config import violation
 
-class SpaceError(ValueError):
+
+class SpaceError(UserError):
     """A space that the person asked for cannot be searched."""
 
 
@@ -94,24 +97,6 @@ def parse_axis(assignment: str) -> Axis:
             "or num_envs=64:1024 (doubling)."
         ) from error
     return Axis(name=name.strip(), values=values)
-
-
-def violation(config: Mapping[str, int]) -> str | None:
-    """Say why a configuration can run on no machine, or `None`.
-
-    Only what every PPO-like loop shares is judged here; a workload's factory judges the rest.
-    """
-    names = ("num_envs", "num_steps", "batch_size")
-    if not all(name in config for name in names):
-        return None
-    num_envs, num_steps, batch_size = (config[name] for name in names)
-    samples = num_envs * num_steps
-    if samples % batch_size:
-        return (
-            f"batch_size {batch_size} does not divide num_envs * num_steps = "
-            f"{num_envs} * {num_steps} = {samples}."
-        )
-    return None
 
 
 def doubling(first: int, last: int) -> tuple[int, ...]:

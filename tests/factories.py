@@ -8,8 +8,10 @@ from cluster.node.hardware import Machine
 from cluster.node.limits import Cpus, MemoryLimit, ThreadLimit, ThreadLimits
 from cluster.node.thread_env import ThreadEnv
 from trainables.measurement import Measurement, Outcome, OutcomeKind
-from tune.preflight.judge import Findings, Preflight, judge
-from tune.search.result import Candidate, Kind, SearchResult, Stage, Trial
+from tune.preflight.findings import Findings, Preflight, PreflightRequest
+from tune.preflight.judge import judge
+from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.trial import Stage, Trial
 from tune.spec import Task
 
 _MEASUREMENT = Measurement(
@@ -162,7 +164,7 @@ def preflight(**environ: str) -> Preflight:
         host_memory=memory,
         container=None,
     )
-    return judge(findings, environ=environ)
+    return judge(findings, PreflightRequest(), environ=environ)
 
 
 def caps() -> ThreadEnv:

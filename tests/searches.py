@@ -8,9 +8,8 @@ from factories import measurement, outcome, preflight, task
 from trainables.measurement import Outcome, OutcomeKind, Phase
 from tune.jax_phase12 import JaxSpec
 from tune.preflight import view as preflight_view
-from tune.run_folder.record import Ending, RunRecord
-from tune.search.result import Stage, Trial
-from tune.summary.conclusion import Context
+from tune.run_folder.record import Context, RunRecord, SearchEnd
+from tune.search.trial import Stage, Trial
 
 GIB = 2**30
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\udcff\x00" + 90 * "W"
@@ -38,7 +37,7 @@ def record(**changes: Any) -> RunRecord:
         "baseline": BASELINE,
         "first_trial": 0,
         "machine": preflight_view.sections(machine),
-        "ending": Ending(
+        "ending": SearchEnd(
             stop_reason="every configuration of the space was tried",
             partial=False,
             wall_s=400.0,
@@ -67,13 +66,11 @@ def ended(number: int, config: dict[str, int], kind: OutcomeKind, **changes: Any
         "seconds_by_phase": {Phase.START: 0.1, Phase.COMPILE: 3.0, Phase.MEASURE: 4.0},
     }
     stage = changes.pop("stage", Stage.SEARCH)
-    excluded = changes.pop("excluded", False)
     return Trial(
         number=number,
         stage=stage,
         config=config,
         outcome=outcome(**(fields | changes)),
-        excluded=excluded,
         started_at=1e9 + 11.0 * number,
         ended_at=1e9 + 11.0 * number + 10.0,
     )
@@ -82,7 +79,8 @@ def ended(number: int, config: dict[str, int], kind: OutcomeKind, **changes: Any
 def every_outcome(*, on_gpu: bool = False) -> tuple[Trial, ...]:
     """The baseline, one trial of every kind, one that was excluded, a final and a soak."""
     trials = [ended(0, BASELINE, OutcomeKind.COMPLETED, stage=Stage.BASELINE)]
-    for number, kind in enumerate(OutcomeKind, start=1):
+    kinds = [kind for kind in OutcomeKind if kind is not OutcomeKind.EXCLUDED]
+    for number, kind in enumerate(kinds, start=1):
         config = BASELINE | {"num_envs": 64 << number % 4, "num_steps": 32 << number // 4}
         changes: dict[str, Any] = {"predicted_device_bytes": number * GIB}
         if on_gpu:
@@ -92,8 +90,7 @@ def every_outcome(*, on_gpu: bool = False) -> tuple[Trial, ...]:
     excluded = ended(
         number,
         BASELINE | {"num_envs": 1024},
-        OutcomeKind.DEVICE_MEMORY,
-        excluded=True,
+        OutcomeKind.EXCLUDED,
         wall_s=0.0,
         thread_cap=0,
         predicted_device_bytes=40 * GIB,

@@ -13,7 +13,7 @@ import pytest
 from tests import factories
 from trainables import compile_cache
 from tune.profile import export
-from tune.search.result import Stage
+from tune.search.trial import Stage
 
 
 def test_a_persons_own_cache_goes_first() -> None:

@@ -15,14 +15,15 @@ from rich.console import Console
 from search_spaces import jax_phase12
 from tests import factories
 from trainables.measurement import OutcomeKind, Phase, Progress
+from tune.run_folder.record import Context
 from tune.screen import result_panel as result_view
 from tune.screen import trials_table as trials_view
 from tune.screen.screen import Screen
 from tune.search.objective import Objective
-from tune.search.result import Kind, SearchResult, Stage, Trial
+from tune.search.result import Kind, SearchResult
+from tune.search.trial import Stage, Trial
 from tune.spec import SearchSpec
 from tune.summary import conclusion
-from tune.summary.conclusion import Context
 
 PROFILES = {Kind.FASTEST: Path("profiles/an-unusually-long-machine-class-name-phase1-fastest.yaml")}
 TOO_MUCH = factories.failed(
@@ -53,7 +54,7 @@ TRIALS = (
     factories.trial(number=0, stage=Stage.BASELINE),
     sized(1, stage=Stage.RAMP, outcome=TOO_MUCH),
     sized(2, outcome=factories.outcome(kind=OutcomeKind.SLOW, message="cannot win.")),
-    sized(3, outcome=dataclasses.replace(TOO_MUCH, wall_s=0.0), excluded=True),
+    sized(3, outcome=dataclasses.replace(TOO_MUCH, kind=OutcomeKind.EXCLUDED, wall_s=0.0)),
     sized(4, outcome=None),
 )
 
@@ -79,7 +80,7 @@ def begin(screen: Screen, **spec: Any) -> None:
 
 def tell(screen: Screen, trial: Trial) -> None:
     """Start the trial and, if it has ended, end it. Excluded ones never start."""
-    if not trial.excluded:
+    if trial.was_run:
         screen.trial_started(dataclasses.replace(trial, outcome=None))
     if trial.outcome is not None:
         screen.trial_ended(trial)

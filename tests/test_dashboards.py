@@ -26,11 +26,11 @@ from cluster.node import ray_env
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.driver import metrics
-from tune.search.result import Stage
 from tune.search.study import Limits, Study
+from tune.search.trial import Stage
 
 TESTS = Path(__file__).parent
-GRAFANA = TESTS.parent / "tune" / "grafana_dashboard.json"
+GRAFANA = TESTS.parent / "tune" / "driver" / "grafana_dashboard.json"
 SEARCH = (
     *("--workload", "surface_workload:factory", "--memory-budget", "120MB"),
     *("--space", "num_envs=256,2048", "num_steps=64", "batch_size=4096"),
@@ -91,13 +91,13 @@ def test_the_metrics_follow_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.util.metrics.Gauge", make)
     monkeypatch.setattr("ray.util.metrics.Counter", make)
     over = failed(OutcomeKind.DEVICE_MEMORY, "no.", predicted_device_bytes=2**40)
-    never_run = failed(OutcomeKind.DEVICE_MEMORY, "no.", predicted_device_bytes=2**50)
+    never_run = failed(OutcomeKind.EXCLUDED, "no.", predicted_device_bytes=2**50)
 
     class Search:
         trials = (
             trial(number=0),
             trial(number=1, outcome=over),
-            trial(number=2, outcome=never_run, excluded=True),
+            trial(number=2, outcome=never_run),
             trial(number=3, outcome=None),
         )
         best = trials[0]
@@ -129,10 +129,10 @@ def test_the_journal_opens_in_optuna_dashboard_as_it_is(tmp_path: Path) -> None:
     journal = tmp_path / "journal.log"
     study = Study.create(journal, space=space, limits=limits, identity={"machine": "any"})
     config = {"num_envs": 64, "num_steps": 64, "batch_size": 4096}
-    study.finish(study.start(Stage.BASELINE, config), outcome(), score=50_000.0)
+    study.tell(study.ask(Stage.BASELINE, config), outcome(), score=50_000.0)
     over = failed(OutcomeKind.DEVICE_MEMORY, "too much.")
-    study.finish(study.start(Stage.RAMP, config | {"num_envs": 1024}), over, score=None)
-    study.start(Stage.SEARCH, config | {"num_envs": 256})  # a search may still be running
+    study.tell(study.ask(Stage.RAMP, config | {"num_envs": 1024}), over, score=None)
+    study.ask(Stage.SEARCH, config | {"num_envs": 256})  # a search may still be running
     with optuna_dashboard(journal) as url:
         [summary] = json.loads(get(f"{url}/api/studies"))["study_summaries"]
         assert summary["study_name"] == "search"

@@ -6,8 +6,8 @@ from factories import failed, measurement, outcome, trial
 
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.search.explore import Explored, propose
-from tune.search.result import Stage
+from tune.search.explore import Explored, SearchProblem, propose
+from tune.search.trial import Stage
 
 SPACE = SearchSpace(
     axes=(
@@ -33,14 +33,10 @@ def known(
         (trial(number=number, stage=stage, config=config, outcome=ended), score)
         for number, (stage, config, ended, score) in enumerate(rows)
     )
-    return Explored(
-        space=SPACE,
-        baseline=BASELINE,
-        device_budget_bytes=budget,
-        min_gain=0.02,
-        scored=scored,
-        warm_start=warm_start,
+    problem = SearchProblem(
+        space=SPACE, baseline=BASELINE, device_budget_bytes=budget, warm_start=warm_start
     )
+    return Explored(problem=problem, min_gain=0.02, scored=scored)
 
 
 def first(speed: float = 100.0, device_bytes: int = 1000) -> Row:

@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 
+from cluster.box import __main__ as box_commands
 from cluster.box import bundle, jobs, progress
 from cluster.box.__main__ import status
-from cluster.box.folder import BoxError, BoxFolder, read_json, write_json
+from cluster.box.folder import BoxFolder
+from cluster.errors import BoxError
 from cluster.fleet import pull
 from cluster.fleet.hosts import Host
 from cluster.fleet.ssh import HostError
 from cluster.node import deadman, processes
+from cluster.node.atomic import read_json, write_json
 
 ROOT = Path(__file__).parent.parent
 FAKE = ["python", "tests/fake_search.py"]
@@ -37,7 +40,7 @@ def box(tmp_path: Path) -> Iterator[BoxFolder]:
     write_json(made.ready, {"python": sys.executable, "machine_class": "fake"})
     yield made
     jobs.stop(made, reason="stopped", grace_s=0.0)
-    processes.kill(made.deadman_process)
+    processes.kill(made.deadman.process)
 
 
 def start(box: BoxFolder, *words: str, name: str = "j1", resume: bool = False) -> None:
@@ -156,16 +159,16 @@ def test_box_that_is_not_set_up_starts_nothing(box: BoxFolder) -> None:
 
 
 def test_deadman_is_armed_anew_and_seen_when_it_died(box: BoxFolder) -> None:
-    deadman.arm(box, hours=1.0, stop_command=["true"])
-    first = read_json(box.deadman_process)["pid"]
-    deadman.arm(box, hours=2.0, stop_command=[])
-    assert read_json(box.deadman_process)["pid"] != first
-    armed = deadman.status(box)
+    box_commands.arm(box, {"hours": 1.0, "stop_command": ["true"]})
+    first = read_json(box.deadman.process)["pid"]
+    box_commands.arm(box, {"hours": 2.0, "stop_command": []})
+    assert read_json(box.deadman.process)["pid"] != first
+    armed = deadman.status(box.deadman)
     assert armed is not None
     assert armed["alive"]
     assert 7100 < armed["left_s"] <= 7200
-    processes.kill(box.deadman_process)
-    armed = deadman.status(box)
+    processes.kill(box.deadman.process)
+    armed = deadman.status(box.deadman)
     assert armed is not None
     assert not armed["alive"]
 
@@ -175,8 +178,8 @@ def test_deadman_ends_job_and_rent_though_nothing_can_be_written(
 ) -> None:
     start(box, "--trials", "1000")
     stopped = tmp_path / "stopped"
-    deadman.arm(box, hours=0.0005, stop_command=["touch", str(stopped)])
-    box.deadman_fired.mkdir()  # where a file should go: any write fails, as on a full disk
+    box_commands.arm(box, {"hours": 0.0005, "stop_command": ["touch", str(stopped)]})
+    box.deadman.fired.mkdir()  # where a file should go: any write fails, as on a full disk
     box.job("j1").end_reason.mkdir()
     wait_for(stopped.exists)
     assert processes.of_job("j1", box.job("j1").supervisor) == set()

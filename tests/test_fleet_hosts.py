@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cluster.errors import FleetError
 from cluster.fleet import hosts
 from cluster.fleet.__main__ import main
-from cluster.fleet.hosts import FleetError, Host
+from cluster.fleet.hosts import Host
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 HOSTS = "[hosts.a]\naddress = 'x'"
@@ -154,5 +155,5 @@ def test_users_mistake_is_one_sentence_and_exit_code_2(
 
 
 def test_example_is_valid() -> None:
-    example = Path(hosts.__file__).parent / "hosts.example.toml"
+    example = Path(hosts.__file__).parents[1] / "hosts.example.toml"
     assert {host.provider for host in hosts.read(example)} == {"runpod", "vast"}

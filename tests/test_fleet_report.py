@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster import figures
+from cluster.errors import FleetError
 from cluster.fleet import __main__ as fleet
-from cluster.fleet.hosts import FleetError, Host
+from cluster.fleet.hosts import Host
 from cluster.fleet.offers import gpuhunt as gpuhunt_prices
 from cluster.fleet.offers import offers as report
 from cluster.fleet.offers import page as report_page
 from cluster.fleet.offers import prices
 from cluster.fleet.offers.prices import Prices
+from cluster.pages import units
 
 RTX = "nvidia-geforce-rtx-4090-24gb-450w"
 A100 = "nvidia-a100-sxm4-80gb-400w"
@@ -235,7 +236,7 @@ def test_mistake_in_prices_is_told(
 
 
 def test_example_of_prices_is_valid() -> None:
-    assert prices.read(Path(prices.__file__).parent / "prices.example.toml", ()).listed
+    assert prices.read(Path(prices.__file__).parents[2] / "prices.example.toml", ()).listed
 
 
 @pytest.mark.parametrize(
@@ -243,14 +244,14 @@ def test_example_of_prices_is_valid() -> None:
     [(947, "947"), (50_123, "50.1 K"), (999_950, "1.00 M"), (1.234e6, "1.23 M"), (0, "0")],
 )
 def test_speed_reads_in_three_digits(value: float, text: str) -> None:
-    assert figures.speed(value) == text
+    assert units.speed(value) == text
 
 
 @pytest.mark.parametrize(
     ("amount", "text"), [(0, "$0.00"), (0.001, "< $0.01"), (0.69, "$0.69"), (12, "$12.00")]
 )
 def test_little_money_is_not_nothing(amount: float, text: str) -> None:
-    assert figures.dollars(amount) == text
+    assert units.dollars(amount) == text
 
 
 def offer(gpu_name: str, memory_gb: float, price: float, provider: str = "runpod") -> object:

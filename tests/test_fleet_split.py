@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from cluster.fleet import finish, split, status, submit
-from cluster.fleet.hosts import FleetError, Host
+from cluster.errors import FleetError
+from cluster.fleet import finish, split, status_view, submit
+from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
@@ -187,7 +188,7 @@ def test_every_class_has_its_profile_when_its_finals_are_done(
     ],
 )
 def test_table_says_which_part_a_box_has(one: HostStatus, state: str, doing: str) -> None:
-    assert status.cells(one, Prices())[2:4] == (state, doing)
+    assert status_view.cells(one, Prices())[2:4] == (state, doing)
 
 
 def test_journals_are_those_of_every_part_of_this_search(tmp_path: Path) -> None:

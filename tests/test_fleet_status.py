@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from cluster.errors import FleetError
 from cluster.fleet import probe as facts
-from cluster.fleet import status
-from cluster.fleet.hosts import FleetError, Host
+from cluster.fleet import status_view
+from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.status import HostStatus
 
@@ -127,7 +128,7 @@ def ended(code: int, reason: str = "ended") -> dict[str, Any]:
 def test_state_is_one_word(one: HostStatus, state: str) -> None:
     assert one.state == state
     assert one.succeeded == (state == "done")
-    assert len(status.cells(one, Prices())) == len(status.COLUMNS)
+    assert len(status_view.cells(one, Prices())) == len(status_view.COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_state_is_one_word(one: HostStatus, state: str) -> None:
     ],
 )
 def test_dead_man_that_does_not_stop_the_rent_is_told(deadman: dict[str, Any], note: str) -> None:
-    assert note in status.cells(seen(deadman=DEADMAN | deadman), Prices())[-1]
+    assert note in status_view.cells(seen(deadman=DEADMAN | deadman), Prices())[-1]
 
 
 @pytest.mark.parametrize(
@@ -157,21 +158,21 @@ def test_dead_man_that_does_not_stop_the_rent_is_told(deadman: dict[str, Any], n
 def test_time_left_is_the_limit_that_comes_first(
     job: dict[str, Any], deadman: dict[str, Any] | None, left: str
 ) -> None:
-    assert status.cells(seen(job=job, deadman=deadman), Prices())[6] == left
+    assert status_view.cells(seen(job=job, deadman=deadman), Prices())[6] == left
 
 
 def test_cost_goes_on_while_a_box_cannot_be_reached() -> None:
     lost = seen(job={}, reachable=False, problem="a: no answer.", age_s=1800.0)
     assert lost.cost(Prices()) == pytest.approx(2.0)
-    assert status.cells(lost, Prices())[-1] == "no answer; last seen 30 min 00 s ago"
-    assert status.money([lost], Prices()) == [
+    assert status_view.cells(lost, Prices())[-1] == "no answer; last seen 30 min 00 s ago"
+    assert status_view.money([lost], Prices()) == [
         "a may be up, though it cannot be reached ($2.00 an hour). "
         "To stop paying: vastai destroy instance 1"
     ]
 
 
 def test_failure_is_told_with_its_last_words() -> None:
-    assert status.cells(seen(job=ended(2)), Prices())[-1] == "exit code 2: why"
+    assert status_view.cells(seen(job=ended(2)), Prices())[-1] == "exit code 2: why"
 
 
 def test_hostile_output_of_a_box_is_no_markup() -> None:
@@ -179,5 +180,7 @@ def test_hostile_output_of_a_box_is_no_markup() -> None:
 
     console = Console(record=True, width=200, file=Path("/dev/null").open("w"))  # noqa: SIM115
     with console.file:
-        console.print(status.render([seen(job=ended(2) | {"log_tail": ["[red]x[/]"]})], Prices()))
+        console.print(
+            status_view.render([seen(job=ended(2) | {"log_tail": ["[red]x[/]"]})], Prices())
+        )
     assert "[red]x[/]" in console.export_text()

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from cluster.node import thread_env
+from search_spaces.config import config_key
 from search_spaces.space import Axis, SearchSpace
-from tests import factories
 from tests.test_search import BUDGET, SPACE, drive, make, need_bytes
 from trainables.measurement import Compiled
 from tune.memory import look_ahead as foresight
 from tune.memory.compiler import Compiler, CompilingError
 from tune.screen.screen import Screen
-from tune.search.finals import key
 
 TOP = ("num_envs=256,4096", "num_steps=128", "batch_size=8192,16384")
 
@@ -113,7 +112,7 @@ def test_what_was_compiled_ahead_keeps_what_does_not_fit_from_running(tmp_path: 
     )
     ran = drive(search)
     assert max(need_bytes(t.config) for t in ran) < 1.05 * BUDGET  # within the model's error
-    excluded = [trial.config for trial in search.trials if trial.excluded]
+    excluded = [trial.config for trial in search.trials if not trial.was_run]
     assert excluded
     assert min(map(need_bytes, excluded)) > BUDGET
 
@@ -123,7 +122,7 @@ def test_a_configuration_that_was_compiled_itself_is_judged_by_its_own_bytes(
 ) -> None:
     """One program teaches no model, but of itself it says everything."""
     top = {"num_envs": 4096, "num_steps": 128, "batch_size": 16384}
-    search = make(tmp_path, compiled={key(top): need_bytes(top)}, space=SPACE.override(TOP))
+    search = make(tmp_path, compiled={config_key(top): need_bytes(top)}, space=SPACE.override(TOP))
     ran = drive(search)
     assert top not in [trial.config for trial in ran]
     [excluded] = [trial for trial in search.trials if trial.config == top]
@@ -149,7 +148,8 @@ def test_the_screen_says_it_and_machines_read_it() -> None:
 def test_a_compiler_that_is_too_slow_is_told_by_the_time_it_was_given(tmp_path: Path) -> None:
     def compiler(build_s: float) -> Compiler:
         return Compiler(
-            task=factories.task(workload="surface_workload:factory", options={"build_s": build_s}),
+            workload="surface_workload:factory",
+            options={"build_s": build_s},
             caps=thread_env.build(1, "cpu", sorted(os.sched_getaffinity(0)), {}),
             environment=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
             log=tmp_path / "log",

@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from cluster.join import gate, ray_node, reach
-from cluster.join import lease as deadman
-from cluster.join.errors import JoinError
+from cluster.errors import JoinError
+from cluster.join import gate, lease, ray_node, reach
 from cluster.join.gate import Gate, Member
 from cluster.join.offer import Offer, choose_offer
 from cluster.join.ports import NUM_WORKER_PORTS, Ports, ranges
@@ -316,11 +315,11 @@ def test_offer_of_gpus_that_differ_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 KEEPER = """
 import os, pathlib, subprocess, sys, time
-from cluster.join import deadman
+from cluster.join import lease
 private = pathlib.Path(sys.argv[1])
-deadman.record(private)
+lease.record(private)
 lost = ["sleep", "97"]  # a daemon of Ray's, that nobody ends in order
-subprocess.Popen(lost, env={**os.environ, **deadman.mark(private)}, start_new_session=True)
+subprocess.Popen(lost, env={**os.environ, **lease.mark(private)}, start_new_session=True)
 print("ready", flush=True)
 time.sleep(99)
 """
@@ -336,12 +335,12 @@ def test_hour_that_has_come_ends_all_of_ray_here_and_then_the_rent(
         assert keeper.stdout is not None
         assert keeper.stdout.readline() == "ready\n"
         stopped = short_dir / "stopped"
-        deadman.arm(private, hours=1.0, stop_command=["false"])  # the next takes its place
-        deadman.arm(private, hours=0.0003, stop_command=["sh", "-c", f"echo $0 > {stopped}", "-x"])
-        assert "Dead-man armed: ends Ray here in 1 s, then runs sh -c " in deadman.told(private)
+        lease.arm(private, hours=1.0, stop_command=["false"])  # the next takes its place
+        lease.arm(private, hours=0.0003, stop_command=["sh", "-c", f"echo $0 > {stopped}", "-x"])
+        assert "Dead-man armed: ends Ray here in 1 s, then runs sh -c " in lease.told(private)
         assert keeper.wait(timeout=30) == -signal.SIGTERM
     deadline = time.monotonic() + 30
-    while "No dead-man is armed" not in deadman.told(private):
+    while "No dead-man is armed" not in lease.told(private):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert stopped.read_text() == "-x\n"
@@ -353,10 +352,10 @@ def test_dead_man_that_was_disarmed_is_gone(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(short_dir))
     private = ray_env.prepare({"TMPDIR": str(short_dir)})
-    deadman.arm(private, hours=1.0, stop_command=[])
-    assert "then the rent goes on: no --stop-command" in deadman.told(private)
-    deadman.disarm(private)
-    assert "No dead-man is armed" in deadman.told(private)
+    lease.arm(private, hours=1.0, stop_command=[])
+    assert "then the rent goes on: no --stop-command" in lease.told(private)
+    lease.disarm(private)
+    assert "No dead-man is armed" in lease.told(private)
     alive = private / "join" / "deadman_process.json"
     while processes.is_alive(alive):
         time.sleep(0.05)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from factories import failed, measurement, outcome
 
+from cluster.errors import UserError
 from trainables.measurement import OutcomeKind
 from trainables.ray_trainable import figures
 from tune.driver import loggers
-from tune.spec import SearchSpec, SpecError
+from tune.spec import SearchSpec
 
 
 def test_a_measured_trial_is_logged_by_its_numbers_under_their_own_names() -> None:
@@ -43,7 +44,7 @@ def test_a_missing_package_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, spec: SearchSpec, sentence: str
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SpecError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         loggers.require(spec)
 
 
@@ -58,7 +59,7 @@ def test_a_missing_package_is_one_sentence(
 )
 def test_a_tracking_uri_that_leads_nowhere_is_one_sentence(uri: str, words: str) -> None:
     pytest.importorskip("mlflow")
-    with pytest.raises(SpecError, match=re.escape(words)):
+    with pytest.raises(UserError, match=re.escape(words)):
         loggers.require(SearchSpec(mlflow=uri))
 
 

@@ -216,7 +216,7 @@ def test_options_choose_between_the_file_and_the_synthetic_market(write):
 
 
 def test_market_is_read_without_jax():
-    code = "import sys, trainables.jax_phase12.options; sys.exit('jax' in sys.modules)"
+    code = "import sys, trainables.market.options; sys.exit('jax' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

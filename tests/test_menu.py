@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 import tyro
 
+from cluster.errors import UserError
 from cluster.fleet import commands
 from tune import menu
 from tune.jax_phase12 import JaxSpec
 from tune.profile import __main__ as profile
 from tune.pytorch_phase3 import Phase3Spec
-from tune.spec import SpecError
 
 ROOT = Path(__file__).parent.parent
 ENTER, CTRL_C = "\r", "\x03"
@@ -157,7 +157,7 @@ def test_what_is_not_there_yet_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, sentence: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SpecError, match=re.escape(sentence)):
+    with pytest.raises(UserError, match=re.escape(sentence)):
         made(choice)
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from cluster.errors import UserError
 from search_spaces import pytorch_phase3 as spaces
 from trainables.pytorch_phase3.options import DTYPES, Options
 from trainables.pytorch_phase3.rollout import MIN_ROLLOUT_SAMPLES, rollout_samples
 from trainables.workload import InvalidConfigurationError, WorkloadInputError
 from tune import pytorch_phase3 as command
 from tune.pytorch_phase3 import Phase3Spec
-from tune.spec import SpecError
 
 
 def test_the_space_is_the_twenty_pairs_and_holds_its_baseline() -> None:
@@ -63,7 +63,7 @@ def test_the_reduction_decides_how_long_the_winner_is_confirmed(
     ],
 )
 def test_what_cannot_be_asked_for_is_named(options: dict[str, float], sentence: str) -> None:
-    with pytest.raises(SpecError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         Phase3Spec(**options)  # type: ignore[arg-type]
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster.errors import UserError
+from search_spaces.config import config_key
 from search_spaces.space import Axis, SearchSpace, doubling
 from tests import factories
 from trainables.compile_only import compile_all
@@ -17,10 +19,8 @@ from tune.jax_phase12 import JaxSpec
 from tune.memory import capacity
 from tune.memory.capacity import Fit
 from tune.memory.compiler import Compiler, CompilingError
-from tune.plan import gpus, plan
+from tune.plan import command, gpus, plan
 from tune.plan import view as plan_view
-from tune.search.finals import key
-from tune.spec import SpecError
 
 GPU = gpus.find("RTX 4090")
 GIB = 2**30
@@ -84,17 +84,17 @@ def test_every_gpu_is_found_by_its_names_and_described_in_full(gpu: gpus.KnownGp
     ],
 )
 def test_another_gpu_is_refused_with_the_names_that_there_are(text: str, message: str) -> None:
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(UserError, match=message):
         gpus.find(text)
 
 
 def test_the_command_refuses_before_it_compiles() -> None:
-    with pytest.raises(SpecError, match="GTX 970"):
+    with pytest.raises(UserError, match="GTX 970"):
         jax_phase12.run(JaxSpec(plan="GTX 970"))
-    with pytest.raises(SpecError, match="--memory-budget: a size reads like 8GiB"):
+    with pytest.raises(UserError, match="--memory-budget is a size like 8GiB"):
         jax_phase12.run(JaxSpec(plan="L4", memory_budget="much"))
     spec = JaxSpec(plan="L4", workload="fake_workloads:Full", space=("a=1:1024", "b=1:1024"))
-    with pytest.raises(SpecError, match="at most 24, got 121: narrow --space"):
+    with pytest.raises(UserError, match="at most 24, got 121: narrow --space"):
         jax_phase12.run(spec)
 
 
@@ -109,7 +109,7 @@ def test_other_axes_stand_at_their_largest_value() -> None:
 def test_the_corners_begin_with_the_largest_and_reach_both_ends_of_every_axis() -> None:
     corners = capacity.corners(CONFIGS)
     assert corners[0] == max(CONFIGS, key=need)
-    assert len({key(config) for config in corners}) == len(corners) == 7
+    assert len({config_key(config) for config in corners}) == len(corners) == 7
     for name in ("num_envs", "num_steps", "batch_size"):
         values = {config[name] for config in CONFIGS}
         assert {min(values), max(values)} <= {config[name] for config in corners}
@@ -118,10 +118,10 @@ def test_the_corners_begin_with_the_largest_and_reach_both_ends_of_every_axis() 
 def test_one_program_with_room_to_spare_shows_that_all_fit() -> None:
     largest = max(CONFIGS, key=need)
     budget = int(need(largest) * (1 + capacity.MARGIN_ON_CPU)) + 1
-    found = capacity.assess(CONFIGS, {key(largest): need(largest)}, budget, on_gpu=False)
+    found = capacity.assess(CONFIGS, {config_key(largest): need(largest)}, budget, on_gpu=False)
     assert found.everything_fits
     assert found.num_envs_that_fit(always=True) == 16384
-    tight = capacity.assess(CONFIGS, {key(largest): need(largest)}, budget - 2, on_gpu=False)
+    tight = capacity.assess(CONFIGS, {config_key(largest): need(largest)}, budget - 2, on_gpu=False)
     assert [entry.fit for entry in tight.entries].count(Fit.FITS) == 1  # itself: it was compiled
 
 
@@ -130,7 +130,7 @@ def test_what_a_plan_calls_fitting_fits(budget: int) -> None:
     compiler = FakeCompiler()
     found = plan.explore(compiler, CONFIGS, budget, lambda _: None)
     asked = compiler.asked  # type: ignore[attr-defined]
-    assert len(asked) == len({key(config) for config in asked}) <= 24
+    assert len(asked) == len({config_key(config) for config in asked}) <= 24
     for entry in found.entries:
         if entry.compiled:
             assert entry.device_bytes == need(entry.config)
@@ -145,7 +145,7 @@ def test_what_a_plan_calls_fitting_fits(budget: int) -> None:
 def test_programs_that_the_compiler_shrank_do_not_teach_the_model() -> None:
     """A GPU's compiler brings what is over 80 % of the card below that; smaller ones it leaves."""
     budget = 4 * GIB
-    programs = {key(c): min(need(c), int(0.8 * budget)) for c in capacity.corners(CONFIGS)}
+    programs = {config_key(c): min(need(c), int(0.8 * budget)) for c in capacity.corners(CONFIGS)}
 
     def worst_error(*, on_gpu: bool) -> float:
         found = capacity.assess(CONFIGS, programs, budget, on_gpu=on_gpu)
@@ -181,7 +181,7 @@ def test_without_the_gpus_compiler_it_says_so_and_takes_the_cpus(
     text = plan_view.render(made)
     assert "bytes of programs compiled for the CPU, not for RTX 4090" in text
     assert reason in text
-    with pytest.raises(SpecError, match="--plan cannot compile: the child was ended"):
+    with pytest.raises(UserError, match="--plan cannot compile: the child was ended"):
         plan.make(GPU, CONFIGS, GIB, ("no plugin", FakeCompiler(lives=0)), said.append)
 
 
@@ -242,7 +242,8 @@ def test_a_workload_that_cannot_be_compiled_is_an_error(
 def compiler_of(tmp_path: Path, workload: str) -> Compiler:
     here = Path(__file__).parent
     return Compiler(
-        task=factories.task(workload=f"fake_workloads:{workload}", options={}),
+        workload=f"fake_workloads:{workload}",
+        options={},
         caps=factories.caps(),
         environment={"PATH": os.environ["PATH"], "PYTHONPATH": f"{here.parent}:{here}"},
         log=tmp_path / "compile.log",
@@ -263,7 +264,7 @@ def test_a_living_child_compiles_many_and_is_ended_when_enough_is_known(tmp_path
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not any(importlib.util.find_spec(name) for name in plan._PLUGINS),
+    not any(importlib.util.find_spec(name) for name in command._PLUGINS),
     reason="needs JAX's CUDA plugin: pip install -e '.[cuda13]'",
 )
 @pytest.mark.parametrize("name", ["RTX 4090", "H100"])

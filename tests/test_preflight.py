@@ -14,9 +14,11 @@ from conftest import cpu_seconds_of_children
 
 from cluster.node.hardware import Gpu, GpuUsage, Machine
 from cluster.node.limits import Container, Cpus, MemoryLimit, ThreadLimit, ThreadLimits
+from tune.parse import parse_bytes
 from tune.preflight import judge as preflight
 from tune.preflight import view as preflight_view
-from tune.preflight.judge import Findings, NotFitError, Preflight, judge
+from tune.preflight.findings import Findings, NotFitError, Preflight, PreflightRequest
+from tune.preflight.judge import judge
 
 GIB = 2**30
 JAX = {"jax": "0.10.2", "jaxlib": "0.10.2", "ray": "2.60.0"}
@@ -83,7 +85,8 @@ def gpu_host(
 
 
 def verdict(findings: Findings, **options: Any) -> Preflight:
-    return judge(findings, **{"environ": {}} | options)
+    environ = options.pop("environ", {})
+    return judge(findings, PreflightRequest(**options), environ=environ)
 
 
 def test_a_cpu_machine_is_fit() -> None:
@@ -208,7 +211,7 @@ def test_an_xla_flag_that_would_end_every_trial_is_a_problem() -> None:
                 host_memory=MemoryLimit(total_bytes=GIB, available_bytes=GIB, source="cgroup")
             ),
             {},
-            "only 1.0 GiB of host memory are available.",
+            "only 1.00 GiB of host memory are available.",
         ),
         (
             cpu_host(),
@@ -270,13 +273,13 @@ def test_an_option_that_makes_no_sense_is_an_error(options: dict[str, Any], mess
     [("8GiB", 8 * GIB), ("500MB", 500_000_000), ("1.5 gib", 3 * GIB // 2), ("1234", 1234)],
 )
 def test_sizes_are_read_with_their_units(text: str, expected: int) -> None:
-    assert preflight.parse_bytes(text) == expected
+    assert parse_bytes("--memory-budget", text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "0", "GiB", "8 bananas", "-3GiB"])
 def test_a_size_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="a size reads like 8GiB or 500MB, got"):
-        preflight.parse_bytes(text)
+    with pytest.raises(ValueError, match="--memory-budget is a size like 8GiB or 500MB, got"):
+        parse_bytes("--memory-budget", text)
 
 
 def test_the_verdict_reads_as_a_sentence() -> None:
@@ -343,8 +346,11 @@ def test_the_command_prints_plain_lines_without_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--memory-budget", "lots"), "a size reads like 8GiB or 500MB, got 'lots'."),
-        (("--thread-cap", "0"), "--thread-cap must be at least 1, got 0."),
+        (
+            ("--memory-budget", "lots"),
+            "error: --memory-budget is a size like 8GiB or 500MB, got 'lots'.",
+        ),
+        (("--thread-cap", "0"), "error: --thread-cap must be at least 1, got 0."),
     ],
 )
 def test_a_bad_option_is_one_sentence_and_exit_2(arguments: tuple[str, ...], message: str) -> None:

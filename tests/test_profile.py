@@ -363,9 +363,9 @@ def test_a_secret_of_the_environment_stays_out(
 
 def test_another_machine_is_told_by_its_differences(tmp_path: Path) -> None:
     profile = profiles.read(written(tmp_path))
-    assert profiles.matches(profile, profile.machine) == []
+    assert profiles.differences(profile, profile.machine) == []
     other = dataclasses.replace(profile.machine, num_cpus=64)
-    assert profiles.matches(profile, other) == ["number of CPUs was 8, is 64 here."]
+    assert profiles.differences(profile, other) == ["number of CPUs was 8, is 64 here."]
 
 
 AWKWARD = "--xla_dump_to='/a b' --x=$HOME;`touch pwned` \\\"!"

@@ -14,6 +14,7 @@ from cluster.node import atomic
 from tests.factories import failed, measurement, outcome, trial
 from trainables.measurement import Outcome, OutcomeKind, from_dict
 from tune.run_folder import trials as records
+from tune.run_folder.log import run_log
 
 TRIALS = (
     trial(number=0, score=50_000.0),
@@ -97,7 +98,7 @@ def test_the_run_log_has_messages_and_warnings_and_lets_go_of_logging(tmp_path: 
     path = tmp_path / "run.log"
     root = logging.getLogger()
     before = (root.level, list(root.handlers))
-    with records.run_log(path):
+    with run_log(path):
         logging.getLogger("tune.somewhere").info("trial 3 ends")
         with warnings.catch_warnings():
             warnings.simplefilter("always")

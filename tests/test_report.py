@@ -14,22 +14,23 @@ import searches
 from factories import candidate, measurement, outcome, result
 from searches import HOSTILE, every_outcome, foreign, record
 
+from cluster.errors import UserError
+from cluster.pages import units
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.jax_phase12 import JaxSpec
-from tune.report import __main__ as report
 from tune.report import page as report_page
 from tune.report import speed as report_speed
 from tune.report.marks import MARKS
+from tune.report.write import write
 from tune.run_folder import record as run_record
 from tune.run_folder.folder import RunFolder
-from tune.run_folder.record import RunRecord
-from tune.search.result import Kind, Stage, Trial
+from tune.run_folder.record import Context, RunRecord
+from tune.search.result import Kind
 from tune.search.study import Limits, Study
-from tune.spec import SpecError
-from tune.summary import outcomes as words
-from tune.summary.conclusion import Context, limited_by
-from tune.summary.outcomes import ADVICE, EXCLUDED
+from tune.search.trial import Stage, Trial
+from tune.summary.conclusion import limited_by
+from tune.summary.outcomes import ADVICE
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = ["result", "speed", "progress", "limits", "time", "trials", "machine", "reproduce"]
@@ -71,7 +72,7 @@ def page_of(trials: tuple[Trial, ...], **changes: Any) -> Page:
 
 def test_every_outcome_is_on_the_page_with_its_mark() -> None:
     page = page_of(every_outcome())
-    for advice in (*ADVICE.values(), EXCLUDED):
+    for advice in ADVICE.values():
         assert advice.short in page.text
     for kind in OutcomeKind:
         assert f"it ended as {kind}." in page.text or kind in searches.MEASURED
@@ -80,7 +81,7 @@ def test_every_outcome_is_on_the_page_with_its_mark() -> None:
 
 
 def test_every_end_without_a_speed_has_a_mark_of_its_own() -> None:
-    assert MARKS.keys() == {*OutcomeKind, "excluded"} - set(searches.MEASURED)
+    assert MARKS.keys() == set(OutcomeKind) - set(searches.MEASURED)
     assert len(set(MARKS.values())) == len(MARKS)
 
 
@@ -226,7 +227,7 @@ def test_the_time_between_trials_is_that_of_the_session_whose_time_is_known(
     ran_s = 10.0 * sum(trial.number >= first_trial for trial in trials)
     page = page_of(trials, first_trial=first_trial)
     assert said in page.text
-    assert words.duration(400.0 - ran_s) in page.text  # the record's wall_s less what trials took
+    assert units.duration(400.0 - ran_s) in page.text  # the record's wall_s less what trials took
 
 
 def test_the_best_so_far_only_climbs_and_finals_and_slow_ones_do_not_count() -> None:
@@ -290,7 +291,7 @@ def write_search(folder: Path, trials: int = 1) -> RunFolder:
     axes = tuple(Axis(name=n, values=(v, 2 * v)) for n, v in searches.BASELINE.items())
     study = Study.create(run.journal, space=SearchSpace(axes=axes), limits=NO_LIMITS, identity={})
     for _ in range(trials):
-        study.finish(study.start(Stage.BASELINE, searches.BASELINE), outcome(), score=1.0)
+        study.tell(study.ask(Stage.BASELINE, searches.BASELINE), outcome(), score=1.0)
     run_record.write(run, record(ending=None))
     return run
 
@@ -344,8 +345,8 @@ def test_a_folder_that_is_none_of_a_search_is_a_mistake(
 ) -> None:
     if content is not None:
         (tmp_path / "search.json").write_text(content)
-    with pytest.raises(SpecError, match=re.escape(message)):
-        report.write(RunFolder(tmp_path))
+    with pytest.raises(UserError, match=re.escape(message)):
+        write(RunFolder(tmp_path))
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], [Path(__file__)]])

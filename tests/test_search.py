@@ -7,16 +7,19 @@ from pathlib import Path
 import pytest
 from factories import measurement, outcome, trial
 
+from search_spaces.config import ConfigKey, config_key
 from search_spaces.shard import Shard
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
 from tune.search import stopping
-from tune.search.finals import FinalsPlan, Key, key
+from tune.search.explore import SearchProblem
+from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
-from tune.search.policy import Search
-from tune.search.result import EXPLORING, Kind, Stage, Trial
+from tune.search.policy import Search, SearchRules
+from tune.search.result import Kind
 from tune.search.stopping import Stopping
 from tune.search.study import Limits, Study, explored_in
+from tune.search.trial import EXPLORING, Stage, Trial
 
 SPACE = SearchSpace(
     axes=(
@@ -72,7 +75,7 @@ def make(
     clock: Clock | None = None,
     plan: FinalsPlan = SHORT_FINALS,
     space: SearchSpace = SPACE,
-    compiled: Mapping[Key, int] | None = None,
+    compiled: Mapping[ConfigKey, int] | None = None,
     elapsed_s: float = 0.0,
     shard: Shard | None = None,
     known: Sequence[Path] = (),
@@ -85,28 +88,28 @@ def make(
     study = open_study(path / "journal.log", space=space, limits=limits, identity={})
     for journal in known:
         study.adopt(journal, explored_in(journal, identity={}))
-    return Search(
-        study,
+    problem = SearchProblem(
         space=space,
         baseline=BASELINE,
-        objective=Objective.THROUGHPUT,
-        stop=Stopping(**options),  # type: ignore[arg-type]
-        plan=plan,
-        seed=0,
-        clock=clock or Clock(),
         device_budget_bytes=BUDGET,
-        compiled=compiled,
-        elapsed_s=elapsed_s,
-        shard=shard,
+        compiled_ahead=compiled or {},
         warm_start=warm_start,
+        shard=shard,
     )
+    rules = SearchRules(
+        objective=Objective.THROUGHPUT,
+        stopping=Stopping(**options),  # type: ignore[arg-type]
+        finals=plan,
+        seed=0,
+    )
+    return Search(study, problem, rules, clock=clock or Clock(), elapsed_s=elapsed_s)
 
 
 def drive(search: Search, machine: Machine = machine, *, at_most: int = 200) -> list[Trial]:
     """Run trials one at a time until the search is over."""
     ran = []
-    while len(ran) < at_most and (trial := search.next_trial()) is not None:
-        ran.append(search.ended(trial, machine(trial)))
+    while len(ran) < at_most and (trial := search.ask()) is not None:
+        ran.append(search.tell(trial, machine(trial)))
     return ran
 
 
@@ -132,7 +135,7 @@ def test_the_ramp_climbs_along_num_envs_and_ends_at_the_cliff(tmp_path: Path) ->
 def test_nothing_is_explored_twice(tmp_path: Path) -> None:
     search = make(tmp_path, max_runs=100)
     drive(search)
-    explored = [key(trial.config) for trial in search.trials if trial.stage in EXPLORING]
+    explored = [config_key(trial.config) for trial in search.trials if trial.stage in EXPLORING]
     assert len(explored) == len(set(explored))
 
 
@@ -151,7 +154,7 @@ def test_the_best_feasible_configuration_is_found_with_few_steps_over_the_cliff(
 def test_what_is_predicted_not_to_fit_is_told_and_costs_no_process(tmp_path: Path) -> None:
     search = make(tmp_path, max_runs=60)
     ran = drive(search)
-    excluded = [trial for trial in search.trials if trial.excluded]
+    excluded = [trial for trial in search.trials if not trial.was_run]
     assert excluded
     assert not {trial.number for trial in excluded} & {trial.number for trial in ran}
     assert all(need_bytes(trial.config) > BUDGET for trial in excluded)
@@ -239,27 +242,27 @@ def test_lost_nodes_in_the_soak_do_not_go_on_for_ever(tmp_path: Path) -> None:
 
 def test_a_lost_node_is_run_again(tmp_path: Path) -> None:
     search = make(tmp_path, max_runs=4)
-    first = search.next_trial()
+    first = search.ask()
     assert first is not None
-    search.ended(first, outcome(kind=OutcomeKind.NODE_LOST, measurement=None))
-    again = search.next_trial()
+    search.tell(first, outcome(kind=OutcomeKind.NODE_LOST, measurement=None))
+    again = search.ask()
     assert again is not None
     assert again.config == first.config
-    search.ended(again, machine(again))
-    ramp = search.next_trial()
+    search.tell(again, machine(again))
+    ramp = search.ask()
     assert ramp is not None
-    search.ended(ramp, outcome(kind=OutcomeKind.NODE_LOST, measurement=None))
-    climbed_again = search.next_trial()
+    search.tell(ramp, outcome(kind=OutcomeKind.NODE_LOST, measurement=None))
+    climbed_again = search.ask()
     assert climbed_again is not None
     assert (climbed_again.stage, climbed_again.config) == (Stage.RAMP, ramp.config)
 
 
 def test_if_the_baseline_does_not_fit_the_lightest_is_next(tmp_path: Path) -> None:
     search = make(tmp_path)
-    first = search.next_trial()
+    first = search.ask()
     assert first is not None
-    search.ended(first, outcome(kind=OutcomeKind.THREAD_LIMIT, measurement=None))
-    second = search.next_trial()
+    search.tell(first, outcome(kind=OutcomeKind.THREAD_LIMIT, measurement=None))
+    second = search.ask()
     assert second is not None
     assert second.config == {"num_envs": 64, "num_steps": 32, "batch_size": 512}
 
@@ -273,39 +276,39 @@ def test_a_resumed_search_goes_on_without_repeating_a_trial(
     (tmp_path / "cut").mkdir()
     search = make(tmp_path / "cut")
     before = drive(search, at_most=killed_after)
-    search.next_trial()  # was running when the process was killed
+    search.ask()  # was running when the process was killed
     after = drive(make(tmp_path / "cut", resume=True))
     assert [(t.stage, t.config) for t in before + after] == whole
 
 
 def test_a_trial_that_cannot_win_is_told_from_where(tmp_path: Path) -> None:
     search = make(tmp_path)
-    first = search.next_trial()
+    first = search.ask()
     assert first is not None
     assert search.slow_below(first) is None
-    search.ended(first, machine(first))
-    second = search.next_trial()
+    search.tell(first, machine(first))
+    second = search.ask()
     assert second is not None
     assert search.slow_below(second) == pytest.approx(0.9 * speed(first.config))
 
 
 def test_trials_side_by_side_never_share_a_configuration(tmp_path: Path) -> None:
     search = make(tmp_path)
-    running = [search.next_trial() for _ in range(4)]
+    running = [search.ask() for _ in range(4)]
     assert None not in running
-    assert len({key(trial.config) for trial in running if trial is not None}) == 4
+    assert len({config_key(trial.config) for trial in running if trial is not None}) == 4
 
 
 def test_finals_wait_until_exploring_has_ended(tmp_path: Path) -> None:
     search = make(tmp_path, max_runs=2)
-    first, second = search.next_trial(), search.next_trial()
+    first, second = search.ask(), search.ask()
     assert first is not None
     assert second is not None
-    assert search.next_trial() is None
-    search.ended(first, machine(first))
-    assert search.next_trial() is None
-    search.ended(second, machine(second))
-    third = search.next_trial()
+    assert search.ask() is None
+    search.tell(first, machine(first))
+    assert search.ask() is None
+    search.tell(second, machine(second))
+    third = search.ask()
     assert third is not None
     assert third.stage is Stage.FINAL
 
@@ -316,21 +319,23 @@ def test_finals_run_side_by_side_where_there_are_hosts_and_the_soak_waits_for_al
     plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=5)
     search = make(tmp_path, max_runs=2, plan=plan)
     for _ in range(2):
-        trial = search.next_trial()
+        trial = search.ask()
         assert trial is not None
-        search.ended(trial, machine(trial))
+        search.tell(trial, machine(trial))
     finals = []
-    while (trial := search.next_trial()) is not None:
+    while (trial := search.ask()) is not None:
         finals.append(trial)
     assert [trial.stage for trial in finals] == [Stage.FINAL] * 4
-    assert {key(trial.config) for trial in finals[:2]} == {key(t.config) for t in finals[2:]}
+    assert {config_key(trial.config) for trial in finals[:2]} == {
+        config_key(t.config) for t in finals[2:]
+    }
     for trial in finals:
-        assert search.next_trial() is None
-        search.ended(trial, machine(trial))
-    soak = search.next_trial()
+        assert search.ask() is None
+        search.tell(trial, machine(trial))
+    soak = search.ask()
     assert soak is not None
     assert soak.stage is Stage.SOAK
-    assert search.next_trial() is None
+    assert search.ask() is None
 
 
 def test_host_that_takes_all_its_trials_along_is_no_broken_workload() -> None:

@@ -25,8 +25,7 @@ TRIALS = (
     ),
     factories.trial(
         number=3,
-        excluded=True,
-        outcome=factories.failed(OutcomeKind.DEVICE_MEMORY, "predicted.", wall_s=0.0),
+        outcome=factories.failed(OutcomeKind.EXCLUDED, "predicted.", wall_s=0.0),
     ),
     factories.trial(number=4, outcome=None),
 )

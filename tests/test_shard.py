@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from factories import outcome
 
+from cluster.errors import UserError
+from search_spaces.config import config_key
 from search_spaces.shard import Shard, parse_shard
 from search_spaces.space import SpaceError
 from tests.test_search import BUDGET, SPACE, drive, make
 from tune.per_class import cluster_of
-from tune.search.finals import key
-from tune.search.result import EXPLORING, Stage
 from tune.search.study import Limits, Study, StudyError, explored_in
-from tune.spec import SearchSpec, SpecError
+from tune.search.trial import EXPLORING, Stage
+from tune.spec import SearchSpec
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
@@ -59,7 +60,7 @@ def test_what_is_no_part_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("options", [{"shard": "1/2"}, {"known": (Path("journal.log"),)}])
 def test_a_cluster_shares_by_itself(options: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match="a cluster shares by itself"):
+    with pytest.raises(UserError, match="a cluster shares by itself"):
         cluster_of(SearchSpec(address="10.0.0.1", **options), {})
 
 
@@ -79,12 +80,12 @@ def test_one_search_finishes_what_several_explored(tmp_path: Path) -> None:
         drive(make(folder, shard=Shard(number=number, count=2), max_runs=7))
         journals.append(folder / "journal.log")
     search = make(tmp_path, known=journals, max_runs=14)
-    inherited = [key(trial.config) for trial in search.trials]
+    inherited = [config_key(trial.config) for trial in search.trials]
     assert len(inherited) >= 14  # what was excluded has cost no run
     ran = drive(search)
     assert {trial.stage for trial in ran} == {Stage.FINAL, Stage.SOAK}
     best = max(search.trials[: len(inherited)], key=lambda trial: trial.score or 0.0)
-    assert key(best.config) in {key(trial.config) for trial in ran}
+    assert config_key(best.config) in {config_key(trial.config) for trial in ran}
 
 
 def test_what_a_lost_machine_had_no_time_for_is_explored_by_the_one_that_finishes(
@@ -94,10 +95,10 @@ def test_what_a_lost_machine_had_no_time_for_is_explored_by_the_one_that_finishe
     folder.mkdir()
     drive(make(folder, shard=Shard(number=1, count=2), max_runs=7))
     search = make(tmp_path, known=[folder / "journal.log"], max_runs=14)
-    inherited = {key(trial.config) for trial in search.trials}
+    inherited = {config_key(trial.config) for trial in search.trials}
     explored = [trial for trial in drive(search) if trial.stage in EXPLORING]
-    assert len([trial for trial in explored if not trial.excluded]) == 7
-    assert not inherited & {key(trial.config) for trial in explored}
+    assert len([trial for trial in explored if trial.was_run]) == 7
+    assert not inherited & {config_key(trial.config) for trial in explored}
 
 
 IDENTITY = {"workload": "a:b", "machine": "rtx"}
@@ -116,8 +117,8 @@ def test_finals_of_another_machine_and_trials_without_an_end_are_not_adopted(
 ) -> None:
     other, config = create(tmp_path / "other"), next(SPACE.configurations())
     for stage in (Stage.SEARCH, Stage.FINAL, Stage.SOAK):
-        other.finish(other.start(stage, config), outcome(), score=5.0)
-    other.start(Stage.SEARCH, config)
+        other.tell(other.ask(stage, config), outcome(), score=5.0)
+    other.ask(Stage.SEARCH, config)
     study = create(tmp_path / "own")
     journal = tmp_path / "other" / "journal.log"
     explored = explored_in(journal, identity=IDENTITY)

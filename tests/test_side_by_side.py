@@ -2,16 +2,18 @@
 
 import datetime
 import json
-import os
 from pathlib import Path
 
 import pytest
 
+from cluster.errors import UserError
+from cluster.join.hardware_class import HardwareClass
+from cluster.node import source
 from tune import per_class as side_by_side
 from tune.driver import joined
-from tune.driver.joined import ClassWatch, HardwareClass
+from tune.driver.joined import ClassWatch
 from tune.jax_phase12 import JaxSpec
-from tune.spec import SpecError
+from tune.preflight.findings import PreflightRequest
 
 JOB = {"RAY_JOB_CONFIG_JSON_ENV_VAR": "{}", "RAY_ADDRESS": "10.0.0.1:6379"}
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
@@ -42,13 +44,13 @@ def test_search_takes_the_cluster_it_is_told_of_or_whose_job_it_is(
     ],
 )
 def test_options_of_the_other_case_are_refused(spec: JaxSpec, message: str) -> None:
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(UserError, match=message):
         side_by_side.cluster_of(spec, {})
 
 
 def test_cluster_without_a_head_is_one_sentence() -> None:
     with (
-        pytest.raises(SpecError, match=r"--address: no head answers at 127\.77\.0\.9 port 1 "),
+        pytest.raises(UserError, match=r"--address: no head answers at 127\.77\.0\.9 port 1 "),
         joined.connect("127.77.0.9:1"),
     ):
         pass
@@ -67,7 +69,7 @@ def test_each_class_has_a_folder_below_one(tmp_path: Path, monkeypatch: pytest.M
     folder = side_by_side._folder(JaxSpec(), "jax-phase1", NOW)
     assert folder == Path("runs/jax-phase1-20260102-030405")
     assert side_by_side._folder(JaxSpec(out=Path("x"), resume=True), "t", NOW) == Path("x")
-    with pytest.raises(SpecError, match="--resume found no search"):
+    with pytest.raises(UserError, match="--resume found no search"):
         side_by_side._folder(JaxSpec(resume=True), "jax-phase1", NOW)
     journal = folder / "rtx-4090-24gb-450w" / "journal.log"
     journal.parent.mkdir(parents=True)
@@ -118,12 +120,16 @@ def test_file_that_the_workload_was_told_of_is_looked_for_on_every_host(tmp_path
     bars.touch()
     options = {"data": str(bars), "seed": 0, "mode": "fast", "gone": str(tmp_path / "gone")}
     assert joined.files_of(task(options=options)) == (str(bars),)
-    said = joined._check_here(code="other code", files=(), options={})
+    said = joined._check_here(code="other code", files=(), request=PreflightRequest())
     assert isinstance(said, str)
     assert "its code is another one" in said
-    code = joined._code_digest()
-    said = joined._check_here(code=code, files=(str(tmp_path / "gone"),), options={})
+    code = source.digest()
+    said = joined._check_here(
+        code=code, files=(str(tmp_path / "gone"),), request=PreflightRequest()
+    )
     assert said == f"it has no {tmp_path}/gone: copy the file to the same path on every host."
-    fine = joined._check_here(code=code, files=(str(bars),), options={"environ": os.environ})
+    fine = joined._check_here(
+        code=code, files=(str(bars),), request=PreflightRequest(ray_runs=True)
+    )
     assert not isinstance(fine, str)
     assert fine.ray_threads < 60, "only the actors are still to come"

@@ -1,7 +1,8 @@
 import pytest
 
 from search_spaces import jax_phase12
-from search_spaces.space import Axis, SearchSpace, SpaceError, parse_axis, violation
+from search_spaces.config import violation
+from search_spaces.space import Axis, SearchSpace, SpaceError, parse_axis
 
 
 @pytest.mark.parametrize(

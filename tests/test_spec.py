@@ -1,8 +1,9 @@
 import pytest
 
+from cluster.errors import UserError
 from tune.jax_phase12 import JaxSpec
+from tune.parse import parse_assignments, parse_duration, parse_integers
 from tune.search.objective import Objective
-from tune.spec import SpecError, parse_assignments, parse_duration, parse_integers
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ def test_times_read_as_people_write_them(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "0", "-5", "10 minutes", "5m4h", "m"])
 def test_what_is_no_time_is_refused_with_forms_that_are(text: str) -> None:
-    with pytest.raises(SpecError, match="--max-time is a time like 300, 300s, 10m or 2h"):
+    with pytest.raises(UserError, match="--max-time is a time like 300, 300s, 10m or 2h"):
         parse_duration("--max-time", text)
 
 
@@ -26,13 +27,13 @@ def test_assignments_keep_what_stands_behind_the_first_equals_sign() -> None:
 
 @pytest.mark.parametrize("text", ["a", "=1"])
 def test_an_assignment_needs_a_name_and_a_value(text: str) -> None:
-    with pytest.raises(SpecError, match=f"--option takes name=value, got '{text}'"):
+    with pytest.raises(UserError, match=f"--option takes name=value, got '{text}'"):
         parse_assignments("--option", (text,))
 
 
 @pytest.mark.parametrize("text", ["a=0", "a=-1", "a=1.5", "a=x"])
 def test_tuned_values_are_positive_whole_numbers(text: str) -> None:
-    with pytest.raises(SpecError, match="positive whole numbers"):
+    with pytest.raises(UserError, match="positive whole numbers"):
         parse_integers("--baseline", (text,))
 
 
@@ -49,7 +50,7 @@ def test_tuned_values_are_positive_whole_numbers(text: str) -> None:
     ],
 )
 def test_a_spec_that_makes_no_search_is_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(UserError, match=message):
         JaxSpec(**options)  # type: ignore[arg-type]
 
 

@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
-from tune.search.result import Stage
 from tune.search.study import Limits, Study, StudyError, read_trials, violations
+from tune.search.trial import Stage
 
 SPACE = SearchSpace(
     axes=(Axis(name="num_envs", values=(64, 128, 256)), Axis(name="num_steps", values=(32,)))
@@ -57,7 +57,7 @@ def test_a_limit_is_told_as_pruned_and_only_a_defect_as_fail(
     study = create(tmp_path)
     measured = kind in {OutcomeKind.COMPLETED, OutcomeKind.SLOW}
     ended = outcome(kind=kind, measurement=measurement() if measured else None)
-    study.finish(study.start(Stage.SEARCH, CONFIG), ended, score=1.0 if measured else None)
+    study.tell(study.ask(Stage.SEARCH, CONFIG), ended, score=1.0 if measured else None)
     told = in_optuna(tmp_path)[0]
     assert told.state is state
     limits = {
@@ -93,18 +93,16 @@ def test_every_trial_has_every_constraint() -> None:
 
 def test_a_resumed_study_has_the_same_trials(tmp_path: Path) -> None:
     study = create(tmp_path)
-    first = study.finish(study.start(Stage.BASELINE, CONFIG), outcome(), score=5.0)
-    refused = outcome(kind=OutcomeKind.DEVICE_MEMORY, measurement=None)
-    second = study.finish(
-        study.start(Stage.SEARCH, CONFIG | {"num_envs": 64}), refused, score=None, excluded=True
-    )
+    first = study.tell(study.ask(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+    refused = outcome(kind=OutcomeKind.EXCLUDED, measurement=None)
+    second = study.tell(study.ask(Stage.SEARCH, CONFIG | {"num_envs": 64}), refused, score=None)
     assert resume(tmp_path).trials == (first, second)
 
 
 def test_a_journal_is_read_without_a_trace_of_the_reader(tmp_path: Path) -> None:
     study = create(tmp_path)
-    first = study.finish(study.start(Stage.BASELINE, CONFIG), outcome(), score=5.0)
-    study.start(Stage.SEARCH, CONFIG | {"num_envs": 64})  # runs now
+    first = study.tell(study.ask(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+    study.ask(Stage.SEARCH, CONFIG | {"num_envs": 64})  # runs now
     journal = tmp_path / "journal.log"
     before = journal.read_bytes()
     assert read_trials(journal) == (first,)
@@ -125,15 +123,15 @@ def test_the_trial_that_ran_when_a_search_was_killed_is_closed_and_nothing_else_
     tmp_path: Path,
 ) -> None:
     study = create(tmp_path)
-    first = study.finish(study.start(Stage.BASELINE, CONFIG), outcome(), score=5.0)
-    study.start(Stage.SEARCH, CONFIG | {"num_envs": 64})
+    first = study.tell(study.ask(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+    study.ask(Stage.SEARCH, CONFIG | {"num_envs": 64})
     assert resume(tmp_path).trials == (first,)
     assert [trial.state for trial in in_optuna(tmp_path)] == [TrialState.COMPLETE, TrialState.FAIL]
 
 
 def test_a_line_cut_short_by_a_kill_loses_that_line_alone(tmp_path: Path) -> None:
     study = create(tmp_path)
-    first = study.finish(study.start(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+    first = study.tell(study.ask(Stage.BASELINE, CONFIG), outcome(), score=5.0)
     with (tmp_path / "journal.log").open("a") as file:
         file.write('{"op_code": 5, "worker_')
     assert resume(tmp_path).trials == (first,)
@@ -142,7 +140,7 @@ def test_a_line_cut_short_by_a_kill_loses_that_line_alone(tmp_path: Path) -> Non
 def test_the_baseline_may_lie_outside_the_space(tmp_path: Path) -> None:
     study = create(tmp_path)
     config = {"num_envs": 1000, "num_steps": 7}
-    study.finish(study.start(Stage.BASELINE, config), outcome(), score=5.0)
+    study.tell(study.ask(Stage.BASELINE, config), outcome(), score=5.0)
     assert resume(tmp_path).trials[0].config == config
 
 

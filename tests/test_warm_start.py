@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from cluster.errors import UserError
 from search_spaces.space import Axis, SearchSpace, doubling
 from tests.test_profile import written
 from tune.profile import file as profile_file
 from tune.profile import warm_start
 from tune.profile.warm_start import Recommended
 from tune.search.result import Kind
-from tune.spec import SpecError
 
 SPACE = SearchSpace(
     axes=(
@@ -103,11 +103,11 @@ def test_profiles_of_another_workload_and_broken_files_say_nothing(folder: Path)
     assert recommended.text == (
         f"Warm start: {folder} holds no profile of this workload. 1 file could not be read."
     )
-    with pytest.raises(SpecError, match="is a profile of another workload than trainables"):
+    with pytest.raises(UserError, match="is a profile of another workload than trainables"):
         read(folder / "a.yaml")
-    with pytest.raises(SpecError, match=r"b\.yaml: schema_version"):
+    with pytest.raises(UserError, match=r"b\.yaml: schema_version"):
         read(folder / "b.yaml")
-    with pytest.raises(SpecError, match="No such file"):
+    with pytest.raises(UserError, match="No such file"):
         read(folder / "c.yaml")
 
 

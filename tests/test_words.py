@@ -2,8 +2,10 @@
 
 import pytest
 
+from cluster.pages import units
+from search_spaces.config import config_cell, config_name, config_text
 from trainables.measurement import OutcomeKind
-from tune.summary import outcomes as words
+from tune.summary import outcomes
 
 CONFIG = {"num_envs": 512, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
 
@@ -31,21 +33,16 @@ CONFIG = {"num_envs": 512, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
     ],
 )
 def test_what_a_language_model_costs(health: dict[str, float], expected: str) -> None:
-    assert words.language_model(health) == expected
+    assert outcomes.language_model(health) == expected
 
 
 @pytest.mark.parametrize("kind", OutcomeKind)
 def test_every_outcome_is_explained_with_something_to_do(kind: OutcomeKind) -> None:
-    advice = words.ADVICE[kind]
+    advice = outcomes.ADVICE[kind]
     assert 0 < len(advice.short) <= 16
     for sentence in (advice.means, advice.do):
         assert sentence[0].isupper()
         assert sentence.endswith(".")
-
-
-def test_a_configuration_that_was_never_run_has_words_too() -> None:
-    assert words.advice("excluded").short == "not run"
-    assert words.advice("device_memory") is words.ADVICE[OutcomeKind.DEVICE_MEMORY]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +62,7 @@ def test_a_configuration_that_was_never_run_has_words_too() -> None:
     ],
 )
 def test_speeds_have_three_digits_and_a_unit(value: float, text: str) -> None:
-    assert words.speed(value) == text
+    assert units.speed(value) == text
 
 
 @pytest.mark.parametrize(
@@ -79,7 +76,7 @@ def test_speeds_have_three_digits_and_a_unit(value: float, text: str) -> None:
 def test_an_interval_is_said_by_its_wider_side(
     value: float, low: float, high: float, text: str
 ) -> None:
-    assert words.speed_interval(value, low, high) == text
+    assert units.speed_interval(value, low, high) == text
 
 
 @pytest.mark.parametrize(
@@ -94,7 +91,7 @@ def test_an_interval_is_said_by_its_wider_side(
     ],
 )
 def test_sizes_are_binary(number_bytes: int | None, text: str) -> None:
-    assert words.size(number_bytes) == text
+    assert units.size(number_bytes) == text
 
 
 @pytest.mark.parametrize(
@@ -108,7 +105,7 @@ def test_sizes_are_binary(number_bytes: int | None, text: str) -> None:
     ],
 )
 def test_durations_are_in_hours_minutes_and_seconds(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert units.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -138,22 +135,22 @@ def test_durations_are_in_hours_minutes_and_seconds(seconds: float, text: str) -
 def test_configurations_are_named_by_their_sizes(
     config: dict[str, int], in_full: str, cell: str, sizes: str
 ) -> None:
-    assert words.configuration(config) == in_full
-    assert words.cell(config) == cell
-    assert words.sizes(config) == sizes
+    assert config_text(config) == in_full
+    assert config_cell(config) == cell
+    assert config_name(config) == sizes
 
 
 def test_a_cell_leaves_out_what_all_trials_share() -> None:
-    assert words.cell(CONFIG, fixed={"num_epochs"}) == "512 x 64 / 4096"
+    assert config_cell(CONFIG, fixed={"num_epochs"}) == "512 x 64 / 4096"
 
 
 @pytest.mark.parametrize(
     ("cpus", "text"), [((0, 1, 2, 3), "0-3"), ((8, 0, 1), "0-1,8"), ((5,), "5")]
 )
 def test_cpus_read_as_taskset_takes_them(cpus: tuple[int, ...], text: str) -> None:
-    assert words.cpu_ranges(cpus) == text
+    assert units.cpu_ranges(cpus) == text
 
 
 @pytest.mark.parametrize(("ratio", "text"), [(1.2371, "1.24 x"), (12.371, "12.4 x")])
 def test_factors_have_three_digits(ratio: float, text: str) -> None:
-    assert words.times(ratio) == text
+    assert units.times(ratio) == text

@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 
 class OutcomeKind(enum.StrEnum):
-    """How a trial ended. A limit is a result; only `ERROR` is a defect."""
+    """How a trial ended. A limit is a result; only `ERROR` is a defect.
+
+    `EXCLUDED` never ran: its program was predicted, or compiled ahead, over the memory budget.
+    """
 
     COMPLETED = "completed"
     INVALID = "invalid"
@@ -29,6 +32,27 @@ class OutcomeKind(enum.StrEnum):
     SLOW = "slow"
     ERROR = "error"
     NODE_LOST = "node_lost"
+    EXCLUDED = "excluded"
+
+    @property
+    def was_measured(self) -> bool:
+        """Whether it has a speed: a trial that was stopped as slow has one, if a brief one."""
+        return self in (OutcomeKind.COMPLETED, OutcomeKind.SLOW)
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether the configuration asked for more than the machine has."""
+        return self in (
+            OutcomeKind.THREAD_LIMIT,
+            OutcomeKind.DEVICE_MEMORY,
+            OutcomeKind.HOST_MEMORY,
+            OutcomeKind.EXCLUDED,
+        )
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it says nothing about the configuration: a defect, or a worker that was lost."""
+        return self in (OutcomeKind.ERROR, OutcomeKind.NODE_LOST)
 
 
 class Phase(enum.StrEnum):

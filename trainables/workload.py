@@ -10,12 +10,14 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from cluster.errors import UserError
+
 
 class InvalidConfigurationError(ValueError):
     """The configuration cannot run on any machine: sizes that do not divide, say."""
 
 
-class WorkloadInputError(ValueError):
+class WorkloadInputError(UserError):
     """What the person gave the workload is wrong (a bad CSV, say); no trial can run."""
 
 

@@ -9,11 +9,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cluster.cli import INTERRUPTED, USER_ERROR
-from cluster.node.stdout import until_unread
+from cluster import cli
+from cluster.errors import UserError
 from tune import menu
 from tune.menu import Choice, Command, T
-from tune.spec import SpecError
 
 _COMMANDS = """\
 python -m tune.preflight         what this machine allows
@@ -50,9 +49,12 @@ class Terminal:
         return str(answer.unsafe_ask()).strip()
 
 
-@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show the menu until the person leaves; return the exit code."""
+    return cli.run(lambda: _open(arguments), interrupted="left; nothing was running.")
+
+
+def _open(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tune",
         description="A menu of everything here. Each choice prints the command that it runs:",
@@ -62,13 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.parse_args(arguments)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         names = ", ".join(line.split("  ")[0] for line in _COMMANDS.splitlines())
-        print(f"error: the menu needs a terminal; without one, run {names}.", file=sys.stderr)
-        return USER_ERROR
+        raise UserError(f"the menu needs a terminal; without one, run {names}.")
     try:
         return _serve(Terminal())
-    except (KeyboardInterrupt, EOFError):
-        print("left; nothing was running.", file=sys.stderr)
-        return INTERRUPTED
+    except EOFError as error:
+        raise KeyboardInterrupt from error
 
 
 def _serve(ask: menu.Asker) -> int:
@@ -79,7 +79,7 @@ def _serve(ask: menu.Asker) -> int:
             return 0
         try:
             command = choice(ask)
-        except SpecError as error:
+        except UserError as error:
             print(error)
         except (KeyboardInterrupt, EOFError):
             print("Back to the menu.")

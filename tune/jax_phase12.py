@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster import cli
+from cluster.errors import UserError
 from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.workload import split_name
-from tune.spec import SearchSpec, SpecError, Task, parse_assignments
+from tune.parse import parse_assignments
+from tune.plan import command
+from tune.spec import SearchSpec, Task
 
 _WORKLOAD = "trainables.jax_phase12.workload:phase{phase}"
 
@@ -38,7 +41,6 @@ class JaxSpec(SearchSpec):
 def run(spec: JaxSpec) -> int:
     """Run one search; return its exit code."""
     from tune import session  # what a search imports, --help need not wait for
-    from tune.plan import plan
 
     def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
         if spec.workload is not None and spec.space:
@@ -49,7 +51,7 @@ def run(spec: JaxSpec) -> int:
 
     if spec.plan is not None:
         space, _ = space_for("cuda", 1)
-        return plan.run(spec.plan, spec, task_of(spec), space.override(spec.space))
+        return command.run(spec.plan, spec, task_of(spec), space.override(spec.space))
     return session.run(spec, task_of(spec), space_for)
 
 
@@ -57,16 +59,16 @@ def task_of(spec: JaxSpec) -> Task:
     """What `spec` tunes. Reads the data, so that a bad file costs one sentence and no trial.
 
     Raises:
-        SpecError: if options contradict each other.
+        UserError: if options contradict each other.
         WorkloadInputError: if the data is not usable.
     """
     options: dict[str, Any] = dict(parse_assignments("--option", spec.option))
     if spec.workload is not None:
         if spec.data is not None:
-            raise SpecError("--data is for Phase 1 and 2; give your workload --option data=FILE.")
+            raise UserError("--data is for Phase 1 and 2; give your workload --option data=FILE.")
         module, name = split_name(spec.workload)
         if importlib.util.find_spec(module.partition(".")[0]) is None:
-            raise SpecError(f"--workload {spec.workload}: no module {module}; run from its folder.")
+            raise UserError(f"--workload {spec.workload}: no module {module}; run from its folder.")
         return Task(
             name=name.replace("_", "-"),
             mode=name,
@@ -77,7 +79,7 @@ def task_of(spec: JaxSpec) -> Task:
             framework="jax",
         )
     if options:
-        raise SpecError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
+        raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
     from trainables.market.features import build_market
     from trainables.market.options import Options
     from trainables.market.sessions import find_sessions

@@ -1,6 +1,6 @@
 """What the menu asks, and the command line that the answers make. Nothing is run here.
 
-Every function takes an `Asker` and returns the words behind `python`; a `SpecError` says in one
+Every function takes an `Asker` and returns the words behind `python`; a `UserError` says in one
 sentence why there is nothing to run.
 """
 
@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from cluster.errors import UserError
+from tune.parse import parse_duration
 from tune.run_folder.folder import RUNS
-from tune.spec import SpecError, parse_duration
 
 T = TypeVar("T")
 Command = tuple[str, ...]
@@ -74,11 +75,11 @@ def newest_report() -> Path:
     """The report of the search that ended last.
 
     Raises:
-        SpecError: if there is none yet.
+        UserError: if there is none yet.
     """
     reports = sorted(RUNS.glob("*/report.html"), key=lambda path: path.stat().st_mtime)
     if not reports:
-        raise SpecError(f"There is no report in {RUNS}/ yet; a search writes one at its end.")
+        raise UserError(f"There is no report in {RUNS}/ yet; a search writes one at its end.")
     return reports[-1]
 
 
@@ -151,7 +152,7 @@ def _limits(ask: Asker, default: str) -> Sequence[str]:
 def _profiles() -> Mapping[str, Path]:
     found = sorted(PROFILES.glob("*.yaml"))
     if not found:
-        raise SpecError(f"There are no profiles in {PROFILES}/ yet; a search writes them.")
+        raise UserError(f"There are no profiles in {PROFILES}/ yet; a search writes them.")
     return {path.name: path for path in found}
 
 
@@ -163,7 +164,7 @@ def _check_data(answer: str) -> str | None:
 def _check_time(answer: str) -> str | None:
     try:
         parse_duration("this", answer)
-    except SpecError as error:
+    except UserError as error:
         return str(error).capitalize()
     return None
 

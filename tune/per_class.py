@@ -16,9 +16,10 @@ from types import FrameType
 from typing import IO, Any
 
 from cluster import cli
+from cluster.errors import UserError
 from cluster.node.stdout import lasting
 from tune.run_folder.folder import RUNS
-from tune.spec import SearchSpec, SpecError
+from tune.spec import SearchSpec
 
 _RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
 
@@ -27,17 +28,17 @@ def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
     """The cluster to search on: the one that is named, or the one whose job this process is.
 
     Raises:
-        SpecError: if an option is for the other case.
+        UserError: if an option is for the other case.
     """
     address = spec.address
     if address is None and _RAY_JOB in environ:
         address = environ.get("RAY_ADDRESS")
     if address is None and spec.machine_class is not None:
-        raise SpecError("--machine-class chooses among the classes of a cluster: give --address.")
+        raise UserError("--machine-class chooses among the classes of a cluster: give --address.")
     if address is not None and (spec.shard is not None or spec.known):
-        raise SpecError("--shard and --known are for machines apart: a cluster shares by itself.")
+        raise UserError("--shard and --known are for machines apart: a cluster shares by itself.")
     if address is not None and spec.dashboard:
-        raise SpecError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
+        raise UserError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
     return address
 
 
@@ -47,7 +48,7 @@ def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
     Each class has a folder of its name, and a search that was begun there goes on with `--resume`.
 
     Raises:
-        SpecError: if there is nothing to resume.
+        UserError: if there is nothing to resume.
     """
     folder = _folder(spec, task_name, datetime.datetime.now(datetime.UTC))
     children = [
@@ -90,7 +91,7 @@ def _folder(spec: SearchSpec, task_name: str, now: datetime.datetime) -> Path:
         return spec.out or RUNS / f"{task_name}-{now:%Y%m%d-%H%M%S}"
     known = sorted({journal.parent.parent for journal in RUNS.glob(f"{task_name}-*/*/journal.log")})
     if not known:
-        raise SpecError(f"--resume found no search in {RUNS / f'{task_name}-*'}; leave it out.")
+        raise UserError(f"--resume found no search in {RUNS / f'{task_name}-*'}; leave it out.")
     return known[-1]
 
 

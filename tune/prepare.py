@@ -1,67 +1,117 @@
-"""From options and a machine to what is settled before the first trial."""
+"""From options and a machine to what a search begins with. Nothing is written yet."""
 
+import dataclasses
 import datetime
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cluster.errors import UserError
+from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
-from search_spaces.space import SearchSpace, violation
-from tune.driver.drive import Session
-from tune.preflight import judge as preflights
-from tune.preflight.judge import Preflight
+from cluster.node.thread_env import ThreadEnv
+from search_spaces.config import violation
+from search_spaces.space import SearchSpace
+from tune.parse import parse_integers
+from tune.preflight.findings import Preflight, PreflightRequest
 from tune.profile import warm_start
 from tune.run_folder.folder import RunFolder, locate, require_writable
 from tune.screen.screen import Screen
-from tune.search.finals import winning_kind
-from tune.spec import SearchSpec, SpecError, Task, parse_integers
-
-if TYPE_CHECKING:  # what imports Ray needs room for threads
-    from tune.driver.joined import HardwareClass
+from tune.search.candidates import winning_kind
+from tune.spec import SearchSpec, Task
 
 SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
 """`space_for(platform, num_cpus)`: a machine's default space and its baseline."""
 
 
-def preflight_options(spec: SearchSpec, task: Task) -> dict[str, Any]:
-    """What a preflight is to judge by."""
-    return {
-        "device": spec.device,
-        "thread_cap": spec.thread_cap,
-        "memory_budget_bytes": _parse_budget(spec.memory_budget),
-        "framework": task.framework,
-        "num_subprocesses": task.num_subprocesses,
-    }
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """All that the first trial needs to know. `hardware_class` is of a joined cluster, if any.
+
+    `recommended` are the configurations that `--warm-start` says to try first.
+    """
+
+    spec: SearchSpec
+    task: Task
+    preflight: Preflight
+    caps: ThreadEnv
+    space: SearchSpace
+    baseline: dict[str, int]
+    recommended: tuple[dict[str, int], ...]
+    folder: RunFolder
+    resume: bool
+    screen: Screen
+    hardware_class: HardwareClass | None
+
+    @property
+    def num_parallel_trials(self) -> int:
+        """Trials that run side by side."""
+        return 1 if self.hardware_class is None else self.hardware_class.num_trials
+
+    @property
+    def keeps_programs(self) -> bool:
+        """Whether trials read what earlier ones compiled: see `trainables.compile_cache`."""
+        is_here = self.hardware_class is None
+        return is_here and self.task.framework == "jax" and self.preflight.platform == "cpu"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that a measurement depends on: a search must agree on it with the one it resumes."""
+        return {
+            "workload": self.task.workload,
+            "options": self.task.options,
+            "data": self.task.data,
+            "space": self.space.describe(),
+            "baseline": self.baseline,
+            "objective": self.spec.objective.value,
+            "machine": hardware.machine_class(self.preflight.machine),
+            "platform": self.preflight.platform,
+        }
 
 
-def settle(
+def preflight_request(spec: SearchSpec, task: Task) -> PreflightRequest:
+    """Return what the machine is judged for."""
+    return PreflightRequest(
+        device=spec.device,
+        thread_cap=spec.thread_cap,
+        memory_budget_bytes=spec.memory_budget_bytes,
+        framework=task.framework,
+        num_subprocesses=task.num_subprocesses,
+        dashboard=spec.dashboard,
+    )
+
+
+def prepare(
     spec: SearchSpec,
     task: Task,
     space_for: SpaceFor,
+    *,
     screen: Screen,
     preflight: Preflight,
-    hardware_class: "HardwareClass | None",
+    hardware_class: HardwareClass | None,
     now: datetime.datetime,
-) -> Session:
-    """Settle everything that the first trial needs to know; nothing is written yet.
+) -> Prepared:
+    """Settle everything that the first trial needs to know.
 
     Raises:
-        SpecError, SpaceError: if something cannot be as it was asked for.
+        UserError: if something cannot be as it was asked for.
     """
     assert preflight.thread_env is not None
-    space, baseline = space_for(preflight.platform, preflight.thread_env.cap)
+    space, default = space_for(preflight.platform, preflight.thread_env.cap)
     space = space.override(spec.space)
+    baseline = _baseline(space, default, parse_integers("--baseline", spec.baseline))
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
         resume = resume and RunFolder(spec.out).journal.exists()  # its class may have come later
     folder = locate(task.name, out=spec.out, resume=resume, now=now)
     require_writable(spec.profiles, option="--profiles")
-    return Session(
+    return Prepared(
         spec=spec,
         task=task,
         preflight=preflight,
         caps=preflight.thread_env,
         space=space,
-        baseline=_baseline(space, baseline, parse_integers("--baseline", spec.baseline)),
+        baseline=baseline,
+        recommended=_recommended(spec, task, space, baseline, preflight, screen),
         folder=folder,
         resume=resume,
         screen=screen,
@@ -69,38 +119,40 @@ def settle(
     )
 
 
-def recommended(session: Session) -> tuple[dict[str, int], ...]:
-    """What `--warm-start` says to try first.
-
-    Raises:
-        SpecError: if there is no such profile.
-    """
-    if session.spec.warm_start is None:
+def _recommended(
+    spec: SearchSpec,
+    task: Task,
+    space: SearchSpace,
+    baseline: dict[str, int],
+    preflight: Preflight,
+    screen: Screen,
+) -> tuple[dict[str, int], ...]:
+    if spec.warm_start is None:
         return ()
     found = warm_start.read(
-        session.spec.warm_start,
-        factory=session.task.workload,
-        kind=winning_kind(session.spec.objective),
-        space=session.space,
-        baseline=session.baseline,
-        machine_class=hardware.machine_class(session.preflight.machine),
-        device=session.preflight.platform,
+        spec.warm_start,
+        factory=task.workload,
+        kind=winning_kind(spec.objective),
+        space=space,
+        baseline=baseline,
+        machine_class=hardware.machine_class(preflight.machine),
+        device=preflight.platform,
     )
-    session.screen.note(found.text)
+    screen.note(found.text)
     return found.configs
 
 
 def _baseline(
     space: SearchSpace, default: Mapping[str, int], given: Mapping[str, int]
 ) -> dict[str, int]:
-    """The configuration to compare with, over the axes of the space.
+    """Return the configuration to compare with, over the axes of the space.
 
     Raises:
-        SpecError: if --baseline names no axis of the space, or does not divide.
+        UserError: if --baseline names no axis of the space, or does not divide.
     """
     unknown = sorted(given.keys() - set(space.names))
     if unknown:
-        raise SpecError(f"--baseline names {unknown}; the axes are {list(space.names)}.")
+        raise UserError(f"--baseline names {unknown}; the axes are {list(space.names)}.")
     config = {
         axis.name: given.get(axis.name, default.get(axis.name, axis.values[0]))
         for axis in space.axes
@@ -110,12 +162,5 @@ def _baseline(
             config[axis.name] = axis.values[0]  # an axis that is fixed is fixed for all
     problem = violation(config)
     if problem is not None:
-        raise SpecError(f"the baseline cannot run: {problem} Set it with --baseline.")
+        raise UserError(f"the baseline cannot run: {problem} Set it with --baseline.")
     return config
-
-
-def _parse_budget(text: str | None) -> int | None:
-    try:
-        return None if text is None else preflights.parse_bytes(text)
-    except ValueError as error:
-        raise SpecError(f"--memory-budget: {error}") from error

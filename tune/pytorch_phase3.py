@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from cluster import cli
+from cluster.errors import UserError
 from search_spaces import pytorch_phase3
 from search_spaces.space import SearchSpace
-from tune.spec import SearchSpec, SpecError, Task
+from tune.spec import SearchSpec, Task
 
 _WORKLOAD = "trainables.pytorch_phase3.workload:phase3"
 
@@ -48,14 +49,14 @@ class Phase3Spec(SearchSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.timesteps_reduction not in pytorch_phase3.TIMESTEPS_REDUCTIONS:
-            raise SpecError(
+            raise UserError(
                 f"--timesteps-reduction is one of {pytorch_phase3.TIMESTEPS_REDUCTIONS}, "
                 f"got {self.timesteps_reduction}."
             )
         for name, least in (("production_timesteps", 1), ("env_workers", 0)):
             if getattr(self, name) < least:
                 option = name.replace("_", "-")
-                raise SpecError(f"--{option} must be at least {least}, got {getattr(self, name)}.")
+                raise UserError(f"--{option} must be at least {least}, got {getattr(self, name)}.")
 
 
 def run(spec: Phase3Spec) -> int:

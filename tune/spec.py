@@ -1,16 +1,13 @@
 """One search as data; it is also the command line. Stdlib only, pure."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster.errors import UserError
 from search_spaces.shard import Shard, parse_shard
+from tune.parse import parse_bytes, parse_duration
 from tune.search.objective import Objective
-
-
-class SpecError(ValueError):
-    """What a person asked for cannot be done; the message says what to do instead."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,14 +84,15 @@ class SearchSpec:
         ):
             if getattr(self, name) < least:
                 option = name.replace("_", "-")
-                raise SpecError(f"--{option} must be at least {least}, got {getattr(self, name)}.")
+                raise UserError(f"--{option} must be at least {least}, got {getattr(self, name)}.")
         if self.thread_cap is not None and self.thread_cap < 1:
-            raise SpecError(f"--thread-cap must be at least 1, got {self.thread_cap}.")
+            raise UserError(f"--thread-cap must be at least 1, got {self.thread_cap}.")
         if not 0.0 <= self.min_gain < 1.0:
-            raise SpecError(f"--min-gain is a share like 0.02, got {self.min_gain}.")
+            raise UserError(f"--min-gain is a share like 0.02, got {self.min_gain}.")
         self.max_time_s  # noqa: B018  (raises on what cannot be read)
         self.trial_timeout_s  # noqa: B018
         self.class_timeout_s  # noqa: B018
+        self.memory_budget_bytes  # noqa: B018
         if self.part is not None:
             self.part.max_runs(self.max_runs)
 
@@ -112,6 +110,12 @@ class SearchSpec:
     def class_timeout_s(self) -> float:
         """`--class-timeout` in seconds."""
         return parse_duration("--class-timeout", self.class_timeout)
+
+    @property
+    def memory_budget_bytes(self) -> int | None:
+        """`--memory-budget` in bytes, `None` without one."""
+        budget = self.memory_budget
+        return None if budget is None else parse_bytes("--memory-budget", budget)
 
     @property
     def part(self) -> Shard | None:
@@ -136,47 +140,3 @@ class Task:
     data: dict[str, Any]
     framework: Literal["jax", "torch"]
     num_subprocesses: int = 0
-
-
-def parse_duration(option: str, text: str) -> float:
-    """Read `300`, `300s`, `10m`, `4m30s` or `2h` as seconds.
-
-    Raises:
-        SpecError: if it reads otherwise or is not positive.
-    """
-    number = r"(\d+(?:\.\d+)?)"
-    match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
-    hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
-    seconds = 3600 * hours + 60 * minutes + rest
-    if seconds <= 0:
-        raise SpecError(f"{option} is a time like 300, 300s, 10m or 2h, got {text!r}.")
-    return seconds
-
-
-def parse_assignments(option: str, assignments: tuple[str, ...]) -> dict[str, str]:
-    """Read `name=value` pairs.
-
-    Raises:
-        SpecError: if one of them has no name or no equals sign.
-    """
-    values = {}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not (name and equals):
-            raise SpecError(f"{option} takes name=value, got {assignment!r}.")
-        values[name] = value
-    return values
-
-
-def parse_integers(option: str, assignments: tuple[str, ...]) -> dict[str, int]:
-    """Read `name=123` pairs.
-
-    Raises:
-        SpecError: if a value is not a positive whole number.
-    """
-    values = {}
-    for name, text in parse_assignments(option, assignments).items():
-        if not text.isdecimal() or int(text) < 1:
-            raise SpecError(f"{option} takes positive whole numbers, got {name}={text}.")
-        values[name] = int(text)
-    return values

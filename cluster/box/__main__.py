@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.box import bundle, jobs, progress
-from cluster.box.folder import REFUSED, BoxError, BoxFolder, read_json, write_json
+from cluster.box.folder import REFUSED, BoxFolder
+from cluster.errors import BoxError
 from cluster.node import deadman, processes
+from cluster.node.atomic import read_json, write_json
 
 
 def status(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def status(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "machine_age_s": processes.machine_age_s(),
         "ready": read_json(box.ready),
-        "deadman": deadman.status(box),
+        "deadman": deadman.status(box.deadman),
         "job": None if job is None else _job(box, job.name),
     }
 
@@ -50,7 +52,13 @@ def stop(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def arm(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     """Arm the dead-man."""
-    return deadman.arm(box, hours=request["hours"], stop_command=request["stop_command"])
+    return deadman.arm(
+        box.deadman,
+        hours=request["hours"],
+        stop_command=request["stop_command"],
+        words=("cluster.box", "deadman"),
+        cwd=box.code,
+    )
 
 
 def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,10 +66,10 @@ def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     job = box.latest_job()
     if job is not None and jobs.is_running(job):
         raise BoxError(f"still runs the job {job.name}: its folder stays.")
-    armed = read_json(box.deadman)
+    armed = read_json(box.deadman.armed)
     if armed is not None and armed["stop_command"]:
         raise BoxError("keeps its folder: the armed dead-man, which stops the rent, lives in it.")
-    deadman.disarm(box)
+    deadman.disarm(box.deadman)
     shutil.rmtree(box.path)
     return {"removed": str(box.path)}
 
@@ -110,7 +118,7 @@ def main() -> int:
     elif command == "supervise":
         jobs.supervise(box, request["name"])
     elif command == "deadman":
-        deadman.watch(box, end=lambda: jobs.stop(box, reason="deadline"))
+        deadman.watch(box.deadman, end=lambda: jobs.stop(box, reason="deadline"))
     else:
         try:
             print(json.dumps(_ANSWERS[command](box, request)))

@@ -1,17 +1,13 @@
 """The fleet's folder on a box: where things lie. All of it is this user's alone."""
 
 import dataclasses
-import json
-import os
 from pathlib import Path
-from typing import Any
+
+from cluster.node.atomic import read_json
+from cluster.node.deadman import DeadmanFolder
 
 REFUSED = 3
 """The exit code of a command that the box refuses; stderr says why."""
-
-
-class BoxError(ValueError):
-    """The box cannot do what was asked; the message says why and what to do."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,24 +94,9 @@ class BoxFolder:
         return self.path / "lock"
 
     @property
-    def deadman(self) -> Path:
-        """When the dead-man fires, and what it runs then."""
-        return self.path / "deadman.json"
-
-    @property
-    def deadman_process(self) -> Path:
-        """The dead-man's process."""
-        return self.path / "deadman_process.json"
-
-    @property
-    def deadman_fired(self) -> Path:
-        """That it fired, and how its stop command went."""
-        return self.path / "deadman_fired.json"
-
-    @property
-    def deadman_log(self) -> Path:
-        """What the stop command printed."""
-        return self.path / "deadman.log"
+    def deadman(self) -> DeadmanFolder:
+        """The dead-man's files."""
+        return DeadmanFolder(self.path)
 
     def job(self, name: str) -> JobFolder:
         """The folder of the job of this name."""
@@ -127,22 +108,3 @@ class BoxFolder:
         started = [(read_json(job.request) or {}, job) for job in folders]
         known = [(request["started_at"], job) for request, job in started if request]
         return max(known, key=lambda pair: pair[0])[1] if known else None
-
-
-def read_json(path: Path) -> Any:
-    """Return the file's value, `None` if there is no such file."""
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write the file whole: a reader, or a box that dies, never sees half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

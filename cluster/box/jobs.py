@@ -10,8 +10,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from cluster.box.folder import BoxError, BoxFolder, JobFolder, read_json, write_json
+from cluster.box.folder import BoxFolder, JobFolder
+from cluster.errors import BoxError
 from cluster.node import processes
+from cluster.node.atomic import read_json, write_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 _START_S = 20.0

@@ -6,12 +6,9 @@ from typing import Any
 
 import tyro
 
+from cluster import cli
+from cluster.errors import FleetError
 from cluster.fleet import commands
-from cluster.fleet.hosts import FleetError
-from cluster.node.stdout import until_unread
-
-USER_ERROR = 2
-INTERRUPTED = 130
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "up": commands.Up,
@@ -24,33 +21,30 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
-@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    words: list[str] = []
-    if "--" in given:
-        words = given[given.index("--") + 1 :]
-        given = given[: given.index("--")]
+    return cli.run(
+        lambda: _run(given),
+        interrupted="interrupted here; jobs on the boxes go on, and so does their rent.",
+    )
+
+
+def _run(given: Sequence[str]) -> int:
+    at = given.index("--") if "--" in given else len(given)
+    words = given[at + 1 :]
     command = tyro.extras.subcommand_cli_from_dict(
         _COMMANDS,
-        args=given,
+        args=given[:at],
         prog="python -m cluster.fleet",
         description=__doc__,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    try:
-        if isinstance(command, commands.Submit):
-            return command.run(words)
-        if words:
-            raise FleetError("only submit takes a command behind --.")
-        return int(command.run())
-    except FleetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        print("interrupted here; jobs on the boxes go on, and so does their rent.", file=sys.stderr)
-        return INTERRUPTED
+    if isinstance(command, commands.Submit):
+        return command.run(words)
+    if words:
+        raise FleetError("only submit takes a command behind --.")
+    return int(command.run())
 
 
 if __name__ == "__main__":

@@ -10,20 +10,21 @@ from typing import Annotated, Literal
 
 import tyro
 
-from cluster.figures import dollars
-from cluster.fleet import down, pull, send, split, status, submit, up, watch
+from cluster.errors import FleetError
+from cluster.fleet import down, pull, send, split, status, status_view, submit, up, watch
 from cluster.fleet import parallel as together
-from cluster.fleet.hosts import FleetError, read
+from cluster.fleet.hosts import read
 from cluster.fleet.offers import gpuhunt as gpuhunt_prices
 from cluster.fleet.offers import offers as report
 from cluster.fleet.offers import page as report_page
 from cluster.fleet.offers import prices
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import StateFolder
+from cluster.node import source
+from cluster.pages.units import dollars
 
 Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 _LONGEST_SPLIT = 73  # what finishes the search is called NAME-finals, and a box takes 80
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class Up(_Fleet):
         if self.max_hours is not None and not 0 < self.max_hours <= 24 * 30:
             raise FleetError(f"--max-hours must be positive, got {self.max_hours}.")
         boxes = self.boxes()
-        code = up.pack(_ROOT)
+        code = up.pack(source.ROOT)
         accept: Literal["ask", "accept-new", "refuse"] = "refuse"
         if self.accept_new:
             accept = "accept-new"
@@ -169,7 +170,7 @@ class Watch(_Priced):
             lost_after_s=self.lost_after,
             dashboard=self.dashboard,
         )
-        print("\n".join([*watch.losses(seen, self.out), *status.money(seen, table)]))
+        print("\n".join([*watch.losses(seen, self.out), *status_view.money(seen, table)]))
         return 0 if all(split.has_profile(one, seen) for one in seen) else 1
 
 
@@ -185,15 +186,15 @@ class Status(_Priced):
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
         seen = together.each(boxes, status.read)
         if self.json:
-            print(json.dumps([status.to_dict(one, table) for one in seen], indent=1))
+            print(json.dumps([status_view.to_dict(one, table) for one in seen], indent=1))
         elif sys.stdout.isatty():
             from rich.console import Console
 
-            Console().print(status.render(seen, table))
+            Console().print(status_view.render(seen, table))
         else:
-            print("\n".join(status.line(one, table) for one in seen))
+            print("\n".join(status_view.line(one, table) for one in seen))
         if not self.json:
-            print("\n".join(status.money(seen, table)))
+            print("\n".join(status_view.money(seen, table)))
         return 0 if all(one.reachable for one in seen) else 1
 
 

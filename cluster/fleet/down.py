@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cluster.fleet import pull
+from cluster.fleet.parallel import Say
 from cluster.fleet.remote import RemoteBox
-from cluster.fleet.up import Say
 
 _STOP_S = 240.0  # the search gets 90 s to end in order, and writes a partial profile
 

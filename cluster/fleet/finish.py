@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cluster.box.folder import read_json
 from cluster.fleet import split, status, submit
+from cluster.fleet.part import Part
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
 from cluster.fleet.status import HostStatus
+from cluster.node.atomic import read_json
 
 
 def finish(
@@ -65,7 +66,7 @@ def journals(out: Path, search: tuple[str, str]) -> list[Path]:
     """What was pulled of each part; if another box took one over, the journal that has it all."""
     found: dict[int, Path] = {}
     for request in sorted(out.glob("*/*/job.json")):
-        part, journal = split.Part.of(read_json(request)), request.parent / "run" / "journal.log"
+        part, journal = Part.of(read_json(request)), request.parent / "run" / "journal.log"
         if part is None or part.search != search or part.number is None or not journal.is_file():
             continue
         known = found.get(part.number)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster.errors import FleetError
+
 Provider = Literal["runpod", "vast", "other"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -15,10 +17,6 @@ _USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
 _HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _DEFAULT_FOLDER = "rl-tuner-fleet"
-
-
-class FleetError(ValueError):
-    """What a person can mend; the message is one sentence that says how."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

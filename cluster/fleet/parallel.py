@@ -50,3 +50,6 @@ def sayer(box: RemoteBox) -> Callable[[str], None]:
             print(f"{box.host.name}  {text}", flush=True)
 
     return say
+
+
+Say = Callable[[str], None]

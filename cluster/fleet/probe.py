@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from cluster.fleet.hosts import FleetError
+from cluster.errors import FleetError
 
 _MIN_DISK_BYTES = 3 * 2**30  # JAX for the CPU, Ray and the rest: 2 GiB
 _MIN_GPU_DISK_BYTES = 12 * 2**30  # CUDA's wheels, packed and unpacked at once

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.fleet.hosts import FleetError
+from cluster.errors import FleetError
 from cluster.fleet.remote import RemoteBox
 
 # The name holds the content's hash: what lies there whole is never sent again, nor overwritten.

@@ -5,55 +5,17 @@ the boxes say and from what was pulled.
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from cluster.fleet.hosts import Host
+from cluster.fleet.part import Part
 from cluster.fleet.ssh import HostError
 
 if TYPE_CHECKING:
     from cluster.fleet.status import HostStatus
 
 _ABLE = ("part done", "nothing feasible", "failed", "interrupted")  # these boxes answer and idle
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A box's part of a search: `number` of `count`, or `None` for what finishes it: the finals.
-
-    `name` is the job's name on all boxes. There may be one of that name for each class.
-    """
-
-    name: str
-    machine_class: str
-    number: int | None
-    count: int
-
-    @classmethod
-    def of(cls, job: Mapping[str, Any] | None) -> "Part | None":
-        """The part that a job is, by its request; `None` if it is a whole search."""
-        split = None if job is None else job.get("split")
-        return None if split is None else cls(**split)
-
-    @property
-    def search(self) -> tuple[str, str]:
-        """What all parts of one search, and its finals, have in common."""
-        return self.name, self.machine_class
-
-    @property
-    def finals(self) -> "Part":
-        """What finishes the search of this part."""
-        return dataclasses.replace(self, number=None)
-
-    @property
-    def job_name(self) -> str:
-        """The job's name on its box."""
-        return f"{self.name}-finals" if self.number is None else self.name
-
-    def __str__(self) -> str:
-        if self.number is None:
-            return "finals"
-        return "the whole" if self.count == 1 else f"part {self.number}/{self.count}"
 
 
 def part_of(host: Host, seen: Sequence["HostStatus"], *, name: str) -> Part:

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from cluster.fleet.hosts import FleetError, Host
+from cluster.errors import FleetError
+from cluster.fleet.hosts import Host
 
 _SSH_FAILED = 255  # ssh's own exit code for all that is not the remote command's
 _CONNECT_S = 10

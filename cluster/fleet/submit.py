@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.fleet.hosts import FleetError
+from cluster.errors import FleetError
+from cluster.fleet.part import Part
 from cluster.fleet.remote import RemoteBox
-from cluster.fleet.split import Part
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 

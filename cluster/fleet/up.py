@@ -3,18 +3,18 @@
 import dataclasses
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster.figures import duration
+from cluster.errors import FleetError
 from cluster.fleet import probe as facts
-from cluster.fleet.hosts import FleetError
+from cluster.fleet.parallel import Say
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
 from cluster.node.hardware import Machine, machine_class
+from cluster.pages.units import duration
 
-_PROBE = Path(__file__).parent / "box" / "probe.sh"
+_PROBE = Path(__file__).with_name("probe.sh")
 _INSTALL_S = 1800.0
 _PREFLIGHT_S = 120.0
 
@@ -38,8 +38,6 @@ cd -- "$1"/code && exec .venv/bin/python -m pip install --quiet --editable '.[da
 _CHECK_PYTHON = 'exec "$1" -c "import sys; sys.exit(sys.version_info < (3, 11))"'
 _PREFLIGHT = 'cd -- "$1"/code && exec "$2" -m tune.preflight --json'
 _VENV_PYTHON = 'cd -- "$1"/code && printf %s "$PWD/.venv/bin/python"'
-
-Say = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

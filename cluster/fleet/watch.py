@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cluster.fleet import finish, pull, split, status
+from cluster.fleet import finish, pull, split, status, status_view
 from cluster.fleet import parallel as together
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
@@ -157,11 +157,11 @@ def _screen(
         def print_changes(seen: Sequence[HostStatus]) -> None:
             for one in seen:
                 # What only counts up or down is no change.
-                cells = status.cells(one, prices)
+                cells = status_view.cells(one, prices)
                 key = "|".join((*cells[:6], cells[8].split("; last seen")[0]))
                 if last.get(one.host.name) != key:
                     last[one.host.name] = key
-                    print(status.line(one, prices), flush=True)
+                    print(status_view.line(one, prices), flush=True)
 
         yield print_changes, lambda text: print(text, flush=True)
         return
@@ -169,7 +169,7 @@ def _screen(
 
     with Live(console=console, refresh_per_second=2) as live:
         yield (
-            lambda seen: live.update(status.render(seen, prices)),
+            lambda seen: live.update(status_view.render(seen, prices)),
             lambda text: live.console.print(text, markup=False, highlight=False),
         )
 

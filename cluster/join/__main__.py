@@ -16,17 +16,15 @@ from typing import Any
 
 import tyro
 
-from cluster.join import gate, ray_node
-from cluster.join import lease as deadman
-from cluster.join.errors import JoinError
+from cluster import cli
+from cluster.errors import JoinError
+from cluster.join import gate, lease, ray_node
 from cluster.join.gate import Gate, Member
 from cluster.join.offer import Offer, check_room, choose_offer, machine_class
 from cluster.join.ports import Ports
 from cluster.join.ray_node import RayNode
 from cluster.node import ray_env
-from cluster.node.stdout import until_unread
 
-USER_ERROR = 2
 _JOB_URL = "http://127.0.0.1:8265"
 
 
@@ -55,12 +53,12 @@ class _Host:
     def arm(self, private: Path) -> None:
         """Arm the dead-man, or say that there is none: the rent runs already."""
         if self.max_hours is not None:
-            deadman.arm(private, hours=self.max_hours, stop_command=self.stop_command)
+            lease.arm(private, hours=self.max_hours, stop_command=self.stop_command)
         elif self.stop_command:
             raise JoinError(
                 "--stop-command needs --max-hours in front of it: all behind it is the command."
             )
-        _say(deadman.told(private))
+        _say(lease.told(private))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,8 +115,8 @@ class Disarm:
     def run(self) -> int:
         """Take it away."""
         private = _prepare()
-        deadman.disarm(private)
-        print(deadman.told(private))
+        lease.disarm(private)
+        print(lease.told(private))
         return 0
 
 
@@ -141,10 +139,13 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
-@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    return cli.run(lambda: _run(given))
+
+
+def _run(given: Sequence[str]) -> int:
     at = given.index("--stop-command") if "--stop-command" in given else len(given)
     options = tyro.extras.subcommand_cli_from_dict(
         _COMMANDS,
@@ -153,13 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    try:
-        if isinstance(options, _Host):
-            options = dataclasses.replace(options, stop_command=tuple(given[at + 1 :]))
-        return int(options.run())
-    except JoinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
+    if isinstance(options, _Host):
+        options = dataclasses.replace(options, stop_command=tuple(given[at + 1 :]))
+    return int(options.run())
 
 
 def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
@@ -170,7 +167,7 @@ def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
     check_room(offer, dashboard=dashboard)
     private = _prepare()
     options.arm(private)
-    deadman.record(private)
+    lease.record(private)
     member = Member(
         address=address,
         is_head=is_head,
@@ -197,7 +194,7 @@ def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
             )
         )
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _say(f"ended here. {deadman.told(private)}")
+        _say(f"ended here. {lease.told(private)}")
         return 0
     finally:
         shutil.rmtree(temp_dir, ignore_errors=True)

@@ -16,8 +16,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.errors import JoinError
 from cluster.join import reach
-from cluster.join.errors import JoinError
 from cluster.join.ports import Ports, ranges
 
 _PATIENCE_S = 20.0

@@ -1,6 +1,6 @@
-"""The dead-man of a joined host: when its hour has come it ends Ray here, and the rent.
+"""The lease of a joined host: a dead-man that ends Ray here, and the rent, when its time is up.
 
-A process apart, `python -m cluster.join.deadman`: it outlives the terminal and the host's place in
+A process apart, `python -m cluster.join.lease`: it outlives the terminal and the host's place in
 the cluster, for the rent does so, too.
 """
 
@@ -11,12 +11,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.box.folder import BoxError, BoxFolder, read_json
-from cluster.figures import duration
-from cluster.join.errors import JoinError
-from cluster.node import deadman, processes, ray_env
+from cluster.errors import BoxError, JoinError
+from cluster.node import deadman, processes, ray_env, source
+from cluster.node.atomic import read_json
+from cluster.node.deadman import DeadmanFolder
+from cluster.pages.units import duration
 
-_ROOT = Path(__file__).parents[2]
 _GRACE_S = 40.0  # a host that is told to leave ends Ray in order
 _LONGEST_H = 24 * 30
 
@@ -31,10 +31,14 @@ def arm(private: Path, *, hours: float, stop_command: Sequence[str]) -> None:
         raise JoinError(f"--max-hours must be above 0 and at most {_LONGEST_H}, got {hours}.")
     if stop_command and shutil.which(stop_command[0]) is None:
         raise JoinError(f"--stop-command: there is no program {stop_command[0]!r} on this host.")
-    box = _folder(private)
-    words = ("cluster.join.deadman",)
     try:
-        deadman.arm(box, hours=hours, stop_command=list(stop_command), words=words, cwd=_ROOT)
+        deadman.arm(
+            _folder(private),
+            hours=hours,
+            stop_command=stop_command,
+            words=("cluster.join.lease",),
+            cwd=source.ROOT,
+        )
     except BoxError as error:
         raise JoinError(str(error)) from error
 
@@ -46,8 +50,8 @@ def disarm(private: Path) -> None:
 
 def told(private: Path) -> str:
     """When it ends what, in words for a person."""
-    box = _folder(private)
-    armed, state = read_json(box.deadman), deadman.status(box)
+    folder = _folder(private)
+    armed, state = read_json(folder.armed), deadman.status(folder)
     if armed is None or state is None or not state["alive"]:
         return "No dead-man is armed: nothing ends this host's rent but you (--max-hours)."
     command = armed["stop_command"]
@@ -65,25 +69,25 @@ def mark(private: Path) -> dict[str, str]:
     return {processes.MARK: str(private)}
 
 
-def _folder(private: Path) -> BoxFolder:
-    box = BoxFolder(private / "join")
-    box.path.mkdir(mode=0o700, exist_ok=True)
-    return box
+def _folder(private: Path) -> DeadmanFolder:
+    folder = DeadmanFolder(private / "join")
+    folder.path.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
-def _keeper(box: BoxFolder) -> Path:
-    return box.path / "keeper.json"
+def _keeper(folder: DeadmanFolder) -> Path:
+    return folder.path / "keeper.json"
 
 
-def _end(box: BoxFolder) -> str | None:
+def _end(folder: DeadmanFolder) -> str | None:
     """End Ray on this host: its keeper does it in order, then whatever is left is killed."""
-    keeper = _keeper(box)
+    keeper = _keeper(folder)
     deadline = time.monotonic() + _GRACE_S
     if processes.is_alive(keeper):
         os.kill(read_json(keeper)["pid"], signal.SIGTERM)
     while processes.is_alive(keeper) and time.monotonic() < deadline:
         time.sleep(0.1)
-    processes.kill_all(str(box.path.parent), keeper)
+    processes.kill_all(str(folder.path.parent), keeper)
     processes.kill(keeper)
     return "join"
 

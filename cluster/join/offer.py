@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 
-from cluster.join.errors import JoinError
+from cluster.errors import JoinError
 from cluster.node import hardware, limits, ray_env, thread_env
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 
-from cluster.join.errors import JoinError
+from cluster.errors import JoinError
 
 NUM_WORKER_PORTS = 50
 _FIRST_WORKER = 10  # the ports before it are Ray's daemons'

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from cluster.join import lease as deadman
-from cluster.join.errors import JoinError
+from cluster.errors import JoinError
+from cluster.join import lease
 from cluster.join.offer import Offer
 from cluster.join.ports import Ports
 from cluster.node import ray_env
@@ -160,7 +160,7 @@ def environment(base: Mapping[str, str], ports: Ports, *, is_head: bool) -> dict
         **HEALTH_CHECK,
         **given,
         **ray_env.environment(base),
-        **deadman.mark(ray_env.private_dir(given)),
+        **lease.mark(ray_env.private_dir(given)),
         # A job's `python` is the one in front here.
         "PATH": path,
         # Said of other systems, it forbids `ray start` to join.

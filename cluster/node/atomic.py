@@ -1,9 +1,11 @@
 """Files that are whole or not there: a reader never sees half of one, nor does a lost power."""
 
 import contextlib
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def write_text(path: Path, text: str) -> None:
@@ -31,3 +33,22 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(folder)  # the rename itself
     finally:
         os.close(folder)
+
+
+def read_json(path: Path) -> Any:
+    """Return the file's value, `None` if there is no such file."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write the file whole: a reader, or a box that dies, never sees half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,10 +1,11 @@
-"""The dead-man: a process on the box that ends the job, and the rent, when its hour has come.
+"""A dead-man: a process on a rented machine that ends the job, and the rent, when its time is up.
 
-It needs no laptop and no network: money must stop also when nobody is left to stop it. Joined hosts
-have one, too, that ends Ray there: of `BoxFolder` it only needs the dead-man's own files.
+It needs no laptop and no network: money must stop also when nobody is left to stop it. A box of a
+fleet has one that ends the job, a joined host one that ends Ray.
 """
 
 import contextlib
+import dataclasses
 import os
 import subprocess
 import time
@@ -12,88 +13,120 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.box.folder import BoxError, BoxFolder, read_json, write_json
+from cluster.errors import BoxError
 from cluster.node import processes
+from cluster.node.atomic import read_json, write_json
 
 _POLL_S = 1.0
 _RETRY_S = 60.0
+_START_S = 20.0
 _STOP_COMMAND_S = 120.0
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeadmanFolder:
+    """Paths of one dead-man, in a folder that it may share."""
+
+    path: Path
+
+    @property
+    def armed(self) -> Path:
+        """When it fires, and what it runs then; absent if it is not armed."""
+        return self.path / "deadman.json"
+
+    @property
+    def process(self) -> Path:
+        """Its process."""
+        return self.path / "deadman_process.json"
+
+    @property
+    def fired(self) -> Path:
+        """That it fired, and how its stop command went."""
+        return self.path / "deadman_fired.json"
+
+    @property
+    def log(self) -> Path:
+        """What the stop command printed."""
+        return self.path / "deadman.log"
+
+
 def arm(
-    box: BoxFolder,
+    folder: DeadmanFolder,
     *,
     hours: float,
-    stop_command: list[str],
-    words: Sequence[str] = ("cluster.box", "deadman"),
-    cwd: Path | None = None,
+    stop_command: Sequence[str],
+    words: Sequence[str],
+    cwd: Path,
 ) -> dict[str, Any]:
-    """Set the hour, counted from now, in place of any set before; see that the process runs.
+    """Set the deadline, counted from now, in place of any before; wait until the process runs.
 
-    It is `python -m WORDS`, which calls `watch`.
+    The process is `python -m WORDS` in `cwd`, and has to call `watch`.
+
+    Raises:
+        BoxError: if it does not start.
     """
-    box.deadman_fired.unlink(missing_ok=True)
-    armed = {"deadline": time.time() + hours * 3600, "stop_command": stop_command}
-    write_json(box.deadman, armed)
+    folder.fired.unlink(missing_ok=True)
+    armed = {"deadline": time.time() + hours * 3600, "stop_command": list(stop_command)}
+    write_json(folder.armed, armed)
     # Always a new process: the one before may run the code of an earlier `up`, or have fired.
-    processes.kill(box.deadman_process)
-    processes.spawn(words, {}, cwd=cwd or box.code, log=box.deadman_log.open("ab"))
-    deadline = time.monotonic() + 20.0
-    while not processes.is_alive(box.deadman_process):
-        if time.monotonic() > deadline:
-            raise BoxError(f"could not start the dead-man; its log is {box.deadman_log}.")
+    processes.kill(folder.process)
+    processes.spawn(words, {}, cwd=cwd, log=folder.log.open("ab"))
+    give_up_at = time.monotonic() + _START_S
+    while not processes.is_alive(folder.process):
+        if time.monotonic() > give_up_at:
+            raise BoxError(f"could not start the dead-man; its log is {folder.log}.")
         time.sleep(0.05)
     return armed
 
 
-def disarm(box: BoxFolder) -> None:
-    """Take the hour away; the process sees that and ends."""
-    box.deadman.unlink(missing_ok=True)
+def disarm(folder: DeadmanFolder) -> None:
+    """Remove the deadline; the process sees that and ends."""
+    folder.armed.unlink(missing_ok=True)
 
 
-def watch(box: BoxFolder, *, end: Callable[[], str | None]) -> None:
-    """Wait for the hour, which may be moved meanwhile; then end what runs, and the rent.
+def watch(folder: DeadmanFolder, *, end: Callable[[], str | None]) -> None:
+    """Wait for the deadline, which may be moved meanwhile; then end what runs, and the rent.
 
     `end` returns the name of what ran. A stop command that fails is tried again for ever: a box
     that goes on costs money.
     """
-    processes.record(box.deadman_process, os.getpid())
-    while (armed := read_json(box.deadman)) is not None:
+    processes.record(folder.process, os.getpid())
+    while (armed := read_json(folder.armed)) is not None:
         if time.time() >= armed["deadline"]:
-            _fire(box, armed, end)
+            _fire(folder, armed, end)
             return
         time.sleep(_POLL_S)
 
 
-def status(box: BoxFolder) -> dict[str, Any] | None:
+def status(folder: DeadmanFolder) -> dict[str, Any] | None:
     """When it fires and whether it is alive to do so; `None` if it was never armed."""
-    armed = read_json(box.deadman)
+    armed = read_json(folder.armed)
     if armed is None:
         return None
     return {
         "left_s": armed["deadline"] - time.time(),
-        "alive": processes.is_alive(box.deadman_process),
+        "alive": processes.is_alive(folder.process),
         "stops_instance": bool(armed["stop_command"]),
-        "fired": read_json(box.deadman_fired),
+        "fired": read_json(folder.fired),
     }
 
 
-def _fire(box: BoxFolder, armed: dict[str, Any], end: Callable[[], str | None]) -> None:
+def _fire(folder: DeadmanFolder, armed: dict[str, Any], end: Callable[[], str | None]) -> None:
     fired: dict[str, Any] = {"at": time.time(), "job": None, "stop_exit_code": None}
-    _note(box, fired)
+    _note(folder, fired)
     fired["job"] = end()
-    _note(box, fired)
+    _note(folder, fired)
     while armed["stop_command"]:
         fired["stop_exit_code"] = _run(armed["stop_command"])
-        _note(box, fired)
+        _note(folder, fired)
         if fired["stop_exit_code"] == 0:
             return
         time.sleep(_RETRY_S)
 
 
-def _note(box: BoxFolder, fired: dict[str, Any]) -> None:
+def _note(folder: DeadmanFolder, fired: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # a full disk must not keep the rent running
-        write_json(box.deadman_fired, fired)
+        write_json(folder.fired, fired)
 
 
 def _run(command: list[str]) -> int:

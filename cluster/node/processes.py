@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.box import folder
+from cluster.node.atomic import read_json, write_json
 
 MARK = "RL_TUNER_FLEET_JOB"
 _PROC = Path("/proc")
@@ -26,12 +26,12 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 def record(path: Path, pid: int) -> None:
     """Write down a process so that `is_alive` knows it again, even if its pid is reused."""
-    folder.write_json(path, {"pid": pid, "start_ticks": _start_ticks(pid)})
+    write_json(path, {"pid": pid, "start_ticks": _start_ticks(pid)})
 
 
 def is_alive(path: Path) -> bool:
     """Whether the process that `record` wrote down still runs."""
-    known: dict[str, Any] | None = folder.read_json(path)
+    known: dict[str, Any] | None = read_json(path)
     if known is None or known["start_ticks"] is None:
         return False
     ticks: int = known["start_ticks"]
@@ -42,7 +42,7 @@ def kill(path: Path) -> None:
     """Kill the process that `record` wrote down, if it still runs, and wait until it is gone."""
     if is_alive(path):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(folder.read_json(path)["pid"], signal.SIGKILL)
+            os.kill(read_json(path)["pid"], signal.SIGKILL)
     while is_alive(path):
         time.sleep(0.02)
 
@@ -78,7 +78,7 @@ def of_job(mark: str, supervisor: Path) -> set[int]:
     """
     wanted = f"{MARK}={mark}".encode()
     parents = dict(_parents())
-    keeper = folder.read_json(supervisor)["pid"] if is_alive(supervisor) else None
+    keeper = read_json(supervisor)["pid"] if is_alive(supervisor) else None
     found = {pid for pid in parents if wanted in _environ(pid)}
     while (
         below := {pid for pid, parent in parents.items() if parent in found or parent == keeper}

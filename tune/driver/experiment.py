@@ -14,11 +14,12 @@ from typing import Any
 import ray
 import ray.tune
 
+from cluster.errors import UserError
+from cluster.join.hardware_class import HardwareClass
 from cluster.node import ray_env
 from trainables.ray_trainable import RayTrial
-from tune.driver.joined import ClassWatch, HardwareClass
+from tune.driver.joined import ClassWatch
 from tune.driver.searcher import StudySearcher
-from tune.spec import SpecError
 
 
 class Ending(enum.Enum):
@@ -40,7 +41,7 @@ class Ending(enum.Enum):
         return self is Ending.CLASS_LOST
 
 
-class RayError(SpecError):
+class RayError(UserError):
     """Ray did not start as it must."""
 
 
@@ -154,25 +155,6 @@ def _run(
         )
         tuner.fit()
     return Ending.FINISHED if searcher.finished else Ending.INTERRUPTED
-
-
-def loggers(
-    *, tensorboard: bool, mlflow: str | None, experiment: str, folder: Path
-) -> list[ray.tune.Callback]:
-    """Tune's own loggers, as far as they were asked for: `mlflow` is a tracking URI."""
-    chosen: list[ray.tune.Callback] = []
-    if tensorboard:
-        from ray.tune.logger import TBXLoggerCallback
-
-        chosen.append(TBXLoggerCallback())
-    if mlflow is not None:
-        from tune.driver.mlflow_logger import (
-            PatientMLflow,  # imports MLflow, which may not be there
-        )
-
-        tags = {"search": folder.name}
-        chosen.append(PatientMLflow(tracking_uri=mlflow, experiment_name=experiment, tags=tags))
-    return chosen
 
 
 @contextlib.contextmanager

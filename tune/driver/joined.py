@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 import socket
 import time
@@ -15,47 +14,17 @@ import ray.exceptions
 import ray.tune
 import ray.util.scheduling_strategies
 
-from cluster.node import hardware, ray_env
-from tune.preflight import judge as preflights
-from tune.preflight.judge import NotFitError, Preflight
-from tune.spec import SpecError, Task
+from cluster.errors import UserError
+from cluster.join.hardware_class import HardwareClass
+from cluster.node import hardware, ray_env, source
+from tune.preflight import judge
+from tune.preflight.findings import NotFitError, Preflight, PreflightRequest
+from tune.spec import Task
 
 _DIAL_S = 5.0
 _CHECK_S = 120.0
 _LOOK_S = 1.0
 _PORT = 6379
-_CODE = ("tune", "trainables", "search_spaces", "cluster")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class HardwareClass:
-    """Hosts on which the same profile holds. `hosts` are (Ray's id, address, trials at once)."""
-
-    name: str
-    hosts: tuple[tuple[str, str, int], ...]
-    uses_gpu: bool
-
-    @property
-    def num_trials(self) -> int:
-        """Trials that run side by side: one for each GPU, or for each host's CPU."""
-        return sum(num_trials for _, _, num_trials in self.hosts)
-
-    @property
-    def trial_resources(self) -> dict[str, float]:
-        """What Ray must find for one trial: a place on a host of this class, a whole GPU with it.
-
-        GPUs are asked for too, so that Ray tells the trial which of them is its own.
-        """
-        return {
-            "CPU": 0,
-            "GPU": int(self.uses_gpu),
-            hardware.class_resource(self.name): 1,
-        }
-
-    def describe(self) -> str:
-        """The class and its hosts, in words."""
-        addresses = ", ".join(address for _, address, _ in self.hosts)
-        return f"{self.name}: {self.num_trials} at once on {addresses}"
 
 
 @contextlib.contextmanager
@@ -63,7 +32,7 @@ def connect(address: str) -> Iterator[None]:
     """Connect to the cluster whose head is at `address`: an IP, `IP:PORT`, or what Ray tells jobs.
 
     Raises:
-        SpecError: if there is no such cluster, this host is not in it, or the token differs.
+        UserError: if there is no such cluster, this host is not in it, or the token differs.
     """
     host, _, port = address.partition(":")
     if not port and host not in ("auto", "local"):
@@ -74,7 +43,7 @@ def connect(address: str) -> Iterator[None]:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         # Ray says the same for both, after 20 s: a head that refuses is one that it cannot reach.
-        raise SpecError(
+        raise UserError(
             f"cannot use the cluster at {address} from here: either this host has not joined it "
             "(python -m cluster.join), or its token is another one "
             f"({ray_env.token_path(os.environ)})."
@@ -109,7 +78,7 @@ def require(name: str | None, *, timeout_s: float, note: Callable[[str], None]) 
     """Wait until a host of the class, or of the only class, is there and has a place free.
 
     Raises:
-        SpecError: if there is none after so many seconds; names the classes that there are.
+        UserError: if there is none after so many seconds; names the classes that there are.
     """
     deadline, noted = time.monotonic() + timeout_s, False
     while True:
@@ -122,7 +91,7 @@ def require(name: str | None, *, timeout_s: float, note: Callable[[str], None]) 
         if chosen is not None:
             problem = f"all places of class {chosen.name} are taken by another search"
         if time.monotonic() > deadline:
-            raise SpecError(
+            raise UserError(
                 f"{problem}, for {timeout_s:.0f} s now: join one with python -m cluster.join "
                 "worker, or wait longer with --class-timeout."
             )
@@ -132,11 +101,13 @@ def require(name: str | None, *, timeout_s: float, note: Callable[[str], None]) 
         time.sleep(_LOOK_S)
 
 
-def preflight(chosen: HardwareClass, *, files: tuple[str, ...], **options: Any) -> Preflight:
+def preflight(
+    chosen: HardwareClass, request: PreflightRequest, *, files: tuple[str, ...]
+) -> Preflight:
     """Judge every host of the class, on that host; return the verdict that holds on all of them.
 
     It has the machine of the tightest host, and the smallest budgets. `files` must lie at the same
-    path on each; `options` are those of `tune.preflight.check`.
+    path on each.
 
     Raises:
         NotFitError: naming the host and what to change there.
@@ -147,9 +118,9 @@ def preflight(chosen: HardwareClass, *, files: tuple[str, ...], **options: Any) 
         (
             address,
             check.options(scheduling_strategy=strategy(node_id, soft=False)).remote(
-                code=_code_digest(),
+                code=source.digest(),
                 files=files,
-                options=options | {"num_parallel_trials": num_trials},
+                request=dataclasses.replace(request, num_parallel_trials=num_trials, ray_runs=True),
             ),
         )
         for node_id, address, num_trials in chosen.hosts
@@ -204,7 +175,7 @@ def _dial(host: str, port: str) -> None:
         with socket.create_connection((host, int(port)), timeout=_DIAL_S):
             return
     except (OSError, ValueError) as error:
-        raise SpecError(
+        raise UserError(
             f"--address: no head answers at {host} port {port} ({error}). Start one there with "
             "python -m cluster.join head."
         ) from error
@@ -214,14 +185,14 @@ def _free_places(name: str) -> float:
     return float(ray.available_resources().get(hardware.class_resource(name), 0))
 
 
-def _check_here(*, code: str, files: tuple[str, ...], options: dict[str, Any]) -> Preflight | str:
+def _check_here(*, code: str, files: tuple[str, ...], request: PreflightRequest) -> Preflight | str:
     """On a host of the cluster: its preflight, or why it cannot take part."""
-    if _code_digest() != code:
+    if source.digest() != code:
         return "its code is another one: bring all hosts to the same commit, and join them again."
     missing = [path for path in files if not Path(path).is_file()]
     if missing:
         return f"it has no {missing[0]}: copy the file to the same path on every host."
-    return preflights.check(**options, ray_runs=True)
+    return judge.check(request)
 
 
 def _verdict(address: str, answer: Any) -> Preflight:
@@ -241,11 +212,3 @@ def _verdict(address: str, answer: Any) -> Preflight:
 def _cap(verdict: Preflight) -> int:
     assert verdict.thread_env is not None
     return verdict.thread_env.cap
-
-
-def _code_digest() -> str:
-    """What this host would run of ours, as a hash."""
-    root, digest = Path(__file__).parent.parent, hashlib.sha256()
-    for path in sorted(path for name in _CODE for path in (root / name).rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()

@@ -1,15 +1,18 @@
-"""Whether the loggers that a person asks for can be had: said before Ray starts, in one sentence.
+"""Loggers that a person asked for, TensorBoard's and MLflow's, as Ray Tune's own callbacks.
 
-Both are Ray Tune's own callbacks (`tune.experiment` makes them): TensorBoard's files lie beside
-each trial, MLflow gets one run per trial.
+What is missing is said before Ray starts, in one sentence.
 """
 
 import importlib.util
 import socket
 import urllib.parse
+from pathlib import Path
 
-from tune.run_folder import trials as records
-from tune.spec import SearchSpec, SpecError
+import ray.tune
+
+from cluster.errors import UserError
+from tune.run_folder.log import quiet_libraries
+from tune.spec import SearchSpec
 
 _ANSWER_S = 5.0
 
@@ -18,14 +21,31 @@ def require(spec: SearchSpec) -> None:
     """See now, not in the first trial, whether `--tensorboard` and `--mlflow` can work.
 
     Raises:
-        SpecError: if a package is missing, or the tracking URI leads nowhere.
+        UserError: if a package is missing, or the tracking URI leads nowhere.
     """
     if spec.tensorboard and importlib.util.find_spec("tensorboardX") is None:
-        raise SpecError("--tensorboard needs tensorboardX. Run: pip install tensorboardX")
+        raise UserError("--tensorboard needs tensorboardX. Run: pip install tensorboardX")
     if spec.mlflow is not None:
         if importlib.util.find_spec("mlflow") is None:
-            raise SpecError("--mlflow needs MLflow. Run: pip install -e '.[mlflow]'")
+            raise UserError("--mlflow needs MLflow. Run: pip install -e '.[mlflow]'")
         _require_tracking(spec.mlflow)
+
+
+def callbacks(
+    *, tensorboard: bool, mlflow: str | None, experiment: str, folder: Path
+) -> list[ray.tune.Callback]:
+    """Return the callbacks that were asked for: `mlflow` is a tracking URI."""
+    chosen: list[ray.tune.Callback] = []
+    if tensorboard:
+        from ray.tune.logger import TBXLoggerCallback  # tensorboardX may not be installed
+
+        chosen.append(TBXLoggerCallback())
+    if mlflow is not None:
+        from tune.driver.mlflow_logger import PatientMLflow  # MLflow may not be installed
+
+        tags = {"search": folder.name}
+        chosen.append(PatientMLflow(tracking_uri=mlflow, experiment_name=experiment, tags=tags))
+    return chosen
 
 
 def _require_tracking(uri: str) -> None:
@@ -36,15 +56,15 @@ def _require_tracking(uri: str) -> None:
             port = parts.port or (443 if parts.scheme == "https" else 80)
             socket.create_connection((parts.hostname or "", port), timeout=_ANSWER_S).close()
         except (OSError, ValueError) as error:
-            raise SpecError(
+            raise UserError(
                 f"--mlflow: no server answers at {uri} ({error}); start one with mlflow server."
             ) from error
-    import mlflow.exceptions
+    import mlflow.exceptions  # MLflow may not be installed, and takes a while to import
     import mlflow.tracking
 
-    records.quiet_libraries()
+    quiet_libraries()
     try:
         mlflow.tracking.MlflowClient(uri).search_experiments(max_results=1)
     except (mlflow.exceptions.MlflowException, OSError) as error:
         reason = str(error).split(" See ")[0]
-        raise SpecError(f"--mlflow cannot use {uri}: {reason}") from error
+        raise UserError(f"--mlflow cannot use {uri}: {reason}") from error

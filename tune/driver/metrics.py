@@ -12,8 +12,8 @@ import ray.tune
 import ray.util.metrics
 
 from cluster.node import limits
-from tune.preflight.judge import Preflight
-from tune.search.result import Trial
+from tune.preflight.findings import Preflight
+from tune.search.trial import Trial
 
 BEST = "rl_tuner_best_steps_per_second"
 TRIALS = "rl_tuner_trials"
@@ -89,11 +89,11 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
         for trial in ended:
             if trial.number not in self._counted:
                 self._counted.add(trial.number)
-                self._trials.inc(tags={"outcome": trial.outcome_name})
+                self._trials.inc(tags={"outcome": str(trial.kind)})
         best = self._search.best
         if best is not None and best.measurement is not None:
             self._best.set(best.measurement.steps_per_second)
-        ran = [trial for trial in ended if not trial.excluded]
+        ran = [trial for trial in ended if trial.was_run]
         device_bytes = [trial.device_bytes for trial in ran if trial.device_bytes]
         host_bytes = [trial.outcome.peak_host_bytes for trial in ran if trial.outcome]
         for memory, budget, peaks in (

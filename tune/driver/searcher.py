@@ -11,7 +11,7 @@ import ray.tune.search
 from trainables.measurement import Outcome, OutcomeKind, Progress, from_dict
 from trainables.ray_trainable import TrialOrder
 from tune.search.policy import Search
-from tune.search.result import Trial
+from tune.search.trial import Trial
 
 
 class Observer(Protocol):
@@ -45,7 +45,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's configuration and order; `None` to wait; FINISHED after the soak."""
-        trial = self._search.next_trial()
+        trial = self._search.ask()
         self._tell_excluded()
         if trial is None:
             if self._running:
@@ -82,7 +82,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
                 wall_s=0.0,
                 thread_cap=0,
             )
-        self._observer.trial_ended(self._search.ended(trial, outcome))
+        self._observer.trial_ended(self._search.tell(trial, outcome))
         self._num_told = len(self._search.trials)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,6 +108,6 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
 
     def _tell_excluded(self) -> None:
         for trial in self._search.trials[self._num_told :]:
-            if trial.excluded:
+            if not trial.was_run:
                 self._observer.trial_ended(trial)
         self._num_told = len(self._search.trials)

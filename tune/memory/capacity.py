@@ -13,11 +13,10 @@ import enum
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from cluster.pages import units
+from search_spaces.config import SIZES, ConfigKey, config_key
 from search_spaces.space import SearchSpace
 from tune.memory import model as memory_model
-from tune.search.finals import Key, key
-from tune.summary import outcomes as words
-from tune.summary.outcomes import SIZES
 
 MARGIN_ON_GPU, MARGIN_ON_CPU = 0.25, 0.05
 """How much a prediction may be wrong, at least.
@@ -128,20 +127,20 @@ def corners(configs: Sequence[dict[str, int]]) -> list[dict[str, int]]:
 
 def assess(
     configs: Iterable[dict[str, int]],
-    compiled: Mapping[Key, int],
+    compiled: Mapping[ConfigKey, int],
     budget_bytes: int,
     *,
     on_gpu: bool,
 ) -> Capacity:
     """Judge every configuration by the programs compiled so far (device bytes by `finals.key`)."""
     configs = list(configs)
-    by_key = {key(config): config for config in configs}
+    by_key = {config_key(config): config for config in configs}
     known = [(by_key[name], need) for name, need in compiled.items() if name in by_key]
     model = _fit(known, _UNSHRUNK_SHARE * budget_bytes if on_gpu else math.inf)
     margin = MARGIN_ON_GPU if on_gpu else MARGIN_ON_CPU
 
     def entry(config: dict[str, int]) -> Entry:
-        need = compiled.get(key(config))
+        need = compiled.get(config_key(config))
         if need is not None:
             fit = Fit.FITS if need <= budget_bytes else Fit.TOO_LARGE
             return Entry(config=config, device_bytes=need, compiled=True, fit=fit)
@@ -177,8 +176,8 @@ def in_doubt(capacity: Capacity) -> list[dict[str, int]]:
 def in_words(found: Capacity) -> str:
     """`31 of 80 configurations fit in 4.00 GiB: up to 512 envs with any of the other sizes`."""
     fitting = sum(entry.fit is Fit.FITS for entry in found.entries)
-    total = words.plural(len(found.entries), "configuration")
-    text = f"{fitting} of {total} fit in {words.size(found.budget_bytes)}"
+    total = units.plural(len(found.entries), "configuration")
+    text = f"{fitting} of {total} fit in {units.size(found.budget_bytes)}"
     always, best = (found.num_envs_that_fit(always=always) for always in (True, False))
     if best is None:
         return text

@@ -4,12 +4,12 @@ import contextlib
 import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cluster.node.thread_env import ThreadEnv, with_xla_flag
+from cluster.pages import units
 from trainables.measurement import Compiled, CompileRequest, Outcome, OutcomeKind
 from trainables.process import run_child
-from tune.spec import Task
-from tune.summary import outcomes as words
 
 _UNOPTIMISED = "--xla_backend_optimization_level=0"
 
@@ -22,11 +22,13 @@ class CompilingError(Exception):
 class Compiler:
     """What a child that only compiles is given, but for the configurations.
 
+    `workload` is the factory's name, `options` are its own.
     `environment` is the child's whole environment, `target` as in `CompileRequest`; `timeout_s` is
     for each configuration.
     """
 
-    task: Task
+    workload: str
+    options: Mapping[str, Any]
     caps: ThreadEnv
     environment: Mapping[str, str]
     log: Path
@@ -44,9 +46,9 @@ class Compiler:
             CompilingError: if it ended before all was compiled.
         """
         request = CompileRequest(
-            workload=self.task.workload,
+            workload=self.workload,
             configs=tuple(configs),
-            options=self.task.options,
+            options=dict(self.options),
             cpus=self.caps.cpus,
             target=self.target,
         )
@@ -61,7 +63,7 @@ class Compiler:
             for message in messages:
                 if isinstance(message, Outcome):
                     if message.kind is OutcomeKind.TIMEOUT and patience_s is not None:
-                        given = words.duration(patience_s)
+                        given = units.duration(patience_s)
                         raise CompilingError(f"Compiling was given {given}, and takes longer here.")
                     if message.kind is not OutcomeKind.COMPLETED:
                         raise CompilingError(message.message)

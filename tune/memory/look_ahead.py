@@ -12,13 +12,13 @@ import dataclasses
 import time
 from collections.abc import Callable
 
+from cluster.pages import units
+from search_spaces.config import SIZES, ConfigKey, config_cell, config_key
 from search_spaces.space import SearchSpace
 from tune.memory import capacity
 from tune.memory import model as memory_model
 from tune.memory.capacity import Capacity
 from tune.memory.compiler import Compiler, CompilingError
-from tune.search.finals import Key, key
-from tune.summary import outcomes as words
 
 _MOST_S = 60.0
 _MOST_SHARE = 0.1
@@ -33,7 +33,7 @@ class Foresight:
     the workload has no such thing to say.
     """
 
-    compiled: dict[Key, int]
+    compiled: dict[ConfigKey, int]
     capacity: Capacity | None
     text: str
     wall_s: float
@@ -57,7 +57,7 @@ def look_ahead(
         return NOTHING
     started = clock()
     patience_s = min(_MOST_S, _MOST_SHARE * max_time_s) if max_time_s else _MOST_S
-    compiled: dict[Key, int] = {}
+    compiled: dict[ConfigKey, int] = {}
     found = None
     try:
         corners = compiler.compile(capacity.corners(configs), patience_s=patience_s)
@@ -67,7 +67,7 @@ def look_ahead(
                     continue
                 if program.device_bytes is None:  # a framework that cannot say
                     break
-                compiled[key(program.config)] = program.device_bytes
+                compiled[config_key(program.config)] = program.device_bytes
                 found = capacity.assess(configs, compiled, budget_bytes, on_gpu=on_gpu)
                 if found.everything_fits:
                     break
@@ -82,20 +82,20 @@ def _in_words(found: Capacity) -> str:
     first = max(
         (entry for entry in found.entries if entry.compiled), key=lambda e: e.device_bytes or 0.0
     )
-    fixed = first.config.keys() - set(words.SIZES)
-    need, budget = words.size(first.device_bytes), words.size(found.budget_bytes)
-    total = words.plural(len(found.entries), "configuration")
+    fixed = first.config.keys() - set(SIZES)
+    need, budget = units.size(first.device_bytes), units.size(found.budget_bytes)
+    total = units.plural(len(found.entries), "configuration")
     if found.everything_fits:
         most = found.num_envs_that_fit(always=True)
         return (
             f"Memory: everything fits, {total} of up to {most} envs: the largest, "
-            f"{words.cell(first.config, fixed)}, needs {need} of {budget}."
+            f"{config_cell(first.config, fixed)}, needs {need} of {budget}."
         )
     if any(entry.fit is None for entry in found.entries):
         return (
-            f"Memory: {words.cell(first.config, fixed)} needs {need} of {budget}; "
+            f"Memory: {config_cell(first.config, fixed)} needs {need} of {budget}; "
             "what else fits is learned from the trials."
         )
     num_compiled = sum(entry.compiled for entry in found.entries)
-    programs = words.plural(num_compiled, "program")
+    programs = units.plural(num_compiled, "program")
     return f"Memory: {capacity.in_words(found)}; compiled {programs} to tell."

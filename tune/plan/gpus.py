@@ -10,7 +10,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from tune.spec import SpecError
+from cluster.errors import UserError
 
 _TABLE = Path(__file__).with_name("gpus.toml")
 
@@ -104,7 +104,7 @@ def find(text: str) -> KnownGpu:
     """The GPU that a person means: `RTX 4090`, `rtx4090`, `NVIDIA GeForce RTX 4090`.
 
     Raises:
-        SpecError: if there is none, or more than one; it names those that there are.
+        UserError: if there is none, or more than one; it names those that there are.
     """
     wanted = _key(text)
     exact = [gpu for gpu in known() if wanted in {_key(gpu.name), _key(gpu.device)}]
@@ -112,9 +112,9 @@ def find(text: str) -> KnownGpu:
         return exact[0]
     several = [gpu.name for gpu in known() if wanted and _key(gpu.name).startswith(wanted)]
     if several:
-        raise SpecError(f"--plan {text!r}: write it as {' or '.join(several)}.")
+        raise UserError(f"--plan {text!r}: write it as {' or '.join(several)}.")
     names = ", ".join(gpu.name for gpu in known())
-    raise SpecError(f"--plan knows no GPU {text!r}; it knows {names}.")
+    raise UserError(f"--plan knows no GPU {text!r}; it knows {names}.")
 
 
 def _key(text: str) -> str:

@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cluster.pages import units
+from search_spaces.config import SIZES, config_cell, config_text
 from trainables.measurement import Compiled
 from tune.memory import capacity
 from tune.memory.capacity import Entry, Fit
-from tune.summary import outcomes as words
 
 if TYPE_CHECKING:
     from tune.plan.plan import Plan
@@ -18,18 +19,18 @@ _LEGEND = "* compiled, else predicted{}   x does not fit   ? too near the limit 
 
 def compiled_line(program: Compiled) -> str:
     """One program, as it comes from the compiler."""
-    name = words.cell(program.config, program.config.keys() - set(words.SIZES))
-    seconds = words.duration(program.compile_s)
+    name = config_cell(program.config, program.config.keys() - set(SIZES))
+    seconds = units.duration(program.compile_s)
     if program.problem is not None:
         return f"  {name}: {program.problem}"
-    return f"  {name}: {words.size(program.device_bytes)}, compiled in {seconds}"
+    return f"  {name}: {units.size(program.device_bytes)}, compiled in {seconds}"
 
 
 def headline(plan: "Plan") -> str:
     """The answer in one sentence."""
     found = plan.capacity
     if found.everything_fits:
-        count = words.plural(len(found.entries), "configuration")
+        count = units.plural(len(found.entries), "configuration")
         return f"On {plan.gpu.name} everything fits, {count}: the space ends before the memory."
     return f"On {plan.gpu.name} {capacity.in_words(found)}."
 
@@ -40,8 +41,8 @@ def render(plan: "Plan") -> str:
     lines = [
         "",
         headline(plan),
-        f"{gpu.device}, {words.size(gpu.memory_bytes)} as CUDA counts them; a trial may use "
-        f"{words.size(found.budget_bytes)}.",
+        f"{gpu.device}, {units.size(gpu.memory_bytes)} as CUDA counts them; a trial may use "
+        f"{units.size(found.budget_bytes)}.",
     ]
     if plan.note:
         lines.append(plan.note)
@@ -84,10 +85,10 @@ def to_json(plan: "Plan") -> str:
 
 def _table(entries: Sequence[Entry]) -> list[str]:
     """A matrix of num_envs x num_steps by batch_size; of other spaces one line each."""
-    if not all(set(words.SIZES) <= entry.config.keys() for entry in entries):
-        return [f"{words.configuration(entry.config):<40}{_cell(entry):>12}" for entry in entries]
+    if not all(set(SIZES) <= entry.config.keys() for entry in entries):
+        return [f"{config_text(entry.config):<40}{_cell(entry):>12}" for entry in entries]
     batches = sorted({entry.config["batch_size"] for entry in entries})
-    cells = {tuple(entry.config[name] for name in words.SIZES): _cell(entry) for entry in entries}
+    cells = {tuple(entry.config[name] for name in SIZES): _cell(entry) for entry in entries}
     lines = [f"{'batch':>13}" + "".join(f"{batch:>12}" for batch in batches)]
     for envs, steps in sorted({sizes[:2] for sizes in cells}):
         row = "".join(f"{cells.get((envs, steps, batch), '-  '):>12}" for batch in batches)
@@ -97,4 +98,4 @@ def _table(entries: Sequence[Entry]) -> list[str]:
 
 def _cell(entry: Entry) -> str:
     compiled = "*" if entry.compiled else " "
-    return f"{words.size(entry.device_bytes)}{compiled}{_MARKS[entry.fit]}"
+    return f"{units.size(entry.device_bytes)}{compiled}{_MARKS[entry.fit]}"

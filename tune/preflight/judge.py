@@ -1,4 +1,4 @@
-"""What this machine allows, and why: python -m tune.preflight
+"""The verdict on a machine, from what was read off it.
 
 The head of every search. It reads, and starts nothing: under too small a limit on threads Ray does
 not fail but hangs, so a search that cannot run has to stop before Ray is imported.
@@ -6,20 +6,21 @@ not fail but hangs, so a search that cannot run has to stop before Ray is import
 
 import dataclasses
 import os
-import re
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
+from cluster.errors import UserError
 from cluster.node import hardware, limits, ray_env, thread_env
-from cluster.node.hardware import GpuUsage, Machine
-from cluster.node.limits import Container, Cpus, MemoryLimit, ThreadLimits
-from cluster.node.stdout import until_unread
-from cluster.node.thread_env import Framework, NoRoomError, Platform, ThreadEnv
-from tune.preflight import view as preflight_view
-from tune.preflight.view import format_gib
-
-Device = Literal["auto", "cpu", "gpu"]
+from cluster.node.hardware import Machine
+from cluster.node.thread_env import Framework, NoRoomError, Platform
+from cluster.pages import units
+from tune.preflight.findings import (
+    Device,
+    Findings,
+    NotFitError,
+    Preflight,
+    PreflightRequest,
+    Problem,
+)
 
 _GIB = 2**30
 _CPU_DEVICE_SHARE = 0.6  # of the RAM that is available: the rest is for the host's own copies
@@ -29,89 +30,8 @@ _HELD_SHARE = 0.1  # of a GPU's memory; the driver and a desktop hold less
 _LITTLE_MEMORY_BYTES = 2 * _GIB
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Why no search can run: what is wrong, what was found, and the one thing to change."""
-
-    what: str
-    got: str
-    do: str
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.got}. {self.do}"
-
-
-class NotFitError(ValueError):
-    """This machine cannot run the search; the message says what to change."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """Everything that was read off the machine; the verdict is computed from it alone.
-
-    `machine` has the GPUs that CUDA_VISIBLE_DEVICES leaves, `gpu_usage` theirs in the same order;
-    `hidden_gpus` counts the others.
-    """
-
-    machine: Machine
-    gpu_usage: tuple[GpuUsage, ...]
-    hidden_gpus: int
-    thread_limits: ThreadLimits
-    cpus: Cpus
-    host_memory: MemoryLimit
-    container: Container | None
-    missing_dashboard_packages: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Preflight:
-    """The verdict on a machine, and what a search there may use.
-
-    `thread_env` and `trial_threads` are `None` if not even one thread per trial fits.
-    `device_budget_bytes` bounds a trial's device memory (on a CPU: its program's buffers),
-    `host_budget_bytes` the resident memory of its process tree.
-    """
-
-    findings: Findings
-    platform: Platform
-    ray_threads: int
-    thread_env: ThreadEnv | None
-    trial_threads: int | None
-    device_budget_bytes: int
-    host_budget_bytes: int
-    problems: tuple[Problem, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def fit(self) -> bool:
-        """Whether a search can run."""
-        return not self.problems
-
-    @property
-    def machine(self) -> Machine:
-        """The fingerprint that a profile carries."""
-        return self.findings.machine
-
-
-def check(
-    *,
-    device: Device = "auto",
-    thread_cap: int | None = None,
-    memory_budget_bytes: int | None = None,
-    framework: Framework = "jax",
-    num_subprocesses: int = 0,
-    num_parallel_trials: int = 1,
-    dashboard: bool = False,
-    ray_runs: bool = False,
-    environ: Mapping[str, str] | None = None,
-) -> Preflight:
-    """Read this machine and judge it for a search with these options.
-
-    `ray_runs` says that this is a host of a cluster, whose Ray has been counted when it joined.
-
-    Raises:
-        ValueError: if an option makes no sense on any machine.
-    """
+def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None) -> Preflight:
+    """Read this machine and judge it for what is asked."""
     given = ray_env.as_given(os.environ if environ is None else environ)
     machine, usage = hardware.probe(), hardware.gpu_usage() or {}
     visible = hardware.visible_gpus(len(machine.gpus), given)
@@ -126,44 +46,23 @@ def check(
         container=limits.container(environ=given),
         missing_dashboard_packages=tuple(ray_env.missing_dashboard_packages()),
     )
-    return judge(
-        findings,
-        device=device,
-        thread_cap=thread_cap,
-        memory_budget_bytes=memory_budget_bytes,
-        framework=framework,
-        num_subprocesses=num_subprocesses,
-        num_parallel_trials=num_parallel_trials,
-        dashboard=dashboard,
-        ray_runs=ray_runs,
-        environ=given,
-    )
+    return judge(findings, request, environ=given)
 
 
 def judge(
-    findings: Findings,
-    *,
-    device: Device = "auto",
-    thread_cap: int | None = None,
-    memory_budget_bytes: int | None = None,
-    framework: Framework = "jax",
-    num_subprocesses: int = 0,
-    num_parallel_trials: int = 1,
-    dashboard: bool = False,
-    ray_runs: bool = False,
-    environ: Mapping[str, str],
+    findings: Findings, request: PreflightRequest, *, environ: Mapping[str, str]
 ) -> Preflight:
-    """Judge a machine by what was read off it. Pure; `check` has the same options.
+    """Judge a machine by what was read off it. Pure.
 
     Raises:
-        ValueError: if an option makes no sense on any machine.
+        UserError: if a variable of `environ` cannot be read.
     """
-    for name, value in (("--thread-cap", thread_cap), ("--memory-budget", memory_budget_bytes)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
-    platform, problems, warnings = _platform(device, findings, framework)
+    framework, num_parallel = request.framework, request.num_parallel_trials
+    platform, problems, warnings = _platform(request.device, findings, framework)
     problems += _xla_flag_problems(environ) if framework == "jax" else []
-    ray_threads = ray_env.expected_threads(num_parallel_trials, dashboard, ray_runs=ray_runs)
+    ray_threads = ray_env.expected_threads(
+        num_parallel, request.dashboard, ray_runs=request.ray_runs
+    )
     env = trial_threads = None
     try:
         cap = thread_env.choose_cap(
@@ -172,21 +71,25 @@ def judge(
             platform=platform,
             ray_threads=ray_threads,
             framework=framework,
-            num_subprocesses=num_subprocesses,
-            num_parallel_trials=num_parallel_trials,
-            requested=thread_cap,
+            num_subprocesses=request.num_subprocesses,
+            num_parallel_trials=num_parallel,
+            requested=request.thread_cap,
         )
         env = thread_env.build(cap, platform, findings.cpus.allowed, environ, framework)
-        trial_threads = thread_env.expected_threads(env.cap, platform, framework, num_subprocesses)
+        trial_threads = thread_env.expected_threads(
+            env.cap, platform, framework, request.num_subprocesses
+        )
         warnings += env.notes
     except NoRoomError as error:
         problems.append(_no_room(error))
-    if dashboard and findings.missing_dashboard_packages:
+    if request.dashboard and findings.missing_dashboard_packages:
         problems.append(_no_dashboard(findings.missing_dashboard_packages))
     # Each trial has a GPU to itself, but the host is shared.
-    shares = num_parallel_trials if platform == "cpu" else 1
-    device_bytes = memory_budget_bytes or _device_bytes(findings, platform, environ) // shares
-    host_bytes = int(findings.host_memory.available_bytes * _HOST_SHARE) // num_parallel_trials
+    shares = num_parallel if platform == "cpu" else 1
+    device_bytes = (
+        request.memory_budget_bytes or _device_bytes(findings, platform, environ) // shares
+    )
+    host_bytes = int(findings.host_memory.available_bytes * _HOST_SHARE) // num_parallel
     return Preflight(
         findings=findings,
         platform=platform,
@@ -208,19 +111,6 @@ def require_fit(preflight: Preflight) -> None:
     """
     if not preflight.fit:
         raise NotFitError(str(preflight.problems[0]))
-
-
-def parse_bytes(text: str) -> int:
-    """Parse `8GiB`, `500MB` or `123456` (bytes).
-
-    Raises:
-        ValueError: if the text is no positive size.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
-    if match is None or not float(match[1]):
-        raise ValueError(f"a size reads like 8GiB or 500MB, got {text!r}.")
-    power = " KMGT".index(match[2].upper() or " ")
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 def _platform(
@@ -324,19 +214,19 @@ def _memory_warnings(findings: Findings, platform: Platform, device_bytes: int) 
     warnings = []
     available_bytes = findings.host_memory.available_bytes
     if available_bytes < _LITTLE_MEMORY_BYTES:
-        warnings.append(f"only {format_gib(available_bytes)} of host memory are available.")
+        warnings.append(f"only {units.size(available_bytes)} of host memory are available.")
     if platform == "cuda" and findings.machine.gpus:
         available_bytes = _free_bytes(findings)
         held_bytes = findings.machine.gpus[0].memory_bytes - available_bytes
         if held_bytes > _HELD_SHARE * findings.machine.gpus[0].memory_bytes:
             warnings.append(
-                f"another program holds {format_gib(held_bytes)} of the GPU's memory, and will "
+                f"another program holds {units.size(held_bytes)} of the GPU's memory, and will "
                 "take time from what is measured."
             )
     if device_bytes > available_bytes:
         warnings.append(
-            f"the memory budget of {format_gib(device_bytes)} is more than the "
-            f"{format_gib(available_bytes)} that are free."
+            f"the memory budget of {units.size(device_bytes)} is more than the "
+            f"{units.size(available_bytes)} that are free."
         )
     return warnings
 
@@ -347,50 +237,5 @@ def _pool_fraction(environ: Mapping[str, str]) -> float:
             try:
                 return float(environ[name])
             except ValueError:
-                raise ValueError(f"{name} must be a number, got {environ[name]!r}.") from None
+                raise UserError(f"{name} must be a number, got {environ[name]!r}.") from None
     return thread_env.DEVICE_POOL_FRACTION
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """What this machine allows, and why. Exit code 0: a search can run; 1: it cannot."""
-
-    device: Device = "auto"
-    """Where trials train; auto takes the GPU if there is one."""
-    thread_cap: int | None = None
-    """CPUs, and so threads, of one trial; chosen from the room that is left unless set."""
-    memory_budget: str | None = None
-    """Device memory of one trial, as 8GiB; a share of what is free unless set."""
-    json: bool = False
-    """Print JSON."""
-
-
-@until_unread()
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    import tyro
-
-    options = tyro.cli(
-        Options,
-        args=arguments,
-        prog="python -m tune.preflight",
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
-    budget_bytes = None
-    try:
-        if options.memory_budget is not None:
-            budget_bytes = parse_bytes(options.memory_budget)
-        preflight = check(
-            device=options.device,
-            thread_cap=options.thread_cap,
-            memory_budget_bytes=budget_bytes,
-        )
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    preflight_view.show(preflight, as_json=options.json)
-    return 0 if preflight.fit else 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,26 +1,24 @@
-"""How a person, or a machine, reads a preflight: on a terminal, as plain lines, as JSON."""
+"""A preflight as a person and a machine read it: on a terminal, as plain lines, as JSON."""
 
 import dataclasses
 import json
-import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cluster.node.hardware import Gpu
 from cluster.node.limits import MemoryLimit, ThreadLimit
+from cluster.pages import terminal, units
+from tune.preflight.findings import Preflight
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tune.preflight.judge import Preflight
+    from tune.preflight.findings import Preflight
 
 
-def format_gib(number_bytes: int) -> str:
-    """Return 1.5 GiB for 1610612736."""
-    return f"{number_bytes / 2**30:.1f} GiB"
+_STYLES = {"problem": "bold red", "fit": "bold green", "note": "yellow"}
 
 
-def meaning(preflight: "Preflight") -> str:
+def meaning(preflight: Preflight) -> str:
     """Say the verdict in words."""
     if not preflight.fit:
         return f"Not fit. {preflight.problems[0]}"
@@ -34,11 +32,11 @@ def meaning(preflight: "Preflight") -> str:
     return (
         f"Fit. Ray takes about {preflight.ray_threads} threads, a trial at most "
         f"{preflight.trial_threads}; {tightest}. Each trial is a process of its own on "
-        f"{'CPU' if env.cap == 1 else 'CPUs'} {_ranges(env.cpus)}."
+        f"{'CPU' if env.cap == 1 else 'CPUs'} {units.cpu_ranges(env.cpus)}."
     )
 
 
-def sections(preflight: "Preflight") -> dict[str, list[tuple[str, str]]]:
+def sections(preflight: Preflight) -> dict[str, list[tuple[str, str]]]:
     """Return what a person reads: rows of label and text, by heading."""
     findings, env = preflight.findings, preflight.thread_env
     machine, binding = findings.machine, findings.thread_limits.binding
@@ -65,12 +63,14 @@ def sections(preflight: "Preflight") -> dict[str, list[tuple[str, str]]]:
             for limit in findings.thread_limits.limits
         ],
         "Budget of a trial": [
-            ("device memory", format_gib(preflight.device_budget_bytes)),
-            ("host memory", format_gib(preflight.host_budget_bytes)),
+            ("device memory", units.size(preflight.device_budget_bytes)),
+            ("host memory", units.size(preflight.host_budget_bytes)),
         ],
     }
     if env is not None:
-        rows["Budget of a trial"].append(("thread cap", f"{env.cap}: CPUs {_ranges(env.cpus)}"))
+        rows["Budget of a trial"].append(
+            ("thread cap", f"{env.cap}: CPUs {units.cpu_ranges(env.cpus)}")
+        )
         rows["Environment of a trial"] = list(env.variables.items())
     if preflight.warnings:
         rows["To know"] = [("note", warning) for warning in preflight.warnings]
@@ -79,22 +79,12 @@ def sections(preflight: "Preflight") -> dict[str, list[tuple[str, str]]]:
     return rows
 
 
-def render(preflight: "Preflight") -> "RenderableType":
+def render(preflight: Preflight) -> "RenderableType":
     """Return the preflight for a terminal."""
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    for heading, rows in sections(preflight).items():
-        grid.add_row(Text(heading, style="bold"))
-        for label, text in rows:
-            style = {"problem": "bold red", "fit": "bold green", "note": "yellow"}.get(label, "dim")
-            grid.add_row(Text(f"  {label}", style=style), Text(text))
-    return Panel(grid, title="preflight", expand=False)
+    return terminal.panel(sections(preflight), title="preflight", styles=_STYLES)
 
 
-def to_dict(preflight: "Preflight") -> dict[str, Any]:
+def to_dict(preflight: Preflight) -> dict[str, Any]:
     """Return plain values for JSON."""
     return {
         "fit": preflight.fit,
@@ -111,34 +101,18 @@ def _limit(limit: ThreadLimit) -> str:
 
 
 def _memory(memory: MemoryLimit) -> str:
-    available, total = format_gib(memory.available_bytes), format_gib(memory.total_bytes)
+    available, total = units.size(memory.available_bytes), units.size(memory.total_bytes)
     return f"{available} of {total} available ({memory.source})"
 
 
 def _gpu(gpu: Gpu) -> str:
     power = "" if gpu.power_limit_w is None else f", {gpu.power_limit_w:.0f} W"
-    return f"{gpu.name} ({format_gib(gpu.memory_bytes)}{power})"
+    return f"{gpu.name} ({units.size(gpu.memory_bytes)}{power})"
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """Return 0-3,8 for 8, 0, 1, 2, 3."""
-    ordered = sorted(numbers)
-    starts = [n for n in ordered if n - 1 not in ordered]
-    ends = [n for n in ordered if n + 1 not in ordered]
-    pairs = zip(starts, ends, strict=True)
-    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in pairs)
-
-
-def show(preflight: "Preflight", *, as_json: bool = False) -> None:
+def show(preflight: Preflight, *, as_json: bool = False) -> None:
     """Print the preflight: for a terminal, as plain lines where there is none, or as JSON."""
     if as_json:
         print(json.dumps(to_dict(preflight), indent=2))
-    elif sys.stdout.isatty():
-        from rich.console import Console
-
-        Console().print(render(preflight))
     else:
-        for heading, rows in sections(preflight).items():
-            print(heading)
-            for label, text in rows:
-                print(f"  {label}: {text}")
+        terminal.show(sections(preflight), title="preflight", styles=_STYLES)

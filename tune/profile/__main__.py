@@ -9,10 +9,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from cluster.node.stdout import until_unread
-
-INTERRUPTED = 130
-USER_ERROR = 2
+from cluster import cli
+from cluster.node import hardware, limits
+from cluster.node.hardware import Machine
+from cluster.pages import terminal
+from tune.parse import parse_assignments, parse_duration
+from tune.profile import file as profile_file
+from tune.profile import validate, view
+from tune.profile.file import ProfileError
+from tune.profile.schema import Profile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,30 +65,18 @@ Command = (
 )
 
 
-@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    return cli.run(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     command: Show | List | Env | Validate = tyro.cli(
         Command,
         args=arguments,
         prog="python -m tune.profile",
         description="Read, list, export and check profiles.",
     )
-    from tune.spec import SpecError
-
-    try:
-        return _run(command)
-    except SpecError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if isinstance(command, Env):
-            print("false")  # or `eval "$(...)" && train` would train without the caps
-        return USER_ERROR
-    except KeyboardInterrupt:
-        print("interrupted.", file=sys.stderr)
-        return INTERRUPTED
-
-
-def _run(command: Show | List | Env | Validate) -> int:
     match command:
         case Show():
             return _show(command)
@@ -96,87 +89,62 @@ def _run(command: Show | List | Env | Validate) -> int:
 
 
 def _show(command: Show) -> int:
-    from cluster.node import hardware
-    from tune.profile import file as profiles
-    from tune.profile import view as profile_view
-
-    profile = profiles.read(command.file)
-    rows = profile_view.sections(profile, profiles.matches(profile, hardware.probe()))
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        Console().print(profile_view.render(rows))
-        return 0
-    for heading, lines in rows.items():
-        print(heading)
-        for label, text in lines:
-            print(f"  {label}: {text}")
+    profile = profile_file.read(command.file)
+    differences = profile_file.differences(profile, hardware.probe())
+    sections = view.sections(profile, differences)
+    terminal.show(sections, title="profile", styles=view.STYLES)
     return 0
 
 
 def _list(command: List) -> int:
     """List what can be read; a file that cannot is named, and is exit 2."""
-    from tune.profile import file as profiles
-    from tune.profile import view as profile_view
-
     if not command.folder.is_dir():
-        raise profiles.ProfileError(
+        raise ProfileError(
             f"{command.folder} is no folder. A search writes profiles: python -m tune.jax_phase12"
         )
     rows: list[tuple[str, ...]] = [("file", "configuration", "env steps/s", "state")]
     errors: list[str] = []
     for path in sorted(command.folder.glob("*.yaml")):
         try:
-            rows.append(profile_view.list_row(path, profiles.read(path)))
-        except profiles.ProfileError as error:
+            rows.append(view.list_row(path, profile_file.read(path)))
+        except ProfileError as error:
             errors.append(str(error))
     if len(rows) > 1:
-        _print_table(rows)
+        print("\n".join(terminal.aligned(rows)))
     elif not errors:
         print(f"No profiles in {command.folder} yet. A search writes them.")
     for text in errors:
         print(f"error: {text}", file=sys.stderr)
-    return USER_ERROR if errors else 0
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    return cli.USER_ERROR if errors else 0
 
 
 def _env(command: Env) -> int:
-    from cluster.node import hardware, limits
-    from tune.profile import file as profiles
-    from tune.profile import view as profile_view
-
-    profile = profiles.read(command.file)
-    for line in profile_view.exports(profile, limits.cpus().allowed):
-        print(line)
-    for difference in profiles.matches(profile, hardware.probe()):
-        print(f"warning: this machine is another: {difference}", file=sys.stderr)
+    try:
+        profile = profile_file.read(command.file)
+    except ProfileError:
+        print("false")  # or `eval "$(...)" && train` would train without the caps
+        raise
+    print("\n".join(view.exports(profile, limits.cpus().allowed)))
+    _warn(profile, hardware.probe())
     return 0
 
 
 def _validate(command: Validate) -> int:
-    from cluster.node import hardware
-    from tune.profile import file as profiles
-    from tune.profile import validate as validation
-    from tune.spec import parse_assignments, parse_duration
-
-    profile = profiles.read(command.file)
+    profile = profile_file.read(command.file)
     options = parse_assignments("--option", command.option)
     timeout_s = parse_duration("--timeout", command.timeout)
     machine = hardware.probe()
-    platform = validation.platform_for(
-        profile, command.device, len(hardware.visible_gpus(len(machine.gpus), os.environ))
-    )
-    for difference in profiles.matches(profile, machine):
-        print(f"warning: this machine is another: {difference}", file=sys.stderr)
+    num_gpus = len(hardware.visible_gpus(len(machine.gpus), os.environ))
+    platform = validate.platform_for(profile, command.device, num_gpus)
+    _warn(profile, machine)
     print("One fresh process decides; if it is not within 10 %, the median of three.", flush=True)
-    measure = validation.measurer(profile, platform=platform, options=options, timeout_s=timeout_s)
-    return validation.validate(profile, measure, lambda line: print(line, flush=True))
+    measure = validate.measurer(profile, platform=platform, options=options, timeout_s=timeout_s)
+    return validate.validate(profile, measure, lambda line: print(line, flush=True))
+
+
+def _warn(profile: Profile, machine: Machine) -> None:
+    for difference in profile_file.differences(profile, machine):
+        print(f"warning: this machine is another: {difference}", file=sys.stderr)
 
 
 if __name__ == "__main__":

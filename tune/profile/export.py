@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cluster.node import hardware, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
-from tune.preflight.judge import Preflight
+from tune.preflight.findings import Preflight
 from tune.profile import file as profiles
 from tune.profile.schema import (
     SCHEMA_VERSION,
@@ -20,10 +20,9 @@ from tune.profile.schema import (
     Threads,
     Workload,
 )
-from tune.search.candidates import Peaks, peaks
+from tune.search.candidates import Peaks, peaks, speedup
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.spec import Task
-from tune.speedup import speedup
 
 
 def write_all(
@@ -142,7 +141,7 @@ def from_search(
             gradient_noise_scale=candidate.noise_scale,
             stop_reason=result.stop_reason,
             wall_s=round(result.wall_s, 1),
-            trials=result.outcome_counts,
+            trials={kind.value: count for kind, count in result.outcome_counts.items()},
         ),
         machine_class=hardware.machine_class(preflight.machine),
         machine=preflight.machine,

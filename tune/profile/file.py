@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import UserError
 from cluster.node import atomic, hardware
 from cluster.node.hardware import Machine
 from cluster.structure import StructureError, convert, destructure, structure
+from search_spaces.config import num_minibatches
 from tune.profile.schema import SCHEMA_VERSION, Config, Profile
-from tune.spec import SpecError
-from tune.summary import outcomes as words
 
 
-class ProfileError(SpecError):
+class ProfileError(UserError):
     """A profile cannot be used; the message names the file, the key, what was got, what to do."""
 
 
@@ -91,7 +91,7 @@ def read(path: Path) -> Profile:
         raise ProfileError(f"{path}: {error} {_SEARCH_AGAIN}") from error
 
 
-def matches(profile: Profile, machine: Machine) -> list[str]:
+def differences(profile: Profile, machine: Machine) -> list[str]:
     """Say how this machine differs from the one the profile was measured on; empty if it does not.
 
     A difference is a warning and no refusal: a newer driver seldom changes what fits.
@@ -138,7 +138,7 @@ def _from_fields(fields: Any) -> Profile:
 
 def _plain_keys(config: Mapping[str, int]) -> dict[str, int]:
     """The configuration as trainers read it: with num_minibatches, which follows from the rest."""
-    minibatches = words.num_minibatches(config)
+    minibatches = num_minibatches(config)
     values = dict(config) if minibatches is None else {"num_minibatches": minibatches, **config}
     order = ("num_envs", "num_steps", "num_minibatches", "num_epochs", "batch_size")
     return {name: values[name] for name in (*order, *values) if name in values}

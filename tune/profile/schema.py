@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from cluster.node.hardware import Machine
 from cluster.structure import Count, NotNegative, Positive, PositiveCount, Rule
+from search_spaces.config import num_minibatches
 from trainables.measurement import OutcomeKind
 from tune.search.result import Kind
-from tune.summary import outcomes as words
 
 SCHEMA_VERSION = 1
 
@@ -60,13 +60,13 @@ Config = Annotated[
     Rule(
         "must have a batch_size that divides num_envs * num_steps",
         lambda config: (
-            words.num_minibatches(config) is None
+            num_minibatches(config) is None
             or config["num_envs"] * config["num_steps"] % config["batch_size"] == 0
         ),
     ),
 ]
 _Cpus = Annotated[tuple[Count, ...], Rule("must name at least one CPU", bool)]
-_OUTCOME_NAMES = frozenset({*OutcomeKind, "excluded"})
+_OUTCOME_NAMES = frozenset(OutcomeKind)
 _Outcomes = Annotated[
     dict[str, Count],
     Rule(
@@ -229,7 +229,7 @@ class Profile:
     @property
     def num_minibatches(self) -> int | None:
         """Gradient steps per epoch; `None` for a workload that has none."""
-        return words.num_minibatches(self.config)
+        return num_minibatches(self.config)
 
     @property
     def file_name(self) -> str:

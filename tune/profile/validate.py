@@ -13,19 +13,18 @@ from typing import Any
 
 from cluster.node import limits, ray_env, thread_env
 from cluster.node.thread_env import Platform
+from cluster.pages import units
 from trainables import compile_cache
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from tune.profile.file import ProfileError
 from tune.profile.schema import Environment, Profile
-from tune.summary import outcomes as words
+from tune.summary import outcomes
 
 TOLERANCE = 0.10
 _NUM_PROCESSES = 3
 
 HOLDS, DOES_NOT_HOLD, COULD_NOT_TELL = 0, 1, 2
 """Exit codes; the last is for what a person mends first."""
-
-_SAYS_NOTHING = frozenset({OutcomeKind.ERROR, OutcomeKind.INVALID, OutcomeKind.NODE_LOST})
 
 Measure = Callable[[], Outcome]
 Say = Callable[[str], None]
@@ -37,16 +36,18 @@ def validate(profile: Profile, measure: Measure, say: Say) -> int:
     while len(measured) < _NUM_PROCESSES:
         outcome = measure()
         if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
-            say(f"{words.ADVICE[outcome.kind].means} {outcome.message}")
-            say(f"{words.ADVICE[outcome.kind].do} Log: {outcome.log}")
-            return COULD_NOT_TELL if outcome.kind in _SAYS_NOTHING else DOES_NOT_HOLD
+            say(f"{outcomes.ADVICE[outcome.kind].means} {outcome.message}")
+            say(f"{outcomes.ADVICE[outcome.kind].do} Log: {outcome.log}")
+            # Sizes that cannot run anywhere are a mistake in the file, and nothing of this machine.
+            tells_nothing = outcome.kind.says_nothing or outcome.kind is OutcomeKind.INVALID
+            return COULD_NOT_TELL if tells_nothing else DOES_NOT_HOLD
         measured.append(outcome.measurement)
         say(_process_line(len(measured), outcome.measurement))
         if len(measured) == 1:
             if _is_within(_ratio(profile, measured)):
                 break
             say(
-                f"That is {words.times(_ratio(profile, measured))} of what the profile promises; "
+                f"That is {units.times(_ratio(profile, measured))} of what the profile promises; "
                 f"two more fresh processes rule out noise."
             )
     for line in verdict(profile, measured):
@@ -64,7 +65,7 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
         f"promised: {_interval(profile.expected_sps, profile.speed.low, profile.speed.high)}",
         f"here:     {_interval(here, low, high)}"
         + (f", median of {len(measured)} fresh processes" if len(measured) > 1 else ""),
-        f"Training here gets {words.times(ratio)} of what the profile promises: "
+        f"Training here gets {units.times(ratio)} of what the profile promises: "
         + ("it holds." if _is_within(ratio) else f"outside of {TOLERANCE:.0%}."),
     ]
     if _is_within(ratio):
@@ -173,9 +174,9 @@ def _is_within(ratio: float) -> bool:
 def _process_line(number: int, measured: Measurement) -> str:
     speed = _interval(measured.steps_per_second, measured.low, measured.high)
     how = "read from the cache" if measured.compiled_from_cache else "compiled"
-    return f"process {number}: {speed}, {how} in {words.duration(measured.compile_s)}"
+    return f"process {number}: {speed}, {how} in {units.duration(measured.compile_s)}"
 
 
 def _interval(steps_per_second: float, low: float, high: float) -> str:
-    bounds = f"{words.speed(low)} to {words.speed(high)}"
-    return f"{words.speed(steps_per_second)} env steps/s ({bounds})"
+    bounds = f"{units.speed(low)} to {units.speed(high)}"
+    return f"{units.speed(steps_per_second)} env steps/s ({bounds})"

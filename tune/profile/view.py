@@ -1,17 +1,17 @@
-"""How a person reads a profile. Pure; rich is imported when there is a terminal to draw on."""
+"""A profile as a person reads it, and as a shell evaluates it. Pure."""
 
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from cluster.pages import units
+from search_spaces.config import config_cell, config_name, config_text
+from trainables.measurement import OutcomeKind
 from tune.profile.schema import Profile
-from tune.summary import outcomes as words
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from tune.summary import outcomes
 
 Rows = list[tuple[str, str]]
+STYLES = {"differs": "yellow"}
 
 
 def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
@@ -22,7 +22,7 @@ def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
     task = profile.mode if profile.phase is None else f"{profile.mode} phase {profile.phase}"
     rows = {
         f"{task}, {profile.kind} on {profile.device}": [
-            ("configuration", words.configuration(profile.config)),
+            ("configuration", config_text(profile.config)),
             ("speed", _speed(profile)),
             ("compared", _compared(profile)),
             ("soak", _soak(profile)),
@@ -32,13 +32,13 @@ def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
             ("device memory", _device_memory(profile)),
             ("host memory", _host_memory(profile)),
             ("threads", _threads(profile)),
-            ("CPUs", words.cpu_ranges(profile.environment.cpus)),
+            ("CPUs", units.cpu_ranges(profile.environment.cpus)),
             *profile.environment.variables.items(),
         ],
         "Origin": [
             ("data", _data(profile)),
             ("workload", profile.workload.factory),
-            ("search", f"{profile.search.study}, {words.duration(profile.search.wall_s)}"),
+            ("search", f"{profile.search.study}, {units.duration(profile.search.wall_s)}"),
             ("trials", _trials(profile)),
             ("stopped", profile.search.stop_reason),
         ],
@@ -56,31 +56,14 @@ def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
     }
 
 
-def render(rows_by_heading: dict[str, Rows]) -> "RenderableType":
-    """Return the sections for a terminal."""
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for heading, rows in rows_by_heading.items():
-        grid.add_row(Text(heading, style="bold"))
-        for label, text in rows:
-            style = "yellow" if label == "differs" else "dim"
-            grid.add_row(Text(f"  {label}", style=style), Text(text))
-    return Panel(grid, title="profile", expand=False)
-
-
 def list_row(path: Path, profile: Profile) -> tuple[str, str, str, str]:
     """One profile of a list: file, configuration, speed, and how far to trust it."""
     low, high = profile.speed.low, profile.speed.high
     state = "partial" if profile.partial else "confirmed" if profile.confirmed else "not confirmed"
     return (
         path.name,
-        words.cell(profile.config),
-        words.speed_interval(profile.expected_sps, low, high),
+        config_cell(profile.config),
+        units.speed_interval(profile.expected_sps, low, high),
         f"{state}, {profile.created_at[:10]}",
     )
 
@@ -96,11 +79,11 @@ def exports(profile: Profile, allowed_cpus: Sequence[int]) -> list[str]:
     hint = ""
     if not set(cpus) <= set(allowed_cpus):
         cpus = tuple(allowed_cpus[: len(cpus)])
-        hint = f" (CPUs {words.cpu_ranges(environment.cpus)} of the profile are not allowed here)"
+        hint = f" (CPUs {units.cpu_ranges(environment.cpus)} of the profile are not allowed here)"
     return [
         *(f"export {name}={_quoted(value)}" for name, value in environment.variables.items()),
         f"# bind training to the CPUs, or the caps are half a cap{hint}:",
-        f"#   taskset -c {words.cpu_ranges(cpus)} YOUR TRAINING",
+        f"#   taskset -c {units.cpu_ranges(cpus)} YOUR TRAINING",
     ]
 
 
@@ -111,11 +94,11 @@ def _quoted(value: str) -> str:
 
 def _speed(profile: Profile) -> str:
     speed = profile.speed
-    processes = words.plural(speed.num_processes, "fresh process")
-    compiles = "" if speed.compile_s is None else f"; compiles in {words.duration(speed.compile_s)}"
+    processes = units.plural(speed.num_processes, "fresh process")
+    compiles = "" if speed.compile_s is None else f"; compiles in {units.duration(speed.compile_s)}"
     return (
-        f"{words.speed(profile.expected_sps)} env steps/s, 95 % interval {words.speed(speed.low)} "
-        f"to {words.speed(speed.high)}, from {processes}{compiles}"
+        f"{units.speed(profile.expected_sps)} env steps/s, 95 % interval {units.speed(speed.low)} "
+        f"to {units.speed(speed.high)}, from {processes}{compiles}"
     )
 
 
@@ -125,32 +108,32 @@ def _compared(profile: Profile) -> str:
         return ""
     if baseline.config == profile.config:
         return "it is the search's baseline itself"
-    against = f"{words.sizes(baseline.config)} at {words.speed(baseline.steps_per_second)}"
+    against = f"{config_name(baseline.config)} at {units.speed(baseline.steps_per_second)}"
     if baseline.speedup_low <= 1.0 <= baseline.speedup_high:
         return f"no more than noise apart from {against}"
-    bounds = f"{words.times(baseline.speedup_low)} to {words.times(baseline.speedup_high)}"
-    return f"{words.times(baseline.speedup)} ({bounds}) the speed of {against}"
+    bounds = f"{units.times(baseline.speedup_low)} to {units.times(baseline.speedup_high)}"
+    return f"{units.times(baseline.speedup)} ({bounds}) the speed of {against}"
 
 
 def _soak(profile: Profile) -> str:
     soak = profile.soak
     if soak is None:
         return ""
-    done = f"{soak.updates} of {words.plural(soak.asked_updates, 'update')}"
-    return f"{done} in {words.duration(soak.measure_s)}, {words.speed(soak.steps_per_second)}"
+    done = f"{soak.updates} of {units.plural(soak.asked_updates, 'update')}"
+    return f"{done} in {units.duration(soak.measure_s)}, {units.speed(soak.steps_per_second)}"
 
 
 def _device_memory(profile: Profile) -> str:
     memory = profile.memory
     figures = [
-        f"{words.size(value)} {how}"
+        f"{units.size(value)} {how}"
         for value, how in (
             (memory.peak_device_bytes, "measured"),
             (memory.predicted_device_bytes, "predicted"),
         )
         if value is not None
     ]
-    budget = words.size(memory.device_budget_bytes)
+    budget = units.size(memory.device_budget_bytes)
     return f"{', '.join(figures)}; {budget} allowed" if figures else ""
 
 
@@ -158,7 +141,7 @@ def _host_memory(profile: Profile) -> str:
     memory = profile.memory
     if memory.peak_host_bytes is None:
         return ""
-    return f"{words.size(memory.peak_host_bytes)}; {words.size(memory.host_budget_bytes)} allowed"
+    return f"{units.size(memory.peak_host_bytes)}; {units.size(memory.host_budget_bytes)} allowed"
 
 
 def _threads(profile: Profile) -> str:
@@ -178,4 +161,6 @@ def _data(profile: Profile) -> str:
 
 def _trials(profile: Profile) -> str:
     counts = profile.search.trials.items()
-    return ", ".join(f"{count} {words.advice(name).short}" for name, count in counts)
+    return ", ".join(
+        f"{count} {outcomes.ADVICE[OutcomeKind(name)].short}" for name, count in counts
+    )

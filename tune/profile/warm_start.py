@@ -9,13 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cluster.errors import UserError
+from cluster.pages import units
+from search_spaces.config import config_name
 from search_spaces.space import SearchSpace
 from tune.profile import file as profile_file
 from tune.profile.file import ProfileError
 from tune.profile.schema import Profile
 from tune.search.result import Kind
-from tune.spec import SpecError
-from tune.summary import outcomes as words
 
 _MOST = 3
 
@@ -47,12 +48,12 @@ def read(
     read says nothing.
 
     Raises:
-        SpecError: if there is no such file or folder, or the file is no profile of this workload.
+        UserError: if there is no such file or folder, or the file is no profile of this workload.
     """
     profiles, num_unreadable = _read_all(path)
     usable = [profile for profile in profiles if profile.workload.factory == factory]
     if not usable and not path.is_dir():
-        raise SpecError(f"--warm-start: {path} is a profile of another workload than {factory}.")
+        raise UserError(f"--warm-start: {path} is a profile of another workload than {factory}.")
     usable.sort(key=lambda profile: profile.created_at, reverse=True)
     usable.sort(key=lambda profile: _distrust(profile, kind, machine_class, device))
     configs: dict[tuple[int, ...], dict[str, int]] = {}
@@ -98,11 +99,11 @@ def _distrust(profile: Profile, kind: Kind, machine_class: str, device: str) -> 
 def _in_words(
     path: Path, configs: Sequence[dict[str, int]], num_usable: int, num_unreadable: int
 ) -> str:
-    left_out = f" {words.plural(num_unreadable, 'file')} could not be read." * bool(num_unreadable)
+    left_out = f" {units.plural(num_unreadable, 'file')} could not be read." * bool(num_unreadable)
     if not num_usable:
         return f"Warm start: {path} holds no profile of this workload.{left_out}"
-    source = words.plural(num_usable, "profile")
+    source = units.plural(num_usable, "profile")
     if not configs:
         return f"Warm start: {source} in {path}, and all say the baseline.{left_out}"
-    first = ", ".join(words.sizes(config) for config in configs)
+    first = ", ".join(config_name(config) for config in configs)
     return f"Warm start: {first}, from {source} in {path}.{left_out}"

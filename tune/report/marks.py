@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from cluster.pages.chart import Axis, Mark, Point, Series
 from cluster.pages.scale import Ordinal
+from search_spaces.config import config_text
 from trainables.measurement import Measurement, OutcomeKind
-from tune.screen import trials_table as trials_view
-from tune.search.result import EXPLORING, Trial
-from tune.summary import outcomes as words
+from tune.search.trial import EXPLORING, Trial
+from tune.summary import outcomes
+from tune.summary.trials import outcome_label, speed_text
 
 SPEED = "env steps/s"
-_MEASURED = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW})
-MARKS: Mapping[str, Mark] = {
+MARKS: Mapping[OutcomeKind, Mark] = {
     OutcomeKind.DEVICE_MEMORY: Mark.CROSS,
-    "excluded": Mark.PLUS,
+    OutcomeKind.EXCLUDED: Mark.PLUS,
     OutcomeKind.HOST_MEMORY: Mark.SQUARE,
     OutcomeKind.THREAD_LIMIT: Mark.TRIANGLE,
     OutcomeKind.UNSTABLE: Mark.VALLEY,
@@ -28,38 +28,32 @@ MARKS: Mapping[str, Mark] = {
 def speed_of(trial: Trial) -> Measurement | None:
     """The speed of a trial that has one, even if it was stopped as slow."""
     outcome = trial.outcome
-    return outcome.measurement if outcome is not None and outcome.kind in _MEASURED else None
+    return outcome.measurement if outcome is not None and outcome.kind.was_measured else None
 
 
-def cause(trial: Trial) -> str:
-    """Why a trial has no speed, by the name that words.advice knows."""
-    assert trial.outcome is not None
-    return "excluded" if trial.excluded else trial.outcome.kind.value
-
-
-def causes(group: Sequence[Trial]) -> dict[str, int]:
+def causes(group: Sequence[Trial]) -> dict[OutcomeKind, int]:
     """How many trials ended without a speed, by cause, in the order of `MARKS`."""
-    names = [cause(trial) for trial in group if speed_of(trial) is None]
-    return {name: names.count(name) for name in MARKS if name in names}
+    kinds = [trial.kind for trial in group if speed_of(trial) is None]
+    return {kind: kinds.count(kind) for kind in MARKS if kind in kinds}
 
 
 def head(trial: Trial) -> str:
     """How a tip begins: which trial it is about."""
-    return f"trial {trial.number} ({trial.stage}), {words.configuration(trial.config)}"
+    return f"trial {trial.number} ({trial.stage}), {config_text(trial.config)}"
 
 
 def failure_tip(trial: Trial) -> str:
     """The tip of a trial without a speed."""
     message = trial.outcome.message if trial.outcome else ""
-    return f"{head(trial)}: {trials_view.outcome_label(trial)}, {message}"
+    return f"{head(trial)}: {outcome_label(trial)}, {message}"
 
 
-def failed_series(failed: Mapping[str, Sequence[Point]]) -> list[Series]:
+def failed_series(failed: Mapping[OutcomeKind, Sequence[Point]]) -> list[Series]:
     """The points of trials without a speed, by cause, each with its mark."""
     return [
-        Series(name=words.advice(name).short, mark=mark, color="failed", points=failed[name])
-        for name, mark in MARKS.items()
-        if name in failed
+        Series(name=outcomes.ADVICE[kind].short, mark=mark, color="failed", points=failed[kind])
+        for kind, mark in MARKS.items()
+        if kind in failed
     ]
 
 
@@ -68,21 +62,21 @@ def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]
     explored: list[Point] = []
     slow: list[Point] = []
     proven: list[Point] = []
-    failed: dict[str, list[Point]] = {}
+    failed: dict[OutcomeKind, list[Point]] = {}
     for trial in trials:
         at, measured = place(trial), speed_of(trial)
-        if at is None:
+        if at is None or trial.kind is None:
             continue
         if measured is None:
             point = Point(x=at, y=None, tip=failure_tip(trial))
-            failed.setdefault(cause(trial), []).append(point)
+            failed.setdefault(trial.kind, []).append(point)
             continue
         point = Point(
             x=at,
             y=measured.steps_per_second,
             low=measured.low,
             high=measured.high,
-            tip=f"{head(trial)}: {trials_view.speed_text(trial.outcome)} {SPEED}",
+            tip=f"{head(trial)}: {speed_text(trial.outcome)} {SPEED}",
         )
         if trial.stage not in EXPLORING:
             proven.append(point)

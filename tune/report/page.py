@@ -7,30 +7,31 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cluster.pages import page, table
+from cluster.pages import page, table, units
 from cluster.pages.elements import Child, Element, element
 from cluster.pages.page import Section
 from cluster.pages.table import Bar
+from search_spaces.config import ConfigKey, config_key, config_name, config_text
 from tune.report import speed as report_speed
 from tune.report import table as report_table
 from tune.report import usage as report_usage
 from tune.run_folder.folder import RunFolder
-from tune.run_folder.record import Ending, RunRecord
-from tune.search import finals
-from tune.search.result import Candidate, Kind, SearchResult, Trial
-from tune.summary import outcomes as words
-from tune.summary.conclusion import Conclusion, Context, conclude, limited_by
+from tune.run_folder.record import Context, RunRecord, SearchEnd
+from tune.search.candidates import result_of
+from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.trial import Trial
+from tune.summary.conclusion import Conclusion, conclude, limited_by
 
 
 def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now: str) -> str:
     """The whole page. `now` is when it is made; what it links to lies beside it in `folder`."""
-    ending = record.ending or Ending(
+    ending = record.ending or SearchEnd(
         stop_reason="no end is on record: it still runs, or was killed",
         partial=True,
         wall_s=_ran_s(trials),
         profiles={},
     )
-    result = finals.result_of(
+    result = result_of(
         trials,
         objective=record.context.objective,
         baseline=record.baseline,
@@ -72,9 +73,9 @@ def _result(conclusion: Conclusion, result: SearchResult) -> list[Child]:
     content: list[Child] = [page.rows(conclusion.rows)]
     bars = [
         Bar(
-            label=f"{words.sizes(candidate.config)} ({', '.join(names)})",
+            label=f"{config_name(candidate.config)} ({', '.join(names)})",
             value=candidate.steps_per_second,
-            text=words.speed_interval(candidate.steps_per_second, candidate.low, candidate.high),
+            text=units.speed_interval(candidate.steps_per_second, candidate.low, candidate.high),
             color="quiet" if "baseline" in names else "accent",
         )
         for candidate, names in _contenders(result)
@@ -91,14 +92,14 @@ def _contenders(result: SearchResult) -> list[tuple[Candidate, list[str]]]:
     ]
     if result.baseline is not None:
         named.append(("baseline", result.baseline))
-    groups: dict[finals.Key, tuple[Candidate, list[str]]] = {}
+    groups: dict[ConfigKey, tuple[Candidate, list[str]]] = {}
     for name, candidate in named:
-        groups.setdefault(finals.key(candidate.config), (candidate, []))[1].append(name)
+        groups.setdefault(config_key(candidate.config), (candidate, []))[1].append(name)
     return sorted(groups.values(), key=lambda group: -group[0].steps_per_second)
 
 
-def _names(result: SearchResult) -> dict[finals.Key, str]:
-    return {finals.key(one.config): ", ".join(names) for one, names in _contenders(result)}
+def _names(result: SearchResult) -> dict[ConfigKey, str]:
+    return {config_key(one.config): ", ".join(names) for one, names in _contenders(result)}
 
 
 def _speed(result: SearchResult) -> list[Child]:
@@ -130,7 +131,7 @@ def _time(result: SearchResult, first_trial: int) -> list[Child]:
                 totals[label] = totals.get(label, 0.0) + spent_s
 
     def words_of(spent_s: float) -> str:
-        return f"{spent_s:.1f} s" if spent_s < 9.95 else words.duration(spent_s)
+        return f"{spent_s:.1f} s" if spent_s < 9.95 else units.duration(spent_s)
 
     colors = dict(report_usage.PHASES.values()) | {report_usage.OTHER.name: "c7"}
     bars = [
@@ -179,7 +180,7 @@ def _reproduce(
         ("options", ", ".join(given)),
         ("data", ", ".join(data)),
         ("space", "; ".join(space)),
-        ("baseline", words.configuration(record.baseline)),
+        ("baseline", config_text(record.baseline)),
         ("objective", record.context.objective.value),
         ("files", _links(folder)),
         ("this page", f"made {_moment(now)}"),

@@ -7,17 +7,19 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from cluster.pages import chart, grid
+from cluster.pages import chart, grid, units
 from cluster.pages.chart import Axis, Chart, Line, Mark, Point, Series
 from cluster.pages.elements import Element
 from cluster.pages.grid import Grid, Square
 from cluster.pages.page import note
 from cluster.pages.scale import Linear, short
+from search_spaces.config import ConfigKey, config_key, config_name
 from tune.report.marks import MARKS, SPEED, causes, names_axis, speed_of, speed_series
-from tune.search import finals
+from tune.search.candidates import summarize
 from tune.search.objective import Objective, score
-from tune.search.result import EXPLORING, Candidate, SearchResult, Trial
-from tune.summary import outcomes as words
+from tune.search.result import Candidate, SearchResult
+from tune.search.trial import EXPLORING, Trial
+from tune.summary import outcomes
 
 _UNITS = {
     "num_envs": "environments",
@@ -72,7 +74,7 @@ def by_second(result: SearchResult) -> Element:
 
 def learning(result: SearchResult) -> Element:
     """Env steps/s against what a sample teaches, with the profiles and the Pareto front."""
-    candidates = finals.summarize(result.trials)
+    candidates = summarize(result.trials)
     if not candidates:
         return note("There is nothing to weigh speed against: no configuration was measured.")
     noise_scale = candidates[0].noise_scale
@@ -83,11 +85,11 @@ def learning(result: SearchResult) -> Element:
         )
     if any("batch_size" not in candidate.config for candidate in candidates):
         return note("Speed is not weighed against learning: that needs an axis named batch_size.")
-    kinds: dict[finals.Key, list[str]] = {}
+    kinds: dict[ConfigKey, list[str]] = {}
     for kind, chosen in result.chosen.items():
-        kinds.setdefault(finals.key(chosen.config), []).append(kind.value)
+        kinds.setdefault(config_key(chosen.config), []).append(kind.value)
     points = [
-        _learning_point(candidate, noise_scale, kinds.get(finals.key(candidate.config), []))
+        _learning_point(candidate, noise_scale, kinds.get(config_key(candidate.config), []))
         for candidate in candidates
     ]
     places = [(point.x, point.y) for point in points if point.y is not None]
@@ -122,7 +124,7 @@ def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[st
     )
     name = ", ".join(kinds)
     tip = (
-        f"{words.sizes(candidate.config)}: {words.speed(candidate.steps_per_second)} {SPEED}, "
+        f"{config_name(candidate.config)}: {units.speed(candidate.steps_per_second)} {SPEED}, "
         f"{100 * share:.0f} % learned per sample"
     )
     return Point(
@@ -172,12 +174,12 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
     size, unit = _unit(most)
     squares: dict[tuple[int, int], Square] = {}
     for place, group in cells.items():
-        known = [speeds[k] for t in group if (k := finals.key(t.config)) in speeds]
+        known = [speeds[k] for t in group if (k := config_key(t.config)) in speeds]
         best = max(known, default=None)
         squares[place] = Square(
             share=None if best is None else best / most,
             figure="" if best is None else f"{best / size:.3g}",
-            marks=[MARKS[name] for name in causes(group)],
+            marks=[MARKS[kind] for kind in causes(group)],
             tip=_square_tip(f"{x} {columns[place[0]]}, {y} {rows[place[1]]}", group, best),
         )
     several = f" Each square is the best over {', '.join(others)}." if others else ""
@@ -191,15 +193,15 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
             columns=[str(value) for value in columns],
             rows=[str(value) for value in rows],
             squares=squares,
-            keys={words.advice(name).short: MARKS[name] for name in causes(trials)},
+            keys={outcomes.ADVICE[kind].short: MARKS[kind] for kind in causes(trials)},
         )
     )
 
 
-def _speed_by_config(trials: Sequence[Trial]) -> dict[finals.Key, float]:
+def _speed_by_config(trials: Sequence[Trial]) -> dict[ConfigKey, float]:
     """What a profile would promise of each configuration; of one that was slow, what was seen."""
-    slow = {finals.key(t.config): m.steps_per_second for t in trials if (m := speed_of(t))}
-    return slow | {finals.key(c.config): c.steps_per_second for c in finals.summarize(trials)}
+    slow = {config_key(t.config): m.steps_per_second for t in trials if (m := speed_of(t))}
+    return slow | {config_key(c.config): c.steps_per_second for c in summarize(trials)}
 
 
 def _along(axis: str, trials: Sequence[Trial]) -> Element:
@@ -281,9 +283,9 @@ def _varying(trials: Sequence[Trial]) -> list[str]:
 
 
 def _square_tip(place: str, group: Sequence[Trial], best: float | None) -> str:
-    speed = "nothing measured" if best is None else f"at best {words.speed(best)} {SPEED}"
-    failed = [f"{words.advice(name).short} {count}" for name, count in causes(group).items()]
-    return f"{place}: {', '.join([speed, words.plural(len(group), 'trial'), *failed])}"
+    speed = "nothing measured" if best is None else f"at best {units.speed(best)} {SPEED}"
+    failed = [f"{outcomes.ADVICE[kind].short} {count}" for kind, count in causes(group).items()]
+    return f"{place}: {', '.join([speed, units.plural(len(group), 'trial'), *failed])}"
 
 
 def _highs(trials: Sequence[Trial]) -> list[float]:

@@ -7,40 +7,40 @@ from urllib.parse import quote
 from cluster.pages import page, table
 from cluster.pages.elements import Child
 from cluster.pages.table import Cell, Column
+from search_spaces.config import ConfigKey, config_key, config_text
 from trainables.measurement import Measurement, Outcome, Phase
 from tune.report.marks import speed_of
 from tune.run_folder.folder import RunFolder
-from tune.screen import trials_table as trials_view
-from tune.search import finals
-from tune.search.result import SearchResult, Trial
-from tune.summary import outcomes as words
+from tune.search.result import SearchResult
+from tune.search.trial import Trial
+from tune.summary.trials import fixed_values, outcome_label, reason
 
 _Columns = list[tuple[Column, Callable[[Trial, Outcome], Cell]]]
 
 
-def render(result: SearchResult, names: Mapping[finals.Key, str]) -> list[Child]:
+def render(result: SearchResult, names: Mapping[ConfigKey, str]) -> list[Child]:
     """The trials that ended; `names` has what a configuration is, as `fastest` or `baseline`."""
     ended = [(trial, trial.outcome) for trial in result.trials if trial.outcome is not None]
     if not ended:
         return [page.note("No trial has ended.")]
     trials = [trial for trial, _ in ended]
-    fixed = trials_view.fixed_values(trials)
+    fixed = fixed_values(trials)
     axes = [
         axis for axis in dict.fromkeys(a for t in trials for a in t.config) if axis not in fixed
     ]
     columns = _columns(axes, names)
-    every = f" Every trial: {words.configuration(fixed)}." if fixed else ""
+    every = f" Every trial: {config_text(fixed)}." if fixed else ""
     return [
         page.note(f"A click on a heading sorts; a trial's number opens its log.{every}"),
         table.sortable(
             [column for column, _ in columns],
             [[cell(trial, outcome) for _, cell in columns] for trial, outcome in ended],
-            chosen=[n for n, trial in enumerate(trials) if finals.key(trial.config) in names],
+            chosen=[n for n, trial in enumerate(trials) if config_key(trial.config) in names],
         ),
     ]
 
 
-def _columns(axes: list[str], names: Mapping[finals.Key, str]) -> _Columns:
+def _columns(axes: list[str], names: Mapping[ConfigKey, str]) -> _Columns:
     def axis_column(axis: str) -> tuple[Column, Callable[[Trial, Outcome], Cell]]:
         return _number(axis, "d", lambda trial, _: trial.config.get(axis))
 
@@ -49,9 +49,9 @@ def _columns(axes: list[str], names: Mapping[finals.Key, str]) -> _Columns:
         *map(axis_column, axes),
         _number("env steps/s", ",.0f", lambda t, _: _of(t, lambda m: m.steps_per_second)),
         _number("± %", ".1f", lambda t, _: _of(t, _relative_side)),
-        _text("outcome", lambda trial, _: trials_view.outcome_label(trial)),
+        _text("outcome", lambda trial, _: outcome_label(trial)),
         _text("stage", lambda trial, _: trial.stage.value),
-        _text("is", lambda trial, _: names.get(finals.key(trial.config), "")),
+        _text("is", lambda trial, _: names.get(config_key(trial.config), "")),
         _number("predicted MiB", ",.0f", lambda _, outcome: _mib(outcome.predicted_device_bytes)),
         _number("device MiB", ",.0f", lambda t, _: _of(t, lambda m: _mib(m.peak_device_bytes))),
         _number("host MiB", ",.0f", lambda _, outcome: _mib(outcome.peak_host_bytes)),
@@ -61,7 +61,7 @@ def _columns(axes: list[str], names: Mapping[finals.Key, str]) -> _Columns:
         _number("time s", ".1f", lambda _, outcome: outcome.wall_s),
         (
             Column(name="why", is_long=True),
-            lambda trial, o: Cell(text=o.message if trials_view.reason(trial) else ""),
+            lambda trial, o: Cell(text=o.message if reason(trial) else ""),
         ),
     ]
 

@@ -6,17 +6,17 @@ A chart that would be empty is not drawn; a sentence stands in its place and say
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from cluster.pages import chart, grid
+from cluster.pages import chart, grid, units
 from cluster.pages.chart import Axis, Chart, Level, Line, Mark, Point, Series
 from cluster.pages.elements import Element
 from cluster.pages.grid import Part, Stack
 from cluster.pages.page import note
 from cluster.pages.scale import Linear, Log, short
-from trainables.measurement import Phase
-from tune.report.marks import cause, failed_series, head, names_axis, speed_of
-from tune.search.result import SearchResult, Trial
-from tune.summary import outcomes as words
-from tune.summary.conclusion import Context
+from trainables.measurement import OutcomeKind, Phase
+from tune.report.marks import failed_series, head, names_axis, speed_of
+from tune.run_folder.record import Context
+from tune.search.result import SearchResult
+from tune.search.trial import Trial
 
 PHASES: Mapping[str, tuple[str, str]] = {
     Phase.START: ("start", "c1"),
@@ -47,12 +47,12 @@ def memory(result: SearchResult, context: Context) -> Element:
     what = "device memory" if on_device else "host memory of the trial's processes"
     levels = [
         Level(
-            name=f"budget for device memory {words.size(context.device_budget_bytes)}",
+            name=f"budget for device memory {units.size(context.device_budget_bytes)}",
             value=context.device_budget_bytes,
             is_vertical=True,
         ),
         Level(
-            name=f"budget for {'device' if on_device else 'host'} memory {words.size(budget)}",
+            name=f"budget for {'device' if on_device else 'host'} memory {units.size(budget)}",
             value=budget,
         ),
     ]
@@ -145,7 +145,7 @@ def time_by_trial(result: SearchResult) -> Element:
             ),
             parts=[*(Part(name=name, color=color) for name, color in PHASES.values()), OTHER],
             values=values,
-            tips=[f"{head(t)}: {words.duration(w)}" for t, w in zip(trials, walls, strict=True)],
+            tips=[f"{head(t)}: {units.duration(w)}" for t, w in zip(trials, walls, strict=True)],
         )
     )
 
@@ -163,16 +163,16 @@ def _by_cause(
     known: Sequence[tuple[Trial, int]], measured: Callable[[Trial], int | None]
 ) -> list[Series]:
     fitting: list[Point] = []
-    failed: dict[str, list[Point]] = {}
+    failed: dict[OutcomeKind, list[Point]] = {}
     for trial, predicted in known:
         peak = measured(trial)
-        got = f", measured {words.size(peak)}" if peak else ", not measured"
-        tip = f"{head(trial)}: predicted {words.size(predicted)}{got}"
+        got = f", measured {units.size(peak)}" if peak else ", not measured"
+        tip = f"{head(trial)}: predicted {units.size(predicted)}{got}"
         point = Point(x=predicted, y=peak, tip=tip)
         if speed_of(trial) is not None:
             fitting.append(point)
-        else:
-            failed.setdefault(cause(trial), []).append(point)
+        elif trial.kind is not None:
+            failed.setdefault(trial.kind, []).append(point)
     trained = Series(name="trained", mark=Mark.CIRCLE, color="accent", points=fitting)
     return [trained, *failed_series(failed)]
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tune.spec import SpecError
+from cluster.errors import UserError
 
 RUNS = Path("runs")
 
@@ -48,12 +48,12 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
     """Name the folder of a new search, or find the one to resume.
 
     Raises:
-        SpecError: if there is nothing to resume, or a new search would land in an old one's folder.
+        UserError: if there is nothing to resume, or a new search would land in an old one's folder.
     """
     if not resume:
         folder = RunFolder(out or RUNS / f"{name}-{now:%Y%m%d-%H%M%S}")
         if folder.journal.exists():
-            raise SpecError(
+            raise UserError(
                 f"{folder.path} holds a search already; go on with it by --resume, "
                 "or choose another --out."
             )
@@ -65,20 +65,20 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
     for folder in candidates:
         if folder.journal.exists():
             return folder
-    raise SpecError(f"--resume found no search in {out or RUNS / f'{name}-*'}; leave it out.")
+    raise UserError(f"--resume found no search in {out or RUNS / f'{name}-*'}; leave it out.")
 
 
 def require_writable(path: Path, *, option: str) -> None:
     """See now, not after the search, whether `path` can be written or made.
 
     Raises:
-        SpecError: naming the option.
+        UserError: naming the option.
     """
     existing = next(
         parent for parent in (path.resolve(), *path.resolve().parents) if parent.exists()
     )
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        raise SpecError(f"cannot write to {path}; choose another folder with {option}.")
+        raise UserError(f"cannot write to {path}; choose another folder with {option}.")
 
 
 @contextlib.contextmanager
@@ -88,13 +88,13 @@ def hold(folder: RunFolder) -> Iterator[None]:
     The lock is the kernel's: it ends with this process, however that ends.
 
     Raises:
-        SpecError: if the folder cannot be written, or another search holds it.
+        UserError: if the folder cannot be written, or another search holds it.
     """
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise SpecError(
+        raise UserError(
             f"cannot write to the output folder {folder.path} ({error.strerror}); "
             "choose another with --out."
         ) from error
@@ -103,7 +103,7 @@ def hold(folder: RunFolder) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode() or "unknown"
-            raise SpecError(
+            raise UserError(
                 f"another search (process {holder}) runs in {folder.path}; "
                 "wait for it or choose another --out."
             ) from error

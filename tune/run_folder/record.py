@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import UserError
 from cluster.node import atomic
 from trainables.measurement import from_dict
+from tune.preflight.findings import Preflight
 from tune.run_folder.folder import RunFolder
+from tune.search.objective import Objective
 from tune.search.result import Kind, SearchResult
-from tune.spec import SpecError, Task
-from tune.summary.conclusion import Context
+from tune.spec import SearchSpec, Task
 
 SCHEMA_VERSION = 1
 
@@ -25,7 +27,40 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Context:
+    """What the result is judged against: budgets, room for threads, and what was asked for.
+
+    `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
+    """
+
+    objective: Objective
+    baseline_is_default: bool
+    soak_updates: int
+    synthetic_data: bool
+    device_budget_bytes: int
+    host_budget_bytes: int
+    thread_room: int | None
+    cpus: tuple[int, ...]
+    shard: str | None = None
+
+    @classmethod
+    def of(cls, spec: SearchSpec, task: Task, preflight: "Preflight") -> "Context":
+        """What a search with these options is judged against on this machine."""
+        return cls(
+            objective=spec.objective,
+            baseline_is_default=not spec.baseline and task.phase is not None,
+            soak_updates=spec.soak_updates,
+            synthetic_data=bool(task.data.get("synthetic")),
+            device_budget_bytes=preflight.device_budget_bytes,
+            host_budget_bytes=preflight.host_budget_bytes,
+            thread_room=preflight.findings.thread_limits.room,
+            cpus=preflight.thread_env.cpus if preflight.thread_env else (),
+            shard=spec.shard,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SearchEnd:
     """How a search ended, and where its profiles went, by kind. Seconds are of the last session."""
 
     stop_reason: str
@@ -34,7 +69,7 @@ class Ending:
     profiles: dict[str, str]
 
     @classmethod
-    def of(cls, result: SearchResult, profiles: Mapping[Kind, Path]) -> "Ending":
+    def of(cls, result: SearchResult, profiles: Mapping[Kind, Path]) -> "SearchEnd":
         """The end of a search that found `result`."""
         return cls(
             stop_reason=result.stop_reason,
@@ -60,7 +95,7 @@ class RunRecord:
     baseline: dict[str, int]
     first_trial: int
     machine: dict[str, list[tuple[str, str]]]
-    ending: Ending | None = None
+    ending: SearchEnd | None = None
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -78,7 +113,7 @@ def write(folder: RunFolder, record: RunRecord) -> None:
     atomic.write_text(folder.record, json.dumps(document, indent=1) + "\n")
 
 
-def end(folder: RunFolder, ending: Ending) -> None:
+def end(folder: RunFolder, ending: SearchEnd) -> None:
     """Add to the record how the search ended."""
     write(folder, dataclasses.replace(read(folder), ending=ending))
 
@@ -87,22 +122,22 @@ def read(folder: RunFolder) -> RunRecord:
     """Read a search's record.
 
     Raises:
-        SpecError: if there is none, or it cannot be read.
+        UserError: if there is none, or it cannot be read.
     """
     try:
         document: dict[str, Any] = json.loads(folder.record.read_text(encoding="utf-8"))
         version = document.pop("schema_version")
         if version != SCHEMA_VERSION:
-            raise SpecError(
+            raise UserError(
                 f"{folder.record} is of schema version {version}; this reads {SCHEMA_VERSION}."
             )
         return from_dict(RunRecord, document)
     except FileNotFoundError as error:
-        raise SpecError(
+        raise UserError(
             f"{folder.path} holds no search.json, so it is no folder of a search; "
             "they lie in runs/, or where --out said."
         ) from error
-    except SpecError:
+    except UserError:
         raise
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SpecError(f"{folder.record} cannot be read: {error!r}.") from error
+        raise UserError(f"{folder.record} cannot be read: {error!r}.") from error

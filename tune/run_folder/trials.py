@@ -1,26 +1,21 @@
 """What a search leaves in its folder beside the journal: a log, and its trials as CSV and JSON."""
 
-import contextlib
 import csv
 import dataclasses
 import io
 import json
-import logging
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.node import atomic
-from trainables.measurement import Measurement, Outcome, Phase
-from tune.search.result import Trial
+from trainables.measurement import Measurement, Outcome, OutcomeKind, Phase
+from tune.search.trial import Trial
 
 SCHEMA_VERSION = 1
 """Of trials.json."""
 
-_LIBRARIES = ("ray", "optuna", "mlflow", "alembic")
-_FORMAT = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 _HEALTH = "health/"
 _BY_PHASE = {"threads_by_phase": "threads/", "seconds_by_phase": "seconds/"}
 _TRIAL = ("number", "stage", "kind", "excluded", "score")
@@ -35,35 +30,6 @@ _OUTCOME = tuple(
     if field.name not in {"kind", "measurement", *_BY_PHASE}
 )
 _PHASES = tuple(f"{prefix}{phase}" for prefix in _BY_PHASE.values() for phase in Phase)
-
-
-@contextlib.contextmanager
-def run_log(path: Path) -> Iterator[None]:
-    """Send all logging, the libraries' too, to this file instead of the screen."""
-    root = logging.getLogger()
-    handler = logging.FileHandler(path, encoding="utf-8")
-    formatter = logging.Formatter(_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        root.removeHandler(handler)
-        root.setLevel(level)
-        handler.close()
-
-
-def quiet_libraries() -> None:
-    """Take the handlers away with which libraries print to the terminal when imported."""
-    for name in _LIBRARIES:
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
 
 
 def write_trials(
@@ -106,7 +72,9 @@ def to_csv(trials: Sequence[Trial]) -> str:
 def to_dict(trial: Trial) -> dict[str, Any]:
     """A trial with its whole outcome, as plain values for strict JSON."""
     plain: dict[str, Any] = without_nan(dataclasses.asdict(trial))
-    return plain
+    if plain["outcome"] is not None:
+        plain["outcome"]["kind"] = _kind(trial)
+    return plain | {"excluded": not trial.was_run}
 
 
 def without_nan(value: Any) -> Any:
@@ -118,12 +86,18 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _kind(trial: Trial) -> str:
+    """The outcome as these files have always had it: `excluded` stands beside the limit."""
+    assert trial.kind is not None
+    return trial.kind.value if trial.was_run else OutcomeKind.DEVICE_MEMORY.value
+
+
 def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
     row: dict[str, Any] = trial.config | {
         "number": trial.number,
         "stage": trial.stage.value,
-        "kind": outcome.kind.value,
-        "excluded": trial.excluded,
+        "kind": _kind(trial),
+        "excluded": not trial.was_run,
         "score": trial.score,
     }
     row |= {name: getattr(outcome, name) for name in _OUTCOME}

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune.screen import trials_table as trials_view
-from tune.search.candidates import Peaks, peaks
-from tune.search.finals import key
-from tune.search.result import Candidate, Kind, SearchResult, Stage, Trial
-from tune.speedup import speedup
-from tune.summary import outcomes as words
+from cluster.pages import units
+from search_spaces.config import config_key, config_name
+from tune.search.candidates import Peaks, peaks, speedup
+from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.trial import Stage, Trial
 from tune.summary.conclusion import Conclusion
+from tune.summary.trials import outcome_label
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,21 +50,23 @@ def finals_rows(result: SearchResult) -> list[tuple[str, str, str, str]]:
     by_config: dict[Any, list[Trial]] = {}
     for trial in result.trials:
         if trial.stage is Stage.FINAL and trial.outcome is not None:
-            by_config.setdefault(key(trial.config), []).append(trial)
+            by_config.setdefault(config_key(trial.config), []).append(trial)
     rows = []
     for group in by_config.values():
         failed = [trial for trial in group if trial.measurement is None]
         speeds = [trial.measurement for trial in group if trial.measurement is not None]
-        speed, order = trials_view.outcome_label(failed[0]) if failed else "", 0.0
+        speed, order = outcome_label(failed[0]) if failed else "", 0.0
         if speeds and not failed:
             order = statistics.median(m.steps_per_second for m in speeds)
             low, high = min(m.low for m in speeds), max(m.high for m in speeds)
-            speed = words.speed_interval(order, low, high)
+            speed = units.speed_interval(order, low, high)
         memory = max((t.device_bytes for t in group if t.device_bytes), default=None)
-        name = words.sizes(group[0].config)
-        if result.baseline is not None and key(group[0].config) == key(result.baseline.config):
+        name = config_name(group[0].config)
+        if result.baseline is not None and config_key(group[0].config) == config_key(
+            result.baseline.config
+        ):
             name += " (baseline)"
-        rows.append((order, (name, speed, str(len(group)), words.size(memory))))
+        rows.append((order, (name, speed, str(len(group)), units.size(memory))))
     return [row for _, row in sorted(rows, key=lambda item: -item[0])]
 
 
@@ -86,7 +88,7 @@ def to_dict(
         "warnings": list(conclusion.warnings),
         "stop_reason": result.stop_reason,
         "wall_s": result.wall_s,
-        "outcomes": result.outcome_counts,
+        "outcomes": {kind.value: count for kind, count in result.outcome_counts.items()},
         "chosen": chosen,
         "baseline": None
         if baseline is None

@@ -14,19 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from cluster.node.stdout import lasting
+from cluster.pages import units
+from search_spaces.config import config_name
 from search_spaces.space import SearchSpace
 from trainables.measurement import Phase, Progress
 from tune.memory.look_ahead import Foresight
 from tune.preflight import view as preflight_view
-from tune.preflight.judge import Preflight
+from tune.preflight.findings import Preflight
 from tune.run_folder import trials as records
+from tune.run_folder.record import Context
 from tune.screen import result_panel as result_view
 from tune.screen import trials_table as trials_view
 from tune.screen.trials_table import Running
-from tune.search.result import Kind, SearchResult, Trial
+from tune.search.result import Kind, SearchResult
+from tune.search.trial import Trial
 from tune.spec import SearchSpec, Task
-from tune.summary import outcomes as words
-from tune.summary.conclusion import Context, conclude
+from tune.summary.conclusion import conclude
+from tune.summary.trials import ended_line, started_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -104,8 +108,8 @@ class Screen:
         data = task.data.get("source", "")
         lines = [
             f"Searching {task.name}" + (f" on {data}" if data else "") + ".",
-            f"Space: {space.describe()}. Baseline: {words.sizes(baseline)}.",
-            f"At most {words.plural(spec.max_runs, 'configuration')}{time_limit}; objective "
+            f"Space: {space.describe()}. Baseline: {config_name(baseline)}.",
+            f"At most {units.plural(spec.max_runs, 'configuration')}{time_limit}; objective "
             f"{spec.objective}. Logs: {folder}",
             "Ctrl-C ends the search and keeps the best so far.",
         ]
@@ -156,7 +160,7 @@ class Screen:
         """A trial was handed to Ray."""
         self._running[trial.number] = (Phase.START, self._clock())
         self._emit("trial_started", {"trial": records.to_dict(trial)})
-        self._trial_line(trials_view.started_line(trial))
+        self._trial_line(started_line(trial))
 
     def trial_progress(self, trial: Trial, progress: Progress) -> None:
         """A running trial entered another phase."""
@@ -175,7 +179,7 @@ class Screen:
         """A trial ended, or was excluded before it began."""
         self._running.pop(trial.number, None)
         self._emit("trial_ended", {"trial": records.to_dict(trial)})
-        self._trial_line(trials_view.ended_line(trial))
+        self._trial_line(ended_line(trial))
 
     @contextlib.contextmanager
     def live(self, search: Watched) -> Iterator[None]:
@@ -258,7 +262,7 @@ class Screen:
 
     def _time(self) -> str:
         """Elapsed time, and the time left at most."""
-        elapsed = words.duration(self._clock() - self._started_at)
+        elapsed = units.duration(self._clock() - self._started_at)
         if self._spec is None or self._search is None:
             return elapsed
         left_s = trials_view.time_left_s(
@@ -267,7 +271,7 @@ class Screen:
             num_finals=(self._spec.finalists + 1) * self._spec.final_rounds,
             remaining_s=self._search.remaining_s,
         )
-        left = "" if left_s is None else f", at most about {words.duration(left_s)} left"
+        left = "" if left_s is None else f", at most about {units.duration(left_s)} left"
         return f"{elapsed} elapsed{left}. Ctrl-C keeps the best so far."
 
     def _trial_line(self, line: str) -> None:

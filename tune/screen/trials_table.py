@@ -8,9 +8,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from trainables.measurement import Outcome, OutcomeKind, Phase
-from tune.search.result import EXPLORING, Stage, Trial
-from tune.summary import outcomes as words
+from cluster.pages import units
+from search_spaces.config import config_cell, config_text, num_minibatches
+from trainables.measurement import Phase
+from tune.search.trial import EXPLORING, Stage, Trial
+from tune.summary.trials import fixed_values, outcome_label, reason, speed_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,7 +32,6 @@ _ONGOING = {
     Phase.WARMUP: "warming up",
     Phase.MEASURE: "measuring",
 }
-_UNREMARKABLE = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,49 +42,6 @@ class Running:
     seconds: float
 
 
-def outcome_label(trial: Trial) -> str:
-    """A trial's end in one or two words."""
-    if trial.excluded:
-        return words.EXCLUDED.short
-    return "running" if trial.outcome is None else words.ADVICE[trial.outcome.kind].short
-
-
-def speed_text(outcome: Outcome | None) -> str:
-    """A measured speed with its interval, `-` where there is none."""
-    if outcome is None or outcome.measurement is None:
-        return "-"
-    measured = outcome.measurement
-    return words.speed_interval(measured.steps_per_second, measured.low, measured.high)
-
-
-def reason(trial: Trial) -> str | None:
-    """Why a trial is no candidate, with the evidence; `None` if it is one or is still running."""
-    if trial.outcome is None or trial.outcome.kind in _UNREMARKABLE:
-        return None
-    return f"#{trial.number} {outcome_label(trial)}: {trial.outcome.message}"
-
-
-def started_line(trial: Trial) -> str:
-    """A trial that starts, in one line."""
-    return f"trial {trial.number} ({trial.stage}) starts: {words.configuration(trial.config)}"
-
-
-def ended_line(trial: Trial) -> str:
-    """A trial that ended, in one line."""
-    head = f"trial {trial.number} ({trial.stage}) {outcome_label(trial)}"
-    outcome = trial.outcome
-    if outcome is None or trial.excluded or outcome.kind not in _UNREMARKABLE:
-        message = outcome.message if outcome else ""
-        return f"{head}: {words.configuration(trial.config)}: {message}"
-    figures = [f"{speed_text(outcome)} env steps/s"]
-    if trial.device_bytes is not None:
-        figures.append(words.size(trial.device_bytes))
-    if outcome.peak_threads is not None:
-        figures.append(words.plural(outcome.peak_threads, "thread"))
-    figures.append(words.duration(outcome.wall_s))
-    return f"{head}: {words.configuration(trial.config)}: {', '.join(figures)}"
-
-
 def time_left_s(
     trials: Sequence[Trial], *, max_runs: int, num_finals: int, remaining_s: float | None
 ) -> float | None:
@@ -91,7 +49,7 @@ def time_left_s(
 
     `None` while nothing is known. The soak is not in it, and patience may end it sooner.
     """
-    ran = [trial for trial in trials if not trial.excluded and trial.outcome is not None]
+    ran = [trial for trial in trials if trial.was_run and trial.outcome is not None]
     walls = [t.outcome.wall_s for t in ran if t.outcome is not None and t.stage is not Stage.SOAK]
     estimates = [] if remaining_s is None else [max(0.0, remaining_s)]
     if walls:
@@ -124,15 +82,15 @@ def render(
     from rich.console import Group
     from rich.text import Text
 
-    ran = [trial for trial in trials if not trial.excluded]
+    ran = [trial for trial in trials if trial.was_run]
     live = most_rows is not None
     shown = ran if most_rows is None else ran[-most_rows:]
     below: list[RenderableType] = []
     if hidden := len(ran) - len(shown):
-        below.append(Text(f"{words.plural(hidden, 'earlier trial')} not shown", style="dim"))
+        below.append(Text(f"{units.plural(hidden, 'earlier trial')} not shown", style="dim"))
     if excluded := len(trials) - len(ran):
         text = (
-            f"{words.plural(excluded, 'configuration')} not run: predicted over the memory budget"
+            f"{units.plural(excluded, 'configuration')} not run: predicted over the memory budget"
         )
         below.append(Text(text, style="dim"))
     reasons = [why for trial in shown if (why := reason(trial))]
@@ -142,20 +100,8 @@ def render(
     ]
     fixed = fixed_values(trials)
     if fixed:
-        below.append(Text(f"every trial: {words.configuration(fixed)}", style="dim"))
+        below.append(Text(f"every trial: {config_text(fixed)}", style="dim"))
     return Group(_table(shown, running, set(fixed), best_number(ran), width), *below)
-
-
-def fixed_values(trials: Sequence[Trial]) -> dict[str, int]:
-    """The values that all trials share, beside the sizes that a configuration is called by."""
-    configs = [trial.config for trial in trials]
-    if len(configs) < 2:
-        return {}
-    return {
-        name: value
-        for name, value in configs[0].items()
-        if name not in words.SIZES and all(config.get(name) == value for config in configs)
-    }
 
 
 def _table(
@@ -172,7 +118,7 @@ def _table(
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("stage", no_wrap=True)
-    sizes = all(words.num_minibatches(trial.config) for trial in trials)
+    sizes = all(num_minibatches(trial.config) for trial in trials)
     table.add_column("envs x steps / batch" if sizes else "configuration", overflow="fold")
     if wide:
         table.add_column("outcome", no_wrap=True)
@@ -192,12 +138,12 @@ def _table(
         table.add_row(
             str(trial.number),
             trial.stage.value,
-            words.cell(trial.config, fixed),
+            config_cell(trial.config, fixed),
             *([label] if wide else []),
             speed,
-            words.size(trial.device_bytes),
+            units.size(trial.device_bytes),
             "-" if threads is None else str(threads),
-            "-" if seconds is None else words.duration(seconds),
+            "-" if seconds is None else units.duration(seconds),
             style=_style(trial, best),
         )
     return table

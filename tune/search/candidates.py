@@ -5,9 +5,22 @@ not in the measurement that a speed is taken from.
 """
 
 import dataclasses
-from collections.abc import Iterable
+import math
+import statistics
+from collections.abc import Iterable, Sequence
 
-from tune.search.result import Candidate, Trial
+from search_spaces.config import ConfigKey, config_key
+from trainables.measurement import OutcomeKind
+from tune.search.objective import Objective, score, typical_noise_scale
+from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.trial import EXPLORING, Stage, Trial
+
+LEAN_SHARE = 0.95
+"""`lean` may be this much slower than the fastest."""
+
+_TIE_SHARE = 0.99
+"""A tie is no slower than this share of the best: noise alone may hide several percents of speed,
+and who would trade those for memory takes `lean`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +31,20 @@ class Peaks:
     num_maps: int | None
     host_bytes: int | None
     thread_cap: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Speedup:
+    """The ratio of two speeds, with the bounds that their intervals support."""
+
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the two could be equally fast."""
+        return self.low <= 1.0 <= self.high
 
 
 def peaks(candidate: Candidate, trials: Iterable[Trial]) -> Peaks:
@@ -32,4 +59,162 @@ def peaks(candidate: Candidate, trials: Iterable[Trial]) -> Peaks:
         num_maps=max((o.peak_maps for o in outcomes if o.peak_maps), default=None),
         host_bytes=max((o.peak_host_bytes for o in outcomes if o.peak_host_bytes), default=None),
         thread_cap=min(outcome.thread_cap for outcome in outcomes),
+    )
+
+
+def winning_kind(objective: Objective) -> Kind:
+    """The kind of configuration that an objective searches for."""
+    return Kind.BALANCED if objective is Objective.BALANCED else Kind.FASTEST
+
+
+def choose(trials: Sequence[Trial], objective: Objective) -> dict[Kind, Candidate]:
+    """The configurations a profile may name, from finals where there were any.
+
+    `balanced` is left out where no gradient noise scale was measured, `lean` where no memory is
+    known. The winning kind comes out even without them: `balanced` then falls back to throughput.
+    """
+    candidates = summarize(trials)
+    confirmed = [candidate for candidate in candidates if candidate.confirmed]
+    return _choose_kinds(confirmed or candidates, objective)
+
+
+def result_of(
+    trials: tuple[Trial, ...],
+    *,
+    objective: Objective,
+    baseline: dict[str, int],
+    stop_reason: str,
+    partial: bool,
+    wall_s: float,
+) -> SearchResult:
+    """What a search found: its trials, what they choose, and the baseline if it completed."""
+    measured = {config_key(candidate.config): candidate for candidate in summarize(trials)}
+    return SearchResult(
+        trials=trials,
+        chosen=choose(trials, objective),
+        baseline=measured.get(config_key(baseline)),
+        stop_reason=stop_reason,
+        partial=partial,
+        wall_s=wall_s,
+    )
+
+
+def summarize(trials: Iterable[Trial]) -> list[Candidate]:
+    """One `Candidate` per configuration that completed and never failed after that."""
+    trials = list(trials)
+    failed = _disqualified(trials)
+    by_config: dict[ConfigKey, list[Trial]] = {}
+    for trial in trials:
+        if trial.measurement is not None and config_key(trial.config) not in failed:
+            by_config.setdefault(config_key(trial.config), []).append(trial)
+    noise_scale = typical_noise_scale(
+        trial.measurement for trial in trials if trial.measurement is not None
+    )
+    return [_candidate(group, noise_scale) for group in by_config.values()]
+
+
+def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
+    """Compare two candidates of one search."""
+    return Speedup(
+        ratio=candidate.steps_per_second / baseline.steps_per_second,
+        low=candidate.low / baseline.high,
+        high=candidate.high / baseline.low,
+    )
+
+
+def _candidate(group: list[Trial], noise_scale: float | None) -> Candidate:
+    finals = [trial for trial in group if trial.stage is Stage.FINAL]
+    soaks = [trial for trial in group if trial.stage is Stage.SOAK]
+    counted = finals or [trial for trial in group if trial.stage in EXPLORING] or soaks
+    measurements = [trial.measurement for trial in counted if trial.measurement is not None]
+    latest = counted[-1]
+    assert latest.outcome is not None
+    return Candidate(
+        config=latest.config,
+        steps_per_second=statistics.median(m.steps_per_second for m in measurements),
+        low=min(m.low for m in measurements),
+        high=max(m.high for m in measurements),
+        num_processes=len(measurements),
+        confirmed=bool(finals),
+        representative=latest.outcome,
+        device_bytes=max((t.device_bytes for t in group if t.device_bytes), default=None),
+        noise_scale=noise_scale,
+        soak=soaks[-1].measurement if soaks else None,
+    )
+
+
+def _disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
+    """Configurations that met a limit at any time: feasible once is not feasible."""
+    return {
+        config_key(trial.config)
+        for trial in trials
+        if trial.outcome is not None
+        and not (trial.outcome.kind.was_measured or trial.outcome.kind.says_nothing)
+    } | {
+        # A defect in a final or a soak is no limit, but nothing that broke may be promised.
+        config_key(trial.config)
+        for trial in trials
+        if trial.stage not in EXPLORING
+        and trial.outcome is not None
+        and trial.outcome.kind is OutcomeKind.ERROR
+    }
+
+
+def _scores(candidates: Iterable[Candidate], objective: Objective) -> dict[ConfigKey, float]:
+    return {
+        config_key(candidate.config): score(
+            objective,
+            steps_per_second=candidate.steps_per_second,
+            batch_size=candidate.config.get("batch_size"),
+            noise_scale=candidate.noise_scale,
+            gpu_utilization=candidate.gpu_utilization,
+        )
+        for candidate in candidates
+    }
+
+
+def _ranked(candidates: list[Candidate], objective: Objective) -> list[Candidate]:
+    scores = _scores(candidates, objective)
+    return sorted(candidates, key=lambda candidate: -scores[config_key(candidate.config)])
+
+
+def _choose_kinds(candidates: list[Candidate], objective: Objective) -> dict[Kind, Candidate]:
+    if not candidates:
+        return {}
+    fastest = _best(candidates, Objective.THROUGHPUT)
+    chosen = {Kind.FASTEST: fastest}
+    weighs = any(c.noise_scale is not None or c.gpu_utilization is not None for c in candidates)
+    if objective is Objective.BALANCED or weighs:
+        chosen[Kind.BALANCED] = _best(candidates, Objective.BALANCED)
+    lean = [
+        candidate
+        for candidate in candidates
+        if candidate.device_bytes is not None
+        and candidate.steps_per_second >= LEAN_SHARE * fastest.steps_per_second
+    ]
+    if lean:
+        chosen[Kind.LEAN] = min(lean, key=lambda candidate: candidate.device_bytes or 0)
+    return chosen
+
+
+def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
+    """The best score; of those whose difference is within noise, the one with least memory.
+
+    Within noise: the best's interval reaches down to it and its own reaches up to the best, and it
+    is next to nothing slower.
+    """
+    scores = _scores(candidates, objective)
+    best = max(candidates, key=lambda candidate: scores[config_key(candidate.config)])
+    if objective is not Objective.THROUGHPUT:
+        return best
+    tied = [
+        candidate
+        for candidate in candidates
+        if candidate.high >= best.steps_per_second
+        and candidate.steps_per_second >= max(best.low, _TIE_SHARE * best.steps_per_second)
+    ]
+    return min(
+        tied,
+        key=lambda c: math.inf if c.device_bytes is None else c.device_bytes,
+        default=best,
     )

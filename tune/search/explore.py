@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from search_spaces.config import ConfigKey, config_key
 from search_spaces.shard import Shard
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.memory import model as memory_model
-from tune.search import finals, sampler, stopping
-from tune.search.result import Stage, Trial
+from tune.search import sampler, stopping
+from tune.search.trial import Stage, Trial
 
 _MAX_STRIDES = 3
 _LEAST_CHANCE = 0.5
@@ -26,46 +27,61 @@ _LEAST_CHANCE_WARM = 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Explored:
-    """What is known: the space, and every trial that counts with its score, `None` if unmeasured.
+class SearchProblem:
+    """What is searched: a space, the configuration to compare with, a budget of device bytes.
 
-    `min_gain` is what counts as an improvement, as a share; `compiled_ahead` has device bytes that
-    the compiler told before the first trial. `warm_start` are configurations that other machines
-    recommend, `shard` the part of the space to explore, if not all.
+    `compiled_ahead` has device bytes that the compiler told before the first trial. `warm_start`
+    are configurations that other machines recommend, to be tried first. `shard` is the part of the
+    space to explore, if not all.
     """
 
     space: SearchSpace
     baseline: dict[str, int]
     device_budget_bytes: int | None
-    min_gain: float
-    scored: tuple[tuple[Trial, float | None], ...]
-    compiled_ahead: tuple[tuple[dict[str, int], int], ...] = ()
+    compiled_ahead: Mapping[ConfigKey, int] = dataclasses.field(default_factory=dict)
     warm_start: tuple[dict[str, int], ...] = ()
     shard: Shard | None = None
+
+    def contains(self, config: dict[str, int]) -> bool:
+        """Whether the configuration is in the part to explore."""
+        return self.shard is None or self.shard.contains(self.space, config)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Explored:
+    """A problem, and every trial that counts with its score, `None` if unmeasured.
+
+    `min_gain` is what counts as an improvement, as a share.
+    """
+
+    problem: SearchProblem
+    scored: tuple[tuple[Trial, float | None], ...]
+    min_gain: float
 
     @property
     def compiled(self) -> list[tuple[dict[str, int], int]]:
         """Configurations whose device bytes the compiler or the allocator has told."""
+        ahead = [(dict(key), need) for key, need in self.problem.compiled_ahead.items()]
         by_trials = [
             (trial.config, trial.device_bytes)
             for trial, _ in self.scored
             if trial.device_bytes is not None
-            and not trial.excluded
+            and trial.was_run
             and memory_model.applies_to(trial.config)
         ]
-        return [*self.compiled_ahead, *by_trials]
+        return [*ahead, *by_trials]
 
 
 def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, dict[str, int]] | None:
     """Return a configuration that was not tried, and why this one; `None` if all were."""
-    tried = {finals.key(trial.config) for trial, _ in known.scored}
-    if finals.key(known.baseline) not in tried:
-        return Stage.BASELINE, known.baseline
+    problem = known.problem
+    tried = {config_key(trial.config) for trial, _ in known.scored}
+    if config_key(problem.baseline) not in tried:
+        return Stage.BASELINE, problem.baseline
     untried = [
         config
-        for config in known.space.configurations()
-        if finals.key(config) not in tried
-        and (known.shard is None or known.shard.contains(known.space, config))
+        for config in problem.space.configurations()
+        if config_key(config) not in tried and problem.contains(config)
     ]
     if not untried:
         return None
@@ -83,7 +99,7 @@ def _warm(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
     return next(
         (
             config
-            for config in known.warm_start
+            for config in known.problem.warm_start
             if config in untried and _chances(known, [config])[0] >= _LEAST_CHANCE_WARM
         ),
         None,
@@ -102,7 +118,7 @@ def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
     if len(begun) + len(strides) < len(known.scored) or len(strides) >= _MAX_STRIDES:
         return None
     climbed = [max(begun, key=lambda item: item[1] or 0.0), *strides]
-    if "num_envs" not in known.baseline or not _pays(climbed, known.min_gain):
+    if "num_envs" not in known.problem.baseline or not _pays(climbed, known.min_gain):
         return None
     last, _ = climbed[-1]
     upward = [config for config in untried if config["num_envs"] > last.config["num_envs"]]
@@ -140,21 +156,22 @@ def _sample(
     ]
     if all(score is None for _, score in informative):  # start again from the lightest
         return min(untried, key=lambda config: math.prod(config.values()))
+    space = known.problem.space
     observations = sampler.Observations(
-        points=np.array([known.space.exponents(trial.config) for trial, _ in informative]),
+        points=np.array([space.exponents(trial.config) for trial, _ in informative]),
         scores=np.array([1.0 if score is None else score for _, score in informative]),
         feasible=np.array([score is not None for _, score in informative]),
     )
-    candidates = np.array([known.space.exponents(config) for config in untried])
+    candidates = np.array([space.exponents(config) for config in untried])
     return untried[sampler.choose(candidates, observations, rng, chances=_chances(known, untried))]
 
 
 def _chances(known: Explored, configs: list[dict[str, int]]) -> sampler.Array:
     """Probability that each fits into device memory, by the programs compiled so far."""
-    compiled = known.compiled
-    if known.device_budget_bytes is None or not compiled:
+    compiled, budget_bytes = known.compiled, known.problem.device_budget_bytes
+    if budget_bytes is None or not compiled:
         return np.ones(len(configs))
-    return memory_model.chances(compiled, configs, known.device_budget_bytes)
+    return memory_model.chances(compiled, configs, budget_bytes)
 
 
 def _says_nothing_of_speed(trial: Trial) -> bool:
@@ -163,9 +180,8 @@ def _says_nothing_of_speed(trial: Trial) -> bool:
     Device memory has a model of its own; told as a low speed, its cliff would bend the speed's
     surface on the safe side too.
     """
-    return stopping.says_nothing(trial) or (
-        trial.outcome is not None and trial.outcome.kind is OutcomeKind.DEVICE_MEMORY
-    )
+    in_memory = (OutcomeKind.DEVICE_MEMORY, OutcomeKind.EXCLUDED)
+    return stopping.says_nothing(trial) or trial.kind in in_memory
 
 
 def _distance(config: Mapping[str, int], target: Mapping[str, float]) -> float:

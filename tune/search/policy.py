@@ -1,26 +1,27 @@
 """One search as a policy: what to run next, what an outcome means for it, when to stop.
 
-No Ray, no clock of its own, no process: the driver asks `next_trial` and tells `ended`. The same
+No Ray, no clock of its own, no process: it is asked for trials and told of their outcomes. The same
 policy is driven by Ray Tune in a search and by recorded landscapes in benchmarks.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from search_spaces.shard import Shard
-from search_spaces.space import SearchSpace
+from search_spaces.config import config_key
 from trainables.measurement import Outcome, OutcomeKind
 from tune.memory import model as memory_model
 from tune.search import explore, finals, stopping
-from tune.search.explore import Explored
+from tune.search.candidates import result_of
+from tune.search.explore import Explored, SearchProblem
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective, required_speed, score, typical_noise_scale
-from tune.search.result import EXPLORING, SearchResult, Stage, Trial
+from tune.search.result import SearchResult
 from tune.search.stopping import Stopping
 from tune.search.study import Study
+from tune.search.trial import EXPLORING, Stage, Trial
 
 _SLOW_SHARE = 0.9
 """A trial wholly below this share of the best can be neither the fastest nor `lean`."""
@@ -31,47 +32,39 @@ _LARGEST_RESERVE = 0.5
 _LEAST_SOAK_S = 40.0
 """Start, compile, warm up, and enough updates for a leak to show."""
 
-_MEASURED = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW})
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRules:
+    """How a search is led: what it maximises, when exploring stops, what its finals prove."""
+
+    objective: Objective
+    stopping: Stopping
+    finals: FinalsPlan
+    seed: int
 
 
 class Search:
     """Baseline, ramp, sampler, finals, soak; one trial at a time or several.
 
-    `warm_start` are configurations to try first. With a `shard` only that part of the space is
-    explored, and what follows exploring is left to another search.
+    With a shard only that part of the space is explored, and what follows exploring is left to
+    another search.
     """
 
     def __init__(
         self,
         study: Study,
+        problem: SearchProblem,
+        rules: SearchRules,
         *,
-        space: SearchSpace,
-        baseline: dict[str, int],
-        objective: Objective,
-        stop: Stopping,
-        plan: FinalsPlan,
-        seed: int,
         clock: Callable[[], float],
-        device_budget_bytes: int | None,
-        compiled: Mapping[finals.Key, int] | None = None,
-        warm_start: tuple[dict[str, int], ...] = (),
-        shard: Shard | None = None,
         elapsed_s: float = 0.0,  # of the session, before its search could begin
     ) -> None:
         self.stop_reason: str | None = None
         self._study = study
-        self._space = space
-        self._baseline = baseline
-        self._objective = objective
-        self._stopping = stop
-        self._plan = plan
+        self._problem = problem
+        self._rules = rules
         self._clock = clock
-        self._device_budget_bytes = device_budget_bytes
-        self._compiled = dict(compiled or {})  # device bytes, from before the first trial
-        self._warm_start = warm_start
-        self._shard = shard
         self._started_at = clock() - elapsed_s
-        self._seed = seed
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
         self._noise_scale = self._typical_noise_scale()
 
@@ -88,9 +81,9 @@ class Search:
     @property
     def remaining_s(self) -> float | None:
         """Seconds until `max_time_s`, or `None` without one."""
-        if self._stopping.max_time_s is None:
+        if self._rules.stopping.max_time_s is None:
             return None
-        return self._stopping.max_time_s - (self._clock() - self._started_at)
+        return self._rules.stopping.max_time_s - (self._clock() - self._started_at)
 
     @property
     def best(self) -> Trial | None:
@@ -98,30 +91,30 @@ class Search:
         measured = [trial for trial in self._explored() if trial.measurement is not None]
         return max(measured, key=lambda trial: self._score(trial) or 0.0, default=None)
 
-    def next_trial(self) -> Trial | None:
+    def ask(self) -> Trial | None:
         """Open the next trial; `None` means wait if any is running, else that all is done."""
         if self.stop_reason is None:
             config = self._explore()
             if config is not None:
-                return self._study.start(*config)
+                return self._study.ask(*config)
         running = {trial.stage for trial in self.trials if trial.outcome is None}
-        if running & EXPLORING or self._shard is not None or self._is_broken():
+        if running & EXPLORING or self._problem.shard is not None or self._is_broken():
             return None  # finals compare; they wait until exploring has no host any more
         step = finals.next_step(
             self.trials,
-            self._plan,
-            self._objective,
-            self._baseline,
+            self._rules.finals,
+            self._rules.objective,
+            self._problem.baseline,
             time_is_short=self._time_is_short(),
         )
         if step is None or (running and step[0] is not Stage.FINAL):
             return None  # what finals choose is known when all have ended
-        return self._study.start(*step)
+        return self._study.ask(*step)
 
-    def ended(self, trial: Trial, outcome: Outcome) -> Trial:
-        """Tell how a trial ended."""
+    def tell(self, trial: Trial, outcome: Outcome) -> Trial:
+        """Take in how a trial ended; return it with its outcome and score."""
         value = self._score(dataclasses.replace(trial, outcome=outcome))
-        finished = self._study.finish(trial, outcome, score=value)
+        finished = self._study.tell(trial, outcome, score=value)
         self._noise_scale = self._typical_noise_scale()
         return finished
 
@@ -131,7 +124,7 @@ class Search:
         if trial.stage not in EXPLORING or best_score is None:
             return None
         return _SLOW_SHARE * required_speed(
-            self._objective,
+            self._rules.objective,
             best_score=best_score,
             batch_size=trial.config.get("batch_size"),
             noise_scale=self._noise_scale,
@@ -139,10 +132,10 @@ class Search:
 
     def result(self, *, partial: bool) -> SearchResult:
         """What the search found so far."""
-        return finals.result_of(
+        return result_of(
             self.trials,
-            objective=self._objective,
-            baseline=self._baseline,
+            objective=self._rules.objective,
+            baseline=self._problem.baseline,
             stop_reason=self.stop_reason or "it was interrupted",
             partial=partial,
             wall_s=self._clock() - self._started_at,
@@ -163,7 +156,7 @@ class Search:
             if self.stop_reason is not None:
                 return None
             # Seeded by the trial's number: a resumed search goes on, it does not start over.
-            rng = np.random.default_rng((self._seed, len(self.trials)))
+            rng = np.random.default_rng((self._rules.seed, len(self.trials)))
             known = self._known()
             proposal = explore.propose(known, rng)
             if proposal is None:
@@ -173,17 +166,12 @@ class Search:
             refusal = self._refuse(proposal[1], known)
             if refusal is None:
                 return proposal
-            self._study.finish(self._study.start(*proposal), refusal, score=None, excluded=True)
+            self._study.tell(self._study.ask(*proposal), refusal, score=None)
 
     def _known(self) -> Explored:
         return Explored(
-            space=self._space,
-            baseline=self._baseline,
-            device_budget_bytes=self._device_budget_bytes,
-            min_gain=self._stopping.min_gain,
-            compiled_ahead=tuple((dict(name), need) for name, need in self._compiled.items()),
-            warm_start=self._warm_start,
-            shard=self._shard,
+            problem=self._problem,
+            min_gain=self._rules.stopping.min_gain,
             scored=tuple(
                 (trial, self._score(trial)) for trial in self._explored() if self._counts(trial)
             ),
@@ -191,18 +179,18 @@ class Search:
 
     def _refuse(self, config: dict[str, int], known: Explored) -> Outcome | None:
         """The outcome of a configuration that is known not to fit before it costs a process."""
-        budget = self._device_budget_bytes
+        budget = self._problem.device_budget_bytes
         compiled = known.compiled
         if budget is None or not compiled or not memory_model.applies_to(config):
             return None
-        own = self._compiled.get(finals.key(config))
+        own = self._problem.compiled_ahead.get(config_key(config))
         predicted = _predicted_over(config, compiled, budget) if own is None else float(own)
         if predicted is None or predicted <= budget:
             return None
         how = "its program, compiled ahead, needs" if own else "predicted to need"
         source = "" if own else ", from the programs compiled so far"
         return Outcome(
-            kind=OutcomeKind.DEVICE_MEMORY,
+            kind=OutcomeKind.EXCLUDED,
             message=f"{how} {predicted / 2**30:.2f} GiB of the budget's "
             f"{budget / 2**30:.2f} GiB{source}; not run.",
             wall_s=0.0,
@@ -216,10 +204,10 @@ class Search:
         A trial stopped as `slow` was measured, if briefly: it tells the model how slow.
         """
         outcome = trial.outcome
-        if outcome is None or outcome.measurement is None or outcome.kind not in _MEASURED:
+        if outcome is None or outcome.measurement is None or not outcome.kind.was_measured:
             return None
         return score(
-            self._objective,
+            self._rules.objective,
             steps_per_second=outcome.measurement.steps_per_second,
             batch_size=trial.config.get("batch_size"),
             noise_scale=self._noise_scale,
@@ -229,9 +217,9 @@ class Search:
     def _reason_to_stop(self) -> str | None:
         if self._is_broken():
             return "the last trials failed with an error, not at a limit"
-        runs = [trial for trial in self._explored() if not trial.excluded and self._counts(trial)]
+        runs = [trial for trial in self._explored() if trial.was_run and self._counts(trial)]
         return stopping.reason_to_stop(
-            self._stopping,
+            self._rules.stopping,
             [(trial, self._score(trial)) for trial in runs],
             remaining_s=self.remaining_s,
             reserved_s=self._reserved_s(runs),
@@ -239,19 +227,21 @@ class Search:
 
     def _reserved_s(self, runs: list[Trial]) -> float:
         """Seconds of --max-time to keep for finals and soak: what they need, at most half."""
-        if self._shard is not None:
+        if self._problem.shard is not None:
             return finals.typical_s(runs)
-        expected_s = finals.expected_s(runs, self._plan, self.best)
-        return min(expected_s, _LARGEST_RESERVE * (self._stopping.max_time_s or math.inf))
+        expected_s = finals.expected_s(runs, self._rules.finals, self.best)
+        return min(expected_s, _LARGEST_RESERVE * (self._rules.stopping.max_time_s or math.inf))
 
     def _time_is_short(self) -> bool:
         """Whether another final would leave the soak too little of --max-time to mean anything."""
-        least_soak_s = _LEAST_SOAK_S if self._plan.soak_updates else 0.0
+        least_soak_s = _LEAST_SOAK_S if self._rules.finals.soak_updates else 0.0
         needed_s = finals.typical_s(self.trials) + least_soak_s
         return self.remaining_s is not None and self.remaining_s < needed_s
 
     def _is_broken(self) -> bool:
-        return stopping.is_broken(self._of_this_session(), num_parallel=self._stopping.num_parallel)
+        return stopping.is_broken(
+            self._of_this_session(), num_parallel=self._rules.stopping.num_parallel
+        )
 
     def _of_this_session(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.number >= self._first_number]

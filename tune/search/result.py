@@ -3,66 +3,12 @@
 Stdlib only, pure. Console, report and profile read these and nothing else of a search.
 """
 
+import collections
 import dataclasses
 import enum
 
 from trainables.measurement import Measurement, Outcome, OutcomeKind
-
-
-class Stage(enum.StrEnum):
-    """Why a trial was run."""
-
-    BASELINE = "baseline"
-    WARM = "warm"
-    RAMP = "ramp"
-    SEARCH = "search"
-    FINAL = "final"
-    SOAK = "soak"
-
-
-EXPLORING = frozenset({Stage.BASELINE, Stage.WARM, Stage.RAMP, Stage.SEARCH})
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One trial of a study. `outcome` is `None` while it runs; `score` is the objective's value.
-
-    `excluded` marks a configuration that was never run: predicted over a budget before it cost a
-    process. Its outcome says by how much. `started_at` and `ended_at` are in seconds since the
-    epoch, by the driver's clock. `source` is the journal it was adopted from, of another machine.
-    """
-
-    number: int
-    stage: Stage
-    config: dict[str, int]
-    outcome: Outcome | None = None
-    score: float | None = None
-    excluded: bool = False
-    started_at: float | None = None
-    ended_at: float | None = None
-    source: str | None = None
-
-    @property
-    def measurement(self) -> Measurement | None:
-        """The trial's measurement, if it completed."""
-        if self.outcome is None or self.outcome.kind is not OutcomeKind.COMPLETED:
-            return None
-        return self.outcome.measurement
-
-    @property
-    def outcome_name(self) -> str | None:
-        """How the trial ended in one word: its outcome's kind, or `excluded`."""
-        if self.outcome is None:
-            return None
-        return "excluded" if self.excluded else self.outcome.kind.value
-
-    @property
-    def device_bytes(self) -> int | None:
-        """Device bytes of the program: the allocator's peak where there is one, else predicted."""
-        if self.outcome is None:
-            return None
-        measured = self.outcome.measurement.peak_device_bytes if self.outcome.measurement else None
-        return measured or self.outcome.predicted_device_bytes
+from tune.search.trial import Trial
 
 
 class Kind(enum.StrEnum):
@@ -116,11 +62,7 @@ class SearchResult:
     wall_s: float
 
     @property
-    def outcome_counts(self) -> dict[str, int]:
-        """Trials by outcome, the most frequent first; excluded configurations are `excluded`."""
-        counts: dict[str, int] = {}
-        for trial in self.trials:
-            name = trial.outcome_name
-            if name is not None:
-                counts[name] = counts.get(name, 0) + 1
-        return dict(sorted(counts.items(), key=lambda item: -item[1]))
+    def outcome_counts(self) -> dict[OutcomeKind, int]:
+        """Trials by how they ended, the most frequent first."""
+        kinds = [trial.kind for trial in self.trials if trial.kind is not None]
+        return dict(collections.Counter(kinds).most_common())

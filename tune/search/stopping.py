@@ -4,12 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from trainables.measurement import OutcomeKind
-from tune.search.result import Stage, Trial
+from tune.search.trial import Stage, Trial
 
 _MAX_ERRORS = 3
 """So many defects in a row mean that the workload is broken, not that the machine is small."""
-
-_SAYS_NOTHING = frozenset({OutcomeKind.ERROR, OutcomeKind.NODE_LOST})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +57,12 @@ def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
 
 def says_nothing(trial: Trial) -> bool:
     """Whether the trial's end says nothing about its configuration."""
-    return trial.outcome is not None and trial.outcome.kind in _SAYS_NOTHING
+    return trial.kind is not None and trial.kind.says_nothing
 
 
 def is_lost(trial: Trial) -> bool:
     """Whether the trial's worker was lost: it is run again, and counts as not run."""
-    return trial.outcome is not None and trial.outcome.kind is OutcomeKind.NODE_LOST
+    return trial.kind is OutcomeKind.NODE_LOST
 
 
 def _trials_without_gain(runs: Sequence[tuple[Trial, float | None]], min_gain: float) -> int:

@@ -22,17 +22,16 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
+from cluster.errors import UserError
 from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind, from_dict
-from tune.search.result import EXPLORING, Stage, Trial
-from tune.spec import SpecError
+from tune.search.trial import EXPLORING, Stage, Trial
 
-_DEFECTS = frozenset({OutcomeKind.ERROR, OutcomeKind.NODE_LOST})
 _JUST_OVER = 0.01
 """A process that died at a limit was over it; by how much it cannot say any more."""
 
 
-class StudyError(SpecError):
+class StudyError(UserError):
     """The journal cannot be used: damaged, or of another search."""
 
 
@@ -61,9 +60,12 @@ def violations(outcome: Outcome, limits: Limits) -> dict[str, float]:
         OutcomeKind.HOST_MEMORY: (outcome.peak_host_bytes, limits.host_bytes),
     }
     graded = {}
+    died_of = outcome.kind
+    if died_of is OutcomeKind.EXCLUDED:  # it would have
+        died_of = OutcomeKind.DEVICE_MEMORY
     for kind, (use, limit) in uses.items():
         excess = math.log2(use / limit) if use and limit else 0.0
-        graded[kind.value] = max(excess, _JUST_OVER) if outcome.kind is kind else min(excess, 0.0)
+        graded[kind.value] = max(excess, _JUST_OVER) if died_of is kind else min(excess, 0.0)
     for kind in (OutcomeKind.UNSTABLE, OutcomeKind.TIMEOUT, OutcomeKind.INVALID):
         graded[kind.value] = _JUST_OVER if outcome.kind is kind else 0.0
     return graded
@@ -130,7 +132,7 @@ class Study:
         """All trials that have ended or run now, by number."""
         return tuple(self._trials[number] for number in sorted(self._trials))
 
-    def start(self, stage: Stage, config: Mapping[str, int]) -> Trial:
+    def ask(self, stage: Stage, config: Mapping[str, int]) -> Trial:
         """Open a trial of `config`."""
         distributions = {
             axis.name: IntDistribution(
@@ -150,21 +152,17 @@ class Study:
         self._trials[trial.number] = trial
         return trial
 
-    def finish(
-        self, trial: Trial, outcome: Outcome, *, score: float | None, excluded: bool = False
-    ) -> Trial:
+    def tell(self, trial: Trial, outcome: Outcome, *, score: float | None) -> Trial:
         """Tell a trial's outcome; `score` is the objective's value where something was measured."""
         opened = self._open.pop(trial.number)
         opened.set_user_attr("outcome", dataclasses.asdict(outcome))
-        if excluded:
-            opened.set_user_attr("excluded", True)
         for name, excess in violations(outcome, self._limits).items():
             opened.set_constraint(name, excess)
         if score is not None:
             opened.set_user_attr("score", score)
         if outcome.kind is OutcomeKind.COMPLETED and score is not None:
             told = self._study.tell(opened, score)
-        elif outcome.kind in _DEFECTS:
+        elif outcome.kind.says_nothing:
             told = self._study.tell(opened, state=TrialState.FAIL)
         else:
             if score is not None:
@@ -174,7 +172,6 @@ class Study:
             trial,
             outcome=outcome,
             score=score,
-            excluded=excluded,
             ended_at=_seconds(told.datetime_complete),
         )
         self._trials[trial.number] = ended
@@ -250,21 +247,25 @@ def _seconds(moment: datetime.datetime | None) -> float | None:
 
 
 def _finished(study: optuna.Study) -> list[Trial]:
-    trials = []
-    for frozen in study.get_trials(deepcopy=False):
-        fields = frozen.user_attrs.get("outcome")
-        if fields is not None:
-            trials.append(
-                Trial(
-                    number=frozen.number,
-                    stage=Stage(frozen.user_attrs["stage"]),
-                    config={name: int(value) for name, value in frozen.params.items()},
-                    outcome=from_dict(Outcome, fields),
-                    score=frozen.user_attrs.get("score"),
-                    excluded=frozen.user_attrs.get("excluded", False),
-                    started_at=_seconds(frozen.datetime_start),
-                    ended_at=_seconds(frozen.datetime_complete),
-                    source=frozen.user_attrs.get("source"),
-                )
-            )
-    return trials
+    return [
+        Trial(
+            number=frozen.number,
+            stage=Stage(frozen.user_attrs["stage"]),
+            config={name: int(value) for name, value in frozen.params.items()},
+            outcome=_outcome(frozen.user_attrs),
+            score=frozen.user_attrs.get("score"),
+            started_at=_seconds(frozen.datetime_start),
+            ended_at=_seconds(frozen.datetime_complete),
+            source=frozen.user_attrs.get("source"),
+        )
+        for frozen in study.get_trials(deepcopy=False)
+        if "outcome" in frozen.user_attrs
+    ]
+
+
+def _outcome(attributes: Mapping[str, Any]) -> Outcome:
+    """Read a trial's outcome; journals of version 0.1 marked the excluded beside it."""
+    outcome = from_dict(Outcome, attributes["outcome"])
+    if attributes.get("excluded"):
+        return dataclasses.replace(outcome, kind=OutcomeKind.EXCLUDED)
+    return outcome

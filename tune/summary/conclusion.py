@@ -9,57 +9,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.pages import units
+from search_spaces.config import config_key, config_name, config_text
 from trainables.measurement import OutcomeKind
-from tune.screen import trials_table as trials_view
-from tune.search.candidates import Peaks, peaks
-from tune.search.finals import key, winning_kind
+from tune.run_folder.record import Context
+from tune.search.candidates import Peaks, peaks, speedup, winning_kind
 from tune.search.objective import Objective
-from tune.search.result import EXPLORING, Candidate, Kind, SearchResult, Trial
-from tune.spec import SearchSpec, Task
-from tune.speedup import speedup
-from tune.summary import outcomes as words
+from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.trial import EXPLORING, Trial
+from tune.summary import outcomes
+from tune.summary.trials import outcome_label
 
 if TYPE_CHECKING:
-    from tune.preflight.judge import Preflight
+    pass
 
-_MEANS_NOTHING = frozenset({OutcomeKind.COMPLETED, OutcomeKind.SLOW, OutcomeKind.NODE_LOST})
-_LIMITS = frozenset({OutcomeKind.THREAD_LIMIT, OutcomeKind.DEVICE_MEMORY, OutcomeKind.HOST_MEMORY})
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
 _NEAR = 0.8
 """From this share of a limit on, the next doubling would cross it, or noise may."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What the result is judged against: budgets, room for threads, and what was asked for.
-
-    `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
-    """
-
-    objective: Objective
-    baseline_is_default: bool
-    soak_updates: int
-    synthetic_data: bool
-    device_budget_bytes: int
-    host_budget_bytes: int
-    thread_room: int | None
-    cpus: tuple[int, ...]
-    shard: str | None = None
-
-    @classmethod
-    def of(cls, spec: SearchSpec, task: Task, preflight: "Preflight") -> "Context":
-        """What a search with these options is judged against on this machine."""
-        return cls(
-            objective=spec.objective,
-            baseline_is_default=not spec.baseline and task.phase is not None,
-            soak_updates=spec.soak_updates,
-            synthetic_data=bool(task.data.get("synthetic")),
-            device_budget_bytes=preflight.device_budget_bytes,
-            host_budget_bytes=preflight.host_budget_bytes,
-            thread_room=preflight.findings.thread_limits.room,
-            cpus=preflight.thread_env.cpus if preflight.thread_env else (),
-            shard=spec.shard,
-        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +55,7 @@ def conclude(
         )
     if context.shard is not None:
         return Conclusion(
-            headline=f"Part {context.shard} is explored; its best: {words.sizes(winner.config)}.",
+            headline=f"Part {context.shard} is explored; its best: {config_name(winner.config)}.",
             rows=(("speed", _speed(winner)), *_search_rows(result), *written),
             warnings=(),
             commands=(("finish", _FINISH),),
@@ -97,7 +63,7 @@ def conclude(
         )
     seen = peaks(winner, result.trials)
     rows = [
-        ("configuration", words.configuration(winner.config)),
+        ("configuration", config_text(winner.config)),
         ("speed", _speed(winner)),
         ("compared", _comparison(winner, result, context)),
         ("language model", _language_model(winner)),
@@ -127,9 +93,9 @@ def _nothing(result: SearchResult) -> str:
 def limited_by(result: SearchResult, context: Context) -> str:
     """Which limit is nearest to the winner, and which ones configurations met on the way."""
     met = ", ".join(
-        f"{words.advice(name).short} {count}"
-        for name, count in result.outcome_counts.items()
-        if name == "excluded" or OutcomeKind(name) in _LIMITS
+        f"{outcomes.ADVICE[kind].short} {count}"
+        for kind, count in result.outcome_counts.items()
+        if kind.is_limit
     )
     met = f"Trials that met a limit: {met}." if met else "No trial met a limit."
     winner = result.chosen.get(winning_kind(context.objective))
@@ -159,30 +125,30 @@ def limited_by(result: SearchResult, context: Context) -> str:
 
 def _headline(winner: Candidate, result: SearchResult, context: Context) -> str:
     baseline = result.baseline
-    name = words.sizes(winner.config)
+    name = config_name(winner.config)
     fastest = "best" if context.objective is Objective.BALANCED else "fastest"
     if baseline is None:
         return f"{name} is the {fastest} of what fits here."
     default = _baseline_name(context, baseline)
-    if key(winner.config) == key(baseline.config):
+    if config_key(winner.config) == config_key(baseline.config):
         return f"{default[0].upper()}{default[1:]} is already the {fastest} of what was tried."
     gain = speedup(winner, baseline)
     if gain.is_noise:
         return f"{default[0].upper()}{default[1:]} is already as good: nothing was clearly faster."
     if gain.ratio < 1.0:
         return f"{name} is the best by --objective {context.objective}, not the fastest."
-    return f"{name}: {words.times(gain.ratio)} faster than {default}"
+    return f"{name}: {units.times(gain.ratio)} faster than {default}"
 
 
 def _baseline_name(context: Context, baseline: Candidate) -> str:
     what = "the framework default" if context.baseline_is_default else "your baseline"
-    return f"{what} ({words.sizes(baseline.config)})"
+    return f"{what} ({config_name(baseline.config)})"
 
 
 def _speed(candidate: Candidate) -> str:
-    low, high = words.speed(candidate.low), words.speed(candidate.high)
-    processes = words.plural(candidate.num_processes, "fresh process")
-    speed = words.speed(candidate.steps_per_second)
+    low, high = units.speed(candidate.low), units.speed(candidate.high)
+    processes = units.plural(candidate.num_processes, "fresh process")
+    speed = units.speed(candidate.steps_per_second)
     return f"{speed} env steps/s, 95 % interval {low} to {high}, from {processes}"
 
 
@@ -190,11 +156,11 @@ def _comparison(winner: Candidate, result: SearchResult, context: Context) -> st
     baseline = result.baseline
     if baseline is None:
         return ""
-    if key(winner.config) == key(baseline.config):
+    if config_key(winner.config) == config_key(baseline.config):
         return "it is the baseline itself"
     gain = speedup(winner, baseline)
-    against = f"{_baseline_name(context, baseline)} at {words.speed(baseline.steps_per_second)}"
-    bounds = f"{words.times(gain.low)} to {words.times(gain.high)}"
+    against = f"{_baseline_name(context, baseline)} at {units.speed(baseline.steps_per_second)}"
+    bounds = f"{units.times(gain.low)} to {units.times(gain.high)}"
     if gain.is_noise:
         return f"no more than noise apart from {against}: {bounds}"
     return f"{bounds} the speed of {against}"
@@ -202,7 +168,7 @@ def _comparison(winner: Candidate, result: SearchResult, context: Context) -> st
 
 def _language_model(winner: Candidate) -> str:
     measured = winner.representative.measurement
-    return words.language_model(measured.health) if measured else ""
+    return outcomes.language_model(measured.health) if measured else ""
 
 
 def _resources(winner: Candidate, seen: Peaks, context: Context) -> list[tuple[str, str]]:
@@ -223,62 +189,66 @@ def _resources(winner: Candidate, seen: Peaks, context: Context) -> list[tuple[s
 
 def _use_of(use_bytes: int, budget_bytes: int) -> str:
     left = max(0.0, 1.0 - use_bytes / budget_bytes)
-    return f"{words.size(use_bytes)} of {words.size(budget_bytes)} allowed, {100 * left:.0f} % free"
+    return f"{units.size(use_bytes)} of {units.size(budget_bytes)} allowed, {100 * left:.0f} % free"
 
 
 def _soak(winner: Candidate, context: Context) -> str:
     soak = winner.soak
     if soak is None:
         return ""
-    speed = words.speed(soak.steps_per_second)
-    done = f"{soak.num_updates} of {words.plural(context.soak_updates, 'update')}"
-    return f"{done} in one process, {words.duration(soak.measure_s)} at {speed} env steps/s"
+    speed = units.speed(soak.steps_per_second)
+    done = f"{soak.num_updates} of {units.plural(context.soak_updates, 'update')}"
+    return f"{done} in one process, {units.duration(soak.measure_s)} at {speed} env steps/s"
 
 
 def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str]]:
     return [
         (
             kind.value,
-            f"{words.configuration(candidate.config)}: {words.speed(candidate.steps_per_second)} "
-            f"env steps/s, {words.size(candidate.device_bytes)}",
+            f"{config_text(candidate.config)}: {units.speed(candidate.steps_per_second)} "
+            f"env steps/s, {units.size(candidate.device_bytes)}",
         )
         for kind, candidate in result.chosen.items()
-        if key(candidate.config) != key(winner.config)
+        if config_key(candidate.config) != config_key(winner.config)
     ]
 
 
 def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
     counts = result.outcome_counts
-    trials = ", ".join(f"{count} {words.advice(name).short}" for name, count in counts.items())
+    trials = ", ".join(f"{count} {outcomes.ADVICE[kind].short}" for kind, count in counts.items())
     state = "interrupted; this is the best so far" if result.partial else "complete"
     return [
         ("trials", trials or "none"),
         ("stopped", result.stop_reason),
-        ("search", f"{state}, {words.duration(result.wall_s)}"),
+        ("search", f"{state}, {units.duration(result.wall_s)}"),
     ]
 
 
 def _failures(result: SearchResult) -> list[tuple[str, str]]:
     """What kept configurations from running: the kinds with the last evidence and what to do."""
-    latest: dict[str, Trial] = {}
-    for trial in result.trials:
-        if trial.outcome is not None and trial.outcome.kind not in _MEANS_NOTHING:
-            latest["excluded" if trial.excluded else trial.outcome.kind.value] = trial
+    latest = {
+        trial.kind: trial.outcome for trial in result.trials if trial.outcome and _failed(trial)
+    }
     if not latest:
         return [("why", "no trial came to an end.")]
-    if OutcomeKind.DEVICE_MEMORY.value in latest:
-        latest.pop("excluded", None)  # the same limit, foreseen
+    if OutcomeKind.DEVICE_MEMORY in latest:
+        latest.pop(OutcomeKind.EXCLUDED, None)  # the same limit, foreseen
     rows = []
-    for name in result.outcome_counts:
-        if name not in latest:
+    for kind in result.outcome_counts:
+        if kind not in latest:
             continue
-        advice, outcome = words.advice(name), latest[name].outcome
-        assert outcome is not None
+        advice, outcome = outcomes.ADVICE[kind], latest[kind]
         rows.append((advice.short, f"{advice.means} Last: {outcome.message}"))
         if outcome.log is not None and outcome.kind is OutcomeKind.ERROR:
             rows.append(("log", outcome.log))
         rows.append(("what to do", advice.do))
     return rows
+
+
+def _failed(trial: Trial) -> bool:
+    """Whether the trial ended without a speed, and not for want of a worker."""
+    kind = trial.kind
+    return kind is not None and not kind.was_measured and kind is not OutcomeKind.NODE_LOST
 
 
 def _warnings(winner: Candidate, result: SearchResult, context: Context) -> list[str]:
@@ -301,17 +271,15 @@ def _warnings(winner: Candidate, result: SearchResult, context: Context) -> list
     if result.baseline is None:
         warnings.append("the baseline did not run to its end here, so there is no speed-up to say.")
     warnings += [
-        f"{words.sizes(trial.config)} was explored, but failed later ({trial.stage}): "
-        f"{trials_view.outcome_label(trial)}."
+        f"{config_name(trial.config)} was explored, but failed later ({trial.stage}): "
+        f"{outcome_label(trial)}."
         for trial in result.trials
-        if trial.stage not in EXPLORING
-        and trial.outcome is not None
-        and trial.outcome.kind not in _MEANS_NOTHING
+        if trial.stage not in EXPLORING and _failed(trial)
     ]
-    errors = result.outcome_counts.get(OutcomeKind.ERROR.value, 0)
+    errors = result.outcome_counts.get(OutcomeKind.ERROR, 0)
     if errors:
         verb = "failed with an error that is" if errors == 1 else "failed with errors that are"
-        warnings.append(f"{words.plural(errors, 'trial')} {verb} no limit: read the logs.")
+        warnings.append(f"{units.plural(errors, 'trial')} {verb} no limit: read the logs.")
     if context.synthetic_data:
         warnings.append(
             "synthetic data: speed holds for real bars of this shape, learning may not."
@@ -320,7 +288,7 @@ def _warnings(winner: Candidate, result: SearchResult, context: Context) -> list
 
 
 def _commands(profile: Path, seen: Peaks, context: Context) -> tuple[tuple[str, str], ...]:
-    cpus = words.cpu_ranges(context.cpus[: seen.thread_cap])
+    cpus = units.cpu_ranges(context.cpus[: seen.thread_cap])
     file = shlex.quote(str(profile))
     return (
         (

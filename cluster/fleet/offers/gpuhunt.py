@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cluster.fleet.hosts import FleetError
+from cluster.errors import FleetError
 
 _MEMORY = re.compile(r"-(\d+)gb(?:-\d+w)?$")
 _MEMORY_TOLERANCE = (

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cluster.figures import dollars, speed, steps
-from cluster.fleet.hosts import FleetError, Host
+from cluster.errors import FleetError
+from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
+from cluster.pages.units import dollars, speed, steps
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from cluster.figures import dollars, steps
-from cluster.fleet.hosts import FleetError
+from cluster.errors import FleetError
 from cluster.fleet.offers import offers as report
 from cluster.fleet.offers.offers import Offer
 from cluster.pages import page, table
 from cluster.pages.elements import Element, element
 from cluster.pages.page import Section
 from cluster.pages.table import Bar, Cell, Column
+from cluster.pages.units import dollars, steps
 
 Task = tuple[str, ...]
 

@@ -6,7 +6,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.fleet.hosts import FleetError, Host
+from cluster.errors import FleetError
+from cluster.fleet.hosts import Host
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,86 @@
+"""Figures as a person reads them: speeds, sizes, times, money. Stdlib only, pure."""
+
+from collections.abc import Collection
+
+GIB = 2**30
+
+
+def steps(count: float) -> str:
+    """`261 M`, `1.50 B`: three significant digits."""
+    return _scaled(count, ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " K")))
+
+
+def dollars(amount: float) -> str:
+    """`$0.69`; a little is not nothing: `< $0.01`."""
+    return "< $0.01" if 0 < amount < 0.005 else f"${amount:.2f}"
+
+
+def speed(steps_per_second: float) -> str:
+    """`947`, `50.1 K`, `1.23 M`: three significant digits."""
+    for size, unit in ((1e6, " M"), (1e3, " K")):
+        # 999.95 K would print as 1000 K; it is 1.00 M.
+        if steps_per_second >= size * 0.9995:
+            return f"{_three_digits(steps_per_second / size)}{unit}"
+    return f"{steps_per_second:.0f}"
+
+
+def speed_interval(steps_per_second: float, low: float, high: float) -> str:
+    """`50.1 K ±1.3 %`, the wider side of the interval; one block alone has no interval."""
+    if low == high:
+        return speed(steps_per_second)
+    side = max(high - steps_per_second, steps_per_second - low) / steps_per_second
+    return f"{speed(steps_per_second)} ±{100 * side:.1f} %"
+
+
+def size(number_bytes: float | None) -> str:
+    """`512 MiB`, `1.50 GiB`; `-` if unknown."""
+    if number_bytes is None:
+        return "-"
+    if number_bytes >= 0.9995 * GIB:
+        return f"{_three_digits(number_bytes / GIB)} GiB"
+    mib = number_bytes / 2**20
+    return f"{mib:.0f} MiB" if mib >= 9.5 else f"{mib:.1f} MiB"
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 trial`, `2 trials`, `4 minibatches`."""
+    ending = "" if number == 1 else "es" if noun.endswith(("tch", "s", "x")) else "s"
+    return f"{number:,} {noun}{ending}"
+
+
+def times(ratio: float) -> str:
+    """`1.24 x`, `12.4 x`."""
+    return f"{_three_digits(ratio)} x"
+
+
+def cpu_ranges(cpus: Collection[int]) -> str:
+    """`0-3,8`: CPUs as taskset takes them."""
+    ordered = sorted(cpus)
+    starts = [cpu for cpu in ordered if cpu - 1 not in cpus]
+    ends = [cpu for cpu in ordered if cpu + 1 not in cpus]
+    pairs = zip(starts, ends, strict=True)
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in pairs)
+
+
+def _scaled(value: float, scales: tuple[tuple[float, str], ...]) -> str:
+    for size, unit in scales:
+        if value >= size * 0.9995:  # 999.95 K would print as 1000 K; it is 1.00 M
+            return f"{_three_digits(value / size)}{unit}"
+    return f"{value:.0f}"
+
+
+def _three_digits(value: float) -> str:
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f}"

@@ -1,0 +1,71 @@
+"""A configuration: its identity, its sizes, and its names in words. Stdlib only, pure."""
+
+from collections.abc import Collection, Mapping
+
+from cluster.pages.units import plural
+
+ConfigKey = tuple[tuple[str, int], ...]
+
+SIZES = ("num_envs", "num_steps", "batch_size")
+"""What a configuration of PPO's kind is called by."""
+
+
+def config_key(config: dict[str, int]) -> ConfigKey:
+    """A configuration as a hashable value."""
+    return tuple(sorted(config.items()))
+
+
+def violation(config: Mapping[str, int]) -> str | None:
+    """Say why a configuration can run on no machine, or `None`.
+
+    Only what every PPO-like loop shares is judged here; a workload's factory judges the rest.
+    """
+    names = ("num_envs", "num_steps", "batch_size")
+    if not all(name in config for name in names):
+        return None
+    num_envs, num_steps, batch_size = (config[name] for name in names)
+    samples = num_envs * num_steps
+    if samples % batch_size:
+        return (
+            f"batch_size {batch_size} does not divide num_envs * num_steps = "
+            f"{num_envs} * {num_steps} = {samples}."
+        )
+    return None
+
+
+def config_text(config: Mapping[str, int]) -> str:
+    """`256 envs x 128 steps, batch 8192, 4 epochs`; other axes by their names."""
+    rest = dict(config)
+    parts = []
+    if {"num_envs", "num_steps"} <= config.keys():
+        parts.append(f"{rest.pop('num_envs')} envs x {rest.pop('num_steps')} steps")
+    if "batch_size" in rest:
+        parts.append(f"batch {rest.pop('batch_size')}")
+    if "num_epochs" in rest:
+        parts.append(plural(rest.pop("num_epochs"), "epoch"))
+    return ", ".join([*parts, *(f"{name} {value}" for name, value in rest.items())])
+
+
+def config_cell(config: Mapping[str, int], fixed: Collection[str] = ()) -> str:
+    """`256 x 128 / 8192`, for a narrow column; axes in `fixed` are left out."""
+    rest = {name: value for name, value in config.items() if name not in fixed}
+    parts = []
+    if num_minibatches(config) is not None:
+        parts.append(f"{config['num_envs']} x {config['num_steps']} / {config['batch_size']}")
+        rest = {name: value for name, value in rest.items() if name not in SIZES}
+    return " ".join([*parts, *(f"{name}={value}" for name, value in rest.items())])
+
+
+def config_name(config: Mapping[str, int]) -> str:
+    """`256 x 128, 4 minibatches`: what people call a configuration; others by their names."""
+    minibatches = num_minibatches(config)
+    if minibatches is None:
+        return ", ".join(f"{name} {value}" for name, value in config.items())
+    return f"{config['num_envs']} x {config['num_steps']}, {plural(minibatches, 'minibatch')}"
+
+
+def num_minibatches(config: Mapping[str, int]) -> int | None:
+    """Gradient steps per epoch; `None` for a configuration that is not of PPO's kind."""
+    if not all(name in config for name in SIZES):
+        return None
+    return config["num_envs"] * config["num_steps"] // config["batch_size"]

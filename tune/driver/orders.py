@@ -1,0 +1,88 @@
+"""The order of each trial: what its worker is to run, with which caps, and for how long."""
+
+import os
+from pathlib import Path
+
+from cluster.errors import UserError
+from cluster.node import ray_env
+from trainables import compile_cache
+from trainables.measurement import Sampling, TrialRequest
+from trainables.ray_trainable import TrialOrder
+from tune.prepare import Prepared
+from tune.search.policy import Search
+from tune.search.trial import EXPLORING, Stage, Trial
+
+_EXPLORING = Sampling(max_measure_s=8.0)  # finals measure again, and longer
+_SOAK_S = 600.0  # a soak of huge updates ends here, and says how many it did
+_LEAST_SOAK_S = 20.0
+_SOAK_START_S = 20.0  # to start, compile and warm up
+
+
+def programs(prepared: Prepared) -> Path:
+    """Return the folder where trials keep the programs that they compiled."""
+    return compile_cache.folder_for(prepared.folder.path, private_folder())
+
+
+def private_folder() -> Path:
+    """Return the folder of this user alone, for Ray and for compiled programs.
+
+    Raises:
+        UserError: if there is none and none can be made.
+    """
+    try:
+        return ray_env.prepare(os.environ)
+    except OSError as error:
+        raise UserError(f"Ray has no folder to work in: {error}") from error
+
+
+def order(prepared: Prepared, search: Search, trial: Trial) -> TrialOrder:
+    """Return what the worker of `trial` is told."""
+    soak_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
+    return TrialOrder(
+        name=_trial_name(trial),
+        request=_request(prepared, search, trial),
+        framework=prepared.task.framework,
+        thread_cap=_thread_cap(prepared, search.trials),
+        timeout_s=prepared.spec.trial_timeout_s + soak_s,
+        host_budget_bytes=prepared.preflight.host_budget_bytes,
+        log=str(prepared.folder.trial_log(trial.number, trial.stage).resolve()),
+        compile_cache=str(programs(prepared)) if prepared.keeps_programs else None,
+        is_remote=prepared.hardware_class is not None,
+    )
+
+
+def _request(prepared: Prepared, search: Search, trial: Trial) -> TrialRequest:
+    is_soak = trial.stage is Stage.SOAK
+    sampling = _EXPLORING if trial.stage in EXPLORING else Sampling()
+    if is_soak:
+        sampling = Sampling(max_measure_s=_soak_s(search.remaining_s))
+    return TrialRequest(
+        workload=prepared.task.workload,
+        config=trial.config,
+        options=prepared.task.options,
+        platform=prepared.preflight.platform,
+        cpus=(),
+        device_budget_bytes=prepared.preflight.device_budget_bytes,
+        sampling=sampling,
+        slow_below=search.slow_below(trial),
+        num_updates=prepared.spec.soak_updates if is_soak else None,
+    )
+
+
+def _soak_s(remaining_s: float | None) -> float:
+    """Seconds that a soak may measure: what --max-time leaves, never too few to mean anything."""
+    if remaining_s is None:
+        return _SOAK_S
+    return min(_SOAK_S, max(_LEAST_SOAK_S, remaining_s - _SOAK_START_S))
+
+
+def _thread_cap(prepared: Prepared, trials: tuple[Trial, ...]) -> int:
+    """The cap of the next trial: a cap that had to be halved once is not tried again."""
+    used = [t.outcome.thread_cap for t in trials if t.outcome and t.outcome.thread_cap]
+    return min([prepared.caps.cap, *used])
+
+
+def _trial_name(trial: Trial) -> str:
+    """A trial's name in Ray's dashboard and folders: its number, stage and configuration."""
+    values = "_".join(f"{name}={value}" for name, value in trial.config.items())
+    return f"{trial.number:03d}_{trial.stage}_{values}"

@@ -1,0 +1,62 @@
+"""Values as people write them on a command line: sizes, times, name=value. Stdlib only, pure."""
+
+import re
+
+from cluster.errors import UserError
+
+
+def parse_bytes(option: str, text: str) -> int:
+    """Read `8GiB`, `500MB` or `123456` as bytes.
+
+    Raises:
+        UserError: if it reads otherwise or is not positive.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
+    if match is None or not float(match[1]):
+        raise UserError(f"{option} is a size like 8GiB or 500MB, got {text!r}.")
+    power = " KMGT".index(match[2].upper() or " ")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+
+
+def parse_duration(option: str, text: str) -> float:
+    """Read `300`, `300s`, `10m`, `4m30s` or `2h` as seconds.
+
+    Raises:
+        UserError: if it reads otherwise or is not positive.
+    """
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
+    hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    seconds = 3600 * hours + 60 * minutes + rest
+    if seconds <= 0:
+        raise UserError(f"{option} is a time like 300, 300s, 10m or 2h, got {text!r}.")
+    return seconds
+
+
+def parse_assignments(option: str, assignments: tuple[str, ...]) -> dict[str, str]:
+    """Read `name=value` pairs.
+
+    Raises:
+        UserError: if one of them has no name or no equals sign.
+    """
+    values = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not (name and equals):
+            raise UserError(f"{option} takes name=value, got {assignment!r}.")
+        values[name] = value
+    return values
+
+
+def parse_integers(option: str, assignments: tuple[str, ...]) -> dict[str, int]:
+    """Read `name=123` pairs.
+
+    Raises:
+        UserError: if a value is not a positive whole number.
+    """
+    values = {}
+    for name, text in parse_assignments(option, assignments).items():
+        if not text.isdecimal() or int(text) < 1:
+            raise UserError(f"{option} takes positive whole numbers, got {name}={text}.")
+        values[name] = int(text)
+    return values

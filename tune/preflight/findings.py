@@ -1,0 +1,104 @@
+"""Findings about a machine, what is asked of it, and the verdict, as data. Stdlib only, pure."""
+
+import dataclasses
+from typing import Literal
+
+from cluster.errors import UserError
+from cluster.node.hardware import GpuUsage, Machine
+from cluster.node.limits import Container, Cpus, MemoryLimit, ThreadLimits
+from cluster.node.thread_env import Framework, Platform, ThreadEnv
+
+Device = Literal["auto", "cpu", "gpu"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightRequest:
+    """What a machine is judged for: one search, or trials of it on a host of a cluster.
+
+    `num_subprocesses` are a trial's own beside it. `ray_runs` says that this is a host of a
+    cluster, whose Ray was counted when it joined.
+
+    Raises:
+        UserError: if an option makes no sense on any machine.
+    """
+
+    device: Device = "auto"
+    thread_cap: int | None = None
+    memory_budget_bytes: int | None = None
+    framework: Framework = "jax"
+    num_subprocesses: int = 0
+    num_parallel_trials: int = 1
+    dashboard: bool = False
+    ray_runs: bool = False
+
+    def __post_init__(self) -> None:
+        for option, value in (
+            ("--thread-cap", self.thread_cap),
+            ("--memory-budget", self.memory_budget_bytes),
+        ):
+            if value is not None and value < 1:
+                raise UserError(f"{option} must be at least 1, got {value}.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why no search can run: what is wrong, what was found, and the one thing to change."""
+
+    what: str
+    got: str
+    do: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.got}. {self.do}"
+
+
+class NotFitError(UserError):
+    """This machine cannot run the search; the message says what to change."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything that was read off the machine; the verdict is computed from it alone.
+
+    `machine` has the GPUs that CUDA_VISIBLE_DEVICES leaves, `gpu_usage` theirs in the same order;
+    `hidden_gpus` counts the others.
+    """
+
+    machine: Machine
+    gpu_usage: tuple[GpuUsage, ...]
+    hidden_gpus: int
+    thread_limits: ThreadLimits
+    cpus: Cpus
+    host_memory: MemoryLimit
+    container: Container | None
+    missing_dashboard_packages: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """The verdict on a machine, and what a search there may use.
+
+    `thread_env` and `trial_threads` are `None` if not even one thread per trial fits.
+    `device_budget_bytes` bounds a trial's device memory (on a CPU: its program's buffers),
+    `host_budget_bytes` the resident memory of its process tree.
+    """
+
+    findings: Findings
+    platform: Platform
+    ray_threads: int
+    thread_env: ThreadEnv | None
+    trial_threads: int | None
+    device_budget_bytes: int
+    host_budget_bytes: int
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def fit(self) -> bool:
+        """Whether a search can run."""
+        return not self.problems
+
+    @property
+    def machine(self) -> Machine:
+        """The fingerprint that a profile carries."""
+        return self.findings.machine

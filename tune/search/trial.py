@@ -1,0 +1,63 @@
+"""One trial of a search as data: its stage, its configuration, its outcome. Stdlib only, pure."""
+
+import dataclasses
+import enum
+
+from trainables.measurement import Measurement, Outcome, OutcomeKind
+
+
+class Stage(enum.StrEnum):
+    """Why a trial was run."""
+
+    BASELINE = "baseline"
+    WARM = "warm"
+    RAMP = "ramp"
+    SEARCH = "search"
+    FINAL = "final"
+    SOAK = "soak"
+
+
+EXPLORING = frozenset({Stage.BASELINE, Stage.WARM, Stage.RAMP, Stage.SEARCH})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One trial of a study. `outcome` is `None` while it runs; `score` is the objective's value.
+
+    `started_at` and `ended_at` are in seconds since the epoch, by the driver's clock. `source` is
+    the journal it was adopted from, of another machine.
+    """
+
+    number: int
+    stage: Stage
+    config: dict[str, int]
+    outcome: Outcome | None = None
+    score: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    source: str | None = None
+
+    @property
+    def measurement(self) -> Measurement | None:
+        """The trial's measurement, if it completed."""
+        if self.outcome is None or self.kind is not OutcomeKind.COMPLETED:
+            return None
+        return self.outcome.measurement
+
+    @property
+    def kind(self) -> OutcomeKind | None:
+        """How the trial ended, `None` while it runs."""
+        return None if self.outcome is None else self.outcome.kind
+
+    @property
+    def was_run(self) -> bool:
+        """Whether the trial cost a process."""
+        return self.kind is not OutcomeKind.EXCLUDED
+
+    @property
+    def device_bytes(self) -> int | None:
+        """Device bytes of the program: the allocator's peak where there is one, else predicted."""
+        if self.outcome is None:
+            return None
+        measured = self.outcome.measurement.peak_device_bytes if self.outcome.measurement else None
+        return measured or self.outcome.predicted_device_bytes

@@ -1,0 +1,62 @@
+"""Trials in words: an outcome, a speed, a line for a start and one for an end. Pure."""
+
+from collections.abc import Sequence
+
+from cluster.pages import units
+from search_spaces.config import SIZES, config_text
+from trainables.measurement import Outcome
+from tune.search.trial import Trial
+from tune.summary import outcomes
+
+
+def outcome_label(trial: Trial) -> str:
+    """A trial's end in one or two words."""
+    return "running" if trial.kind is None else outcomes.ADVICE[trial.kind].short
+
+
+def speed_text(outcome: Outcome | None) -> str:
+    """A measured speed with its interval, `-` where there is none."""
+    if outcome is None or outcome.measurement is None:
+        return "-"
+    measured = outcome.measurement
+    return units.speed_interval(measured.steps_per_second, measured.low, measured.high)
+
+
+def reason(trial: Trial) -> str | None:
+    """Why a trial is no candidate, with the evidence; `None` if it is one or is still running."""
+    if trial.outcome is None or trial.outcome.kind.was_measured:
+        return None
+    return f"#{trial.number} {outcome_label(trial)}: {trial.outcome.message}"
+
+
+def started_line(trial: Trial) -> str:
+    """A trial that starts, in one line."""
+    return f"trial {trial.number} ({trial.stage}) starts: {config_text(trial.config)}"
+
+
+def ended_line(trial: Trial) -> str:
+    """A trial that ended, in one line."""
+    head = f"trial {trial.number} ({trial.stage}) {outcome_label(trial)}"
+    outcome = trial.outcome
+    if outcome is None or not outcome.kind.was_measured:
+        message = outcome.message if outcome else ""
+        return f"{head}: {config_text(trial.config)}: {message}"
+    figures = [f"{speed_text(outcome)} env steps/s"]
+    if trial.device_bytes is not None:
+        figures.append(units.size(trial.device_bytes))
+    if outcome.peak_threads is not None:
+        figures.append(units.plural(outcome.peak_threads, "thread"))
+    figures.append(units.duration(outcome.wall_s))
+    return f"{head}: {config_text(trial.config)}: {', '.join(figures)}"
+
+
+def fixed_values(trials: Sequence[Trial]) -> dict[str, int]:
+    """The values that all trials share, beside the sizes that a configuration is called by."""
+    configs = [trial.config for trial in trials]
+    if len(configs) < 2:
+        return {}
+    return {
+        name: value
+        for name, value in configs[0].items()
+        if name not in SIZES and all(config.get(name) == value for config in configs)
+    }
