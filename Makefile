@@ -35,11 +35,11 @@ test: $(VENV)/.ready-test
 	@$(MAKE) --no-print-directory test-dashboard
 
 test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
-	$(BIN)/python -m pytest -m slow tests/test_dashboards.py tests/test_fleet_dashboard.py
-	$(BIN)/python -m pytest -m slow tests/test_join_cluster.py -k 'job or jobs or listens'
+	$(BIN)/python -m pytest -m slow tests/whole/test_dashboards.py tests/whole/test_fleet_dashboard.py
+	$(BIN)/python -m pytest -m slow tests/whole/test_join_cluster.py -k 'job or jobs or listens'
 
 test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch
-	$(BIN)/python -m pytest $(wildcard tests/test_phase3_*.py)
+	$(BIN)/python -m pytest tests/trainables/pytorch_phase3 tests/tune/test_pytorch_phase3.py
 
 lint: $(VENV)/.ready-lint
 	$(BIN)/ruff check .

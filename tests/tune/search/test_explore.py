@@ -1,0 +1,153 @@
+"""What is explored next, by what is known: pure, so a table of trials is enough."""
+
+import numpy as np
+import pytest
+
+from factories import failed, measurement, outcome, trial
+from search_spaces.space import Axis, SearchSpace, doubling
+from trainables.measurement import Outcome, OutcomeKind
+from tune.search.explore import Explored, SearchProblem, propose
+from tune.search.trial import Stage
+
+SPACE = SearchSpace(
+    axes=(
+        Axis(name="num_envs", values=doubling(64, 4096)),
+        Axis(name="num_steps", values=(32, 128)),
+        Axis(name="batch_size", values=doubling(512, 16384)),
+    )
+)
+BASELINE = {"num_envs": 256, "num_steps": 128, "batch_size": 8192}
+Row = tuple[Stage, dict[str, int], Outcome | None, float | None]
+
+
+def measured(speed: float, device_bytes: int = 1000) -> Outcome:
+    return outcome(
+        measurement=measurement(steps_per_second=speed), predicted_device_bytes=device_bytes
+    )
+
+
+def known(
+    *rows: Row, budget: int | None = None, warm_start: tuple[dict[str, int], ...] = ()
+) -> Explored:
+    scored = tuple(
+        (trial(number=number, stage=stage, config=config, outcome=ended), score)
+        for number, (stage, config, ended, score) in enumerate(rows)
+    )
+    problem = SearchProblem(
+        space=SPACE, baseline=BASELINE, device_budget_bytes=budget, warm_start=warm_start
+    )
+    return Explored(problem=problem, min_gain=0.02, scored=scored)
+
+
+def first(speed: float = 100.0, device_bytes: int = 1000) -> Row:
+    return Stage.BASELINE, BASELINE, measured(speed, device_bytes), speed
+
+
+def stride(speed: float) -> Row:
+    config = BASELINE | {"num_envs": 512, "batch_size": 16384}
+    return Stage.RAMP, config, measured(speed, 2000), speed
+
+
+def stage_of(explored: Explored) -> Stage | None:
+    proposal = propose(explored, np.random.default_rng(0))
+    return None if proposal is None else proposal[0]
+
+
+def test_the_baseline_comes_first() -> None:
+    assert propose(known(), np.random.default_rng(0)) == (Stage.BASELINE, BASELINE)
+
+
+@pytest.mark.parametrize(
+    ("rows", "stage"),
+    [
+        ((first(),), Stage.RAMP),
+        ((first(100.0), stride(150.0)), Stage.RAMP),
+        ((first(100.0), stride(101.0)), Stage.SEARCH),
+        ((first(100.0), stride(80.0)), Stage.SEARCH),
+        (
+            (first(), (*stride(0.0)[:2], failed(OutcomeKind.THREAD_LIMIT, "none left."), None)),
+            Stage.SEARCH,
+        ),
+        ((first(), (Stage.SEARCH, BASELINE | {"num_envs": 64}, measured(1.0), 1.0)), Stage.SEARCH),
+    ],
+    ids=["at once", "it paid", "no gain", "a loss", "a limit", "the sampler has begun"],
+)
+def test_the_ramp_climbs_while_that_pays(rows: tuple[Row, ...], stage: Stage) -> None:
+    assert stage_of(known(*rows)) is stage
+
+
+@pytest.mark.parametrize(("budget", "grows"), [(100_000, True), (1_100, False)])
+def test_a_stride_that_would_likely_end_beyond_the_cliff_is_not_taken(
+    budget: int, grows: bool
+) -> None:
+    proposal = propose(known(first(device_bytes=1000), budget=budget), np.random.default_rng(0))
+    assert proposal is not None
+    stage, config = proposal
+    assert stage is Stage.RAMP
+    assert config["num_envs"] > BASELINE["num_envs"]
+    assert (config["batch_size"] > BASELINE["batch_size"]) is grows
+
+
+WARM = tuple(BASELINE | {"num_envs": envs} for envs in (512, 1024, 4096))
+
+
+def warmed(config: dict[str, int], score: float | None) -> Row:
+    ended = failed(OutcomeKind.TIMEOUT, "hung.") if score is None else measured(score)
+    return Stage.WARM, config, ended, score
+
+
+def test_what_others_recommend_is_tried_after_the_baseline_and_in_its_order() -> None:
+    rows: list[Row] = []
+    order = []
+    while (proposal := propose(known(*rows, warm_start=WARM), np.random.default_rng(0))) and (
+        proposal[0] in {Stage.BASELINE, Stage.WARM}
+    ):
+        order.append(proposal)
+        rows.append((*proposal, measured(100.0), 100.0))
+    assert order == [(Stage.BASELINE, BASELINE), *((Stage.WARM, config) for config in WARM)]
+
+
+def test_after_recommendations_that_mislead_all_goes_on_as_without_them() -> None:
+    rows = [warmed(WARM[0], 50.0), warmed(WARM[1], None), warmed(WARM[2], 99.0)]
+    rng = np.random.default_rng(0)
+    cold = propose(known(first(100.0)), rng)
+    assert cold is not None
+    assert cold[0] is Stage.RAMP
+    assert propose(known(first(100.0), *rows, warm_start=WARM), rng) == cold
+
+
+@pytest.mark.parametrize(("best", "stage"), [(1024, Stage.RAMP), (4096, Stage.SEARCH)])
+def test_the_ramp_begins_at_what_was_best_of_what_was_recommended(best: int, stage: Stage) -> None:
+    rows = [warmed(config, 200.0 if config["num_envs"] == best else 50.0) for config in WARM]
+    proposal = propose(known(first(100.0), *rows, warm_start=WARM), np.random.default_rng(0))
+    assert proposal is not None
+    assert proposal[0] is stage  # 4096 is the most there is
+    assert stage is Stage.SEARCH or proposal[1]["num_envs"] > best
+
+
+def test_a_recommendation_that_likely_does_not_fit_costs_no_trial() -> None:
+    rows = [
+        first(100.0, 1000),
+        (Stage.SEARCH, BASELINE | {"num_envs": 64}, measured(9.0, 250), 9.0),
+    ]
+    proposal = propose(known(*rows, budget=1_050, warm_start=WARM), np.random.default_rng(0))
+    assert proposal is not None
+    assert proposal[0] is Stage.SEARCH
+
+
+def test_the_sampler_stays_where_memory_is_known_to_suffice() -> None:
+    small = BASELINE | {"num_envs": 64, "batch_size": 2048}
+    rows = first(100.0, 1000), (Stage.SEARCH, small, measured(90.0, 250), 90.0)
+    for seed in range(10):
+        proposal = propose(known(*rows, budget=1_050), np.random.default_rng(seed))
+        assert proposal is not None
+        assert proposal[1]["batch_size"] <= BASELINE["batch_size"]
+
+
+def test_when_all_was_tried_there_is_nothing_to_propose() -> None:
+    rows = [first()] + [
+        (Stage.SEARCH, config, measured(1.0), 1.0)
+        for config in SPACE.configurations()
+        if config != BASELINE
+    ]
+    assert stage_of(known(*rows)) is None

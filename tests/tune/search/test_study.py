@@ -1,0 +1,157 @@
+import math
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from factories import measurement, outcome
+from search_spaces.space import Axis, SearchSpace
+from trainables.measurement import OutcomeKind
+from tune.search.study import Limits, Study, StudyError, read_trials, violations
+from tune.search.trial import Stage
+
+SPACE = SearchSpace(
+    axes=(Axis(name="num_envs", values=(64, 128, 256)), Axis(name="num_steps", values=(32,)))
+)
+CONFIG = {"num_envs": 128, "num_steps": 32}
+LIMITS = Limits(num_threads=40, device_bytes=2**30, host_bytes=2**32)
+IDENTITY = {"workload": "a:b", "data": {"sha256": "1"}}
+
+
+def create(path: Path) -> Study:
+    return Study.create(path / "journal.log", space=SPACE, limits=LIMITS, identity=IDENTITY)
+
+
+def resume(path: Path, **identity: object) -> Study:
+    return Study.resume(
+        path / "journal.log", space=SPACE, limits=LIMITS, identity=IDENTITY | identity
+    )
+
+
+def in_optuna(path: Path) -> list[optuna.trial.FrozenTrial]:
+    storage = JournalStorage(JournalFileBackend(str(path / "journal.log")))
+    return optuna.load_study(study_name="search", storage=storage).trials
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        (OutcomeKind.COMPLETED, TrialState.COMPLETE),
+        (OutcomeKind.SLOW, TrialState.PRUNED),
+        (OutcomeKind.THREAD_LIMIT, TrialState.PRUNED),
+        (OutcomeKind.DEVICE_MEMORY, TrialState.PRUNED),
+        (OutcomeKind.HOST_MEMORY, TrialState.PRUNED),
+        (OutcomeKind.UNSTABLE, TrialState.PRUNED),
+        (OutcomeKind.TIMEOUT, TrialState.PRUNED),
+        (OutcomeKind.INVALID, TrialState.PRUNED),
+        (OutcomeKind.ERROR, TrialState.FAIL),
+        (OutcomeKind.NODE_LOST, TrialState.FAIL),
+    ],
+)
+def test_a_limit_is_told_as_pruned_and_only_a_defect_as_fail(
+    tmp_path: Path, kind: OutcomeKind, state: TrialState
+) -> None:
+    study = create(tmp_path)
+    measured = kind in {OutcomeKind.COMPLETED, OutcomeKind.SLOW}
+    ended = outcome(kind=kind, measurement=measurement() if measured else None)
+    study.tell(study.ask(Stage.SEARCH, CONFIG), ended, score=1.0 if measured else None)
+    told = in_optuna(tmp_path)[0]
+    assert told.state is state
+    limits = {
+        OutcomeKind.THREAD_LIMIT,
+        OutcomeKind.DEVICE_MEMORY,
+        OutcomeKind.HOST_MEMORY,
+        OutcomeKind.UNSTABLE,
+        OutcomeKind.TIMEOUT,
+        OutcomeKind.INVALID,
+    }
+    violated = {name for name, excess in told.constraints.items() if excess > 0}
+    assert violated == ({kind.value} if kind in limits else set())
+
+
+def test_a_violation_is_graded_by_doublings_over_the_limit() -> None:
+    kind = OutcomeKind.DEVICE_MEMORY
+    over = outcome(kind=kind, measurement=None, predicted_device_bytes=4 * 2**30)
+    assert violations(over, LIMITS)[kind] == pytest.approx(2.0)
+
+
+def test_a_death_without_a_figure_is_a_small_violation_and_never_nan() -> None:
+    kind = OutcomeKind.THREAD_LIMIT
+    dead = outcome(kind=kind, measurement=None, peak_threads=None)
+    graded = violations(dead, Limits(num_threads=None, device_bytes=None, host_bytes=None))
+    assert 0 < graded[kind] < 1
+    assert not any(math.isnan(value) for value in graded.values())
+
+
+def test_every_trial_has_every_constraint() -> None:
+    names = {frozenset(violations(outcome(kind=kind), LIMITS)) for kind in OutcomeKind}
+    assert len(names) == 1
+
+
+def test_a_resumed_study_has_the_same_trials(tmp_path: Path) -> None:
+    study = create(tmp_path)
+    first = study.tell(study.ask(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+    refused = outcome(kind=OutcomeKind.EXCLUDED, measurement=None)
+    second = study.tell(study.ask(Stage.SEARCH, CONFIG | {"num_envs": 64}), refused, score=None)
+    assert resume(tmp_path).trials == (first, second)
+
+
+def test_a_journal_is_read_without_a_trace_of_the_reader(tmp_path: Path) -> None:
+    study = create(tmp_path)
+    first = study.tell(study.ask(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+    study.ask(Stage.SEARCH, CONFIG | {"num_envs": 64})  # runs now
+    journal = tmp_path / "journal.log"
+    before = journal.read_bytes()
+    assert read_trials(journal) == (first,)
+    assert first.started_at is not None
+    assert first.ended_at is not None
+    assert first.started_at <= first.ended_at
+    assert journal.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [journal]
+
+
+def test_a_journal_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"journal\.log does not exist"):
+        read_trials(tmp_path / "journal.log")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_trial_that_ran_when_a_search_was_killed_is_closed_and_nothing_else_lost(
+    tmp_path: Path,
+) -> None:
+    study = create(tmp_path)
+    first = study.tell(study.ask(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+    study.ask(Stage.SEARCH, CONFIG | {"num_envs": 64})
+    assert resume(tmp_path).trials == (first,)
+    assert [trial.state for trial in in_optuna(tmp_path)] == [TrialState.COMPLETE, TrialState.FAIL]
+
+
+def test_a_line_cut_short_by_a_kill_loses_that_line_alone(tmp_path: Path) -> None:
+    study = create(tmp_path)
+    first = study.tell(study.ask(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+    with (tmp_path / "journal.log").open("a") as file:
+        file.write('{"op_code": 5, "worker_')
+    assert resume(tmp_path).trials == (first,)
+
+
+def test_the_baseline_may_lie_outside_the_space(tmp_path: Path) -> None:
+    study = create(tmp_path)
+    config = {"num_envs": 1000, "num_steps": 7}
+    study.tell(study.ask(Stage.BASELINE, config), outcome(), score=5.0)
+    assert resume(tmp_path).trials[0].config == config
+
+
+def test_another_searchs_journal_is_refused_with_what_differs(tmp_path: Path) -> None:
+    create(tmp_path)
+    with pytest.raises(StudyError, match=r"data was .*'1'.*now .*'2'"):
+        resume(tmp_path, data={"sha256": "2"})
+
+
+@pytest.mark.parametrize("content", ["garbage\n{", "", "[1]\n"])
+def test_a_damaged_journal_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "journal.log").write_text(content)
+    with pytest.raises(StudyError, match=r"journal\.log is not a readable journal"):
+        resume(tmp_path)
