@@ -5,7 +5,6 @@ Profiles are plain YAML here: the search that wrote them is a floor above.
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import yaml
 from cluster.errors import FleetError
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
+from cluster.node.atomic import write_bytes
 from cluster.pages.units import dollars, speed, steps
 
 if TYPE_CHECKING:
@@ -182,9 +182,7 @@ def publish(ranked: Sequence[Offer], out: Path, *, suffix: str = "") -> list[Pat
     paths = []
     for source in (offer.result.path for offer in ranked):
         path = out / f"{source.stem}{suffix}.yaml"
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_bytes(source.read_bytes())
-        draft.replace(path)
+        write_bytes(path, source.read_bytes())
         paths.append(path)
     return paths
 
