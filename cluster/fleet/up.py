@@ -13,6 +13,7 @@ from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
 from cluster.node.hardware import Machine, machine_class
 from cluster.pages.units import duration
+from cluster.structure import structure
 
 _PROBE = Path(__file__).with_name("probe.sh")
 _INSTALL_S = 1800.0
@@ -191,7 +192,7 @@ def _preflight(box: RemoteBox, python: str, say: Say) -> Machine:
     done = box.connection.run(words, timeout_s=_PREFLIGHT_S)
     try:
         verdict: dict[str, Any] = json.loads(done.stdout)
-        machine = Machine.from_dict(verdict["findings"]["machine"])
+        machine = structure(Machine, verdict["findings"]["machine"], "machine")
     except (ValueError, KeyError) as error:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         raise HostError(box.host, f"the preflight did not run: {said[-1]}") from error

@@ -166,11 +166,11 @@ def test_profile_of_each_class_is_copied_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"machine_class": None}, "is not a profile: it has no machine_class"),
-        ({"speed": {}}, "is not a profile: it has no low"),
-        ({"expected_sps": None}, "is not a profile: it has no expected_sps"),
-        ({"schema_version": 2}, "is of schema version 2; this reads 1"),
-        ({"config": 3}, "is not a profile"),
+        ({"machine_class": None}, "is not a profile: machine_class: missing"),
+        ({"speed": {}}, r"is not a profile: speed\.low: missing"),
+        ({"expected_sps": None}, "is not a profile: expected_sps: missing"),
+        ({"schema_version": 2}, "schema_version: must be 1, .*got 2"),
+        ({"config": 3}, "is not a profile: config: must map names to values, got 3"),
     ],
 )
 def test_file_that_is_no_profile_is_named_with_its_key(
@@ -216,14 +216,14 @@ def test_two_prices_that_fit_equally_well_are_a_mistake() -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("[prices]\nx = 'a'", (), "'x' must be dollars an hour, got 'a'"),
-        ("[prices]\nx = 0", (), "'x' must be dollars an hour, got 0"),
-        ("x = 1", (), r"it holds one table, \[prices\]"),
+        ("[prices]\nx = 'a'", (), r"prices\.x: must be US dollars an hour, like 0\.69, got 'a'"),
+        ("[prices]\nx = 0", (), r"prices\.x: must be US dollars an hour, like 0\.69, got 0"),
+        ("x = 1", (), r"x: unknown key.* It holds one table, \[prices\]"),
         ("[prices", (), "is not TOML"),
         ("", ("x=free",), "--price takes CLASS=1.19, got 'x=free'"),
-        ("", ("x=-1",), "--price: 'x' must be dollars an hour, got -1.0"),
-        ("", ("=1",), "--price: '' must be dollars"),
-        ("", ("x=nan",), "--price: 'x' must be dollars"),
+        ("", ("x=-1",), r"--price\.x: must be US dollars an hour, like 0\.69, got -1\.0"),
+        ("", ("=1",), r"--price: must name a GPU class, got \{'': 1\.0\}"),
+        ("", ("x=nan",), r"--price\.x: must be US dollars an hour, like 0\.69, got nan"),
     ],
 )
 def test_mistake_in_prices_is_told(

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from cluster.node import atomic
+from cluster.structure import revive
 from factories import failed, measurement, outcome, trial
-from trainables.measurement import Outcome, OutcomeKind, from_dict
+from trainables.measurement import Outcome, OutcomeKind
 from tune.run_folder import trials as records
 from tune.run_folder.log import run_log
 
@@ -73,7 +74,7 @@ def test_the_json_is_strict_and_gives_every_outcome_back(tmp_path: Path) -> None
     _, document = records.write_trials(tmp_path, TRIALS)
     loaded = strict(document.read_text())
     assert loaded["schema_version"] == 1
-    assert from_dict(Outcome, loaded["trials"][0]["outcome"]) == TRIALS[0].outcome
+    assert revive(Outcome, loaded["trials"][0]["outcome"]) == TRIALS[0].outcome
     assert loaded["trials"][2]["outcome"]["measurement"]["health"] == {"loss": None}
     assert loaded["trials"][3]["outcome"] is None
 
