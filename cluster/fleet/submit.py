@@ -92,7 +92,7 @@ def finish(box: RemoteBox, one: HostStatus, journals: Sequence[Path]) -> str:
     known = {"-".join(path.parts[-4:-2]) + ".log": path.read_bytes() for path in journals}
     box.shell(_UNPACK_KNOWN, box.host.folder, name, stdin=_tar(known), timeout_s=300)
     there = [f"../jobs/{name}/known/{file}" for file in known]  # it runs in the code folder
-    words = one.job["words"][:-2]  # without --shard
+    words = one.job.words[:-2]  # without --shard
     return _start_split(box, one.part.finals, [*words, _KNOWN, *there])
 
 
@@ -102,10 +102,12 @@ def resume(box: RemoteBox, *, name: str | None) -> str:
     Raises:
         HostError: if there is none, or it runs.
     """
-    job: dict[str, Any] | None = box.ask("status")["job"]
-    if name is None and job is None:
-        raise HostError(box.host, "has no search to resume.")
-    return _start(box, {"name": name or (job or {})["name"], "words": None, "resume": True})
+    if name is None:
+        job = box.status().job
+        if job is None:
+            raise HostError(box.host, "has no search to resume.")
+        name = job.name
+    return _start(box, {"name": name, "words": None, "resume": True})
 
 
 def take_over(box: RemoteBox, pulled: Path) -> str:
@@ -123,7 +125,7 @@ def take_over(box: RemoteBox, pulled: Path) -> str:
     files = {name: pulled / name for name in _CARRIED if (pulled / name).is_file()}
     carried = {name: path.read_bytes() for name, path in files.items()}
     request = json.loads(carried["job.json"])
-    part = Part.of(request)
+    part = Part.of(request.get("split"))
     if part is not None and part.number is None:  # what those journals held is in its own by now
         request["words"] = request["words"][: request["words"].index(_KNOWN)]
     carried["job.json"] = json.dumps(request).encode()

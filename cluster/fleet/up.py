@@ -146,14 +146,14 @@ def _check_python(box: RemoteBox, python: str) -> None:
 
 
 def _running_job(box: RemoteBox) -> str | None:
-    """The job that runs, if the box has been set up and can say so."""
+    """Return the name of the job that runs, `None` if none does or the box is not set up."""
     try:
-        job = box.ask("status")["job"]
+        job = box.status().job
     except UnreachableError:
         raise
     except HostError:
         return None  # bare, or left half done by an earlier `up`
-    return job["name"] if job is not None and job["state"] == "running" else None
+    return job.name if job is not None and job.state == "running" else None
 
 
 def _send(box: RemoteBox, code: Code, python: str, say: Say) -> None:

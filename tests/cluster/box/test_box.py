@@ -165,12 +165,12 @@ def test_deadman_is_armed_anew_and_seen_when_it_died(box: BoxFolder) -> None:
     assert read_json(box.deadman.process)["pid"] != first
     armed = deadman.status(box.deadman)
     assert armed is not None
-    assert armed["alive"]
-    assert 7100 < armed["left_s"] <= 7200
+    assert armed.alive
+    assert 7100 < armed.left_s <= 7200
     processes.kill(box.deadman.process)
     armed = deadman.status(box.deadman)
     assert armed is not None
-    assert not armed["alive"]
+    assert not armed.alive
 
 
 def test_deadman_ends_job_and_rent_though_nothing_can_be_written(
@@ -234,12 +234,12 @@ def test_progress_is_what_the_events_say(
     events: list[dict[str, Any]], expected: dict[str, Any]
 ) -> None:
     state = progress.read(json.dumps(event) for event in events)
-    assert {name: state.get(name) for name in expected} == expected
+    assert {name: getattr(state, name) for name in expected} == expected
 
 
 def test_lines_that_are_no_events_are_passed_over() -> None:
     lines = ["", "a library prints", '{"event": "star', "[1]", json.dumps(trial(0, 5.0))]
-    assert progress.read(lines)["num_trials"] == 1
+    assert progress.read(lines).num_trials == 1
 
 
 class FakeRemote:

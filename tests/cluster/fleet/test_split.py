@@ -3,20 +3,23 @@
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.box.answer import BoxStatus
 from cluster.errors import FleetError
 from cluster.fleet import finish, split, status_view, submit
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
+from cluster.structure import structure_known
 
 HOSTS = {name: Host(name=name, address=name) for name in "abcd"}
-ENDED = {"exit_code": 0, "reason": "ended"}
+ENDED = {"exit_code": 0, "reason": "ended", "ended_at": 1.7e9}
 
 
 def box(
@@ -28,6 +31,7 @@ def box(
     state: str = "ended",
     exit: dict[str, Any] | None = ENDED,  # noqa: A002
     fired: bool = False,
+    words: Sequence[str] = ("python", "x"),
     **fields: Any,
 ) -> HostStatus:
     """A box: whole by itself, or with a part of a search that so many share (0: no job at all)."""
@@ -36,22 +40,27 @@ def box(
         "name": "s" if part else "s-finals",
         "state": state,
         "num_trials": 3,
-        "exit": exit if state == "ended" else None,
+        "words": list(words),
+        "elapsed_s": 60.0,
+        "exit": ENDED | exit if exit and state == "ended" else None,
         "log_tail": [],
         "split": given if of > 1 else None,
     }
     answer = {
         "machine_age_s": 1.0,
-        "ready": None if machine_class is None else {"machine_class": machine_class},
+        "ready": None
+        if machine_class is None
+        else {"machine_class": machine_class, "python": "/p"},
         "deadman": {
             "alive": True,
             "stops_instance": True,
             "left_s": 60.0,
-            "fired": {"stop_exit_code": 0} if fired else None,
+            "fired": {"at": 1.7e9, "job": "s", "stop_exit_code": 0} if fired else None,
         },
         "job": job if of else None,
     }
-    return HostStatus(host=HOSTS[name], answer=answer, age_s=0.0, **fields)
+    known = structure_known(BoxStatus, answer)
+    return HostStatus(host=HOSTS[name], answer=known, age_s=0.0, **fields)
 
 
 def silent(name: str, **fields: Any) -> HostStatus:
@@ -233,9 +242,8 @@ def test_what_finishes_a_search_knows_all_parts_and_can_be_taken_over(tmp_path: 
     for journal in journals:  # a box that took another's part over has two
         journal.parent.mkdir(parents=True)
         journal.write_text(f"{journal.parts[-3]}\n")
-    one = box("a", part=1, of=2)
-    assert one.job is not None
-    one.job["words"] = ["python", "x", "--seed", "7", "--shard", "1/2"]  # type: ignore[index]
+    words = ["python", "x", "--seed", "7", "--shard", "1/2"]
+    one = box("a", part=1, of=2, words=words)
     taker = FakeBox()
     submit.finish(taker, one, journals)  # type: ignore[arg-type]
     assert taker.files == {"a-s.log": b"s\n", "a-s-from-b.log": b"s-from-b\n"}

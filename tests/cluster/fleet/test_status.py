@@ -1,17 +1,24 @@
 """What a bare box must have, and how the state of one reads to a person."""
 
 import dataclasses
+import json
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.box.answer import BoxStatus
 from cluster.errors import FleetError
 from cluster.fleet import probe as facts
-from cluster.fleet import status_view
+from cluster.fleet import status, status_view
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
+from cluster.fleet.remote import RemoteBox
+from cluster.fleet.ssh import StateFolder, UnreachableError
 from cluster.fleet.status import HostStatus
+from cluster.structure import structure_known
 
 PROBED = """\
 user root
@@ -80,6 +87,7 @@ def test_what_only_slows_is_a_note(changes: dict[str, Any], note: str) -> None:
 HOST = Host(name="a", address="x", provider="vast", id="1", price_per_hour=2.0)
 JOB = {
     "name": "j1",
+    "words": ["python", "x"],
     "state": "running",
     "num_trials": 3,
     "elapsed_s": 60.0,
@@ -98,15 +106,24 @@ def seen(
 ) -> HostStatus:
     answer = {
         "machine_age_s": 1800.0,
-        "ready": {"machine_class": "gpu"},
+        "ready": {"machine_class": "gpu", "python": "/bin/python"},
         "deadman": deadman,
         "job": None if job is None else JOB | job,
     }
-    return HostStatus(host=HOST, answer=answer, age_s=age_s, **fields)
+    known = structure_known(BoxStatus, answer)
+    return HostStatus(host=HOST, answer=known, age_s=age_s, **fields)
 
 
 def ended(code: int, reason: str = "ended") -> dict[str, Any]:
-    return {"state": "ended", "exit": {"exit_code": code, "reason": reason}, "log_tail": ["why"]}
+    return {"state": "ended", "exit": ended_with(code, reason), "log_tail": ["why"]}
+
+
+def ended_with(code: int, reason: str = "ended") -> dict[str, Any]:
+    return {"exit_code": code, "reason": reason, "ended_at": 1.7e9}
+
+
+def fired(code: int | None) -> dict[str, Any]:
+    return {"at": 1.7e9, "job": "j1", "stop_exit_code": code}
 
 
 @pytest.mark.parametrize(
@@ -137,9 +154,9 @@ def test_state_is_one_word(one: HostStatus, state: str) -> None:
         ({}, ""),
         ({"stops_instance": False}, "dead-man ends the job, not the rent."),
         ({"alive": False}, "DEAD-MAN IS NOT RUNNING"),
-        ({"fired": {"stop_exit_code": None}}, "dead-man fired."),
-        ({"fired": {"stop_exit_code": 0}}, "dead-man fired and stopped the rent."),
-        ({"fired": {"stop_exit_code": 7}}, "fails with exit code 7: still paid."),
+        ({"fired": fired(None)}, "dead-man fired."),
+        ({"fired": fired(0)}, "dead-man fired and stopped the rent."),
+        ({"fired": fired(7)}, "fails with exit code 7: still paid."),
     ],
 )
 def test_dead_man_that_does_not_stop_the_rent_is_told(deadman: dict[str, Any], note: str) -> None:
@@ -184,3 +201,62 @@ def test_hostile_output_of_a_box_is_no_markup() -> None:
             status_view.render([seen(job=ended(2) | {"log_tail": ["[red]x[/]"]})], Prices())
         )
     assert "[red]x[/]" in console.export_text()
+
+
+class FakeConnection:
+    """A box that prints what it is given, and a laptop's folder of its own."""
+
+    host = HOST
+
+    def __init__(self, folder: Path) -> None:
+        self.state = StateFolder(folder)
+        self.printed = ""
+
+    def run(
+        self, words: Sequence[str], *, stdin: bytes, timeout_s: float
+    ) -> subprocess.CompletedProcess[bytes]:
+        if not self.printed:
+            raise UnreachableError(HOST, "no answer.")
+        return subprocess.CompletedProcess(words, 0, self.printed.encode(), b"")
+
+
+def box_that_prints(connection: FakeConnection, answer: Any) -> RemoteBox:
+    connection.printed = json.dumps(answer)
+    return RemoteBox(connection)  # type: ignore[arg-type]
+
+
+ANSWER: dict[str, Any] = {
+    "machine_age_s": 1800.0,
+    "ready": {"machine_class": "gpu", "python": "/p", "revision": "0" * 40, "at": 1.7e9},
+    "deadman": DEADMAN | {"fired": fired(0)},
+    "job": JOB | ended(0) | {"split": None, "headline": "h", "best_config": {"num_envs": 8}},
+}
+
+
+def test_a_newer_box_may_say_more(tmp_path: Path) -> None:
+    newer = ANSWER | {"mood": "good", "job": ANSWER["job"] | {"mood": 1}}
+    one = status.read(box_that_prints(FakeConnection(tmp_path), newer))
+    assert one == status.read(box_that_prints(FakeConnection(tmp_path), ANSWER))
+    assert one.succeeded
+
+
+def test_keys_of_an_answer_are_those_that_scripts_read(tmp_path: Path) -> None:
+    one = status.read(box_that_prints(FakeConnection(tmp_path), ANSWER))
+    printed = json.loads(json.dumps(status_view.to_dict(one, Prices())))["answer"]
+    assert printed["deadman"] == ANSWER["deadman"]
+    assert printed["ready"] == ANSWER["ready"]
+    assert printed["job"] | ANSWER["job"] == printed["job"]
+
+
+def test_what_a_box_said_last_is_kept_for_when_it_is_silent(tmp_path: Path) -> None:
+    connection = FakeConnection(tmp_path)
+    before = status.read(box_that_prints(connection, ANSWER))
+    connection.printed = ""
+    after = status.read(RemoteBox(connection))  # type: ignore[arg-type]
+    assert not after.reachable
+    assert after.answer == before.answer
+
+
+def test_an_answer_that_is_no_status_is_the_boxs_problem(tmp_path: Path) -> None:
+    one = status.read(box_that_prints(FakeConnection(tmp_path), ANSWER | {"deadman": {}}))
+    assert one.problem == "a: answered no status: deadman.left_s: missing."
