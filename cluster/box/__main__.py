@@ -46,6 +46,7 @@ def start(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
         words=request["words"],
         resume=request["resume"],
         split=request.get("split"),
+        own_words=request.get("own_words"),
     )
 
 
@@ -89,6 +90,7 @@ def _job(job: JobFolder) -> JobStatus:
     return JobStatus(
         name=job.name,
         words=tuple(request["words"]),
+        own_words=request.get("own_words"),
         split=request.get("split"),
         state="running" if running else "ended" if ended else "died",
         elapsed_s=end_at - request["started_at"],

@@ -38,6 +38,7 @@ class JobStatus(SearchProgress):
     """A job, and the progress of its search.
 
     `state` is `running`, `ended`, or `died` for a job whose processes are gone without a word.
+    `words` is its command, `own_words` what a person gave of it and the fleet did not add.
     `split` is the part that the job has of a shared search. `log_tail` has the last lines of its
     stderr once it does not run any more.
     """
@@ -49,6 +50,7 @@ class JobStatus(SearchProgress):
     exit: JobExit | None
     log_tail: tuple[str, ...]
     split: dict[str, Any] | None = None
+    own_words: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

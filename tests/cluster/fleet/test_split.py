@@ -14,6 +14,7 @@ from cluster.errors import FleetError
 from cluster.fleet import finish, split, status_view, submit
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
+from cluster.fleet.part import Part
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 from cluster.structure import structure_known
@@ -32,6 +33,7 @@ def box(
     exit: dict[str, Any] | None = ENDED,  # noqa: A002
     fired: bool = False,
     words: Sequence[str] = ("python", "x"),
+    own_words: Sequence[str] | None = None,
     **fields: Any,
 ) -> HostStatus:
     """A box: whole by itself, or with a part of a search that so many share (0: no job at all)."""
@@ -41,6 +43,7 @@ def box(
         "state": state,
         "num_trials": 3,
         "words": list(words),
+        "own_words": own_words,
         "elapsed_s": 60.0,
         "exit": ENDED | exit if exit and state == "ended" else None,
         "log_tail": [],
@@ -237,25 +240,48 @@ class FakeBox:
         return {"words": request["words"] or []}
 
 
-def test_what_finishes_a_search_knows_all_parts_and_can_be_taken_over(tmp_path: Path) -> None:
+OWN = ["python", "x", "--seed", "7"]
+
+
+def test_a_part_keeps_the_persons_own_words_apart() -> None:
+    taker = FakeBox()
+    part = Part(name="s", machine_class="rtx", number=2, count=2)
+    submit.start_part(taker, part, OWN)  # type: ignore[arg-type]
+    assert taker.request["words"] == [*OWN, "--shard", "2/2"]
+    assert taker.request["own_words"] == OWN
+
+
+@pytest.mark.parametrize(
+    ("words", "own_words"),
+    [
+        ([*OWN, "--shard", "1/2"], None),  # of a box that was set up by an earlier version
+        ([*OWN, "--shard", "1/2"], OWN),
+        ([*OWN, "--whatever", "comes", "behind"], OWN),
+    ],
+)
+def test_what_finishes_a_search_knows_all_parts_and_can_be_taken_over(
+    words: list[str], own_words: list[str] | None, tmp_path: Path
+) -> None:
     journals = [tmp_path / place / "run" / "journal.log" for place in ("a/s", "a/s-from-b")]
     for journal in journals:  # a box that took another's part over has two
         journal.parent.mkdir(parents=True)
         journal.write_text(f"{journal.parts[-3]}\n")
-    words = ["python", "x", "--seed", "7", "--shard", "1/2"]
-    one = box("a", part=1, of=2, words=words)
+    one = box("a", part=1, of=2, words=words, own_words=own_words)
     taker = FakeBox()
     submit.finish(taker, one, journals)  # type: ignore[arg-type]
     assert taker.files == {"a-s.log": b"s\n", "a-s-from-b.log": b"s-from-b\n"}
     there = [f"../jobs/s-finals/known/{name}" for name in taker.files]
     assert taker.request == {
         "name": "s-finals",
-        "words": ["python", "x", "--seed", "7", "--known", *there],
+        "words": [*OWN, "--known", *there],
+        "own_words": OWN,
         "resume": False,
         "split": {"name": "s", "machine_class": "rtx", "number": None, "count": 2},
     }
 
-    (journals[0].parents[1] / "job.json").write_text(json.dumps(taker.request))
-    submit.take_over(taker, journals[0].parents[1])  # type: ignore[arg-type]
-    assert set(taker.files) == {"job.json", "run/journal.log"}
-    assert json.loads(taker.files["job.json"])["words"] == ["python", "x", "--seed", "7"]
+    request = taker.request
+    for kept in (request, {name: request[name] for name in request if name != "own_words"}):
+        (journals[0].parents[1] / "job.json").write_text(json.dumps(kept))
+        submit.take_over(taker, journals[0].parents[1])  # type: ignore[arg-type]
+        assert set(taker.files) == {"job.json", "run/journal.log"}
+        assert json.loads(taker.files["job.json"])["words"] == OWN
