@@ -244,8 +244,14 @@ def cells(offer: Offer) -> tuple[str, ...]:
         speed_text(result),
         "-" if offer.price_per_hour is None else dollars(offer.price_per_hour),
         "-" if per_dollar is None else steps(per_dollar),
-        ", ".join(f"{name} {result.config[name]}" for name in _SIZES if name in result.config),
+        configuration_text(result.config),
     )
+
+
+def configuration_text(config: Mapping[str, int]) -> str:
+    """Return all axes of a configuration: the sizes that most have first, then others by name."""
+    sizes = [name for name in _SIZES if name in config]
+    return ", ".join(f"{name} {config[name]}" for name in [*sizes, *sorted(config.keys() - sizes)])
 
 
 def render(ranked: Sequence[Offer], task: tuple[str, ...]) -> "RenderableType":
