@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-T = TypeVar("T")
+Built = TypeVar("Built")
 
 _NAMES: dict[type, str] = {
     int: "a whole number",
@@ -76,7 +76,7 @@ class Reader:
     ignores_unknown: bool = False
     as_is: bool = False
 
-    def structure(self, cls: type[T], value: Any, key: str = "") -> T:
+    def structure(self, cls: type[Built], value: Any, key: str = "") -> Built:
         """Build the dataclass `cls` from what `dataclasses.asdict` or `destructure` made of it.
 
         A field that is absent takes its default, or `None` where its type allows that.

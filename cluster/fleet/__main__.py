@@ -11,13 +11,13 @@ from cluster.errors import FleetError
 from cluster.fleet import commands
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
-    "up": commands.Up,
-    "submit": commands.Submit,
-    "watch": commands.Watch,
-    "status": commands.Status,
-    "pull": commands.Pull,
-    "report": commands.Report,
-    "down": commands.Down,
+    "up": commands.UpCommand,
+    "submit": commands.SubmitCommand,
+    "watch": commands.WatchCommand,
+    "status": commands.StatusCommand,
+    "pull": commands.PullCommand,
+    "report": commands.ReportCommand,
+    "down": commands.DownCommand,
 }
 
 
@@ -40,7 +40,7 @@ def _run(given: Sequence[str]) -> int:
         description=__doc__,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    if isinstance(command, commands.Submit):
+    if isinstance(command, commands.SubmitCommand):
         return command.run(words)
     if words:
         raise FleetError("only submit takes a command behind --.")

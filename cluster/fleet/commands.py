@@ -11,13 +11,20 @@ from typing import Annotated, Literal
 import tyro
 
 from cluster.errors import FleetError
-from cluster.fleet import down, pull, send, split, status, status_view, submit, up, watch
-from cluster.fleet import parallel as together
+from cluster.fleet import (
+    down,
+    parallel,
+    pull,
+    send,
+    split,
+    status,
+    status_view,
+    submit,
+    up,
+    watch,
+)
 from cluster.fleet.hosts import read
-from cluster.fleet.offers import gpuhunt as gpuhunt_prices
-from cluster.fleet.offers import offers as report
-from cluster.fleet.offers import page as report_page
-from cluster.fleet.offers import prices
+from cluster.fleet.offers import gpuhunt, offers, page, prices
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import StateFolder
 from cluster.node import source
@@ -50,7 +57,7 @@ class _Priced(_Fleet):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Up(_Fleet):
+class UpCommand(_Fleet):
     """Set the boxes up: check, send the code, install, preflight. May be repeated."""
 
     max_hours: float | None = None
@@ -82,15 +89,15 @@ class Up(_Fleet):
                 max_hours=self.max_hours,
                 python=self.python,
                 dashboard=self.dashboard,
-                say=together.sayer(box),
+                say=parallel.sayer(box),
             )
 
         asks = accept == "ask" and not all(box.connection.is_pinned() for box in boxes)
-        return together.told(boxes, bring_up, num_threads=1 if asks else None)
+        return parallel.report_each(boxes, bring_up, num_threads=1 if asks else None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Submit(_Fleet):
+class SubmitCommand(_Fleet):
     """Start a search on each box; the command stands behind --. It outlives this laptop."""
 
     name: str | None = None
@@ -116,7 +123,7 @@ class Submit(_Fleet):
             raise FleetError("--take-over goes on on one box: choose it with --only NAME.")
         name = self.name or submit.new_name(datetime.datetime.now(datetime.UTC))
         words = [*words, *["--dashboard"] * self.dashboard]
-        seen = together.each(boxes, status.read) if self.split else []
+        seen = parallel.each(boxes, status.read) if self.split else []
 
         def start(box: RemoteBox) -> None:
             send.send(box, parcels)
@@ -129,9 +136,9 @@ class Submit(_Fleet):
                 running = f"{part}: {submit.start_part(box, part, words)}"
             else:
                 running = submit.start(box, name=name, words=words)
-            together.sayer(box)(f"runs {running}")
+            parallel.sayer(box)(f"runs {running}")
 
-        return together.told(boxes, start)
+        return parallel.report_each(boxes, start)
 
     def _check(self, words: Sequence[str]) -> None:
         again = self.resume or self.take_over is not None
@@ -146,7 +153,7 @@ class Submit(_Fleet):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Watch(_Priced):
+class WatchCommand(_Priced):
     """Watch the searches and bring results home while they run; start it again at any time."""
 
     out: Out = Path("profiles")
@@ -175,7 +182,7 @@ class Watch(_Priced):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Status(_Priced):
+class StatusCommand(_Priced):
     """Look once, and say what every box costs and how to end that."""
 
     json: bool = False
@@ -184,7 +191,7 @@ class Status(_Priced):
     def run(self) -> int:
         """Print the status; 1 if a box cannot be reached."""
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
-        seen = together.each(boxes, status.read)
+        seen = parallel.each(boxes, status.read)
         if self.json:
             print(json.dumps([status_view.to_dict(one, table) for one in seen], indent=1))
         elif sys.stdout.isatty():
@@ -199,7 +206,7 @@ class Status(_Priced):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pull(_Fleet):
+class PullCommand(_Fleet):
     """Bring results home; what is here already is not sent again."""
 
     out: Out = Path("profiles")
@@ -210,13 +217,13 @@ class Pull(_Fleet):
 
         def bring(box: RemoteBox) -> None:
             pulled = pull.pull(box, self.out)
-            together.sayer(box)(f"pulled {pulled.num_files} files to {self.out / box.host.name}")
+            parallel.sayer(box)(f"pulled {pulled.num_files} files to {self.out / box.host.name}")
 
-        return together.told(self.boxes(), bring)
+        return parallel.report_each(self.boxes(), bring)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Report(_Priced):
+class ReportCommand(_Priced):
     """Compare what was pulled: one profile per GPU class, and which class to rent."""
 
     out: Out = Path("profiles")
@@ -234,32 +241,32 @@ class Report(_Priced):
         """Print a table and a sentence per task; copy the profiles; write the page."""
         hosts = read(self.hosts, only=self.only)
         table = prices.read(self.prices, self.price)
-        results = report.read_all(self.out, kind=self.kind)
+        results = offers.read_all(self.out, kind=self.kind)
         if self.gpuhunt:
             table = self._with_quotes(table, {result.machine_class for result in results})
         tasks = {
-            task: report.offers(of_task, hosts, table)
-            for task, of_task in report.by_task(results).items()
+            task: offers.offers(of_task, hosts, table)
+            for task, of_task in offers.by_task(results).items()
         }
         for task, ranked in tasks.items():
-            paths = report.publish(
-                ranked, self.out, suffix=report.suffix(task) if len(tasks) > 1 else ""
+            paths = offers.publish(
+                ranked, self.out, suffix=offers.suffix(task) if len(tasks) > 1 else ""
             )
             if self.json:
-                print(json.dumps(report.to_dict(ranked, task)))
+                print(json.dumps(offers.to_dict(ranked, task)))
                 continue
             from rich.console import Console
 
-            Console(width=None if sys.stdout.isatty() else 160).print(report.render(ranked, task))
+            Console(width=None if sys.stdout.isatty() else 160).print(offers.render(ranked, task))
             print("\n".join(f"profile: {path}" for path in paths))
-            print(report.advice(ranked))
-        path = report_page.write(tasks, self.html or self.out / "report.html", kind=self.kind)
+            print(offers.advice(ranked))
+        path = page.write(tasks, self.html or self.out / "report.html", kind=self.kind)
         if not self.json:
             print(f"page: {path}")
         return 0
 
     def _with_quotes(self, table: prices.Prices, classes: Collection[str]) -> prices.Prices:
-        found = gpuhunt_prices.quotes(sorted(classes))
+        found = gpuhunt.quotes(sorted(classes))
         for name, quote in found.items():
             told = f"gpuhunt: {name} from {dollars(quote.price)} an hour at {quote.provider}"
             print(f"{told} ({quote.location})", file=sys.stderr)
@@ -267,7 +274,7 @@ class Report(_Priced):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Down(_Fleet):
+class DownCommand(_Fleet):
     """End the searches, pull a last time, and say how to end the rent, which this cannot."""
 
     out: Out = Path("profiles")
@@ -278,10 +285,10 @@ class Down(_Fleet):
     def run(self) -> int:
         """Take all boxes down."""
         boxes = self.boxes()
-        code = together.told(
+        code = parallel.report_each(
             boxes,
             lambda box: down.take_down(
-                box, out=self.out, remove=self.remove, say=together.sayer(box)
+                box, out=self.out, remove=self.remove, say=parallel.sayer(box)
             ),
         )
         print("The boxes themselves still cost money until you run:")

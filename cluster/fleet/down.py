@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from cluster.fleet import pull
-from cluster.fleet.parallel import Say
+from cluster.fleet.parallel import Sayer
 from cluster.fleet.remote import RemoteBox
 
 _STOP_S = 240.0  # the search gets 90 s to end in order, and writes a partial profile
 
 
-def take_down(box: RemoteBox, *, out: Path, remove: bool, say: Say) -> None:
+def take_down(box: RemoteBox, *, out: Path, remove: bool, say: Sayer) -> None:
     """End what the fleet runs on one box. The dead-man stays armed: the rent goes on.
 
     Raises:

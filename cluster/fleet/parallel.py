@@ -8,22 +8,22 @@ from typing import TypeVar
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
 
-T = TypeVar("T")
+Returned = TypeVar("Returned")
 _printing = threading.Lock()
 
 
 def each(
     boxes: Sequence[RemoteBox],
-    function: Callable[[RemoteBox], T],
+    function: Callable[[RemoteBox], Returned],
     *,
     num_threads: int | None = None,
-) -> list[T]:
+) -> list[Returned]:
     """Call `function` for all boxes; return the results in their order."""
     with concurrent.futures.ThreadPoolExecutor(num_threads or len(boxes)) as pool:
         return list(pool.map(function, boxes))
 
 
-def told(
+def report_each(
     boxes: Sequence[RemoteBox],
     function: Callable[[RemoteBox], None],
     *,
@@ -52,4 +52,4 @@ def sayer(box: RemoteBox) -> Callable[[str], None]:
     return say
 
 
-Say = Callable[[str], None]
+Sayer = Callable[[str], None]

@@ -10,7 +10,7 @@ _MIN_SHM_BYTES = 100 * 2**20  # Ray's object store is 80 MiB; below, Ray falls b
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class BoxFacts:
     """What the probe saw on a box. `pythons` are version, whether venv works, and path."""
 
     pythons: tuple[tuple[str, bool, str], ...]
@@ -22,7 +22,7 @@ class Facts:
     system: str
 
 
-def parse_facts(text: str) -> Facts:
+def parse(text: str) -> BoxFacts:
     """Read what probe.sh printed.
 
     Raises:
@@ -34,7 +34,7 @@ def parse_facts(text: str) -> Facts:
     if "end" not in lines:
         raise FleetError(f"the probe broke off after {text[-80:]!r}.")
     pythons = [pair[1].split(" ", 2) for pair in pairs if pair[0] == "python"]
-    return Facts(
+    return BoxFacts(
         pythons=tuple((version, kind == "venv", path) for version, kind, path in pythons),
         tools=frozenset(pair[1] for pair in pairs if pair[0] == "tool"),
         disk_bytes=_kib(values.get("disk_kb", "")),
@@ -45,7 +45,7 @@ def parse_facts(text: str) -> Facts:
     )
 
 
-def judge(facts: Facts, *, has_environment: bool) -> str | None:
+def judge(facts: BoxFacts, *, has_environment: bool) -> str | None:
     """Why this box cannot be set up, and what to do; `None` if it can."""
     if facts.driver_error is not None:
         return (
@@ -74,7 +74,7 @@ def judge(facts: Facts, *, has_environment: bool) -> str | None:
     return None
 
 
-def cautions(facts: Facts) -> list[str]:
+def cautions(facts: BoxFacts) -> list[str]:
     """What is worth a line, but refuses nothing."""
     notes = []
     if not facts.gpus:
@@ -86,12 +86,12 @@ def cautions(facts: Facts) -> list[str]:
     return notes
 
 
-def choose_python(facts: Facts) -> str:
+def choose_python(facts: BoxFacts) -> str:
     """The first interpreter that can make the environment; empty if there is none."""
     return next((path for _, usable, path in facts.pythons if usable), "")
 
 
-def describe(facts: Facts) -> str:
+def describe(facts: BoxFacts) -> str:
     """The box in one line."""
     disk = "unknown" if facts.disk_bytes is None else f"{facts.disk_bytes / 2**30:.0f} GiB"
     return f"{facts.system}; {', '.join(facts.gpus) or 'no GPU'}; {disk} of disk free"

@@ -35,7 +35,7 @@ def part_of(host: Host, seen: Sequence[HostStatus], *, name: str) -> Part:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class FinalsVerdict:
     """Which boxes may finish a search now, the best first; or why it will not be finished.
 
     Neither while there is something to wait for, and when the finals are there.
@@ -54,7 +54,7 @@ def searches(seen: Sequence[HostStatus]) -> dict[tuple[str, str], list[HostStatu
     return found
 
 
-def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: bool) -> Verdict:
+def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: bool) -> FinalsVerdict:
     """Judge one search by the boxes that share it.
 
     `lost` are boxes that were given up: nothing more comes of their parts, the finals explore the
@@ -63,19 +63,19 @@ def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: boo
     here = [one for one in members if one.host.name not in lost]
     finals = [one for one in members if _part(one).number is None]
     if any(one.host.name not in lost or not one.is_running for one in finals):
-        return Verdict()
+        return FinalsVerdict()
     if any(one.is_running or not one.reachable for one in here):
-        return Verdict()
+        return FinalsVerdict()
     if any(one.state == "stopped" for one in here):
-        return Verdict(problem="a part was stopped: `submit --resume`, then `watch`")
+        return FinalsVerdict(problem="a part was stopped: `submit --resume`, then `watch`")
     absent = {*range(1, _part(members[0]).count + 1)} - {_part(one).number for one in members}
     if absent and not is_whole:
-        return Verdict(problem=f"part {min(absent)} is on another box: watch without --only")
+        return FinalsVerdict(problem=f"part {min(absent)} is on another box: watch without --only")
     able = [one for one in here if one.state in _ABLE and not _is_spent(one)]
     if not able:
-        return Verdict(problem="no box of its class is left: `up`, then `submit --resume`")
+        return FinalsVerdict(problem="no box of its class is left: `up`, then `submit --resume`")
     able.sort(key=lambda one: _ABLE.index(one.state))
-    return Verdict(boxes=tuple(able))
+    return FinalsVerdict(boxes=tuple(able))
 
 
 def has_profile(one: HostStatus, seen: Sequence[HostStatus]) -> bool:

@@ -12,11 +12,21 @@ from cluster.pages.units import dollars, duration, speed
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-COLUMNS = ("host", "class", "state", "doing", "trials", "best", "time left", "cost so far", "note")
+STATUS_COLUMNS = (
+    "host",
+    "class",
+    "state",
+    "doing",
+    "trials",
+    "best",
+    "time left",
+    "cost so far",
+    "note",
+)
 
 
 def cells(status: HostStatus, prices: Prices) -> tuple[str, ...]:
-    """A box's row under `COLUMNS`; `-` is what is not known."""
+    """A box's row under `STATUS_COLUMNS`; `-` is what is not known."""
     trials, doing, best = "-", "-", None
     if (job := status.job) is not None:
         trials = f"{job.num_trials}" + (f" of {job.max_runs}" if job.max_runs else "")
@@ -38,7 +48,7 @@ def cells(status: HostStatus, prices: Prices) -> tuple[str, ...]:
 
 def line(status: HostStatus, prices: Prices) -> str:
     """The same for a log, or where the terminal is narrow."""
-    pairs = zip(COLUMNS[1:], cells(status, prices)[1:], strict=True)
+    pairs = zip(STATUS_COLUMNS[1:], cells(status, prices)[1:], strict=True)
     said = [f"{name}: {cell}" for name, cell in pairs if cell not in ("-", "")]
     return f"{status.host.name}  {'; '.join(said)}"
 
@@ -49,7 +59,7 @@ def render(statuses: Sequence[HostStatus], prices: Prices) -> "RenderableType":
     from rich.text import Text
 
     table = Table(expand=False)
-    for column in COLUMNS:
+    for column in STATUS_COLUMNS:
         table.add_column(column, overflow="fold")
     for status in statuses:
         style = {"done": "green", "part done": "green", "running": ""}.get(status.state, "yellow")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster.errors import FleetError
-from cluster.fleet import probe as facts
-from cluster.fleet.parallel import Say
+from cluster.fleet import probe
+from cluster.fleet.parallel import Sayer
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
 from cluster.node.hardware import Machine, machine_class
@@ -81,7 +81,7 @@ def bring_up(
     max_hours: float | None,
     python: str | None,
     dashboard: bool,
-    say: Say,
+    say: Sayer,
 ) -> None:
     """Set one box up, or say why it cannot be; every step may be repeated.
 
@@ -93,15 +93,15 @@ def bring_up(
     _connect(box, accept, say)
     seen = _probe(box)
     given = python or box.host.python
-    problem = facts.judge(seen, has_environment=given is not None)
+    problem = probe.judge(seen, has_environment=given is not None)
     if problem is not None:
         raise HostError(box.host, problem)
     if given is not None:
         _check_python(box, given)
-    say(facts.describe(seen))
-    for note in facts.cautions(seen):
+    say(probe.describe(seen))
+    for note in probe.cautions(seen):
         say(f"note: {note}")
-    box_python = given or facts.choose_python(seen)
+    box_python = given or probe.choose_python(seen)
     job = _running_job(box)
     if job is not None:
         _arm(box, max_hours, say)
@@ -120,7 +120,7 @@ def bring_up(
     say(f"ready: {known_class}")
 
 
-def _connect(box: RemoteBox, accept: Literal["ask", "accept-new", "refuse"], say: Say) -> None:
+def _connect(box: RemoteBox, accept: Literal["ask", "accept-new", "refuse"], say: Sayer) -> None:
     connection = box.connection
     if not connection.is_pinned() and accept != "refuse":
         connection.first_use(accept)
@@ -129,10 +129,10 @@ def _connect(box: RemoteBox, accept: Literal["ask", "accept-new", "refuse"], say
     say(f"reached {box.host.user}@{box.host.address} port {box.host.port}")
 
 
-def _probe(box: RemoteBox) -> facts.Facts:
+def _probe(box: RemoteBox) -> probe.BoxFacts:
     printed = box.shell(_PROBE.read_text(), box.host.folder).decode(errors="replace")
     try:
-        return facts.parse_facts(printed)
+        return probe.parse(printed)
     except FleetError as error:
         raise HostError(box.host, str(error)) from error
 
@@ -156,14 +156,14 @@ def _running_job(box: RemoteBox) -> str | None:
     return job.name if job is not None and job.state == "running" else None
 
 
-def _send(box: RemoteBox, code: Code, python: str, say: Say) -> None:
+def _send(box: RemoteBox, code: Code, python: str, say: Sayer) -> None:
     box.shell(_UNPACK, box.host.folder, stdin=code.tar, timeout_s=300)
     box.shell(_SWAP, box.host.folder, python)
     changed = f"; {code.num_changed} changed files do not travel" * (code.num_changed > 0)
     say(f"code of {code.revision[:12]} is there{changed}")
 
 
-def _arm(box: RemoteBox, max_hours: float | None, say: Say) -> None:
+def _arm(box: RemoteBox, max_hours: float | None, say: Sayer) -> None:
     if max_hours is None:
         say("note: no --max-hours, so nothing ends this box's rent but you.")
         return
@@ -176,7 +176,7 @@ def _arm(box: RemoteBox, max_hours: float | None, say: Say) -> None:
     say(f"dead-man armed: ends the job in {duration(max_hours * 3600)}, {then}")
 
 
-def _install(box: RemoteBox, given: str | None, dashboard: bool, say: Say) -> None:
+def _install(box: RemoteBox, given: str | None, dashboard: bool, say: Sayer) -> None:
     if given is not None:
         say(f"environment: {given}, as it is")
         return
@@ -187,7 +187,7 @@ def _install(box: RemoteBox, given: str | None, dashboard: bool, say: Say) -> No
         box.shell(_INSTALL_DASHBOARD, box.host.folder, timeout_s=_INSTALL_S)
 
 
-def _preflight(box: RemoteBox, python: str, say: Say) -> Machine:
+def _preflight(box: RemoteBox, python: str, say: Sayer) -> Machine:
     words = ["sh", "-c", _PREFLIGHT, "sh", box.host.folder, python]
     done = box.connection.run(words, timeout_s=_PREFLIGHT_S)
     try:

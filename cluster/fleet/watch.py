@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cluster.fleet import finish, pull, split, status, status_view
-from cluster.fleet import parallel as together
+from cluster.fleet import finish, parallel, pull, split, status, status_view
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
@@ -75,7 +74,7 @@ def watch(
     with _screen(prices) as (show, say), contextlib.closing(Tunnels()) as tunnels:
         while True:
             seen, news = map(
-                list, zip(*together.each(boxes, lambda box: _look(box, out)), strict=True)
+                list, zip(*parallel.each(boxes, lambda box: _look(box, out)), strict=True)
             )
             if dashboard:
                 news += map(tunnels.follow, boxes, seen)

@@ -20,7 +20,7 @@ from cluster import cli
 from cluster.errors import JoinError
 from cluster.join import gate, lease, ray_node
 from cluster.join.gate import Gate, Member
-from cluster.join.offer import Offer, check_room, choose_offer, machine_class
+from cluster.join.offer import HostOffer, check_room, choose_offer, own_machine_class
 from cluster.join.ports import Ports
 from cluster.join.ray_node import RayNode
 from cluster.node import ray_env
@@ -58,7 +58,7 @@ class _Host:
             raise JoinError(
                 "--stop-command needs --max-hours in front of it: all behind it is the command."
             )
-        _say(lease.told(private))
+        _say(lease.describe(private))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class Disarm:
         """Take it away."""
         private = _prepare()
         lease.disarm(private)
-        print(lease.told(private))
+        print(lease.describe(private))
         return 0
 
 
@@ -126,7 +126,7 @@ class Class:
 
     def run(self) -> int:
         """Print it."""
-        print(machine_class())
+        print(own_machine_class())
         return 0
 
 
@@ -167,7 +167,7 @@ def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
     check_room(offer, dashboard=dashboard)
     private = _prepare()
     options.arm(private)
-    lease.record(private)
+    lease.record_keeper(private)
     member = Member(
         address=address,
         is_head=is_head,
@@ -194,7 +194,7 @@ def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
             )
         )
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _say(f"ended here. {lease.told(private)}")
+        _say(f"ended here. {lease.describe(private)}")
         return 0
     finally:
         shutil.rmtree(temp_dir, ignore_errors=True)
@@ -232,7 +232,7 @@ async def _live(
         await node.end()
 
 
-def _tell(member: Member, offer: Offer, *, dashboard: bool) -> None:
+def _tell(member: Member, offer: HostOffer, *, dashboard: bool) -> None:
     count = f"{offer.num_gpus} GPUs" if offer.num_gpus else "the CPU"
     _say(
         f"offers {count} of class {offer.machine_class}."

@@ -48,7 +48,7 @@ def disarm(private: Path) -> None:
     deadman.disarm(_folder(private))
 
 
-def told(private: Path) -> str:
+def describe(private: Path) -> str:
     """When it ends what, in words for a person."""
     folder = _folder(private)
     armed, state = deadman.armed(folder), deadman.status(folder)
@@ -59,12 +59,12 @@ def told(private: Path) -> str:
     return f"Dead-man armed: ends Ray here in {duration(state.left_s)}, then {then}."
 
 
-def record(private: Path) -> None:
+def record_keeper(private: Path) -> None:
     """Write down that this process keeps Ray on this host."""
     processes.record(_keeper(_folder(private)), os.getpid())
 
 
-def mark(private: Path) -> dict[str, str]:
+def marking_variables(private: Path) -> dict[str, str]:
     """A variable for the environment of all that Ray runs here: by it they are found at the end."""
     return {processes.MARK: str(private)}
 

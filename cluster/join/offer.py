@@ -9,7 +9,7 @@ from cluster.node import hardware, limits, ray_env, thread_env
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class HostOffer:
     """What a host offers to searches: trials side by side, on GPUs or on its CPU.
 
     `machine_class` is published as a resource, so that a trial can ask for its class of hardware: a
@@ -37,7 +37,7 @@ class Offer:
         ]
 
 
-def choose_offer(*, num_gpus: int | None, on_cpu: bool, is_head: bool) -> Offer:
+def choose_offer(*, num_gpus: int | None, on_cpu: bool, is_head: bool) -> HostOffer:
     """What this host offers: the GPUs that are asked for, or all that are seen.
 
     Raises:
@@ -47,13 +47,13 @@ def choose_offer(*, num_gpus: int | None, on_cpu: bool, is_head: bool) -> Offer:
     num_gpus = len(gpus) if num_gpus is None else num_gpus
     if num_gpus < 0:
         raise JoinError(f"--num-gpus must be at least 0, got {num_gpus}.")
-    offer = Offer(machine_class=machine_class(), num_gpus=num_gpus, on_cpu=on_cpu)
+    offer = HostOffer(machine_class=own_machine_class(), num_gpus=num_gpus, on_cpu=on_cpu)
     if not is_head and not offer.num_trials:
         raise JoinError("no GPU is seen here: check nvidia-smi, or offer the CPU with --cpu.")
     return offer
 
 
-def machine_class() -> str:
+def own_machine_class() -> str:
     """This host's class; the GPUs that CUDA_VISIBLE_DEVICES hides do not count.
 
     Raises:
@@ -74,7 +74,7 @@ def _visible_gpus() -> tuple[hardware.Gpu, ...]:
     return tuple(gpus[index] for index in hardware.visible_gpus(len(gpus), os.environ))
 
 
-def check_room(offer: Offer, *, dashboard: bool) -> None:
+def check_room(offer: HostOffer, *, dashboard: bool) -> None:
     """Under too small a limit on threads Ray does not fail but hangs: see that first.
 
     Raises:

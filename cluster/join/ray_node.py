@@ -12,7 +12,7 @@ import psutil
 
 from cluster.errors import JoinError
 from cluster.join import lease
-from cluster.join.offer import Offer
+from cluster.join.offer import HostOffer
 from cluster.join.ports import Ports
 from cluster.node import ray_env
 from cluster.node.ray_env import Listener
@@ -22,7 +22,6 @@ _END_S = 20.0
 _POLL_S = 0.25
 _STARTED = "Ray runtime started."
 _TIMED_OUT = "timed out during startup"
-_OBJECT_STORE_BYTES = 80 * 2**20
 
 
 def command(
@@ -30,7 +29,7 @@ def command(
     address: str,
     head_address: str | None,
     ports: Ports,
-    offer: Offer,
+    offer: HostOffer,
     dashboard: bool,
     temp_dir: Path,
 ) -> list[str]:
@@ -45,7 +44,7 @@ def command(
         f"--node-ip-address={address}",
         *ports.ray_arguments(is_head=is_head, has_client=_has_ray_client()),
         *offer.ray_arguments(),
-        f"--object-store-memory={_OBJECT_STORE_BYTES}",
+        f"--object-store-memory={ray_env.OBJECT_STORE_BYTES}",
         f"--temp-dir={temp_dir}",
         "--disable-usage-stats",
     ]
@@ -160,7 +159,7 @@ def environment(base: Mapping[str, str], ports: Ports, *, is_head: bool) -> dict
         **HEALTH_CHECK,
         **given,
         **ray_env.environment(base),
-        **lease.mark(ray_env.private_dir(given)),
+        **lease.marking_variables(ray_env.private_dir(given)),
         # A job's `python` is the one in front here.
         "PATH": path,
         # Said of other systems, it forbids `ray start` to join.

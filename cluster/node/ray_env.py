@@ -67,7 +67,7 @@ DRIVER = {
 
 _TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
 _REPLACED = "RL_TUNER_REPLACED_ENV"
-_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum is 75 MiB; nothing large crosses it
+OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum is 75 MiB; nothing large crosses it
 _TOKEN_NAME = "ray_token"
 _LONGEST_DIR = 43  # a Unix socket's path ends at 107 bytes, and Ray appends up to 64
 _TEMP_NAME = len("/tmpabcdefgh")  # as tempfile.mkdtemp names one
@@ -237,7 +237,7 @@ def init_arguments(
         "num_gpus": num_gpus,
         "include_dashboard": dashboard,
         "dashboard_host": "127.0.0.1",
-        "object_store_memory": _OBJECT_STORE_BYTES,
+        "object_store_memory": OBJECT_STORE_BYTES,
         "log_to_driver": False,
         "logging_level": "warning",
         "_node_ip_address": "127.0.0.1",

@@ -48,7 +48,7 @@ class Mark(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
+class ChartAxis:
     """`label` names the quantity with its unit; `tick` words a value."""
 
     label: str
@@ -57,7 +57,7 @@ class Axis:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class ChartPoint:
     """One mark. `y` is `None` for what was not measured: it is drawn at the foot of the chart.
 
     `low` and `high` are the ends of its whisker, `tip` its figures in words, `name` a label.
@@ -78,7 +78,7 @@ class Series:
     name: str
     mark: Mark
     color: str
-    points: Sequence[Point]
+    points: Sequence[ChartPoint]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +107,8 @@ class Chart:
 
     title: str
     note: str
-    x: Axis
-    y: Axis
+    x: ChartAxis
+    y: ChartAxis
     series: Sequence[Series] = ()
     lines: Sequence[Line] = ()
     levels: Sequence[Level] = ()
@@ -180,7 +180,7 @@ def figure(
     )
 
 
-def frame_of(x: Axis, y: Axis, *, foot: float = 0.0) -> Frame:
+def frame_of(x: ChartAxis, y: ChartAxis, *, foot: float = 0.0) -> Frame:
     """The frame that leaves room for the labels of the axes."""
     widest = max((len(y.tick(value)) for value in y.scale.ticks()), default=1)
     return Frame(
@@ -188,7 +188,7 @@ def frame_of(x: Axis, y: Axis, *, foot: float = 0.0) -> Frame:
     )
 
 
-def axes(frame: Frame, x: Axis, y: Axis, *, rules: bool = True) -> list[Element]:
+def axes(frame: Frame, x: ChartAxis, y: ChartAxis, *, rules: bool = True) -> list[Element]:
     """Rules, ticks and labels. Labels that would touch are left out."""
     drawn = []
     for value in y.scale.ticks():
@@ -278,7 +278,7 @@ def _line(frame: Frame, line: Line) -> Element:
     return element("path", d=path, class_=kind)
 
 
-def _mark(frame: Frame, series: Series, point: Point) -> Element:
+def _mark(frame: Frame, series: Series, point: ChartPoint) -> Element:
     x = frame.across(point.x)
     y = frame.bottom + _FOOT / 2 if point.y is None else frame.up(point.y)
     drawn = [element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r="9", class_="touch")]
@@ -288,7 +288,7 @@ def _mark(frame: Frame, series: Series, point: Point) -> Element:
     return marked(point.tip, *drawn, shape(series.mark, x, y), color=series.color)
 
 
-def _names(frame: Frame, points: Sequence[Point]) -> list[Element]:
+def _names(frame: Frame, points: Sequence[ChartPoint]) -> list[Element]:
     """The labels of named points, moved down where they would lie on each other."""
     drawn: list[Element] = []
     taken: list[tuple[float, float, float]] = []  # left, right, height

@@ -7,13 +7,13 @@ import re
 from xml.etree import ElementTree
 
 Element = ElementTree.Element
-Child = ElementTree.Element | str | None
+Content = ElementTree.Element | str | None
 
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 """What no HTML file may hold: control characters, and the halves of a name that is not UTF-8."""
 
 
-def element(tag: str, *children: Child, **attributes: object) -> Element:
+def element(tag: str, *children: Content, **attributes: object) -> Element:
     """Make an element; strings among the children are text, `None` is nothing.
 
     An attribute's trailing underscore is dropped and others become hyphens (`class_`, `aria_sort`);

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from cluster.pages import chart
-from cluster.pages.chart import Axis, Frame, Mark
+from cluster.pages.chart import ChartAxis, Frame, Mark
 from cluster.pages.elements import Element, element
 from cluster.pages.scale import Ordinal
 
@@ -26,7 +26,7 @@ class Square:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class Heatmap:
     """Squares by the indices (column, row) of their names; `keys` explain the marks."""
 
     title: str
@@ -40,7 +40,7 @@ class Grid:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class StackPart:
     """One part of every column; `color` is one of the style's classes."""
 
     name: str
@@ -53,17 +53,17 @@ class Stack:
 
     title: str
     note: str
-    x: Axis
-    y: Axis
-    parts: Sequence[Part]
+    x: ChartAxis
+    y: ChartAxis
+    parts: Sequence[StackPart]
     values: Sequence[Sequence[float]]
     tips: Sequence[str]
 
 
-def render_grid(grid: Grid) -> Element:
+def render_heatmap(grid: Heatmap) -> Element:
     """Draw the squares."""
-    x = Axis(label=grid.x_label, scale=Ordinal(names=grid.columns), tick=_name(grid.columns))
-    y = Axis(label=grid.y_label, scale=Ordinal(names=grid.rows), tick=_name(grid.rows))
+    x = ChartAxis(label=grid.x_label, scale=Ordinal(names=grid.columns), tick=_name(grid.columns))
+    y = ChartAxis(label=grid.y_label, scale=Ordinal(names=grid.rows), tick=_name(grid.rows))
     frame = chart.frame_of(x, y)
     drawing = chart.axes(frame, x, y, rules=False)
     width = (

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cluster.pages.elements import Child, Element, element, to_html
+from cluster.pages.elements import Content, Element, element, to_html
 
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
@@ -25,11 +25,16 @@ class Section:
 
     anchor: str
     title: str
-    content: Sequence[Child]
+    content: Sequence[Content]
 
 
 def render(
-    *, title: str, kicker: str, headline: Child, lead: Sequence[Child], sections: Sequence[Section]
+    *,
+    title: str,
+    kicker: str,
+    headline: Content,
+    lead: Sequence[Content],
+    sections: Sequence[Section],
 ) -> str:
     """The whole page as HTML: headline and `lead` first, then the sections, with links to them."""
     links = [element("a", section.title, href=f"#{section.anchor}") for section in sections]
@@ -52,7 +57,7 @@ def render(
     return f"<!DOCTYPE html>\n{to_html(element('html', head, body, lang='en'))}\n"
 
 
-def rows(pairs: Iterable[tuple[str, Child]]) -> Element:
+def rows(pairs: Iterable[tuple[str, Content]]) -> Element:
     """A table of labels and texts."""
     lines = [
         element("tr", element("th", label, scope="row"), element("td", text))

@@ -25,7 +25,7 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class TableBar:
     """A length with its value in words; `color` is one of the style's classes."""
 
     label: str
@@ -64,7 +64,7 @@ def sortable(
     return element("div", table, class_="scroll", tabindex="0")
 
 
-def bars(heading: str, items: Sequence[Bar]) -> Element:
+def bars(heading: str, items: Sequence[TableBar]) -> Element:
     """One bar per item, the longest as wide as there is room."""
     longest = max((item.value for item in items), default=0.0) or 1.0
     lines = [

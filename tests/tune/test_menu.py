@@ -125,7 +125,7 @@ def parsed(words: Sequence[str]) -> Any:
         name, *options = own
         if "--" in arguments:
             parsed(arguments[arguments.index("--") + 2 :])
-        return tyro.cli(getattr(commands, name.capitalize()), args=options)
+        return tyro.cli(getattr(commands, f"{name.capitalize()}Command"), args=options)
     if module == "tune.profile":
         return tyro.cli(profile.Command, args=arguments)  # type: ignore[call-overload]
     specs: dict[str, Any] = {"tune.jax_phase12": JaxSpec, "tune.pytorch_phase3": Phase3Spec}

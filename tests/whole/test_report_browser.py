@@ -12,7 +12,7 @@ import pytest
 
 import searches
 from cluster.fleet.offers import page as fleet_page
-from cluster.fleet.offers.offers import Offer, Result
+from cluster.fleet.offers.offers import ClassOffer, PulledProfile
 from tune.report import page as report_page
 from tune.run_folder.folder import RunFolder
 
@@ -65,8 +65,8 @@ return [ground, least];
 
 
 def fleet(folder: Path) -> str:
-    def offer(name: str, speed: float, price: float | None) -> Offer:
-        result = Result(
+    def offer(name: str, speed: float, price: float | None) -> ClassOffer:
+        result = PulledProfile(
             path=folder / "a" / "search" / "profiles" / "x.yaml",
             host=searches.HOSTILE,
             machine_class=name,
@@ -78,14 +78,14 @@ def fleet(folder: Path) -> str:
             is_proven=True,
             config={"num_envs": 256, "num_steps": 128},
         )
-        return Offer(result=result, price_per_hour=price)
+        return ClassOffer(profile=result, price_per_hour=price)
 
     offers = [
         offer("nvidia-geforce-rtx-4090-24gb-450w", 1.2e6, 0.69),
         offer("nvidia-a100-sxm4-80gb-400w", 2.0e6, 1.89),
         offer("quadro-rtx-4000-8gb", 0.4e6, None),
     ]
-    task = offers[0].result.task
+    task = offers[0].profile.task
     return fleet_page.render([(task, offers)], kind="fastest", folder=folder, now="2026-01-03")
 
 
@@ -210,7 +210,7 @@ def test_the_sections_of_a_search_are_all_there(browser: Any, tmp_path: Path) ->
         "return [...document.querySelectorAll('section h2')].map((h) => h.innerText)"
     )
     assert headings == [
-        "Result",
+        "PulledProfile",
         "Speed",
         "How the search went",
         "Memory and threads",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from cluster.pages.chart import Axis, Mark, Point, Series
+from cluster.pages.chart import ChartAxis, ChartPoint, Mark, Series
 from cluster.pages.scale import Ordinal
 from search_spaces.config import config_text
 from trainables.measurement import Measurement, OutcomeKind
@@ -48,7 +48,7 @@ def failure_tip(trial: Trial) -> str:
     return f"{head(trial)}: {outcome_label(trial)}, {message}"
 
 
-def failed_series(failed: Mapping[OutcomeKind, Sequence[Point]]) -> list[Series]:
+def failed_series(failed: Mapping[OutcomeKind, Sequence[ChartPoint]]) -> list[Series]:
     """The points of trials without a speed, by cause, each with its mark."""
     return [
         Series(name=outcomes.ADVICE[kind].short, mark=mark, color="failed", points=failed[kind])
@@ -59,19 +59,19 @@ def failed_series(failed: Mapping[OutcomeKind, Sequence[Point]]) -> list[Series]
 
 def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]) -> list[Series]:
     """The trials as series: by stage where there is a speed, by cause where there is none."""
-    explored: list[Point] = []
-    slow: list[Point] = []
-    proven: list[Point] = []
-    failed: dict[OutcomeKind, list[Point]] = {}
+    explored: list[ChartPoint] = []
+    slow: list[ChartPoint] = []
+    proven: list[ChartPoint] = []
+    failed: dict[OutcomeKind, list[ChartPoint]] = {}
     for trial in trials:
         at, measured = place(trial), speed_of(trial)
         if at is None or trial.kind is None:
             continue
         if measured is None:
-            point = Point(x=at, y=None, tip=failure_tip(trial))
+            point = ChartPoint(x=at, y=None, tip=failure_tip(trial))
             failed.setdefault(trial.kind, []).append(point)
             continue
-        point = Point(
+        point = ChartPoint(
             x=at,
             y=measured.steps_per_second,
             low=measured.low,
@@ -90,6 +90,6 @@ def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]
     ]
 
 
-def names_axis(label: str, names: Sequence[str]) -> Axis:
+def names_axis(label: str, names: Sequence[str]) -> ChartAxis:
     """An axis of names side by side."""
-    return Axis(label=label, scale=Ordinal(names=names), tick=lambda value: names[int(value)])
+    return ChartAxis(label=label, scale=Ordinal(names=names), tick=lambda value: names[int(value)])

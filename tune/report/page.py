@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cluster.pages import page, table, units
-from cluster.pages.elements import Child, Element, element
+from cluster.pages.elements import Content, Element, element
 from cluster.pages.page import Section
-from cluster.pages.table import Bar
+from cluster.pages.table import TableBar
 from search_spaces.config import ConfigKey, config_key, config_name, config_text
 from tune.report import speed as report_speed
 from tune.report import table as report_table
@@ -60,19 +60,19 @@ def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now:
     )
 
 
-def _section(anchor: str, title: str, content: Sequence[Child]) -> Section:
+def _section(anchor: str, title: str, content: Sequence[Content]) -> Section:
     return Section(anchor=anchor, title=title, content=content)
 
 
-def _lead(conclusion: Conclusion, limits: str) -> list[Child]:
+def _lead(conclusion: Conclusion, limits: str) -> list[Content]:
     warnings = [element("p", f"Warning: {text}", class_="warn") for text in conclusion.warnings]
     return [element("p", limits, class_="lead"), *warnings]
 
 
-def _result(conclusion: Conclusion, result: SearchResult) -> list[Child]:
-    content: list[Child] = [page.rows(conclusion.rows)]
+def _result(conclusion: Conclusion, result: SearchResult) -> list[Content]:
+    content: list[Content] = [page.rows(conclusion.rows)]
     bars = [
-        Bar(
+        TableBar(
             label=f"{config_name(candidate.config)} ({', '.join(names)})",
             value=candidate.steps_per_second,
             text=units.speed_interval(candidate.steps_per_second, candidate.low, candidate.high),
@@ -102,16 +102,16 @@ def _names(result: SearchResult) -> dict[ConfigKey, str]:
     return {config_key(one.config): ", ".join(names) for one, names in _contenders(result)}
 
 
-def _speed(result: SearchResult) -> list[Child]:
+def _speed(result: SearchResult) -> list[Content]:
     return [page.charts(report_speed.landscape(result), report_speed.learning(result))]
 
 
-def _limits(result: SearchResult, context: Context) -> list[Child]:
+def _limits(result: SearchResult, context: Context) -> list[Content]:
     memory, threads = report_usage.memory, report_usage.threads
     return [page.charts(memory(result, context), threads(result, context))]
 
 
-def _progress(result: SearchResult) -> list[Child]:
+def _progress(result: SearchResult) -> list[Content]:
     return [page.charts(report_speed.by_trial(result), report_speed.by_second(result))]
 
 
@@ -119,7 +119,7 @@ def _ran_s(trials: Iterable[Trial]) -> float:
     return max(report_speed.running_s(trials).values(), default=0.0)
 
 
-def _time(result: SearchResult, first_trial: int) -> list[Child]:
+def _time(result: SearchResult, first_trial: int) -> list[Content]:
     """The columns; beside them the sums by phase, and what passed between trials.
 
     The wall time of a resumed search is its last session's, which began with `first_trial`.
@@ -135,7 +135,7 @@ def _time(result: SearchResult, first_trial: int) -> list[Child]:
 
     colors = dict(report_usage.PHASES.values()) | {report_usage.OTHER.name: "c7"}
     bars = [
-        Bar(label=label, value=spent_s, text=words_of(spent_s), color=colors[label])
+        TableBar(label=label, value=spent_s, text=words_of(spent_s), color=colors[label])
         for label, spent_s in totals.items()
     ]
     content = [report_usage.time_by_trial(result)]
@@ -143,12 +143,12 @@ def _time(result: SearchResult, first_trial: int) -> list[Child]:
         session = [trial for trial in result.trials if trial.number >= first_trial]
         outside_s = max(0.0, result.wall_s - _ran_s(session))
         label = "no trial ran" + ", last session" * (first_trial > 0)
-        bars.append(Bar(label=label, value=outside_s, text=words_of(outside_s), color="quiet"))
+        bars.append(TableBar(label=label, value=outside_s, text=words_of(outside_s), color="quiet"))
         content.append(table.bars("Over the whole search", bars))
     return [page.charts(*content)]
 
 
-def _machine(record: RunRecord) -> list[Child]:
+def _machine(record: RunRecord) -> list[Content]:
     return [
         item
         for heading, rows in record.machine.items()
@@ -170,12 +170,12 @@ def _moment(iso: str) -> str:
 
 def _reproduce(
     record: RunRecord, conclusion: Conclusion, folder: RunFolder, now: str
-) -> list[Child]:
+) -> list[Content]:
     task = record.task
     space = [f"{name} {', '.join(map(str, values))}" for name, values in record.space.items()]
     data = [f"{name}: {value}" for name, value in task.data.items()]
     given = [f"{name}: {value}" for name, value in task.options.items() if value is not None]
-    rows: list[tuple[str, Child]] = [
+    rows: list[tuple[str, Content]] = [
         ("workload", task.workload),
         ("options", ", ".join(given)),
         ("data", ", ".join(data)),
@@ -195,7 +195,7 @@ def _reproduce(
 
 def _links(folder: RunFolder) -> Element:
     """What lies beside the page, by what each file is for."""
-    files: list[Child] = []
+    files: list[Content] = []
     for name, what in _FILES:
         if (folder.path / name).exists():
             files += [element("a", name, href=name), f" ({what}) "]

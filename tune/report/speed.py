@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from cluster.pages import chart, grid, units
-from cluster.pages.chart import Axis, Chart, Line, Mark, Point, Series
+from cluster.pages.chart import Chart, ChartAxis, ChartPoint, Line, Mark, Series
 from cluster.pages.elements import Element
-from cluster.pages.grid import Grid, Square
+from cluster.pages.grid import Heatmap, Square
 from cluster.pages.page import note
 from cluster.pages.scale import Linear, short
 from search_spaces.config import ConfigKey, config_key, config_name
@@ -100,7 +100,7 @@ def learning(result: SearchResult) -> Element:
             note=f"A gradient step on B samples learns 1 / (1 + B / {noise_scale:,.0f}) of the "
             "most per sample; the number is the gradient noise scale measured here. Up and right "
             "is better.",
-            x=Axis(
+            x=ChartAxis(
                 label="learning per sample, % of the most possible",
                 scale=Linear.over(x for x, _ in places),
                 tick=lambda value: f"{value:g}",
@@ -115,7 +115,7 @@ def learning(result: SearchResult) -> Element:
     )
 
 
-def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[str]) -> Point:
+def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[str]) -> ChartPoint:
     share = score(
         Objective.BALANCED,
         steps_per_second=1.0,
@@ -127,7 +127,7 @@ def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[st
         f"{config_name(candidate.config)}: {units.speed(candidate.steps_per_second)} {SPEED}, "
         f"{100 * share:.0f} % learned per sample"
     )
-    return Point(
+    return ChartPoint(
         x=100 * share,
         y=candidate.steps_per_second,
         tip=f"{name}: {tip}" if name else tip,
@@ -183,8 +183,8 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
             tip=_square_tip(f"{x} {columns[place[0]]}, {y} {rows[place[1]]}", group, best),
         )
     several = f" Each square is the best over {', '.join(others)}." if others else ""
-    return grid.render_grid(
-        Grid(
+    return grid.render_heatmap(
+        Heatmap(
             title=f"Speed over {x} and {y}",
             note=f"Numbers are {unit}{SPEED}, of finals where there were any. A dashed square "
             f"was not tried.{several}",
@@ -234,7 +234,7 @@ def _progress(
         Chart(
             title=title,
             note=how,
-            x=Axis(label=label, scale=scale(places), tick=lambda value: f"{value:g}"),
+            x=ChartAxis(label=label, scale=scale(places), tick=lambda value: f"{value:g}"),
             y=_speed_axis(_highs(trials), from_zero=True),
             series=speed_series(trials, place),
             lines=[
@@ -266,8 +266,8 @@ def best_so_far(
     return steps
 
 
-def _speed_axis(values: Sequence[float], *, from_zero: bool = False) -> Axis:
-    return Axis(label=SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short)
+def _speed_axis(values: Sequence[float], *, from_zero: bool = False) -> ChartAxis:
+    return ChartAxis(label=SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short)
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cluster.pages import page, table
-from cluster.pages.elements import Child
+from cluster.pages.elements import Content
 from cluster.pages.table import Cell, Column
 from search_spaces.config import ConfigKey, config_key, config_text
 from trainables.measurement import Measurement, Outcome, Phase
@@ -18,7 +18,7 @@ from tune.summary.trials import fixed_values, outcome_label, reason
 _Columns = list[tuple[Column, Callable[[Trial, Outcome], Cell]]]
 
 
-def render(result: SearchResult, names: Mapping[ConfigKey, str]) -> list[Child]:
+def render(result: SearchResult, names: Mapping[ConfigKey, str]) -> list[Content]:
     """The trials that ended; `names` has what a configuration is, as `fastest` or `baseline`."""
     ended = [(trial, trial.outcome) for trial in result.trials if trial.outcome is not None]
     if not ended:

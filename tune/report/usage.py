@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from cluster.pages import chart, grid, units
-from cluster.pages.chart import Axis, Chart, Level, Line, Mark, Point, Series
+from cluster.pages.chart import Chart, ChartAxis, ChartPoint, Level, Line, Mark, Series
 from cluster.pages.elements import Element
-from cluster.pages.grid import Part, Stack
+from cluster.pages.grid import Stack, StackPart
 from cluster.pages.page import note
 from cluster.pages.scale import Linear, Log, short
 from trainables.measurement import OutcomeKind, Phase
@@ -28,7 +28,7 @@ PHASES: Mapping[str, tuple[str, str]] = {
 }
 """A phase's label and colour."""
 
-OTHER = Part(name="other", color="c7")
+OTHER = StackPart(name="other", color="c7")
 
 
 def memory(result: SearchResult, context: Context) -> Element:
@@ -70,8 +70,8 @@ def memory(result: SearchResult, context: Context) -> Element:
         Chart(
             title="Memory predicted and measured",
             note=_memory_note(known, on_device=on_device),
-            x=Axis(label="device memory as compiled or predicted", scale=x, tick=_bytes),
-            y=Axis(label=f"measured: {what}", scale=y, tick=_bytes),
+            x=ChartAxis(label="device memory as compiled or predicted", scale=x, tick=_bytes),
+            y=ChartAxis(label=f"measured: {what}", scale=y, tick=_bytes),
             series=by_cause,
             lines=[same],
             levels=levels,
@@ -95,7 +95,7 @@ def threads(result: SearchResult, context: Context) -> Element:
         least, _ = min(seen[phase])
         label = PHASES[phase][0]
         points.append(
-            Point(
+            ChartPoint(
                 x=float(index),
                 y=float(most),
                 low=float(least),
@@ -114,7 +114,7 @@ def threads(result: SearchResult, context: Context) -> Element:
             note="The most that a trial's processes had at once, over all trials, seen from "
             f"outside every 0.05 to 0.2 s; whiskers reach down to the least.{no_limit}",
             x=names_axis("phase of a trial", [PHASES[phase][0] for phase in phases]),
-            y=Axis(
+            y=ChartAxis(
                 label="OS threads (logarithmic)",
                 scale=Log.over([*values, *(level.value for level in levels)], base=10),
                 tick=short,
@@ -138,12 +138,12 @@ def time_by_trial(result: SearchResult) -> Element:
             note="From the start of a trial's process to the end of its last one. Other: the end "
             "of the process, and attempts at a higher thread cap.",
             x=names_axis("trial, number", [str(trial.number) for trial in trials]),
-            y=Axis(
+            y=ChartAxis(
                 label="time, s",
                 scale=Linear.over(walls, from_zero=True),
                 tick=lambda value: f"{value:g}",
             ),
-            parts=[*(Part(name=name, color=color) for name, color in PHASES.values()), OTHER],
+            parts=[*(StackPart(name=name, color=color) for name, color in PHASES.values()), OTHER],
             values=values,
             tips=[f"{head(t)}: {units.duration(w)}" for t, w in zip(trials, walls, strict=True)],
         )
@@ -162,13 +162,13 @@ def seconds(trial: Trial) -> dict[str, float]:
 def _by_cause(
     known: Sequence[tuple[Trial, int]], measured: Callable[[Trial], int | None]
 ) -> list[Series]:
-    fitting: list[Point] = []
-    failed: dict[OutcomeKind, list[Point]] = {}
+    fitting: list[ChartPoint] = []
+    failed: dict[OutcomeKind, list[ChartPoint]] = {}
     for trial, predicted in known:
         peak = measured(trial)
         got = f", measured {units.size(peak)}" if peak else ", not measured"
         tip = f"{head(trial)}: predicted {units.size(predicted)}{got}"
-        point = Point(x=predicted, y=peak, tip=tip)
+        point = ChartPoint(x=predicted, y=peak, tip=tip)
         if speed_of(trial) is not None:
             fitting.append(point)
         elif trial.kind is not None:

@@ -21,12 +21,19 @@ from cluster.structure import Rule, StructureError, structure_known
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-COLUMNS = ("GPU class", "host", "env steps/s", "$ per hour", "env steps per $", "configuration")
+OFFER_COLUMNS = (
+    "GPU class",
+    "host",
+    "env steps/s",
+    "$ per hour",
+    "env steps per $",
+    "configuration",
+)
 _SIZES = ("num_envs", "num_steps", "batch_size", "num_epochs")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class PulledProfile:
     """One pulled profile, as far as a choice between machines needs it.
 
     `task` is all that two profiles must agree on for their speeds to be compared. `is_proven` means
@@ -46,17 +53,17 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class ClassOffer:
     """The best profile of a class, and what an hour of it costs."""
 
-    result: Result
+    profile: PulledProfile
     price_per_hour: float | None
 
     @property
     def steps_per_dollar(self) -> float | None:
         """Env steps for one dollar, `None` without a price."""
         price = self.price_per_hour
-        return None if price is None else self.result.steps_per_second * 3600 / price
+        return None if price is None else self.profile.steps_per_second * 3600 / price
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +107,7 @@ class _Profile:
     data: _Data
 
 
-def read_all(out: Path, *, kind: str) -> list[Result]:
+def read_all(out: Path, *, kind: str) -> list[PulledProfile]:
     """Read every profile of this kind that `pull` brought to `out`.
 
     Raises:
@@ -116,7 +123,7 @@ def read_all(out: Path, *, kind: str) -> list[Result]:
     return wanted
 
 
-def read(path: Path) -> Result:
+def read(path: Path) -> PulledProfile:
     """Read one profile.
 
     Raises:
@@ -131,7 +138,7 @@ def read(path: Path) -> Result:
     except StructureError as error:
         raise FleetError(f"{path} is not a profile: {error}") from error
     data = profile.data
-    return Result(
+    return PulledProfile(
         path=path,
         host=path.parents[2].name,
         machine_class=profile.machine_class,
@@ -150,41 +157,43 @@ def read(path: Path) -> Result:
     )
 
 
-def offers(results: Sequence[Result], hosts: Sequence[Host], prices: Prices) -> list[Offer]:
+def offers(
+    results: Sequence[PulledProfile], hosts: Sequence[Host], prices: Prices
+) -> list[ClassOffer]:
     """The best result of each class with its price, the most steps per dollar first.
 
     A proven result comes before any that is not, however fast: the fastest of many that were seen
     once is mostly luck.
     """
     by_name = {host.name: host for host in hosts}
-    best: dict[str, Result] = {}
+    best: dict[str, PulledProfile] = {}
     for result in results:
         known = best.get(result.machine_class)
         if known is None or _rank(result) > _rank(known):
             best[result.machine_class] = result
     found = [
-        Offer(result=result, price_per_hour=prices.of(by_name.get(result.host), name))
+        ClassOffer(profile=result, price_per_hour=prices.of(by_name.get(result.host), name))
         for name, result in best.items()
     ]
     return sorted(
-        found, key=lambda o: (o.steps_per_dollar or 0.0, o.result.steps_per_second), reverse=True
+        found, key=lambda o: (o.steps_per_dollar or 0.0, o.profile.steps_per_second), reverse=True
     )
 
 
-def by_task(results: Sequence[Result]) -> dict[tuple[str, ...], list[Result]]:
+def by_task(results: Sequence[PulledProfile]) -> dict[tuple[str, ...], list[PulledProfile]]:
     """Results whose speeds may be compared with each other."""
-    tasks: dict[tuple[str, ...], list[Result]] = {}
+    tasks: dict[tuple[str, ...], list[PulledProfile]] = {}
     for result in results:
         tasks.setdefault(result.task, []).append(result)
     return tasks
 
 
-def advice(ranked: Sequence[Offer]) -> str:
+def advice(ranked: Sequence[ClassOffer]) -> str:
     """The sentence that says which class to rent, and how sure that is."""
     priced = [offer for offer in ranked if offer.steps_per_dollar is not None]
-    unpriced = [offer.result.machine_class for offer in ranked if offer.steps_per_dollar is None]
+    unpriced = [offer.profile.machine_class for offer in ranked if offer.steps_per_dollar is None]
     if not priced:
-        fastest = max(ranked, key=lambda offer: offer.result.steps_per_second).result
+        fastest = max(ranked, key=lambda offer: offer.profile.steps_per_second).profile
         return (
             f"Fastest: {fastest.machine_class} with {speed(fastest.steps_per_second)} env steps/s; "
             f"what to rent needs prices: --price {fastest.machine_class}=DOLLARS_PER_HOUR."
@@ -193,7 +202,7 @@ def advice(ranked: Sequence[Offer]) -> str:
     assert first.price_per_hour is not None
     assert first.steps_per_dollar is not None
     sentence = (
-        f"Rent this one: {first.result.machine_class} at {dollars(first.price_per_hour)} an hour, "
+        f"Rent this one: {first.profile.machine_class} at {dollars(first.price_per_hour)} an hour, "
         f"{steps(first.steps_per_dollar)} env steps per dollar"
     )
     if len(priced) == 1:
@@ -202,20 +211,20 @@ def advice(ranked: Sequence[Offer]) -> str:
         second = priced[1]
         assert second.steps_per_dollar is not None
         ratio = first.steps_per_dollar / second.steps_per_dollar
-        sentence += f", {ratio:.2f} times those of {second.result.machine_class}"
+        sentence += f", {ratio:.2f} times those of {second.profile.machine_class}"
         if _overlap(first, second):
             sentence += "; their intervals overlap, so that may be chance"
-    if not first.result.is_proven:
+    if not first.profile.is_proven:
         sentence += "; its search was cut short before its finals, so let one finish first"
     if unpriced:
         sentence += f"; no price is known for {', '.join(unpriced)}"
     return sentence + "."
 
 
-def publish(ranked: Sequence[Offer], out: Path, *, suffix: str = "") -> list[Path]:
+def publish(ranked: Sequence[ClassOffer], out: Path, *, suffix: str = "") -> list[Path]:
     """Copy each class's profile to `out` itself, where training looks for it."""
     paths = []
-    for source in (offer.result.path for offer in ranked):
+    for source in (offer.profile.path for offer in ranked):
         path = out / f"{source.stem}{suffix}.yaml"
         write_bytes(path, source.read_bytes())
         paths.append(path)
@@ -227,21 +236,21 @@ def suffix(task: tuple[str, ...]) -> str:
     return f"-{hashlib.sha256(repr(task).encode()).hexdigest()[:8]}"
 
 
-def speed_text(result: Result) -> str:
+def interval_text(result: PulledProfile) -> str:
     """`50.1 K ±1.3 %`, and whether finals have proven it."""
     side = max(result.high - result.steps_per_second, result.steps_per_second - result.low)
     interval = f"±{100 * side / result.steps_per_second:.1f} %"
     return f"{speed(result.steps_per_second)} {interval}" + " (unproven)" * (not result.is_proven)
 
 
-def cells(offer: Offer) -> tuple[str, ...]:
-    """An offer's row under `COLUMNS`."""
-    result = offer.result
+def cells(offer: ClassOffer) -> tuple[str, ...]:
+    """An offer's row under `OFFER_COLUMNS`."""
+    result = offer.profile
     per_dollar = offer.steps_per_dollar
     return (
         result.machine_class,
         result.host,
-        speed_text(result),
+        interval_text(result),
         "-" if offer.price_per_hour is None else dollars(offer.price_per_hour),
         "-" if per_dollar is None else steps(per_dollar),
         configuration_text(result.config),
@@ -254,28 +263,28 @@ def configuration_text(config: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {config[name]}" for name in [*sizes, *sorted(config.keys() - sizes)])
 
 
-def render(ranked: Sequence[Offer], task: tuple[str, ...]) -> "RenderableType":
+def render(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> "RenderableType":
     """One task's offers as a table."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=" · ".join(part for part in task if part != "-"), title_justify="left")
-    for column in COLUMNS:
+    for column in OFFER_COLUMNS:
         table.add_column(column, overflow="fold")
     for offer in ranked:
         table.add_row(*map(Text, cells(offer)))
     return table
 
 
-def to_dict(ranked: Sequence[Offer], task: tuple[str, ...]) -> Mapping[str, Any]:
+def to_dict(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> Mapping[str, Any]:
     """The same as plain values for JSON."""
     return {
         "task": list(task),
         "advice": advice(ranked),
         "offers": [
             {
-                **dataclasses.asdict(offer.result),
-                "path": str(offer.result.path),
+                **dataclasses.asdict(offer.profile),
+                "path": str(offer.profile.path),
                 "price_per_hour": offer.price_per_hour,
                 "steps_per_dollar": offer.steps_per_dollar,
             }
@@ -284,11 +293,11 @@ def to_dict(ranked: Sequence[Offer], task: tuple[str, ...]) -> Mapping[str, Any]
     }
 
 
-def _rank(result: Result) -> tuple[bool, float]:
+def _rank(result: PulledProfile) -> tuple[bool, float]:
     return (result.is_proven, result.steps_per_second)
 
 
-def _overlap(first: Offer, second: Offer) -> bool:
+def _overlap(first: ClassOffer, second: ClassOffer) -> bool:
     assert first.price_per_hour is not None
     assert second.price_per_hour is not None
-    return first.result.low / first.price_per_hour <= second.result.high / second.price_per_hour
+    return first.profile.low / first.price_per_hour <= second.profile.high / second.price_per_hour

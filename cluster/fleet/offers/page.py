@@ -7,26 +7,31 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cluster.errors import FleetError
-from cluster.fleet.offers import offers as report
-from cluster.fleet.offers.offers import Offer
+from cluster.fleet.offers.offers import (
+    OFFER_COLUMNS,
+    ClassOffer,
+    advice,
+    cells,
+    interval_text,
+)
 from cluster.node.atomic import write_text
 from cluster.pages import page, table
 from cluster.pages.elements import Element, element
 from cluster.pages.page import Section
-from cluster.pages.table import Bar, Cell, Column
+from cluster.pages.table import Cell, Column, TableBar
 from cluster.pages.units import dollars, steps
 
-Task = tuple[str, ...]
+TaskKey = tuple[str, ...]
 
-_VALUES: Mapping[str, Callable[[Offer], float | None]] = {
-    "env steps/s": lambda offer: offer.result.steps_per_second,
+_VALUES: Mapping[str, Callable[[ClassOffer], float | None]] = {
+    "env steps/s": lambda offer: offer.profile.steps_per_second,
     "$ per hour": lambda offer: offer.price_per_hour,
     "env steps per $": lambda offer: offer.steps_per_dollar,
 }
 """The columns of numbers, by which their rows are sorted."""
 
 
-def write(tasks: Mapping[Task, Sequence[Offer]], path: Path, *, kind: str) -> Path:
+def write(tasks: Mapping[TaskKey, Sequence[ClassOffer]], path: Path, *, kind: str) -> Path:
     """Write the page of the profiles of this kind to `path`, in one step; return it.
 
     Raises:
@@ -42,14 +47,14 @@ def write(tasks: Mapping[Task, Sequence[Offer]], path: Path, *, kind: str) -> Pa
 
 
 def render(
-    tasks: Sequence[tuple[Task, Sequence[Offer]]], *, kind: str, folder: Path, now: str
+    tasks: Sequence[tuple[TaskKey, Sequence[ClassOffer]]], *, kind: str, folder: Path, now: str
 ) -> str:
     """The page over all tasks, whose speeds are not compared with each other.
 
     `kind` is that of the profiles that were compared, `folder` where the page will lie, and `now`
     when it is made.
     """
-    sentences = [report.advice(offers) for _, offers in tasks]
+    sentences = [advice(offers) for _, offers in tasks]
     is_one = len(tasks) == 1
     headline = sentences[0] if is_one else f"{len(tasks)} tasks, each with its own answer"
     return page.render(
@@ -74,13 +79,13 @@ def render(
     )
 
 
-def _bars(offers: Sequence[Offer]) -> list[Element]:
-    fastest = sorted(offers, key=lambda offer: -offer.result.steps_per_second)
+def _bars(offers: Sequence[ClassOffer]) -> list[Element]:
+    fastest = sorted(offers, key=lambda offer: -offer.profile.steps_per_second)
     speeds = [
-        Bar(
-            label=offer.result.machine_class,
-            value=offer.result.steps_per_second,
-            text=report.speed_text(offer.result),
+        TableBar(
+            label=offer.profile.machine_class,
+            value=offer.profile.steps_per_second,
+            text=interval_text(offer.profile),
         )
         for offer in fastest
     ]
@@ -94,15 +99,15 @@ def _bars(offers: Sequence[Offer]) -> list[Element]:
     ):
         known = [(o, value) for o in fastest if (value := _VALUES[column](o)) is not None]
         bars = [
-            Bar(label=o.result.machine_class, value=value, text=words_of(value), color=color)
+            TableBar(label=o.profile.machine_class, value=value, text=words_of(value), color=color)
             for o, value in known
         ]
         drawn.append(table.bars(column, bars))
     return drawn
 
 
-def _table(offers: Sequence[Offer], folder: Path) -> Element:
-    columns = [Column(name=name, is_number=name in _VALUES) for name in report.COLUMNS]
+def _table(offers: Sequence[ClassOffer], folder: Path) -> Element:
+    columns = [Column(name=name, is_number=name in _VALUES) for name in OFFER_COLUMNS]
     rows = [
         [
             Cell(
@@ -110,14 +115,14 @@ def _table(offers: Sequence[Offer], folder: Path) -> Element:
                 value=_VALUES[name](offer) if name in _VALUES else None,
                 link=_report_of(offer, folder) if name == "host" else None,
             )
-            for name, text in zip(report.COLUMNS, report.cells(offer), strict=True)
+            for name, text in zip(OFFER_COLUMNS, cells(offer), strict=True)
         ]
         for offer in offers
     ]
     return table.sortable(columns, rows, chosen=[0] if offers[0].steps_per_dollar else [])
 
 
-def _report_of(offer: Offer, folder: Path) -> str | None:
+def _report_of(offer: ClassOffer, folder: Path) -> str | None:
     """Where the report of the search behind an offer lies, seen from the page; `None` if not."""
-    found = offer.result.path.parent.parent / "run" / "report.html"
+    found = offer.profile.path.parent.parent / "run" / "report.html"
     return quote(os.path.relpath(found, folder)) if found.is_file() else None

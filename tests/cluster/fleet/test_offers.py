@@ -11,10 +11,7 @@ import yaml
 from cluster.errors import FleetError
 from cluster.fleet import __main__ as fleet
 from cluster.fleet.hosts import Host
-from cluster.fleet.offers import gpuhunt as gpuhunt_prices
-from cluster.fleet.offers import offers as report
-from cluster.fleet.offers import page as report_page
-from cluster.fleet.offers import prices
+from cluster.fleet.offers import gpuhunt, offers, page, prices
 from cluster.fleet.offers.prices import Prices
 from cluster.pages import units
 
@@ -44,17 +41,17 @@ def write(out: Path, host: str, **changes: Any) -> Path:
     return path
 
 
-def ranked(out: Path, table: Prices, hosts: tuple[Host, ...] = ()) -> list[report.Offer]:
-    return report.offers(report.read_all(out, kind="fastest"), hosts, table)
+def ranked(out: Path, table: Prices, hosts: tuple[Host, ...] = ()) -> list[offers.ClassOffer]:
+    return offers.offers(offers.read_all(out, kind="fastest"), hosts, table)
 
 
 def test_class_with_the_most_steps_per_dollar_comes_first(tmp_path: Path) -> None:
     write(tmp_path, "a")
     write(tmp_path, "b", machine_class=A100, expected_sps=120_000.0)
-    offers = ranked(tmp_path, Prices(given={"rtx-4090": 0.5, "a100": 2.0}))
-    assert [offer.result.machine_class for offer in offers] == [RTX, A100]
-    assert offers[0].steps_per_dollar == pytest.approx(50_000 * 3600 / 0.5)
-    assert report.advice(offers) == (
+    found = ranked(tmp_path, Prices(given={"rtx-4090": 0.5, "a100": 2.0}))
+    assert [offer.profile.machine_class for offer in found] == [RTX, A100]
+    assert found[0].steps_per_dollar == pytest.approx(50_000 * 3600 / 0.5)
+    assert offers.advice(found) == (
         f"Rent this one: {RTX} at $0.50 an hour, 360 M env steps per dollar, "
         f"1.67 times those of {A100}."
     )
@@ -74,7 +71,7 @@ def test_sentence_says_how_sure_it_is(
 ) -> None:
     write(tmp_path, "a", **changes)
     write(tmp_path, "b", machine_class=A100, expected_sps=49_000.0)
-    assert said in report.advice(ranked(tmp_path, Prices(given=table)))
+    assert said in offers.advice(ranked(tmp_path, Prices(given=table)))
 
 
 def test_best_of_a_class_is_proven_before_it_is_fast(tmp_path: Path) -> None:
@@ -82,23 +79,23 @@ def test_best_of_a_class_is_proven_before_it_is_fast(tmp_path: Path) -> None:
     write(tmp_path, "b", expected_sps=45_000.0)
     write(tmp_path, "c", expected_sps=60_000.0, confirmed=False)
     (offer,) = ranked(tmp_path, Prices())
-    assert (offer.result.host, offer.price_per_hour) == ("b", None)
+    assert (offer.profile.host, offer.price_per_hour) == ("b", None)
 
 
 def test_speeds_of_other_tasks_are_not_compared(tmp_path: Path) -> None:
     write(tmp_path, "a")
     write(tmp_path, "b", data={"source": "bars.csv", "sha256": "def"})
-    tasks = report.by_task(report.read_all(tmp_path, kind="fastest"))
+    tasks = offers.by_task(offers.read_all(tmp_path, kind="fastest"))
     assert [len(results) for results in tasks.values()] == [1, 1]
-    assert len({report.suffix(task) for task in tasks}) == 2
+    assert len({offers.suffix(task) for task in tasks}) == 2
 
 
 def page_of(tmp_path: Path, table: Prices) -> str:
     tasks = {
-        task: report.offers(results, (), table)
-        for task, results in report.by_task(report.read_all(tmp_path, kind="fastest")).items()
+        task: offers.offers(results, (), table)
+        for task, results in offers.by_task(offers.read_all(tmp_path, kind="fastest")).items()
     }
-    path = report_page.write(tasks, tmp_path / "page" / "report.html", kind="fastest")
+    path = page.write(tasks, tmp_path / "page" / "report.html", kind="fastest")
     assert list(path.parent.iterdir()) == [path]
     return path.read_text()
 
@@ -134,11 +131,9 @@ def test_table_and_page_show_every_axis_of_a_configuration(
 ) -> None:
     write(tmp_path, "a", config=config)
     (offer,) = ranked(tmp_path, Prices())
-    assert report.cells(offer)[-1] == text
-    page = report_page.render(
-        [(offer.result.task, [offer])], kind="fastest", folder=tmp_path, now=""
-    )
-    assert text in page
+    assert offers.cells(offer)[-1] == text
+    html = page.render([(offer.profile.task, [offer])], kind="fastest", folder=tmp_path, now="")
+    assert text in html
 
 
 def test_page_without_prices_has_no_empty_chart(tmp_path: Path) -> None:
@@ -176,12 +171,12 @@ def test_report_writes_its_page_beside_the_profiles_or_where_it_is_told(
 def test_page_that_cannot_be_written_is_a_mistake_that_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FleetError, match=r"cannot write the page .*file/report\.html"):
-        report_page.write({}, tmp_path / "file" / "report.html", kind="fastest")
+        page.write({}, tmp_path / "file" / "report.html", kind="fastest")
 
 
 def test_profile_of_each_class_is_copied_as_it_is(tmp_path: Path) -> None:
     source = write(tmp_path, "a")
-    (copy,) = report.publish(ranked(tmp_path, Prices()), tmp_path)
+    (copy,) = offers.publish(ranked(tmp_path, Prices()), tmp_path)
     assert copy == tmp_path / source.name
     assert copy.read_bytes() == source.read_bytes()
 
@@ -203,7 +198,7 @@ def test_file_that_is_no_profile_is_named_with_its_key(
     document = yaml.safe_load(path.read_text()) | changes
     path.write_text(yaml.safe_dump({k: v for k, v in document.items() if v is not None}))
     with pytest.raises(FleetError, match=message) as raised:
-        report.read_all(tmp_path, kind="fastest")
+        offers.read_all(tmp_path, kind="fastest")
     assert str(path) in str(raised.value)
 
 
@@ -317,7 +312,7 @@ def test_cheapest_offer_of_a_class_has_its_name_and_its_memory(
         asked.update(filters)
         return CATALOG
 
-    found = gpuhunt_prices.quotes([machine_class], query)
+    found = gpuhunt.quotes([machine_class], query)
     assert {name: quote.price for name, quote in found.items()} == (
         {} if price is None else {machine_class: price}
     )
@@ -337,7 +332,7 @@ def test_catalog_that_cannot_be_fetched_is_told() -> None:
         raise ConnectionError("no route to host")
 
     with pytest.raises(FleetError, match="could not fetch its catalog"):
-        gpuhunt_prices.quotes([RTX], query)
+        gpuhunt.quotes([RTX], query)
 
 
 def test_gpuhunt_that_is_not_installed_is_one_sentence(

@@ -11,8 +11,7 @@ import pytest
 
 from cluster.box.answer import BoxStatus
 from cluster.errors import FleetError
-from cluster.fleet import probe as facts
-from cluster.fleet import status, status_view
+from cluster.fleet import probe, status, status_view
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
@@ -32,21 +31,21 @@ shm_kb 1048576
 gpu NVIDIA GeForce RTX 4090, 24564 MiB, 550.54.15
 end
 """
-SEEN = facts.parse_facts(PROBED)
+SEEN = probe.parse(PROBED)
 
 
 def test_probe_is_read() -> None:
-    assert facts.choose_python(SEEN) == "/usr/bin/python3.11"
-    assert facts.judge(SEEN, has_environment=False) is None
-    assert facts.cautions(SEEN) == []
-    assert facts.describe(SEEN) == (
+    assert probe.choose_python(SEEN) == "/usr/bin/python3.11"
+    assert probe.judge(SEEN, has_environment=False) is None
+    assert probe.cautions(SEEN) == []
+    assert probe.describe(SEEN) == (
         "root on Linux 6.8.0; NVIDIA GeForce RTX 4090, 24564 MiB, 550.54.15; 50 GiB of disk free"
     )
 
 
 def test_probe_that_broke_off_is_no_probe() -> None:
     with pytest.raises(FleetError, match="the probe broke off"):
-        facts.parse_facts(PROBED.removesuffix("end\n"))
+        probe.parse(PROBED.removesuffix("end\n"))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,7 @@ def test_probe_that_broke_off_is_no_probe() -> None:
 def test_box_that_will_not_do_is_refused_with_what_to_do(
     changes: dict[str, Any], message: str
 ) -> None:
-    problem = facts.judge(dataclasses.replace(SEEN, **changes), has_environment=False)
+    problem = probe.judge(dataclasses.replace(SEEN, **changes), has_environment=False)
     assert problem is not None
     with pytest.raises(FleetError, match=message):
         raise FleetError(problem)
@@ -72,7 +71,7 @@ def test_box_that_will_not_do_is_refused_with_what_to_do(
 
 def test_image_that_brings_the_environment_needs_no_tools_to_make_one() -> None:
     bare = dataclasses.replace(SEEN, tools=frozenset({"tar"}), pythons=(), disk_bytes=2**30)
-    assert facts.judge(bare, has_environment=True) is None
+    assert probe.judge(bare, has_environment=True) is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_image_that_brings_the_environment_needs_no_tools_to_make_one() -> None:
     [({"gpus": ()}, "will train on the CPU"), ({"shm_bytes": 64 * 2**20}, "/dev/shm has 64 MiB")],
 )
 def test_what_only_slows_is_a_note(changes: dict[str, Any], note: str) -> None:
-    (said,) = facts.cautions(dataclasses.replace(SEEN, **changes))
+    (said,) = probe.cautions(dataclasses.replace(SEEN, **changes))
     assert note in said
 
 
@@ -145,7 +144,7 @@ def fired(code: int | None) -> dict[str, Any]:
 def test_state_is_one_word(one: HostStatus, state: str) -> None:
     assert one.state == state
     assert one.succeeded == (state == "done")
-    assert len(status_view.cells(one, Prices())) == len(status_view.COLUMNS)
+    assert len(status_view.cells(one, Prices())) == len(status_view.STATUS_COLUMNS)
 
 
 @pytest.mark.parametrize(

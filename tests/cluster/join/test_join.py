@@ -18,7 +18,7 @@ import pytest
 from cluster.errors import JoinError
 from cluster.join import gate, lease, ray_node, reach
 from cluster.join.gate import Gate, Member
-from cluster.join.offer import Offer, choose_offer
+from cluster.join.offer import HostOffer, choose_offer
 from cluster.join.ports import NUM_WORKER_PORTS, Ports, ranges
 from cluster.node import hardware, processes, ray_env
 from places import ROOT
@@ -209,7 +209,7 @@ def test_dashboard_is_on_loopback_and_the_token_is_no_argument(short_dir: Path) 
         address="10.0.0.1",
         head_address=None,
         ports=Ports(),
-        offer=Offer(machine_class="rtx-4090-24gb-450w", num_gpus=2, on_cpu=False),
+        offer=HostOffer(machine_class="rtx-4090-24gb-450w", num_gpus=2, on_cpu=False),
         dashboard=True,
         temp_dir=short_dir,
     )
@@ -230,9 +230,9 @@ def test_own_health_check_is_kept() -> None:
 
 
 def test_host_that_offers_nothing_publishes_no_class() -> None:
-    offer = Offer(machine_class="x", num_gpus=0, on_cpu=False)
+    offer = HostOffer(machine_class="x", num_gpus=0, on_cpu=False)
     assert "--resources={}" in offer.ray_arguments()
-    assert Offer(machine_class="x", num_gpus=0, on_cpu=True).num_trials == 1
+    assert HostOffer(machine_class="x", num_gpus=0, on_cpu=True).num_trials == 1
 
 
 def test_class_is_read_back_from_its_resource() -> None:
@@ -317,9 +317,10 @@ KEEPER = """
 import os, pathlib, subprocess, sys, time
 from cluster.join import lease
 private = pathlib.Path(sys.argv[1])
-lease.record(private)
+lease.record_keeper(private)
 lost = ["sleep", "97"]  # a daemon of Ray's, that nobody ends in order
-subprocess.Popen(lost, env={**os.environ, **lease.mark(private)}, start_new_session=True)
+marked = {**os.environ, **lease.marking_variables(private)}
+subprocess.Popen(lost, env=marked, start_new_session=True)
 print("ready", flush=True)
 time.sleep(99)
 """
@@ -337,10 +338,10 @@ def test_hour_that_has_come_ends_all_of_ray_here_and_then_the_rent(
         stopped = short_dir / "stopped"
         lease.arm(private, hours=1.0, stop_command=["false"])  # the next takes its place
         lease.arm(private, hours=0.0003, stop_command=["sh", "-c", f"echo $0 > {stopped}", "-x"])
-        assert "Dead-man armed: ends Ray here in 1 s, then runs sh -c " in lease.told(private)
+        assert "Dead-man armed: ends Ray here in 1 s, then runs sh -c " in lease.describe(private)
         assert keeper.wait(timeout=30) == -signal.SIGTERM
     deadline = time.monotonic() + 30
-    while "No dead-man is armed" not in lease.told(private):
+    while "No dead-man is armed" not in lease.describe(private):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert stopped.read_text() == "-x\n"
@@ -353,9 +354,9 @@ def test_dead_man_that_was_disarmed_is_gone(
     monkeypatch.setenv("TMPDIR", str(short_dir))
     private = ray_env.prepare({"TMPDIR": str(short_dir)})
     lease.arm(private, hours=1.0, stop_command=[])
-    assert "then the rent goes on: no --stop-command" in lease.told(private)
+    assert "then the rent goes on: no --stop-command" in lease.describe(private)
     lease.disarm(private)
-    assert "No dead-man is armed" in lease.told(private)
+    assert "No dead-man is armed" in lease.describe(private)
     alive = private / "join" / "deadman_process.json"
     while processes.is_alive(alive):
         time.sleep(0.05)

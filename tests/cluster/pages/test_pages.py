@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 
 from cluster.pages import chart, grid, page, table
-from cluster.pages.chart import Axis, Chart, Level, Line, Mark, Point, Series
+from cluster.pages.chart import Chart, ChartAxis, ChartPoint, Level, Line, Mark, Series
 from cluster.pages.elements import element, to_html
-from cluster.pages.grid import Grid, Part, Square, Stack
+from cluster.pages.grid import Heatmap, Square, Stack, StackPart
 from cluster.pages.page import Section
 from cluster.pages.scale import Linear, Log, Ordinal, short
-from cluster.pages.table import Bar, Cell, Column
+from cluster.pages.table import Cell, Column, TableBar
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 
@@ -38,8 +38,8 @@ def texts(drawn: str) -> list[str]:
     return re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
 
 
-def axis(label: str, values: list[float]) -> Axis:
-    return Axis(label=label, scale=Linear.over(values, from_zero=True), tick=short)
+def axis(label: str, values: list[float]) -> ChartAxis:
+    return ChartAxis(label=label, scale=Linear.over(values, from_zero=True), tick=short)
 
 
 def a_chart(**changes: object) -> Chart:
@@ -53,7 +53,7 @@ def a_chart(**changes: object) -> Chart:
                 name="explored",
                 mark=Mark.CIRCLE,
                 color="accent",
-                points=[Point(x=1.0, y=50_000.0, low=49_000.0, high=51_000.0, tip="trial 1")],
+                points=[ChartPoint(x=1.0, y=50_000.0, low=49_000.0, high=51_000.0, tip="trial 1")],
             )
         ],
     }
@@ -140,7 +140,7 @@ def test_what_was_not_measured_lies_at_the_foot() -> None:
         name="device memory",
         mark=Mark.CROSS,
         color="failed",
-        points=[Point(x=2.0, y=None, tip="too much")],
+        points=[ChartPoint(x=2.0, y=None, tip="too much")],
     )
     drawn = to_html(chart.render(a_chart(series=[failed])))
     [y] = re.findall(r'class="mark failed"><title>too much</title><circle[^>]*cy="([\d.]+)"', drawn)
@@ -157,7 +157,7 @@ def test_a_line_that_has_no_length_is_in_no_legend() -> None:
 @pytest.mark.parametrize("count", [1, 12, 60, 400])
 def test_labels_of_an_axis_do_not_touch(count: int) -> None:
     names = [f"{number}" for number in range(1000, 1000 + count)]
-    x = Axis(label="x", scale=Ordinal(names=names), tick=lambda value: names[int(value)])
+    x = ChartAxis(label="x", scale=Ordinal(names=names), tick=lambda value: names[int(value)])
     y = axis("y", [1.0])
     frame = chart.frame_of(x, y)
     drawn = "".join(to_html(part) for part in chart.axes(frame, x, y))
@@ -168,7 +168,7 @@ def test_labels_of_an_axis_do_not_touch(count: int) -> None:
 
 
 def test_names_of_points_do_not_lie_on_each_other() -> None:
-    points = [Point(x=1.0, y=50_000.0 + n, tip="", name=name) for n, name in enumerate("abc")]
+    points = [ChartPoint(x=1.0, y=50_000.0 + n, tip="", name=name) for n, name in enumerate("abc")]
     series = Series(name="chosen", mark=Mark.TARGET, color="proof", points=points)
     drawn = to_html(chart.render(a_chart(series=[series])))
     heights = sorted(
@@ -181,8 +181,8 @@ def test_names_of_points_do_not_lie_on_each_other() -> None:
 def a_grid(num_columns: int, num_rows: int, marks: list[Mark]) -> str:
     square = Square(share=0.9, figure="61.3", marks=marks, tip="its figures")
     return to_html(
-        grid.render_grid(
-            Grid(
+        grid.render_heatmap(
+            Heatmap(
                 title="Speed",
                 note="",
                 x_label="num_envs",
@@ -216,9 +216,9 @@ def test_columns_are_stacked_from_zero_up() -> None:
     stack = Stack(
         title="Time",
         note="",
-        x=Axis(label="trial, number", scale=Ordinal(names=["0"]), tick=lambda _: "0"),
+        x=ChartAxis(label="trial, number", scale=Ordinal(names=["0"]), tick=lambda _: "0"),
         y=axis("time, s", [10.0]),
-        parts=[Part(name="compile", color="c4"), Part(name="measure", color="c6")],
+        parts=[StackPart(name="compile", color="c4"), StackPart(name="measure", color="c6")],
         values=[[4.0, 6.0]],
         tips=["trial 0: 10 s"],
     )
@@ -247,9 +247,11 @@ def test_a_table_carries_the_numbers_it_is_sorted_by() -> None:
 
 
 def test_bars_are_as_long_as_their_values() -> None:
-    bars = [Bar(label=text, value=value, text=text) for text, value in (("a", 4.0), ("b", 1.0))]
+    bars = [
+        TableBar(label=text, value=value, text=text) for text, value in (("a", 4.0), ("b", 1.0))
+    ]
     assert re.findall(r"width:([\d.]+)%", to_html(table.bars("x", bars))) == ["100.0", "25.0"]
-    assert "width:0.0%" in to_html(table.bars("x", [Bar(label="a", value=0.0, text="0")]))
+    assert "width:0.0%" in to_html(table.bars("x", [TableBar(label="a", value=0.0, text="0")]))
 
 
 def test_a_page_may_load_nothing_and_run_its_own_script_only() -> None:
