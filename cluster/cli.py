@@ -1,4 +1,4 @@
-"""From a command line to an exit code: a person's mistake becomes one sentence."""
+"""Command lines to exit codes: a person's mistake becomes one sentence."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from cluster.node.stdout import until_unread
 Spec = TypeVar("Spec")
 
 NOTHING_FOUND = 1
-"""Nothing is wrong with the command, and there is no result: no profile, no room, no box."""
+"""The command was right and there is no result: no profile, no room, no box."""
 USER_ERROR = 2
 INTERRUPTED = 130
 
@@ -22,9 +22,9 @@ def run(
 ) -> int:
     """Run a command and return its exit code.
 
-    A person's mistake is told in one sentence (exit 2), unless its traceback is wanted (`debug`).
-    Anything else is ours, and its traceback is what we need to see. `interrupted` is what Ctrl-C
-    leaves to say.
+    A person's mistake (`UserError`) is printed as one sentence, exit code 2; with `debug` it is
+    raised. Any other exception is a bug of ours and keeps its traceback. `interrupted` is printed
+    on Ctrl-C, exit code 130.
     """
     with until_unread():
         try:

@@ -1,17 +1,17 @@
-"""The errors that a person can mend: one tree, one sentence each. Stdlib only."""
+"""Errors that a person can mend, in one tree, each told in one sentence. Stdlib only."""
 
 
 class UserError(ValueError):
-    """What a person asked for cannot be done; the message says what to do instead."""
+    """A request that cannot be met; the message says what to do instead."""
 
 
 class FleetError(UserError):
-    """What a person can mend; the message is one sentence that says how."""
+    """A mistake in the use of the fleet; the message says how to mend it."""
 
 
 class BoxError(UserError):
-    """The box cannot do what was asked; the message says why and what to do."""
+    """A box's refusal; the message says why and what to do."""
 
 
 class JoinError(UserError):
-    """This host cannot join; the message is one sentence that says why and what to do."""
+    """A host's failure to join a cluster; the message says why and what to do."""

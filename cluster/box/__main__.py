@@ -1,4 +1,4 @@
-"""python -m cluster.box COMMAND, in the fleet's code folder: JSON on stdin, JSON on stdout."""
+"""Commands of a box: python -m cluster.box NAME, with JSON on stdin and JSON on stdout."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ def status(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ready(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Write down that `up` has finished, and what it found."""
+    """Record that `up` has finished, with the interpreter and the class that it found."""
     box.jobs.mkdir(mode=0o700, exist_ok=True)
     write_json(box.ready, {**request, "at": time.time()})
     return {}
@@ -68,7 +68,11 @@ def arm(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove the fleet's folder, but never under a job, nor an armed dead-man that stops rent."""
+    """Remove the fleet's folder.
+
+    Raises:
+        BoxError: if a job runs, or an armed dead-man is to stop the rent from there.
+    """
     job = box.latest_job()
     if job is not None and jobs.is_running(job):
         raise BoxError(f"still runs the job {job.name}: its folder stays.")
@@ -120,7 +124,7 @@ _ANSWERS: dict[str, Callable[[BoxFolder, Mapping[str, Any]], dict[str, Any]]] = 
 
 
 def main() -> int:
-    """Run one command; exit code 3 says that the box refuses, and stderr why."""
+    """Run one command; return 3 if the box refuses, with the reason on stderr."""
     os.umask(0o077)
     box = BoxFolder(Path.cwd().parent)
     command, request = sys.argv[1], json.load(sys.stdin)

@@ -1,4 +1,4 @@
-"""Send what the laptop lacks of the jobs' results: one tar of whole files, what matters first."""
+"""Send the results that the laptop lacks: one tar of whole files, the profiles first."""
 
 import io
 import tarfile
@@ -14,8 +14,8 @@ _LEFT_OUT = frozenset({"ray", "lock"})  # below run/: Ray Tune's own records of 
 def send(jobs: Path, have: Mapping[str, tuple[int, int]], stream: BinaryIO) -> None:
     """Write a tar of all files below `jobs` that `have` (size and mtime in ns) does not match.
 
-    A file that grows while it is read is cut where it was when its turn came; the rest is fetched
-    next time. Profiles go first and logs last: a link that breaks costs what matters least.
+    A file that grows meanwhile is sent at the size it had when its turn came; the next pull fetches
+    it again. Profiles go first and logs last, so that a broken link costs the least.
     """
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for path in _files(jobs):
@@ -44,7 +44,7 @@ def _files(jobs: Path) -> Iterator[Path]:
 
 
 def _wanted(relative: Path) -> bool:
-    """`job/run/ray/...` and drafts stay; so does what is too large to be a result."""
+    """Return whether a file is a result: neither a draft nor one of Ray's own below `run/`."""
     return not (
         relative.name.startswith(".")
         or (

@@ -1,4 +1,4 @@
-"""The fleet's folder on a box: where things lie. All of it is this user's alone."""
+"""Paths of the fleet's folder on a box, which only this user may read."""
 
 import dataclasses
 from pathlib import Path
@@ -18,52 +18,52 @@ class JobFolder:
 
     @property
     def name(self) -> str:
-        """The job's name."""
+        """Name of the job."""
         return self.path.name
 
     @property
     def request(self) -> Path:
-        """What was asked for, and since when it runs."""
+        """Request of the job, and the Unix time of its start."""
         return self.path / "job.json"
 
     @property
     def supervisor(self) -> Path:
-        """The process that waits for the job."""
+        """Process that waits for the job."""
         return self.path / "supervisor.json"
 
     @property
     def process(self) -> Path:
-        """The job's own first process."""
+        """First process of the job itself."""
         return self.path / "process.json"
 
     @property
     def end_reason(self) -> Path:
-        """Why we ended it: `stopped` or `deadline`; absent if it ended by itself."""
+        """Reason for which we ended it, `stopped` or `deadline`; absent if it ended by itself."""
         return self.path / "end_reason.json"
 
     @property
     def exit(self) -> Path:
-        """How the job ended; absent while it runs."""
+        """End of the job, a `JobExit`; absent while it runs."""
         return self.path / "exit.json"
 
     @property
     def events(self) -> Path:
-        """The job's stdout: JSON lines."""
+        """Stdout of the job: JSON lines."""
         return self.path / "events.jsonl"
 
     @property
     def log(self) -> Path:
-        """The job's stderr."""
+        """Stderr of the job."""
         return self.path / "log.txt"
 
     @property
     def run(self) -> Path:
-        """The search's folder, `--out`."""
+        """Run folder of the search, its `--out`."""
         return self.path / "run"
 
     @property
     def profiles(self) -> Path:
-        """The search's `--profiles`."""
+        """Profiles of the search, its `--profiles`."""
         return self.path / "profiles"
 
 
@@ -75,12 +75,12 @@ class BoxFolder:
 
     @property
     def code(self) -> Path:
-        """The repository's tree, and its `.venv`."""
+        """Tree of the repository, with its `.venv`."""
         return self.path / "code"
 
     @property
     def ready(self) -> Path:
-        """What `up` found and set up; absent until it has finished."""
+        """Findings of `up`, a `BoxReady`; absent until it has finished."""
         return self.path / "ready.json"
 
     @property
@@ -90,20 +90,20 @@ class BoxFolder:
 
     @property
     def lock(self) -> Path:
-        """Held while a job is started, so that two laptops cannot start two."""
+        """Lock that is held while a job is started, so that two laptops cannot start two."""
         return self.path / "lock"
 
     @property
     def deadman(self) -> DeadmanFolder:
-        """The dead-man's files."""
+        """Files of the dead-man."""
         return DeadmanFolder(self.path)
 
     def job(self, name: str) -> JobFolder:
-        """The folder of the job of this name."""
+        """Return the folder of the job of this name."""
         return JobFolder(self.jobs / name)
 
     def latest_job(self) -> JobFolder | None:
-        """The job that was started last, if there is any."""
+        """Return the job that was started last, `None` if there is none."""
         folders = [JobFolder(path) for path in self.jobs.glob("*") if path.is_dir()]
         started = [(read_json(job.request) or {}, job) for job in folders]
         known = [(request["started_at"], job) for request, job in started if request]

@@ -1,4 +1,4 @@
-"""Start a job that outlives the connection, supervise it, end it."""
+"""Start a job that outlives the connection, supervise it, and end it."""
 
 import contextlib
 import fcntl
@@ -29,7 +29,7 @@ def start(
     split: dict[str, Any] | None = None,
     own_words: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Start `words` as the box's one job, or go on with the job `name`; return once it runs.
+    """Start `words` as the box's only job, or resume the job `name`; return once it runs.
 
     The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is resumed. Kept
     for the laptop: `split`, the part that the job has of a search that boxes share, and
@@ -66,7 +66,7 @@ def start(
 
 
 def supervise(box: BoxFolder, name: str) -> None:
-    """Run the job, wait for its end, clear up after it, and write down how it ended."""
+    """Run the job to its end, kill what it leaves behind, and record its exit."""
     job = box.job(name)
     processes.adopt_orphans()
     processes.record(job.supervisor, os.getpid())
@@ -93,7 +93,7 @@ def supervise(box: BoxFolder, name: str) -> None:
 
 
 def stop(box: BoxFolder, *, reason: str, grace_s: float = _GRACE_S) -> str | None:
-    """End the job that runs, gently and then for certain; return its name, `None` if none ran."""
+    """End the running job by SIGTERM, after `grace_s` by SIGKILL; return its name, or `None`."""
     job = box.latest_job()
     if job is None or not is_running(job):
         return None
@@ -116,7 +116,7 @@ def stop(box: BoxFolder, *, reason: str, grace_s: float = _GRACE_S) -> str | Non
 
 
 def is_running(job: JobFolder) -> bool:
-    """Whether the job's end is still to come; also where its supervisor died but it did not."""
+    """Return whether the job still runs, be it without its supervisor, which may have died."""
     if job.exit.exists():
         return False
     return processes.is_alive(job.supervisor) or bool(processes.of_job(job.name, job.supervisor))

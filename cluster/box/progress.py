@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchProgress:
-    """The progress of a search; `None` is what it has not said yet.
+    """The progress of a search; `None` stands for what it has not said yet.
 
     `num_trials` counts trials that ended. `best_steps_per_second` is the highest seen so far, and
     the search's own word once it has finished.

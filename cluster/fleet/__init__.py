@@ -1,1 +1,1 @@
-"""Rented boxes, each searched by itself over SSH: python -m cluster.fleet"""
+"""Rented boxes, each with a search of its own, over SSH: python -m cluster.fleet"""

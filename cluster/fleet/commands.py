@@ -1,4 +1,4 @@
-"""The fleet's commands, each a dataclass: its options, and what it does with them."""
+"""Commands of the fleet: each is a dataclass of its options with a method `run`."""
 
 import dataclasses
 import datetime
@@ -42,7 +42,7 @@ class _Fleet:
     """Names of hosts; all of the file's if left out."""
 
     def boxes(self) -> list[RemoteBox]:
-        """The boxes that are meant."""
+        """Return the boxes that --hosts and --only name."""
         hosts = read(self.hosts, only=self.only)
         state = StateFolder.beside(self.hosts)
         return [RemoteBox.of(host, state) for host in hosts]
@@ -70,7 +70,7 @@ class UpCommand(_Fleet):
     """Also install what Ray's dashboard needs, for `submit --dashboard`."""
 
     def run(self) -> int:
-        """Bring all boxes up, side by side; with questions to ask, one by one."""
+        """Bring all boxes up, side by side; one by one if there are host keys to ask about."""
         if self.max_hours is not None and not 0 < self.max_hours <= 24 * 30:
             raise FleetError(f"--max-hours must be positive, got {self.max_hours}.")
         boxes = self.boxes()
@@ -166,7 +166,7 @@ class WatchCommand(_Priced):
     """Open SSH tunnels to the dashboards and print their URLs."""
 
     def run(self) -> int:
-        """Watch to the end; 0 if every search has a profile."""
+        """Watch to the end; return 0 if every search has a profile."""
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
         seen = watch.watch(
             boxes,
@@ -183,13 +183,13 @@ class WatchCommand(_Priced):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StatusCommand(_Priced):
-    """Look once, and say what every box costs and how to end that."""
+    """Look once, and say what every box costs and how to end its rent."""
 
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Print the status; 1 if a box cannot be reached."""
+        """Print the status; return 1 if a box cannot be reached."""
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
         seen = parallel.each(boxes, status.read)
         if self.json:
@@ -207,7 +207,7 @@ class StatusCommand(_Priced):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PullCommand(_Fleet):
-    """Bring results home; what is here already is not sent again."""
+    """Bring results home; files that are here already are not sent again."""
 
     out: Out = Path("profiles")
     """Where results go: OUT/HOST/JOB."""
@@ -224,7 +224,7 @@ class PullCommand(_Fleet):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportCommand(_Priced):
-    """Compare what was pulled: one profile per GPU class, and which class to rent."""
+    """Compare the pulled profiles: one per GPU class, and which class to rent."""
 
     out: Out = Path("profiles")
     """Where `pull` put the results; each class's profile is copied here."""
@@ -275,7 +275,7 @@ class ReportCommand(_Priced):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DownCommand(_Fleet):
-    """End the searches, pull a last time, and say how to end the rent, which this cannot."""
+    """End the searches, pull a last time, and print the commands that end the rent."""
 
     out: Out = Path("profiles")
     """Where the last results go."""

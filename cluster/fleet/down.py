@@ -10,7 +10,7 @@ _STOP_S = 240.0  # the search gets 90 s to end in order, and writes a partial pr
 
 
 def take_down(box: RemoteBox, *, out: Path, remove: bool, say: Sayer) -> None:
-    """End what the fleet runs on one box. The dead-man stays armed: the rent goes on.
+    """End the job of one box and pull its results. The dead-man stays armed: the rent goes on.
 
     Raises:
         HostError: if the box cannot be reached, or refuses.

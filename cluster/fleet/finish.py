@@ -1,4 +1,4 @@
-"""Finish the searches that boxes share, once all their parts are over: `watch` does it."""
+"""Finals of the searches that boxes share; `watch` starts them once all parts are over."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def finish(
     """Start the finals of each shared search whose parts are over and pulled to `out`.
 
     The leaders of all parts are measured again on that one box, so no profile compares boxes.
-    Return what was started, and why any other search will not be finished.
+    Return a line for each that was started, and one for each that will not be finished.
     """
     started: list[str] = []
     problems: list[str] = []
@@ -42,7 +42,7 @@ def finish(
 def _start(
     boxes: Sequence[RemoteBox], able: Sequence[HostStatus], journals: Sequence[Path]
 ) -> tuple[str | None, str | None]:
-    """Start the finals on the first box that takes them: what runs now, or why none did."""
+    """Start the finals on the first box that takes them; return what runs, or why nothing does."""
     if not journals:
         return None, "no part has left a journal"
     by_name = {box.host.name: box for box in boxes}
@@ -63,7 +63,7 @@ def _start(
 
 
 def journals(out: Path, search: tuple[str, str]) -> list[Path]:
-    """What was pulled of each part; if another box took one over, the journal that has it all."""
+    """Return the pulled journal of each part; the longer one if another box took a part over."""
     found: dict[int, Path] = {}
     for request in sorted(out.glob("*/*/job.json")):
         part = Part.of(read_json(request).get("split"))

@@ -108,7 +108,7 @@ class Host(_Table):
 
     @property
     def destroy_command(self) -> str:
-        """The command for the laptop, or the step by hand, that ends this box's rent."""
+        """Command for the laptop, or step by hand, that ends this box's rent."""
         if self.provider == "runpod" and self.id:
             return f"runpodctl remove pod {self.id}"
         if self.provider == "vast" and self.id:
@@ -120,7 +120,7 @@ def read(path: Path, *, only: tuple[str, ...] = ()) -> tuple[Host, ...]:
     """Read the hosts of a file, or those named in `only`.
 
     Raises:
-        FleetError: names the file, the host and the key that is wrong.
+        FleetError: naming the file, the host and the key that is wrong.
     """
     try:
         document = tomllib.loads(path.read_text())
@@ -142,7 +142,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> tuple[Host, ...]:
     """Read the hosts of a parsed file; relative paths of SSH keys start at `folder`.
 
     Raises:
-        FleetError: names the host and the key that is wrong.
+        FleetError: naming the host and the key that is wrong.
     """
     unknown = sorted(document.keys() - {"defaults", "hosts"})
     if unknown:

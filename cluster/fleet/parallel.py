@@ -1,4 +1,4 @@
-"""Do the same with all boxes, side by side, and tell each one's failure beside its name."""
+"""Calls for all boxes side by side, with each failure told beside its box's name."""
 
 import concurrent.futures
 import threading
@@ -29,7 +29,7 @@ def report_each(
     *,
     num_threads: int | None = None,
 ) -> int:
-    """Call `function` for all boxes; tell each failure beside its box; 1 if there was any."""
+    """Call `function` for all boxes and print each failure; return 1 if there was any, else 0."""
 
     def attempt(box: RemoteBox) -> bool:
         try:
@@ -43,7 +43,7 @@ def report_each(
 
 
 def sayer(box: RemoteBox) -> Callable[[str], None]:
-    """What prints lines with the box's name in front."""
+    """Return a function that prints lines with the box's name in front."""
 
     def say(text: str) -> None:
         with _printing:  # one line is one box's

@@ -9,7 +9,7 @@ from cluster.structure import structure_known
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A box's part of a search: `number` of `count`, or `None` for what finishes it: the finals.
+    """A box's part of a search: `number` of `count`; `None` is the number of its finals.
 
     `name` is the job's name on all boxes. There may be one of that name for each class.
     """
@@ -26,17 +26,17 @@ class Part:
 
     @property
     def search(self) -> tuple[str, str]:
-        """What all parts of one search, and its finals, have in common."""
+        """Name and class, which all parts of one search and its finals have in common."""
         return self.name, self.machine_class
 
     @property
     def finals(self) -> "Part":
-        """What finishes the search of this part."""
+        """Finals of this part's search."""
         return dataclasses.replace(self, number=None)
 
     @property
     def job_name(self) -> str:
-        """The job's name on its box."""
+        """Name of the job on its box."""
         return f"{self.name}-finals" if self.number is None else self.name
 
     def __str__(self) -> str:

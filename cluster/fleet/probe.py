@@ -1,4 +1,4 @@
-"""What probe.sh sees on a bare box, and whether that will do. Stdlib only, pure."""
+"""Facts of a bare box, as probe.sh prints them, and the verdict on them. Stdlib only, pure."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ _MIN_SHM_BYTES = 100 * 2**20  # Ray's object store is 80 MiB; below, Ray falls b
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BoxFacts:
-    """What the probe saw on a box. `pythons` are version, whether venv works, and path."""
+    """Facts of a box. Each of `pythons` is a version, whether its venv works, and a path."""
 
     pythons: tuple[tuple[str, bool, str], ...]
     tools: frozenset[str]
@@ -23,10 +23,10 @@ class BoxFacts:
 
 
 def parse(text: str) -> BoxFacts:
-    """Read what probe.sh printed.
+    """Parse the output of probe.sh.
 
     Raises:
-        FleetError: if it did not come to its end.
+        FleetError: if the output breaks off.
     """
     lines = text.splitlines()
     pairs = [(name, value) for name, _, value in (line.partition(" ") for line in lines)]
@@ -46,7 +46,7 @@ def parse(text: str) -> BoxFacts:
 
 
 def judge(facts: BoxFacts, *, has_environment: bool) -> str | None:
-    """Why this box cannot be set up, and what to do; `None` if it can."""
+    """Return the reason why this box cannot be set up, with what to do; `None` if it can."""
     if facts.driver_error is not None:
         return (
             f"nvidia-smi is there and fails ({facts.driver_error}): the GPU is not usable; "
@@ -75,7 +75,7 @@ def judge(facts: BoxFacts, *, has_environment: bool) -> str | None:
 
 
 def cautions(facts: BoxFacts) -> list[str]:
-    """What is worth a line, but refuses nothing."""
+    """Return remarks that are no reason to refuse the box."""
     notes = []
     if not facts.gpus:
         notes.append("no NVIDIA driver here: the search will train on the CPU.")
@@ -87,12 +87,12 @@ def cautions(facts: BoxFacts) -> list[str]:
 
 
 def choose_python(facts: BoxFacts) -> str:
-    """The first interpreter that can make the environment; empty if there is none."""
+    """Return the path of the first Python that can make the environment; empty if none can."""
     return next((path for _, usable, path in facts.pythons if usable), "")
 
 
 def describe(facts: BoxFacts) -> str:
-    """The box in one line."""
+    """Return the box in one line."""
     disk = "unknown" if facts.disk_bytes is None else f"{facts.disk_bytes / 2**30:.0f} GiB"
     return f"{facts.system}; {', '.join(facts.gpus) or 'no GPU'}; {disk} of disk free"
 

@@ -1,4 +1,4 @@
-"""`pull`: bring results home; whole files only, and only those that are not here yet."""
+"""`pull`: bring results home, in whole files, and only those that are not here yet."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """What one pull brought: how many files, and which profiles are new."""
+    """The files that one pull brought: their number, and the profiles among them."""
 
     num_files: int
     profiles: tuple[Path, ...]
@@ -27,7 +27,7 @@ class Pulled:
 def pull(box: RemoteBox, out: Path) -> Pulled:
     """Fetch a box's results into `out/<host>/<job>/`.
 
-    A pull that breaks has brought every file that was complete; the next one goes on from there.
+    A pull that breaks off keeps the files that came whole; the next one fetches the rest.
 
     Raises:
         HostError: if the box cannot be reached, the link breaks, or it sends what it should not.
@@ -51,7 +51,7 @@ def pull(box: RemoteBox, out: Path) -> Pulled:
 
 
 def _store(box: RemoteBox, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Path:
-    """Write one file beside its place, then move it there: a reader never sees half of it."""
+    """Store one file of the tar in `folder`; return its path."""
     name = PurePosixPath(member.name)
     # A box is a stranger's machine: what it sends decides nothing about where it lands here.
     if not member.isreg() or name.is_absolute() or ".." in name.parts or len(name.parts) < 2:

@@ -1,4 +1,4 @@
-"""The laptop's end of one box: ask `cluster.box` there, over SSH."""
+"""The laptop's side of one box: it asks `cluster.box` there, over SSH."""
 
 import dataclasses
 import json
@@ -21,18 +21,18 @@ _IN_CODE = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RemoteBox:
-    """Asks one box; every question is one call of ssh."""
+    """One box that can be asked; every question is one call of ssh."""
 
     connection: Connection
 
     @classmethod
     def of(cls, host: Host, state: StateFolder) -> "RemoteBox":
-        """The box of a host."""
+        """Return the box of a host."""
         return cls(Connection(host, state))
 
     @property
     def host(self) -> Host:
-        """The box's entry in the hosts file."""
+        """Entry of the box in the hosts file."""
         return self.connection.host
 
     def ask(
@@ -40,7 +40,7 @@ class RemoteBox:
     ) -> dict[str, Any]:
         """Run one command of `cluster.box` and return its answer.
 
-        What is asked travels on stdin, so it stands in no process list.
+        The request travels on stdin, so that it stands in no process list.
 
         Raises:
             HostError: if the box refuses, is not set up, or cannot be reached.
@@ -77,10 +77,10 @@ class RemoteBox:
         stdin: bytes = b"",
         timeout_s: float = 60.0,
     ) -> bytes:
-        """Run a fixed script of POSIX sh, its arguments apart, and return what it printed.
+        """Run a fixed script of POSIX sh with `arguments` as $1, $2, ...; return its stdout.
 
         Raises:
-            HostError: if it fails, with the last lines that it said.
+            HostError: if it fails, with the last lines of its output.
         """
         words = ["sh", "-c", script, "sh", *arguments]
         done = self.connection.run(words, stdin=stdin, timeout_s=timeout_s)
@@ -91,10 +91,10 @@ class RemoteBox:
         return done.stdout
 
     def pull(self, have: Mapping[str, tuple[int, int]], consume: Any) -> None:
-        """Have `consume` read the tar of what `have` lacks while it comes.
+        """Have `consume` read the tar of the files that `have` lacks, while it comes.
 
         Raises:
-            HostError: as `ask`; what came whole until then has been consumed.
+            HostError: as `ask`; the files that came whole until then have been consumed.
         """
         process = self.connection.open(self._words("pull"), stdin=json.dumps(have).encode())
         assert process.stdout is not None

@@ -20,7 +20,7 @@ _SEND_S = 1800.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """A file, and where it will lie in the fleet's folder."""
+    """A file, with its place in the fleet's folder."""
 
     given: str
     content: bytes
@@ -29,7 +29,7 @@ class Parcel:
 
     @property
     def on_box(self) -> str:
-        """Its path for the job, which runs in the code folder."""
+        """Path for the job, which runs in the code folder."""
         return f"../{self.folder}/{self.name}"
 
 
@@ -53,7 +53,7 @@ def pack(paths: Sequence[Path]) -> list[Parcel]:
 
 
 def address(words: Sequence[str], parcels: Sequence[Parcel]) -> list[str]:
-    """Name the files in a command as they are called on the box.
+    """Return a command with the files by their paths on the box.
 
     Raises:
         FleetError: if the command does not name one of them.

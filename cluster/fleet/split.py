@@ -1,7 +1,7 @@
 """`submit --split`: boxes of one class explore parts of one search; then one of them finishes it.
 
-Pure. Whose part is whose lies in the jobs' requests on the boxes, so any laptop can go on from what
-the boxes say and from what was pulled.
+Each box keeps its part in its job's request, so any laptop can go on from the boxes' answers and
+the pulled files. Pure.
 """
 
 import dataclasses
@@ -16,10 +16,10 @@ _ABLE = ("part done", "nothing feasible", "failed", "interrupted")  # these boxe
 
 
 def part_of(host: Host, seen: Sequence[HostStatus], *, name: str) -> Part:
-    """A box's part of a new search: the boxes of its class that can start one are numbered.
+    """Return a box's part of a new search: the boxes of its class that can start are numbered.
 
     Raises:
-        HostError: if this box cannot, and why.
+        HostError: if this box cannot start a job, with the reason.
     """
     [own] = [one for one in seen if one.host == host]
     reason = _refusal(own)
@@ -36,9 +36,9 @@ def part_of(host: Host, seen: Sequence[HostStatus], *, name: str) -> Part:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FinalsVerdict:
-    """Which boxes may finish a search now, the best first; or why it will not be finished.
+    """Boxes that may run the finals now, the best first, or the problem that prevents them.
 
-    Neither while there is something to wait for, and when the finals are there.
+    Both are empty while there is something to wait for, and once the finals have started.
     """
 
     boxes: tuple[HostStatus, ...] = ()
@@ -46,7 +46,7 @@ class FinalsVerdict:
 
 
 def searches(seen: Sequence[HostStatus]) -> dict[tuple[str, str], list[HostStatus]]:
-    """The boxes that share a search, by the search."""
+    """Return the boxes that share a search, by the search."""
     found: dict[tuple[str, str], list[HostStatus]] = {}
     for one in seen:
         if one.part is not None:
@@ -57,8 +57,8 @@ def searches(seen: Sequence[HostStatus]) -> dict[tuple[str, str], list[HostStatu
 def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: bool) -> FinalsVerdict:
     """Judge one search by the boxes that share it.
 
-    `lost` are boxes that were given up: nothing more comes of their parts, the finals explore the
-    rest. `is_whole` says that there are no boxes besides that may have a part.
+    `lost` are boxes that were given up: the finals explore what is missing of their parts.
+    `is_whole` says that no other box can have a part.
     """
     here = [one for one in members if one.host.name not in lost]
     finals = [one for one in members if _part(one).number is None]
@@ -79,7 +79,7 @@ def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: boo
 
 
 def has_profile(one: HostStatus, seen: Sequence[HostStatus]) -> bool:
-    """Whether a box's search has ended with profiles, be it here or where it was finished."""
+    """Return whether a box's search has ended with profiles, on this box or on another."""
     if one.part is None:
         return one.succeeded
     sharing = searches(seen)[one.part.search]
@@ -87,7 +87,7 @@ def has_profile(one: HostStatus, seen: Sequence[HostStatus]) -> bool:
 
 
 def _refusal(one: HostStatus) -> str | None:
-    """Why a box can start nothing now; `None` if it can."""
+    """Return the reason why a box can start no job now, `None` if it can."""
     if one.problem is not None:
         return one.problem.removeprefix(f"{one.host.name}: ")
     if one.machine_class is None:

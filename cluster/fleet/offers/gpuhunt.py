@@ -1,6 +1,6 @@
-"""Prices by gpuhunt, dstack's catalog of offers: only where `report --gpuhunt` asks for it.
+"""Prices from gpuhunt, dstack's catalog of offers, for `report --gpuhunt`.
 
-It is the one thing here that fetches: gpuhunt reads its catalog from the network when first asked.
+Nothing else in the fleet fetches prices: gpuhunt reads its catalog from the network.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ _MEMORY_TOLERANCE = (
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """The cheapest offer of a class: dollars an hour, and who makes it."""
+    """The cheapest offer of a class: dollars an hour, provider and location."""
 
     price: float
     provider: str
@@ -29,9 +29,9 @@ class Quote:
 def quotes(
     machine_classes: Iterable[str], query: Callable[..., Iterable[Any]] | None = None
 ) -> dict[str, Quote]:
-    """The cheapest offer on demand, of one GPU, for each class that has any.
+    """Return the cheapest on-demand offer of one GPU for each class that has any.
 
-    `query` has the signature of `gpuhunt.query`, and is that if left out.
+    `query` has the signature of `gpuhunt.query`, its default.
 
     Raises:
         FleetError: if gpuhunt is not installed, or has no catalog to offer.
@@ -66,9 +66,9 @@ def _load() -> Callable[..., Iterable[Any]]:
 
 
 def _fitting(machine_class: str, offers: Iterable[Any]) -> list[Any]:
-    """Offers whose GPU has the longest name that the class begins with, and its memory.
+    """Return the offers of a class: the longest GPU name that it begins with, and its memory.
 
-    A power limit is in no catalog: a card that is sold with a lower one passes for its full self.
+    Catalogs have no power limits: a card with a lowered limit is priced as one without.
     """
     match = _MEMORY.search(machine_class)
     if match is None:
@@ -86,5 +86,5 @@ def _fitting(machine_class: str, offers: Iterable[Any]) -> list[Any]:
 
 
 def _squeeze(name: str) -> str:
-    """`RTX4090`, `RTX 4090` and `rtx-4090` are one."""
+    """Return letters and digits alone: `RTX4090`, `RTX 4090` and `rtx-4090` are the same."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

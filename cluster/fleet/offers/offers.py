@@ -1,6 +1,6 @@
-"""`report`: the best profile of each GPU class, what its steps cost, and which class to rent.
+"""`report`: the best profile of each GPU class, the cost of its steps, the class to rent.
 
-Profiles are plain YAML here: the search that wrote them is a floor above.
+Profiles are read as plain YAML here: tune, which writes them, is a floor above.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ _SIZES = ("num_envs", "num_steps", "batch_size", "num_epochs")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PulledProfile:
-    """One pulled profile, as far as a choice between machines needs it.
+    """One pulled profile, with the keys that a choice between machines needs.
 
     `task` is all that two profiles must agree on for their speeds to be compared. `is_proven` means
     that finals confirmed it and the search came to its end.
@@ -54,14 +54,14 @@ class PulledProfile:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClassOffer:
-    """The best profile of a class, and what an hour of it costs."""
+    """The best profile of a class, and its price in US dollars an hour."""
 
     profile: PulledProfile
     price_per_hour: float | None
 
     @property
     def steps_per_dollar(self) -> float | None:
-        """Env steps for one dollar, `None` without a price."""
+        """Env steps per US dollar, `None` without a price."""
         price = self.price_per_hour
         return None if price is None else self.profile.steps_per_second * 3600 / price
 
@@ -111,7 +111,7 @@ def read_all(out: Path, *, kind: str) -> list[PulledProfile]:
     """Read every profile of this kind that `pull` brought to `out`.
 
     Raises:
-        FleetError: if there is none, or one cannot be read; names file and key.
+        FleetError: if there is none, or one cannot be read, naming file and key.
     """
     paths = sorted(out.glob("*/*/profiles/*.yaml"))
     results = [read(path) for path in paths]
@@ -127,7 +127,7 @@ def read(path: Path) -> PulledProfile:
     """Read one profile.
 
     Raises:
-        FleetError: if it is not one; names the file and the key.
+        FleetError: if it is not one, naming the file and the key.
     """
     try:
         document = yaml.safe_load(path.read_text())
@@ -160,10 +160,10 @@ def read(path: Path) -> PulledProfile:
 def offers(
     results: Sequence[PulledProfile], hosts: Sequence[Host], prices: Prices
 ) -> list[ClassOffer]:
-    """The best result of each class with its price, the most steps per dollar first.
+    """Return the best profile of each class with its price, the most steps per dollar first.
 
-    A proven result comes before any that is not, however fast: the fastest of many that were seen
-    once is mostly luck.
+    A proven profile comes before any unproven one, however fast: the fastest of many that were
+    measured once is mostly luck.
     """
     by_name = {host.name: host for host in hosts}
     best: dict[str, PulledProfile] = {}
@@ -181,7 +181,7 @@ def offers(
 
 
 def by_task(results: Sequence[PulledProfile]) -> dict[tuple[str, ...], list[PulledProfile]]:
-    """Results whose speeds may be compared with each other."""
+    """Return the profiles by task; only speeds of the same task may be compared."""
     tasks: dict[tuple[str, ...], list[PulledProfile]] = {}
     for result in results:
         tasks.setdefault(result.task, []).append(result)
@@ -189,7 +189,7 @@ def by_task(results: Sequence[PulledProfile]) -> dict[tuple[str, ...], list[Pull
 
 
 def advice(ranked: Sequence[ClassOffer]) -> str:
-    """The sentence that says which class to rent, and how sure that is."""
+    """Return the sentence that says which class to rent, and how sure that is."""
     priced = [offer for offer in ranked if offer.steps_per_dollar is not None]
     unpriced = [offer.profile.machine_class for offer in ranked if offer.steps_per_dollar is None]
     if not priced:
@@ -222,7 +222,7 @@ def advice(ranked: Sequence[ClassOffer]) -> str:
 
 
 def publish(ranked: Sequence[ClassOffer], out: Path, *, suffix: str = "") -> list[Path]:
-    """Copy each class's profile to `out` itself, where training looks for it."""
+    """Copy each class's profile to `out`, where training looks for it; return the copies."""
     paths = []
     for source in (offer.profile.path for offer in ranked):
         path = out / f"{source.stem}{suffix}.yaml"
@@ -232,19 +232,19 @@ def publish(ranked: Sequence[ClassOffer], out: Path, *, suffix: str = "") -> lis
 
 
 def suffix(task: tuple[str, ...]) -> str:
-    """What tells the profiles of several tasks apart: their files are named by class and phase."""
+    """Return a suffix of file names by task: profiles are named by class and phase alone."""
     return f"-{hashlib.sha256(repr(task).encode()).hexdigest()[:8]}"
 
 
 def interval_text(result: PulledProfile) -> str:
-    """`50.1 K ±1.3 %`, and whether finals have proven it."""
+    """Return a speed with its interval, `50.1 K ±1.3 %`, marked if finals have not proven it."""
     side = max(result.high - result.steps_per_second, result.steps_per_second - result.low)
     interval = f"±{100 * side / result.steps_per_second:.1f} %"
     return f"{speed(result.steps_per_second)} {interval}" + " (unproven)" * (not result.is_proven)
 
 
 def cells(offer: ClassOffer) -> tuple[str, ...]:
-    """An offer's row under `OFFER_COLUMNS`."""
+    """Return an offer's row under `OFFER_COLUMNS`."""
     result = offer.profile
     per_dollar = offer.steps_per_dollar
     return (
@@ -264,7 +264,7 @@ def configuration_text(config: Mapping[str, int]) -> str:
 
 
 def render(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> "RenderableType":
-    """One task's offers as a table."""
+    """Return one task's offers as a table for a terminal."""
     from rich.table import Table
     from rich.text import Text
 
@@ -277,7 +277,7 @@ def render(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> "RenderableTy
 
 
 def to_dict(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> Mapping[str, Any]:
-    """The same as plain values for JSON."""
+    """Return one task's offers and the advice, as plain values for JSON."""
     return {
         "task": list(task),
         "advice": advice(ranked),

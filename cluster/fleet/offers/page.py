@@ -1,4 +1,4 @@
-"""The report of a fleet as a page: which class to rent, and on what grounds."""
+"""The fleet's report as a page: the class to rent, and the figures behind it."""
 
 import datetime
 import os
@@ -28,7 +28,7 @@ _VALUES: Mapping[str, Callable[[ClassOffer], float | None]] = {
     "$ per hour": lambda offer: offer.price_per_hour,
     "env steps per $": lambda offer: offer.steps_per_dollar,
 }
-"""The columns of numbers, by which their rows are sorted."""
+"""The columns of numbers, with the values by which their rows are sorted."""
 
 
 def write(tasks: Mapping[TaskKey, Sequence[ClassOffer]], path: Path, *, kind: str) -> Path:
@@ -49,10 +49,9 @@ def write(tasks: Mapping[TaskKey, Sequence[ClassOffer]], path: Path, *, kind: st
 def render(
     tasks: Sequence[tuple[TaskKey, Sequence[ClassOffer]]], *, kind: str, folder: Path, now: str
 ) -> str:
-    """The page over all tasks, whose speeds are not compared with each other.
+    """Return the page, one section a task: speeds of different tasks are not compared.
 
-    `kind` is that of the profiles that were compared, `folder` where the page will lie, and `now`
-    when it is made.
+    `kind` is that of the profiles, `folder` the page's own, and `now` the time of its making.
     """
     sentences = [advice(offers) for _, offers in tasks]
     is_one = len(tasks) == 1
@@ -123,6 +122,6 @@ def _table(offers: Sequence[ClassOffer], folder: Path) -> Element:
 
 
 def _report_of(offer: ClassOffer, folder: Path) -> str | None:
-    """Where the report of the search behind an offer lies, seen from the page; `None` if not."""
+    """Return the path from `folder` to the report of an offer's search, `None` without one."""
     found = offer.profile.path.parent.parent / "run" / "report.html"
     return quote(os.path.relpath(found, folder)) if found.is_file() else None

@@ -1,4 +1,4 @@
-"""What an hour costs: prices.toml and --price, by GPU class. Nothing is fetched here."""
+"""Prices of an hour, by GPU class: prices.toml and --price. Nothing is fetched here."""
 
 import dataclasses
 import re
@@ -20,9 +20,9 @@ _ByClass = Annotated[
 class Prices:
     """US dollars an hour by GPU class, or by a part of its name such as `rtx-4090`.
 
-    `given` (--price) comes before a host's own `price_per_hour`, and that before `listed`, the
-    prices file: the same card has many prices, and the host's is the one that is paid. What was
-    `fetched`, if a person asked for that, comes last, by whole class.
+    The first of these counts: `given` (--price), the host's own `price_per_hour`, `listed` (the
+    prices file), `fetched` (--gpuhunt, by whole class). The same card has many prices, and the
+    host's is the one that is paid.
     """
 
     given: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -30,7 +30,7 @@ class Prices:
     fetched: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def of(self, host: Host | None, machine_class: str | None) -> float | None:
-        """Dollars an hour of this host, `None` if nobody has said.
+        """Return this host's price in US dollars an hour, `None` if it is not known.
 
         Raises:
             FleetError: if two entries fit the class equally well.
@@ -52,7 +52,7 @@ def read(path: Path | None, options: tuple[str, ...]) -> Prices:
     """Read the prices file, if there is one, and `CLASS=1.19` options.
 
     Raises:
-        FleetError: names the file and the key, or the option, that is wrong.
+        FleetError: naming the file and the key, or the option, that is wrong.
     """
     given = {}
     for option in options:
@@ -80,7 +80,7 @@ def read(path: Path | None, options: tuple[str, ...]) -> Prices:
 
 
 def _find(table: Mapping[str, float], machine_class: str) -> float | None:
-    """The entry whose name is the longest run of whole words within the class."""
+    """Return the price whose name is the longest run of whole words within the class."""
     fitting = {name: price for name, price in table.items() if _fits(name, machine_class)}
     if not fitting:
         return None
