@@ -1,4 +1,4 @@
-"""Plain values (of YAML, TOML, JSON) into frozen dataclasses, with every mistake named.
+"""Frozen dataclasses from plain values (of YAML, TOML, JSON), with every mistake named.
 
 Files that people edit or that arrive from other machines are checked against the types of the
 dataclass that they become: nothing missing, nothing unknown, no other type, nothing out of range.
@@ -46,7 +46,7 @@ PositiveCount = Annotated[int, Rule("must be at least 1", lambda value: value >=
 
 
 class StructureError(ValueError):
-    """A value is not what its key needs; `key` is dotted from the top."""
+    """A value that is not what its key needs; `key` is dotted from the top."""
 
     def __init__(self, key: str, problem: str) -> None:
         self.key = key
@@ -54,7 +54,7 @@ class StructureError(ValueError):
 
 
 def destructure(value: Any) -> Any:
-    """Dataclasses into dicts in the order of their fields; what is `None` is left out."""
+    """Return dataclasses as dicts in the order of their fields, without what is `None`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         items = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
         return {name: destructure(item) for name, item in items if item is not None}
@@ -67,7 +67,7 @@ def destructure(value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Builds dataclasses from plain values; by default each key and each value is checked.
+    """A reader of plain values into dataclasses; by default each key and value is checked.
 
     `ignores_unknown` passes over keys that no field has, as a newer version may write. `as_is`
     takes numbers and text as they come, NaN and Inf too: values that this program wrote itself.

@@ -1,4 +1,4 @@
-"""Reach a box by the system's ssh: argument lists, pinned host keys, one connection for many calls.
+"""SSH to a box by the system's ssh: argument lists, pinned host keys, one shared connection.
 
 Nothing else is needed on the box: no scp or sftp, which some providers' containers lack, and no
 port but SSH's.
@@ -28,29 +28,29 @@ _NO_ACCESS = "Permission denied"
 
 
 class HostError(FleetError):
-    """One box cannot do what was asked; the message starts with its name."""
+    """A box's failure to do what was asked; the message starts with its name."""
 
     def __init__(self, host: Host, message: str) -> None:
         super().__init__(f"{host.name}: {message}")
 
 
 class UnreachableError(HostError):
-    """SSH did not get through, or the link broke; the box may be alive, and may cost money."""
+    """A broken or missing SSH link; the box may be alive, and may cost money."""
 
 
 class HostKeyError(HostError):
-    """The box's key is not the one that is pinned, or none is pinned yet."""
+    """A host key that is not the pinned one, or that is not pinned yet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StateFolder:
-    """What the laptop keeps about one fleet, beside its hosts file; this user's alone."""
+    """The laptop's own folder for one fleet, beside its hosts file, for this user alone (0700)."""
 
     path: Path
 
     @classmethod
     def beside(cls, hosts_file: Path) -> "StateFolder":
-        """Create, or find, the folder that belongs to a hosts file."""
+        """Return the folder that belongs to a hosts file; make it if it is not there."""
         folder = hosts_file.resolve().parent / ".fleet" / hosts_file.stem
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -58,18 +58,18 @@ class StateFolder:
         return cls(folder)
 
     def known_hosts(self, host: Host) -> Path:
-        """The file that pins the key of this box, and of no other."""
+        """Return the file that pins the host key of this box alone."""
         return self.path / f"{host.name}.known_hosts"
 
     def last_seen(self, host: Host) -> Path:
-        """What the box said last."""
+        """Return the file with the box's last status."""
         return self.path / f"{host.name}.json"
 
     def control_path(self) -> Path:
-        """Where ssh puts sockets to share a connection; fleets, having pins of their own, do not.
+        """Return ssh's pattern for the socket of a shared connection, one for each fleet and box.
 
         Raises:
-            FleetError: if somebody else has taken the folder's name.
+            FleetError: if the sockets' folder belongs to somebody else.
         """
         folder = _CONTROL_ROOT / f"rl-fleet-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -98,7 +98,7 @@ class Connection:
         stdin: bytes = b"",
         timeout_s: float = 60.0,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a command on the box and wait; its own exit code is the caller's to judge.
+        """Run a command on the box and wait; the caller judges the command's own exit code.
 
         Raises:
             UnreachableError: if ssh does not get through, or not in time.
@@ -115,7 +115,7 @@ class Connection:
         return done
 
     def open(self, words: Sequence[str], *, stdin: bytes = b"") -> subprocess.Popen[bytes]:
-        """Start a command on the box whose output is read while it runs; `check` its end."""
+        """Start a command on the box, to be read while it runs; pass its exit code to `check`."""
         self._pin()
         process = subprocess.Popen(
             self.argv(words),
@@ -145,7 +145,7 @@ class Connection:
         self.check(done.returncode, done.stderr or b"")
 
     def is_pinned(self) -> bool:
-        """Whether a key is pinned for the address and port the box has now."""
+        """Return whether a key is pinned for the address and port that the box has now."""
         self._pin()
         known = self.state.known_hosts(self.host)
         host = self.host
@@ -155,9 +155,9 @@ class Connection:
         )
 
     def forward(self, local_port: int, remote_port: int) -> subprocess.Popen[bytes]:
-        """Let a local port, on loopback, reach a port on the box's loopback while this runs.
+        """Start a tunnel from a local port to a port of the box, on loopback at both ends.
 
-        The tunnel ends with its stdin, so also when this process is killed.
+        The tunnel ends when its stdin is closed, so also when this process is killed.
         """
         self._pin()
         forward = ["-o", "ExitOnForwardFailure=yes"]
@@ -177,7 +177,7 @@ class Connection:
     def argv(
         self, words: Sequence[str], *, check_key: Literal["yes", "ask", "accept-new"] = "yes"
     ) -> list[str]:
-        """The command line: nothing of it but `words` reaches a shell, and those quoted."""
+        """Return the command line; `words` alone reach a shell, the box's, and are quoted."""
         return [
             *self._options(check_key),
             "-o",
@@ -188,10 +188,11 @@ class Connection:
         ]
 
     def check(self, returncode: int, stderr: bytes) -> None:
-        """Tell a failure of ssh's from the remote command's.
+        """Raise if ssh itself has failed; an exit code of the remote command is not judged.
 
         Raises:
-            UnreachableError, HostKeyError, HostError: as `run`; the last if no key is let in.
+            UnreachableError, HostKeyError: as `run`.
+            HostError: if the box lets none of our keys in.
         """
         if returncode != _SSH_FAILED:
             return
@@ -256,7 +257,7 @@ class Connection:
         return argv
 
     def _pin(self) -> None:
-        """Write the hosts file's key, if it names one, in place of any that was seen before."""
+        """Pin the key that the hosts file names, if any, in place of one that was seen before."""
         host, known = self.host, self.state.known_hosts(self.host)
         if host.host_key is None:
             return
@@ -268,5 +269,5 @@ class Connection:
 
 
 def _quoted(path: Path) -> str:
-    """A path as a value in ssh's configuration, which splits at spaces and expands `%`."""
+    """Return a path as ssh's configuration needs it: it splits at spaces and expands `%`."""
     return '"' + str(path).replace("%", "%%") + '"'

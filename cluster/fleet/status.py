@@ -1,4 +1,4 @@
-"""What each box does, has found and costs, and what to run so that it costs nothing any more."""
+"""The status of each box: its job, its dead-man, its cost."""
 
 import dataclasses
 import time
@@ -17,7 +17,7 @@ _PATIENCE_S = 12.0  # a box under load answers within two
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HostStatus:
-    """What a box said, and when; where it cannot be reached, what it said last."""
+    """A box's answer, `age_s` seconds ago: its last one where it cannot be reached now."""
 
     host: Host
     answer: BoxStatus | None
@@ -27,28 +27,28 @@ class HostStatus:
 
     @property
     def job(self) -> JobStatus | None:
-        """The job that was started last."""
+        """Job that was started last, `None` if there is none."""
         return None if self.answer is None else self.answer.job
 
     @property
     def machine_class(self) -> str | None:
-        """The box's class, once `up` has found it."""
+        """Class of the box, `None` until `up` has found it."""
         ready = None if self.answer is None else self.answer.ready
         return None if ready is None else ready.machine_class
 
     @property
     def part(self) -> Part | None:
-        """Which part the job is of a search that boxes share; `None` if it is a whole one."""
+        """Part of a shared search that the job has, `None` if it is a whole search."""
         return None if self.job is None else Part.of(self.job.split)
 
     @property
     def is_running(self) -> bool:
-        """Whether a job runs, as far as is known."""
+        """Tell whether a job runs, by the last answer."""
         return self.job is not None and self.job.state == "running"
 
     @property
     def state(self) -> str:
-        """One word, or three."""
+        """State in one to three words."""
         if not self.reachable:
             return "unreachable"
         if self.problem is not None:
@@ -65,18 +65,18 @@ class HostStatus:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the job has ended with profiles."""
+        """Tell whether the job has ended with profiles."""
         return self.state == "done"
 
     def cost(self, prices: Prices) -> float | None:
-        """Dollars since the box's first process began, `None` if the price or that is unknown."""
+        """Return the US dollars since the box's first process began, `None` if not known."""
         price = prices.of(self.host, self.machine_class)
         age_s = None if self.answer is None else self.answer.machine_age_s
         return None if price is None or age_s is None else (age_s + self.age_s) / 3600 * price
 
 
 def read(box: RemoteBox) -> HostStatus:
-    """Ask a box; where it does not answer, say so beside what it said last. Never raises."""
+    """Ask a box for its status; a failure becomes the status's `problem` and is never raised."""
     last_seen = box.connection.state.last_seen(box.host)
     try:
         answer = box.status(timeout_s=_PATIENCE_S)

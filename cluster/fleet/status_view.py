@@ -1,4 +1,4 @@
-"""Statuses of boxes as a person and a machine read them: cells, lines, a table, JSON."""
+"""Statuses of boxes as cells, as lines, as a table, and as JSON."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ STATUS_COLUMNS = (
 
 
 def cells(status: HostStatus, prices: Prices) -> tuple[str, ...]:
-    """A box's row under `STATUS_COLUMNS`; `-` is what is not known."""
+    """Return a box's row under `STATUS_COLUMNS`; `-` stands for what is not known."""
     trials, doing, best = "-", "-", None
     if (job := status.job) is not None:
         trials = f"{job.num_trials}" + (f" of {job.max_runs}" if job.max_runs else "")
@@ -47,14 +47,14 @@ def cells(status: HostStatus, prices: Prices) -> tuple[str, ...]:
 
 
 def line(status: HostStatus, prices: Prices) -> str:
-    """The same for a log, or where the terminal is narrow."""
+    """Return a box's status as one line, for logs and pipes."""
     pairs = zip(STATUS_COLUMNS[1:], cells(status, prices)[1:], strict=True)
     said = [f"{name}: {cell}" for name, cell in pairs if cell not in ("-", "")]
     return f"{status.host.name}  {'; '.join(said)}"
 
 
 def render(statuses: Sequence[HostStatus], prices: Prices) -> "RenderableType":
-    """The boxes as a table for a terminal."""
+    """Return the boxes as a table for a terminal."""
     from rich.table import Table
     from rich.text import Text
 
@@ -68,7 +68,7 @@ def render(statuses: Sequence[HostStatus], prices: Prices) -> "RenderableType":
 
 
 def to_dict(status: HostStatus, prices: Prices) -> dict[str, Any]:
-    """All that is known of a box, as plain values for JSON."""
+    """Return all that is known of a box, as plain values for JSON."""
     return {
         "host": status.host.name,
         "state": status.state,
@@ -82,7 +82,7 @@ def to_dict(status: HostStatus, prices: Prices) -> dict[str, Any]:
 
 
 def money(statuses: Sequence[HostStatus], prices: Prices) -> list[str]:
-    """For every box: that it costs money, how much is known of it, and how to end that."""
+    """Return a line for each box: its price, and the command that ends its rent."""
     lines = []
     for status in statuses:
         price = prices.of(status.host, status.machine_class)
@@ -95,7 +95,7 @@ def money(statuses: Sequence[HostStatus], prices: Prices) -> list[str]:
 
 
 def _time_left(status: HostStatus) -> str:
-    """The search's own limit, if it has one; and the dead-man's, if that comes sooner."""
+    """Return the time to the search's own limit or the dead-man's, the sooner of the two."""
     if status.answer is None or not status.is_running:
         return "-"
     limits = []

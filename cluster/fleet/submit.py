@@ -1,4 +1,4 @@
-"""`submit`: start one search on each box, resume one, or go on elsewhere with a lost box's."""
+"""`submit`: start a search on a box, resume one, or take over a lost box's."""
 
 import dataclasses
 import datetime
@@ -36,16 +36,16 @@ mv -f -- "known.$$"/* jobs/"$2"/known; rmdir "known.$$"
 
 
 def new_name(now: datetime.datetime) -> str:
-    """A job's name, if the person gives none."""
+    """Return a job's name for a person who gives none."""
     return f"search-{now:%Y%m%d-%H%M%S}"
 
 
 def check_words(words: Sequence[str], *, split: bool) -> None:
-    """Refuse a command that cannot be followed.
+    """Check that the fleet can run a command.
 
     Raises:
-        FleetError: if there is none, or it says what is the fleet's to say: where results go, and
-            which part a box has.
+        FleetError: if it is empty, or has options that the fleet sets itself: the folders of
+            results, and the part of a box.
     """
     if not words:
         raise FleetError(
@@ -79,9 +79,9 @@ def start_part(box: RemoteBox, part: Part, words: Sequence[str]) -> str:
 
 
 def finish(box: RemoteBox, one: HostStatus, journals: Sequence[Path]) -> str:
-    """Start what finishes the search of which this box had a part; return what runs now.
+    """Start the finals of the search of which this box had a part; return what runs now.
 
-    It knows the journals, and does the rest: what no part explored, finals, soak, the profile.
+    It gets the parts' journals and does the rest: what no part explored, finals, soak, profile.
 
     Raises:
         HostError: as `start`.
@@ -97,7 +97,7 @@ def finish(box: RemoteBox, one: HostStatus, journals: Sequence[Path]) -> str:
 
 
 def resume(box: RemoteBox, *, name: str | None) -> str:
-    """Go on with the box's latest search, or with the one of this name.
+    """Resume the box's latest search, or the one of this name.
 
     Raises:
         HostError: if there is none, or it runs.
@@ -111,10 +111,10 @@ def resume(box: RemoteBox, *, name: str | None) -> str:
 
 
 def take_over(box: RemoteBox, pulled: Path) -> str:
-    """Go on, on this box, with the search of another whose results were pulled to `pulled`.
+    """Resume on this box the search of another, whose results were pulled to `pulled`.
 
-    It knows every trial that was pulled, and ends at once with a sentence in its log if this box
-    is of another class. It gets a name of its own: `submit` gives the same to all boxes.
+    It gets every trial that was pulled. If this box is of another class, it ends at once with a
+    sentence in its log. Its name tells the lost box, as the same job may run on this one.
 
     Raises:
         FleetError: if there is no pulled search.

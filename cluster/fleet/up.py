@@ -1,4 +1,4 @@
-"""`up`: from a bare box to one that can search, told step by step, refused in one sentence."""
+"""`up`: set up a bare box step by step, or refuse it in one sentence."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ _VENV_PYTHON = 'cd -- "$1"/code && printf %s "$PWD/.venv/bin/python"'
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """The repository's tree at HEAD, as a tar."""
+    """The repository's tree at HEAD as a tar, and the number of files that differ from it."""
 
     revision: str
     num_changed: int
@@ -83,12 +83,12 @@ def bring_up(
     dashboard: bool,
     say: Sayer,
 ) -> None:
-    """Set one box up, or say why it cannot be; every step may be repeated.
+    """Set one box up; every step may be repeated.
 
     The dead-man is armed before the installation: the rent runs already.
 
     Raises:
-        HostError: says what is missing and what to do.
+        HostError: if it cannot be set up; says what is missing and what to do.
     """
     _connect(box, accept, say)
     seen = _probe(box)

@@ -1,4 +1,4 @@
-"""`watch`: look at all boxes again and again, and bring results home meanwhile."""
+"""`watch`: ask all boxes again and again, and bring their results home."""
 
 import contextlib
 import dataclasses
@@ -17,13 +17,13 @@ from cluster.fleet.status import HostStatus
 
 
 class Tunnels:
-    """SSH tunnels to the dashboards of boxes, one each, opened when there is one to reach."""
+    """SSH tunnels to the dashboards of boxes, one for each dashboard that runs."""
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[int, int, subprocess.Popen[bytes]]] = {}
 
     def follow(self, box: RemoteBox, seen: HostStatus) -> str | None:
-        """Keep the tunnel to this box's dashboard; say its URL here when it is new."""
+        """Open the tunnel to this box's dashboard if need be; return a line if its URL is new."""
         job = seen.job if seen.is_running and seen.reachable else None
         url = None if job is None else job.dashboard_url
         remote_port = None if url is None else urlsplit(url).port
@@ -64,11 +64,11 @@ def watch(
     lost_after_s: float,
     dashboard: bool,
 ) -> list[HostStatus]:
-    """Watch until no box runs a job that can still be heard of; return how it ended.
+    """Watch until no box that can be reached runs a job; return the last statuses.
 
-    A box that has been silent for `lost_after_s` is given up here, and only here: on the box, the
-    job and the dead-man go on. Searches that boxes share are finished on the way; `is_whole` says
-    that these are all boxes there are.
+    A box that has been silent for `lost_after_s` seconds is waited for no longer; its job and its
+    dead-man may go on there. The finals of shared searches are started on the way; `is_whole`
+    says that these are all boxes of the fleet.
     """
     silence = _Silence(lost_after_s)
     with _screen(prices) as (show, say), contextlib.closing(Tunnels()) as tunnels:
@@ -91,7 +91,7 @@ def watch(
 
 
 def losses(seen: Sequence[HostStatus], out: Path) -> list[str]:
-    """What became of boxes that were given up, and what a person can do."""
+    """Return a line for each box that was given up, with what a person can do."""
     lines = []
     for one in seen:
         if not one.reachable:
@@ -104,7 +104,7 @@ def losses(seen: Sequence[HostStatus], out: Path) -> list[str]:
 
 
 class _Silence:
-    """For how long each box has not been heard of."""
+    """The time since each box was last reached."""
 
     def __init__(self, lost_after_s: float) -> None:
         self._lost_after_s = lost_after_s
@@ -119,15 +119,15 @@ class _Silence:
 
 
 def _pending(seen: HostStatus) -> bool:
-    """Whether there is something to wait for: a job, or a box that may run one."""
+    """Return whether a box runs a job, or may run one and cannot be reached."""
     return seen.is_running or not seen.reachable
 
 
 def _look(box: RemoteBox, out: Path) -> tuple[HostStatus, str | None]:
-    """Ask and pull; return what was answered, and what a person should know of the pull.
+    """Ask a box and pull; return its status, and a line for a person about the pull.
 
-    The pull comes after the question: where that says that the job has ended, all is here. A box
-    whose link broke meanwhile is one that cannot be reached, whatever it said.
+    The question comes first: once the answer says that the job has ended, the pull brings
+    everything. A link that breaks during the pull makes the box unreachable.
     """
     seen = status.read(box)
     if seen.problem is not None:
@@ -146,7 +146,7 @@ def _look(box: RemoteBox, out: Path) -> tuple[HostStatus, str | None]:
 def _screen(
     prices: Prices,
 ) -> Iterator[tuple[Callable[[Sequence[HostStatus]], None], Callable[[str], None]]]:
-    """A live table on a terminal; elsewhere a line for each change."""
+    """Yield functions that show statuses and lines: a live table on a terminal, else lines."""
     from rich.console import Console
 
     console = Console()

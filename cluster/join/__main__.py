@@ -47,11 +47,11 @@ class _Host:
 
     @property
     def ports(self) -> Ports:
-        """The ports as one."""
+        """Ports that the options name."""
         return Ports(head=self.port, gate=self.gate_port, first=self.first_port)
 
     def arm(self, private: Path) -> None:
-        """Arm the dead-man, or say that there is none: the rent runs already."""
+        """Arm the dead-man if --max-hours is given, and say which one is armed."""
         if self.max_hours is not None:
             lease.arm(private, hours=self.max_hours, stop_command=self.stop_command)
         elif self.stop_command:
@@ -76,7 +76,7 @@ class Head(_Host):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Worker(_Host):
-    """Join a cluster, or be told which direction and port is closed. Stays in the foreground."""
+    """Join a cluster, or say which port is closed in which direction. Stays in the foreground."""
 
     head: str
     """The head's address."""
@@ -95,10 +95,10 @@ class Worker(_Host):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Token:
-    """Write the cluster's token, read from stdin, to where it belongs (mode 0600)."""
+    """Write the cluster's token, read from stdin, to Ray's token file (mode 0600)."""
 
     def run(self) -> int:
-        """Read and write it; it is never shown."""
+        """Read and write the token; it is never shown."""
         token = sys.stdin.read().strip()
         try:
             path = ray_env.write_token(_environ(), token)
@@ -110,10 +110,10 @@ class Token:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Disarm:
-    """Take this host's dead-man away; its rent is yours to end then."""
+    """Disarm this host's dead-man: from then on nothing ends its rent but you."""
 
     def run(self) -> int:
-        """Take it away."""
+        """Disarm it, and say so."""
         private = _prepare()
         lease.disarm(private)
         print(lease.describe(private))
@@ -122,10 +122,10 @@ class Disarm:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Class:
-    """Print this host's class of hardware, for a cluster that something else starts (KubeRay)."""
+    """Print this host's class of hardware, for clusters that are started otherwise (KubeRay)."""
 
     def run(self) -> int:
-        """Print it."""
+        """Print the class."""
         print(own_machine_class())
         return 0
 
@@ -160,7 +160,7 @@ def _run(given: Sequence[str]) -> int:
 
 
 def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
-    """Check this host, then be part of the cluster to its end."""
+    """Check this host, then be part of the cluster until it ends; return the exit code."""
     is_head = head_address is None
     offer = choose_offer(num_gpus=options.num_gpus, on_cpu=options.cpu, is_head=is_head)
     dashboard = is_head and not ray_env.missing_dashboard_packages()
@@ -208,7 +208,7 @@ async def _live(
     log: Path,
     ready: Callable[[], None],
 ) -> int:
-    """Prove the ports, start Ray, answer newcomers; end only by an error or an interrupt."""
+    """Prove the ports, start Ray, answer newcomers; return only by an error or an interrupt."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -283,7 +283,7 @@ def _check_address(option: str, text: str) -> None:
 
 
 def _route_to(head: str) -> str:
-    """This host's address on the way to the head; nothing is sent, UDP only looks it up."""
+    """Return this host's address on the route to the head; a UDP socket finds it, unsent."""
     family = socket.AF_INET6 if ":" in head else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:

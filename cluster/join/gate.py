@@ -1,9 +1,9 @@
-"""The gate of a joined host: who wants to join asks here, and both sides prove their ports.
+"""The gate of a joined host: newcomers ask here, and both sides prove their ports.
 
 One connection, one JSON line each way. Both lines are signed with the cluster's token over the
-other side's nonce (HMAC-SHA256), so the token itself never travels and a line is worth nothing
-twice. Whoever cannot sign learns nothing, and nothing is dialled for him; whoever can is dialled
-only at the address that he comes from.
+other side's nonce (HMAC-SHA256): the token itself never travels, and a recorded line cannot be used
+again. A caller without the token is refused and never called back; one with the token is called
+back only at the address that it comes from.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _LONGEST_LINE = 2**16
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One host of the cluster, or one that wants to be. `versions` must agree on all hosts."""
+    """One host of the cluster, or a newcomer. `versions` must agree on all hosts."""
 
     address: str
     is_head: bool
@@ -36,19 +36,19 @@ class Member:
 
     @property
     def name(self) -> str:
-        """How errors call it."""
+        """Name of the host in errors."""
         return f"the {'head' if self.is_head else 'worker'} {self.address}"
 
 
 class Gate:
-    """Answers newcomers for as long as this host is part of the cluster."""
+    """The listener that answers newcomers while this host is part of the cluster."""
 
     def __init__(self, member: Member) -> None:
         self._member = member
         self._peers: dict[str, int] = {}
 
     async def open(self) -> asyncio.Server:
-        """Start to answer, on the host's address alone.
+        """Start to listen, on the host's own address.
 
         Raises:
             JoinError: if the port is taken.
@@ -93,13 +93,13 @@ class Gate:
     async def _read_question(
         self, reader: asyncio.StreamReader, nonce: str
     ) -> tuple[dict[str, Any] | None, str]:
-        """The newcomer's signed question, and its nonce; no question where the token differs."""
+        """Return the newcomer's question and nonce; `None` and no nonce if its token differs."""
         line = await reader.readline()
         asked = _verify(self._member.token, nonce, line)
         return asked, "" if asked is None else str(asked["nonce"])
 
     async def _prove(self, asked: Mapping[str, Any], seen_as: str) -> dict[str, Any]:
-        """Dial the newcomer where it comes from, and say how that went."""
+        """Call the newcomer's ports at the address it comes from; return the answer for it."""
         source = self._member.address
         failures = {}
         if seen_as == asked["address"]:
@@ -115,7 +115,7 @@ class Gate:
         }
 
     async def _living_peers(self, *, besides: str) -> dict[str, int]:
-        """Workers that have joined and still answer; the others are forgotten."""
+        """Return the joined workers that still answer, with their gates' ports; drop the others."""
         source = self._member.address
         for address, gate in list(self._peers.items()):
             gone = await reach.dial(address, [gate], source=source, secret="", taken=[gate])
@@ -125,10 +125,10 @@ class Gate:
 
 
 async def prove(newcomer: Member, head_address: str) -> None:
-    """Prove two-way TCP with the head, and with every worker that has joined.
+    """Prove TCP in both directions with the head and with every worker that has joined.
 
     Raises:
-        JoinError: with the direction and the ports that fail, or what else keeps it from joining.
+        JoinError: naming the direction and the ports that fail, or another obstacle.
     """
     secret = secrets.token_hex(16)
     ports = newcomer.ports.of(is_head=False)
@@ -221,7 +221,11 @@ async def _ask(
 
 
 def _judge(newcomer: Member, address: str, answer: Mapping[str, Any]) -> None:
-    """Raise what the other side found."""
+    """Check the other side's findings.
+
+    Raises:
+        JoinError: for an address translation, other versions, or ports that it cannot reach.
+    """
     if answer["seen_as"] != newcomer.address:
         raise JoinError(
             f"{address} sees this host as {answer['seen_as']}, not as {newcomer.address}: an "
@@ -260,7 +264,7 @@ def _sign(token: str, nonce: str, body: Mapping[str, Any]) -> bytes:
 
 
 def _verify(token: str, nonce: str, line: bytes) -> dict[str, Any] | None:
-    """The body of a signed line, `None` if it was not signed with this token for this nonce."""
+    """Return the body of a line, `None` unless it is signed with this token for this nonce."""
     try:
         message = json.loads(line)
         text, mac = str(message["body"]), str(message["mac"])

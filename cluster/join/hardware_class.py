@@ -1,4 +1,4 @@
-"""A class of hardware in a joined cluster: its hosts, and what Ray must find for one trial."""
+"""A class of hardware in a joined cluster: its hosts, and the resources of one trial."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from cluster.node import hardware
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HardwareClass:
-    """Hosts on which the same profile holds. `hosts` are (Ray's id, address, trials at once)."""
+    """Hosts on which the same profile holds, each as (Ray's id, address, trials at once)."""
 
     name: str
     hosts: tuple[tuple[str, str, int], ...]
@@ -15,12 +15,12 @@ class HardwareClass:
 
     @property
     def num_trials(self) -> int:
-        """Trials that run side by side: one for each GPU, or for each host's CPU."""
+        """Number of trials that run side by side: one for each GPU, or for each host's CPU."""
         return sum(num_trials for _, _, num_trials in self.hosts)
 
     @property
     def trial_resources(self) -> dict[str, float]:
-        """What Ray must find for one trial: a place on a host of this class, a whole GPU with it.
+        """Resources that Ray must find for a trial: a place on a host of this class, a whole GPU.
 
         GPUs are asked for too, so that Ray tells the trial which of them is its own.
         """
@@ -31,6 +31,6 @@ class HardwareClass:
         }
 
     def describe(self) -> str:
-        """The class and its hosts, in words."""
+        """Return the class and its hosts, in words."""
         addresses = ", ".join(address for _, address, _ in self.hosts)
         return f"{self.name}: {self.num_trials} at once on {addresses}"

@@ -1,7 +1,7 @@
 """The lease of a joined host: a dead-man that ends Ray here, and the rent, when its time is up.
 
-A process apart, `python -m cluster.join.lease`: it outlives the terminal and the host's place in
-the cluster, for the rent does so, too.
+It is a process of its own, `python -m cluster.join.lease`. It outlives the terminal and the host's
+place in the cluster, as the rent does.
 """
 
 import os
@@ -22,10 +22,11 @@ _LONGEST_H = 24 * 30
 
 
 def arm(private: Path, *, hours: float, stop_command: Sequence[str]) -> None:
-    """Set the hour, counted from now, in place of any set before.
+    """Arm the dead-man to fire in `hours` from now, in place of any deadline before.
 
     Raises:
-        JoinError: if it cannot be, or there is no such command.
+        JoinError: if the hours are out of range, the command does not exist, or the process does
+            not start.
     """
     if not 0 < hours <= _LONGEST_H:
         raise JoinError(f"--max-hours must be above 0 and at most {_LONGEST_H}, got {hours}.")
@@ -44,12 +45,12 @@ def arm(private: Path, *, hours: float, stop_command: Sequence[str]) -> None:
 
 
 def disarm(private: Path) -> None:
-    """Take the hour away."""
+    """Disarm the dead-man."""
     deadman.disarm(_folder(private))
 
 
 def describe(private: Path) -> str:
-    """When it ends what, in words for a person."""
+    """Return the sentence that says when the dead-man ends what."""
     folder = _folder(private)
     armed, state = deadman.armed(folder), deadman.status(folder)
     if armed is None or state is None or not state.alive:
@@ -60,12 +61,12 @@ def describe(private: Path) -> str:
 
 
 def record_keeper(private: Path) -> None:
-    """Write down that this process keeps Ray on this host."""
+    """Record this process as the keeper of Ray on this host: the dead-man asks it to end first."""
     processes.record(_keeper(_folder(private)), os.getpid())
 
 
 def marking_variables(private: Path) -> dict[str, str]:
-    """A variable for the environment of all that Ray runs here: by it they are found at the end."""
+    """Return the variable that marks all of Ray's processes here, to find them at the end."""
     return {processes.MARK: str(private)}
 
 
@@ -80,7 +81,7 @@ def _keeper(folder: DeadmanFolder) -> Path:
 
 
 def _end(folder: DeadmanFolder) -> str | None:
-    """End Ray on this host: its keeper does it in order, then whatever is left is killed."""
+    """End Ray on this host: by its keeper, in order; then kill what is left."""
     keeper = _keeper(folder)
     deadline = time.monotonic() + _GRACE_S
     if processes.is_alive(keeper):

@@ -1,4 +1,4 @@
-"""What a host offers to searches: trials of which class, and whether there is room for Ray."""
+"""The offer of a host to searches: its class, its trials, and the room for Ray."""
 
 import dataclasses
 import json
@@ -10,10 +10,10 @@ from cluster.node import hardware, limits, ray_env, thread_env
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HostOffer:
-    """What a host offers to searches: trials side by side, on GPUs or on its CPU.
+    """The offer of a host to searches: trials side by side, on GPUs or on its CPU.
 
-    `machine_class` is published as a resource, so that a trial can ask for its class of hardware: a
-    GPU's name alone is none, as memory and power limit differ under it.
+    `machine_class` is published as a resource of Ray, so that a trial can ask for its class. The
+    name of a GPU is no class: cards of one name differ in memory and power limit.
     """
 
     machine_class: str
@@ -22,11 +22,11 @@ class HostOffer:
 
     @property
     def num_trials(self) -> int:
-        """Trials that may run here side by side."""
+        """Number of trials that may run here side by side."""
         return self.num_gpus or int(self.on_cpu)
 
     def ray_arguments(self) -> list[str]:
-        """What tells `ray start` of it; by itself Ray would start a worker per core."""
+        """Return the offer as arguments of `ray start`, which else starts a worker per core."""
         resources = {}
         if self.num_trials:
             resources[hardware.class_resource(self.machine_class)] = self.num_trials
@@ -38,10 +38,10 @@ class HostOffer:
 
 
 def choose_offer(*, num_gpus: int | None, on_cpu: bool, is_head: bool) -> HostOffer:
-    """What this host offers: the GPUs that are asked for, or all that are seen.
+    """Return this host's offer: the GPUs that are asked for, or all that are seen.
 
     Raises:
-        JoinError: if that cannot be, or is nothing, on a worker.
+        JoinError: if the number is negative, GPUs differ, or a worker has nothing to offer.
     """
     gpus = _visible_gpus()
     num_gpus = len(gpus) if num_gpus is None else num_gpus
@@ -54,7 +54,7 @@ def choose_offer(*, num_gpus: int | None, on_cpu: bool, is_head: bool) -> HostOf
 
 
 def own_machine_class() -> str:
-    """This host's class; the GPUs that CUDA_VISIBLE_DEVICES hides do not count.
+    """Return this host's class, without the GPUs that CUDA_VISIBLE_DEVICES hides.
 
     Raises:
         JoinError: if its GPUs differ.
@@ -75,10 +75,10 @@ def _visible_gpus() -> tuple[hardware.Gpu, ...]:
 
 
 def check_room(offer: HostOffer, *, dashboard: bool) -> None:
-    """Under too small a limit on threads Ray does not fail but hangs: see that first.
+    """Check that the limits on threads leave room: under too small a one Ray hangs silently.
 
     Raises:
-        JoinError: names the limit, and how to raise it.
+        JoinError: naming the limit, and how to raise it.
     """
     try:
         thread_env.choose_cap(

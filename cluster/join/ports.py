@@ -1,4 +1,4 @@
-"""The TCP ports of a joined host: all of them fixed, so that a firewall can be told. Pure."""
+"""The TCP ports of a joined host, all fixed, so that a firewall can be set up. Pure."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _DASHBOARD = 8265
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where a host listens: `head` and `gate` by themselves, all others from `first` on.
+    """The ports of a host: `head`, `gate`, and 60 more from `first` on.
 
     `gate` is this tool's: hosts that want to join ask there. `head` is Ray's control store, on the
     head alone.
@@ -37,16 +37,16 @@ class Ports:
 
     @property
     def metrics(self) -> int:
-        """Where the head's dashboard publishes its own figures."""
+        """Port where the head's dashboard publishes its own metrics."""
         return self.first + 7
 
     def of(self, *, is_head: bool) -> tuple[int, ...]:
-        """All ports on which others must reach this host, in ascending order."""
+        """Return all ports on which others must reach this host, in ascending order."""
         last = self.first + _FIRST_WORKER + NUM_WORKER_PORTS
         return tuple(sorted({self.gate, *[self.head] * is_head, *range(self.first, last)}))
 
     def ray_arguments(self, *, is_head: bool, has_client: bool) -> list[str]:
-        """What tells `ray start` these ports; the dashboard is on the head's loopback, always.
+        """Return these ports as arguments of `ray start`; the dashboard is on loopback only.
 
         `has_client` says that Ray Client is installed, which comes with ray[default]: Ray then
         checks its port, by default 10001, against the others, also on workers that open none;
@@ -75,7 +75,7 @@ class Ports:
 
 
 def ranges(ports: Iterable[int]) -> str:
-    """Ports as a person writes them: 6379, 10000-10059."""
+    """Return ports as a person writes them: 6379, 10000-10059."""
     runs: list[list[int]] = []
     for port in sorted(ports):
         if runs and port == runs[-1][1] + 1:

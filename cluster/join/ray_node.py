@@ -1,4 +1,4 @@
-"""One host's Ray under `ray start --block`: its command and environment, its start, its end."""
+"""Ray on one host, under `ray start --block`: its command, environment, start and end."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ def command(
     dashboard: bool,
     temp_dir: Path,
 ) -> list[str]:
-    """The `ray start` of this host; `head_address` is `None` on the head."""
+    """Return the `ray start` of this host; `head_address` is `None` on the head."""
     is_head = head_address is None
     where = ["--head", f"--include-dashboard={str(dashboard).lower()}", "--no-monitor"]
     if not is_head:
@@ -51,7 +51,7 @@ def command(
 
 
 class RayNode:
-    """Ray on this host, as long as it lives."""
+    """Ray's processes on this host."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
@@ -61,12 +61,12 @@ class RayNode:
     async def start(
         cls, command: list[str], environment: Mapping[str, str], log: Path
     ) -> "RayNode":
-        """Start it and wait until it says that it runs; its output goes to `log`.
+        """Start Ray and wait until it says that it runs; its output goes to `log`.
 
         Ray gives its own start 30 s and no more, which a busy host may need twice.
 
         Raises:
-            JoinError: if it does not start, with its last line.
+            JoinError: if Ray does not start, with its last line.
         """
         try:
             return await cls._start(command, environment, log)
@@ -109,7 +109,7 @@ class RayNode:
             ) from error
 
     def unexpected_listeners(self, ports: Ports, *, is_head: bool) -> list[Listener]:
-        """Sockets that others can reach and that no firewall was told of."""
+        """Return sockets that other hosts can reach, on ports that are not among `ports`."""
         known = ports.of(is_head=is_head)
         exposed = ray_env.exposed_listeners(self._process.pid)
         return [listener for listener in exposed if listener.port not in known]
@@ -120,7 +120,7 @@ class RayNode:
         return self._last_line()
 
     async def end(self) -> None:
-        """End it in order, then whatever is left of its processes."""
+        """End Ray in order, then kill what is left of its processes."""
         tree = self._tree()
         if self._process.returncode is None:
             self._process.terminate()
@@ -149,7 +149,7 @@ def _has_ray_client() -> bool:
 
 
 def environment(base: Mapping[str, str], ports: Ports, *, is_head: bool) -> dict[str, str]:
-    """The whole environment of this host's Ray: thrifty, with the token, from a person's `base`.
+    """Return the environment of this host's Ray: `base`, the thrifty settings, the token.
 
     A person's own health check settings are kept.
     """
@@ -177,5 +177,5 @@ HEALTH_CHECK = {
     "RAY_health_check_timeout_ms": "10000",
     "RAY_health_check_failure_threshold": "3",
 }
-"""A host that is silent counts as lost after about 40 s (Ray's own settings: 63 s), and a link that
-is cut for 20 s costs nothing, since `ray_env` keeps its connections for longer."""
+"""A silent host counts as lost after about 40 s (by Ray's own settings: 63 s). A link that is cut
+for 20 s costs nothing: `ray_env` keeps connections for longer."""

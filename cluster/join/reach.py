@@ -1,7 +1,7 @@
-"""Prove that TCP passes: listeners that say a secret, and callers that want to hear it.
+"""Proof that TCP passes: listeners that say a secret, and callers that must hear it.
 
-An answer alone proves little: a router may answer, or another host behind the same address. A port
-is proven when the caller hears the secret of the host that it means.
+An answer alone proves little: a router may answer, or another host behind the same address. So a
+caller must hear the secret of the host that it means.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ _SECRET_BYTES = 64
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
-    """Listeners that are open, and the ports that another program holds already."""
+    """Open listeners, and the ports that another program holds already."""
 
     servers: tuple[asyncio.Server, ...]
     taken: tuple[int, ...]
 
     def close(self) -> None:
-        """Let all ports go."""
+        """Close all listeners."""
         for server in self.servers:
             server.close()
 
@@ -58,7 +58,7 @@ async def dial(
 ) -> dict[int, str]:
     """Call all ports of `address` from `source` at once; return why each failed that did.
 
-    On ports that are `taken`, by Ray, another answer comes: there a connection will do.
+    On ports that are `taken`, by Ray, a connection is proof enough: no secret comes there.
     """
     taken, ports = set(taken), list(ports)
     problems = await asyncio.gather(
@@ -83,7 +83,7 @@ async def _dial(address: str, port: int, source: str, secret: str | None) -> str
 
 
 def why(error: OSError) -> str:
-    """A failure to connect, in two words; asyncio puts a sentence with the address there."""
+    """Return a failure to connect in few words; asyncio's own are a sentence with the address."""
     if isinstance(error, TimeoutError) or not error.errno:
         return "timed out"
     return os.strerror(error.errno).lower()

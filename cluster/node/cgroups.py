@@ -1,4 +1,4 @@
-"""Where the kernel keeps this process's cgroups, v1 and v2 alike. Reads only; stdlib only.
+"""This process's cgroups, v1 and v2 alike, read from the kernel's files. Stdlib only.
 
 A limit may sit on the process's own cgroup or on any ancestor, so callers walk all of them. Inside
 a container the ancestors above the container's own cgroup exist but cannot be seen.

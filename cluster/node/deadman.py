@@ -1,7 +1,7 @@
-"""A dead-man: a process on a rented machine that ends the job, and the rent, when its time is up.
+"""A dead-man: a process on a rented machine that ends the job, and the rent, at a deadline.
 
-It needs no laptop and no network: money must stop also when nobody is left to stop it. A box of a
-fleet has one that ends the job, a joined host one that ends Ray.
+It needs neither the laptop nor a network, so the rent also ends when nobody is left to end it. On
+a box of a fleet it ends the job, on a joined host Ray.
 """
 
 import contextlib
@@ -31,22 +31,22 @@ class DeadmanFolder:
 
     @property
     def armed(self) -> Path:
-        """When it fires, and what it runs then; absent if it is not armed."""
+        """Deadline and stop command, an `Armed`; absent if it is not armed."""
         return self.path / "deadman.json"
 
     @property
     def process(self) -> Path:
-        """Its process."""
+        """Process of the dead-man."""
         return self.path / "deadman_process.json"
 
     @property
     def fired(self) -> Path:
-        """That it fired, and how its stop command went."""
+        """Record of its firing, a `Fired`; absent until then."""
         return self.path / "deadman_fired.json"
 
     @property
     def log(self) -> Path:
-        """What the stop command printed."""
+        """Output of the stop command."""
         return self.path / "deadman.log"
 
 
@@ -91,9 +91,9 @@ def arm(
     words: Sequence[str],
     cwd: Path,
 ) -> Armed:
-    """Set the deadline, counted from now, in place of any before; wait until the process runs.
+    """Set the deadline in `hours` from now, in place of any before; start the process.
 
-    The process is `python -m WORDS` in `cwd`, and has to call `watch`.
+    The process is `python -m WORDS` in `cwd`, and has to call `watch`. Return once it runs.
 
     Raises:
         BoxError: if it does not start.
@@ -113,15 +113,15 @@ def arm(
 
 
 def disarm(folder: DeadmanFolder) -> None:
-    """Remove the deadline; the process sees that and ends."""
+    """Remove the deadline; the process then ends by itself."""
     folder.armed.unlink(missing_ok=True)
 
 
 def watch(folder: DeadmanFolder, *, end: Callable[[], str | None]) -> None:
-    """Wait for the deadline, which may be moved meanwhile; then end what runs, and the rent.
+    """Wait for the deadline, which may be moved meanwhile; then call `end` and end the rent.
 
-    `end` returns the name of what ran. A stop command that fails is tried again for ever: a box
-    that goes on costs money.
+    `end` returns the name of the job that it ended. A stop command that fails is repeated every
+    minute for ever: a box that stays up costs money.
     """
     processes.record(folder.process, os.getpid())
     while (found := armed(folder)) is not None:

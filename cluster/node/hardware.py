@@ -1,4 +1,4 @@
-"""Who is this machine: the fingerprint a profile carries, and its GPUs' live figures.
+"""This machine's fingerprint, which profiles carry, and its GPUs' live figures.
 
 Versions come from package metadata: importing a framework here would start its thread pools in
 the parent, which drives trials and never trains.
@@ -221,7 +221,7 @@ def _cuda_version(number: int) -> str:
 
 
 def _cpu_model(proc: Path) -> str:
-    """x86 says `model name`; Arm says nothing of use, so the architecture stands in."""
+    """Return the CPU's name; Arm's /proc/cpuinfo often has none, so the architecture stands in."""
     text = cgroups.read_text(proc / "cpuinfo") or ""
     match = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
     return match[1].strip() if match else os.uname().machine

@@ -1,4 +1,4 @@
-"""How many threads and bytes this process may still take, and which limit binds.
+"""Limits on threads and memory: the room that this process has left, and the limit that binds.
 
 `ulimit -u` says little: root is exempt from it, and on a rented GPU the container's pids cgroup is
 what binds. So every limit that can make `clone()` fail is read, each with its use and its room.
@@ -82,14 +82,14 @@ class Cpus:
 
     @property
     def usable(self) -> int:
-        """Whole CPUs that can work at once."""
+        """Number of whole CPUs that can work at once."""
         quota = math.inf if self.quota_cores is None else self.quota_cores
         return max(1, math.floor(min(len(self.allowed), quota)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """What shows that this is a container, who rents it out, and whether gVisor runs it."""
+    """The signs of a container, the provider that rents it out, and whether gVisor runs it."""
 
     evidence: tuple[str, ...]
     provider: str | None
@@ -150,7 +150,7 @@ def cpus(
 
 
 def container(*, root: Path = Path("/"), environ: Mapping[str, str]) -> Container | None:
-    """Return what shows that this is a container, `None` on a workstation or a plain VM."""
+    """Return the signs of a container, `None` on a workstation or a plain VM."""
     proc = root / "proc"
     evidence = [
         f"/{name}" for name in (".dockerenv", "run/.containerenv") if (root / name).exists()
@@ -196,7 +196,10 @@ def _nproc(proc: Path) -> ThreadLimit:
 
 
 def _exempt_from_nproc(status: str, uid: int | None, proc: Path) -> bool:
-    """Capabilities count in the first user namespace only: a rootless container has none."""
+    """Return whether RLIMIT_NPROC spares this process: as root, or by a capability.
+
+    Capabilities count in the first user namespace only: a rootless container has none.
+    """
     if (read_text(proc / "self/uid_map") or "").split() != ["0", "0", "4294967295"]:
         return False
     match = re.search(r"^CapEff:\s*([0-9a-f]+)", status, re.MULTILINE)

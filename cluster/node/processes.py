@@ -1,8 +1,8 @@
-"""Find and end all of a job's processes, whoever their parent is by now. Linux, stdlib only.
+"""All processes of a job: found by a mark, recorded, killed. Linux, stdlib only.
 
-Ray's daemons and every trial lead sessions of their own, and what loses its parent goes to pid 1:
-neither a process group nor a tree holds a job together. A variable in the environment does (as
-Jenkins' BUILD_ID does), and for those who were not given it, the supervisor that adopts orphans.
+Ray's daemons and every trial lead sessions of their own, and orphans become children of pid 1, so
+neither a process group nor a process tree holds a job together. A variable in the environment does
+(as Jenkins' BUILD_ID); processes without it are found below the supervisor, which adopts orphans.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def record(path: Path, pid: int) -> None:
-    """Write down a process so that `is_alive` knows it again, even if its pid is reused."""
+    """Record a process in a file, with its start, so that a later one of its pid is told apart."""
     write_json(path, {"pid": pid, "start_ticks": _start_ticks(pid)})
 
 
 def is_alive(path: Path) -> bool:
-    """Whether the process that `record` wrote down still runs."""
+    """Return whether the recorded process still runs."""
     known: dict[str, Any] | None = read_json(path)
     if known is None or known["start_ticks"] is None:
         return False
@@ -39,7 +39,7 @@ def is_alive(path: Path) -> bool:
 
 
 def kill(path: Path) -> None:
-    """Kill the process that `record` wrote down, if it still runs, and wait until it is gone."""
+    """Kill the recorded process, if it still runs, and wait until it is gone."""
     if is_alive(path):
         with contextlib.suppress(ProcessLookupError):
             os.kill(read_json(path)["pid"], signal.SIGKILL)
@@ -48,7 +48,10 @@ def kill(path: Path) -> None:
 
 
 def spawn(words: Sequence[str], request: Mapping[str, Any], *, cwd: Path, log: Any) -> None:
-    """Start `python -m WORDS` in a session of its own, with a request: it outlives this process."""
+    """Start `python -m WORDS` in a session of its own, with a request as JSON on its stdin.
+
+    It outlives this process.
+    """
     with log:
         process = subprocess.Popen(
             [sys.executable, "-m", *words],
@@ -65,16 +68,16 @@ def spawn(words: Sequence[str], request: Mapping[str, Any], *, cwd: Path, log: A
 
 
 def adopt_orphans() -> None:
-    """Make what loses its parent below this process its own child, where it is found again."""
+    """Make this process the parent of all orphans below it (a child subreaper)."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def of_job(mark: str, supervisor: Path) -> set[int]:
-    """The live processes that carry this mark, and all below them and below the supervisor.
+    """Return the live processes with this mark, and all below them and below the supervisor.
 
-    Never the supervisor itself, nor this process.
+    The supervisor itself and this process are not among them.
     """
     wanted = f"{MARK}={mark}".encode()
     parents = dict(_parents())
@@ -89,7 +92,7 @@ def of_job(mark: str, supervisor: Path) -> set[int]:
 
 
 def kill_all(mark: str, supervisor: Path, *, timeout_s: float = 20.0) -> bool:
-    """Kill the job's processes until there are none; return whether that is so."""
+    """Kill the job's processes until there are none; return `False` if some outlive the timeout."""
     deadline = time.monotonic() + timeout_s
     while pids := of_job(mark, supervisor):
         if time.monotonic() > deadline:
@@ -102,7 +105,7 @@ def kill_all(mark: str, supervisor: Path, *, timeout_s: float = 20.0) -> bool:
 
 
 def machine_age_s() -> float | None:
-    """Seconds since pid 1 began: in a container, since the rented instance did."""
+    """Return the seconds since pid 1 started: in a container, since the rent began."""
     ticks = _start_ticks(1)
     if ticks is None:
         return None

@@ -1,4 +1,4 @@
-"""A thrifty, private, local Ray: its environment, its arguments, and a look at its sockets.
+"""A thrifty, private, local Ray: its environment, its arguments, its listening sockets.
 
 Stdlib and psutil only: what is set here must be set before Ray is imported. A single node at 128
 CPUs takes 1113 threads as it comes, about 200 with the variables here and no dashboard.
@@ -122,12 +122,12 @@ def for_child(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def exec_into(variables: Mapping[str, str]) -> None:
-    """Make sure this process has had `variables` from its start: if not, start it over with them.
+    """Restart this process with `variables` in its environment, unless it has had them already.
 
-    Ray's system processes copy the driver's environment, its C++ core reads it when imported, and
-    so do OpenBLAS and OpenMP; and nothing here writes `os.environ`. So the same command line takes
-    this process's place (same pid, same terminal). Call it first thing in a program's main, and
-    never in a library: whatever was done before is done again.
+    Ray's system processes copy the driver's environment, its C++ core reads it when imported, as
+    OpenBLAS and OpenMP do, and nothing here writes `os.environ`. So the same command line is
+    executed again in this process (same pid, same terminal). Call it first in a program's main
+    and never in a library: what was done before is done again.
 
     Raises:
         RuntimeError: if the variables do not survive the start (a sitecustomize changes them, say).
@@ -198,7 +198,7 @@ def read_token(environ: Mapping[str, str]) -> str:
 
 
 def write_token(environ: Mapping[str, str], token: str) -> Path:
-    """Put another host's token where this host's Ray looks for it, in place of any before.
+    """Write another host's token to the file where this host's Ray reads it; return the file.
 
     Raises:
         PermissionError: see `prepare`.
@@ -274,7 +274,7 @@ def exposed_listeners(pid: int | None = None) -> list[Listener]:
 
 
 def _is_loopback(address: str) -> bool:
-    """Also for ::ffff:127.0.0.1, which is how an IPv6 socket is bound to an IPv4 address."""
+    """Return whether an address is on loopback, as ::ffff:127.0.0.1 (IPv4 in IPv6) is."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     mapped = parsed.ipv4_mapped if parsed.version == 6 else None
     return (mapped or parsed).is_loopback

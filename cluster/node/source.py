@@ -1,4 +1,4 @@
-"""The source of this tool: where it lies, and its hash. Stdlib only."""
+"""The source of this tool: its folder, and its hash. Stdlib only."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ _PACKAGES = ("tune", "trainables", "search_spaces", "cluster")
 
 
 def digest() -> str:
-    """Hash every module, by path and content: hosts of one search must run the same."""
+    """Return the SHA-256 of all modules, by path and content: hosts of one search must agree."""
     sha256 = hashlib.sha256()
     for path in sorted(path for name in _PACKAGES for path in (ROOT / name).rglob("*.py")):
         sha256.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())

@@ -1,4 +1,4 @@
-"""Standard output that nobody reads any more: `... | head` has seen enough, a terminal is gone."""
+"""Standard output without a reader: `... | head` has ended, or the terminal is gone."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ UNREAD = 141
 
 @contextlib.contextmanager
 def until_unread() -> Iterator[None]:
-    """End the program with `UNREAD`, and no traceback, when nobody reads what it prints."""
+    """Exit with `UNREAD` and without a traceback once stdout has no reader any more."""
     try:
         try:
             yield
@@ -27,7 +27,7 @@ def until_unread() -> Iterator[None]:
 
 
 def lasting(stream: TextIO) -> TextIO:
-    """Return the stream, but what it can no longer write is lost: the program goes on unwatched."""
+    """Return a stream that drops what it can no longer write, so that the program goes on."""
     return cast(TextIO, _LastingStream(stream))
 
 
@@ -53,14 +53,14 @@ class _LastingStream:
 
 
 def _is_unread(stream: TextIO) -> bool:
-    """Whether it is a pipe whose reader has left."""
+    """Return whether the stream is a pipe whose reader has left."""
     poll = select.poll()
     poll.register(stream.fileno(), 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _discard(stream: TextIO) -> None:
-    """Send it nowhere from now on; what it has buffered, too, or the program's exit would fail."""
+    """Send the stream to /dev/null, with its buffer: flushing that at exit would fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""A thread cap for a trial: the CPUs it binds itself to, and the environment beside them.
+"""A thread cap for a trial, as CPUs to bind to and as variables of its environment.
 
 Affinity comes first. XLA sizes every pool by the CPUs it may run on, and its largest one (constant
 folding, one thread per CPU at each compile) has no variable; so the child narrows its affinity with
@@ -33,9 +33,10 @@ _SERIAL_PTXAS = "--xla_gpu_force_compilation_parallelism=1"
 
 
 class NoRoomError(ValueError):
-    """The thread cap does not fit into what `limit` leaves.
+    """A thread cap that does not fit into the room that `limit` leaves.
 
-    Under `smallest_limit` it would; `fitting_cap` is the largest that fits as it is, if any.
+    `smallest_limit` is the limit under which it would fit, `fitting_cap` the largest cap that
+    fits now, if any.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class NoRoomError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadEnv:
-    """What enforces `cap`: the CPUs a child binds itself to, and variables of its environment.
+    """The means that enforce `cap`: the CPUs that a child binds to, variables of its environment.
 
     `notes` say in words which of the person's own values change in trials, and which are kept.
     """
@@ -170,8 +171,8 @@ def choose_cap(
 def unknown_xla_flags(flags: str) -> list[str]:
     """Return those of `XLA_FLAGS` that the installed jaxlib does not know.
 
-    One of them ends every process at backend initialisation. Empty without jaxlib: who has none
-    cannot say.
+    An unknown flag ends every process at backend initialisation. Without jaxlib, none is known to
+    be unknown: the list is empty.
     """
     names = re.findall(r"--([\w-]+)", flags) if flags.startswith("-") else []
     return [name for name in names if knows_xla_flag(name) is False]
@@ -241,7 +242,7 @@ def _pools(cap: int, framework: Framework) -> dict[str, str]:
 
 
 def _stderr(base: Mapping[str, str]) -> dict[str, str]:
-    """A trial's death is read off its stderr: errors must not be silenced there."""
+    """Return what keeps errors on stderr, from which the cause of a trial's death is read."""
     level = base.get("TF_CPP_MIN_LOG_LEVEL", "")
     return {"TF_CPP_MIN_LOG_LEVEL": "1"} if level.isdigit() and int(level) > 1 else {}
 

@@ -25,7 +25,7 @@ _LINE_HEIGHT = 14.0
 
 
 class Mark(enum.Enum):
-    """A shape that is told from the others without colour. The path is around (0, 0), 5 wide."""
+    """A shape that can be told from the others without colour: an SVG path around (0, 0)."""
 
     CIRCLE = "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z"
     RING = "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z"
@@ -43,13 +43,13 @@ class Mark(enum.Enum):
 
     @property
     def is_solid(self) -> bool:
-        """Whether it is filled; the others are lines."""
+        """Tell whether it is filled; the others are lines."""
         return self in {Mark.CIRCLE, Mark.DIAMOND}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ChartAxis:
-    """`label` names the quantity with its unit; `tick` words a value."""
+    """An axis: `label` names the quantity with its unit, `tick` returns a value in words."""
 
     label: str
     scale: Scale
@@ -58,7 +58,7 @@ class ChartAxis:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ChartPoint:
-    """One mark. `y` is `None` for what was not measured: it is drawn at the foot of the chart.
+    """A mark on a chart. One without a measured `y` is drawn at the foot.
 
     `low` and `high` are the ends of its whisker, `tip` its figures in words, `name` a label.
     """
@@ -103,7 +103,7 @@ class Level:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A chart: `note` says in a sentence how to read it."""
+    """A chart with its axes; `note` is a sentence that says how to read it."""
 
     title: str
     note: str
@@ -115,13 +115,13 @@ class Chart:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to see."""
+        """Tell whether there is no point to show."""
         return not any(series.points for series in self.series)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """The place in the drawing between the axes, in the drawing's units."""
+    """The area of a drawing between its axes, in the drawing's units."""
 
     left: float
     bottom: float
@@ -129,12 +129,12 @@ class Frame:
     y: Scale
 
     def across(self, value: float) -> float:
-        """The horizontal place of a value."""
+        """Return the horizontal place of a value."""
         inset = 0.0 if isinstance(self.x, Ordinal) else _INSET
         return self.left + inset + self.x.place(value) * (_WIDTH - _RIGHT - self.left - 2 * inset)
 
     def up(self, value: float) -> float:
-        """The vertical place of a value."""
+        """Return the vertical place of a value."""
         return self.bottom - self.y.place(value) * (self.bottom - _TOP)
 
 
@@ -164,7 +164,7 @@ def figure(
     drawing: Sequence[Element],
     height: float = _HEIGHT,
 ) -> Element:
-    """A drawing with its title, note and legend; the last line is for the mark pointed at."""
+    """Return a drawing with title, note and legend, and a line for the mark that is pointed at."""
     return element(
         "figure",
         element("figcaption", element("strong", title), element("p", note)),
@@ -181,7 +181,7 @@ def figure(
 
 
 def frame_of(x: ChartAxis, y: ChartAxis, *, foot: float = 0.0) -> Frame:
-    """The frame that leaves room for the labels of the axes."""
+    """Return the frame that leaves room for the labels of the axes."""
     widest = max((len(y.tick(value)) for value in y.scale.ticks()), default=1)
     return Frame(
         left=10.0 + _CHARACTER * widest, bottom=_HEIGHT - _BELOW - foot, x=x.scale, y=y.scale
@@ -189,7 +189,7 @@ def frame_of(x: ChartAxis, y: ChartAxis, *, foot: float = 0.0) -> Frame:
 
 
 def axes(frame: Frame, x: ChartAxis, y: ChartAxis, *, rules: bool = True) -> list[Element]:
-    """Rules, ticks and labels. Labels that would touch are left out."""
+    """Return rules, ticks and labels; labels that would touch are left out."""
     drawn = []
     for value in y.scale.ticks():
         if rules:
@@ -211,7 +211,7 @@ def axes(frame: Frame, x: ChartAxis, y: ChartAxis, *, rules: bool = True) -> lis
 
 
 def fitted(words: str) -> str:
-    """The words, cut to the width of a drawing: the names of axes are other people's."""
+    """Return the words, cut to the width of a drawing: people choose the names of axes."""
     most = int((_WIDTH - 60.0) / _CHARACTER)
     return words if len(words) <= most else f"{words[: most - 1]}…"
 
@@ -219,24 +219,24 @@ def fitted(words: str) -> str:
 def text(
     x: float, y: float, words: str, *, anchor: str = "start", kind: str | None = None
 ) -> Element:
-    """A line of text at a place."""
+    """Return a line of text at a place."""
     return element("text", words, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, class_=kind)
 
 
 def marked(tip: str, *drawn: Element, color: str = "") -> Element:
-    """What tells `tip` when it is pointed at."""
+    """Return shapes as one mark that shows `tip` when it is pointed at."""
     return element("g", element("title", tip), *drawn, class_=f"mark {color}".strip())
 
 
 def shape(mark: Mark, x: float, y: float, *, has_halo: bool = False) -> Element:
-    """A mark at a place; the halo sets it off from what it lies on."""
+    """Return a mark at a place; the halo sets it off from what lies below."""
     halo = element("path", d=mark.value, class_="halo") if has_halo else None
     drawn = element("path", d=mark.value, class_="solid" if mark.is_solid else "open")
     return element("g", halo, drawn, transform=f"translate({x:.1f} {y:.1f})")
 
 
 def mark_key(name: str, mark: Mark, color: str) -> Element:
-    """A line of the legend for a mark."""
+    """Return a line of the legend for a mark."""
     drawn = element("svg", shape(mark, 9, 6), viewBox="0 0 18 12", aria_hidden="true")
     return element("li", drawn, name, class_=color)
 
@@ -289,7 +289,7 @@ def _mark(frame: Frame, series: Series, point: ChartPoint) -> Element:
 
 
 def _names(frame: Frame, points: Sequence[ChartPoint]) -> list[Element]:
-    """The labels of named points, moved down where they would lie on each other."""
+    """Return the labels of named points, moved down where they would overlap."""
     drawn: list[Element] = []
     taken: list[tuple[float, float, float]] = []  # left, right, height
     named = [

@@ -1,7 +1,4 @@
-"""HTML and SVG as a tree. Text cannot be put in but as text: what is user's is escaped by nature.
-
-Stdlib only, pure.
-"""
+"""HTML and SVG as a tree, whose text is always escaped. Stdlib only, pure."""
 
 import re
 from xml.etree import ElementTree

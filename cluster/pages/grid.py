@@ -1,4 +1,4 @@
-"""Two more charts: a grid of squares over two axes of names, and columns of stacked parts. Pure."""
+"""Heatmaps over two axes of names, and columns of stacked parts, as SVG. Pure."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +15,10 @@ _WIDEST_COLUMN = 28.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Square:
-    """One square: `share` of the largest value is how strongly it is filled, `None` if nothing was
-    measured there; `figure` is written into it where there is room, `marks` say what failed.
+    """One square of a heatmap.
+
+    `share` of the largest value sets its opacity; `None` if nothing was measured. `figure` is
+    written into it where there is room, `marks` say what failed.
     """
 
     share: float | None
@@ -27,7 +29,7 @@ class Square:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Heatmap:
-    """Squares by the indices (column, row) of their names; `keys` explain the marks."""
+    """A heatmap: squares by the indices (column, row) of their names; `keys` explain the marks."""
 
     title: str
     note: str

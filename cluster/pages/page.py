@@ -1,6 +1,6 @@
-"""The shell of a page: one file that opens anywhere, on a phone and in the dark, without a network.
+"""A page in one file, without a network: its head, sections and script, for phones and dark mode.
 
-Its own policy forbids it to load anything, and to run any script but the one below.
+Its content security policy forbids it to load anything, and to run any other script.
 """
 
 import base64
@@ -36,7 +36,7 @@ def render(
     lead: Sequence[Content],
     sections: Sequence[Section],
 ) -> str:
-    """The whole page as HTML: headline and `lead` first, then the sections, with links to them."""
+    """Return the page as HTML: headline and `lead` first, then the sections, with links to them."""
     links = [element("a", section.title, href=f"#{section.anchor}") for section in sections]
     head = element(
         "head",
@@ -58,7 +58,7 @@ def render(
 
 
 def rows(pairs: Iterable[tuple[str, Content]]) -> Element:
-    """A table of labels and texts."""
+    """Return a table of labels and texts."""
     lines = [
         element("tr", element("th", label, scope="row"), element("td", text))
         for label, text in pairs
@@ -67,17 +67,17 @@ def rows(pairs: Iterable[tuple[str, Content]]) -> Element:
 
 
 def charts(*figures: Element) -> Element:
-    """Charts side by side where there is room."""
+    """Return charts side by side where there is room."""
     return element("div", *figures, class_="charts")
 
 
 def note(text: str) -> Element:
-    """A sentence in the background."""
+    """Return a sentence in muted text."""
     return element("p", text, class_="muted")
 
 
 def commands(pairs: Sequence[tuple[str, str]]) -> list[Element]:
-    """Commands to be copied, each under what it does."""
+    """Return commands to be copied, each below its purpose."""
     return [
         item
         for label, command in pairs

@@ -17,7 +17,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What is read, and the number it is sorted by; `link` is a path relative to the page."""
+    """A cell's text, and the number it is sorted by; `link` is a path relative to the page."""
 
     text: str
     value: float | None = None
@@ -37,7 +37,7 @@ class TableBar:
 def sortable(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, chosen: Sequence[int] = ()
 ) -> Element:
-    """A table whose headings sort it; the rows of the indices in `chosen` stand out."""
+    """Return a table whose headings sort it; the rows of the indices in `chosen` stand out."""
     heads = [
         element(
             "th",
@@ -65,7 +65,7 @@ def sortable(
 
 
 def bars(heading: str, items: Sequence[TableBar]) -> Element:
-    """One bar per item, the longest as wide as there is room."""
+    """Return a chart with one bar per item, the longest as wide as there is room."""
     longest = max((item.value for item in items), default=0.0) or 1.0
     lines = [
         element(

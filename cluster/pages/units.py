@@ -6,17 +6,17 @@ GIB = 2**30
 
 
 def steps(count: float) -> str:
-    """`261 M`, `1.50 B`: three significant digits."""
+    """Return three significant digits: `261 M`, `1.50 B`."""
     return _scaled(count, ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " K")))
 
 
 def dollars(amount: float) -> str:
-    """`$0.69`; a little is not nothing: `< $0.01`."""
+    """Return `$0.69`, or `< $0.01` for less than a cent."""
     return "< $0.01" if 0 < amount < 0.005 else f"${amount:.2f}"
 
 
 def speed(steps_per_second: float) -> str:
-    """`947`, `50.1 K`, `1.23 M`: three significant digits."""
+    """Return three significant digits: `947`, `50.1 K`, `1.23 M`."""
     for size, unit in ((1e6, " M"), (1e3, " K")):
         # 999.95 K would print as 1000 K; it is 1.00 M.
         if steps_per_second >= size * 0.9995:
@@ -25,7 +25,7 @@ def speed(steps_per_second: float) -> str:
 
 
 def speed_interval(steps_per_second: float, low: float, high: float) -> str:
-    """`50.1 K ±1.3 %`, the wider side of the interval; one block alone has no interval."""
+    """Return `50.1 K ±1.3 %`, the wider side of the interval; one block alone has no interval."""
     if low == high:
         return speed(steps_per_second)
     side = max(high - steps_per_second, steps_per_second - low) / steps_per_second
@@ -33,7 +33,7 @@ def speed_interval(steps_per_second: float, low: float, high: float) -> str:
 
 
 def size(number_bytes: float | None) -> str:
-    """`512 MiB`, `1.50 GiB`; `-` if unknown."""
+    """Return `512 MiB`, `1.50 GiB`; `-` if unknown."""
     if number_bytes is None:
         return "-"
     if number_bytes >= 0.9995 * GIB:
@@ -43,7 +43,7 @@ def size(number_bytes: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min 05 s`, `2 h 10 min`."""
+    """Return `42 s`, `3 min 05 s`, `2 h 10 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -55,18 +55,18 @@ def duration(seconds: float) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """`1 trial`, `2 trials`, `4 minibatches`."""
+    """Return `1 trial`, `2 trials`, `4 minibatches`."""
     ending = "" if number == 1 else "es" if noun.endswith(("tch", "s", "x")) else "s"
     return f"{number:,} {noun}{ending}"
 
 
 def times(ratio: float) -> str:
-    """`1.24 x`, `12.4 x`."""
+    """Return `1.24 x`, `12.4 x`."""
     return f"{_three_digits(ratio)} x"
 
 
 def cpu_ranges(cpus: Collection[int]) -> str:
-    """`0-3,8`: CPUs as taskset takes them."""
+    """Return CPUs as taskset takes them: `0-3,8`."""
     ordered = sorted(cpus)
     starts = [cpu for cpu in ordered if cpu - 1 not in cpus]
     ends = [cpu for cpu in ordered if cpu + 1 not in cpus]
