@@ -141,13 +141,13 @@ def test_which_part_a_job_is_is_kept_for_whoever_asks(box: BoxFolder) -> None:
 
 
 def test_job_that_an_earlier_version_started_is_resumed_and_told(box: BoxFolder) -> None:
-    job = box.job("j1")
+    job = box.job("old")
     job.run.mkdir(parents=True)
     (job.run / "journal.log").touch()
     words = [*FAKE, "--trials", "1", "--trial-s", "0.1"]
-    request = {"words": words, "split": None, "name": "j1", "resume": False, "started_at": 1.0}
+    request = {"words": words, "split": None, "name": "old", "resume": False, "started_at": 1.0}
     write_json(job.request, request)
-    jobs.start(box, name="j1", words=None, resume=True)
+    jobs.start(box, name="old", words=None, resume=True)
     wait_for(job.exit.exists)
     told = status(box, {})["job"]
     assert (told["state"], told["exit"]["exit_code"], told["own_words"]) == ("ended", 0, None)
