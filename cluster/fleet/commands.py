@@ -24,7 +24,7 @@ from cluster.fleet import (
     watch,
 )
 from cluster.fleet.hosts import read
-from cluster.fleet.offers import gpuhunt, offers, page, prices
+from cluster.fleet.offers import gpuhunt, offers, page, prices, profiles
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import StateFolder
 from cluster.node import source
@@ -241,12 +241,12 @@ class ReportCommand(_Priced):
         """Print a table and a sentence per task; copy the profiles; write the page."""
         hosts = read(self.hosts, only=self.only)
         table = prices.read(self.prices, self.price)
-        results = offers.read_all(self.out, kind=self.kind)
+        results = profiles.read_all(self.out, kind=self.kind)
         if self.gpuhunt:
             table = self._with_quotes(table, {result.machine_class for result in results})
         tasks = {
             task: offers.offers(of_task, hosts, table)
-            for task, of_task in offers.by_task(results).items()
+            for task, of_task in profiles.by_task(results).items()
         }
         for task, ranked in tasks.items():
             paths = offers.publish(

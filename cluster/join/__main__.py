@@ -1,15 +1,9 @@
 """Make one Ray cluster of hosts: python -m cluster.join head|worker|token|class|disarm"""
 
-import asyncio
 import dataclasses
-import importlib.metadata
 import ipaddress
-import os
-import shutil
-import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +12,10 @@ import tyro
 
 from cluster import cli
 from cluster.errors import JoinError
-from cluster.join import gate, lease, ray_node
-from cluster.join.gate import Gate, Member
-from cluster.join.offer import HostOffer, check_room, choose_offer, own_machine_class
+from cluster.join import lease, membership
+from cluster.join.offer import check_room, choose_offer, own_machine_class
 from cluster.join.ports import Ports
-from cluster.join.ray_node import RayNode
 from cluster.node import ray_env
-
-_JOB_URL = "http://127.0.0.1:8265"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +48,24 @@ class _Host:
             raise JoinError(
                 "--stop-command needs --max-hours in front of it: all behind it is the command."
             )
-        _say(lease.describe(private))
+        membership.say(lease.describe(private))
+
+    def stay(self, *, address: str, head_address: str | None) -> int:
+        """Check this host, then be part of the cluster until it ends; return the exit code."""
+        is_head = head_address is None
+        offer = choose_offer(num_gpus=self.num_gpus, on_cpu=self.cpu, is_head=is_head)
+        dashboard = is_head and not ray_env.missing_dashboard_packages()
+        check_room(offer, dashboard=dashboard)
+        private = membership.prepare()
+        self.arm(private)
+        return membership.stay(
+            private,
+            offer,
+            self.ports,
+            address=address,
+            head_address=head_address,
+            dashboard=dashboard,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +78,7 @@ class Head(_Host):
     def run(self) -> int:
         """Be the head until interrupted."""
         _check_address("--address", self.address)
-        return _stay(self, address=self.address, head_address=None)
+        return self.stay(address=self.address, head_address=None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,7 +97,7 @@ class Worker(_Host):
         _check_address("--address", address)
         if address == self.head:
             raise JoinError(f"{address} is the head's own address; a worker is another host.")
-        return _stay(self, address=address, head_address=self.head)
+        return self.stay(address=address, head_address=self.head)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,7 @@ class Token:
         """Read and write the token; it is never shown."""
         token = sys.stdin.read().strip()
         try:
-            path = ray_env.write_token(_environ(), token)
+            path = ray_env.write_token(membership.environ(), token)
         except (OSError, ValueError) as error:
             raise JoinError(str(error)) from error
         print(f"the token is in {path}")
@@ -114,7 +121,7 @@ class Disarm:
 
     def run(self) -> int:
         """Disarm it, and say so."""
-        private = _prepare()
+        private = membership.prepare()
         lease.disarm(private)
         print(lease.describe(private))
         return 0
@@ -159,118 +166,6 @@ def _run(given: Sequence[str]) -> int:
     return int(options.run())
 
 
-def _stay(options: _Host, *, address: str, head_address: str | None) -> int:
-    """Check this host, then be part of the cluster until it ends; return the exit code."""
-    is_head = head_address is None
-    offer = choose_offer(num_gpus=options.num_gpus, on_cpu=options.cpu, is_head=is_head)
-    dashboard = is_head and not ray_env.missing_dashboard_packages()
-    check_room(offer, dashboard=dashboard)
-    private = _prepare()
-    options.arm(private)
-    lease.record_keeper(private)
-    member = Member(
-        address=address,
-        is_head=is_head,
-        ports=options.ports,
-        versions=_versions(),
-        token=ray_env.read_token(_environ()),
-    )
-    temp_dir = Path(tempfile.mkdtemp(dir=private))
-    try:
-        return asyncio.run(
-            _live(
-                member,
-                ray_node.command(
-                    address=address,
-                    head_address=head_address,
-                    ports=member.ports,
-                    offer=offer,
-                    dashboard=dashboard,
-                    temp_dir=temp_dir,
-                ),
-                head_address=head_address,
-                log=private / "join.log",
-                ready=lambda: _tell(member, offer, dashboard=dashboard),
-            )
-        )
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        _say(f"ended here. {lease.describe(private)}")
-        return 0
-    finally:
-        shutil.rmtree(temp_dir, ignore_errors=True)
-
-
-async def _live(
-    member: Member,
-    command: list[str],
-    *,
-    head_address: str | None,
-    log: Path,
-    ready: Callable[[], None],
-) -> int:
-    """Prove the ports, start Ray, answer newcomers; return only by an error or an interrupt."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    if head_address is not None:
-        await gate.prove(member, head_address)
-        _say(f"{head_address} and {member.address} reach each other on all ports.")
-    environment = ray_node.environment(os.environ, member.ports, is_head=member.is_head)
-    node = await RayNode.start(command, environment, log)
-    try:
-        unexpected = node.unexpected_listeners(member.ports, is_head=member.is_head)
-        if unexpected:
-            raise JoinError(
-                f"Ray opened a socket outside of its ports and was stopped: {unexpected[0]}. "
-                "Unset RAY_* variables of your own and start again."
-            )
-        async with await Gate(member).open():
-            ready()
-            said = await node.wait()
-        raise JoinError(f"Ray ended on this host: {said} ({log}). Is the head gone? Join again.")
-    finally:
-        await node.end()
-
-
-def _tell(member: Member, offer: HostOffer, *, dashboard: bool) -> None:
-    count = f"{offer.num_gpus} GPUs" if offer.num_gpus else "the CPU"
-    _say(
-        f"offers {count} of class {offer.machine_class}."
-        if offer.num_trials
-        else "offers nothing itself (no GPU, no --cpu)."
-    )
-    if not member.is_head:
-        _say("joined. Ctrl-C leaves.")
-        return
-    path = ray_env.token_path(_environ())
-    _say(f"token: {path}, mode 0600. It belongs on every host, and on no command line:")
-    bring = "'cd FOLDER && python -m cluster.join token'"
-    _say(f"  ssh {member.address} cat {path} | ssh WORKER {bring}")
-    _say(f"join: python -m cluster.join worker --head {member.address}")
-    _say("search: python -m tune.jax_phase12 --address " + member.address)
-    if dashboard:
-        _say(f"jobs and dashboard: {_JOB_URL} on this host alone; elsewhere through ssh -L.")
-    else:
-        _say("no dashboard and no jobs: pip install 'ray[default]' brings them.")
-    _say("ready. Ctrl-C ends the cluster.")
-
-
-def _prepare() -> Path:
-    try:
-        return ray_env.prepare(_environ())
-    except OSError as error:
-        raise JoinError(f"Ray has no folder to work in: {error}") from error
-
-
-def _environ() -> dict[str, str]:
-    return {**os.environ, **ray_env.environment(os.environ)}
-
-
-def _versions() -> dict[str, str]:
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return {"Ray": importlib.metadata.version("ray"), "Python": python}
-
-
 def _check_address(option: str, text: str) -> None:
     try:
         address = ipaddress.ip_address(text)
@@ -291,10 +186,6 @@ def _route_to(head: str) -> str:
         except OSError as error:
             raise JoinError(f"this host has no route to {head} ({error.strerror}).") from error
         return str(probe.getsockname()[0])
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 if __name__ == "__main__":

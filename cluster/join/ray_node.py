@@ -14,8 +14,8 @@ from cluster.errors import JoinError
 from cluster.join import lease
 from cluster.join.offer import HostOffer
 from cluster.join.ports import Ports
-from cluster.node import ray_env
-from cluster.node.ray_env import Listener
+from cluster.node import listeners, ray_env
+from cluster.node.listeners import Listener
 
 _START_S = 90.0
 _END_S = 20.0
@@ -111,7 +111,7 @@ class RayNode:
     def unexpected_listeners(self, ports: Ports, *, is_head: bool) -> list[Listener]:
         """Return sockets that other hosts can reach, on ports that are not among `ports`."""
         known = ports.of(is_head=is_head)
-        exposed = ray_env.exposed_listeners(self._process.pid)
+        exposed = listeners.exposed_listeners(self._process.pid)
         return [listener for listener in exposed if listener.port not in known]
 
     async def wait(self) -> str:

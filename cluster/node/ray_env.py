@@ -1,23 +1,19 @@
-"""A thrifty, private, local Ray: its environment, its arguments, its listening sockets.
+"""A thrifty, private, local Ray: its environment and its arguments.
 
-Stdlib and psutil only: what is set here must be set before Ray is imported. A single node at 128
+Stdlib only: what is set here must be set before Ray is imported. A single node at 128
 CPUs takes 1113 threads as it comes, about 200 with the variables here and no dashboard.
 """
 
-import dataclasses
 import importlib.util
-import ipaddress
 import json
 import os
 import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from cluster.node.atomic import write_text
 
@@ -71,19 +67,6 @@ OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum is 75 MiB; nothing large crosse
 _TOKEN_NAME = "ray_token"
 _LONGEST_DIR = 43  # a Unix socket's path ends at 107 bytes, and Ray appends up to 64
 _TEMP_NAME = len("/tmpabcdefgh")  # as tempfile.mkdtemp names one
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
-    """A listening socket of one of Ray's processes."""
-
-    process: str
-    pid: int
-    address: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.process} (process {self.pid}) listens on {self.address} port {self.port}"
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
@@ -261,41 +244,3 @@ def missing_dashboard_packages() -> list[str]:
     """Return what Ray's dashboard needs and is not installed; Ray dies at its start without it."""
     needed = ("aiohttp", "aiohttp_cors", "colorful", "grpc", "opencensus", "opentelemetry")
     return [name for name in needed if importlib.util.find_spec(name) is None]
-
-
-def exposed_listeners(pid: int | None = None) -> list[Listener]:
-    """Return the listening sockets in the tree of `pid` (this process) that are not on loopback."""
-    return [
-        listener
-        for process in _tree(pid)
-        for listener in _listeners(process)
-        if not _is_loopback(listener.address)
-    ]
-
-
-def _is_loopback(address: str) -> bool:
-    """Return whether an address is on loopback, as ::ffff:127.0.0.1 (IPv4 in IPv6) is."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = parsed.ipv4_mapped if parsed.version == 6 else None
-    return (mapped or parsed).is_loopback
-
-
-def _tree(pid: int | None) -> list[psutil.Process]:
-    root = psutil.Process(pid)
-    return [root, *root.children(recursive=True)]
-
-
-def _listeners(process: psutil.Process) -> Iterator[Listener]:
-    try:
-        name = process.name()
-        connections = process.net_connections(kind="inet")
-    except psutil.NoSuchProcess:
-        return
-    for connection in connections:
-        if connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE) and connection.laddr:
-            yield Listener(
-                process=name,
-                pid=process.pid,
-                address=connection.laddr.ip,
-                port=connection.laddr.port,
-            )

@@ -3,12 +3,22 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from cluster.pages import chart
-from cluster.pages.chart import ChartAxis, Frame, Mark
+from cluster.pages.drawing import (
+    CHARACTER,
+    ChartAxis,
+    Frame,
+    Mark,
+    axes,
+    figure,
+    frame_of,
+    mark_key,
+    marked,
+    shape,
+    text,
+)
 from cluster.pages.elements import Element, element
 from cluster.pages.scale import Ordinal
 
-_CHARACTER = 6.3
 _GAP = 1.5
 _WIDEST_COLUMN = 28.0
 
@@ -66,8 +76,8 @@ def render_heatmap(grid: Heatmap) -> Element:
     """Draw the squares."""
     x = ChartAxis(label=grid.x_label, scale=Ordinal(names=grid.columns), tick=_name(grid.columns))
     y = ChartAxis(label=grid.y_label, scale=Ordinal(names=grid.rows), tick=_name(grid.rows))
-    frame = chart.frame_of(x, y)
-    drawing = chart.axes(frame, x, y, rules=False)
+    frame = frame_of(x, y)
+    drawing = axes(frame, x, y, rules=False)
     width = (
         frame.across(1) - frame.across(0)
         if len(grid.columns) > 1
@@ -78,14 +88,14 @@ def render_heatmap(grid: Heatmap) -> Element:
         for row in range(len(grid.rows)):
             middle = (frame.across(column), frame.up(row))
             drawing += _square(grid.squares.get((column, row)), middle, width - _GAP, height - _GAP)
-    keys = [chart.mark_key(name, mark, "failed") for name, mark in grid.keys.items()]
-    return chart.figure(grid.title, grid.note, keys, drawing)
+    keys = [mark_key(name, mark, "failed") for name, mark in grid.keys.items()]
+    return figure(grid.title, grid.note, keys, drawing)
 
 
 def render_stack(stack: Stack) -> Element:
     """Draw the columns."""
-    frame = chart.frame_of(stack.x, stack.y)
-    drawing = chart.axes(frame, stack.x, stack.y)
+    frame = frame_of(stack.x, stack.y)
+    drawing = axes(frame, stack.x, stack.y)
     for place, (values, tip) in enumerate(zip(stack.values, stack.tips, strict=True)):
         drawing.append(_column(frame, stack, place, values, tip))
     keys = [
@@ -99,7 +109,7 @@ def render_stack(stack: Stack) -> Element:
         )
         for part in stack.parts
     ]
-    return chart.figure(stack.title, stack.note, keys, drawing)
+    return figure(stack.title, stack.note, keys, drawing)
 
 
 def _square(
@@ -121,17 +131,17 @@ def _square(
         opacity = f"{0.12 + 0.83 * square.share:.2f}"
         drawn = [element("rect", class_="cell", fill_opacity=opacity, **box)]
     is_tall = height > 34
-    fits = _CHARACTER * len(square.figure) < width and height > 12
+    fits = CHARACTER * len(square.figure) < width and height > 12
     has_figure = bool(square.figure) and fits and (is_tall or not square.marks)
     if has_figure:
         kind = "figure strong" if (square.share or 0.0) > 0.5 else "figure"
         above = 7 if square.marks else 0
-        drawn.append(chart.text(x, y + 4 - above, square.figure, anchor="middle", kind=kind))
+        drawn.append(text(x, y + 4 - above, square.figure, anchor="middle", kind=kind))
     shown = square.marks[: max(1, int(width // 13))]
     for index, mark in enumerate(shown):
         place = x + 13 * (index - (len(shown) - 1) / 2)
-        drawn.append(chart.shape(mark, place, y + (11 if has_figure else 0), has_halo=True))
-    return [chart.marked(square.tip, *drawn, color="failed")]
+        drawn.append(shape(mark, place, y + (11 if has_figure else 0), has_halo=True))
+    return [marked(square.tip, *drawn, color="failed")]
 
 
 def _column(frame: Frame, stack: Stack, place: float, values: Sequence[float], tip: str) -> Element:
@@ -151,7 +161,7 @@ def _column(frame: Frame, stack: Stack, place: float, values: Sequence[float], t
                 )
             )
         height += value
-    return chart.marked(tip, *drawn)
+    return marked(tip, *drawn)
 
 
 def _name(names: Sequence[str]) -> Callable[[float], str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from cluster.node import ray_env
+from cluster.node import listeners, ray_env
 
 
 def main(num_cpus: int, command: list[str]) -> None:
@@ -31,7 +31,7 @@ def _session(num_cpus: int, command: list[str], temp_dir: Path) -> dict[str, obj
     import ray.tune
 
     ray.init(**ray_env.init_arguments(num_cpus=num_cpus, num_gpus=0, temp_dir=temp_dir))
-    exposed = [str(listener) for listener in ray_env.exposed_listeners()]
+    exposed = [str(listener) for listener in listeners.exposed_listeners()]
     address = ray.get_runtime_context().gcs_address
     right = Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text()
     tokens = {"none": None, "wrong": "0" * 64, "right": right}

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from cluster.node import ray_env
+from cluster.node import listeners
+from cluster.node.listeners import Listener
 from factories import failed, outcome, preflight, trial
 from places import ROOT, SUPPORT
 from search_spaces.space import SearchSpace
@@ -184,7 +185,7 @@ class Watched:
 
     folder: Path
     scrapes: Sequence[str]
-    exposed: Sequence[ray_env.Listener]
+    exposed: Sequence[Listener]
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return events(self.folder, name)
@@ -209,7 +210,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
         pytest.importorskip(package)
     folder = tmp_path_factory.mktemp("watched")
     scrapes: list[str] = []
-    exposed: list[ray_env.Listener] = []
+    exposed: list[Listener] = []
     with (folder / "events").open("w") as out, (folder / "errors").open("w") as errors:
         search = subprocess.Popen(
             [sys.executable, "-m", "tune.jax_phase12", *SEARCH],
@@ -225,7 +226,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
                 with contextlib.suppress(urllib.error.URLError, ConnectionError):
                     scrapes.append(get(event["metrics_url"]))
             if len(events(folder, "trial_ended")) == 1:
-                exposed = ray_env.exposed_listeners(search.pid)
+                exposed = listeners.exposed_listeners(search.pid)
             time.sleep(0.3)
         assert search.wait(timeout=30) == 0, (folder / "errors").read_text()
     finally:

@@ -12,7 +12,8 @@ import pytest
 
 import searches
 from cluster.fleet.offers import page as fleet_page
-from cluster.fleet.offers.offers import ClassOffer, PulledProfile
+from cluster.fleet.offers.offers import ClassOffer
+from cluster.fleet.offers.profiles import PulledProfile
 from tune.report import page as report_page
 from tune.run_folder.folder import RunFolder
 
@@ -210,7 +211,7 @@ def test_the_sections_of_a_search_are_all_there(browser: Any, tmp_path: Path) ->
         "return [...document.querySelectorAll('section h2')].map((h) => h.innerText)"
     )
     assert headings == [
-        "PulledProfile",
+        "Result",
         "Speed",
         "How the search went",
         "Memory and threads",

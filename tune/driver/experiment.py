@@ -16,7 +16,7 @@ import ray.tune
 
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
-from cluster.node import ray_env
+from cluster.node import listeners, ray_env
 from trainables.ray_trainable import RayTrial
 from tune.driver.joined import ClassWatch
 from tune.driver.searcher import StudySearcher
@@ -163,7 +163,7 @@ def _private_ray(settings: RaySettings) -> Iterator[Dashboard | None]:
     temp_dir = Path(tempfile.mkdtemp(dir=settings.private))
     try:
         context = _start_ray(settings, temp_dir)
-        exposed = ray_env.exposed_listeners()
+        exposed = listeners.exposed_listeners()
         if exposed:
             raise RayError(
                 f"Ray opened a socket to the outside and was stopped: {exposed[0]}. "

@@ -4,8 +4,9 @@ import dataclasses
 from typing import Literal
 
 from cluster.errors import UserError
+from cluster.node.container import Container
 from cluster.node.hardware import GpuUsage, Machine
-from cluster.node.limits import Container, Cpus, MemoryLimit, ThreadLimits
+from cluster.node.limits import Cpus, MemoryLimit, ThreadLimits
 from cluster.node.thread_env import Framework, Platform, ThreadEnv
 
 Device = Literal["auto", "cpu", "gpu"]

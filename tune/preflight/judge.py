@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from cluster.errors import UserError
-from cluster.node import hardware, limits, ray_env, thread_env
+from cluster.node import container, hardware, limits, ray_env, thread_env
 from cluster.node.hardware import Machine
 from cluster.node.thread_env import Framework, NoRoomError, Platform
 from cluster.pages import units
@@ -43,7 +43,7 @@ def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None
         thread_limits=limits.threads(),
         cpus=limits.cpus(),
         host_memory=limits.host_memory(),
-        container=limits.container(environ=given),
+        container=container.container(environ=given),
         missing_dashboard_packages=tuple(ray_env.missing_dashboard_packages()),
     )
     return judge(findings, request, environ=given)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from cluster.pages.chart import ChartAxis, ChartPoint, Mark, Series
+from cluster.pages.chart import ChartPoint, Series
+from cluster.pages.drawing import ChartAxis, Mark
 from cluster.pages.scale import Ordinal
 from search_spaces.config import config_text
 from trainables.measurement import Measurement, OutcomeKind

@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from cluster.pages import chart, grid, units
-from cluster.pages.chart import Chart, ChartAxis, ChartPoint, Line, Mark, Series
+from cluster.pages.chart import Chart, ChartPoint, Line, Series
+from cluster.pages.drawing import ChartAxis, Mark
 from cluster.pages.elements import Element
 from cluster.pages.grid import Heatmap, Square
 from cluster.pages.page import note

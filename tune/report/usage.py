@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from cluster.pages import chart, grid, units
-from cluster.pages.chart import Chart, ChartAxis, ChartPoint, Level, Line, Mark, Series
+from cluster.pages.chart import Chart, ChartPoint, Level, Line, Series
+from cluster.pages.drawing import ChartAxis, Mark
 from cluster.pages.elements import Element
 from cluster.pages.grid import Stack, StackPart
 from cluster.pages.page import note

@@ -1,22 +1,16 @@
-"""`report`: the best profile of each GPU class, the cost of its steps, the class to rent.
-
-Profiles are read as plain YAML here: tune, which writes them, is a floor above.
-"""
+"""`report`: the best profile of each GPU class, the cost of its steps, the class to rent."""
 
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from cluster.errors import FleetError
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
+from cluster.fleet.offers.profiles import PulledProfile
 from cluster.node.atomic import write_bytes
 from cluster.pages.units import dollars, speed, steps
-from cluster.structure import Rule, StructureError, structure_known
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,26 +27,6 @@ _SIZES = ("num_envs", "num_steps", "batch_size", "num_epochs")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PulledProfile:
-    """One pulled profile, with the keys that a choice between machines needs.
-
-    `task` is all that two profiles must agree on for their speeds to be compared. `is_proven` means
-    that finals confirmed it and the search came to its end.
-    """
-
-    path: Path
-    host: str
-    machine_class: str
-    kind: str
-    task: tuple[str, ...]
-    steps_per_second: float
-    low: float
-    high: float
-    is_proven: bool
-    config: dict[str, int]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClassOffer:
     """The best profile of a class, and its price in US dollars an hour."""
 
@@ -64,97 +38,6 @@ class ClassOffer:
         """Env steps per US dollar, `None` without a price."""
         price = self.price_per_hour
         return None if price is None else self.profile.steps_per_second * 3600 / price
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Workload:
-    factory: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Search:
-    objective: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Data:
-    source: str | None
-    sha256: str | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Speed:
-    low: float
-    high: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Profile:
-    """The keys of a profile that the fleet reads; the search's own reader knows all of them."""
-
-    schema_version: Annotated[
-        int, Rule("must be 1, which is all that this version reads", lambda version: version == 1)
-    ]
-    kind: str
-    machine_class: str
-    expected_sps: float
-    confirmed: bool
-    partial: bool
-    config: dict[str, int]
-    speed: _Speed
-    workload: _Workload
-    search: _Search
-    data: _Data
-
-
-def read_all(out: Path, *, kind: str) -> list[PulledProfile]:
-    """Read every profile of this kind that `pull` brought to `out`.
-
-    Raises:
-        FleetError: if there is none, or one cannot be read, naming file and key.
-    """
-    paths = sorted(out.glob("*/*/profiles/*.yaml"))
-    results = [read(path) for path in paths]
-    wanted = [result for result in results if result.kind == kind]
-    if not wanted:
-        kinds = ", ".join(sorted({result.kind for result in results}))
-        has = f"only of the kinds {kinds}" if kinds else "no profile at all"
-        raise FleetError(f"{out} has no profile of the kind {kind} ({has}); run `pull` first.")
-    return wanted
-
-
-def read(path: Path) -> PulledProfile:
-    """Read one profile.
-
-    Raises:
-        FleetError: if it is not one, naming the file and the key.
-    """
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FleetError(f"cannot read the profile {path}: {error}") from error
-    try:
-        profile = structure_known(_Profile, document)
-    except StructureError as error:
-        raise FleetError(f"{path} is not a profile: {error}") from error
-    data = profile.data
-    return PulledProfile(
-        path=path,
-        host=path.parents[2].name,
-        machine_class=profile.machine_class,
-        kind=profile.kind,
-        task=(
-            profile.workload.factory,
-            profile.search.objective,
-            data.source or "-",
-            (data.sha256 or "-")[:12],
-        ),
-        steps_per_second=profile.expected_sps,
-        low=profile.speed.low,
-        high=profile.speed.high,
-        is_proven=profile.confirmed and not profile.partial,
-        config=profile.config,
-    )
 
 
 def offers(
@@ -178,14 +61,6 @@ def offers(
     return sorted(
         found, key=lambda o: (o.steps_per_dollar or 0.0, o.profile.steps_per_second), reverse=True
     )
-
-
-def by_task(results: Sequence[PulledProfile]) -> dict[tuple[str, ...], list[PulledProfile]]:
-    """Return the profiles by task; only speeds of the same task may be compared."""
-    tasks: dict[tuple[str, ...], list[PulledProfile]] = {}
-    for result in results:
-        tasks.setdefault(result.task, []).append(result)
-    return tasks
 
 
 def advice(ranked: Sequence[ClassOffer]) -> str:

@@ -11,7 +11,7 @@ import yaml
 from cluster.errors import FleetError
 from cluster.fleet import __main__ as fleet
 from cluster.fleet.hosts import Host
-from cluster.fleet.offers import gpuhunt, offers, page, prices
+from cluster.fleet.offers import gpuhunt, offers, page, prices, profiles
 from cluster.fleet.offers.prices import Prices
 from cluster.pages import units
 
@@ -42,7 +42,7 @@ def write(out: Path, host: str, **changes: Any) -> Path:
 
 
 def ranked(out: Path, table: Prices, hosts: tuple[Host, ...] = ()) -> list[offers.ClassOffer]:
-    return offers.offers(offers.read_all(out, kind="fastest"), hosts, table)
+    return offers.offers(profiles.read_all(out, kind="fastest"), hosts, table)
 
 
 def test_class_with_the_most_steps_per_dollar_comes_first(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_best_of_a_class_is_proven_before_it_is_fast(tmp_path: Path) -> None:
 def test_speeds_of_other_tasks_are_not_compared(tmp_path: Path) -> None:
     write(tmp_path, "a")
     write(tmp_path, "b", data={"source": "bars.csv", "sha256": "def"})
-    tasks = offers.by_task(offers.read_all(tmp_path, kind="fastest"))
+    tasks = profiles.by_task(profiles.read_all(tmp_path, kind="fastest"))
     assert [len(results) for results in tasks.values()] == [1, 1]
     assert len({offers.suffix(task) for task in tasks}) == 2
 
@@ -93,7 +93,7 @@ def test_speeds_of_other_tasks_are_not_compared(tmp_path: Path) -> None:
 def page_of(tmp_path: Path, table: Prices) -> str:
     tasks = {
         task: offers.offers(results, (), table)
-        for task, results in offers.by_task(offers.read_all(tmp_path, kind="fastest")).items()
+        for task, results in profiles.by_task(profiles.read_all(tmp_path, kind="fastest")).items()
     }
     path = page.write(tasks, tmp_path / "page" / "report.html", kind="fastest")
     assert list(path.parent.iterdir()) == [path]
@@ -198,7 +198,7 @@ def test_file_that_is_no_profile_is_named_with_its_key(
     document = yaml.safe_load(path.read_text()) | changes
     path.write_text(yaml.safe_dump({k: v for k, v in document.items() if v is not None}))
     with pytest.raises(FleetError, match=message) as raised:
-        offers.read_all(tmp_path, kind="fastest")
+        profiles.read_all(tmp_path, kind="fastest")
     assert str(path) in str(raised.value)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.node import ray_env
+from cluster.node import listeners, ray_env
 from places import ROOT
 
 
@@ -143,14 +143,14 @@ def test_a_listener_off_loopback_is_exposed(
         listener.bind((address, 0))
         listener.listen()
         port = listener.getsockname()[1]
-        ports = [found.port for found in ray_env.exposed_listeners()]
+        ports = [found.port for found in listeners.exposed_listeners()]
     assert (port in ports) is is_exposed
 
 
 def test_a_udp_socket_counts_as_a_listener() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("0.0.0.0", 0))
-        found = ray_env.exposed_listeners()
+        found = listeners.exposed_listeners()
     assert [str(one).endswith(f"on 0.0.0.0 port {one.port}") for one in found] == [True]
 
 

@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cluster.pages import chart, grid, page, table
-from cluster.pages.chart import Chart, ChartAxis, ChartPoint, Level, Line, Mark, Series
+from cluster.pages import chart, drawing, grid, page, table
+from cluster.pages.chart import Chart, ChartPoint, Level, Line, Series
+from cluster.pages.drawing import ChartAxis, Mark
 from cluster.pages.elements import element, to_html
 from cluster.pages.grid import Heatmap, Square, Stack, StackPart
 from cluster.pages.page import Section
@@ -159,8 +160,8 @@ def test_labels_of_an_axis_do_not_touch(count: int) -> None:
     names = [f"{number}" for number in range(1000, 1000 + count)]
     x = ChartAxis(label="x", scale=Ordinal(names=names), tick=lambda value: names[int(value)])
     y = axis("y", [1.0])
-    frame = chart.frame_of(x, y)
-    drawn = "".join(to_html(part) for part in chart.axes(frame, x, y))
+    frame = drawing.frame_of(x, y)
+    drawn = "".join(to_html(part) for part in drawing.axes(frame, x, y))
     places = sorted(float(at) for at in re.findall(r'<text x="([\d.]+)"[^>]*>1\d{3}<', drawn))
     assert places
     gaps = [right - left for left, right in itertools.pairwise(places)]

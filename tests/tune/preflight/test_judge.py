@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from cluster.node.container import Container
 from cluster.node.hardware import Gpu, GpuUsage, Machine
-from cluster.node.limits import Container, Cpus, MemoryLimit, ThreadLimit, ThreadLimits
+from cluster.node.limits import Cpus, MemoryLimit, ThreadLimit, ThreadLimits
 from pids_cgroup import cpu_seconds_of_children
 from places import ROOT
 from tune.parse import parse_bytes

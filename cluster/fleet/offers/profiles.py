@@ -1,0 +1,133 @@
+"""The pulled profiles, as far as a choice between machines needs them.
+
+They are read as plain YAML here: tune, which writes them, is a floor above.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+
+from cluster.errors import FleetError
+from cluster.structure import Rule, StructureError, structure_known
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PulledProfile:
+    """One pulled profile, with the keys that a choice between machines needs.
+
+    `task` is all that two profiles must agree on for their speeds to be compared. `is_proven` means
+    that finals confirmed it and the search came to its end.
+    """
+
+    path: Path
+    host: str
+    machine_class: str
+    kind: str
+    task: tuple[str, ...]
+    steps_per_second: float
+    low: float
+    high: float
+    is_proven: bool
+    config: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Workload:
+    factory: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    objective: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Data:
+    source: str | None
+    sha256: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Speed:
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Profile:
+    """The keys of a profile that the fleet reads; the search's own reader knows all of them."""
+
+    schema_version: Annotated[
+        int, Rule("must be 1, which is all that this version reads", lambda version: version == 1)
+    ]
+    kind: str
+    machine_class: str
+    expected_sps: float
+    confirmed: bool
+    partial: bool
+    config: dict[str, int]
+    speed: _Speed
+    workload: _Workload
+    search: _Search
+    data: _Data
+
+
+def read_all(out: Path, *, kind: str) -> list[PulledProfile]:
+    """Read every profile of this kind that `pull` brought to `out`.
+
+    Raises:
+        FleetError: if there is none, or one cannot be read, naming file and key.
+    """
+    paths = sorted(out.glob("*/*/profiles/*.yaml"))
+    results = [read(path) for path in paths]
+    wanted = [result for result in results if result.kind == kind]
+    if not wanted:
+        kinds = ", ".join(sorted({result.kind for result in results}))
+        has = f"only of the kinds {kinds}" if kinds else "no profile at all"
+        raise FleetError(f"{out} has no profile of the kind {kind} ({has}); run `pull` first.")
+    return wanted
+
+
+def read(path: Path) -> PulledProfile:
+    """Read one profile.
+
+    Raises:
+        FleetError: if it is not one, naming the file and the key.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FleetError(f"cannot read the profile {path}: {error}") from error
+    try:
+        profile = structure_known(_Profile, document)
+    except StructureError as error:
+        raise FleetError(f"{path} is not a profile: {error}") from error
+    data = profile.data
+    return PulledProfile(
+        path=path,
+        host=path.parents[2].name,
+        machine_class=profile.machine_class,
+        kind=profile.kind,
+        task=(
+            profile.workload.factory,
+            profile.search.objective,
+            data.source or "-",
+            (data.sha256 or "-")[:12],
+        ),
+        steps_per_second=profile.expected_sps,
+        low=profile.speed.low,
+        high=profile.speed.high,
+        is_proven=profile.confirmed and not profile.partial,
+        config=profile.config,
+    )
+
+
+def by_task(results: Sequence[PulledProfile]) -> dict[tuple[str, ...], list[PulledProfile]]:
+    """Return the profiles by task; only speeds of the same task may be compared."""
+    tasks: dict[tuple[str, ...], list[PulledProfile]] = {}
+    for result in results:
+        tasks.setdefault(result.task, []).append(result)
+    return tasks
