@@ -266,36 +266,6 @@ def test_affinity_is_read_when_no_cpus_are_given() -> None:
     assert set(limits.cpus().allowed) == os.sched_getaffinity(0)
 
 
-@pytest.mark.parametrize(
-    ("files", "environ", "evidence", "provider"),
-    [
-        ({".dockerenv": ""}, {}, "/.dockerenv", None),
-        ({"run/.containerenv": ""}, {}, "/run/.containerenv", None),
-        ({"proc/self/cgroup": "0::/kubepods/pod1"}, {}, "/kubepods/pod1", None),
-        ({}, {"RUNPOD_POD_ID": "x"}, "RUNPOD_POD_ID", "RunPod"),
-        ({}, {"VAST_CONTAINERLABEL": "C.1"}, "VAST_CONTAINERLABEL", "Vast"),
-    ],
-)
-def test_a_container_shows_itself(
-    host: Host, files: dict[str, str], environ: dict[str, str], evidence: str, provider: str | None
-) -> None:
-    for name, text in files.items():
-        host.write(name, text)
-    found = limits.container(root=host.root, environ=environ)
-    assert found == limits.Container(evidence=(evidence,), provider=provider, gvisor=False)
-
-
-def test_a_workstation_is_no_container(host: Host) -> None:
-    assert limits.container(root=host.root, environ={}) is None
-
-
-def test_gvisor_is_known_by_the_kernel_it_claims_to_be(host: Host) -> None:
-    host.write("proc/version", "Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016")
-    found = limits.container(root=host.root, environ={})
-    assert found
-    assert found.gvisor
-
-
 def test_this_machine_can_be_read() -> None:
     assert limits.threads().limits
     assert limits.thread_limit_events() >= 0
