@@ -157,7 +157,7 @@ class WatchCommand(_Priced):
     """Watch the searches and bring results home while they run; start it again at any time."""
 
     out: Out = Path("profiles")
-    """Where results go: OUT/HOST/JOB."""
+    """Folder for results: OUT/HOST/JOB."""
     every: float = 15.0
     """Seconds between two looks."""
     lost_after: float = 900.0
@@ -210,7 +210,7 @@ class PullCommand(_Fleet):
     """Bring results home; files that are here already are not sent again."""
 
     out: Out = Path("profiles")
-    """Where results go: OUT/HOST/JOB."""
+    """Folder for results: OUT/HOST/JOB."""
 
     def run(self) -> int:
         """Pull from all boxes."""
@@ -227,9 +227,9 @@ class ReportCommand(_Priced):
     """Compare the pulled profiles: one per GPU class, and which class to rent."""
 
     out: Out = Path("profiles")
-    """Where `pull` put the results; each class's profile is copied here."""
+    """Folder where `pull` put the results; each class's profile is copied here."""
     kind: Literal["fastest", "balanced", "lean"] = "fastest"
-    """Which of a search's profiles to compare."""
+    """The kind of profiles to compare."""
     html: Path | None = None
     """The same for a browser, in one file; OUT/report.html unless set."""
     gpuhunt: bool = False
@@ -278,7 +278,7 @@ class DownCommand(_Fleet):
     """End the searches, pull a last time, and print the commands that end the rent."""
 
     out: Out = Path("profiles")
-    """Where the last results go."""
+    """Folder for the last results."""
     remove: bool = False
     """Also remove the fleet's folder from the boxes."""
 

@@ -33,7 +33,7 @@ class _Host:
     max_hours: float | None = None
     """After so many hours a dead-man, a process apart, ends Ray on this host."""
     stop_command: tuple[str, ...] = ()
-    """What it runs then, such as the provider's stop; the last option, all behind it is its own."""
+    """The command that it runs then to end the rent. The last option: the rest of the line is its."""
 
     @property
     def ports(self) -> Ports:
