@@ -33,7 +33,7 @@ class _Host:
     max_hours: float | None = None
     """After so many hours a dead-man, a process apart, ends Ray on this host."""
     stop_command: tuple[str, ...] = ()
-    """The command that it runs then to end the rent. The last option: the rest of the line is its."""
+    """The command that ends the rent then. The last option: it takes the rest of the line."""
 
     @property
     def ports(self) -> Ports:

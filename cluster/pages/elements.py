@@ -7,7 +7,7 @@ Element = ElementTree.Element
 Content = ElementTree.Element | str | None
 
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-"""Characters that no HTML file may hold: control characters, and surrogates (names not in UTF-8)."""
+"""Characters that no HTML file may hold: control characters, and surrogates."""
 
 
 def element(tag: str, *children: Content, **attributes: object) -> Element:
