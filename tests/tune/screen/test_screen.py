@@ -16,8 +16,8 @@ import factories
 from search_spaces import jax_phase12
 from trainables.measurement import OutcomeKind, Phase, Progress
 from tune.run_folder.record import Context
-from tune.screen import result_panel as result_view
-from tune.screen import trials_table as trials_view
+from tune.screen import result_panel
+from tune.screen import trials_table
 from tune.screen.screen import Screen
 from tune.search.objective import Objective
 from tune.search.result import Kind, SearchResult
@@ -123,11 +123,11 @@ def test_the_live_table_fits_and_shows_the_last_trials_of_many(
 ) -> None:
     measured = [sized(number) for number in range(36)]
     many = [*measured, *(sized(number, outcome=TOO_MUCH) for number in range(36, 40))]
-    running = {40: trials_view.Running(phase=Phase.COMPILE, seconds=12.0)}
+    running = {40: trials_table.Running(phase=Phase.COMPILE, seconds=12.0)}
     console = terminal(width)
     trials = (*many, *TRIALS[2:4], factories.trial(number=40, outcome=None))
-    most_rows = trials_view.live_rows(height)
-    console.print(trials_view.render(trials, running, width=width, most_rows=most_rows))
+    most_rows = trials_table.live_rows(height)
+    console.print(trials_table.render(trials, running, width=width, most_rows=most_rows))
     lines = printed(console).splitlines()
     assert len(lines) < max(height, 13)  # and one for the time
     assert max(map(len, lines)) <= width
@@ -139,7 +139,7 @@ def test_the_live_table_fits_and_shows_the_last_trials_of_many(
 
 def test_a_live_reason_is_one_line() -> None:
     console = terminal(80)
-    console.print(trials_view.render(TRIALS, {}, width=80, most_rows=15))
+    console.print(trials_table.render(TRIALS, {}, width=80, most_rows=15))
     (reason,) = [line for line in printed(console).splitlines() if line.startswith("#1 device")]
     assert reason.rstrip().endswith("…")
 
@@ -159,7 +159,7 @@ def test_a_live_reason_is_one_line() -> None:
 def test_the_time_left_is_what_trials_take_but_never_more_than_the_limit(
     trials: tuple[Trial, ...], remaining_s: float | None, left_s: float | None
 ) -> None:
-    estimate = trials_view.time_left_s(trials, max_runs=24, num_finals=8, remaining_s=remaining_s)
+    estimate = trials_table.time_left_s(trials, max_runs=24, num_finals=8, remaining_s=remaining_s)
     assert estimate == left_s
 
 
@@ -429,7 +429,7 @@ def test_finals_are_listed_by_speed_with_what_failed_last() -> None:
         return factories.outcome(measurement=measurement)
 
     trials = (final(0, 256, at(50_000.0)), final(1, 512, at(60_000.0)), final(2, 1024, TOO_MUCH))
-    rows = result_view.finals_rows(factories.result(trials=(*trials, final(3, 512, at(62_000.0)))))
+    rows = result_panel.finals_rows(factories.result(trials=(*trials, final(3, 512, at(62_000.0)))))
     assert [row[:3] for row in rows] == [
         ("512 x 128, 8 minibatches", "61.0 K ±2.7 %", "2"),
         ("256 x 128, 4 minibatches (baseline)", "50.0 K ±1.0 %", "1"),
