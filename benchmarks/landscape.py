@@ -106,7 +106,7 @@ def record(spec: Record) -> None:
     if spec.workload is None or not spec.space:
         space = jax_phase12.space(platform="cpu", num_cpus=cap)
     space = space.override(spec.space)
-    default = dict(jax_phase12.BASELINE) | {
+    default = dict(jax_phase12.PHASE12_BASELINE) | {
         name: int(value) for name, _, value in (item.partition("=") for item in spec.baseline)
     }
     about = {

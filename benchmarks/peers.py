@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.recorded import Config
 from benchmarks.replay import Replay
+from tune.memory.model import Array
 from tune.search import sampler
 
 Position = tuple[int, ...]
@@ -346,7 +347,7 @@ class ProteinLike:
                 best = speed
         return front
 
-    def _predict(self, candidates: sampler.Array, values: list[float]) -> sampler.Array:
+    def _predict(self, candidates: Array, values: list[float]) -> Array:
         observations = sampler.Observations(
             points=np.array([position for position, _, _ in self._seen], dtype=float),
             scores=np.array(values),
@@ -354,7 +355,7 @@ class ProteinLike:
         )
         return sampler.fit(candidates, observations, self._rng).mean
 
-    def _position(self, values: sampler.Array) -> Position:
+    def _position(self, values: Array) -> Position:
         return tuple(int(value) for value in np.rint(values))
 
 
@@ -371,7 +372,7 @@ PEERS: dict[str, Callable[[Grid, int], Peer]] = {
 }
 
 
-def _unit(values: sampler.Array) -> sampler.Array:
+def _unit(values: Array) -> Array:
     spread = float(values.max() - values.min())
     return np.asarray((values - values.min()) / (spread or 1.0))
 

@@ -15,7 +15,7 @@ def config_key(config: dict[str, int]) -> ConfigKey:
     return tuple(sorted(config.items()))
 
 
-def violation(config: Mapping[str, int]) -> str | None:
+def config_violation(config: Mapping[str, int]) -> str | None:
     """Say why a configuration can run on no machine, or `None`.
 
     Only what every PPO-like loop shares is judged here; a workload's factory judges the rest.

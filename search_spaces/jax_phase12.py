@@ -2,7 +2,7 @@
 
 from search_spaces.space import Axis, SearchSpace, doubling
 
-BASELINE = {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num_epochs": 4}
+PHASE12_BASELINE = {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num_epochs": 4}
 """The framework's default, 256 x 128 in 4 minibatches: what a speed-up is a speed-up over."""
 
 _ENVS_PER_CPU = 512
@@ -26,6 +26,6 @@ def space(*, platform: str, num_cpus: int) -> SearchSpace:
             Axis(name="num_envs", values=num_envs),
             Axis(name="num_steps", values=num_steps),
             Axis(name="batch_size", values=batch_size),
-            Axis(name="num_epochs", values=(BASELINE["num_epochs"],)),
+            Axis(name="num_epochs", values=(PHASE12_BASELINE["num_epochs"],)),
         )
     )

@@ -2,7 +2,7 @@
 
 from search_spaces.space import Axis, SearchSpace
 
-BASELINE = {"vectorized_envs": 8, "batch_size": 256}
+PHASE3_BASELINE = {"vectorized_envs": 8, "batch_size": 256}
 """The smallest of both: what a person starts with who fears the language model's memory."""
 
 SPACE = SearchSpace(

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from cluster.errors import UserError
-from search_spaces.config import violation
+from search_spaces.config import config_violation
 
 
 class SpaceError(UserError):
@@ -46,7 +46,7 @@ class SearchSpace:
         """Every valid configuration, the first axis slowest."""
         for values in itertools.product(*(axis.values for axis in self.axes)):
             config = dict(zip(self.names, values, strict=True))
-            if violation(config) is None:
+            if config_violation(config) is None:
                 yield config
 
     def exponents(self, config: Mapping[str, int]) -> tuple[float, ...]:

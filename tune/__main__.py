@@ -12,7 +12,7 @@ from typing import Any
 from cluster import cli
 from cluster.errors import UserError
 from tune import menu
-from tune.menu import Choice, Command, T
+from tune.menu import Answer, Choice, CommandLine
 
 _COMMANDS = """\
 python -m tune.preflight         what this machine allows
@@ -27,7 +27,7 @@ _KEYS = 36  # digits and letters; where there are more choices, the arrows do
 class Terminal:
     """Asks with arrow keys, numbers and Enter."""
 
-    def select(self, question: str, choices: Mapping[str, T]) -> T:
+    def select(self, question: str, choices: Mapping[str, Answer]) -> Answer:
         """Let the person pick; the first choice is what Enter takes."""
         import questionary
 
@@ -87,7 +87,7 @@ def _serve(ask: menu.Asker) -> int:
             _run(command)
 
 
-def _run(command: Command) -> None:
+def _run(command: CommandLine) -> None:
     """Print the command line, then run it with this Python. Ctrl-C is the command's own to heed."""
     print(f"\n$ {shlex.join(['python', *command])}\n", flush=True)
     if command[:2] == ("-m", "webbrowser") and not _has_display(os.environ):

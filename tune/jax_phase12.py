@@ -47,7 +47,7 @@ def run(spec: JaxSpec) -> int:
             space = SearchSpace(axes=())  # a loop of the person's own has the axes they say
         else:
             space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
-        return space, dict(jax_phase12.BASELINE)
+        return space, dict(jax_phase12.PHASE12_BASELINE)
 
     if spec.plan is not None:
         space, _ = space_for("cuda", 1)

@@ -9,7 +9,7 @@ from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
 from cluster.node.thread_env import ThreadEnv
-from search_spaces.config import violation
+from search_spaces.config import config_violation
 from search_spaces.space import SearchSpace
 from tune.parse import parse_integers
 from tune.preflight.findings import Preflight, PreflightRequest
@@ -160,7 +160,7 @@ def _baseline(
     for axis in space.axes:
         if len(axis.values) == 1 and axis.name not in given:
             config[axis.name] = axis.values[0]  # an axis that is fixed is fixed for all
-    problem = violation(config)
+    problem = config_violation(config)
     if problem is not None:
         raise UserError(f"the baseline cannot run: {problem} Set it with --baseline.")
     return config

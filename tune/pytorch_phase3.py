@@ -77,12 +77,12 @@ def confirming_updates(spec: Phase3Spec) -> int:
     from trainables.pytorch_phase3.rollout import rollout_samples
 
     num_steps = spec.timesteps_reduction * spec.production_timesteps
-    return math.ceil(num_steps / rollout_samples(pytorch_phase3.BASELINE))
+    return math.ceil(num_steps / rollout_samples(pytorch_phase3.PHASE3_BASELINE))
 
 
 def space_of(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
     """The default space and baseline; they are the same on every machine."""
-    return pytorch_phase3.SPACE, dict(pytorch_phase3.BASELINE)
+    return pytorch_phase3.SPACE, dict(pytorch_phase3.PHASE3_BASELINE)
 
 
 def task_of(spec: Phase3Spec) -> Task:

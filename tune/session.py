@@ -21,11 +21,11 @@ from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
 from tune.prepare import Prepared, SpaceFor, preflight_request, prepare
 from tune.profile import export
-from tune.report import write as report
-from tune.run_folder import record as run_record
+from tune.report.write import write_report
+from tune.run_folder import record
 from tune.run_folder.folder import hold
 from tune.run_folder.log import quiet_libraries, run_log
-from tune.run_folder.record import Context, RunRecord, SearchEnd
+from tune.run_folder.record import RunRecord, SearchContext, SearchEnd
 from tune.run_folder.trials import write_trials
 from tune.screen.screen import Screen
 from tune.search.explore import SearchProblem
@@ -94,7 +94,7 @@ def _search(
     )
     with hold(prepared.folder), run_log(prepared.folder.run_log):
         study = _open_study(prepared)
-        run_record.write(prepared.folder, _record(prepared, study.trials, now))
+        record.write(prepared.folder, _record(prepared, study.trials, now))
         screen.started(
             task=task,
             spec=spec,
@@ -119,7 +119,7 @@ def _search(
 def _look_ahead(prepared: Prepared) -> Foresight:
     """Ask the compiler what fits; no program is kept, so that trials measure what compiling is."""
     if prepared.task.framework != "jax" or prepared.hardware_class is not None:
-        return look_ahead.NOTHING  # what compiles here says nothing of a cluster's hosts
+        return look_ahead.NO_FORESIGHT  # what compiles here says nothing of a cluster's hosts
     compiler = Compiler(
         workload=prepared.task.workload,
         options=prepared.task.options,
@@ -192,10 +192,10 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
 
 def _record(prepared: Prepared, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
     return RunRecord(
-        command=run_record.command_line(sys.orig_argv),
+        command=record.command_line(sys.orig_argv),
         started_at=now.isoformat(timespec="seconds"),
         task=prepared.task,
-        context=Context.of(prepared.spec, prepared.task, prepared.preflight),
+        context=SearchContext.of(prepared.spec, prepared.task, prepared.preflight),
         space={axis.name: list(axis.values) for axis in prepared.space.axes},
         baseline=prepared.baseline,
         first_trial=1 + max((trial.number for trial in trials), default=-1),
@@ -211,12 +211,12 @@ def _conclude(prepared: Prepared, result: SearchResult, ahead: Foresight) -> int
     files = write_trials(
         folder.path, result.trials, wall_s=result.wall_s, compiling_ahead_s=ahead.wall_s
     )
-    run_record.end(folder, SearchEnd.of(result, profiles))
+    record.end(folder, SearchEnd.of(result, profiles))
     prepared.screen.finished(
         result, profiles=profiles, files=(folder.report, *files, folder.run_log)
     )
     try:
-        report.write(folder)  # last: whatever may be wrong with a report, the result is out
+        write_report(folder)  # last: whatever may be wrong with a report, the result is out
     except OSError as error:
         prepared.screen.note(f"The report could not be written: {error}")
     if result.partial:

@@ -1,7 +1,7 @@
 import pytest
 
 from search_spaces import jax_phase12
-from search_spaces.config import violation
+from search_spaces.config import config_violation
 from search_spaces.space import Axis, SearchSpace, SpaceError, parse_axis
 
 
@@ -41,11 +41,14 @@ def test_only_configurations_that_divide_into_minibatches_are_in_the_space() -> 
 
 def test_a_violation_names_the_numbers() -> None:
     config = {"num_envs": 6, "num_steps": 10, "batch_size": 7}
-    assert violation(config) == "batch_size 7 does not divide num_envs * num_steps = 6 * 10 = 60."
+    assert (
+        config_violation(config)
+        == "batch_size 7 does not divide num_envs * num_steps = 6 * 10 = 60."
+    )
 
 
 def test_axes_that_no_ppo_has_are_nobodys_violation() -> None:
-    assert violation({"hidden": 3, "num_envs": 7}) is None
+    assert config_violation({"hidden": 3, "num_envs": 7}) is None
 
 
 def test_an_override_replaces_one_axis_and_adds_another() -> None:
@@ -73,7 +76,7 @@ def test_the_default_space_is_scaled_to_the_machine(
 
 
 def test_the_baseline_is_the_default_of_256_by_128_in_four_minibatches() -> None:
-    baseline = jax_phase12.BASELINE
+    baseline = jax_phase12.PHASE12_BASELINE
     samples = baseline["num_envs"] * baseline["num_steps"]
     assert (baseline["num_envs"], baseline["num_steps"], samples / baseline["batch_size"]) == (
         256,

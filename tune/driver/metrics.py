@@ -6,14 +6,14 @@ draws them.
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import ray.tune
 import ray.util.metrics
 
 from cluster.node import limits
 from tune.preflight.findings import Preflight
-from tune.search.trial import Trial
+from tune.search.policy import Search
 
 BEST = "rl_tuner_best_steps_per_second"
 TRIALS = "rl_tuner_trials"
@@ -24,18 +24,6 @@ EXPORTED = (f"ray_{BEST}", f"ray_{TRIALS}_total", f"ray_{THREAD_ROOM}", f"ray_{M
 """The names under which a scrape finds them."""
 
 _PERIOD_S = 2.0
-
-
-class Watched(Protocol):
-    """What the metrics ask of a search."""
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """All trials so far."""
-
-    @property
-    def best(self) -> Trial | None:
-        """The best explored trial so far."""
 
 
 class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
@@ -49,7 +37,7 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
 
     def __init__(
         self,
-        search: Watched,
+        search: Search,
         preflight: Preflight,
         *,
         thread_room: Callable[[], int | None] = lambda: limits.threads().room,

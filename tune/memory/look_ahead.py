@@ -39,7 +39,7 @@ class Foresight:
     wall_s: float
 
 
-NOTHING = Foresight(compiled={}, capacity=None, text="", wall_s=0.0)
+NO_FORESIGHT = Foresight(compiled={}, capacity=None, text="", wall_s=0.0)
 
 
 def look_ahead(
@@ -54,7 +54,7 @@ def look_ahead(
     """Compile until it is known what fits, or the time for it is up."""
     configs = capacity.of_sizes(space)
     if not all(memory_model.applies_to(config) for config in configs):
-        return NOTHING
+        return NO_FORESIGHT
     started = clock()
     patience_s = min(_MOST_S, _MOST_SHARE * max_time_s) if max_time_s else _MOST_S
     compiled: dict[ConfigKey, int] = {}

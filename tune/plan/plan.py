@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from cluster.errors import UserError
 from search_spaces.config import ConfigKey, config_key
+from trainables.measurement import Compiled
 from tune.memory import capacity
 from tune.memory.capacity import Capacity
 from tune.memory.compiler import Compiler, CompilingError
-from tune.plan import view as plan_view
 from tune.plan.gpus import KnownGpu
 
-_MOST_COMPILES = 24
+MOST_COMPILES = 24
 """At 8 s each, what a person waits for; what is still in doubt then is called so."""
 
 
@@ -37,11 +37,14 @@ def make(
     configs: list[dict[str, int]],
     budget_bytes: int,
     compilers: tuple[Compiler | str, Compiler],
+    *,
     say: Callable[[str], None],
+    on_program: Callable[[Compiled], None],
 ) -> Plan:
     """Compile for the GPU; where that cannot be done, for the CPU, with the reason.
 
-    `compilers` are the GPU's, or the reason why there is none, and this CPU's.
+    `compilers` are the GPU's, or the reason why there is none, and this CPU's. `say` is given
+    sentences, `on_program` every program as it is compiled.
 
     Raises:
         UserError: if the CPU's programs do not compile either.
@@ -51,14 +54,14 @@ def make(
         reason = ahead
     else:
         try:
-            found = explore(ahead, configs, budget_bytes, say)
+            found = explore(ahead, configs, budget_bytes, on_program)
             return Plan(gpu=gpu, capacity=found, ahead=True, note="")
         except CompilingError as error:
             reason = f"Compiling for {gpu.name} failed: {error}"
     say(reason)
     say("Compiling for this CPU instead.")
     try:
-        found = explore(on_cpu, configs, budget_bytes, say)
+        found = explore(on_cpu, configs, budget_bytes, on_program)
     except CompilingError as error:
         raise UserError(f"--plan cannot compile: {error}") from error
     note = (
@@ -72,7 +75,7 @@ def explore(
     compiler: Compiler,
     configs: list[dict[str, int]],
     budget_bytes: int,
-    say: Callable[[str], None],
+    on_program: Callable[[Compiled], None],
 ) -> Capacity:
     """Compile the corners of the space, then what is in doubt, and judge all.
 
@@ -85,7 +88,7 @@ def explore(
     while wanted:
         for program in compiler.compile(wanted):
             tried.add(config_key(program.config))
-            say(plan_view.compiled_line(program))
+            on_program(program)
             if program.device_bytes is not None:
                 compiled[config_key(program.config)] = program.device_bytes
         found = capacity.assess(configs, compiled, budget_bytes, on_gpu=True)
@@ -93,5 +96,5 @@ def explore(
         doubtful = [
             config for config in capacity.in_doubt(found) if config_key(config) not in tried
         ]
-        wanted = doubtful[: min(_MOST_COMPILES - len(tried), -(-len(doubtful) // 2))]
+        wanted = doubtful[: min(MOST_COMPILES - len(tried), -(-len(doubtful) // 2))]
     return found

@@ -2,16 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from cluster.pages import units
 from search_spaces.config import SIZES, config_cell, config_text
 from trainables.measurement import Compiled
 from tune.memory import capacity
 from tune.memory.capacity import Entry, Fit
-
-if TYPE_CHECKING:
-    from tune.plan.plan import Plan
+from tune.plan.plan import Plan
 
 _MARKS = {Fit.FITS: " ", Fit.CLOSE: "?", Fit.TOO_LARGE: "x", None: "?"}
 _LEGEND = "* compiled, else predicted{}   x does not fit   ? too near the limit   - no such"
@@ -26,7 +23,7 @@ def compiled_line(program: Compiled) -> str:
     return f"  {name}: {units.size(program.device_bytes)}, compiled in {seconds}"
 
 
-def headline(plan: "Plan") -> str:
+def headline(plan: Plan) -> str:
     """The answer in one sentence."""
     found = plan.capacity
     if found.everything_fits:
@@ -35,7 +32,7 @@ def headline(plan: "Plan") -> str:
     return f"On {plan.gpu.name} {capacity.in_words(found)}."
 
 
-def render(plan: "Plan") -> str:
+def render(plan: Plan) -> str:
     """The plan for a terminal or a file."""
     gpu, found = plan.gpu, plan.capacity
     lines = [
@@ -54,7 +51,7 @@ def render(plan: "Plan") -> str:
     return "\n".join(lines)
 
 
-def to_json(plan: "Plan") -> str:
+def to_json(plan: Plan) -> str:
     """The plan for a machine: bytes, and `fit` as fits, close, too_large or null."""
     found = plan.capacity
     document = {

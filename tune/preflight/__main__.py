@@ -14,7 +14,7 @@ from tune.preflight.judge import check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class PreflightOptions:
     """What this machine allows, and why. Exit code 0: a search can run; 1: it cannot."""
 
     device: Device = "auto"
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = tyro.cli(
-        Options,
+        PreflightOptions,
         args=arguments,
         prog="python -m tune.preflight",
         config=(tyro.conf.FlagCreatePairsOff,),

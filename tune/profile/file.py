@@ -17,7 +17,7 @@ from cluster.node import atomic, hardware
 from cluster.node.hardware import Machine
 from cluster.structure import StructureError, convert, destructure, structure
 from search_spaces.config import num_minibatches
-from tune.profile.schema import SCHEMA_VERSION, Config, Profile
+from tune.profile.schema import PROFILE_VERSION, Profile, ProfileConfig
 
 
 class ProfileError(UserError):
@@ -114,11 +114,11 @@ def _from_fields(fields: Any) -> Profile:
     if not isinstance(fields, dict):
         raise StructureError("the whole file", f"must map names to values, got {fields!r:.80}")
     version = fields.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version != PROFILE_VERSION:
         raise StructureError(
-            "schema_version", f"this program reads version {SCHEMA_VERSION}, got {version!r}"
+            "schema_version", f"this program reads version {PROFILE_VERSION}, got {version!r}"
         )
-    config: dict[str, int] = convert(Config, fields.get("config"), "config")
+    config: dict[str, int] = convert(ProfileConfig, fields.get("config"), "config")
     copies = {name: value for name, value in _plain_keys(config).items() if name not in _FIELDS}
     for name, value in copies.items():
         if fields.get(name) != value:

@@ -15,7 +15,7 @@ from search_spaces.config import num_minibatches
 from trainables.measurement import OutcomeKind
 from tune.search.result import Kind
 
-SCHEMA_VERSION = 1
+PROFILE_VERSION = 1
 
 EXPORTABLE = frozenset(
     {
@@ -54,7 +54,7 @@ _Variables = Annotated[
         lambda variables: not any("\0" in value for value in variables.values()),
     ),
 ]
-Config = Annotated[
+ProfileConfig = Annotated[
     dict[str, PositiveCount],
     Rule("must name at least one value", bool),
     Rule(
@@ -95,7 +95,7 @@ _Moment = Annotated[str, Rule("must be a UTC time in ISO 8601", _is_utc)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
+class ProfileSpeed:
     """The 95 % interval of `expected_sps`, from so many fresh processes; seconds of the latest.
 
     `compile_s` is of the latest that compiled its program, and did not read an earlier one's.
@@ -114,7 +114,7 @@ class Speed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class ProfileMemory:
     """Bytes: what the compiler predicted, what was seen, what was allowed, and what is left."""
 
     predicted_device_bytes: Count | None
@@ -127,7 +127,7 @@ class Memory:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Threads:
+class ProfileThreads:
     """The cap that worked, the peaks under it, and the limit that bound when the search began."""
 
     cap: PositiveCount
@@ -139,10 +139,10 @@ class Threads:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
+class ProfileBaseline:
     """What the speed-up is over, measured in the same search. `speedup_low` <= 1 is noise."""
 
-    config: Config
+    config: ProfileConfig
     steps_per_second: Positive
     low: Positive
     high: Positive
@@ -152,7 +152,7 @@ class Baseline:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Soak:
+class ProfileSoak:
     """A long run in one process: updates done of those asked, and how fast."""
 
     updates: PositiveCount
@@ -162,7 +162,7 @@ class Soak:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
+class ProfileWorkload:
     """What was trained: the factory with its options."""
 
     factory: str
@@ -171,7 +171,7 @@ class Workload:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class ProfileEnvironment:
     """What enforces the thread cap. The CPUs matter most: a process binds itself to them."""
 
     cpus: _Cpus
@@ -179,7 +179,7 @@ class Environment:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class ProfileSearch:
     """The search behind the profile. `study` is its journal; the noise scale is in samples."""
 
     study: str
@@ -213,16 +213,16 @@ class Profile:
     confirmed: bool
     partial: bool
     created_at: _Moment
-    config: Config
-    speed: Speed
-    baseline: Baseline | None
-    soak: Soak | None
-    memory: Memory
-    threads: Threads
-    environment: Environment
-    workload: Workload
+    config: ProfileConfig
+    speed: ProfileSpeed
+    baseline: ProfileBaseline | None
+    soak: ProfileSoak | None
+    memory: ProfileMemory
+    threads: ProfileThreads
+    environment: ProfileEnvironment
+    workload: ProfileWorkload
     data: dict[str, Any]
-    search: Search
+    search: ProfileSearch
     machine_class: _Slug
     machine: Machine
 

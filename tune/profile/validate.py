@@ -17,7 +17,7 @@ from cluster.pages import units
 from trainables import compile_cache
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from tune.profile.file import ProfileError
-from tune.profile.schema import Environment, Profile
+from tune.profile.schema import Profile, ProfileEnvironment
 from tune.summary import outcomes
 
 TOLERANCE = 0.10
@@ -27,17 +27,16 @@ HOLDS, DOES_NOT_HOLD, COULD_NOT_TELL = 0, 1, 2
 """Exit codes; the last is for what a person mends first."""
 
 Measure = Callable[[], Outcome]
-Say = Callable[[str], None]
 
 
-def validate(profile: Profile, measure: Measure, say: Say) -> int:
+def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> int:
     """Measure as often as it takes, say what comes of it, return the exit code."""
     measured: list[Measurement] = []
     while len(measured) < _NUM_PROCESSES:
         outcome = measure()
         if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
-            say(f"{outcomes.ADVICE[outcome.kind].means} {outcome.message}")
-            say(f"{outcomes.ADVICE[outcome.kind].do} Log: {outcome.log}")
+            say(f"{outcomes.EXPLANATIONS[outcome.kind].means} {outcome.message}")
+            say(f"{outcomes.EXPLANATIONS[outcome.kind].do} Log: {outcome.log}")
             # Sizes that cannot run anywhere are a mistake in the file, and nothing of this machine.
             tells_nothing = outcome.kind.says_nothing or outcome.kind is OutcomeKind.INVALID
             return COULD_NOT_TELL if tells_nothing else DOES_NOT_HOLD
@@ -82,7 +81,9 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
     return lines
 
 
-def environment(profile: Profile, platform: Platform, base: Mapping[str, str]) -> Environment:
+def environment(
+    profile: Profile, platform: Platform, base: Mapping[str, str]
+) -> ProfileEnvironment:
     """The profile's own caps, as far as this machine has its CPUs.
 
     CPUs that are not allowed here are replaced by as many that are; on another platform than the
@@ -93,7 +94,7 @@ def environment(profile: Profile, platform: Platform, base: Mapping[str, str]) -
         profile.threads.cap, platform, allowed, base, profile.workload.framework
     )
     recorded = profile.environment
-    return Environment(
+    return ProfileEnvironment(
         cpus=recorded.cpus if set(recorded.cpus) <= set(allowed) else here.cpus,
         variables=recorded.variables if platform == profile.device else here.variables,
     )

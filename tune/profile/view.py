@@ -162,5 +162,5 @@ def _data(profile: Profile) -> str:
 def _trials(profile: Profile) -> str:
     counts = profile.search.trials.items()
     return ", ".join(
-        f"{count} {outcomes.ADVICE[OutcomeKind(name)].short}" for name, count in counts
+        f"{count} {outcomes.EXPLANATIONS[OutcomeKind(name)].short}" for name, count in counts
     )

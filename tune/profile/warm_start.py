@@ -29,9 +29,6 @@ class Recommended:
     text: str
 
 
-NOTHING = Recommended(configs=(), text="")
-
-
 def read(
     path: Path,
     *,

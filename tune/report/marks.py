@@ -8,7 +8,7 @@ from search_spaces.config import config_text
 from trainables.measurement import Measurement, OutcomeKind
 from tune.search.trial import EXPLORING, Trial
 from tune.summary import outcomes
-from tune.summary.trials import outcome_label, speed_text
+from tune.summary.trials import measured_speed, outcome_label
 
 SPEED = "env steps/s"
 MARKS: Mapping[OutcomeKind, Mark] = {
@@ -51,7 +51,9 @@ def failure_tip(trial: Trial) -> str:
 def failed_series(failed: Mapping[OutcomeKind, Sequence[Point]]) -> list[Series]:
     """The points of trials without a speed, by cause, each with its mark."""
     return [
-        Series(name=outcomes.ADVICE[kind].short, mark=mark, color="failed", points=failed[kind])
+        Series(
+            name=outcomes.EXPLANATIONS[kind].short, mark=mark, color="failed", points=failed[kind]
+        )
         for kind, mark in MARKS.items()
         if kind in failed
     ]
@@ -76,7 +78,7 @@ def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]
             y=measured.steps_per_second,
             low=measured.low,
             high=measured.high,
-            tip=f"{head(trial)}: {speed_text(trial.outcome)} {SPEED}",
+            tip=f"{head(trial)}: {measured_speed(trial.outcome)} {SPEED}",
         )
         if trial.stage not in EXPLORING:
             proven.append(point)

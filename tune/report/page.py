@@ -16,7 +16,7 @@ from tune.report import speed as report_speed
 from tune.report import table as report_table
 from tune.report import usage as report_usage
 from tune.run_folder.folder import RunFolder
-from tune.run_folder.record import Context, RunRecord, SearchEnd
+from tune.run_folder.record import RunRecord, SearchContext, SearchEnd
 from tune.search.candidates import result_of
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Trial
@@ -106,7 +106,7 @@ def _speed(result: SearchResult) -> list[Child]:
     return [page.charts(report_speed.landscape(result), report_speed.learning(result))]
 
 
-def _limits(result: SearchResult, context: Context) -> list[Child]:
+def _limits(result: SearchResult, context: SearchContext) -> list[Child]:
     memory, threads = report_usage.memory, report_usage.threads
     return [page.charts(memory(result, context), threads(result, context))]
 
@@ -133,7 +133,7 @@ def _time(result: SearchResult, first_trial: int) -> list[Child]:
     def words_of(spent_s: float) -> str:
         return f"{spent_s:.1f} s" if spent_s < 9.95 else units.duration(spent_s)
 
-    colors = dict(report_usage.PHASES.values()) | {report_usage.OTHER.name: "c7"}
+    colors = dict(report_usage.PHASE_LEGEND.values()) | {report_usage.OTHER.name: "c7"}
     bars = [
         Bar(label=label, value=spent_s, text=words_of(spent_s), color=colors[label])
         for label, spent_s in totals.items()

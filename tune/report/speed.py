@@ -15,7 +15,7 @@ from cluster.pages.page import note
 from cluster.pages.scale import Linear, short
 from search_spaces.config import ConfigKey, config_key, config_name
 from tune.report.marks import MARKS, SPEED, causes, names_axis, speed_of, speed_series
-from tune.search.candidates import summarize
+from tune.search.candidates import candidates_of
 from tune.search.objective import Objective, score
 from tune.search.result import Candidate, SearchResult
 from tune.search.trial import EXPLORING, Trial
@@ -74,7 +74,7 @@ def by_second(result: SearchResult) -> Element:
 
 def learning(result: SearchResult) -> Element:
     """Env steps/s against what a sample teaches, with the profiles and the Pareto front."""
-    candidates = summarize(result.trials)
+    candidates = candidates_of(result.trials)
     if not candidates:
         return note("There is nothing to weigh speed against: no configuration was measured.")
     noise_scale = candidates[0].noise_scale
@@ -193,7 +193,7 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
             columns=[str(value) for value in columns],
             rows=[str(value) for value in rows],
             squares=squares,
-            keys={outcomes.ADVICE[kind].short: MARKS[kind] for kind in causes(trials)},
+            keys={outcomes.EXPLANATIONS[kind].short: MARKS[kind] for kind in causes(trials)},
         )
     )
 
@@ -201,7 +201,7 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
 def _speed_by_config(trials: Sequence[Trial]) -> dict[ConfigKey, float]:
     """What a profile would promise of each configuration; of one that was slow, what was seen."""
     slow = {config_key(t.config): m.steps_per_second for t in trials if (m := speed_of(t))}
-    return slow | {config_key(c.config): c.steps_per_second for c in summarize(trials)}
+    return slow | {config_key(c.config): c.steps_per_second for c in candidates_of(trials)}
 
 
 def _along(axis: str, trials: Sequence[Trial]) -> Element:
@@ -284,7 +284,9 @@ def _varying(trials: Sequence[Trial]) -> list[str]:
 
 def _square_tip(place: str, group: Sequence[Trial], best: float | None) -> str:
     speed = "nothing measured" if best is None else f"at best {units.speed(best)} {SPEED}"
-    failed = [f"{outcomes.ADVICE[kind].short} {count}" for kind, count in causes(group).items()]
+    failed = [
+        f"{outcomes.EXPLANATIONS[kind].short} {count}" for kind, count in causes(group).items()
+    ]
     return f"{place}: {', '.join([speed, units.plural(len(group), 'trial'), *failed])}"
 
 

@@ -10,7 +10,7 @@ from tune.run_folder.folder import RunFolder
 from tune.search import study
 
 
-def write(folder: RunFolder) -> Path:
+def write_report(folder: RunFolder) -> Path:
     """Write the report from the folder's record and journal; return its path.
 
     Raises:

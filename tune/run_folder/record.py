@@ -21,13 +21,13 @@ from tune.search.objective import Objective
 from tune.search.result import Kind, SearchResult
 from tune.spec import SearchSpec, Task
 
-SCHEMA_VERSION = 1
+RECORD_VERSION = 1
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class SearchContext:
     """What the result is judged against: budgets, room for threads, and what was asked for.
 
     `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
@@ -44,7 +44,7 @@ class Context:
     shard: str | None = None
 
     @classmethod
-    def of(cls, spec: SearchSpec, task: Task, preflight: "Preflight") -> "Context":
+    def of(cls, spec: SearchSpec, task: Task, preflight: "Preflight") -> "SearchContext":
         """What a search with these options is judged against on this machine."""
         return cls(
             objective=spec.objective,
@@ -90,7 +90,7 @@ class RunRecord:
     command: str
     started_at: str
     task: Task
-    context: Context
+    context: SearchContext
     space: dict[str, list[int]]
     baseline: dict[str, int]
     first_trial: int
@@ -109,7 +109,7 @@ def write(folder: RunFolder, record: RunRecord) -> None:
     Raises:
         OSError: if that cannot be done.
     """
-    document = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(record)}
+    document = {"schema_version": RECORD_VERSION, **dataclasses.asdict(record)}
     atomic.write_text(folder.record, json.dumps(document, indent=1) + "\n")
 
 
@@ -127,9 +127,9 @@ def read(folder: RunFolder) -> RunRecord:
     try:
         document: dict[str, Any] = json.loads(folder.record.read_text(encoding="utf-8"))
         version = document.pop("schema_version")
-        if version != SCHEMA_VERSION:
+        if version != RECORD_VERSION:
             raise UserError(
-                f"{folder.record} is of schema version {version}; this reads {SCHEMA_VERSION}."
+                f"{folder.record} is of schema version {version}; this reads {RECORD_VERSION}."
             )
         return from_dict(RunRecord, document)
     except FileNotFoundError as error:

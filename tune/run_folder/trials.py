@@ -13,7 +13,7 @@ from cluster.node import atomic
 from trainables.measurement import Measurement, Outcome, OutcomeKind, Phase
 from tune.search.trial import Trial
 
-SCHEMA_VERSION = 1
+TRIALS_VERSION = 1
 """Of trials.json."""
 
 _HEALTH = "health/"
@@ -47,7 +47,7 @@ def write_trials(
     table, document = folder / "trials.csv", folder / "trials.json"
     atomic.write_text(table, to_csv(trials))
     records = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": TRIALS_VERSION,
         "wall_s": wall_s,
         "compiling_ahead_s": compiling_ahead_s,
         "trials": [to_dict(trial) for trial in trials],

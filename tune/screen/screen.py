@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from cluster.node.stdout import lasting
 from cluster.pages import terminal, units
@@ -20,10 +20,11 @@ from trainables.measurement import Phase, Progress
 from tune.memory.look_ahead import Foresight
 from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
-from tune.run_folder.record import Context
+from tune.run_folder.record import SearchContext
 from tune.screen import result_panel, trials_table
 from tune.screen.json_lines import JsonLines
 from tune.screen.trials_table import Running
+from tune.search.policy import Search
 from tune.search.result import Kind, SearchResult
 from tune.search.trial import Trial
 from tune.spec import SearchSpec, Task
@@ -36,18 +37,6 @@ if TYPE_CHECKING:
 _REFRESHES_PER_SECOND = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-class Watched(Protocol):
-    """What the screen asks of a search."""
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """All trials so far."""
-
-    @property
-    def remaining_s(self) -> float | None:
-        """Seconds until --max-time, `None` without one."""
 
 
 class Screen:
@@ -74,7 +63,7 @@ class Screen:
         self._preflight: Preflight | None = None
         self._spec: SearchSpec | None = None
         self._task: Task | None = None
-        self._search: Watched | None = None
+        self._search: Search | None = None
         self._running: dict[int, tuple[Phase, float]] = {}
         self._is_live = False
 
@@ -149,7 +138,7 @@ class Screen:
         self._trial_line(ended_line(trial))
 
     @contextlib.contextmanager
-    def live(self, search: Watched) -> Iterator[None]:
+    def live(self, search: Search) -> Iterator[None]:
         """Show the trials while they run; afterwards leave the whole table on the screen."""
         self._search = search
         if self._as_json:
@@ -198,11 +187,11 @@ class Screen:
         for label, text in (*conclusion.rows, *warnings, *conclusion.commands):
             self._line(f"  {label}: {text}")
 
-    def _context(self) -> Context:
+    def _context(self) -> SearchContext:
         assert self._preflight is not None
         assert self._spec is not None
         assert self._task is not None
-        return Context.of(self._spec, self._task, self._preflight)
+        return SearchContext.of(self._spec, self._task, self._preflight)
 
     def _draw(self) -> "RenderableType":
         from rich.console import Group

@@ -12,7 +12,7 @@ from cluster.pages import units
 from search_spaces.config import config_cell, config_text, num_minibatches
 from trainables.measurement import Phase
 from tune.search.trial import EXPLORING, Stage, Trial
-from tune.summary.trials import fixed_values, outcome_label, reason, speed_text
+from tune.summary.trials import fixed_values, measured_speed, outcome_label, reason
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -129,7 +129,7 @@ def _table(
     for trial in trials:
         now = running.get(trial.number) if trial.outcome is None else None
         label = _ONGOING[now.phase] if now else outcome_label(trial)
-        speed = speed_text(trial.outcome)
+        speed = measured_speed(trial.outcome)
         if not wide and trial.measurement is None:
             speed = label
         outcome = trial.outcome

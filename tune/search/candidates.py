@@ -67,15 +67,15 @@ def winning_kind(objective: Objective) -> Kind:
     return Kind.BALANCED if objective is Objective.BALANCED else Kind.FASTEST
 
 
-def choose(trials: Sequence[Trial], objective: Objective) -> dict[Kind, Candidate]:
+def choose_candidates(trials: Sequence[Trial], objective: Objective) -> dict[Kind, Candidate]:
     """The configurations a profile may name, from finals where there were any.
 
     `balanced` is left out where no gradient noise scale was measured, `lean` where no memory is
     known. The winning kind comes out even without them: `balanced` then falls back to throughput.
     """
-    candidates = summarize(trials)
+    candidates = candidates_of(trials)
     confirmed = [candidate for candidate in candidates if candidate.confirmed]
-    return _choose_kinds(confirmed or candidates, objective)
+    return choose_by_kind(confirmed or candidates, objective)
 
 
 def result_of(
@@ -88,10 +88,10 @@ def result_of(
     wall_s: float,
 ) -> SearchResult:
     """What a search found: its trials, what they choose, and the baseline if it completed."""
-    measured = {config_key(candidate.config): candidate for candidate in summarize(trials)}
+    measured = {config_key(candidate.config): candidate for candidate in candidates_of(trials)}
     return SearchResult(
         trials=trials,
-        chosen=choose(trials, objective),
+        chosen=choose_candidates(trials, objective),
         baseline=measured.get(config_key(baseline)),
         stop_reason=stop_reason,
         partial=partial,
@@ -99,10 +99,10 @@ def result_of(
     )
 
 
-def summarize(trials: Iterable[Trial]) -> list[Candidate]:
+def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
     """One `Candidate` per configuration that completed and never failed after that."""
     trials = list(trials)
-    failed = _disqualified(trials)
+    failed = disqualified(trials)
     by_config: dict[ConfigKey, list[Trial]] = {}
     for trial in trials:
         if trial.measurement is not None and config_key(trial.config) not in failed:
@@ -143,7 +143,7 @@ def _candidate(group: list[Trial], noise_scale: float | None) -> Candidate:
     )
 
 
-def _disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
+def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
     """Configurations that met a limit at any time: feasible once is not feasible."""
     return {
         config_key(trial.config)
@@ -173,12 +173,14 @@ def _scores(candidates: Iterable[Candidate], objective: Objective) -> dict[Confi
     }
 
 
-def _ranked(candidates: list[Candidate], objective: Objective) -> list[Candidate]:
+def ranked(candidates: list[Candidate], objective: Objective) -> list[Candidate]:
+    """Return the candidates by their score, the best first."""
     scores = _scores(candidates, objective)
     return sorted(candidates, key=lambda candidate: -scores[config_key(candidate.config)])
 
 
-def _choose_kinds(candidates: list[Candidate], objective: Objective) -> dict[Kind, Candidate]:
+def choose_by_kind(candidates: list[Candidate], objective: Objective) -> dict[Kind, Candidate]:
+    """Return the best candidate of each kind, of those kinds that something is known for."""
     if not candidates:
         return {}
     fastest = _best(candidates, Objective.THROUGHPUT)

@@ -166,7 +166,7 @@ def _sample(
     return untried[sampler.choose(candidates, observations, rng, chances=_chances(known, untried))]
 
 
-def _chances(known: Explored, configs: list[dict[str, int]]) -> sampler.Array:
+def _chances(known: Explored, configs: list[dict[str, int]]) -> memory_model.Array:
     """Probability that each fits into device memory, by the programs compiled so far."""
     compiled, budget_bytes = known.compiled, known.problem.device_budget_bytes
     if budget_bytes is None or not compiled:

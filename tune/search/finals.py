@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 
 from search_spaces.config import config_key
 from tune.search.candidates import (
-    _choose_kinds,
-    _disqualified,
-    _ranked,
-    choose,
-    summarize,
+    candidates_of,
+    choose_by_kind,
+    choose_candidates,
+    disqualified,
+    ranked,
     winning_kind,
 )
 from tune.search.objective import Objective
@@ -46,7 +46,7 @@ def next_step(
     With `time_is_short` the finals end where they are; what is left of the time is the soak's.
     """
     leaders = pick_leaders(trials, plan, objective, baseline)
-    failed = _disqualified(trials)
+    failed = disqualified(trials)
     counts = {config_key(config): 0 for config in leaders}
     for trial in trials:
         if trial.stage is Stage.FINAL and config_key(trial.config) in counts:
@@ -64,7 +64,7 @@ def next_step(
         return Stage.FINAL, min(waiting, key=lambda item: item[:2])[2]
     if plan.soak_updates == 0:
         return None
-    winner = choose(trials, objective).get(winning_kind(objective))
+    winner = choose_candidates(trials, objective).get(winning_kind(objective))
     if winner is None or winner.soak is not None:
         return None
     return Stage.SOAK, winner.config
@@ -97,14 +97,12 @@ def pick_leaders(
     be among the best of all figures: of what each has explored, the first is a leader.
     """
     explored = [trial for trial in trials if trial.stage in EXPLORING]
-    candidates = summarize(explored)
-    picked = [
-        candidate.config for candidate in _ranked(candidates, objective)[: plan.num_finalists]
-    ]
+    candidates = candidates_of(explored)
+    picked = [candidate.config for candidate in ranked(candidates, objective)[: plan.num_finalists]]
     for source in dict.fromkeys(trial.source for trial in explored):
-        own = summarize(trial for trial in explored if trial.source == source)
-        picked += [candidate.config for candidate in _ranked(own, objective)[:1]]
-    picked += [candidate.config for candidate in _choose_kinds(candidates, objective).values()]
+        own = candidates_of(trial for trial in explored if trial.source == source)
+        picked += [candidate.config for candidate in ranked(own, objective)[:1]]
+    picked += [candidate.config for candidate in choose_by_kind(candidates, objective).values()]
     if any(config_key(candidate.config) == config_key(baseline) for candidate in candidates):
         picked.append(baseline)
     return list({config_key(config): config for config in picked}.values())

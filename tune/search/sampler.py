@@ -18,7 +18,7 @@ from scipy.linalg import cho_solve, solve_triangular
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
-Array = npt.NDArray[np.float64]
+from tune.memory.model import Array
 
 _NUM_DRAWS = 256
 _MAX_FITTED = 128

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cluster.pages import units
 from search_spaces.config import config_key, config_name, config_text
 from trainables.measurement import OutcomeKind
-from tune.run_folder.record import Context
+from tune.run_folder.record import SearchContext
 from tune.search.candidates import Peaks, peaks, speedup, winning_kind
 from tune.search.objective import Objective
 from tune.search.result import Candidate, Kind, SearchResult
@@ -40,7 +40,11 @@ class Conclusion:
 
 
 def conclude(
-    result: SearchResult, context: Context, *, profiles: Mapping[Kind, Path], files: Sequence[Path]
+    result: SearchResult,
+    context: SearchContext,
+    *,
+    profiles: Mapping[Kind, Path],
+    files: Sequence[Path],
 ) -> Conclusion:
     """Say what was found, or why nothing was."""
     written = tuple(("file", str(path)) for path in files)
@@ -90,10 +94,10 @@ def _nothing(result: SearchResult) -> str:
     return "No configuration was feasible, so there is no profile."
 
 
-def limited_by(result: SearchResult, context: Context) -> str:
+def limited_by(result: SearchResult, context: SearchContext) -> str:
     """Which limit is nearest to the winner, and which ones configurations met on the way."""
     met = ", ".join(
-        f"{outcomes.ADVICE[kind].short} {count}"
+        f"{outcomes.EXPLANATIONS[kind].short} {count}"
         for kind, count in result.outcome_counts.items()
         if kind.is_limit
     )
@@ -123,7 +127,7 @@ def limited_by(result: SearchResult, context: Context) -> str:
     )
 
 
-def _headline(winner: Candidate, result: SearchResult, context: Context) -> str:
+def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -> str:
     baseline = result.baseline
     name = config_name(winner.config)
     fastest = "best" if context.objective is Objective.BALANCED else "fastest"
@@ -140,7 +144,7 @@ def _headline(winner: Candidate, result: SearchResult, context: Context) -> str:
     return f"{name}: {units.times(gain.ratio)} faster than {default}"
 
 
-def _baseline_name(context: Context, baseline: Candidate) -> str:
+def _baseline_name(context: SearchContext, baseline: Candidate) -> str:
     what = "the framework default" if context.baseline_is_default else "your baseline"
     return f"{what} ({config_name(baseline.config)})"
 
@@ -152,7 +156,7 @@ def _speed(candidate: Candidate) -> str:
     return f"{speed} env steps/s, 95 % interval {low} to {high}, from {processes}"
 
 
-def _comparison(winner: Candidate, result: SearchResult, context: Context) -> str:
+def _comparison(winner: Candidate, result: SearchResult, context: SearchContext) -> str:
     baseline = result.baseline
     if baseline is None:
         return ""
@@ -171,7 +175,7 @@ def _language_model(winner: Candidate) -> str:
     return outcomes.language_model(measured.health) if measured else ""
 
 
-def _resources(winner: Candidate, seen: Peaks, context: Context) -> list[tuple[str, str]]:
+def _resources(winner: Candidate, seen: Peaks, context: SearchContext) -> list[tuple[str, str]]:
     measured = winner.representative.measurement
     rows = []
     if winner.device_bytes is not None:
@@ -192,7 +196,7 @@ def _use_of(use_bytes: int, budget_bytes: int) -> str:
     return f"{units.size(use_bytes)} of {units.size(budget_bytes)} allowed, {100 * left:.0f} % free"
 
 
-def _soak(winner: Candidate, context: Context) -> str:
+def _soak(winner: Candidate, context: SearchContext) -> str:
     soak = winner.soak
     if soak is None:
         return ""
@@ -215,7 +219,9 @@ def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str
 
 def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
     counts = result.outcome_counts
-    trials = ", ".join(f"{count} {outcomes.ADVICE[kind].short}" for kind, count in counts.items())
+    trials = ", ".join(
+        f"{count} {outcomes.EXPLANATIONS[kind].short}" for kind, count in counts.items()
+    )
     state = "interrupted; this is the best so far" if result.partial else "complete"
     return [
         ("trials", trials or "none"),
@@ -237,7 +243,7 @@ def _failures(result: SearchResult) -> list[tuple[str, str]]:
     for kind in result.outcome_counts:
         if kind not in latest:
             continue
-        advice, outcome = outcomes.ADVICE[kind], latest[kind]
+        advice, outcome = outcomes.EXPLANATIONS[kind], latest[kind]
         rows.append((advice.short, f"{advice.means} Last: {outcome.message}"))
         if outcome.log is not None and outcome.kind is OutcomeKind.ERROR:
             rows.append(("log", outcome.log))
@@ -251,7 +257,7 @@ def _failed(trial: Trial) -> bool:
     return kind is not None and not kind.was_measured and kind is not OutcomeKind.NODE_LOST
 
 
-def _warnings(winner: Candidate, result: SearchResult, context: Context) -> list[str]:
+def _warnings(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
     warnings = []
     if result.partial:
         warnings.append("the search was interrupted: go on with --resume for the whole answer.")
@@ -287,7 +293,7 @@ def _warnings(winner: Candidate, result: SearchResult, context: Context) -> list
     return warnings
 
 
-def _commands(profile: Path, seen: Peaks, context: Context) -> tuple[tuple[str, str], ...]:
+def _commands(profile: Path, seen: Peaks, context: SearchContext) -> tuple[tuple[str, str], ...]:
     cpus = units.cpu_ranges(context.cpus[: seen.thread_cap])
     file = shlex.quote(str(profile))
     return (

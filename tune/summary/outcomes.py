@@ -8,7 +8,7 @@ from trainables.measurement import OutcomeKind
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
+class Explanation:
     """`short` labels an outcome in a table, `means` explains it, `do` is the one thing to do."""
 
     short: str
@@ -16,58 +16,58 @@ class Advice:
     do: str
 
 
-ADVICE: Mapping[OutcomeKind, Advice] = {
-    OutcomeKind.COMPLETED: Advice(
+EXPLANATIONS: Mapping[OutcomeKind, Explanation] = {
+    OutcomeKind.COMPLETED: Explanation(
         short="measured",
         means="The configuration fits and its steady speed was measured.",
         do="Nothing.",
     ),
-    OutcomeKind.INVALID: Advice(
+    OutcomeKind.INVALID: Explanation(
         short="invalid",
         means="The sizes cannot work on any machine.",
         do="Choose a batch_size that divides num_envs * num_steps.",
     ),
-    OutcomeKind.THREAD_LIMIT: Advice(
+    OutcomeKind.THREAD_LIMIT: Explanation(
         short="no threads left",
         means="The machine refused a thread, even at the lowest thread cap.",
         do="Run python -m tune.preflight: it names the limit and the value that would do.",
     ),
-    OutcomeKind.DEVICE_MEMORY: Advice(
+    OutcomeKind.DEVICE_MEMORY: Explanation(
         short="device memory",
         means="The program needs more device memory than the budget.",
         do="Fewer num_envs or num_steps, a smaller batch_size, or a GPU with more memory.",
     ),
-    OutcomeKind.HOST_MEMORY: Advice(
+    OutcomeKind.HOST_MEMORY: Explanation(
         short="host memory",
         means="The trial's processes need more RAM or memory maps than the host allows.",
         do="Rent more RAM, or lower num_envs.",
     ),
-    OutcomeKind.UNSTABLE: Advice(
+    OutcomeKind.UNSTABLE: Explanation(
         short="unstable",
         means="Training broke down: NaN or Inf, in Phase 3 also a collapsed policy or exploded KL.",
         do="Look at the trial's log; a smaller batch_size or learning rate usually helps.",
     ),
-    OutcomeKind.TIMEOUT: Advice(
+    OutcomeKind.TIMEOUT: Explanation(
         short="timed out",
         means="The trial did not finish within --trial-timeout and was killed.",
         do="Raise --trial-timeout, or look at the log for what hangs.",
     ),
-    OutcomeKind.SLOW: Advice(
+    OutcomeKind.SLOW: Explanation(
         short="slow",
         means="Its interval lies clearly below the best, so it was stopped early.",
         do="Nothing.",
     ),
-    OutcomeKind.ERROR: Advice(
+    OutcomeKind.ERROR: Explanation(
         short="error",
         means="The trial failed for a reason that is no limit of the machine.",
         do="Read the trial's log; this is a defect in the workload, its setup or this tool.",
     ),
-    OutcomeKind.NODE_LOST: Advice(
+    OutcomeKind.NODE_LOST: Explanation(
         short="worker lost",
         means="Ray lost the worker; that says nothing about the configuration.",
         do="Nothing: it is run again.",
     ),
-    OutcomeKind.EXCLUDED: Advice(
+    OutcomeKind.EXCLUDED: Explanation(
         short="not run",
         means="It was predicted to need more memory than the budget.",
         do="Raise --memory-budget if you believe that it fits.",

@@ -11,10 +11,10 @@ from tune.summary import outcomes
 
 def outcome_label(trial: Trial) -> str:
     """A trial's end in one or two words."""
-    return "running" if trial.kind is None else outcomes.ADVICE[trial.kind].short
+    return "running" if trial.kind is None else outcomes.EXPLANATIONS[trial.kind].short
 
 
-def speed_text(outcome: Outcome | None) -> str:
+def measured_speed(outcome: Outcome | None) -> str:
     """A measured speed with its interval, `-` where there is none."""
     if outcome is None or outcome.measurement is None:
         return "-"
@@ -41,7 +41,7 @@ def ended_line(trial: Trial) -> str:
     if outcome is None or not outcome.kind.was_measured:
         message = outcome.message if outcome else ""
         return f"{head}: {config_text(trial.config)}: {message}"
-    figures = [f"{speed_text(outcome)} env steps/s"]
+    figures = [f"{measured_speed(outcome)} env steps/s"]
     if trial.device_bytes is not None:
         figures.append(units.size(trial.device_bytes))
     if outcome.peak_threads is not None:

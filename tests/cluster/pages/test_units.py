@@ -38,7 +38,7 @@ def test_what_a_language_model_costs(health: dict[str, float], expected: str) ->
 
 @pytest.mark.parametrize("kind", OutcomeKind)
 def test_every_outcome_is_explained_with_something_to_do(kind: OutcomeKind) -> None:
-    advice = outcomes.ADVICE[kind]
+    advice = outcomes.EXPLANATIONS[kind]
     assert 0 < len(advice.short) <= 16
     for sentence in (advice.means, advice.do):
         assert sentence[0].isupper()

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,7 @@ SPACE = SearchSpace(
     )
 )
 CONFIGS = capacity.of_sizes(SPACE)
+QUIET: dict[str, Any] = {"say": lambda _: None, "on_program": lambda _: None}
 
 
 def need(config: dict[str, int]) -> int:
@@ -159,7 +161,7 @@ def test_programs_that_the_compiler_shrank_do_not_teach_the_model() -> None:
 
 def test_a_plan_is_of_the_gpus_own_programs() -> None:
     cpu = FakeCompiler(target=None)
-    made = plan.make(GPU, CONFIGS, 20 * GIB, (FakeCompiler(), cpu), lambda _: None)
+    made = plan.make(GPU, CONFIGS, 20 * GIB, (FakeCompiler(), cpu), **QUIET)
     assert (made.ahead, made.note) == (True, "")
     assert not cpu.asked  # type: ignore[attr-defined]
     assert f"On RTX 4090 everything fits, {len(CONFIGS)} configurations: " in plan_view.render(made)
@@ -176,18 +178,19 @@ def test_without_the_gpus_compiler_it_says_so_and_takes_the_cpus(
     ahead: Compiler | str, reason: str
 ) -> None:
     said: list[str] = []
-    made = plan.make(GPU, CONFIGS, GIB, (ahead, FakeCompiler(target=None)), said.append)
+    heard: dict[str, Any] = QUIET | {"say": said.append}
+    made = plan.make(GPU, CONFIGS, GIB, (ahead, FakeCompiler(target=None)), **heard)
     assert not made.ahead
     assert any(reason in line for line in said)
     text = plan_view.render(made)
     assert "bytes of programs compiled for the CPU, not for RTX 4090" in text
     assert reason in text
     with pytest.raises(UserError, match="--plan cannot compile: the child was ended"):
-        plan.make(GPU, CONFIGS, GIB, ("no plugin", FakeCompiler(lives=0)), said.append)
+        plan.make(GPU, CONFIGS, GIB, ("no plugin", FakeCompiler(lives=0)), **heard)
 
 
 def test_the_table_has_a_cell_for_every_configuration_and_json_has_them_all() -> None:
-    made = plan.make(GPU, CONFIGS, GIB, (FakeCompiler(), FakeCompiler()), lambda _: None)
+    made = plan.make(GPU, CONFIGS, GIB, (FakeCompiler(), FakeCompiler()), **QUIET)
     text = plan_view.render(made)
     assert f"of {len(CONFIGS)} configurations fit in 1.00 GiB: up to " in text
     rows = [line for line in text.splitlines() if line[:13].endswith(("x   64", "x  128"))]

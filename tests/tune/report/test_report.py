@@ -23,15 +23,15 @@ from tune.jax_phase12 import JaxSpec
 from tune.report import page as report_page
 from tune.report import speed as report_speed
 from tune.report.marks import MARKS
-from tune.report.write import write
+from tune.report.write import write_report
 from tune.run_folder import record as run_record
 from tune.run_folder.folder import RunFolder
-from tune.run_folder.record import Context, RunRecord
+from tune.run_folder.record import RunRecord, SearchContext
 from tune.search.result import Kind
 from tune.search.study import Limits, Study
 from tune.search.trial import Stage, Trial
 from tune.summary.conclusion import limited_by
-from tune.summary.outcomes import ADVICE
+from tune.summary.outcomes import EXPLANATIONS
 
 SECTIONS = ["result", "speed", "progress", "limits", "time", "trials", "machine", "reproduce"]
 NO_LIMITS = Limits(num_threads=None, device_bytes=None, host_bytes=None)
@@ -72,7 +72,7 @@ def page_of(trials: tuple[Trial, ...], **changes: Any) -> Page:
 
 def test_every_outcome_is_on_the_page_with_its_mark() -> None:
     page = page_of(every_outcome())
-    for advice in ADVICE.values():
+    for advice in EXPLANATIONS.values():
         assert advice.short in page.text
     for kind in OutcomeKind:
         assert f"it ended as {kind}." in page.text or kind in searches.MEASURED
@@ -326,7 +326,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
         written,
         machine={name: [list(row) for row in rows] for name, rows in written.machine.items()},
     )
-    assert isinstance(known.context, Context)
+    assert isinstance(known.context, SearchContext)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_a_folder_that_is_none_of_a_search_is_a_mistake(
     if content is not None:
         (tmp_path / "search.json").write_text(content)
     with pytest.raises(UserError, match=re.escape(message)):
-        write(RunFolder(tmp_path))
+        write_report(RunFolder(tmp_path))
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], [Path(__file__)]])
@@ -374,6 +374,8 @@ def test_the_record_is_plain_json_that_names_its_version(tmp_path: Path) -> None
 
 
 def test_what_a_search_is_judged_against_is_the_same_on_screen_and_page() -> None:
-    context = Context.of(JaxSpec(baseline=("num_envs=2",)), searches.task(), searches.preflight())
+    context = SearchContext.of(
+        JaxSpec(baseline=("num_envs=2",)), searches.task(), searches.preflight()
+    )
     assert not context.baseline_is_default
     assert context.thread_room == 1000

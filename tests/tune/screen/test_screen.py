@@ -15,9 +15,8 @@ from rich.console import Console
 import factories
 from search_spaces import jax_phase12
 from trainables.measurement import OutcomeKind, Phase, Progress
-from tune.run_folder.record import Context
-from tune.screen import result_panel
-from tune.screen import trials_table
+from tune.run_folder.record import SearchContext
+from tune.screen import result_panel, trials_table
 from tune.screen.screen import Screen
 from tune.search.objective import Objective
 from tune.search.result import Kind, SearchResult
@@ -32,7 +31,7 @@ TOO_MUCH = factories.failed(
     "run. Use fewer environments, shorter rollouts or smaller minibatches.",
     predicted_device_bytes=int(21.3 * 2**30),
 )
-CONTEXT = Context(
+CONTEXT = SearchContext(
     objective=Objective.THROUGHPUT,
     baseline_is_default=True,
     soak_updates=200,
@@ -73,7 +72,7 @@ def begin(screen: Screen, **spec: Any) -> None:
         task=factories.task(),
         spec=SearchSpec(**spec),
         space=jax_phase12.space(platform="cpu", num_cpus=4),
-        baseline=jax_phase12.BASELINE,
+        baseline=jax_phase12.PHASE12_BASELINE,
         folder=Path("runs/jax-phase1"),
     )
 

@@ -5,7 +5,7 @@ import pytest
 from factories import measurement, outcome, trial
 from trainables.measurement import OutcomeKind
 from tune.search import finals
-from tune.search.candidates import choose
+from tune.search.candidates import choose_candidates
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
 from tune.search.result import Kind
@@ -98,12 +98,12 @@ def test_a_winner_that_dies_in_its_soak_is_followed_by_the_next() -> None:
 )
 def test_feasible_once_is_not_feasible(kind: OutcomeKind) -> None:
     trials = [*EXPLORED, died(4, Stage.FINAL, kind)]
-    assert choose(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 8
+    assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 8
 
 
 def test_a_lost_node_disqualifies_nobody() -> None:
     trials = [*EXPLORED, died(4, Stage.FINAL, OutcomeKind.NODE_LOST)]
-    assert choose(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 4
+    assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 4
 
 
 def test_only_finals_count_once_there_are_any() -> None:
@@ -112,7 +112,7 @@ def test_only_finals_count_once_there_are_any() -> None:
         measured(4, 350.0, stage=Stage.FINAL),
         measured(4, 360.0, stage=Stage.FINAL),
     ]
-    fastest = choose(trials, Objective.THROUGHPUT)[Kind.FASTEST]
+    fastest = choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST]
     assert fastest.steps_per_second == pytest.approx(355.0)
     assert (fastest.low, fastest.high) == (pytest.approx(346.5), pytest.approx(363.6))
     assert fastest.confirmed
@@ -139,7 +139,7 @@ def test_of_a_tie_within_noise_the_smaller_memory_wins(
         measured(8, speed, half_width=half_width, device_bytes=100),
         measured(2, 300.0, half_width=half_width, device_bytes=1),
     ]
-    assert choose(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == wins
+    assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == wins
 
 
 def test_lean_is_the_least_memory_within_five_percent() -> None:
@@ -148,7 +148,7 @@ def test_lean_is_the_least_memory_within_five_percent() -> None:
         measured(8, 385.0, device_bytes=100),
         measured(2, 370.0, device_bytes=1),
     ]
-    chosen = choose(trials, Objective.THROUGHPUT)
+    chosen = choose_candidates(trials, Objective.THROUGHPUT)
     assert chosen[Kind.FASTEST].config["num_envs"] == 4
     assert chosen[Kind.LEAN].config["num_envs"] == 8
 
@@ -158,7 +158,7 @@ def test_balanced_prefers_the_batch_that_learns_more_per_sample() -> None:
         measured(4, 400.0, batch_size=4000, noise_scale=1000.0),
         measured(8, 300.0, batch_size=500, noise_scale=1000.0),
     ]
-    chosen = choose(trials, Objective.THROUGHPUT)
+    chosen = choose_candidates(trials, Objective.THROUGHPUT)
     assert chosen[Kind.FASTEST].config["num_envs"] == 4
     assert chosen[Kind.BALANCED].config["num_envs"] == 8
 
@@ -169,23 +169,23 @@ def test_balanced_prefers_a_busy_gpu_among_near_equals_only(idle_speed: float, c
         measured(1, 100.0, gpu_utilization=90.0),
         measured(2, idle_speed, gpu_utilization=40.0),
     ]
-    balanced = choose(trials, Objective.THROUGHPUT)[Kind.BALANCED]
+    balanced = choose_candidates(trials, Objective.THROUGHPUT)[Kind.BALANCED]
     assert balanced.config["num_envs"] == chosen
 
 
 def test_nothing_is_called_balanced_without_a_noise_scale() -> None:
-    assert Kind.BALANCED not in choose(EXPLORED, Objective.THROUGHPUT)
+    assert Kind.BALANCED not in choose_candidates(EXPLORED, Objective.THROUGHPUT)
 
 
 def test_nothing_feasible_chooses_nothing_and_runs_nothing() -> None:
     trials = [died(1, Stage.BASELINE), died(2, Stage.SEARCH)]
-    assert choose(trials, Objective.THROUGHPUT) == {}
+    assert choose_candidates(trials, Objective.THROUGHPUT) == {}
     assert finals.next_step(trials, PLAN, Objective.THROUGHPUT, BASELINE) is None
 
 
 def test_slow_trials_are_no_candidates_but_no_failures_either() -> None:
     trials = [*EXPLORED, died(16, Stage.SEARCH, OutcomeKind.SLOW)]
-    assert choose(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 4
+    assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 4
 
 
 def test_without_a_soak_the_finals_are_the_end() -> None:
