@@ -1,5 +1,6 @@
 """A configuration: its identity, its sizes, and its names in words. Stdlib only, pure."""
 
+import math
 from collections.abc import Collection, Mapping
 
 from cluster.pages.units import plural
@@ -20,10 +21,9 @@ def config_violation(config: Mapping[str, int]) -> str | None:
 
     Only what every PPO-like loop shares is judged here; a workload's factory judges the rest.
     """
-    names = ("num_envs", "num_steps", "batch_size")
-    if not all(name in config for name in names):
+    if not all(name in config for name in SIZES):
         return None
-    num_envs, num_steps, batch_size = (config[name] for name in names)
+    num_envs, num_steps, batch_size = (config[name] for name in SIZES)
     samples = num_envs * num_steps
     if samples % batch_size:
         return (
@@ -31,6 +31,11 @@ def config_violation(config: Mapping[str, int]) -> str | None:
             f"{num_envs} * {num_steps} = {samples}."
         )
     return None
+
+
+def doublings(config: Mapping[str, int], other: Mapping[str, float]) -> float:
+    """Return how many doublings and halvings lead from `other` to `config`, over all axes."""
+    return sum(abs(math.log2(config[name] / other[name])) for name in config)
 
 
 def config_text(config: Mapping[str, int]) -> str:

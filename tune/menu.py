@@ -11,10 +11,10 @@ from typing import Protocol, TypeVar
 from cluster.errors import UserError
 from tune.parse import parse_duration
 from tune.run_folder.folder import RUNS
+from tune.spec import PROFILES
 
 Answer = TypeVar("Answer")
 CommandLine = tuple[str, ...]
-PROFILES = Path("profiles")
 
 
 class Asker(Protocol):

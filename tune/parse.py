@@ -33,6 +33,16 @@ def parse_duration(option: str, text: str) -> float:
     return seconds
 
 
+def require_at_least(option: str, value: int | None, least: int) -> None:
+    """Refuse a number that is too small; `None` is an option that was not given.
+
+    Raises:
+        UserError: naming the option, the least and what was got.
+    """
+    if value is not None and value < least:
+        raise UserError(f"{option} must be at least {least}, got {value}.")
+
+
 def parse_assignments(option: str, assignments: tuple[str, ...]) -> dict[str, str]:
     """Read `name=value` pairs.
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 from cluster import cli
 from cluster.errors import UserError
 from cluster.node.stdout import lasting
-from tune.run_folder.folder import RUNS
+from tune.run_folder.folder import RUNS, new_path, nothing_to_resume
 from tune.spec import SearchSpec
 
 _RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
@@ -88,10 +88,10 @@ def worst(codes: Sequence[int]) -> int:
 
 def _folder(spec: SearchSpec, task_name: str, now: datetime.datetime) -> Path:
     if not spec.resume or spec.out is not None:
-        return spec.out or RUNS / f"{task_name}-{now:%Y%m%d-%H%M%S}"
+        return spec.out or new_path(task_name, now)
     known = sorted({journal.parent.parent for journal in RUNS.glob(f"{task_name}-*/*/journal.log")})
     if not known:
-        raise UserError(f"--resume found no search in {RUNS / f'{task_name}-*'}; leave it out.")
+        raise nothing_to_resume(RUNS / f"{task_name}-*")
     return known[-1]
 
 

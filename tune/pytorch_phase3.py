@@ -10,6 +10,7 @@ from cluster import cli
 from cluster.errors import UserError
 from search_spaces import pytorch_phase3
 from search_spaces.space import SearchSpace
+from tune.parse import require_at_least
 from tune.spec import SearchSpec, Task
 
 _WORKLOAD = "trainables.pytorch_phase3.workload:phase3"
@@ -53,10 +54,8 @@ class Phase3Spec(SearchSpec):
                 f"--timesteps-reduction is one of {pytorch_phase3.TIMESTEPS_REDUCTIONS}, "
                 f"got {self.timesteps_reduction}."
             )
-        for name, least in (("production_timesteps", 1), ("env_workers", 0)):
-            if getattr(self, name) < least:
-                option = name.replace("_", "-")
-                raise UserError(f"--{option} must be at least {least}, got {getattr(self, name)}.")
+        require_at_least("--production-timesteps", self.production_timesteps, 1)
+        require_at_least("--env-workers", self.env_workers, 0)
 
 
 def run(spec: Phase3Spec) -> int:

@@ -7,6 +7,7 @@ from cluster.errors import UserError
 from cluster.node.hardware import GpuUsage, Machine
 from cluster.node.limits import Container, Cpus, MemoryLimit, ThreadLimits
 from cluster.node.thread_env import Framework, Platform, ThreadEnv
+from tune.parse import require_at_least
 
 Device = Literal["auto", "cpu", "gpu"]
 
@@ -32,12 +33,8 @@ class PreflightRequest:
     ray_runs: bool = False
 
     def __post_init__(self) -> None:
-        for option, value in (
-            ("--thread-cap", self.thread_cap),
-            ("--memory-budget", self.memory_budget_bytes),
-        ):
-            if value is not None and value < 1:
-                raise UserError(f"{option} must be at least 1, got {value}.")
+        require_at_least("--thread-cap", self.thread_cap, 1)
+        require_at_least("--memory-budget", self.memory_budget_bytes, 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,6 @@ from tune.preflight.findings import Preflight
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tune.preflight.findings import Preflight
-
-
 _STYLES = {"problem": "bold red", "fit": "bold green", "note": "yellow"}
 
 

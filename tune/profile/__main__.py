@@ -18,6 +18,7 @@ from tune.profile import file as profile_file
 from tune.profile import validate, view
 from tune.profile.file import ProfileError
 from tune.profile.schema import Profile
+from tune.spec import PROFILES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class ShowProfile:
 class ListProfiles:
     """The profiles in a folder."""
 
-    folder: tyro.conf.Positional[Path] = Path("profiles")
+    folder: tyro.conf.Positional[Path] = PROFILES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cluster.node.hardware import Machine
 from cluster.structure import Count, NotNegative, Positive, PositiveCount, Rule
-from search_spaces.config import num_minibatches
+from search_spaces.config import config_violation, num_minibatches
 from trainables.measurement import OutcomeKind
 from tune.search.result import Kind
 
@@ -59,10 +59,7 @@ ProfileConfig = Annotated[
     Rule("must name at least one value", bool),
     Rule(
         "must have a batch_size that divides num_envs * num_steps",
-        lambda config: (
-            num_minibatches(config) is None
-            or config["num_envs"] * config["num_steps"] % config["batch_size"] == 0
-        ),
+        lambda config: config_violation(config) is None,
     ),
 ]
 _Cpus = Annotated[tuple[Count, ...], Rule("must name at least one CPU", bool)]

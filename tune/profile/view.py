@@ -9,6 +9,7 @@ from search_spaces.config import config_cell, config_name, config_text
 from trainables.measurement import OutcomeKind
 from tune.profile.schema import Profile
 from tune.summary import outcomes
+from tune.summary.trials import proven_speed
 
 Rows = list[tuple[str, str]]
 STYLES = {"differs": "yellow"}
@@ -94,12 +95,9 @@ def _quoted(value: str) -> str:
 
 def _speed(profile: Profile) -> str:
     speed = profile.speed
-    processes = units.plural(speed.num_processes, "fresh process")
     compiles = "" if speed.compile_s is None else f"; compiles in {units.duration(speed.compile_s)}"
-    return (
-        f"{units.speed(profile.expected_sps)} env steps/s, 95 % interval {units.speed(speed.low)} "
-        f"to {units.speed(speed.high)}, from {processes}{compiles}"
-    )
+    proven = proven_speed(profile.expected_sps, speed.low, speed.high, speed.num_processes)
+    return f"{proven}{compiles}"
 
 
 def _compared(profile: Profile) -> str:
@@ -160,7 +158,6 @@ def _data(profile: Profile) -> str:
 
 
 def _trials(profile: Profile) -> str:
-    counts = profile.search.trials.items()
-    return ", ".join(
-        f"{count} {outcomes.EXPLANATIONS[OutcomeKind(name)].short}" for name, count in counts
+    return outcomes.counts_text(
+        {OutcomeKind(name): count for name, count in profile.search.trials.items()}
     )

@@ -5,13 +5,12 @@ of its own, and at most three are, so that profiles which mislead cost three tri
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cluster.errors import UserError
 from cluster.pages import units
-from search_spaces.config import config_name
+from search_spaces.config import config_name, doublings
 from search_spaces.space import SearchSpace
 from tune.profile import file as profile_file
 from tune.profile.file import ProfileError
@@ -64,11 +63,7 @@ def read(
 
 def nearest(space: SearchSpace, wanted: Mapping[str, int]) -> dict[str, int]:
     """The space's configuration the fewest doublings from what is wanted."""
-
-    def distance(config: Mapping[str, int]) -> float:
-        return sum(abs(math.log2(config[name] / wanted[name])) for name in config)
-
-    return min(space.configurations(), key=distance)
+    return min(space.configurations(), key=lambda config: doublings(config, wanted))
 
 
 def _read_all(path: Path) -> tuple[list[Profile], int]:

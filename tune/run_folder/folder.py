@@ -44,6 +44,16 @@ class RunFolder:
         return self.path / "trials" / f"{number:03d}-{stage}.log"
 
 
+def new_path(name: str, now: datetime.datetime) -> Path:
+    """Return the path of a new search's folder where the person names none."""
+    return RUNS / f"{name}-{now:%Y%m%d-%H%M%S}"
+
+
+def nothing_to_resume(place: Path) -> UserError:
+    """Return the error that there is no search in `place`."""
+    return UserError(f"--resume found no search in {place}; leave it out.")
+
+
 def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime) -> RunFolder:
     """Name the folder of a new search, or find the one to resume.
 
@@ -51,7 +61,7 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
         UserError: if there is nothing to resume, or a new search would land in an old one's folder.
     """
     if not resume:
-        folder = RunFolder(out or RUNS / f"{name}-{now:%Y%m%d-%H%M%S}")
+        folder = RunFolder(out or new_path(name, now))
         if folder.journal.exists():
             raise UserError(
                 f"{folder.path} holds a search already; go on with it by --resume, "
@@ -65,7 +75,7 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
     for folder in candidates:
         if folder.journal.exists():
             return folder
-    raise UserError(f"--resume found no search in {out or RUNS / f'{name}-*'}; leave it out.")
+    raise nothing_to_resume(out or RUNS / f"{name}-*")
 
 
 def require_writable(path: Path, *, option: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from search_spaces.config import ConfigKey, config_key
+from search_spaces.config import ConfigKey, config_key, doublings
 from search_spaces.shard import Shard
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
@@ -132,7 +132,7 @@ def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
         target["batch_size"] *= factor
     likely = _chances(known, upward) >= _LEAST_CHANCE
     steps = [config for config, fits in zip(upward, likely, strict=True) if fits]
-    return min(steps, key=lambda config: _distance(config, target), default=None)
+    return min(steps, key=lambda config: doublings(config, target), default=None)
 
 
 def _pays(climbed: list[tuple[Trial, float | None]], min_gain: float) -> bool:
@@ -182,7 +182,3 @@ def _says_nothing_of_speed(trial: Trial) -> bool:
     """
     in_memory = (OutcomeKind.DEVICE_MEMORY, OutcomeKind.EXCLUDED)
     return stopping.says_nothing(trial) or trial.kind in in_memory
-
-
-def _distance(config: Mapping[str, int], target: Mapping[str, float]) -> float:
-    return sum(abs(math.log2(config[name] / target[name])) for name in config)

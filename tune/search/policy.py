@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cluster.pages.units import GIB
 from search_spaces.config import config_key
 from trainables.measurement import Outcome, OutcomeKind
 from tune.memory import model as memory_model
@@ -191,8 +192,8 @@ class Search:
         source = "" if own else ", from the programs compiled so far"
         return Outcome(
             kind=OutcomeKind.EXCLUDED,
-            message=f"{how} {predicted / 2**30:.2f} GiB of the budget's "
-            f"{budget / 2**30:.2f} GiB{source}; not run.",
+            message=f"{how} {predicted / GIB:.2f} GiB of the budget's "
+            f"{budget / GIB:.2f} GiB{source}; not run.",
             wall_s=0.0,
             thread_cap=0,
             predicted_device_bytes=round(predicted),

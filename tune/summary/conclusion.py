@@ -7,7 +7,6 @@ import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cluster.pages import units
 from search_spaces.config import config_key, config_name, config_text
@@ -18,10 +17,7 @@ from tune.search.objective import Objective
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import EXPLORING, Trial
 from tune.summary import outcomes
-from tune.summary.trials import outcome_label
-
-if TYPE_CHECKING:
-    pass
+from tune.summary.trials import outcome_label, proven_speed
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
 _NEAR = 0.8
@@ -150,10 +146,9 @@ def _baseline_name(context: SearchContext, baseline: Candidate) -> str:
 
 
 def _speed(candidate: Candidate) -> str:
-    low, high = units.speed(candidate.low), units.speed(candidate.high)
-    processes = units.plural(candidate.num_processes, "fresh process")
-    speed = units.speed(candidate.steps_per_second)
-    return f"{speed} env steps/s, 95 % interval {low} to {high}, from {processes}"
+    return proven_speed(
+        candidate.steps_per_second, candidate.low, candidate.high, candidate.num_processes
+    )
 
 
 def _comparison(winner: Candidate, result: SearchResult, context: SearchContext) -> str:
@@ -218,13 +213,9 @@ def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str
 
 
 def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
-    counts = result.outcome_counts
-    trials = ", ".join(
-        f"{count} {outcomes.EXPLANATIONS[kind].short}" for kind, count in counts.items()
-    )
     state = "interrupted; this is the best so far" if result.partial else "complete"
     return [
-        ("trials", trials or "none"),
+        ("trials", outcomes.counts_text(result.outcome_counts) or "none"),
         ("stopped", result.stop_reason),
         ("search", f"{state}, {units.duration(result.wall_s)}"),
     ]

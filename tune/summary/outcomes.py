@@ -75,6 +75,11 @@ EXPLANATIONS: Mapping[OutcomeKind, Explanation] = {
 }
 
 
+def counts_text(counts: Mapping[OutcomeKind, int]) -> str:
+    """Return `18 measured, 3 device memory`."""
+    return ", ".join(f"{count} {EXPLANATIONS[kind].short}" for kind, count in counts.items())
+
+
 def language_model(health: Mapping[str, float]) -> str:
     """What asking a language model cost a trial, by its health metrics; empty without a model."""
     if "llm_share" not in health:

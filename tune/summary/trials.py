@@ -22,6 +22,13 @@ def measured_speed(outcome: Outcome | None) -> str:
     return units.speed_interval(measured.steps_per_second, measured.low, measured.high)
 
 
+def proven_speed(steps_per_second: float, low: float, high: float, num_processes: int) -> str:
+    """Return a speed with the bounds of its interval and the number of processes behind it."""
+    processes = units.plural(num_processes, "fresh process")
+    interval = f"95 % interval {units.speed(low)} to {units.speed(high)}"
+    return f"{units.speed(steps_per_second)} env steps/s, {interval}, from {processes}"
+
+
 def reason(trial: Trial) -> str | None:
     """Why a trial is no candidate, with the evidence; `None` if it is one or is still running."""
     if trial.outcome is None or trial.outcome.kind.was_measured:
