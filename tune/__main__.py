@@ -29,7 +29,7 @@ class Terminal:
 
     def select(self, question: str, choices: Mapping[str, Answer]) -> Answer:
         """Let the person pick; the first choice is what Enter takes."""
-        import questionary
+        import questionary  # lazy: only a terminal needs it, and --help must be fast
 
         prompt = questionary.select(
             question,
@@ -41,7 +41,7 @@ class Terminal:
 
     def text(self, question: str, *, default: str = "", check: Callable[[str], str | None]) -> str:
         """Let the person type; `check` returns what is wrong with the answer, if anything."""
-        import questionary
+        import questionary  # lazy: only a terminal needs it, and --help must be fast
 
         answer = questionary.text(
             f"{question}:", default=default, validate=lambda text: check(text.strip()) or True

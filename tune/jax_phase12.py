@@ -12,7 +12,6 @@ from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.workload import split_name
 from tune.parse import parse_assignments
-from tune.plan import command
 from tune.spec import SearchSpec, Task
 
 _WORKLOAD = "trainables.jax_phase12.workload:phase{phase}"
@@ -40,7 +39,6 @@ class JaxSpec(SearchSpec):
 
 def run(spec: JaxSpec) -> int:
     """Run one search; return its exit code."""
-    from tune import session  # what a search imports, --help need not wait for
 
     def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
         if spec.workload is not None and spec.space:
@@ -49,9 +47,14 @@ def run(spec: JaxSpec) -> int:
             space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
         return space, dict(jax_phase12.PHASE12_BASELINE)
 
+    # Lazy, so that --help does not wait for SciPy and Optuna.
     if spec.plan is not None:
+        from tune.plan import command
+
         space, _ = space_for("cuda", 1)
         return command.run(spec.plan, spec, task_of(spec), space.override(spec.space))
+    from tune import session
+
     return session.run(spec, task_of(spec), space_for)
 
 
@@ -80,6 +83,7 @@ def task_of(spec: JaxSpec) -> Task:
         )
     if options:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
+    # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.market.features import build_market
     from trainables.market.options import Options
     from trainables.market.sessions import find_sessions

@@ -10,6 +10,7 @@ from cluster import cli
 from cluster.errors import UserError
 from search_spaces import pytorch_phase3
 from search_spaces.space import SearchSpace
+from trainables.pytorch_phase3.rollout import rollout_samples
 from tune.parse import require_at_least
 from tune.spec import SearchSpec, Task
 
@@ -60,7 +61,7 @@ class Phase3Spec(SearchSpec):
 
 def run(spec: Phase3Spec) -> int:
     """Run one search; return its exit code."""
-    from tune import session  # what a search imports, --help need not wait for
+    from tune import session  # lazy, so that --help does not wait for SciPy and Optuna
 
     task = task_of(spec)
     updates = min(spec.soak_updates, confirming_updates(spec))
@@ -73,8 +74,6 @@ def confirming_updates(spec: Phase3Spec) -> int:
     The reduction is a fidelity, not an axis: more of it makes no configuration faster, it makes a
     promise better founded. Over the default space all updates have the same number of steps.
     """
-    from trainables.pytorch_phase3.rollout import rollout_samples
-
     num_steps = spec.timesteps_reduction * spec.production_timesteps
     return math.ceil(num_steps / rollout_samples(pytorch_phase3.PHASE3_BASELINE))
 
@@ -90,6 +89,7 @@ def task_of(spec: Phase3Spec) -> Task:
     Raises:
         WorkloadInputError: if the data or the language model is not usable.
     """
+    # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.pytorch_phase3 import sources
     from trainables.pytorch_phase3.options import Options
 

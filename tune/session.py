@@ -51,7 +51,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
         return search(preflight=judge.check(request))
-    from tune.driver import joined  # Ray, which a small machine may not survive
+    from tune.driver import joined  # lazy: a machine may be too small for Ray
 
     with joined.connect(address):
         names = list(joined.classes())
@@ -79,7 +79,7 @@ def _search(
     """Run one search where `preflight` was made: here, or on the hosts of a class."""
     screen.preflight(preflight)
     judge.require_fit(preflight)
-    from tune.driver import drive, loggers  # Ray: there is room for it now
+    from tune.driver import drive, loggers  # lazy: Ray has room only now
 
     loggers.require(spec)
     now = datetime.datetime.now(datetime.UTC)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from cluster.errors import UserError
 from cluster.node import atomic, hardware
 from cluster.node.hardware import Machine
@@ -26,8 +28,6 @@ class ProfileError(UserError):
 
 def to_yaml(profile: Profile) -> str:
     """Return the file's text: a header for people, then the keys in the order of the fields."""
-    import yaml
-
     fields: dict[str, Any] = {}
     for name, value in destructure(profile).items():
         if name == "device":  # before it, what trainers read from the top
@@ -74,8 +74,6 @@ def read(path: Path) -> Profile:
     Raises:
         ProfileError: if the file cannot be read, or any key is missing, unknown or out of range.
     """
-    import yaml
-
     try:
         fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_safe_loader())
     except OSError as error:
@@ -149,6 +147,4 @@ def _is_proven(profile: Profile) -> bool:
 
 
 def _safe_loader() -> Any:
-    import yaml
-
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

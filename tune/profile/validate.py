@@ -16,6 +16,7 @@ from cluster.node.thread_env import Platform
 from cluster.pages import units
 from trainables import compile_cache
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
+from trainables.process import run_child
 from tune.profile.file import ProfileError
 from tune.profile.schema import Profile, ProfileEnvironment
 from tune.summary import outcomes
@@ -113,8 +114,6 @@ def measurer(
     `options` go over the profile's own: data lies elsewhere on another machine. The child's log is
     kept in a temporary file, which the outcome names.
     """
-    from trainables.process import run_child
-
     base = ray_env.for_child(os.environ if environ is None else environ)
     caps = environment(profile, platform, base)
     request = TrialRequest(

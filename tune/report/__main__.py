@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = tyro.cli(ReportOptions, args=arguments, prog="python -m tune.report")
-    from tune.report.write import write_report  # Optuna takes a while: --help need not wait for it
+    from tune.report.write import write_report  # lazy, so that --help does not wait for Optuna
 
     try:
         print(write_report(RunFolder(options.folder)))

@@ -4,7 +4,12 @@ import dataclasses
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
 from cluster.pages import units
 from search_spaces.config import config_key, config_name
@@ -14,17 +19,9 @@ from tune.search.trial import Stage, Trial
 from tune.summary.conclusion import Conclusion
 from tune.summary.trials import outcome_label
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
-
-def render(conclusion: Conclusion, result: SearchResult) -> "RenderableType":
+def render(conclusion: Conclusion, result: SearchResult) -> RenderableType:
     """The panel and the finals for a terminal; the commands are printed apart, unwrapped."""
-    from rich.console import Group
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
     color = "red" if not conclusion.succeeded else "yellow" if conclusion.warnings else "green"
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)

@@ -10,7 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
 
 from cluster.node.stdout import lasting
 from cluster.pages import terminal, units
@@ -31,9 +35,6 @@ from tune.spec import SearchSpec, Task
 from tune.summary.conclusion import conclude
 from tune.summary.trials import ended_line, started_line
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
 _REFRESHES_PER_SECOND = 1.0
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Screen:
         self,
         *,
         as_json: bool = False,
-        console: "Console | None" = None,
+        console: Console | None = None,
         stdout: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -148,8 +149,6 @@ class Screen:
         if self._console is None:
             yield
             return
-        from rich.live import Live
-
         self._is_live = True
         try:
             with Live(
@@ -193,13 +192,10 @@ class Screen:
         assert self._task is not None
         return SearchContext.of(self._spec, self._task, self._preflight)
 
-    def _draw(self) -> "RenderableType":
-        from rich.console import Group
-        from rich.text import Text
-
+    def _draw(self) -> RenderableType:
         return Group(self._trials(live=True), Text(self._time(), style="bold"))
 
-    def _trials(self, *, live: bool) -> "RenderableType":
+    def _trials(self, *, live: bool) -> RenderableType:
         assert self._search is not None
         assert self._console is not None
         now = self._clock()
@@ -249,10 +245,8 @@ class Screen:
         return self._clock() - self._started_at
 
 
-def _terminal(stdout: TextIO) -> "Console | None":
+def _terminal(stdout: TextIO) -> Console | None:
     """A console where there is a terminal; `None` where a file or a pipe reads."""
     if not stdout.isatty():
         return None
-    from rich.console import Console
-
     return Console(file=stdout)

@@ -6,17 +6,17 @@ Pure, but that rich is imported when there is a terminal to draw on.
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from cluster.pages import units
 from search_spaces.config import config_cell, config_text, num_minibatches
 from trainables.measurement import Phase
 from tune.search.trial import EXPLORING, Stage, Trial
 from tune.summary.trials import fixed_values, measured_speed, outcome_label, reason
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
 
 _MOST_LIVE_ROWS = 15
 _ROWS_AROUND = 11  # heading, notes, reasons and the time, at their most
@@ -77,11 +77,8 @@ def render(
     *,
     width: int,
     most_rows: int | None = None,
-) -> "RenderableType":
+) -> RenderableType:
     """The table of trials with the reasons under it; with `most_rows`, the last so many, live."""
-    from rich.console import Group
-    from rich.text import Text
-
     ran = [trial for trial in trials if trial.was_run]
     live = most_rows is not None
     shown = ran if most_rows is None else ran[-most_rows:]
@@ -110,10 +107,7 @@ def _table(
     fixed: set[str],
     best: int | None,
     width: int,
-) -> "Table":
-    from rich import box
-    from rich.table import Table
-
+) -> Table:
     wide = width >= WIDE
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("#", justify="right")
