@@ -1,4 +1,4 @@
-"""What may vary in JAX Phase 1 and 2, and where a search starts."""
+"""The search space of JAX Phase 1 and 2, and the baseline."""
 
 from search_spaces.space import Axis, SearchSpace, doubling
 
@@ -10,9 +10,9 @@ _ENVS_PER_CPU = 512
 
 
 def space(*, platform: str, num_cpus: int) -> SearchSpace:
-    """The default space of a machine: 512..16384 environments on a GPU, fewer on CPUs.
+    """Return the default space of a machine: 512..16384 environments on a GPU, fewer on CPUs.
 
-    `platform` is "cpu" or "cuda"; `num_cpus` are the CPUs that a trial may use.
+    `platform` is "cpu" or "cuda"; `num_cpus` is the number of CPUs that a trial may use.
     """
     if platform == "cuda":
         num_envs, num_steps = doubling(512, 16384), doubling(32, 256)

@@ -1,4 +1,4 @@
-"""What may vary in Phase 3, and where a search starts."""
+"""The search space of Phase 3, and the baseline."""
 
 from search_spaces.space import Axis, SearchSpace
 

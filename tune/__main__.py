@@ -88,7 +88,7 @@ def _serve(ask: menu.Asker) -> int:
 
 
 def _run(command: CommandLine) -> None:
-    """Print the command line, then run it with this Python. Ctrl-C is the command's own to heed."""
+    """Print the command line and run it with this Python; Ctrl-C ends the command, not the menu."""
     print(f"\n$ {shlex.join(['python', *command])}\n", flush=True)
     if command[:2] == ("-m", "webbrowser") and not _has_display(os.environ):
         print("There is no display here: copy the file to a machine that has one.")
@@ -103,7 +103,7 @@ def _run(command: CommandLine) -> None:
 
 
 def _heed_nothing(signum: int, frame: Any) -> None:
-    """Stay while the command that got the same Ctrl-C ends in its own way."""
+    """Ignore a Ctrl-C: the command got the same one, and ends by itself."""
 
 
 def _has_display(environ: Mapping[str, str]) -> bool:

@@ -59,7 +59,7 @@ def run(spec: JaxSpec) -> int:
 
 
 def task_of(spec: JaxSpec) -> Task:
-    """What `spec` tunes. Reads the data, so that a bad file costs one sentence and no trial.
+    """Return the task of `spec`; read its data, so that a bad file fails before any trial.
 
     Raises:
         UserError: if options contradict each other.

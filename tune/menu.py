@@ -1,6 +1,6 @@
-"""What the menu asks, and the command line that the answers make. Nothing is run here.
+"""The menu's questions, and the command line that the answers make. Nothing is run here.
 
-Every function takes an `Asker` and returns the words behind `python`; a `UserError` says in one
+Every function takes an `Asker` and returns the arguments of `python`; a `UserError` says in one
 sentence why there is nothing to run.
 """
 
@@ -18,7 +18,7 @@ CommandLine = tuple[str, ...]
 
 
 class Asker(Protocol):
-    """Who asks a person. Both raise KeyboardInterrupt if the person would rather not say."""
+    """The side that asks a person. Both methods raise KeyboardInterrupt on Ctrl-C."""
 
     def select(self, question: str, choices: Mapping[str, Answer]) -> Answer:
         """Let the person pick; the first choice is what Enter takes."""
@@ -31,7 +31,7 @@ Choice = Callable[[Asker], CommandLine]
 
 
 def preflight(ask: Asker) -> CommandLine:
-    """What this machine allows."""
+    """Show what this machine allows."""
     return ("-m", "tune.preflight")
 
 
@@ -72,7 +72,7 @@ def report(ask: Asker) -> CommandLine:
 
 
 def newest_report() -> Path:
-    """The report of the search that ended last.
+    """Return the report of the search that ended last.
 
     Raises:
         UserError: if there is none yet.
@@ -84,7 +84,7 @@ def newest_report() -> Path:
 
 
 def fleet(ask: Asker) -> CommandLine:
-    """One of the fleet's commands."""
+    """Choose one of the fleet's commands."""
     return ask.select("On your rented boxes (hosts.toml):", FLEET)(ask)
 
 

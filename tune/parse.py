@@ -1,4 +1,4 @@
-"""Values as people write them on a command line: sizes, times, name=value. Stdlib only, pure."""
+"""Parsers of values on a command line: sizes, times, name=value. Stdlib only, pure."""
 
 import re
 

@@ -1,6 +1,6 @@
-"""One search per hardware class of a cluster, at once: each a process of its own, as if alone.
+"""One search per hardware class of a cluster, all at the same time, each in its own process.
 
-Ray Tune drives one search per process, and a search that dies must not take the others along.
+Ray Tune drives one search per process, and a search that dies must not end the others.
 """
 
 import datetime
@@ -25,10 +25,12 @@ _RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job 
 
 
 def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
-    """The cluster to search on: the one that is named, or the one whose job this process is.
+    """Return the address of the cluster: the one given, or that of the Ray job which this is.
+
+    `None` is a search on this machine.
 
     Raises:
-        UserError: if an option is for the other case.
+        UserError: if an option does not go with the other ones.
     """
     address = spec.address
     if address is None and _RAY_JOB in environ:
@@ -43,9 +45,9 @@ def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
 
 
 def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
-    """Run this command line once per class and forward what each says; return the worst exit code.
+    """Run this command line once per class, forward its output, and return the worst exit code.
 
-    Each class has a folder of its name, and a search that was begun there goes on with `--resume`.
+    Each class has a folder of its name; `--resume` continues a search that was begun there.
 
     Raises:
         UserError: if there is nothing to resume.
@@ -80,7 +82,7 @@ def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
 
 
 def worst(codes: Sequence[int]) -> int:
-    """One exit code for all: interrupted, else a mistake, else without a profile, else 0."""
+    """Return one exit code for all: interrupted, else a mistake, else without a profile, else 0."""
     if cli.INTERRUPTED in codes:
         return cli.INTERRUPTED
     return next((code for code in (cli.USER_ERROR, *codes) if code and code in codes), 0)
@@ -96,7 +98,7 @@ def _folder(spec: SearchSpec, task_name: str, now: datetime.datetime) -> Path:
 
 
 def _wait(children: Sequence["subprocess.Popen[str]"]) -> list[int]:
-    """Wait for all. Ctrl-C reaches them by the terminal; a SIGTERM is handed on."""
+    """Wait for all children. Ctrl-C reaches them by the terminal; SIGTERM is forwarded."""
 
     def hand_on(signum: int, frame: FrameType | None) -> None:
         for child in children:
@@ -118,7 +120,7 @@ def _wait_patiently(child: "subprocess.Popen[str]") -> int:
 
 
 def _forward(source: IO[str], target: IO[str], tell: Callable[[str], str]) -> threading.Thread:
-    """Copy lines while they come, each by one `write`: those of two searches must not mix."""
+    """Copy lines as they come, each by one `write`, so that lines of two searches do not mix."""
 
     def copy() -> None:
         for line in source:

@@ -69,22 +69,22 @@ def run(spec: Phase3Spec) -> int:
 
 
 def confirming_updates(spec: Phase3Spec) -> int:
-    """Updates that train `timesteps_reduction` of the production run.
+    """Return the number of updates that train `timesteps_reduction` of the production run.
 
-    The reduction is a fidelity, not an axis: more of it makes no configuration faster, it makes a
-    promise better founded. Over the default space all updates have the same number of steps.
+    The reduction is a fidelity, not an axis: more of it makes no configuration faster, but its
+    proof stronger. Over the default space all updates have the same number of steps.
     """
     num_steps = spec.timesteps_reduction * spec.production_timesteps
     return math.ceil(num_steps / rollout_samples(pytorch_phase3.PHASE3_BASELINE))
 
 
 def space_of(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
-    """The default space and baseline; they are the same on every machine."""
+    """Return the default space and baseline, which are the same on every machine."""
     return pytorch_phase3.SPACE, dict(pytorch_phase3.PHASE3_BASELINE)
 
 
 def task_of(spec: Phase3Spec) -> Task:
-    """What `spec` tunes. Looks for the data and the model, so that a lack costs no trial.
+    """Return the task of `spec`; find its data and model, so that a lack fails before any trial.
 
     Raises:
         WorkloadInputError: if the data or the language model is not usable.
@@ -125,7 +125,7 @@ def task_of(spec: Phase3Spec) -> Task:
 
 
 def _absolute(llm: str) -> str:
-    """A path as trials will find it from wherever they run; other names as they are."""
+    """Return an existing path as an absolute one, because trials run elsewhere; else the name."""
     path = Path(llm).expanduser()
     return str(path.resolve()) if path.exists() else llm
 

@@ -1,4 +1,4 @@
-"""One search, from options to profile: python -m tune.jax_phase12 and its siblings end up here."""
+"""One search, from options to profile. The search commands parse their options and call `run`."""
 
 import datetime
 import functools
@@ -39,10 +39,10 @@ from tune.spec import SearchSpec, Task
 
 
 def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
-    """Search, prove and export; return 0 with a profile, 1 without, 130 if interrupted.
+    """Run a search and return its exit code: 0 with a profile, 1 without, 130 if interrupted.
 
     Raises:
-        UserError: what the person can mend.
+        UserError: if something that was asked for cannot be done.
     """
     started_at = time.monotonic()
     address = per_class.cluster_of(spec, os.environ)
@@ -76,7 +76,11 @@ def _search(
     preflight: Preflight,
     hardware_class: HardwareClass | None = None,
 ) -> int:
-    """Run one search where `preflight` was made: here, or on the hosts of a class."""
+    """Run one search on the machine of `preflight`: this one, or the hosts of a class.
+
+    Raises:
+        UserError: as `run`.
+    """
     screen.preflight(preflight)
     judge.require_fit(preflight)
     from tune.driver import drive, loggers  # lazy: Ray has room only now
@@ -116,29 +120,8 @@ def _search(
         return code
 
 
-def _look_ahead(prepared: Prepared) -> Foresight:
-    """Ask the compiler what fits; no program is kept, so that trials measure what compiling is."""
-    if prepared.task.framework != "jax" or prepared.hardware_class is not None:
-        return look_ahead.NO_FORESIGHT  # what compiles here says nothing of a cluster's hosts
-    compiler = Compiler(
-        workload=prepared.task.workload,
-        options=prepared.task.options,
-        caps=prepared.caps,
-        environment=ray_env.for_child(os.environ) | prepared.caps.variables,
-        log=prepared.folder.path / "trials" / "compile-ahead.log",
-        timeout_s=prepared.spec.trial_timeout_s,
-    )
-    return look_ahead.look_ahead(
-        compiler,
-        prepared.space,
-        prepared.preflight.device_budget_bytes,
-        on_gpu=prepared.preflight.platform == "cuda",
-        max_time_s=prepared.spec.max_time_s,
-    )
-
-
 def _open_study(prepared: Prepared) -> Study:
-    """Open the journal, and take in what the journals of `--known` explored."""
+    """Open the journal, and copy into it the trials that the journals of `--known` explored."""
     quiet_libraries()
     preflight, identity = prepared.preflight, prepared.identity
     room = preflight.findings.thread_limits.room
@@ -160,7 +143,47 @@ def _open_study(prepared: Prepared) -> Study:
     return study
 
 
+def _record(prepared: Prepared, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
+    """Return the record of a search that starts at `now`; it has `trials` if it is resumed."""
+    return RunRecord(
+        command=record.command_line(sys.orig_argv),
+        started_at=now.isoformat(timespec="seconds"),
+        task=prepared.task,
+        context=SearchContext.of(prepared.spec, prepared.task, prepared.preflight),
+        space={axis.name: list(axis.values) for axis in prepared.space.axes},
+        baseline=prepared.baseline,
+        first_trial=1 + max((trial.number for trial in trials), default=-1),
+        machine=preflight_view.sections(prepared.preflight)
+        | {"Software": hardware.software(prepared.preflight.machine)},
+    )
+
+
+def _look_ahead(prepared: Prepared) -> Foresight:
+    """Ask the compiler what fits into memory.
+
+    No program is kept, so that the trials measure a real compilation.
+    """
+    if prepared.task.framework != "jax" or prepared.hardware_class is not None:
+        return look_ahead.NO_FORESIGHT  # this machine's compiler says nothing of a cluster's hosts
+    compiler = Compiler(
+        workload=prepared.task.workload,
+        options=prepared.task.options,
+        caps=prepared.caps,
+        environment=ray_env.for_child(os.environ) | prepared.caps.variables,
+        log=prepared.folder.path / "trials" / "compile-ahead.log",
+        timeout_s=prepared.spec.trial_timeout_s,
+    )
+    return look_ahead.look_ahead(
+        compiler,
+        prepared.space,
+        prepared.preflight.device_budget_bytes,
+        on_gpu=prepared.preflight.platform == "cuda",
+        max_time_s=prepared.spec.max_time_s,
+    )
+
+
 def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at: float) -> Search:
+    """Return the search over the study's trials that the options ask for."""
     spec = prepared.spec
     problem = SearchProblem(
         space=prepared.space,
@@ -190,22 +213,8 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
     return Search(study, problem, rules, clock=time.monotonic, elapsed_s=elapsed_s)
 
 
-def _record(prepared: Prepared, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
-    return RunRecord(
-        command=record.command_line(sys.orig_argv),
-        started_at=now.isoformat(timespec="seconds"),
-        task=prepared.task,
-        context=SearchContext.of(prepared.spec, prepared.task, prepared.preflight),
-        space={axis.name: list(axis.values) for axis in prepared.space.axes},
-        baseline=prepared.baseline,
-        first_trial=1 + max((trial.number for trial in trials), default=-1),
-        machine=preflight_view.sections(prepared.preflight)
-        | {"Software": hardware.software(prepared.preflight.machine)},
-    )
-
-
 def _conclude(prepared: Prepared, result: SearchResult, ahead: Foresight) -> int:
-    """Write profiles and tables, say what was found, choose the exit code."""
+    """Write profiles, tables and the report, show the result, and return the exit code."""
     folder, is_part = prepared.folder, prepared.spec.shard is not None
     profiles = {} if is_part else _export(prepared, result)
     files = write_trials(
@@ -216,7 +225,7 @@ def _conclude(prepared: Prepared, result: SearchResult, ahead: Foresight) -> int
         result, profiles=profiles, files=(folder.report, *files, folder.run_log)
     )
     try:
-        write_report(folder)  # last: whatever may be wrong with a report, the result is out
+        write_report(folder)  # last: an error here does not cost the result
     except OSError as error:
         prepared.screen.note(f"The report could not be written: {error}")
     if result.partial:
@@ -225,6 +234,7 @@ def _conclude(prepared: Prepared, result: SearchResult, ahead: Foresight) -> int
 
 
 def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
+    """Write the profiles; return the path of each."""
     return export.write_all(
         result,
         prepared.spec.profiles,

@@ -1,4 +1,4 @@
-"""One search as data; it is also the command line. Stdlib only, pure."""
+"""The options of a search as data; they are also its command line. Stdlib only, pure."""
 
 import dataclasses
 from pathlib import Path
@@ -125,11 +125,11 @@ class SearchSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a search tunes: the workload with its options, and how a profile should call it.
+    """The task that a search tunes: the workload with its options, and its names.
 
-    `name` names output folders; `mode` and `phase` go into the profile; `data` describes what the
-    workload trains on, with its hash; `framework` decides the thread caps, `num_subprocesses` are
-    a trial's own that need room for threads beside it.
+    `name` is in the names of output folders; `mode` and `phase` go into the profile; `data`
+    describes the training data, with its hash; `framework` decides the thread caps;
+    `num_subprocesses` is how many a trial starts, each of which needs room for threads.
     """
 
     name: str

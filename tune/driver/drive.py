@@ -1,4 +1,4 @@
-"""The trials of one search under Ray, from the first to the end, here or on a class of hosts."""
+"""The trials of one search under Ray, from the first to the last, here or on a class of hosts."""
 
 import os
 import shutil

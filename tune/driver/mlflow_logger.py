@@ -1,4 +1,4 @@
-"""Tune's MLflow callback, for searches that must not die with their tracking server."""
+"""Tune's MLflow callback, made to survive the loss of the tracking server."""
 
 import logging
 from collections.abc import Callable

@@ -1,10 +1,10 @@
-"""What of the space fits this machine, told before the first trial.
+"""The part of the space that fits this machine, known before the first trial.
 
-One program, the largest configuration's, mostly shows that all fit: a start and a compile, 3 s of a
-quiet machine. Only where it does not fit with a margin may the budget bind, and then the corners of
-the space are compiled too, in the same child. They are paid back by the configurations that need no
-process any more: the study's memory model has them from its first trial on. Neither runs nor
-allocates anything. A search that is short of time is not kept waiting for the rest of them.
+The largest configuration's program alone mostly shows that all fit: a start and a compilation, 3 s
+on a quiet machine. If it does not fit with a margin, the corners of the space are compiled too, in
+the same child. That time is paid back: the memory model knows these programs from the first trial
+on, and refuses what cannot fit without a process. Nothing is run or allocated. The time for it is
+limited, so that a short search is not kept waiting.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ _MOST_SHARE = 0.1
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Foresight:
-    """Device bytes of the compiled configurations, by `finals.key`, and what they say of the space.
+    """Device bytes of the compiled configurations, by `config_key`, and the capacity that follows.
 
     `capacity` is `None` where nothing could be compiled; `text` then says why, or is empty where
-    the workload has no such thing to say.
+    the workload tells no device bytes.
     """
 
     compiled: dict[ConfigKey, int]
@@ -51,7 +51,7 @@ def look_ahead(
     max_time_s: float | None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Foresight:
-    """Compile until it is known what fits, or the time for it is up."""
+    """Compile until it is known what fits, or the time for that is up."""
     configs = capacity.of_sizes(space)
     if not all(memory_model.applies_to(config) for config in configs):
         return NO_FORESIGHT

@@ -1,7 +1,7 @@
-"""What would fit on a GPU that nobody has rented yet: python -m tune.jax_phase12 --plan "RTX 4090"
+"""The configurations that would fit on a GPU before it is rented: --plan "RTX 4090"
 
 JAX's CUDA plugin compiles for a GPU that is not here, without a driver, and gives that GPU's memory
-analysis. It cannot say how fast a program is: that takes the card.
+analysis. It cannot tell how fast a program is: that takes the card.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ MOST_COMPILES = 24
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What fits on `gpu`. `ahead` says that its own programs were compiled, not the CPU's.
+    """The capacity of `gpu`. `ahead` says that its own programs were compiled, not the CPU's.
 
-    `note` says in words what is to be known of the figures, or is empty.
+    `note` is a sentence about the figures, or empty.
     """
 
     gpu: KnownGpu
@@ -41,7 +41,7 @@ def make(
     say: Callable[[str], None],
     on_program: Callable[[Compiled], None],
 ) -> Plan:
-    """Compile for the GPU; where that cannot be done, for the CPU, with the reason.
+    """Compile for the GPU; if that cannot be done, for the CPU, with the reason in `note`.
 
     `compilers` are the GPU's, or the reason why there is none, and this CPU's. `say` is given
     sentences, `on_program` every program as it is compiled.
@@ -77,7 +77,7 @@ def explore(
     budget_bytes: int,
     on_program: Callable[[Compiled], None],
 ) -> Capacity:
-    """Compile the corners of the space, then what is in doubt, and judge all.
+    """Compile the corners of the space and then what is in doubt; judge all configurations.
 
     Raises:
         CompilingError: if the child died.

@@ -1,4 +1,4 @@
-"""How a plan reads to a person and to a machine. Pure."""
+"""A plan as text for people and as JSON. Pure."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _LEGEND = "* compiled, else predicted{}   x does not fit   ? too near the limit 
 
 
 def compiled_line(program: Compiled) -> str:
-    """One program, as it comes from the compiler."""
+    """Return a line about one program, to be printed as soon as it is compiled."""
     name = config_cell(program.config, program.config.keys() - set(SIZES))
     seconds = units.duration(program.compile_s)
     if program.problem is not None:
@@ -24,7 +24,7 @@ def compiled_line(program: Compiled) -> str:
 
 
 def headline(plan: Plan) -> str:
-    """The answer in one sentence."""
+    """Return the answer in one sentence."""
     found = plan.capacity
     if found.everything_fits:
         count = units.plural(len(found.entries), "configuration")
@@ -33,7 +33,7 @@ def headline(plan: Plan) -> str:
 
 
 def render(plan: Plan) -> str:
-    """The plan for a terminal or a file."""
+    """Return the plan for a terminal or a file."""
     gpu, found = plan.gpu, plan.capacity
     lines = [
         "",
@@ -52,7 +52,7 @@ def render(plan: Plan) -> str:
 
 
 def to_json(plan: Plan) -> str:
-    """The plan for a machine: bytes, and `fit` as fits, close, too_large or null."""
+    """Return the plan as JSON: bytes, and `fit` as fits, close, too_large or null."""
     found = plan.capacity
     document = {
         "schema": 1,
@@ -81,7 +81,7 @@ def to_json(plan: Plan) -> str:
 
 
 def _table(entries: Sequence[Entry]) -> list[str]:
-    """A matrix of num_envs x num_steps by batch_size; of other spaces one line each."""
+    """Return a matrix of num_envs x num_steps by batch_size; for other spaces a line per entry."""
     if not all(set(SIZES) <= entry.config.keys() for entry in entries):
         return [f"{config_text(entry.config):<40}{_cell(entry):>12}" for entry in entries]
     batches = sorted({entry.config["batch_size"] for entry in entries})

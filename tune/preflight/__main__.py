@@ -15,7 +15,7 @@ from tune.preflight.judge import check
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreflightOptions:
-    """What this machine allows, and why. Exit code 0: a search can run; 1: it cannot."""
+    """Show what this machine allows, and why. Exit code 0: a search can run; 1: it cannot."""
 
     device: Device = "auto"
     """Where trials train; auto takes the GPU if there is one."""

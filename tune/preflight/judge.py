@@ -1,7 +1,7 @@
-"""The verdict on a machine, from what was read off it.
+"""The verdict on a machine, from its findings. Every search begins with it.
 
-The head of every search. It reads, and starts nothing: under too small a limit on threads Ray does
-not fail but hangs, so a search that cannot run has to stop before Ray is imported.
+It reads the machine and starts nothing. Ray does not fail but hangs under too small a limit on
+threads, so a search that cannot run must stop before Ray is imported.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ _LITTLE_MEMORY_BYTES = 2 * units.GIB
 
 
 def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None) -> Preflight:
-    """Read this machine and judge it for what is asked."""
+    """Read this machine and judge it for the request."""
     given = ray_env.as_given(os.environ if environ is None else environ)
     machine, usage = hardware.probe(), hardware.gpu_usage() or {}
     visible = hardware.visible_gpus(len(machine.gpus), given)
@@ -51,7 +51,7 @@ def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None
 def judge(
     findings: Findings, request: PreflightRequest, *, environ: Mapping[str, str]
 ) -> Preflight:
-    """Judge a machine by what was read off it. Pure.
+    """Judge a machine by its findings. Pure.
 
     Raises:
         UserError: if a variable of `environ` cannot be read.
@@ -103,7 +103,7 @@ def judge(
 
 
 def require_fit(preflight: Preflight) -> None:
-    """Stop here unless a search can run.
+    """Require that a search can run.
 
     Raises:
         NotFitError: with the first problem and what to do about it.
@@ -115,7 +115,10 @@ def require_fit(preflight: Preflight) -> None:
 def _platform(
     device: Device, findings: Findings, framework: Framework
 ) -> tuple[Platform, list[Problem], list[str]]:
-    """Decide where trials run. A GPU that is there is used, or the reason is a problem."""
+    """Return the platform of the trials, with problems and warnings.
+
+    A GPU that is there is used; if it cannot be, that is a problem.
+    """
     machine, hidden, warnings = findings.machine, findings.hidden_gpus, []
     if device == "cpu" or (device == "auto" and not machine.gpus):
         if hidden and device == "auto":
@@ -132,7 +135,7 @@ def _platform(
 
 
 def _package_problems(platform: Platform, machine: Machine, framework: Framework) -> list[Problem]:
-    """Judge by the packages: a framework without its GPU part runs on the CPU silently."""
+    """Return what is wrong with the packages: without its GPU part a framework runs on the CPU."""
     if framework == "torch":
         version = machine.versions.get("torch")
         if version is None or (platform == "cuda" and version.endswith("+cpu")):
@@ -158,7 +161,7 @@ def _package_problems(platform: Platform, machine: Machine, framework: Framework
 
 
 def _runs_on(plugin: str, extra: str) -> bool:
-    """A driver runs its own CUDA and older ones."""
+    """Return whether the driver of `extra` runs the plugin: it runs its own CUDA and older ones."""
     return int(plugin.removeprefix("jax-cuda")[:2]) <= int(extra.removeprefix("cuda"))
 
 
@@ -191,7 +194,7 @@ def _no_dashboard(missing: Sequence[str]) -> Problem:
 
 
 def _device_bytes(findings: Findings, platform: Platform, environ: Mapping[str, str]) -> int:
-    """Return the device memory that trials may use, without a person's own budget."""
+    """Return the device memory that trials may use, where no --memory-budget was given."""
     if platform == "cpu" or not findings.machine.gpus:
         return int(findings.host_memory.available_bytes * _CPU_DEVICE_SHARE)
     return pool_bytes(_free_bytes(findings), environ)

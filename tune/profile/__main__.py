@@ -23,21 +23,21 @@ from tune.spec import PROFILES
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShowProfile:
-    """What a profile promises, on what grounds, and how this machine differs from its own."""
+    """Show what a profile promises, on what grounds, and how this machine differs from its own."""
 
     file: tyro.conf.Positional[Path]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ListProfiles:
-    """The profiles in a folder."""
+    """List the profiles in a folder."""
 
     folder: tyro.conf.Positional[Path] = PROFILES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportCaps:
-    """The caps as export lines: eval "$(python -m tune.profile env FILE)" before training."""
+    """Print the caps as export lines: eval "$(python -m tune.profile env FILE)" before training."""
 
     file: tyro.conf.Positional[Path]
 
@@ -98,7 +98,7 @@ def _show(command: ShowProfile) -> int:
 
 
 def _list(command: ListProfiles) -> int:
-    """List what can be read; a file that cannot is named, and is exit 2."""
+    """List the readable profiles; name the other files, and return exit code 2 if there are any."""
     if not command.folder.is_dir():
         raise ProfileError(
             f"{command.folder} is no folder. A search writes profiles: python -m tune.jax_phase12"

@@ -1,4 +1,4 @@
-"""From a search's result to its profiles on disk: one per kind that was chosen."""
+"""The export of a search's result as profiles: one file per kind that was chosen."""
 
 import datetime
 import os
@@ -62,10 +62,10 @@ def write_all(
 def env_of(
     candidate: Candidate, result: SearchResult, task: Task, preflight: Preflight
 ) -> ThreadEnv:
-    """What enforces the cap under which every process of the candidate lived.
+    """Return the environment that enforces the thread cap of the candidate's processes.
 
-    A trial that dies of threads is run again at half the cap, so it may be lower than the
-    preflight's. Built like the trial's own, on top of the person's environment.
+    A trial that dies of threads is run again at half the cap, so the cap may be lower than the
+    preflight's. The environment is built like the trial's own, on top of the person's.
     """
     return thread_env.build(
         peaks(candidate, result.trials).thread_cap,
@@ -89,9 +89,9 @@ def from_search(
     study: Path,
     now: datetime.datetime,
 ) -> Profile:
-    """Say all that a search knows of one of its chosen configurations. Pure.
+    """Return the profile of one chosen configuration. Pure.
 
-    `env` is what enforces the cap that the candidate ran under: see `env_of`.
+    `env` enforces the cap that the candidate ran under: see `env_of`.
     """
     outcome = candidate.representative
     measured = outcome.measurement
@@ -149,7 +149,7 @@ def from_search(
 
 
 def _compile_s(candidate: Candidate, result: SearchResult) -> float | None:
-    """What compiling took where it was done: finals read the program that exploring compiled."""
+    """Return the seconds of compiling; finals only read the program that exploring compiled."""
     own = [trial.measurement for trial in result.trials if trial.config == candidate.config]
     seconds = [
         measured.compile_s

@@ -1,10 +1,8 @@
-"""What training may rely on: one proven configuration, the machine it holds on, and the proof.
-
-    python -m tune.profile show|list|env|validate        (tune/profile.py)
+"""The file of a profile: one proven configuration, the machine that it holds on, and the proof.
 
 A profile is YAML. The top-level keys are those that trainers of this family read (`num_envs`,
 `num_steps`, ...); the nested ones say where they come from. It holds what was measured on the
-machine it names and nothing else.
+machine that it names and nothing else.
 """
 
 import dataclasses
@@ -42,10 +40,10 @@ def to_yaml(profile: Profile) -> str:
 
 
 def write(profile: Profile, folder: Path) -> Path:
-    """Write the profile into `folder` in one step; return the file.
+    """Write the profile into `folder` in one step; return its path.
 
-    An unproven profile (partial, or not confirmed) takes a name of its own where a proven one lies:
-    an interrupted search must not cost the result of yesterday's whole one.
+    An unproven profile (partial, or not confirmed) takes another name if a proven one is there, so
+    that an interrupted search does not replace the result of a complete one.
 
     Raises:
         ProfileError: if the folder cannot be written.
@@ -90,7 +88,7 @@ def read(path: Path) -> Profile:
 
 
 def differences(profile: Profile, machine: Machine) -> list[str]:
-    """Say how this machine differs from the one the profile was measured on; empty if it does not.
+    """Return how `machine` differs from the one that the profile was measured on, in sentences.
 
     A difference is a warning and no refusal: a newer driver seldom changes what fits.
     """
@@ -135,7 +133,7 @@ def _from_fields(fields: Any) -> Profile:
 
 
 def _plain_keys(config: Mapping[str, int]) -> dict[str, int]:
-    """The configuration as trainers read it: with num_minibatches, which follows from the rest."""
+    """Return the configuration as trainers read it: with num_minibatches, which follows from it."""
     minibatches = num_minibatches(config)
     values = dict(config) if minibatches is None else {"num_minibatches": minibatches, **config}
     order = ("num_envs", "num_steps", "num_minibatches", "num_epochs", "batch_size")

@@ -1,6 +1,6 @@
-"""A profile as data: what its keys are, and what each may hold. Pure.
+"""A profile as data: its keys, and the values that each may have. Pure.
 
-The keys of a file are these fields, in this order. A field that may be `None` is a figure that need
+The keys of a file are these fields, in this order. A field that may be `None` is a figure that may
 not have been measured; it is then absent from the file, never null or zero.
 """
 
@@ -93,9 +93,10 @@ _Moment = Annotated[str, Rule("must be a UTC time in ISO 8601", _is_utc)]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSpeed:
-    """The 95 % interval of `expected_sps`, from so many fresh processes; seconds of the latest.
+    """The 95 % interval of `expected_sps`, and the seconds of the latest process.
 
-    `compile_s` is of the latest that compiled its program, and did not read an earlier one's.
+    `compile_s` is of the latest process that compiled its program and did not read it from the
+    cache.
     """
 
     low: Positive
@@ -112,7 +113,7 @@ class ProfileSpeed:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileMemory:
-    """Bytes: what the compiler predicted, what was seen, what was allowed, and what is left."""
+    """Bytes: predicted by the compiler, measured, allowed, and left."""
 
     predicted_device_bytes: Count | None
     peak_device_bytes: Count | None
@@ -125,7 +126,7 @@ class ProfileMemory:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileThreads:
-    """The cap that worked, the peaks under it, and the limit that bound when the search began."""
+    """The cap that worked, the peaks under it, and the tightest limit when the search began."""
 
     cap: PositiveCount
     peak_threads: PositiveCount | None
@@ -137,7 +138,10 @@ class ProfileThreads:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileBaseline:
-    """What the speed-up is over, measured in the same search. `speedup_low` <= 1 is noise."""
+    """The baseline, measured in the same search, and the speed-up over it.
+
+    An interval of the speed-up that includes 1 is noise.
+    """
 
     config: ProfileConfig
     steps_per_second: Positive
@@ -150,7 +154,7 @@ class ProfileBaseline:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSoak:
-    """A long run in one process: updates done of those asked, and how fast."""
+    """A long run in one process: updates done of those asked for, and its speed."""
 
     updates: PositiveCount
     asked_updates: PositiveCount
@@ -160,7 +164,7 @@ class ProfileSoak:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileWorkload:
-    """What was trained: the factory with its options."""
+    """The workload that was trained: its factory with the options."""
 
     factory: str
     options: dict[str, Any]
@@ -169,7 +173,7 @@ class ProfileWorkload:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileEnvironment:
-    """What enforces the thread cap. The CPUs matter most: a process binds itself to them."""
+    """The CPUs that a process binds to, and the variables: together they enforce the thread cap."""
 
     cpus: _Cpus
     variables: _Variables
@@ -189,7 +193,7 @@ class ProfileSearch:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One configuration and all that is known of it. The fields stand in the file's order.
+    """One configuration and all that is known of it. The fields are in the file's order.
 
     `config` is what the workload's factory takes; trainers read its values from the file's top.
     `expected_memory_gb` is in 10^9 bytes: the allocator's peak on a GPU, the resident memory of
@@ -225,11 +229,11 @@ class Profile:
 
     @property
     def num_minibatches(self) -> int | None:
-        """Gradient steps per epoch; `None` for a workload that has none."""
+        """The gradient steps per epoch; `None` for a workload that has none."""
         return num_minibatches(self.config)
 
     @property
     def file_name(self) -> str:
-        """One file per machine class, phase and kind."""
+        """The name of the file: one per machine class, phase and kind."""
         task = self.mode if self.phase is None else f"phase{self.phase}"
         return f"{self.machine_class}-{task}-{self.kind}.yaml"

@@ -1,7 +1,7 @@
-"""Does a profile still hold? Its configuration is measured again, here, in fresh processes.
+"""The validation of a profile: its configuration is measured again, here, in fresh processes.
 
-The rule is 10 % of `expected_sps`, either way. One process can sit in a slow or a fast mode for
-seconds, so a first measurement outside of that is repeated twice, and the median of three counts.
+A profile holds within 10 % of `expected_sps`, either way. One process can stay in a slow or a fast
+mode for seconds, so a first measurement outside of that is repeated twice, and the median counts.
 """
 
 import os
@@ -31,7 +31,7 @@ Measure = Callable[[], Outcome]
 
 
 def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> int:
-    """Measure as often as it takes, say what comes of it, return the exit code."""
+    """Measure once or three times, tell the result to `say`, and return the exit code."""
     measured: list[Measurement] = []
     while len(measured) < _NUM_PROCESSES:
         outcome = measure()
@@ -56,7 +56,7 @@ def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> 
 
 
 def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
-    """Compare in words, both intervals included."""
+    """Return the comparison in sentences, with both intervals."""
     ratio = _ratio(profile, measured)
     low, high = min(m.low for m in measured), max(m.high for m in measured)
     here = statistics.median(m.steps_per_second for m in measured)
@@ -85,10 +85,10 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
 def environment(
     profile: Profile, platform: Platform, base: Mapping[str, str]
 ) -> ProfileEnvironment:
-    """The profile's own caps, as far as this machine has its CPUs.
+    """Return the profile's own caps, adapted to this machine.
 
-    CPUs that are not allowed here are replaced by as many that are; on another platform than the
-    profile's its variables say the wrong thing, and are made anew.
+    CPUs that are not allowed here are replaced by as many that are. The variables are the
+    profile's on its own platform, and new ones on another.
     """
     allowed = limits.cpus().allowed
     here = thread_env.build(
@@ -109,10 +109,10 @@ def measurer(
     timeout_s: float | None,
     environ: Mapping[str, str] | None = None,
 ) -> Measure:
-    """Return what measures the profile's configuration once, in a fresh child process.
+    """Return a function that measures the profile's configuration once, in a fresh child process.
 
-    `options` go over the profile's own: data lies elsewhere on another machine. The child's log is
-    kept in a temporary file, which the outcome names.
+    `options` replace the profile's own: data has another path on another machine. The child's log
+    is kept in a temporary file, which the outcome names.
     """
     base = ray_env.for_child(os.environ if environ is None else environ)
     caps = environment(profile, platform, base)
@@ -147,7 +147,7 @@ def measurer(
 
 
 def platform_for(profile: Profile, device: str, num_gpus: int) -> Platform:
-    """Return where to measure: on the profile's own device unless told otherwise.
+    """Return the platform to measure on: the profile's own unless `device` says another.
 
     Raises:
         ProfileError: if that needs a GPU and there is none.

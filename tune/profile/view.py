@@ -1,4 +1,4 @@
-"""A profile as a person reads it, and as a shell evaluates it. Pure."""
+"""A profile as text for people, and as lines for a shell. Pure."""
 
 import shlex
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ STYLES = {"differs": "yellow"}
 
 
 def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
-    """Rows of label and text by heading; what was not measured has no row."""
+    """Return rows of label and text by heading; what was not measured has no row."""
     state = "confirmed by finals" if profile.confirmed else "not confirmed by finals"
     if profile.partial:
         state += ", from an interrupted search"
@@ -58,7 +58,7 @@ def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
 
 
 def list_row(path: Path, profile: Profile) -> tuple[str, str, str, str]:
-    """One profile of a list: file, configuration, speed, and how far to trust it."""
+    """Return a profile's row in a list: file, configuration, speed, and state of proof."""
     low, high = profile.speed.low, profile.speed.high
     state = "partial" if profile.partial else "confirmed" if profile.confirmed else "not confirmed"
     return (
@@ -70,10 +70,10 @@ def list_row(path: Path, profile: Profile) -> tuple[str, str, str, str]:
 
 
 def exports(profile: Profile, allowed_cpus: Sequence[int]) -> list[str]:
-    """Lines for a shell's `eval`: the caps as exports, and the CPUs as a comment.
+    """Return lines for a shell's `eval`: the caps as exports, and the CPUs as a comment.
 
-    Binding to the CPUs is the stronger half of the cap (XLA sizes its pools by them), but this
-    shell is not ours to bind.
+    Binding to the CPUs is the stronger half of the cap, because XLA sizes its pools by them; but
+    that is for the training command, not for the person's shell.
     """
     environment = profile.environment
     cpus = environment.cpus

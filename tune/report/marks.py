@@ -1,4 +1,4 @@
-"""How one trial is drawn and told: the mark of its end, its place in a series, its tip. Pure."""
+"""The mark, the series and the tip of a trial in charts. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -26,30 +26,30 @@ MARKS: Mapping[OutcomeKind, Mark] = {
 
 
 def speed_of(trial: Trial) -> Measurement | None:
-    """The speed of a trial that has one, even if it was stopped as slow."""
+    """Return the measurement of a trial that has one, even if it was stopped as slow."""
     outcome = trial.outcome
     return outcome.measurement if outcome is not None and outcome.kind.was_measured else None
 
 
 def causes(group: Sequence[Trial]) -> dict[OutcomeKind, int]:
-    """How many trials ended without a speed, by cause, in the order of `MARKS`."""
+    """Return the number of trials without a speed, by cause, in the order of `MARKS`."""
     kinds = [trial.kind for trial in group if speed_of(trial) is None]
     return {kind: kinds.count(kind) for kind in MARKS if kind in kinds}
 
 
 def head(trial: Trial) -> str:
-    """How a tip begins: which trial it is about."""
+    """Return the head of a tip, which names the trial."""
     return f"trial {trial.number} ({trial.stage}), {config_text(trial.config)}"
 
 
 def failure_tip(trial: Trial) -> str:
-    """The tip of a trial without a speed."""
+    """Return the tip of a trial without a speed."""
     message = trial.outcome.message if trial.outcome else ""
     return f"{head(trial)}: {outcome_label(trial)}, {message}"
 
 
 def failed_series(failed: Mapping[OutcomeKind, Sequence[Point]]) -> list[Series]:
-    """The points of trials without a speed, by cause, each with its mark."""
+    """Return the series of trials without a speed: one per cause, with its mark."""
     return [
         Series(
             name=outcomes.EXPLANATIONS[kind].short, mark=mark, color="failed", points=failed[kind]
@@ -60,7 +60,7 @@ def failed_series(failed: Mapping[OutcomeKind, Sequence[Point]]) -> list[Series]
 
 
 def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]) -> list[Series]:
-    """The trials as series: by stage where there is a speed, by cause where there is none."""
+    """Return the trials as series: by stage if they have a speed, else by cause."""
     explored: list[Point] = []
     slow: list[Point] = []
     proven: list[Point] = []
@@ -93,5 +93,5 @@ def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]
 
 
 def names_axis(label: str, names: Sequence[str]) -> Axis:
-    """An axis of names side by side."""
+    """Return an axis of names side by side."""
     return Axis(label=label, scale=Ordinal(names=names), tick=lambda value: names[int(value)])

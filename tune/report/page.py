@@ -1,6 +1,6 @@
-"""The report of one search as a page: the sentence first, then the grounds, then how to repeat it.
+"""The report of one search as a page: the result first, then the evidence, then the commands.
 
-conclusion.py has the sentences, report_speed.py and report_usage.py the charts.
+summary/conclusion.py has the sentences, speed.py and usage.py the charts.
 """
 
 import shlex
@@ -24,7 +24,7 @@ from tune.summary.conclusion import Conclusion, conclude, limited_by
 
 
 def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now: str) -> str:
-    """The whole page. `now` is when it is made; what it links to lies beside it in `folder`."""
+    """Return the whole page. `now` is the time of writing; its links are to files of `folder`."""
     ending = record.ending or SearchEnd(
         stop_reason="no end is on record: it still runs, or was killed",
         partial=True,
@@ -86,7 +86,7 @@ def _result(conclusion: Conclusion, result: SearchResult) -> list[Child]:
 
 
 def _contenders(result: SearchResult) -> list[tuple[Candidate, list[str]]]:
-    """The configurations that have a name, each once with all its names, the fastest first."""
+    """Return the configurations that have names, each with all of its names, the fastest first."""
     named: list[tuple[str, Candidate]] = [
         (kind.value, candidate) for kind, candidate in result.chosen.items()
     ]
@@ -120,9 +120,9 @@ def _ran_s(trials: Iterable[Trial]) -> float:
 
 
 def _time(result: SearchResult, first_trial: int) -> list[Child]:
-    """The columns; beside them the sums by phase, and what passed between trials.
+    """Return the chart of each trial's time, and the sums by phase and between trials.
 
-    The wall time of a resumed search is its last session's, which began with `first_trial`.
+    The wall time of a resumed search is that of its last session, which began with `first_trial`.
     """
     totals: dict[str, float] = {}
     for trial in result.trials:
@@ -164,7 +164,7 @@ def _machine_name(record: RunRecord) -> str:
 
 
 def _moment(iso: str) -> str:
-    """`2026-01-02 03:04 UTC` for what a record says."""
+    """Return `2026-01-02 03:04 UTC` for an ISO time in UTC."""
     return f"{iso[:16].replace('T', ' ')} UTC"
 
 
@@ -194,7 +194,7 @@ def _reproduce(
 
 
 def _links(folder: RunFolder) -> Element:
-    """What lies beside the page, by what each file is for."""
+    """Return links to the files beside the page, each with its purpose."""
     files: list[Child] = []
     for name, what in _FILES:
         if (folder.path / name).exists():

@@ -1,6 +1,6 @@
-"""The speeds of a search as charts: over its axes, over its time, against learning. Pure.
+"""Charts of a search's speeds: over its axes, over its time, against learning. Pure.
 
-A chart that would be empty is not drawn; a sentence stands in its place and says why.
+Where a chart would be empty, a sentence in its place says why.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ _UNITS = {
 
 
 def landscape(result: SearchResult) -> Element:
-    """Env steps/s over the two axes that a configuration is called by first."""
+    """Return a map of env steps/s over num_envs and num_steps, or the first two axes that vary."""
     trials = [trial for trial in result.trials if trial.outcome is not None]
     axes = _varying(trials)
     if not trials:
@@ -46,7 +46,7 @@ def landscape(result: SearchResult) -> Element:
 
 
 def by_trial(result: SearchResult) -> Element:
-    """Env steps/s of each trial in order, with the best so far."""
+    """Return a chart of env steps/s by trial number, with the best so far."""
     return _progress(
         result,
         title="Speed by trial",
@@ -58,7 +58,7 @@ def by_trial(result: SearchResult) -> Element:
 
 
 def by_second(result: SearchResult) -> Element:
-    """Env steps/s of each trial over the time that trials ran, with the best so far."""
+    """Return a chart of env steps/s over the time in which trials ran, with the best so far."""
     ends = running_s(result.trials)
     if result.trials and not ends:
         return note("There is no chart of speed over time: the journal has no times of trials.")
@@ -73,7 +73,7 @@ def by_second(result: SearchResult) -> Element:
 
 
 def learning(result: SearchResult) -> Element:
-    """Env steps/s against what a sample teaches, with the profiles and the Pareto front."""
+    """Return a chart of env steps/s against learning per sample, with profiles and Pareto front."""
     candidates = candidates_of(result.trials)
     if not candidates:
         return note("There is nothing to weigh speed against: no configuration was measured.")
@@ -136,9 +136,9 @@ def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[st
 
 
 def running_s(trials: Iterable[Trial]) -> dict[int, float]:
-    """Seconds in which any trial had run when each trial ended, by its number.
+    """Return, by trial number, the seconds in which any trial had run when that trial ended.
 
-    Side by side, trials share their seconds; between two sessions of a search none pass.
+    Trials side by side share their seconds; the time between two sessions does not count.
     """
     spans = sorted(
         (trial.started_at, trial.ended_at, trial.number)
@@ -154,7 +154,7 @@ def running_s(trials: Iterable[Trial]) -> dict[int, float]:
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points than which none is better in both, from left to right."""
+    """Return the points that no other point beats in both coordinates, from left to right."""
     front: list[tuple[float, float]] = []
     for x, y in sorted(points, reverse=True):
         if not front or y > front[-1][1]:
@@ -199,7 +199,7 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
 
 
 def _speed_by_config(trials: Sequence[Trial]) -> dict[ConfigKey, float]:
-    """What a profile would promise of each configuration; of one that was slow, what was seen."""
+    """Return each configuration's speed: as in a profile, or as measured if it was slow."""
     slow = {config_key(t.config): m.steps_per_second for t in trials if (m := speed_of(t))}
     return slow | {config_key(c.config): c.steps_per_second for c in candidates_of(trials)}
 
@@ -252,7 +252,7 @@ def _progress(
 def best_so_far(
     trials: Sequence[Trial], place: Callable[[Trial], float | None]
 ) -> list[tuple[float, float]]:
-    """The fastest explored configuration by then; finals measure it again, not better."""
+    """Return the steps of the fastest explored speed so far; finals do not count."""
     steps: list[tuple[float, float]] = []
     best = 0.0
     for trial in sorted(trials, key=lambda trial: place(trial) or 0.0):
@@ -271,7 +271,7 @@ def _speed_axis(values: Sequence[float], *, from_zero: bool = False) -> Axis:
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:
-    """Axes on which trials differ, in the configurations' order; only axes that all have."""
+    """Return the axes that all trials have and on which they differ, in their order."""
     if not trials:
         return []
     return [

@@ -1,6 +1,6 @@
-"""What a search took, as charts: memory, threads and time. Pure.
+"""Charts of what a search used: memory, threads and time. Pure.
 
-A chart that would be empty is not drawn; a sentence stands in its place and says why.
+Where a chart would be empty, a sentence in its place says why.
 """
 
 import statistics
@@ -32,7 +32,7 @@ OTHER = Part(name="other", color="c7")
 
 
 def memory(result: SearchResult, context: SearchContext) -> Element:
-    """Bytes predicted against bytes measured, with the budgets."""
+    """Return a chart of predicted against measured bytes, with the budgets."""
     trials = [trial for trial in result.trials if trial.outcome is not None]
     predicted = [(t, t.outcome.predicted_device_bytes) for t in trials if t.outcome is not None]
     known = [(trial, number) for trial, number in predicted if number]
@@ -80,7 +80,7 @@ def memory(result: SearchResult, context: SearchContext) -> Element:
 
 
 def threads(result: SearchResult, context: SearchContext) -> Element:
-    """Peak OS threads by phase, against the room for them."""
+    """Return a chart of peak OS threads by phase, with the room for them."""
     seen: dict[str, list[tuple[int, int]]] = {}
     for trial in result.trials:
         for phase, count in ((trial.outcome and trial.outcome.threads_by_phase) or {}).items():
@@ -126,7 +126,7 @@ def threads(result: SearchResult, context: SearchContext) -> Element:
 
 
 def time_by_trial(result: SearchResult) -> Element:
-    """Where each trial's time went."""
+    """Return a chart of each trial's time by phase."""
     trials = [t for t in result.trials if t.outcome is not None and t.outcome.wall_s > 0]
     if not trials:
         return note("There is no chart of time: no trial was run.")

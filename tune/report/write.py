@@ -1,4 +1,4 @@
-"""A search's report, from what its folder holds to report.html."""
+"""The writing of report.html, from the record and the journal in a search's folder."""
 
 import datetime
 from pathlib import Path

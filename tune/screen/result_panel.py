@@ -1,4 +1,4 @@
-"""A search's result on a terminal and as plain values for JSON. Pure; conclusion.py words it."""
+"""A search's result for a terminal and for JSON, in the sentences of conclusion.py. Pure."""
 
 import dataclasses
 import statistics
@@ -21,7 +21,7 @@ from tune.summary.trials import outcome_label
 
 
 def render(conclusion: Conclusion, result: SearchResult) -> RenderableType:
-    """The panel and the finals for a terminal; the commands are printed apart, unwrapped."""
+    """Return the panel with the finals; its commands are printed apart, without wrapping."""
     color = "red" if not conclusion.succeeded else "yellow" if conclusion.warnings else "green"
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
@@ -43,7 +43,7 @@ def render(conclusion: Conclusion, result: SearchResult) -> RenderableType:
 
 
 def finals_rows(result: SearchResult) -> list[tuple[str, str, str, str]]:
-    """One row per configuration that was re-measured side by side, the fastest first."""
+    """Return one row per configuration that was in the finals, the fastest first."""
     by_config: dict[Any, list[Trial]] = {}
     for trial in result.trials:
         if trial.stage is Stage.FINAL and trial.outcome is not None:
@@ -70,7 +70,7 @@ def finals_rows(result: SearchResult) -> list[tuple[str, str, str, str]]:
 def to_dict(
     conclusion: Conclusion, result: SearchResult, profiles: Mapping[Kind, Path]
 ) -> dict[str, Any]:
-    """The result as plain values for JSON: figures, and the sentences that people get."""
+    """Return the result as plain values for JSON: the figures, and the sentences for people."""
     chosen, baseline = {}, result.baseline
     for kind, candidate in result.chosen.items():
         chosen[kind.value] = _figures(candidate, peaks(candidate, result.trials))

@@ -1,7 +1,7 @@
-"""The screen of a search: a live view on a terminal, plain lines elsewhere, JSON for machines.
+"""The screen of a search: a live view on a terminal, plain lines elsewhere, JSON for programs.
 
-What is measured shares the CPUs with this: the view is drawn once a second, from a thread that
-otherwise sleeps, and nothing is drawn where nobody watches.
+The trials share the CPUs with it, so the view is drawn only once a second, from a thread that
+otherwise sleeps, and only on a terminal.
 """
 
 import contextlib
@@ -41,9 +41,9 @@ _log = logging.getLogger(__name__)
 
 
 class Screen:
-    """Tells a person, or a machine, what a search does. One per search.
+    """Shows the events of one search to a person or a program.
 
-    Every event is also logged: the run log has what scrolled away.
+    It also logs every event, so that the run log has what scrolled away.
     """
 
     def __init__(
@@ -116,31 +116,31 @@ class Screen:
             self._say(foresight.text)
 
     def note(self, text: str) -> None:
-        """Say something in between."""
+        """Say a sentence."""
         self._json.note(text)
         self._say(text)
 
     def trial_started(self, trial: Trial) -> None:
-        """A trial was handed to Ray."""
+        """Show a trial that was handed to Ray."""
         self._running[trial.number] = (Phase.START, self._clock())
         self._json.trial_started(trial)
         self._trial_line(started_line(trial))
 
     def trial_progress(self, trial: Trial, progress: Progress) -> None:
-        """A running trial entered another phase."""
+        """Show a running trial's new phase."""
         _, since = self._running.get(trial.number, (Phase.START, self._clock()))
         self._running[trial.number] = (progress.phase, since)
         self._json.trial_progress(trial, progress)
 
     def trial_ended(self, trial: Trial) -> None:
-        """A trial ended, or was excluded before it began."""
+        """Show a trial that ended, or was excluded before it began."""
         self._running.pop(trial.number, None)
         self._json.trial_ended(trial)
         self._trial_line(ended_line(trial))
 
     @contextlib.contextmanager
     def live(self, search: Search) -> Iterator[None]:
-        """Show the trials while they run; afterwards leave the whole table on the screen."""
+        """Show the trials while they run, and the whole table at the end."""
         self._search = search
         if self._as_json:
             with contextlib.redirect_stdout(sys.stderr):  # what libraries print is no JSON
@@ -212,7 +212,7 @@ class Screen:
         )
 
     def _time(self) -> str:
-        """Elapsed time, and the time left at most."""
+        """Return the line with the elapsed time and the most that is left."""
         elapsed = units.duration(self._elapsed_s())
         if self._spec is None or self._search is None:
             return elapsed
@@ -246,7 +246,7 @@ class Screen:
 
 
 def _terminal(stdout: TextIO) -> Console | None:
-    """A console where there is a terminal; `None` where a file or a pipe reads."""
+    """Return a console for a terminal; `None` for a file or a pipe."""
     if not stdout.isatty():
         return None
     return Console(file=stdout)

@@ -1,7 +1,4 @@
-"""How a person reads trials, while they run and after: a table, one line each, the time left.
-
-Pure, but that rich is imported when there is a terminal to draw on.
-"""
+"""The table of trials on a terminal, while they run and after, and the time left. Pure."""
 
 import dataclasses
 import statistics
@@ -36,7 +33,7 @@ _ONGOING = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A trial that has not ended: where it is, and for how many seconds."""
+    """The state of a trial that has not ended: its phase, and the seconds since it started."""
 
     phase: Phase
     seconds: float
@@ -45,9 +42,9 @@ class Running:
 def time_left_s(
     trials: Sequence[Trial], *, max_runs: int, num_finals: int, remaining_s: float | None
 ) -> float | None:
-    """Seconds that a search takes at most from now: to --max-time, or by what trials took so far.
+    """Return the seconds that a search takes at most: to --max-time, or by the trials so far.
 
-    `None` while nothing is known. The soak is not in it, and patience may end it sooner.
+    `None` while nothing is known. The soak does not count, and --patience may end it sooner.
     """
     ran = [trial for trial in trials if trial.was_run and trial.outcome is not None]
     walls = [t.outcome.wall_s for t in ran if t.outcome is not None and t.stage is not Stage.SOAK]
@@ -61,13 +58,13 @@ def time_left_s(
 
 
 def best_number(trials: Sequence[Trial]) -> int | None:
-    """The number of the fastest measured trial."""
+    """Return the number of the fastest measured trial."""
     measured = [(t.measurement.steps_per_second, t.number) for t in trials if t.measurement]
     return max(measured)[1] if measured else None
 
 
 def live_rows(height: int) -> int:
-    """How many trials a live table shows: what is taller than the terminal is cropped below."""
+    """Return the number of rows of a live table; a terminal crops what is taller than itself."""
     return min(_MOST_LIVE_ROWS, max(1, height - _ROWS_AROUND))
 
 
@@ -78,7 +75,7 @@ def render(
     width: int,
     most_rows: int | None = None,
 ) -> RenderableType:
-    """The table of trials with the reasons under it; with `most_rows`, the last so many, live."""
+    """Return the table with the reasons below it; with `most_rows`, live, of the last trials."""
     ran = [trial for trial in trials if trial.was_run]
     live = most_rows is not None
     shown = ran if most_rows is None else ran[-most_rows:]

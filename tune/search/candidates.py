@@ -1,7 +1,7 @@
-"""What one configuration used at most, over every process that ran it: exploring, finals, soak.
+"""The candidates of a search: each configuration's figures over its trials, and the best by kind.
 
-Pure. Exhaustion has been seen as late as update 130, so the soak's figures count most, and they are
-not in the measurement that a speed is taken from.
+Pure. Peaks are over exploring, finals and soak: exhaustion has been seen as late as update 130, so
+the soak's peaks count most, and they are not in the measurement that the speed comes from.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ class Speedup:
 
     @property
     def is_noise(self) -> bool:
-        """Whether the two could be equally fast."""
+        """Return whether the two may be equally fast."""
         return self.low <= 1.0 <= self.high
 
 
@@ -63,15 +63,15 @@ def peaks(candidate: Candidate, trials: Iterable[Trial]) -> Peaks:
 
 
 def winning_kind(objective: Objective) -> Kind:
-    """The kind of configuration that an objective searches for."""
+    """Return the kind of configuration that an objective searches for."""
     return Kind.BALANCED if objective is Objective.BALANCED else Kind.FASTEST
 
 
 def choose_candidates(trials: Sequence[Trial], objective: Objective) -> dict[Kind, Candidate]:
-    """The configurations a profile may name, from finals where there were any.
+    """Return the best candidate of each kind, from the finals if there were any.
 
     `balanced` is left out where no gradient noise scale was measured, `lean` where no memory is
-    known. The winning kind comes out even without them: `balanced` then falls back to throughput.
+    known. The winning kind is there even without them: `balanced` is then by throughput.
     """
     candidates = candidates_of(trials)
     confirmed = [candidate for candidate in candidates if candidate.confirmed]
@@ -87,7 +87,7 @@ def result_of(
     partial: bool,
     wall_s: float,
 ) -> SearchResult:
-    """What a search found: its trials, what they choose, and the baseline if it completed."""
+    """Return a search's result: its trials, the best by kind, and the baseline if it completed."""
     measured = {config_key(candidate.config): candidate for candidate in candidates_of(trials)}
     return SearchResult(
         trials=trials,
@@ -100,7 +100,7 @@ def result_of(
 
 
 def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
-    """One `Candidate` per configuration that completed and never failed after that."""
+    """Return one `Candidate` per configuration that completed and never failed after that."""
     trials = list(trials)
     failed = disqualified(trials)
     by_config: dict[ConfigKey, list[Trial]] = {}
@@ -144,7 +144,7 @@ def _candidate(group: list[Trial], noise_scale: float | None) -> Candidate:
 
 
 def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
-    """Configurations that met a limit at any time: feasible once is not feasible."""
+    """Return the configurations that met a limit at any time, even if they completed before."""
     return {
         config_key(trial.config)
         for trial in trials
@@ -200,10 +200,9 @@ def choose_by_kind(candidates: list[Candidate], objective: Objective) -> dict[Ki
 
 
 def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
-    """The best score; of those whose difference is within noise, the one with least memory.
+    """Return the candidate with the best score; by throughput the leanest of those tied with it.
 
-    Within noise: the best's interval reaches down to it and its own reaches up to the best, and it
-    is next to nothing slower.
+    A candidate is tied if each interval reaches the other's speed, and it is at most 1 % slower.
     """
     scores = _scores(candidates, objective)
     best = max(candidates, key=lambda candidate: scores[config_key(candidate.config)])

@@ -1,7 +1,7 @@
-"""One search as a policy: what to run next, what an outcome means for it, when to stop.
+"""The policy of one search: the next trial, the meaning of an outcome, the time to stop.
 
-No Ray, no clock of its own, no process: it is asked for trials and told of their outcomes. The same
-policy is driven by Ray Tune in a search and by recorded landscapes in benchmarks.
+It has no Ray, no process and no clock of its own: it is asked for trials and told their outcomes.
+Ray Tune drives it in a search, and recorded landscapes drive it in benchmarks.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ _LEAST_SOAK_S = 40.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRules:
-    """How a search is led: what it maximises, when exploring stops, what its finals prove."""
+    """The rules of a search: its objective, when exploring stops, and its finals."""
 
     objective: Objective
     stopping: Stopping
@@ -45,10 +45,9 @@ class SearchRules:
 
 
 class Search:
-    """Baseline, ramp, sampler, finals, soak; one trial at a time or several.
+    """A search through baseline, ramp, sampler, finals and soak, one trial at a time or several.
 
-    With a shard only that part of the space is explored, and what follows exploring is left to
-    another search.
+    With a shard only that part of the space is explored, and another search runs the finals.
     """
 
     def __init__(
@@ -88,12 +87,12 @@ class Search:
 
     @property
     def best(self) -> Trial | None:
-        """The explored trial with the highest score so far."""
+        """The explored trial with the highest score so far, if any was measured."""
         measured = [trial for trial in self._explored() if trial.measurement is not None]
         return max(measured, key=lambda trial: self._score(trial) or 0.0, default=None)
 
     def ask(self) -> Trial | None:
-        """Open the next trial; `None` means wait if any is running, else that all is done."""
+        """Open the next trial; `None` means to wait if any is running, else that all is done."""
         if self.stop_reason is None:
             config = self._explore()
             if config is not None:
@@ -113,14 +112,14 @@ class Search:
         return self._study.ask(*step)
 
     def tell(self, trial: Trial, outcome: Outcome) -> Trial:
-        """Take in how a trial ended; return it with its outcome and score."""
+        """Record how a trial ended; return it with its outcome and score."""
         value = self._score(dataclasses.replace(trial, outcome=outcome))
         finished = self._study.tell(trial, outcome, score=value)
         self._noise_scale = self._typical_noise_scale()
         return finished
 
     def slow_below(self, trial: Trial) -> float | None:
-        """The speed in env steps/s below which this trial cannot matter any more."""
+        """Return the env steps/s below which this trial cannot win; `None` for no such bound."""
         best_score = self._score(self.best) if self.best is not None else None
         if trial.stage not in EXPLORING or best_score is None:
             return None
@@ -132,7 +131,7 @@ class Search:
         )
 
     def result(self, *, partial: bool) -> SearchResult:
-        """What the search found so far."""
+        """Return the result so far."""
         return result_of(
             self.trials,
             objective=self._rules.objective,
@@ -151,7 +150,10 @@ class Search:
         )
 
     def _explore(self) -> tuple[Stage, dict[str, int]] | None:
-        """The next configuration to explore, or `None` with `stop_reason` set."""
+        """Return the next configuration to explore, or `None`.
+
+        `None` comes with `stop_reason` set, or means to wait for running trials.
+        """
         while True:
             self.stop_reason = self._reason_to_stop()
             if self.stop_reason is not None:
@@ -179,7 +181,7 @@ class Search:
         )
 
     def _refuse(self, config: dict[str, int], known: Explored) -> Outcome | None:
-        """The outcome of a configuration that is known not to fit before it costs a process."""
+        """Return the outcome of a configuration that is known not to fit, else `None`."""
         budget = self._problem.device_budget_bytes
         compiled = known.compiled
         if budget is None or not compiled or not memory_model.applies_to(config):
@@ -200,9 +202,9 @@ class Search:
         )
 
     def _score(self, trial: Trial) -> float | None:
-        """The objective's value by what is known now of the gradient noise; `None` if unmeasured.
+        """Return the trial's score by the present gradient noise scale; `None` if unmeasured.
 
-        A trial stopped as `slow` was measured, if briefly: it tells the model how slow.
+        A trial that was stopped as `slow` was measured, if briefly, and has a score.
         """
         outcome = trial.outcome
         if outcome is None or outcome.measurement is None or not outcome.kind.was_measured:
@@ -227,14 +229,14 @@ class Search:
         )
 
     def _reserved_s(self, runs: list[Trial]) -> float:
-        """Seconds of --max-time to keep for finals and soak: what they need, at most half."""
+        """Return the seconds of --max-time to keep for finals and soak: at most half of it."""
         if self._problem.shard is not None:
             return finals.typical_s(runs)
         expected_s = finals.expected_s(runs, self._rules.finals, self.best)
         return min(expected_s, _LARGEST_RESERVE * (self._rules.stopping.max_time_s or math.inf))
 
     def _time_is_short(self) -> bool:
-        """Whether another final would leave the soak too little of --max-time to mean anything."""
+        """Return whether another final would leave too little of --max-time for the soak."""
         least_soak_s = _LEAST_SOAK_S if self._rules.finals.soak_updates else 0.0
         needed_s = finals.typical_s(self.trials) + least_soak_s
         return self.remaining_s is not None and self.remaining_s < needed_s
@@ -248,7 +250,10 @@ class Search:
         return [trial for trial in self.trials if trial.number >= self._first_number]
 
     def _counts(self, trial: Trial) -> bool:
-        """Whether the trial is done with; a defect of an earlier session may have been mended."""
+        """Return whether the trial counts as tried.
+
+        A lost one does not, nor a defect of an earlier session, which may have been mended.
+        """
         mended = stopping.says_nothing(trial) and trial.number < self._first_number
         return not (stopping.is_lost(trial) or mended)
 
@@ -256,7 +261,7 @@ class Search:
 def _predicted_over(
     config: dict[str, int], compiled: list[tuple[dict[str, int], int]], budget_bytes: int
 ) -> float | None:
-    """The bytes that are predicted, if they are over the budget beyond doubt."""
+    """Return the predicted bytes if they are over the budget beyond doubt, else `None`."""
     least = float(memory_model.least_bytes(compiled, [config])[0])
     if least > budget_bytes:
         return least

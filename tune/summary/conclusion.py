@@ -1,6 +1,6 @@
-"""What a search found, in words for a person at 2 a.m.: headline, grounds, what to run next. Pure.
+"""The result of a search in sentences: headline, evidence, warnings, commands to run next. Pure.
 
-Terminal, plain lines and JSON say the same sentences (result_view.py); so may any other report.
+Terminal, plain lines, JSON and the report use the same sentences.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ _NEAR = 0.8
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
-    """A result in words: label and text per row; commands are to be copied as they are."""
+    """A result in words: rows of label and text, and commands to be copied as they are."""
 
     headline: str
     rows: tuple[tuple[str, str], ...]
@@ -42,7 +42,7 @@ def conclude(
     profiles: Mapping[Kind, Path],
     files: Sequence[Path],
 ) -> Conclusion:
-    """Say what was found, or why nothing was."""
+    """Return what was found, or why nothing was."""
     written = tuple(("file", str(path)) for path in files)
     winner = result.chosen.get(winning_kind(context.objective))
     if winner is None:
@@ -91,7 +91,7 @@ def _nothing(result: SearchResult) -> str:
 
 
 def limited_by(result: SearchResult, context: SearchContext) -> str:
-    """Which limit is nearest to the winner, and which ones configurations met on the way."""
+    """Return the limit that is nearest to the winner, and the limits that trials met."""
     met = ", ".join(
         f"{outcomes.EXPLANATIONS[kind].short} {count}"
         for kind, count in result.outcome_counts.items()
@@ -222,7 +222,7 @@ def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
 
 
 def _failures(result: SearchResult) -> list[tuple[str, str]]:
-    """What kept configurations from running: the kinds with the last evidence and what to do."""
+    """Return the kinds of failure, each with its last evidence and what to do."""
     latest = {
         trial.kind: trial.outcome for trial in result.trials if trial.outcome and _failed(trial)
     }
@@ -243,7 +243,7 @@ def _failures(result: SearchResult) -> list[tuple[str, str]]:
 
 
 def _failed(trial: Trial) -> bool:
-    """Whether the trial ended without a speed, and not for want of a worker."""
+    """Return whether the trial ended without a speed, and not because its worker was lost."""
     kind = trial.kind
     return kind is not None and not kind.was_measured and kind is not OutcomeKind.NODE_LOST
 

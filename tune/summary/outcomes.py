@@ -1,4 +1,4 @@
-"""Outcomes in words for a person: a label, what it means, what to do. Stdlib only, pure."""
+"""Outcomes in words: a label, the meaning, and what to do. Stdlib only, pure."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from trainables.measurement import OutcomeKind
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`short` labels an outcome in a table, `means` explains it, `do` is the one thing to do."""
+    """An outcome in words: `short` is its label, `means` its meaning, `do` the thing to do."""
 
     short: str
     means: str
@@ -81,7 +81,7 @@ def counts_text(counts: Mapping[OutcomeKind, int]) -> str:
 
 
 def language_model(health: Mapping[str, float]) -> str:
-    """What asking a language model cost a trial, by its health metrics; empty without a model."""
+    """Return the cost of a trial's language model, by its health metrics; empty without a model."""
     if "llm_share" not in health:
         return ""
     parts = [
