@@ -8,7 +8,7 @@ from cluster.pages.units import plural
 ConfigKey = tuple[tuple[str, int], ...]
 
 SIZES = ("num_envs", "num_steps", "batch_size")
-"""What a configuration of PPO's kind is called by."""
+"""The axes by which people name a configuration of PPO."""
 
 
 def config_key(config: dict[str, int]) -> ConfigKey:

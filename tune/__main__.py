@@ -21,7 +21,7 @@ python -m tune.pytorch_phase3    search PyTorch Phase 3
 python -m tune.profile           show, list, validate and use profiles
 python -m cluster.fleet          the same on rented boxes"""
 
-_KEYS = 36  # digits and letters; where there are more choices, the arrows do
+_KEYS = 36  # digits and letters; with more choices there are only arrows
 
 
 class Terminal:
@@ -35,7 +35,7 @@ class Terminal:
             question,
             list(choices),
             use_shortcuts=len(choices) <= _KEYS,
-            use_jk_keys=False,  # they are shortcuts like all letters
+            use_jk_keys=False,  # j and k are shortcuts like all letters
         )
         return choices[prompt.unsafe_ask()]
 

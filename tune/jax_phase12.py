@@ -42,7 +42,7 @@ def run(spec: JaxSpec) -> int:
 
     def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
         if spec.workload is not None and spec.space:
-            space = SearchSpace(axes=())  # a loop of the person's own has the axes they say
+            space = SearchSpace(axes=())  # the person's own loop has exactly the given axes
         else:
             space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
         return space, dict(jax_phase12.PHASE12_BASELINE)
@@ -90,7 +90,7 @@ def task_of(spec: JaxSpec) -> Task:
 
     data = str(spec.data.resolve()) if spec.data is not None else None
     bars = Options(data=data, seed=spec.seed).load_bars()
-    build_market(bars)  # says it here, and not in every trial, if no episode fits
+    build_market(bars)  # fails here, and not in every trial, if no episode fits
     return Task(
         name=f"jax-phase{spec.phase}",
         mode="jax",

@@ -21,7 +21,7 @@ from cluster.node.stdout import lasting
 from tune.run_folder.folder import RUNS, new_path, nothing_to_resume
 from tune.spec import SearchSpec
 
-_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
 
 
 def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
@@ -116,7 +116,7 @@ def _wait_patiently(child: "subprocess.Popen[str]") -> int:
         try:
             return child.wait()
         except KeyboardInterrupt:
-            continue  # it ends in order, with what it has found
+            continue  # the child ends by itself, and keeps its result
 
 
 def _forward(source: IO[str], target: IO[str], tell: Callable[[str], str]) -> threading.Thread:

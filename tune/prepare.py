@@ -101,7 +101,7 @@ def prepare(
     baseline = _baseline(space, default, parse_integers("--baseline", spec.baseline))
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
-        resume = resume and RunFolder(spec.out).journal.exists()  # its class may have come later
+        resume = resume and RunFolder(spec.out).journal.exists()  # the class may have joined later
     folder = locate(task.name, out=spec.out, resume=resume, now=now)
     require_writable(spec.profiles, option="--profiles")
     return Prepared(
@@ -159,7 +159,7 @@ def _baseline(
     }
     for axis in space.axes:
         if len(axis.values) == 1 and axis.name not in given:
-            config[axis.name] = axis.values[0]  # an axis that is fixed is fixed for all
+            config[axis.name] = axis.values[0]  # a fixed axis is fixed for the baseline too
     problem = config_violation(config)
     if problem is not None:
         raise UserError(f"the baseline cannot run: {problem} Set it with --baseline.")

@@ -9,7 +9,7 @@ import pytest
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import source
-from tune import per_class as side_by_side
+from tune import per_class
 from tune.driver import joined
 from tune.driver.joined import ClassWatch
 from tune.jax_phase12 import JaxSpec
@@ -33,7 +33,7 @@ NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 def test_search_takes_the_cluster_it_is_told_of_or_whose_job_it_is(
     spec: JaxSpec, environ: dict[str, str], address: str | None
 ) -> None:
-    assert side_by_side.cluster_of(spec, environ) == address
+    assert per_class.cluster_of(spec, environ) == address
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_search_takes_the_cluster_it_is_told_of_or_whose_job_it_is(
 )
 def test_options_of_the_other_case_are_refused(spec: JaxSpec, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        side_by_side.cluster_of(spec, {})
+        per_class.cluster_of(spec, {})
 
 
 def test_cluster_without_a_head_is_one_sentence() -> None:
@@ -61,27 +61,27 @@ def test_cluster_without_a_head_is_one_sentence() -> None:
     [([0, 0], 0), ([0, 1], 1), ([1, 2], 2), ([0, 130, 2], 130), ([0, -9], -9)],
 )
 def test_worst_end_of_all_is_the_end(codes: list[int], code: int) -> None:
-    assert side_by_side.worst(codes) == code
+    assert per_class.worst(codes) == code
 
 
 def test_each_class_has_a_folder_below_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = side_by_side._folder(JaxSpec(), "jax-phase1", NOW)
+    folder = per_class._folder(JaxSpec(), "jax-phase1", NOW)
     assert folder == Path("runs/jax-phase1-20260102-030405")
-    assert side_by_side._folder(JaxSpec(out=Path("x"), resume=True), "t", NOW) == Path("x")
+    assert per_class._folder(JaxSpec(out=Path("x"), resume=True), "t", NOW) == Path("x")
     with pytest.raises(UserError, match="--resume found no search"):
-        side_by_side._folder(JaxSpec(resume=True), "jax-phase1", NOW)
+        per_class._folder(JaxSpec(resume=True), "jax-phase1", NOW)
     journal = folder / "rtx-4090-24gb-450w" / "journal.log"
     journal.parent.mkdir(parents=True)
     journal.touch()
-    assert side_by_side._folder(JaxSpec(resume=True), "jax-phase1", NOW) == folder
+    assert per_class._folder(JaxSpec(resume=True), "jax-phase1", NOW) == folder
 
 
 def test_line_of_a_search_says_its_class() -> None:
-    assert side_by_side._behind_class("l4", "trial 0 starts") == "l4  trial 0 starts"
-    event = json.loads(side_by_side._with_class("l4", '{"event": "note", "text": "x"}'))
+    assert per_class._behind_class("l4", "trial 0 starts") == "l4  trial 0 starts"
+    event = json.loads(per_class._with_class("l4", '{"event": "note", "text": "x"}'))
     assert event == {"event": "note", "text": "x", "machine_class": "l4"}
-    assert side_by_side._with_class("l4", "no JSON") == "no JSON"
+    assert per_class._with_class("l4", "no JSON") == "no JSON"
 
 
 def test_trial_asks_for_a_place_of_its_class_and_for_a_whole_gpu() -> None:

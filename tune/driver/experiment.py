@@ -28,7 +28,7 @@ class Ending(enum.Enum):
     FINISHED = "finished"
     INTERRUPTED = "interrupted"
     CLASS_LOST = "class lost"
-    """No host of its class was left."""
+    """No host of the class was left."""
 
     @property
     def is_finished(self) -> bool:
@@ -145,10 +145,10 @@ def _run(
                 storage_path=str(folder.resolve()),
                 callbacks=list(callbacks),
                 stop=stopper,
-                # A configuration that cannot run never raises; a trial whose worker was lost is
-                # run again by the search, which knows what that says of it: nothing.
+                # A configuration that cannot run never raises, and the search itself runs a trial
+                # again whose worker was lost.
                 failure_config=ray.tune.FailureConfig(max_failures=0),
-                # A trial's state is its outcome; there is nothing to go back to.
+                # A trial's only state is its outcome: there is nothing to restore.
                 checkpoint_config=ray.tune.CheckpointConfig(checkpoint_at_end=False),
                 verbose=0,
             ),
@@ -186,7 +186,7 @@ def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
             ),
             runtime_env={"env_vars": settings.trial_variables},
         )
-    except Exception as error:  # a node that is late is no more than this to Ray
+    except Exception as error:  # Ray raises no narrower type for a node that is late
         if "timed out during startup" not in str(error):
             raise
         raise RayError(

@@ -42,7 +42,7 @@ def connect(address: str) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        # Ray says the same for both, after 20 s: a head that refuses is one that it cannot reach.
+        # Ray raises the same, after 20 s, for a head that refuses and one that it cannot reach.
         raise UserError(
             f"cannot use the cluster at {address} from here: either this host has not joined it "
             "(python -m cluster.join), or its token is another one "

@@ -33,5 +33,7 @@ class PatientMLflow(MLflowLoggerCallback):  # type: ignore[misc]
         try:
             log(*arguments)
         except mlflow.exceptions.MlflowException:
-            self._is_lost = True  # its client has retried for minutes: not again for every trial
+            self._is_lost = (
+                True  # its client retried for minutes; do not repeat that for every trial
+            )
             _log.exception("MLflow failed; the search goes on and logs no more to it.")

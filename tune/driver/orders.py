@@ -13,7 +13,7 @@ from tune.search.policy import Search
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _EXPLORING = Sampling(max_measure_s=8.0)  # finals measure again, and longer
-_SOAK_S = 600.0  # a soak of huge updates ends here, and says how many it did
+_SOAK_S = 600.0  # ends a soak of very long updates early
 _LEAST_SOAK_S = 20.0
 _SOAK_START_S = 20.0  # to start, compile and warm up
 

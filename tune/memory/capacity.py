@@ -19,25 +19,25 @@ from search_spaces.space import SearchSpace
 from tune.memory import model as memory_model
 
 MARGIN_ON_GPU, MARGIN_ON_CPU = 0.25, 0.05
-"""How much a prediction may be wrong, at least.
+"""The least relative error that a prediction is taken to have.
 
 The compiler fuses large programs in other ways than small ones: compiled for GPUs, the affine model
 was off by up to 23 % at 16384 environments; on CPUs by 1.2 % (benchmarks/memory_model.py). A
-program that fits with so much to spare vouches for smaller ones too.
+program that fits with this margin shows that smaller ones fit too.
 """
 
 _OVER = 2.0
-"""What is predicted to need so many times the budget does not fit.
+"""A prediction of this many times the budget does not fit; one below it must be compiled.
 
-Less is to be compiled: where a program would take more than 80 % of a GPU's memory, XLA computes
-anew what it would have kept, and brought 28 GiB down to 17 (slower, but it fits).
+Where a program would take more than 80 % of a GPU's memory, XLA recomputes values instead of
+keeping them: it brought 28 GiB down to 17 (slower, but it fits).
 """
 
 _UNSHRUNK_SHARE = 0.6
-"""Of the budget: GPU programs up to here are what the compiler makes of them at ease."""
+"""The share of the budget up to which XLA does not shrink GPU programs: the model learns these."""
 
 _NUM_CORNERS = 7
-"""Two more than the memory model needs: a fit through as many points has no error to tell."""
+"""Two more than the memory model needs at least, so that its error is well known."""
 
 
 class Fit(enum.StrEnum):

@@ -22,7 +22,7 @@ from tune.memory.compiler import Compiler, CompilingError
 
 _MOST_S = 60.0
 _MOST_SHARE = 0.1
-"""Of --max-time."""
+"""The share of --max-time that looking ahead may take."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def look_ahead(
             for program in corners:
                 if program.problem is not None:
                     continue
-                if program.device_bytes is None:  # a framework that cannot say
+                if program.device_bytes is None:  # the framework does not tell
                     break
                 compiled[config_key(program.config)] = program.device_bytes
                 found = capacity.assess(configs, compiled, budget_bytes, on_gpu=on_gpu)

@@ -19,23 +19,23 @@ from scipy.special import ndtr
 Array = npt.NDArray[np.float64]
 
 _MIN_COMPILES = 5
-"""One more than coefficients: a fit through as many points says nothing of its own error."""
+"""One more than the coefficients: a fit through as many points has no residuals for its error."""
 
 _MIN_SIGMA = 0.01
 _TYPICAL_SIGMA = 0.02
 _NUM_GUESSES = 64
 _DOMINANCE = 0.5
-"""Of a Dirichlet prior over what the bytes are spent on; below 1, one of them dominates."""
+"""The concentration of the Dirichlet prior over the four terms; below 1, one term dominates."""
 _GUESS_SIGMA = 0.3
 
 _ERROR_REACH = np.array([4.0, 4.0, 2.0])
-"""Doublings of num_envs, num_envs * num_steps and batch_size over which a compiler's leap is felt.
+"""The doublings of num_envs, num_envs * num_steps and batch_size over which errors correlate.
 
-Most of a program's bytes, and so its leaps, are one minibatch's.
+Most of a program's bytes, and so a compiler's leaps, are one minibatch's.
 """
 
 _RIDGE = 1e-6
-"""Makes the error of a direction in which no two compiles differ large instead of infinite."""
+"""Keeps the error finite, though large, along a direction in which no two programs differ."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +179,6 @@ def applies_to(config: Mapping[str, int]) -> bool:
 
 def _features(config: Mapping[str, int]) -> Array:
     num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
-    # Without minibatches the rollout is used whole.
+    # Without minibatches one gradient step takes the whole rollout.
     batch_size = config.get("batch_size", samples)
     return np.array([1.0, num_envs, samples, batch_size], dtype=np.float64)

@@ -14,7 +14,7 @@ from cluster.errors import UserError
 
 _TABLE = Path(__file__).with_name("gpus.toml")
 
-# What a multiprocessor offers, by compute capability: bytes of shared memory, the most that one
+# A multiprocessor's figures by compute capability: bytes of shared memory, the most that one
 # block may have of it, resident threads, units for float32. CUDA C++ Programming Guide, "Technical
 # Specifications per Compute Capability"; openxla/xla's target_config/specs have the same.
 _KIB = 1024

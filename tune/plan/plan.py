@@ -16,7 +16,7 @@ from tune.memory.compiler import Compiler, CompilingError
 from tune.plan.gpus import KnownGpu
 
 MOST_COMPILES = 24
-"""At 8 s each, what a person waits for; what is still in doubt then is called so."""
+"""As many as a person waits for, at 8 s each; what is in doubt then stays so."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def explore(
             if program.device_bytes is not None:
                 compiled[config_key(program.config)] = program.device_bytes
         found = capacity.assess(configs, compiled, budget_bytes, on_gpu=True)
-        # Half of what is in doubt at a time: what they teach the model settles others.
+        # Half of what is in doubt at a time: the model learns from them and may decide the others.
         doubtful = [
             config for config in capacity.in_doubt(found) if config_key(config) not in tried
         ]

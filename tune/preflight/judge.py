@@ -22,10 +22,12 @@ from tune.preflight.findings import (
     Problem,
 )
 
-_CPU_DEVICE_SHARE = 0.6  # of the RAM that is available: the rest is for the host's own copies
-_HOST_SHARE = 0.85  # a trial's whole tree; the kernel kills without a word at 1
-_POOL_SHARE = 0.95  # of XLA's pool: the allocator's blocks never tile it exactly
-_HELD_SHARE = 0.1  # of a GPU's memory; the driver and a desktop hold less
+_CPU_DEVICE_SHARE = 0.6  # of the free RAM; the rest is for the host's own copies
+_HOST_SHARE = (
+    0.85  # of what is free, for a trial's process tree; at 1 the kernel kills without a message
+)
+_POOL_SHARE = 0.95  # of XLA's pool, which blocks never fill exactly
+_HELD_SHARE = 0.1  # of a GPU's memory; driver and desktop hold less
 _LITTLE_MEMORY_BYTES = 2 * units.GIB
 
 

@@ -28,11 +28,12 @@ def to_yaml(profile: Profile) -> str:
     """Return the file's text: a header for people, then the keys in the order of the fields."""
     fields: dict[str, Any] = {}
     for name, value in destructure(profile).items():
-        if name == "device":  # before it, what trainers read from the top
+        if name == "device":  # the keys that trainers read at the top come before it
             fields |= {
                 axis: number
                 for axis, number in _plain_keys(profile.config).items()
-                if axis not in _FIELDS  # an axis that is called `phase` stays below config
+                if axis
+                not in _FIELDS  # an axis named like a field, as `phase`, is only below config
             }
         fields[name] = value
     body = yaml.dump(fields, Dumper=yaml.SafeDumper, sort_keys=False, width=100, allow_unicode=True)

@@ -37,9 +37,9 @@ EXPORTABLE = frozenset(
         "XLA_PYTHON_CLIENT_MEM_FRACTION",
     }
 )
-"""The only variables a profile may set: shells evaluate them, and profiles travel between people.
+"""The only variables that a profile may set: shells evaluate them, and people share profiles.
 
-So no secret of the searching machine gets in, and no PATH or LD_PRELOAD of a stranger gets out.
+So no secret of the searching machine gets in, and no stranger's PATH or LD_PRELOAD gets out.
 """
 
 

@@ -25,7 +25,7 @@ TOLERANCE = 0.10
 _NUM_PROCESSES = 3
 
 HOLDS, DOES_NOT_HOLD, COULD_NOT_TELL = 0, 1, 2
-"""Exit codes; the last is for what a person mends first."""
+"""Exit codes; the last is for a mistake that the person must mend first."""
 
 Measure = Callable[[], Outcome]
 
@@ -38,7 +38,7 @@ def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> 
         if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
             say(f"{outcomes.EXPLANATIONS[outcome.kind].means} {outcome.message}")
             say(f"{outcomes.EXPLANATIONS[outcome.kind].do} Log: {outcome.log}")
-            # Sizes that cannot run anywhere are a mistake in the file, and nothing of this machine.
+            # Sizes that can run nowhere are a mistake in the file, not a fact about this machine.
             tells_nothing = outcome.kind.says_nothing or outcome.kind is OutcomeKind.INVALID
             return COULD_NOT_TELL if tells_nothing else DOES_NOT_HOLD
         measured.append(outcome.measurement)

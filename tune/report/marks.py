@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from cluster.pages.chart import Axis, Mark, Point, Series
-from cluster.pages.scale import Ordinal
+from cluster.pages.scale import Linear, Ordinal, short
 from search_spaces.config import config_text
 from trainables.measurement import Measurement, OutcomeKind
 from tune.search.trial import EXPLORING, Trial
@@ -22,7 +22,7 @@ MARKS: Mapping[OutcomeKind, Mark] = {
     OutcomeKind.ERROR: Mark.SLASH,
     OutcomeKind.NODE_LOST: Mark.BAR,
 }
-"""What a trial without a speed is drawn as, by its cause."""
+"""The mark of a trial without a speed, by its cause."""
 
 
 def speed_of(trial: Trial) -> Measurement | None:
@@ -95,3 +95,8 @@ def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]
 def names_axis(label: str, names: Sequence[str]) -> Axis:
     """Return an axis of names side by side."""
     return Axis(label=label, scale=Ordinal(names=names), tick=lambda value: names[int(value)])
+
+
+def speed_axis(values: Sequence[float], *, from_zero: bool = False) -> Axis:
+    """Return the axis of env steps/s."""
+    return Axis(label=SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short)

@@ -1,6 +1,6 @@
 """The report of one search as a page: the result first, then the evidence, then the commands.
 
-summary/conclusion.py has the sentences, speed.py and usage.py the charts.
+summary/conclusion.py has the sentences, speed.py, learning.py and usage.py the charts.
 """
 
 import shlex
@@ -12,6 +12,7 @@ from cluster.pages.elements import Child, Element, element
 from cluster.pages.page import Section
 from cluster.pages.table import Bar
 from search_spaces.config import ConfigKey, config_key, config_name, config_text
+from tune.report import learning
 from tune.report import speed as report_speed
 from tune.report import table as report_table
 from tune.report import usage as report_usage
@@ -103,7 +104,7 @@ def _names(result: SearchResult) -> dict[ConfigKey, str]:
 
 
 def _speed(result: SearchResult) -> list[Child]:
-    return [page.charts(report_speed.landscape(result), report_speed.learning(result))]
+    return [page.charts(report_speed.landscape(result), learning.learning(result))]
 
 
 def _limits(result: SearchResult, context: SearchContext) -> list[Child]:

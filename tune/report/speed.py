@@ -1,23 +1,21 @@
-"""Charts of a search's speeds: over its axes, over its time, against learning. Pure.
+"""Charts of a search's speeds, over its axes and over its time. Pure.
 
 Where a chart would be empty, a sentence in its place says why.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 
 from cluster.pages import chart, grid, units
-from cluster.pages.chart import Axis, Chart, Line, Mark, Point, Series
+from cluster.pages.chart import Axis, Chart, Line
 from cluster.pages.elements import Element
 from cluster.pages.grid import Grid, Square
 from cluster.pages.page import note
-from cluster.pages.scale import Linear, short
-from search_spaces.config import ConfigKey, config_key, config_name
-from tune.report.marks import MARKS, SPEED, causes, names_axis, speed_of, speed_series
+from cluster.pages.scale import Linear
+from search_spaces.config import ConfigKey, config_key
+from tune.report.marks import MARKS, SPEED, causes, names_axis, speed_axis, speed_of, speed_series
 from tune.search.candidates import candidates_of
-from tune.search.objective import Objective, score
-from tune.search.result import Candidate, SearchResult
+from tune.search.result import SearchResult
 from tune.search.trial import EXPLORING, Trial
 from tune.summary import outcomes
 
@@ -28,7 +26,7 @@ _UNITS = {
     "batch_size": "samples",
     "num_epochs": "passes over the samples",
 }
-"""What the values of well-known axes count; a foreign axis is called by its name alone."""
+"""The units of well-known axes; another axis has its name alone."""
 
 
 def landscape(result: SearchResult) -> Element:
@@ -72,69 +70,6 @@ def by_second(result: SearchResult) -> Element:
     )
 
 
-def learning(result: SearchResult) -> Element:
-    """Return a chart of env steps/s against learning per sample, with profiles and Pareto front."""
-    candidates = candidates_of(result.trials)
-    if not candidates:
-        return note("There is nothing to weigh speed against: no configuration was measured.")
-    noise_scale = candidates[0].noise_scale
-    if noise_scale is None:
-        return note(
-            "Speed is not weighed against learning: no trial measured a gradient noise scale "
-            "(a workload's health() may report gradient_noise_scale)."
-        )
-    if any("batch_size" not in candidate.config for candidate in candidates):
-        return note("Speed is not weighed against learning: that needs an axis named batch_size.")
-    kinds: dict[ConfigKey, list[str]] = {}
-    for kind, chosen in result.chosen.items():
-        kinds.setdefault(config_key(chosen.config), []).append(kind.value)
-    points = [
-        _learning_point(candidate, noise_scale, kinds.get(config_key(candidate.config), []))
-        for candidate in candidates
-    ]
-    places = [(point.x, point.y) for point in points if point.y is not None]
-    named = [dataclasses.replace(point, name=None) for point in points if point.name]
-    return chart.render(
-        Chart(
-            title="Speed against learning per sample",
-            note=f"A gradient step on B samples learns 1 / (1 + B / {noise_scale:,.0f}) of the "
-            "most per sample; the number is the gradient noise scale measured here. Up and right "
-            "is better.",
-            x=Axis(
-                label="learning per sample, % of the most possible",
-                scale=Linear.over(x for x, _ in places),
-                tick=lambda value: f"{value:g}",
-            ),
-            y=_speed_axis([y for _, y in places]),
-            series=[
-                Series(name="configuration", mark=Mark.CIRCLE, color="accent", points=points),
-                Series(name="chosen", mark=Mark.TARGET, color="proof", points=named),
-            ],
-            lines=[Line(name="Pareto front", color="proof", points=pareto_front(places))],
-        )
-    )
-
-
-def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[str]) -> Point:
-    share = score(
-        Objective.BALANCED,
-        steps_per_second=1.0,
-        batch_size=candidate.config["batch_size"],
-        noise_scale=noise_scale,
-    )
-    name = ", ".join(kinds)
-    tip = (
-        f"{config_name(candidate.config)}: {units.speed(candidate.steps_per_second)} {SPEED}, "
-        f"{100 * share:.0f} % learned per sample"
-    )
-    return Point(
-        x=100 * share,
-        y=candidate.steps_per_second,
-        tip=f"{name}: {tip}" if name else tip,
-        name=name or None,
-    )
-
-
 def running_s(trials: Iterable[Trial]) -> dict[int, float]:
     """Return, by trial number, the seconds in which any trial had run when that trial ended.
 
@@ -151,15 +86,6 @@ def running_s(trials: Iterable[Trial]) -> dict[int, float]:
         reached = max(reached, end)
         ends[number] = total - max(0.0, reached - end)
     return ends
-
-
-def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points that no other point beats in both coordinates, from left to right."""
-    front: list[tuple[float, float]] = []
-    for x, y in sorted(points, reverse=True):
-        if not front or y > front[-1][1]:
-            front.append((x, y))
-    return front[::-1]
 
 
 def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Element:
@@ -211,7 +137,7 @@ def _along(axis: str, trials: Sequence[Trial]) -> Element:
             title=f"Speed over {axis}",
             note="The only axis whose value differs between trials. Whiskers are 95 % intervals.",
             x=names_axis(_with_unit(axis), [str(value) for value in values]),
-            y=_speed_axis(_highs(trials), from_zero=True),
+            y=speed_axis(_highs(trials), from_zero=True),
             series=speed_series(trials, lambda trial: float(values.index(trial.config[axis]))),
         )
     )
@@ -235,7 +161,7 @@ def _progress(
             title=title,
             note=how,
             x=Axis(label=label, scale=scale(places), tick=lambda value: f"{value:g}"),
-            y=_speed_axis(_highs(trials), from_zero=True),
+            y=speed_axis(_highs(trials), from_zero=True),
             series=speed_series(trials, place),
             lines=[
                 Line(
@@ -264,10 +190,6 @@ def best_so_far(
     if steps:
         steps.append((max(place(trial) or 0.0 for trial in trials), best))
     return steps
-
-
-def _speed_axis(values: Sequence[float], *, from_zero: bool = False) -> Axis:
-    return Axis(label=SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short)
 
 
 def _varying(trials: Sequence[Trial]) -> list[str]:

@@ -14,7 +14,7 @@ from trainables.measurement import Measurement, Outcome, OutcomeKind, Phase
 from tune.search.trial import Trial
 
 TRIALS_VERSION = 1
-"""Of trials.json."""
+"""The schema version of trials.json."""
 
 _HEALTH = "health/"
 _BY_PHASE = {"threads_by_phase": "threads/", "seconds_by_phase": "seconds/"}

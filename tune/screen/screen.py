@@ -54,7 +54,7 @@ class Screen:
         stdout: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # As it is now: JSON goes there even when redirected. Its reader may leave.
+        # Kept, because `live` redirects sys.stdout; lasting, because a pipe's reader may leave.
         self._stdout = lasting(stdout or sys.stdout)
         self._as_json = as_json
         self._console = None if as_json else console or _terminal(self._stdout)
@@ -143,7 +143,7 @@ class Screen:
         """Show the trials while they run, and the whole table at the end."""
         self._search = search
         if self._as_json:
-            with contextlib.redirect_stdout(sys.stderr):  # what libraries print is no JSON
+            with contextlib.redirect_stdout(sys.stderr):  # libraries may print
                 yield
             return
         if self._console is None:

@@ -16,10 +16,10 @@ from tune.search.trial import EXPLORING, Stage, Trial
 from tune.summary.trials import fixed_values, measured_speed, outcome_label, reason
 
 _MOST_LIVE_ROWS = 15
-_ROWS_AROUND = 11  # heading, notes, reasons and the time, at their most
+_ROWS_AROUND = 11  # lines at most of heading, notes, reasons and the time
 _MOST_LIVE_REASONS = 3
 WIDE = 96
-"""From this width on, the outcome has a column of its own; below, it stands in for the speed."""
+"""The least width with a column for the outcome; a narrower table has it in place of the speed."""
 
 _ONGOING = {
     Phase.START: "starting",
@@ -88,7 +88,7 @@ def render(
         )
         below.append(Text(text, style="dim"))
     reasons = [why for trial in shown if (why := reason(trial))]
-    below += [  # a live line may be cropped: it comes again whole
+    below += [  # a live line may be cropped, as it is printed in full at the end
         Text(why, style="yellow", no_wrap=live, overflow="ellipsis")
         for why in (reasons[-_MOST_LIVE_REASONS:] if live else reasons)
     ]

@@ -16,11 +16,13 @@ from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import EXPLORING, Stage, Trial
 
 LEAN_SHARE = 0.95
-"""`lean` may be this much slower than the fastest."""
+"""The least share of the fastest speed that `lean` may have."""
 
 _TIE_SHARE = 0.99
-"""A tie is no slower than this share of the best: noise alone may hide several percents of speed,
-and who would trade those for memory takes `lean`."""
+"""The least share of the best speed at which a candidate is tied with it.
+
+Intervals alone may be several percents wide; `lean` is the kind that trades so much for memory.
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
         if trial.outcome is not None
         and not (trial.outcome.kind.was_measured or trial.outcome.kind.says_nothing)
     } | {
-        # A defect in a final or a soak is no limit, but nothing that broke may be promised.
+        # A defect in a final or a soak is no limit, but a profile must not promise what failed.
         config_key(trial.config)
         for trial in trials
         if trial.stage not in EXPLORING

@@ -20,10 +20,10 @@ from tune.search.trial import Stage, Trial
 
 _MAX_STRIDES = 3
 _LEAST_CHANCE = 0.5
-"""A stride of the ramp that more likely than not ends beyond the cliff is not taken."""
+"""The least chance to fit of a step of the ramp."""
 
 _LEAST_CHANCE_WARM = 0.1
-"""What ran elsewhere has that to speak for it; only what will hardly fit here is passed over."""
+"""The same for a recommended configuration, which is known to run on another machine."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from trainables.measurement import Measurement
 
 _IDLE_DISCOUNT = 0.1
-"""What a wholly idle GPU costs in `balanced`: about what two hosts of one GPU class differ by.
+"""The discount of a fully idle GPU in `balanced`: about the difference of two hosts of one class.
 
 So it decides between near-equals (an idle GPU has room for a larger model, or a second job) and
 never against a configuration that is clearly faster.

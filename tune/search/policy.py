@@ -28,10 +28,10 @@ _SLOW_SHARE = 0.9
 """A trial wholly below this share of the best can be neither the fastest nor `lean`."""
 
 _LARGEST_RESERVE = 0.5
-"""Of a short --max-time at least half is for exploring; finals and soak then say what they did."""
+"""The most of --max-time to keep for finals and soak, so that a short search explores too."""
 
 _LEAST_SOAK_S = 40.0
-"""Start, compile, warm up, and enough updates for a leak to show."""
+"""The time to start, compile, warm up, and run enough updates for a leak to show."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Search:
         rules: SearchRules,
         *,
         clock: Callable[[], float],
-        elapsed_s: float = 0.0,  # of the session, before its search could begin
+        elapsed_s: float = 0.0,  # seconds of the session before this search began
     ) -> None:
         self.stop_reason: str | None = None
         self._study = study
@@ -99,7 +99,7 @@ class Search:
                 return self._study.ask(*config)
         running = {trial.stage for trial in self.trials if trial.outcome is None}
         if running & EXPLORING or self._problem.shard is not None or self._is_broken():
-            return None  # finals compare; they wait until exploring has no host any more
+            return None  # finals compare, so they wait until no exploring trial runs
         step = finals.next_step(
             self.trials,
             self._rules.finals,
@@ -108,7 +108,7 @@ class Search:
             time_is_short=self._time_is_short(),
         )
         if step is None or (running and step[0] is not Stage.FINAL):
-            return None  # what finals choose is known when all have ended
+            return None  # the winner is known when all finals have ended
         return self._study.ask(*step)
 
     def tell(self, trial: Trial, outcome: Outcome) -> Trial:
@@ -158,7 +158,7 @@ class Search:
             self.stop_reason = self._reason_to_stop()
             if self.stop_reason is not None:
                 return None
-            # Seeded by the trial's number: a resumed search goes on, it does not start over.
+            # Seeded by the number of trials, so that a resumed search repeats no proposal.
             rng = np.random.default_rng((self._rules.seed, len(self.trials)))
             known = self._known()
             proposal = explore.propose(known, rng)

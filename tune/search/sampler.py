@@ -92,7 +92,7 @@ def fit(candidates: Array, observations: Observations, rng: np.random.Generator)
     weights = cho_solve((factor, True), targets)
     reduction = solve_triangular(factor, cross.T, lower=True)
     variance = np.maximum(1.0 - np.square(reduction).sum(axis=0), 1e-9)
-    # The best observed value is a noisy maximum; the model's own mean there is the honest one.
+    # The best observed value is a noisy maximum and too high; the model's mean there is not.
     at_observed = _matern(observations.points, observations.points, length_scales) @ weights
     best = float(at_observed[observations.feasible].max())
     return Posterior(mean=cross @ weights, std=np.sqrt(variance), best=best)

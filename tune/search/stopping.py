@@ -7,7 +7,7 @@ from trainables.measurement import OutcomeKind
 from tune.search.trial import Stage, Trial
 
 _MAX_ERRORS = 3
-"""So many defects in a row mean that the workload is broken, not that the machine is small."""
+"""The number of defects in a row after which the workload is taken to be broken."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

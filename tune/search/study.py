@@ -27,7 +27,7 @@ from trainables.measurement import Outcome, OutcomeKind, from_dict
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _JUST_OVER = 0.01
-"""A process that died at a limit was over it; by how much it cannot say any more."""
+"""The excess of a process that died at a limit: the true one is not known."""
 
 
 class StudyError(UserError):
@@ -60,7 +60,7 @@ def violations(outcome: Outcome, limits: Limits) -> dict[str, float]:
     }
     graded = {}
     died_of = outcome.kind
-    if died_of is OutcomeKind.EXCLUDED:  # it would have
+    if died_of is OutcomeKind.EXCLUDED:  # predicted over the same limit
         died_of = OutcomeKind.DEVICE_MEMORY
     for kind, (use, limit) in uses.items():
         excess = math.log2(use / limit) if use and limit else 0.0
@@ -183,7 +183,7 @@ def read_trials(journal: Path) -> tuple[Trial, ...]:
     Raises:
         StudyError: if it is not there, or damaged.
     """
-    if not journal.is_file():  # Optuna would make one
+    if not journal.is_file():  # Optuna would create it
         raise StudyError(f"{journal} does not exist; name the folder of a search.")
     return tuple(sorted(_finished(_load(journal)), key=lambda trial: trial.number))
 
@@ -242,7 +242,7 @@ def _storage(journal: Path) -> JournalStorage:
 
 
 def _seconds(moment: datetime.datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()  # Optuna's is naive: local time
+    return None if moment is None else moment.timestamp()  # Optuna's times are naive and local
 
 
 def _finished(study: optuna.Study) -> list[Trial]:

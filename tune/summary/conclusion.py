@@ -21,7 +21,7 @@ from tune.summary.trials import outcome_label, proven_speed
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
 _NEAR = 0.8
-"""From this share of a limit on, the next doubling would cross it, or noise may."""
+"""The share of a limit from which on it is near: noise may cross it, a doubling will."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +229,7 @@ def _failures(result: SearchResult) -> list[tuple[str, str]]:
     if not latest:
         return [("why", "no trial came to an end.")]
     if OutcomeKind.DEVICE_MEMORY in latest:
-        latest.pop(OutcomeKind.EXCLUDED, None)  # the same limit, foreseen
+        latest.pop(OutcomeKind.EXCLUDED, None)  # the same limit, by prediction
     rows = []
     for kind in result.outcome_counts:
         if kind not in latest:

@@ -20,11 +20,12 @@ from search_spaces.space import Axis, SearchSpace
 from searches import HOSTILE, every_outcome, foreign, record
 from trainables.measurement import OutcomeKind
 from tune.jax_phase12 import JaxSpec
+from tune.report import learning
 from tune.report import page as report_page
 from tune.report import speed as report_speed
 from tune.report.marks import MARKS
 from tune.report.write import write_report
-from tune.run_folder import record as run_record
+from tune.run_folder import record as record_file
 from tune.run_folder.folder import RunFolder
 from tune.run_folder.record import RunRecord, SearchContext
 from tune.search.result import Kind
@@ -251,7 +252,7 @@ def test_the_best_so_far_only_climbs_and_finals_and_slow_ones_do_not_count() -> 
 
 def test_no_point_of_the_pareto_front_is_beaten_in_both() -> None:
     front = [(0.2, 5.0), (0.9, 1.0), (0.5, 4.0), (0.5, 3.0), (0.1, 4.5)]
-    assert report_speed.pareto_front(front) == [(0.2, 5.0), (0.5, 4.0), (0.9, 1.0)]
+    assert learning.pareto_front(front) == [(0.2, 5.0), (0.5, 4.0), (0.9, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def write_search(folder: Path, trials: int = 1) -> RunFolder:
     study = Study.create(run.journal, space=SearchSpace(axes=axes), limits=NO_LIMITS, identity={})
     for _ in range(trials):
         study.tell(study.ask(Stage.BASELINE, searches.BASELINE), outcome(), score=1.0)
-    run_record.write(run, record(ending=None))
+    record_file.write(run, record(ending=None))
     return run
 
 
@@ -320,8 +321,8 @@ def test_a_report_is_made_again_from_the_folder_of_a_killed_search(tmp_path: Pat
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     written = record()
-    run_record.write(run, written)
-    known = run_record.read(run)
+    record_file.write(run, written)
+    known = record_file.read(run)
     assert known == dataclasses.replace(
         written,
         machine={name: [list(row) for row in rows] for name, rows in written.machine.items()},
@@ -359,13 +360,13 @@ def test_a_mistake_is_one_sentence(arguments: list[str]) -> None:
 
 def test_the_command_line_is_kept_without_credentials() -> None:
     given = ["/usr/bin/python3", "-m", "tune.jax_phase12", "--x", "a b", "--to", "http://me:pw@h/x"]
-    assert run_record.command_line(given) == (
+    assert record_file.command_line(given) == (
         "python -m tune.jax_phase12 --x 'a b' --to http://h/x"
     )
 
 
 def test_the_record_is_plain_json_that_names_its_version(tmp_path: Path) -> None:
-    run_record.write(RunFolder(tmp_path), record())
+    record_file.write(RunFolder(tmp_path), record())
     document = json.loads((tmp_path / "search.json").read_text())
     assert document["schema_version"] == 1
     assert document.keys() - {"schema_version"} == {

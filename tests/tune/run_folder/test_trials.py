@@ -13,7 +13,7 @@ import pytest
 from cluster.node import atomic
 from factories import failed, measurement, outcome, trial
 from trainables.measurement import Outcome, OutcomeKind, from_dict
-from tune.run_folder import trials as records
+from tune.run_folder import trials as trial_files
 from tune.run_folder.log import run_log
 
 TRIALS = (
@@ -41,7 +41,7 @@ def strict(text: str) -> Any:
 def test_the_csv_has_a_row_per_ended_trial_and_empty_cells_for_the_unmeasured(
     tmp_path: Path,
 ) -> None:
-    table, _ = records.write_trials(tmp_path, TRIALS)
+    table, _ = trial_files.write_trials(tmp_path, TRIALS)
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == ["0", "1", "2"]
@@ -56,7 +56,7 @@ def test_the_csv_has_a_row_per_ended_trial_and_empty_cells_for_the_unmeasured(
 
 def test_the_csv_has_what_each_phase_used(tmp_path: Path) -> None:
     phases = outcome(threads_by_phase={"compile": 21}, seconds_by_phase={"compile": 2.5})
-    table, _ = records.write_trials(tmp_path, [trial(outcome=phases)])
+    table, _ = trial_files.write_trials(tmp_path, [trial(outcome=phases)])
     with table.open(newline="") as file:
         [row] = csv.DictReader(file)
     assert (row["threads/compile"], row["seconds/compile"]) == ("21", "2.5")
@@ -64,13 +64,13 @@ def test_the_csv_has_what_each_phase_used(tmp_path: Path) -> None:
 
 
 def test_the_csv_has_the_same_columns_when_nothing_was_measured() -> None:
-    empty = records.to_csv([TRIALS[1]]).splitlines()[0].split(",")
-    full = records.to_csv([TRIALS[0]]).splitlines()[0].split(",")
+    empty = trial_files.to_csv([TRIALS[1]]).splitlines()[0].split(",")
+    full = trial_files.to_csv([TRIALS[0]]).splitlines()[0].split(",")
     assert [name for name in full if not name.startswith("health/")] == empty
 
 
 def test_the_json_is_strict_and_gives_every_outcome_back(tmp_path: Path) -> None:
-    _, document = records.write_trials(tmp_path, TRIALS)
+    _, document = trial_files.write_trials(tmp_path, TRIALS)
     loaded = strict(document.read_text())
     assert loaded["schema_version"] == 1
     assert from_dict(Outcome, loaded["trials"][0]["outcome"]) == TRIALS[0].outcome
