@@ -15,7 +15,8 @@ def start(box: BoxFolder, *words: str, name: str = "j1", resume: bool = False) -
     jobs.start(box, name=name, words=[*FAKE, *words], resume=resume)
 
 
-def wait_for(condition: Callable[[], object], *, timeout_s: float = 30.0) -> None:
+def wait_for(condition: Callable[[], object], *, timeout_s: float = 120.0) -> None:
+    """Wait for what a test asserts: a busy machine may take its time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline

@@ -59,9 +59,12 @@ def test_stopped_job_keeps_its_best_and_takes_all_its_processes_with_it(box: Box
 
 
 def test_job_that_ignores_the_signal_is_killed(box: BoxFolder) -> None:
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(99)"
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "print('deaf', flush=True); time.sleep(99)"
+    )
     jobs.start(box, name="j1", words=["python", "-c", deaf], resume=False)
-    time.sleep(0.5)
+    wait_for(lambda: "deaf" in box.job("j1").events.read_text())
     jobs.stop(box, reason="stopped", grace_s=0.2)
     assert read_json(box.job("j1").exit)["exit_code"] == -signal.SIGKILL
 

@@ -1,5 +1,6 @@
 """The lease of a host: its dead-man ends Ray and then the rent."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -36,9 +37,10 @@ def test_hour_that_has_come_ends_all_of_ray_here_and_then_the_rent(
         stopped = short_dir / "stopped"
         lease.arm(private, hours=1.0, stop_command=["false"])  # the next takes its place
         lease.arm(private, hours=0.0003, stop_command=["sh", "-c", f"echo $0 > {stopped}", "-x"])
-        assert "Dead-man armed: ends Ray here in 1 s, then runs sh -c " in lease.told(private)
-        assert keeper.wait(timeout=30) == -signal.SIGTERM
-    deadline = time.monotonic() + 30
+        told = lease.told(private)
+        assert re.search("Dead-man armed: ends Ray here in [01] s, then runs sh -c ", told)
+        assert keeper.wait(timeout=120) == -signal.SIGTERM
+    deadline = time.monotonic() + 120
     while "No dead-man is armed" not in lease.told(private):
         assert time.monotonic() < deadline
         time.sleep(0.05)
