@@ -2,7 +2,7 @@
 
 import pytest
 
-from search_spaces.config import config_cell, config_name, config_text
+from search_spaces.config import config_cell, config_name, config_text, violation
 
 CONFIG = {"num_envs": 512, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
 
@@ -41,3 +41,12 @@ def test_configurations_are_named_by_their_sizes(
 
 def test_a_cell_leaves_out_what_all_trials_share() -> None:
     assert config_cell(CONFIG, fixed={"num_epochs"}) == "512 x 64 / 4096"
+
+
+def test_a_violation_names_the_numbers() -> None:
+    config = {"num_envs": 6, "num_steps": 10, "batch_size": 7}
+    assert violation(config) == "batch_size 7 does not divide num_envs * num_steps = 6 * 10 = 60."
+
+
+def test_axes_that_no_ppo_has_are_nobodys_violation() -> None:
+    assert violation({"hidden": 3, "num_envs": 7}) is None

@@ -38,7 +38,10 @@ SEARCH = (
 )
 
 
-pytestmark = pytest.mark.timeout(600)  # the search runs in a fixture, and CI is slow
+pytestmark = [
+    pytest.mark.timeout(600),  # the search runs in a fixture, and CI is slow
+    pytest.mark.xdist_group("dashboards"),
+]
 
 
 def get(url: str) -> str:
