@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.market.features import FEATURES
-from trainables.pytorch_phase3.positions import BUY, HOLD, SELL, Array
+from trainables.market.positions import BUY, HOLD, SELL
+from trainables.pytorch_phase3.arrays import Floats
 
 Context = tuple[int, ...]
 """Trend, momentum, RSI, volatility, time of the session, position: each a small integer."""
@@ -62,11 +63,11 @@ NO_ADVICE = Advice(action=HOLD, confidence=0.0)
 """What an answer counts as that does not parse."""
 
 
-def contexts_of(features: Array, direction: Array) -> list[Context]:
+def contexts_of(features: Floats, direction: Floats) -> list[Context]:
     """Quantise each environment's bar and position.
 
     Args:
-        features: [num_envs, NUM_FEATURES], see `trainables.jax_phase12.features`.
+        features: [num_envs, NUM_FEATURES], see `trainables.market.features`.
         direction: [num_envs] 1 long, -1 short, 0 none.
     """
     by_name = dict(zip(FEATURES, features.T, strict=True))

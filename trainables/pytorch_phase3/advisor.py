@@ -16,7 +16,7 @@ import numpy as np
 
 from trainables.pytorch_phase3 import advice as advices
 from trainables.pytorch_phase3.advice import NO_ADVICE, Advice, AdviceCache, Context
-from trainables.pytorch_phase3.positions import Array, Flags
+from trainables.pytorch_phase3.arrays import Flags, Floats
 
 ADVICE_SIZE = 5
 """One-hot hold, buy, sell (all zero without advice), confidence, age in intervals up to 2."""
@@ -119,7 +119,7 @@ class Advisor:
         """Ask at the next bar, and count the interval from there."""
         self._asks_at = self._clock
 
-    def advance(self, dones: Flags, contexts: Sequence[Context] | None) -> Array:
+    def advance(self, dones: Flags, contexts: Sequence[Context] | None) -> Floats:
         """Go on by one bar; return [num_envs, ADVICE_SIZE] what is known at its close.
 
         `dones` are the episodes that ended with it; `contexts`, one per environment, are read where
@@ -141,7 +141,7 @@ class Advisor:
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _aged(self) -> Array:
+    def _aged(self) -> Floats:
         has_advice = self._features[:, :_CONFIDENCE].any(axis=1)
         age_bars = self._clock - 1 - self._asked_at
         age = np.minimum(age_bars / self._interval, _OLDEST)

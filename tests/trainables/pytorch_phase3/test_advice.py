@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from trainables.market.features import FEATURES
+from trainables.market.positions import BUY, HOLD, SELL
 from trainables.pytorch_phase3 import advice
 from trainables.pytorch_phase3.advice import NO_ADVICE, Advice, AdviceCache, Context, parse
 from trainables.pytorch_phase3.advisor import Advisor, Answers
-from trainables.pytorch_phase3.positions import BUY, HOLD, SELL
 
 NOBODY = np.zeros(4, bool)
 RISING: Context = (4, 3, 70, 1, 0, 1)
