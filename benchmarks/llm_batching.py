@@ -20,7 +20,7 @@ from trainables.market.synthetic import synthetic_bars
 from trainables.pytorch_phase3 import advice, llm, sources
 from trainables.pytorch_phase3.advice import Context
 from trainables.pytorch_phase3.llm import LanguageModel
-from trainables.pytorch_phase3.options import Options
+from trainables.pytorch_phase3.options import Phase3Options
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def load(name: str) -> LanguageModel:
         raise SystemExit("error: --llm none asks nobody.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = llm.find(
-        source, dtype="auto", device=device, unpacked=Options(llm=name).unpacked_folder()
+        source, dtype="auto", device=device, unpacked=Phase3Options(llm=name).unpacked_folder()
     )
     return llm.load(found, device)
 

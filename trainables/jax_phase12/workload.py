@@ -1,6 +1,6 @@
 """Phases 1 and 2 as tunable workloads: `trainables.jax_phase12.workload:phase1` and `:phase2`.
 
-The configuration is `ppo.PpoConfig`'s fields; the options are `options.Options`'.
+The configuration is `ppo.PpoConfig`'s fields; the options are `market.options.MarketOptions`'.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from trainables.jax_phase12 import ppo
 from trainables.jax_phase12.env import TradingEnv
 from trainables.jax_workload import JaxWorkload
 from trainables.market.features import build_market
-from trainables.market.options import Options
+from trainables.market.options import MarketOptions
 from trainables.market.positions import PHASE_1, PHASE_2, Rules
 
 
@@ -28,7 +28,7 @@ def phase2(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload
 
 def _build(rules: Rules, config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
     ppo_config = ppo.PpoConfig.from_mapping(config)
-    chosen = Options.from_mapping(options)
+    chosen = MarketOptions.from_mapping(options)
     env = TradingEnv(market=build_market(chosen.load_bars()), rules=rules)
     hyperparameters = ppo.Hyperparameters()
     return JaxWorkload(

@@ -13,7 +13,7 @@ import pytest
 
 from trainables.market.bars import MIN_BARS, Bars, load_bars
 from trainables.market.features import FEATURES, build_market, compute_features
-from trainables.market.options import Options
+from trainables.market.options import MarketOptions
 from trainables.market.sessions import (
     FREE_EPISODE_BARS,
     MIN_EPISODE_BARS,
@@ -207,12 +207,14 @@ def test_what_is_no_parquet_is_refused(tmp_path):
 )
 def test_bad_option_is_named(options, message):
     with pytest.raises(WorkloadInputError, match=message):
-        Options.from_mapping(options)
+        MarketOptions.from_mapping(options)
 
 
 def test_options_choose_between_the_file_and_the_synthetic_market(write):
-    assert Options.from_mapping({"data": str(write(lines()))}).load_bars().source == "bars.csv"
-    assert "synthetic market (3 days" in Options(synthetic_days=3).load_bars().source
+    assert (
+        MarketOptions.from_mapping({"data": str(write(lines()))}).load_bars().source == "bars.csv"
+    )
+    assert "synthetic market (3 days" in MarketOptions(synthetic_days=3).load_bars().source
 
 
 def test_market_is_read_without_jax():
