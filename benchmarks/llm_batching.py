@@ -18,7 +18,7 @@ import torch
 from trainables.market.features import build_market
 from trainables.market.synthetic import synthetic_bars
 from trainables.pytorch_phase3 import advice, llm, sources
-from trainables.pytorch_phase3.advice import Context
+from trainables.pytorch_phase3.advice import MarketContext
 from trainables.pytorch_phase3.llm import LanguageModel
 from trainables.pytorch_phase3.options import Phase3Options
 
@@ -65,7 +65,7 @@ def load(name: str) -> LanguageModel:
     return llm.load(found, device)
 
 
-def distinct_contexts(count: int) -> list[Context]:
+def distinct_contexts(count: int) -> list[MarketContext]:
     """The first `count` distinct contexts of a synthetic market, drawn at random bars."""
     features = build_market(synthetic_bars(seed=0, num_days=50)).features
     rng = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def distinct_contexts(count: int) -> list[Context]:
     return list(dict.fromkeys(advice.contexts_of(drawn, direction)))[:count]
 
 
-def answer_one_by_one(model: LanguageModel, contexts: Sequence[Context]) -> list[str]:
+def answer_one_by_one(model: LanguageModel, contexts: Sequence[MarketContext]) -> list[str]:
     """The texts of each context asked alone."""
     return [model.answer([context]).texts[0] for context in contexts]
 

@@ -90,7 +90,8 @@ def test_a_task_carries_absolute_paths_and_says_what_it_trains_on(
     assert task.data["llm"] == "model"
     assert task.data["synthetic"]
     assert (task.phase, task.framework) == (3, "torch")
-    assert Phase3Options.from_mapping(task.options) == Phase3Options(llm=str(tmp_path / "model.gguf"))
+    expected = Phase3Options(llm=str(tmp_path / "model.gguf"))
+    assert Phase3Options.from_mapping(task.options) == expected
 
 
 def test_a_hub_id_stays_what_it_is() -> None:

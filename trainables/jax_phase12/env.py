@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from trainables.market.account import Account, allowed_actions, new_account, observed, trade
 from trainables.market.features import NUM_FEATURES, Market
-from trainables.market.positions import Bar, Rules
+from trainables.market.positions import PriceBar, Rules
 from trainables.market.sessions import WINDOW_BARS
 
 
@@ -83,6 +83,6 @@ class TradingEnv:
         )
         return next_state, reward, done
 
-    def _bar(self, index: jax.Array) -> Bar:
+    def _bar(self, index: jax.Array) -> PriceBar:
         row = jnp.asarray(self.market.prices)[index]
-        return Bar(*(row[column] for column in range(5)))
+        return PriceBar(*(row[column] for column in range(5)))

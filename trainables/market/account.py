@@ -9,7 +9,7 @@ closed at the market. For NumPy and JAX alike, as `positions`.
 from typing import NamedTuple
 
 from trainables.market import positions
-from trainables.market.positions import Array, Bar, Position, Rules
+from trainables.market.positions import AnyArray, Position, PriceBar, Rules
 
 MAX_BARS_HELD = 100.0  # scales the observation only
 
@@ -20,20 +20,25 @@ class Account(NamedTuple):
     balance: realised profit in money. peak: the highest equity at a close.
     """
 
-    balance: Array
-    peak: Array
+    balance: AnyArray
+    peak: AnyArray
     position: Position
 
 
-def new_account(like: Array) -> Account:
+def new_account(like: AnyArray) -> Account:
     """Return an account at the start of an episode, shaped as `like`."""
     zero = like.__array_namespace__().zeros_like(like)
     return Account(balance=zero, peak=zero, position=positions.no_position(like))
 
 
 def trade(
-    account: Account, action: Array, before: Bar, bar: Bar, is_last: Array, rules: Rules
-) -> tuple[Account, Array, Array]:
+    account: Account,
+    action: AnyArray,
+    before: PriceBar,
+    bar: PriceBar,
+    is_last: AnyArray,
+    rules: Rules,
+) -> tuple[Account, AnyArray, AnyArray]:
     """Act at the close of `before` and go through `bar`; return the account, reward and done.
 
     is_last: whether the episode ends with `bar` in any case.
@@ -64,7 +69,7 @@ def trade(
     return Account(account.balance + realised, peak, position), reward, done
 
 
-def observed(account: Account, close: Array, rules: Rules) -> Array:
+def observed(account: Account, close: AnyArray, rules: Rules) -> AnyArray:
     """[..., 5] direction, open profit, distance to the stop, bars held, drawdown.
 
     Profit and distance are in units of the position's first risk. With managed positions [..., 8]:
@@ -91,7 +96,7 @@ def observed(account: Account, close: Array, rules: Rules) -> Array:
     return xp.stack(columns, axis=-1)
 
 
-def allowed_actions(seen: Array, rules: Rules) -> Array:
+def allowed_actions(seen: AnyArray, rules: Rules) -> AnyArray:
     """[..., num_actions] the mask for what `observed` returned: True where an action is allowed.
 
     Entries when flat; management in a position. The stop may go to break-even while the position
@@ -110,7 +115,7 @@ def allowed_actions(seen: Array, rules: Rules) -> Array:
     return xp.stack(columns, axis=-1)
 
 
-def where(condition: Array, new: Account, old: Account) -> Account:
+def where(condition: AnyArray, new: Account, old: Account) -> Account:
     """Take `new` where the condition holds, else `old`."""
     xp = condition.__array_namespace__()
     return Account(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 HOLD, BUY, SELL, BREAK_EVEN, TRAIL_ON, TRAIL_OFF = range(6)
 
-Array: TypeAlias = Any
+AnyArray: TypeAlias = Any
 """An array of NumPy or JAX: whatever has `__array_namespace__()`."""
 
 
@@ -59,14 +59,14 @@ PHASE_1 = Rules()
 PHASE_2 = Rules(manages_positions=True, risk_per_trade=250.0, max_drawdown=1_500.0)
 
 
-class Bar(NamedTuple):
+class PriceBar(NamedTuple):
     """Prices of one bar, and the ATR known at its close."""
 
-    open: Array
-    high: Array
-    low: Array
-    close: Array
-    atr: Array
+    open: AnyArray
+    high: AnyArray
+    low: AnyArray
+    close: AnyArray
+    atr: AnyArray
 
 
 class Position(NamedTuple):
@@ -78,31 +78,33 @@ class Position(NamedTuple):
     bars_held: bars since the entry.
     """
 
-    direction: Array
-    size: Array
-    entry: Array
-    stop: Array
-    target: Array
-    risk: Array
-    best: Array
-    trailing: Array
-    bars_held: Array
+    direction: AnyArray
+    size: AnyArray
+    entry: AnyArray
+    stop: AnyArray
+    target: AnyArray
+    risk: AnyArray
+    best: AnyArray
+    trailing: AnyArray
+    bars_held: AnyArray
 
 
-def no_position(like: Array) -> Position:
+def no_position(like: AnyArray) -> Position:
     """Return the flat position, shaped as `like`. Prices are 1: nothing divides by zero."""
     xp = like.__array_namespace__()
     zero, one = xp.zeros_like(like), xp.ones_like(like)
     return Position(zero, zero, one, one, one, one, one, zero, zero)
 
 
-def profit(position: Position, price: Array, rules: Rules) -> Array:
+def profit(position: Position, price: AnyArray, rules: Rules) -> AnyArray:
     """Return the money the position would make if closed at `price`, before costs; 0 when flat."""
     change = price / position.entry - 1.0
     return position.direction * position.size * rules.notional * change
 
 
-def opened(position: Position, action: Array, bar: Bar, atr: Array, rules: Rules) -> Position:
+def opened(
+    position: Position, action: AnyArray, bar: PriceBar, atr: AnyArray, rules: Rules
+) -> Position:
     """Carry out a buy or sell at the open of `bar`; `atr` is of the bar before, known by then.
 
     An action that the mask forbids changes nothing.
@@ -131,7 +133,7 @@ def opened(position: Position, action: Array, bar: Bar, atr: Array, rules: Rules
     return where((position.direction == 0) & (direction != 0), new, position)
 
 
-def managed(position: Position, action: Array) -> Position:
+def managed(position: Position, action: AnyArray) -> Position:
     """Carry out the actions on a position at a bar's close, then move the stop if it trails.
 
     A trailing stop stays one first risk behind the best close. No stop ever moves back.
@@ -146,7 +148,7 @@ def managed(position: Position, action: Array) -> Position:
     return position._replace(stop=stop, trailing=trailing)
 
 
-def exit_price(position: Position, bar: Bar, rules: Rules) -> tuple[Array, Array]:
+def exit_price(position: Position, bar: PriceBar, rules: Rules) -> tuple[AnyArray, AnyArray]:
     """Return whether the stop or the target ends the position within `bar`, and at what price.
 
     The order of prices within a bar is unknown, so the worst is assumed: the stop comes first. A
@@ -165,14 +167,14 @@ def exit_price(position: Position, bar: Bar, rules: Rules) -> tuple[Array, Array
     return (position.direction != 0) & (stopped | reached), price
 
 
-def market_exit(position: Position, price: Array, rules: Rules) -> Array:
+def market_exit(position: Position, price: AnyArray, rules: Rules) -> AnyArray:
     """Return `price` after the slippage of a market order that closes the position."""
     return price * (1.0 - position.direction * rules.slippage)
 
 
 def settled(
-    position: Position, closes: Array, price: Array, rules: Rules
-) -> tuple[Position, Array]:
+    position: Position, closes: AnyArray, price: AnyArray, rules: Rules
+) -> tuple[Position, AnyArray]:
     """Close the position at `price` where `closes`; return it, and the money after commission."""
     xp = price.__array_namespace__()
     closes = closes & (position.direction != 0)
@@ -181,19 +183,19 @@ def settled(
     return position._replace(direction=direction), xp.where(closes, money, 0.0)
 
 
-def aged(position: Position, bar: Bar) -> Position:
+def aged(position: Position, bar: PriceBar) -> Position:
     """Return the position after the close of `bar`."""
     best = _nearer_to_profit(position, position.best, bar.close)
     return position._replace(best=best, bars_held=position.bars_held + 1.0)
 
 
-def where(condition: Array, new: Position, old: Position) -> Position:
+def where(condition: AnyArray, new: Position, old: Position) -> Position:
     """Take `new` where the condition holds, else `old`."""
     xp = condition.__array_namespace__()
     return Position(*(xp.where(condition, a, b) for a, b in zip(new, old, strict=True)))
 
 
-def _nearer_to_profit(position: Position, price: Array, other: Array) -> Array:
+def _nearer_to_profit(position: Position, price: AnyArray, other: AnyArray) -> AnyArray:
     """Return the higher of two prices for a long position, the lower for a short one."""
     xp = price.__array_namespace__()
     return xp.where(position.direction > 0, xp.maximum(price, other), xp.minimum(price, other))

@@ -12,7 +12,7 @@ import numpy as np
 
 from trainables.market import account as accounts
 from trainables.market.features import NUM_FEATURES, Market
-from trainables.market.positions import PHASE_2, Bar, Rules
+from trainables.market.positions import PHASE_2, PriceBar, Rules
 from trainables.market.sessions import WINDOW_BARS
 from trainables.pytorch_phase3.arrays import Flags, Floats, Integers
 
@@ -107,5 +107,5 @@ class MarketEnv:
         bar = starts[self._rng.integers(0, len(starts), self.num_envs)].astype(np.int64)
         return bar, self.market.episode_end[bar].astype(np.int64)
 
-    def _bars(self, index: Integers) -> Bar:
-        return Bar(*self.market.prices[index].T)
+    def _bars(self, index: Integers) -> PriceBar:
+        return PriceBar(*self.market.prices[index].T)

@@ -19,8 +19,8 @@ from trainables.market.positions import (
     SELL,
     TRAIL_OFF,
     TRAIL_ON,
-    Bar,
     Position,
+    PriceBar,
     Rules,
 )
 
@@ -60,12 +60,12 @@ def position(xp: ModuleType, short: bool = False, **changes: float) -> Position:
     return Position(**{name: xp.asarray([value], xp.float32) for name, value in fields.items()})
 
 
-def bar(xp: ModuleType, prices: tuple[float, ...], short: bool = False) -> Bar:
+def bar(xp: ModuleType, prices: tuple[float, ...], short: bool = False) -> PriceBar:
     """A bar of open, high, low and close; mirrored if `short`."""
     if short:
         opening, high, low, close = map(mirrored, prices)
         prices = (opening, low, high, close)
-    return Bar(*(xp.asarray([value], xp.float32) for value in (*prices, ATR)))
+    return PriceBar(*(xp.asarray([value], xp.float32) for value in (*prices, ATR)))
 
 
 def action(xp: ModuleType, number: int) -> Any:
@@ -236,7 +236,7 @@ def test_a_bar_ages_the_position_and_keeps_its_best_close(
 
 def test_elements_do_not_touch_each_other(xp: Any) -> None:
     flat = positions.no_position(xp.zeros(3, xp.float32))
-    this = Bar(*(xp.full(3, value, xp.float32) for value in (*QUIET, ATR)))
+    this = PriceBar(*(xp.full(3, value, xp.float32) for value in (*QUIET, ATR)))
     after = positions.opened(flat, xp.asarray([BUY, HOLD, SELL]), this, this.atr, BARE)
     assert float32s(xp, after.direction) == [1, 0, -1]
     assert float32s(xp, after.stop) == pytest.approx([985, 1, 1015], rel=1e-6)
@@ -266,7 +266,7 @@ def test_numpy_and_jax_agree() -> None:
     orders = [rng.integers(0, 6, 500) for _ in range(2)]
     money = []
     for xp in (np, jnp):
-        this = Bar(*(xp.asarray(row, xp.float32) for row in (*prices, np.full(500, ATR))))
+        this = PriceBar(*(xp.asarray(row, xp.float32) for row in (*prices, np.full(500, ATR))))
         held = positions.no_position(xp.zeros(500, xp.float32))
         held = positions.opened(held, xp.asarray(orders[0]), this, this.atr, PHASE_2)
         held = positions.managed(positions.aged(held, this), xp.asarray(orders[1]))
