@@ -16,7 +16,7 @@ from cluster.node import atomic
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind, from_dict
 
-Config = tuple[int, ...]
+ConfigValues = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Visit:
     """
 
     stage: str
-    config: Config
+    config: ConfigValues
     kind: OutcomeKind
     at_s: float
     load: float
@@ -53,7 +53,7 @@ class Landscape:
 
     about: dict[str, Any]
     axes: dict[str, tuple[int, ...]]
-    baseline: Config
+    baseline: ConfigValues
     visits: tuple[Visit, ...] = ()
 
     @property
@@ -110,7 +110,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def true_speeds(landscape: Landscape) -> dict[Config, float]:
+def true_speeds(landscape: Landscape) -> dict[ConfigValues, float]:
     """What each configuration reaches in env steps per second, as well as is known.
 
     Empirical Bayes: the mean of a configuration's visits is drawn towards a quadratic surface in
@@ -159,9 +159,9 @@ def residuals(landscape: Landscape) -> list[float]:
     return deviations
 
 
-def by_config(visits: Sequence[Visit]) -> dict[Config, list[Visit]]:
+def by_config(visits: Sequence[Visit]) -> dict[ConfigValues, list[Visit]]:
     """Visits by their configuration, each list in order."""
-    grouped: dict[Config, list[Visit]] = {}
+    grouped: dict[ConfigValues, list[Visit]] = {}
     for visit in visits:
         grouped.setdefault(visit.config, []).append(visit)
     return grouped

@@ -150,7 +150,7 @@ def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     )
 
 
-def _refusal(request: TrialRequest, built: _Built) -> verdicts.Verdict | None:
+def _refusal(request: TrialRequest, built: _Built) -> verdicts.TrialVerdict | None:
     """Return why the compiled program must not run here, if it must not."""
     return verdicts.wrong_device(
         request.platform, _device_usage(built.workload)
@@ -223,7 +223,7 @@ def _device_usage(workload: Workload) -> DeviceUsage | None:
 
 
 def _report(
-    built: _Built, verdict: verdicts.Verdict, measurement: Measurement | None = None
+    built: _Built, verdict: verdicts.TrialVerdict, measurement: Measurement | None = None
 ) -> Report:
     kind, message = verdict
     return Report(

@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks import recorded
 from benchmarks import search as benchmark
-from benchmarks.peers import Doubling, Grid, Optuna, Position, Random, RayOptuna, Result
-from benchmarks.replay import Point, Replay, replay
-from benchmarks.search import FOLDER, Run, run_ours, run_peer
+from benchmarks.peers import Coordinates, Doubling, Optuna, PeerGrid, PeerResult, Random, RayOptuna
+from benchmarks.replay import Replay, ReplayPoint, replay
+from benchmarks.search import FOLDER, SearchRun, run_ours, run_peer
 from benchmarks.warm_start import recommendations
 from search_spaces.space import Axis, SearchSpace
 
@@ -29,7 +29,7 @@ def scene(name: str) -> Replay:
 
 
 @functools.cache
-def runs(name: str, contestant: str) -> list[Run]:
+def runs(name: str, contestant: str) -> list[SearchRun]:
     if contestant == "ours":
         return [run_ours(scene(name), seed, TRIALS) for seed in SEEDS]
     make: dict[str, Callable[..., object]] = {"random": Random, "doubling": Doubling}
@@ -91,7 +91,7 @@ def test_hosts_of_a_class_share_exploring_and_finals() -> None:
 
 
 @functools.cache
-def warm(name: str, profiles: str) -> list[Run]:
+def warm(name: str, profiles: str) -> list[SearchRun]:
     configs = recommendations(scene(name), [scene(name) for name in NAMES])[profiles]
     assert len(configs) <= 3
     return [run_ours(scene(name), seed, TRIALS, warm_start=configs) for seed in SEEDS]
@@ -104,7 +104,7 @@ def test_profile_of_the_same_class_is_the_second_trial(name: str) -> None:
 
 @shares_runs
 def test_profiles_that_mislead_cost_three_trials() -> None:
-    def mean(ran: Callable[[str], list[Run]]) -> float:
+    def mean(ran: Callable[[str], list[SearchRun]]) -> float:
         return statistics.fmean(run.trials_to(0.95) for name in NAMES for run in ran(name))
 
     cold = mean(lambda name: runs(name, "ours"))
@@ -124,7 +124,7 @@ def line(*speeds: float, budget: int) -> Replay:
         ),
         baseline={"num_envs": 1, "num_epochs": 4},
         points={
-            (2**k, 4): Point(
+            (2**k, 4): ReplayPoint(
                 speed=speed,
                 device_bytes=k + 1,
                 build_s=1.0,
@@ -158,10 +158,10 @@ class Stubborn:
 
     num_told: int = 0
 
-    def ask(self) -> Position:
+    def ask(self) -> Coordinates:
         return (99,)
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         assert result.excess is None
         self.num_told += 1
 
@@ -177,7 +177,7 @@ def test_what_does_not_divide_is_refused_at_no_cost_but_not_for_ever() -> None:
 def test_a_tpe_with_constraints_is_told_of_the_cliff() -> None:
     import optuna
 
-    def make(grid: Grid, seed: int) -> Optuna:
+    def make(grid: PeerGrid, seed: int) -> Optuna:
         return Optuna(grid, lambda: optuna.samplers.RandomSampler(seed=seed), prunes=True)
 
     run = run_peer(make, line(1.0, 2.0, 4.0, budget=2), 0, 10)

@@ -1,4 +1,4 @@
-"""Options of a market: a file or the synthetic one."""
+"""MarketOptions of a market: a file or the synthetic one."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from good_bars import lines
-from trainables.market.options import Options
+from trainables.market.options import MarketOptions
 from trainables.workload import WorkloadInputError
 
 
@@ -19,12 +19,12 @@ from trainables.workload import WorkloadInputError
 )
 def test_bad_option_is_named(options, message):
     with pytest.raises(WorkloadInputError, match=message):
-        Options.from_mapping(options)
+        MarketOptions.from_mapping(options)
 
 
 def test_options_choose_between_the_file_and_the_synthetic_market(write):
-    assert Options.from_mapping({"data": str(write(lines()))}).load_bars().source == "bars.csv"
-    assert "synthetic market (3 days" in Options(synthetic_days=3).load_bars().source
+    assert MarketOptions.from_mapping({"data": str(write(lines()))}).load_bars().source == "bars.csv"
+    assert "synthetic market (3 days" in MarketOptions(synthetic_days=3).load_bars().source
 
 
 def test_market_is_read_without_jax():
