@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from cluster.errors import UserError
 from cluster.node import atomic
+from cluster.structure import revive
 from search_spaces.space import Axis, SearchSpace
-from trainables.measurement import OutcomeKind, from_dict
+from trainables.measurement import OutcomeKind
 
 ConfigValues = tuple[int, ...]
 
@@ -81,7 +82,7 @@ def read(path: Path) -> Landscape:
             about=fields["about"],
             axes={name: tuple(values) for name, values in fields["axes"].items()},
             baseline=tuple(fields["baseline"]),
-            visits=tuple(from_dict(Visit, visit) for visit in visits),
+            visits=tuple(revive(Visit, visit) for visit in visits),
         )
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from error

@@ -27,11 +27,13 @@ def start(
     words: list[str] | None,
     resume: bool,
     split: dict[str, Any] | None = None,
+    own_words: list[str] | None = None,
 ) -> dict[str, Any]:
     """Start `words` as the box's one job, or go on with the job `name`; return once it runs.
 
-    The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is one. `split`
-    says to whoever asks which part it is of a search that boxes share.
+    The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is resumed. Kept
+    for the laptop: `split`, the part that the job has of a search that boxes share, and
+    `own_words`, those of `words` that are the person's and not the fleet's.
 
     Raises:
         BoxError: if the box is not set up, another job runs, or there is nothing to resume.
@@ -46,7 +48,8 @@ def start(
         if running is not None and is_running(running):
             raise BoxError(f"already runs the job {running.name}: wait, or end it with `down`.")
         job = box.job(name)
-        request = read_json(job.request) or {"words": words, "split": split}
+        new = {"words": words, "own_words": own_words, "split": split}
+        request = read_json(job.request) or new
         if request["words"] is None:
             raise BoxError(f"has no job {name} to resume.")
         if (job.exit.exists() or job.request.exists()) and not resume:
@@ -122,9 +125,10 @@ def is_running(job: JobFolder) -> bool:
 def _command(box: BoxFolder, job: JobFolder) -> list[str]:
     request = read_json(job.request)
     python = read_json(box.ready)["python"]
-    words = [python if word in ("python", "python3") else word for word in request["words"][:1]]
-    words += request["words"][1:]
-    words += ["--out", str(job.run), "--profiles", str(job.profiles), "--json"]
+    program, *arguments = request["words"]
+    if program in ("python", "python3"):
+        program = python
+    words = [program, *arguments, "--out", str(job.run), "--profiles", str(job.profiles), "--json"]
     return [*words, "--resume"] if request["resume"] else words
 
 

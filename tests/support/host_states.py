@@ -2,14 +2,17 @@
 
 from typing import Any
 
+from cluster.box.answer import BoxStatus
 from cluster.fleet.hosts import Host
 from cluster.fleet.status import HostStatus
+from cluster.structure import structure_known
 
 HOST = Host(name="a", address="x", provider="vast", id="1", price_per_hour=2.0)
 
 
 JOB = {
     "name": "j1",
+    "words": ["python", "x"],
     "state": "running",
     "num_trials": 3,
     "elapsed_s": 60.0,
@@ -30,12 +33,21 @@ def seen(
 ) -> HostStatus:
     answer = {
         "machine_age_s": 1800.0,
-        "ready": {"machine_class": "gpu"},
+        "ready": {"machine_class": "gpu", "python": "/bin/python"},
         "deadman": deadman,
         "job": None if job is None else JOB | job,
     }
-    return HostStatus(host=HOST, answer=answer, age_s=age_s, **fields)
+    known = structure_known(BoxStatus, answer)
+    return HostStatus(host=HOST, answer=known, age_s=age_s, **fields)
 
 
 def ended(code: int, reason: str = "ended") -> dict[str, Any]:
-    return {"state": "ended", "exit": {"exit_code": code, "reason": reason}, "log_tail": ["why"]}
+    return {"state": "ended", "exit": ended_with(code, reason), "log_tail": ["why"]}
+
+
+def ended_with(code: int, reason: str = "ended") -> dict[str, Any]:
+    return {"exit_code": code, "reason": reason, "ended_at": 1.7e9}
+
+
+def fired(code: int | None) -> dict[str, Any]:
+    return {"at": 1.7e9, "job": "j1", "stop_exit_code": code}

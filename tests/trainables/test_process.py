@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from cluster.node import cgroups
+from cluster.node.proc import read_stat
 from places import PYTHONPATH, SUPPORT
 from trainables import process
 from trainables.measurement import Outcome, OutcomeKind, Phase, Progress, TrialRequest
 from trainables.process import run_child
-from trainables.process_tree import read_stat
 
 CHILDREN = SUPPORT / "fake_children" / "children.py"
 PARENT = SUPPORT / "fake_children" / "parent.py"

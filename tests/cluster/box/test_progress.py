@@ -49,9 +49,9 @@ def test_progress_is_what_the_events_say(
     events: list[dict[str, Any]], expected: dict[str, Any]
 ) -> None:
     state = progress.read(json.dumps(event) for event in events)
-    assert {name: state.get(name) for name in expected} == expected
+    assert {name: getattr(state, name) for name in expected} == expected
 
 
 def test_lines_that_are_no_events_are_passed_over() -> None:
     lines = ["", "a library prints", '{"event": "star', "[1]", json.dumps(trial(0, 5.0))]
-    assert progress.read(lines)["num_trials"] == 1
+    assert progress.read(lines).num_trials == 1

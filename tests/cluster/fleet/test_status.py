@@ -1,11 +1,19 @@
-"""The state of a box is one word."""
+"""The state of a box is one word; what it said last is kept for when it is silent."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cluster.fleet import status_view
+from cluster.fleet import status, status_view
 from cluster.fleet.offers.prices import Prices
+from cluster.fleet.remote import RemoteBox
+from cluster.fleet.ssh import StateFolder, UnreachableError
 from cluster.fleet.status import HostStatus
-from host_states import HOST, ended, seen
+from host_states import DEADMAN, HOST, JOB, ended, fired, seen
 
 
 @pytest.mark.parametrize(
@@ -28,3 +36,62 @@ def test_state_is_one_word(one: HostStatus, state: str) -> None:
     assert one.state == state
     assert one.succeeded == (state == "done")
     assert len(status_view.cells(one, Prices())) == len(status_view.COLUMNS)
+
+
+class FakeConnection:
+    """A box that prints what it is given, and a laptop's folder of its own."""
+
+    host = HOST
+
+    def __init__(self, folder: Path) -> None:
+        self.state = StateFolder(folder)
+        self.printed = ""
+
+    def run(
+        self, words: Sequence[str], *, stdin: bytes, timeout_s: float
+    ) -> subprocess.CompletedProcess[bytes]:
+        if not self.printed:
+            raise UnreachableError(HOST, "no answer.")
+        return subprocess.CompletedProcess(words, 0, self.printed.encode(), b"")
+
+
+def box_that_prints(connection: FakeConnection, answer: Any) -> RemoteBox:
+    connection.printed = json.dumps(answer)
+    return RemoteBox(connection)  # type: ignore[arg-type]
+
+
+ANSWER: dict[str, Any] = {
+    "machine_age_s": 1800.0,
+    "ready": {"machine_class": "gpu", "python": "/p", "revision": "0" * 40, "at": 1.7e9},
+    "deadman": DEADMAN | {"fired": fired(0)},
+    "job": JOB | ended(0) | {"split": None, "headline": "h", "best_config": {"num_envs": 8}},
+}
+
+
+def test_a_newer_box_may_say_more(tmp_path: Path) -> None:
+    newer = ANSWER | {"mood": "good", "job": ANSWER["job"] | {"mood": 1}}
+    one = status.read(box_that_prints(FakeConnection(tmp_path), newer))
+    assert one == status.read(box_that_prints(FakeConnection(tmp_path), ANSWER))
+    assert one.succeeded
+
+
+def test_keys_of_an_answer_are_those_that_scripts_read(tmp_path: Path) -> None:
+    one = status.read(box_that_prints(FakeConnection(tmp_path), ANSWER))
+    printed = json.loads(json.dumps(status_view.to_dict(one, Prices())))["answer"]
+    assert printed["deadman"] == ANSWER["deadman"]
+    assert printed["ready"] == ANSWER["ready"]
+    assert printed["job"] | ANSWER["job"] == printed["job"]
+
+
+def test_what_a_box_said_last_is_kept_for_when_it_is_silent(tmp_path: Path) -> None:
+    connection = FakeConnection(tmp_path)
+    before = status.read(box_that_prints(connection, ANSWER))
+    connection.printed = ""
+    after = status.read(RemoteBox(connection))  # type: ignore[arg-type]
+    assert not after.reachable
+    assert after.answer == before.answer
+
+
+def test_an_answer_that_is_no_status_is_the_boxs_problem(tmp_path: Path) -> None:
+    one = status.read(box_that_prints(FakeConnection(tmp_path), ANSWER | {"deadman": {}}))
+    assert one.problem == "a: answered no status: deadman.left_s: missing."

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.fleet import status_view
 from cluster.fleet.offers.prices import Prices
-from host_states import DEADMAN, ended, seen
+from host_states import DEADMAN, ended, fired, seen
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,9 @@ from host_states import DEADMAN, ended, seen
         ({}, ""),
         ({"stops_instance": False}, "dead-man ends the job, not the rent."),
         ({"alive": False}, "DEAD-MAN IS NOT RUNNING"),
-        ({"fired": {"stop_exit_code": None}}, "dead-man fired."),
-        ({"fired": {"stop_exit_code": 0}}, "dead-man fired and stopped the rent."),
-        ({"fired": {"stop_exit_code": 7}}, "fails with exit code 7: still paid."),
+        ({"fired": fired(None)}, "dead-man fired."),
+        ({"fired": fired(0)}, "dead-man fired and stopped the rent."),
+        ({"fired": fired(7)}, "fails with exit code 7: still paid."),
     ],
 )
 def test_dead_man_that_does_not_stop_the_rent_is_told(deadman: dict[str, Any], note: str) -> None:

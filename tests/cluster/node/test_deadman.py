@@ -16,12 +16,12 @@ def test_deadman_is_armed_anew_and_seen_when_it_died(box: BoxFolder) -> None:
     assert read_json(box.deadman.process)["pid"] != first
     armed = deadman.status(box.deadman)
     assert armed is not None
-    assert armed["alive"]
-    assert 7100 < armed["left_s"] <= 7200
+    assert armed.alive
+    assert 7100 < armed.left_s <= 7200
     processes.kill(box.deadman.process)
     armed = deadman.status(box.deadman)
     assert armed is not None
-    assert not armed["alive"]
+    assert not armed.alive
 
 
 def test_deadman_ends_job_and_rent_though_nothing_can_be_written(

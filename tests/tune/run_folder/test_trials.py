@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+from cluster.structure import revive
 from factories import failed, measurement, outcome, trial
-from trainables.measurement import Outcome, OutcomeKind, from_dict
+from trainables.measurement import Outcome, OutcomeKind
 from tune.run_folder import trials as records
 
 TRIALS = (
@@ -67,6 +68,6 @@ def test_the_json_is_strict_and_gives_every_outcome_back(tmp_path: Path) -> None
     _, document = records.write_trials(tmp_path, TRIALS)
     loaded = strict(document.read_text())
     assert loaded["schema_version"] == 1
-    assert from_dict(Outcome, loaded["trials"][0]["outcome"]) == TRIALS[0].outcome
+    assert revive(Outcome, loaded["trials"][0]["outcome"]) == TRIALS[0].outcome
     assert loaded["trials"][2]["outcome"]["measurement"]["health"] == {"loss": None}
     assert loaded["trials"][3]["outcome"] is None

@@ -67,11 +67,11 @@ def test_profile_of_each_class_is_copied_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"machine_class": None}, "is not a profile: it has no machine_class"),
-        ({"speed": {}}, "is not a profile: it has no low"),
-        ({"expected_sps": None}, "is not a profile: it has no expected_sps"),
-        ({"schema_version": 2}, "is of schema version 2; this reads 1"),
-        ({"config": 3}, "is not a profile"),
+        ({"machine_class": None}, "is not a profile: machine_class: missing"),
+        ({"speed": {}}, r"is not a profile: speed\.low: missing"),
+        ({"expected_sps": None}, "is not a profile: expected_sps: missing"),
+        ({"schema_version": 2}, "schema_version: must be 1, .*got 2"),
+        ({"config": 3}, "is not a profile: config: must map names to values, got 3"),
     ],
 )
 def test_file_that_is_no_profile_is_named_with_its_key(

@@ -8,7 +8,7 @@ from cluster.errors import FleetError
 from cluster.fleet.offers import offers as report
 from cluster.fleet.offers import page as report_page
 from cluster.fleet.offers.prices import Prices
-from fleet_profiles import A100, RTX, write
+from fleet_profiles import A100, RTX, ranked, write
 
 
 def page_of(tmp_path: Path, table: Prices) -> str:
@@ -34,6 +34,29 @@ def test_page_says_which_class_to_rent_and_on_what_grounds(tmp_path: Path) -> No
     assert 'href="../a%20b/search-1/run/report.html"' in html
     assert html.count("/run/report.html") == 1, "the other search has left no report"
     assert "<b>" not in html
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (
+            {"vectorized_envs": 4, "batch_size": 256, "num_envs": 8, "num_steps": 64},
+            "num_envs 8, num_steps 64, batch_size 256, vectorized_envs 4",
+        ),
+        ({"width": 512, "depth": 3, "num_envs": 8}, "num_envs 8, depth 3, width 512"),
+        ({"tile": 128}, "tile 128"),
+    ],
+)
+def test_table_and_page_show_every_axis_of_a_configuration(
+    config: dict[str, int], text: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "a", config=config)
+    (offer,) = ranked(tmp_path, Prices())
+    assert report.cells(offer)[-1] == text
+    page = report_page.render(
+        [(offer.result.task, [offer])], kind="fastest", folder=tmp_path, now=""
+    )
+    assert text in page
 
 
 def test_page_without_prices_has_no_empty_chart(tmp_path: Path) -> None:

@@ -42,14 +42,14 @@ def test_two_prices_that_fit_equally_well_are_a_mistake() -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("[prices]\nx = 'a'", (), "'x' must be dollars an hour, got 'a'"),
-        ("[prices]\nx = 0", (), "'x' must be dollars an hour, got 0"),
-        ("x = 1", (), r"it holds one table, \[prices\]"),
+        ("[prices]\nx = 'a'", (), r"prices\.x: must be US dollars an hour, like 0\.69, got 'a'"),
+        ("[prices]\nx = 0", (), r"prices\.x: must be US dollars an hour, like 0\.69, got 0"),
+        ("x = 1", (), r"x: unknown key.* It holds one table, \[prices\]"),
         ("[prices", (), "is not TOML"),
         ("", ("x=free",), "--price takes CLASS=1.19, got 'x=free'"),
-        ("", ("x=-1",), "--price: 'x' must be dollars an hour, got -1.0"),
-        ("", ("=1",), "--price: '' must be dollars"),
-        ("", ("x=nan",), "--price: 'x' must be dollars"),
+        ("", ("x=-1",), r"--price\.x: must be US dollars an hour, like 0\.69, got -1\.0"),
+        ("", ("=1",), r"--price: must name a GPU class, got \{'': 1\.0\}"),
+        ("", ("x=nan",), r"--price\.x: must be US dollars an hour, like 0\.69, got nan"),
     ],
 )
 def test_mistake_in_prices_is_told(
