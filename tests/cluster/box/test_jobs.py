@@ -28,7 +28,7 @@ def test_job_runs_to_its_end_and_leaves_no_process(box: BoxFolder) -> None:
     wait_for(job.exit.exists)
     assert read_json(job.exit)["exit_code"] == 0
     assert read_json(job.exit)["reason"] == "ended"
-    assert processes.of_job("j1", box.job("j1").supervisor) == set()
+    assert processes.of_job(box.job("j1").mark, box.job("j1").supervisor) == set()
     assert list(job.profiles.glob("*.yaml"))
 
 
@@ -47,14 +47,16 @@ def test_stopped_job_keeps_its_best_and_takes_all_its_processes_with_it(box: Box
     job = box.job("j1")
     wait_for(lambda: (job.run / "journal.log").exists())
     sleeper = {
-        pid for pid in processes.of_job("j1", box.job("j1").supervisor) if os.getsid(pid) == pid
+        pid
+        for pid in processes.of_job(box.job("j1").mark, box.job("j1").supervisor)
+        if os.getsid(pid) == pid
     }
     assert len(sleeper) == 2  # the search, and what it started in a session of its own
     jobs.stop(box, reason="deadline")
     assert read_json(job.exit)["reason"] == "deadline"
     assert read_json(job.exit)["exit_code"] == 130
     assert list(job.profiles.glob("*.yaml"))
-    assert processes.of_job("j1", box.job("j1").supervisor) == set()
+    assert processes.of_job(box.job("j1").mark, box.job("j1").supervisor) == set()
 
 
 def test_job_that_ignores_the_signal_is_killed(box: BoxFolder) -> None:
@@ -63,7 +65,8 @@ def test_job_that_ignores_the_signal_is_killed(box: BoxFolder) -> None:
         "print('deaf', flush=True); time.sleep(99)"
     )
     jobs.start(box, name="j1", words=["python", "-c", deaf], resume=False)
-    wait_for(lambda: "deaf" in box.job("j1").events.read_text())
+    events = box.job("j1").events
+    wait_for(lambda: events.exists() and "deaf" in events.read_text())
     jobs.stop(box, reason="stopped", grace_s=0.2)
     assert read_json(box.job("j1").exit)["exit_code"] == -signal.SIGKILL
 
@@ -74,8 +77,8 @@ def test_child_that_was_given_no_environment_is_ended_with_its_job(box: BoxFolde
         "subprocess.Popen(['sleep', '98'], env={}, start_new_session=True); time.sleep(99)"
     )
     jobs.start(box, name="j1", words=["python", "-c", code], resume=False)
-    wait_for(lambda: len(processes.of_job("j1", box.job("j1").supervisor)) >= 2)
-    children = processes.of_job("j1", box.job("j1").supervisor)
+    wait_for(lambda: len(processes.of_job(box.job("j1").mark, box.job("j1").supervisor)) >= 2)
+    children = processes.of_job(box.job("j1").mark, box.job("j1").supervisor)
     jobs.stop(box, reason="stopped", grace_s=0.0)
     wait_for(lambda: not any(map(has_command, children)))
 
@@ -86,7 +89,7 @@ def test_job_whose_supervisor_died_is_resumed(box: BoxFolder) -> None:
     wait_for(lambda: (job.run / "journal.log").exists())
     processes.kill(job.supervisor)
     assert jobs.is_running(job)  # the search itself goes on
-    processes.kill_all("j1", job.supervisor)
+    processes.kill_all(job.mark, job.supervisor)
     assert not jobs.is_running(job)
     jobs.start(box, name="j1", words=None, resume=True)
     wait_for(job.exit.exists)
@@ -111,3 +114,13 @@ def test_box_that_is_not_set_up_starts_nothing(box: BoxFolder) -> None:
     box.ready.unlink()
     with pytest.raises(BoxError, match="is not set up: run `up` first"):
         start(box)
+
+
+def test_a_job_of_the_same_name_in_another_folder_is_left_alone(
+    box: BoxFolder, tmp_path: Path
+) -> None:
+    start(box, "--trials", "100", "--trial-s", "1")
+    other = BoxFolder(tmp_path / "other")
+    assert not processes.of_job(other.job("j1").mark, other.job("j1").supervisor)
+    assert processes.kill_all(other.job("j1").mark, other.job("j1").supervisor)
+    assert jobs.is_running(box.job("j1"))

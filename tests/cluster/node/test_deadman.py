@@ -33,5 +33,5 @@ def test_deadman_ends_job_and_rent_though_nothing_can_be_written(
     box.deadman.fired.mkdir()  # where a file should go: any write fails, as on a full disk
     box.job("j1").end_reason.mkdir()
     wait_for(stopped.exists)
-    assert processes.of_job("j1", box.job("j1").supervisor) == set()
+    assert processes.of_job(box.job("j1").mark, box.job("j1").supervisor) == set()
     box.job("j1").end_reason.rmdir()
