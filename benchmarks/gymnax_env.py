@@ -1,4 +1,4 @@
-"""Any gymnax environment with discrete actions and flat observations, as `ppo.Environment`."""
+"""Any gymnax environment with discrete actions and flat observations, as `JaxEnvironment`."""
 
 import dataclasses
 import functools
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from trainables.jax_phase12 import ppo
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.network import NetworkSize
 from trainables.jax_workload import JaxWorkload
 
@@ -61,8 +62,8 @@ def make_gymnax_env(name: str) -> GymnaxEnv:
 
 def cartpole(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
     """CartPole under our PPO with a small network, as a workload: launches cost more than sums."""
-    ppo_config = ppo.PpoConfig.from_mapping(config)
-    hyperparameters = ppo.Hyperparameters(network=NetworkSize(trunk=64, head=32))
+    ppo_config = PpoConfig.from_mapping(config)
+    hyperparameters = Hyperparameters(network=NetworkSize(trunk=64, head=32))
     init = functools.partial(
         ppo.init_train_state,
         jax.random.key(int(options.get("seed", 0))),

@@ -18,9 +18,9 @@ import torch
 from trainables.market.features import build_market
 from trainables.market.synthetic import synthetic_bars
 from trainables.pytorch_phase3 import advice, llm, sources
-from trainables.pytorch_phase3.advice import Context
+from trainables.pytorch_phase3.advice import MarketContext
 from trainables.pytorch_phase3.llm import LanguageModel
-from trainables.pytorch_phase3.options import Options
+from trainables.pytorch_phase3.options import Phase3Options
 
 
 def main() -> None:
@@ -60,12 +60,12 @@ def load(name: str) -> LanguageModel:
         raise SystemExit("error: --llm none asks nobody.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = llm.find(
-        source, dtype="auto", device=device, unpacked=Options(llm=name).unpacked_folder()
+        source, dtype="auto", device=device, unpacked=Phase3Options(llm=name).unpacked_folder()
     )
     return llm.load(found, device)
 
 
-def distinct_contexts(count: int) -> list[Context]:
+def distinct_contexts(count: int) -> list[MarketContext]:
     """The first `count` distinct contexts of a synthetic market, drawn at random bars."""
     features = build_market(synthetic_bars(seed=0, num_days=50)).features
     rng = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def distinct_contexts(count: int) -> list[Context]:
     return list(dict.fromkeys(advice.contexts_of(drawn, direction)))[:count]
 
 
-def answer_one_by_one(model: LanguageModel, contexts: Sequence[Context]) -> list[str]:
+def answer_one_by_one(model: LanguageModel, contexts: Sequence[MarketContext]) -> list[str]:
     """The texts of each context asked alone."""
     return [model.answer([context]).texts[0] for context in contexts]
 

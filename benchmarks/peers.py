@@ -14,17 +14,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.recorded import Config
+from benchmarks.recorded import ConfigValues
 from benchmarks.replay import Replay
 from tune.memory.model import Array
 from tune.search import sampler
 
-Position = tuple[int, ...]
+Coordinates = tuple[int, ...]
 """Positions along the axes that have more than one value."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class PeerResult:
     """What a trial said: env steps per second, or that it did not fit, by log2(need / budget).
 
     `excess` is `None` where the sizes do not divide: nothing ran.
@@ -38,29 +38,29 @@ class Result:
 class Peer(Protocol):
     """A search, one trial at a time."""
 
-    def ask(self) -> Position | None:
+    def ask(self) -> Coordinates | None:
         """Where to measure next; `None` when the search has come to its end."""
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         """What came of it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class PeerGrid:
     """A replay's space as a peer sees it: so many values per axis, and what is valid."""
 
     names: tuple[str, ...]
     sizes: tuple[int, ...]
-    by_position: Mapping[Position, Config]
-    baseline: Position
+    by_position: Mapping[Coordinates, ConfigValues]
+    baseline: Coordinates
 
     @classmethod
-    def of(cls, replay: Replay) -> "Grid":
+    def of(cls, replay: Replay) -> "PeerGrid":
         """The axes that have more than one value."""
         axes = replay.space.axes
         varying = [number for number, axis in enumerate(axes) if len(axis.values) > 1]
 
-        def position(config: Config) -> Position:
+        def position(config: ConfigValues) -> Coordinates:
             return tuple(axes[number].values.index(config[number]) for number in varying)
 
         baseline = tuple(replay.baseline[axis.name] for axis in axes)
@@ -75,32 +75,32 @@ class Grid:
 class Random:
     """Random without repeats."""
 
-    def __init__(self, grid: Grid, seed: int) -> None:
+    def __init__(self, grid: PeerGrid, seed: int) -> None:
         positions = list(grid.by_position)
         order = np.random.default_rng(seed).permutation(len(positions))
         self._waiting = [positions[index] for index in order]
 
-    def ask(self) -> Position | None:
+    def ask(self) -> Coordinates | None:
         """The next of a shuffled list."""
         return self._waiting.pop() if self._waiting else None
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         """Nothing is learned."""
 
 
 class Doubling:
     """What a person does: double num_envs from the default until it fails; keep the rest."""
 
-    def __init__(self, grid: Grid, seed: int) -> None:
+    def __init__(self, grid: PeerGrid, seed: int) -> None:
         self._axis = grid.names.index("num_envs")
         self._last = grid.sizes[self._axis] - 1
-        self._next: Position | None = grid.baseline
+        self._next: Coordinates | None = grid.baseline
 
-    def ask(self) -> Position | None:
+    def ask(self) -> Coordinates | None:
         """The default, then twice as many environments each time."""
         return self._next
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         """Go on while it fits and there is more."""
         value = position[self._axis]
         if result.steps_per_second is None or value == self._last:
@@ -112,7 +112,7 @@ class Doubling:
 class RayOptuna:
     """Ray Tune's OptunaSearch as it is shipped; a trial that does not fit has crashed."""
 
-    def __init__(self, grid: Grid, seed: int) -> None:
+    def __init__(self, grid: PeerGrid, seed: int) -> None:
         import ray.tune
         from ray.tune.search.optuna import OptunaSearch
 
@@ -124,13 +124,13 @@ class RayOptuna:
         self._search = OptunaSearch(space=space, metric="speed", mode="max", seed=seed)
         self._count = 0
 
-    def ask(self) -> Position | None:
+    def ask(self) -> Coordinates | None:
         """What the searcher suggests."""
         self._count += 1
         config = self._search.suggest(str(self._count))
         return tuple(int(config[name]) for name in self._names)
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         """Complete with a speed, or in error."""
         trial, speed = str(self._count), result.steps_per_second
         if speed is None:
@@ -142,7 +142,7 @@ class RayOptuna:
 class Optuna:
     """Optuna asked and told directly, with graded constraints."""
 
-    def __init__(self, grid: Grid, make_sampler: Callable[[], Any], *, prunes: bool) -> None:
+    def __init__(self, grid: PeerGrid, make_sampler: Callable[[], Any], *, prunes: bool) -> None:
         import optuna
 
         self._prunes = prunes
@@ -155,12 +155,12 @@ class Optuna:
         self._names = grid.names
         self._worst = math.inf
 
-    def ask(self) -> Position | None:
+    def ask(self) -> Coordinates | None:
         """What the sampler suggests."""
         self._trial = self._study.ask(fixed_distributions=self._distributions)
         return tuple(int(self._trial.params[name]) for name in self._names)
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         """COMPLETE; what did not fit is PRUNED, or for a sampler that reads no PRUNED the worst."""
         speed = result.steps_per_second
         self._trial.set_constraint("memory", (result.excess or 1.0) if speed is None else 0.0)
@@ -173,14 +173,14 @@ class Optuna:
             self._study.tell(self._trial, self._worst)
 
 
-def optuna_tpe(grid: Grid, seed: int) -> Peer:
+def optuna_tpe(grid: PeerGrid, seed: int) -> Peer:
     """Optuna's TPE with PRUNED and constraints."""
     import optuna
 
     return Optuna(grid, lambda: optuna.samplers.TPESampler(seed=seed), prunes=True)
 
 
-def optuna_gp(grid: Grid, seed: int) -> Peer:
+def optuna_gp(grid: PeerGrid, seed: int) -> Peer:
     """Optuna's Gaussian process with constraints, which reads no PRUNED trial."""
     import optuna
 
@@ -190,7 +190,7 @@ def optuna_gp(grid: Grid, seed: int) -> Peer:
 class Smac:
     """SMAC3's facade for few hyperparameters: a random forest with expected improvement."""
 
-    def __init__(self, grid: Grid, seed: int, *, num_trials: int = 60) -> None:
+    def __init__(self, grid: PeerGrid, seed: int, *, num_trials: int = 60) -> None:
         import smac
         from ConfigSpace import ConfigurationSpace, Integer
         from smac.main.exceptions import ConfigurationSpaceExhaustedException
@@ -221,7 +221,7 @@ class Smac:
         )
         self._worst = 0.0
 
-    def ask(self) -> Position | None:
+    def ask(self) -> Coordinates | None:
         """What the facade suggests, until it finds nothing new."""
         try:
             self._trial = self._smac.ask()
@@ -229,7 +229,7 @@ class Smac:
             return None
         return tuple(int(self._trial.config[name]) for name in self._names)
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         """The log of the speed as a cost; a crash costs as much as the worst there was."""
         speed = result.steps_per_second
         cost = self._worst if speed is None else -math.log(speed)
@@ -241,7 +241,7 @@ class Smac:
 class Ax:
     """Ax's Client: Sobol, then a Gaussian process; what did not fit is a failed trial."""
 
-    def __init__(self, grid: Grid, seed: int) -> None:
+    def __init__(self, grid: PeerGrid, seed: int) -> None:
         from ax.api.client import Client
         from ax.api.configs import RangeParameterConfig
 
@@ -255,12 +255,12 @@ class Ax:
         )
         self._client.configure_optimization(objective="speed")
 
-    def ask(self) -> Position | None:
+    def ask(self) -> Coordinates | None:
         """What the client suggests."""
         ((self._index, parameters),) = self._client.get_next_trials(max_trials=1).items()
         return tuple(int(parameters[name]) for name in self._names)
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         """Complete with the log of the speed, or failed."""
         if result.steps_per_second is None:
             self._client.mark_trial_failed(self._index)
@@ -272,7 +272,7 @@ class Ax:
 class Nevergrad:
     """Nevergrad's NGOpt; what did not fit violates a constraint."""
 
-    def __init__(self, grid: Grid, seed: int, *, num_trials: int = 60) -> None:
+    def __init__(self, grid: PeerGrid, seed: int, *, num_trials: int = 60) -> None:
         import nevergrad
 
         space = nevergrad.p.Dict(
@@ -286,12 +286,12 @@ class Nevergrad:
         self._optimizer = nevergrad.optimizers.NGOpt(space, budget=num_trials)
         self._worst = 0.0
 
-    def ask(self) -> Position | None:
+    def ask(self) -> Coordinates | None:
         """What the optimiser suggests."""
         self._candidate = self._optimizer.ask()
         return tuple(int(self._candidate.value[name]) for name in self._names)
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         """The log of the speed as a loss; for what did not fit, the worst there was and more."""
         speed = result.steps_per_second
         loss = self._worst if speed is None else -math.log(speed)
@@ -314,13 +314,13 @@ class ProteinLike:
     _NUM_RANDOM = 10
     _NUM_CANDIDATES = 256
 
-    def __init__(self, grid: Grid, seed: int) -> None:
+    def __init__(self, grid: PeerGrid, seed: int) -> None:
         self._sizes = np.array(grid.sizes)
         self._rng = np.random.default_rng(seed)
-        self._seen: list[tuple[Position, float, float]] = []
+        self._seen: list[tuple[Coordinates, float, float]] = []
         self._num_told = 0
 
-    def ask(self) -> Position | None:
+    def ask(self) -> Coordinates | None:
         """A random position, or the best of those around the front."""
         if self._num_told < self._NUM_RANDOM or len(self._seen) < 2:
             return self._position(self._rng.uniform(0, self._sizes - 1))
@@ -333,13 +333,13 @@ class ProteinLike:
         nearness = 1.0 - np.abs(self._rng.uniform() - _unit(costs))
         return self._position(candidates[int(np.argmax(_unit(scores) * nearness))])
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         """Failures are left out of both models."""
         self._num_told += result.excess is not None
         if result.steps_per_second is not None:
             self._seen.append((position, result.steps_per_second, result.wall_s))
 
-    def _front(self) -> list[Position]:
+    def _front(self) -> list[Coordinates]:
         front, best = [], 0.0
         for position, speed, _ in sorted(self._seen, key=lambda item: (item[2], -item[1])):
             if speed > best:
@@ -355,11 +355,11 @@ class ProteinLike:
         )
         return sampler.fit(candidates, observations, self._rng).mean
 
-    def _position(self, values: Array) -> Position:
+    def _position(self, values: Array) -> Coordinates:
         return tuple(int(value) for value in np.rint(values))
 
 
-PEERS: dict[str, Callable[[Grid, int], Peer]] = {
+PEERS: dict[str, Callable[[PeerGrid, int], Peer]] = {
     "random without repeats": Random,
     "doubling until it fails": Doubling,
     "Ray Tune OptunaSearch": RayOptuna,

@@ -19,7 +19,9 @@ import jax.numpy as jnp
 from benchmarks.gymnax_env import make_gymnax_env
 from benchmarks.reference_ppo import init_runner_state, make_reference_update
 from trainables.jax_phase12 import ppo
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.env import TradingEnv
+from trainables.jax_phase12.environment import JaxEnvironment
 from trainables.jax_workload import JaxWorkload
 from trainables.market.features import build_market
 from trainables.market.positions import PHASE_1, PHASE_2
@@ -36,7 +38,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    config = ppo.PpoConfig(
+    config = PpoConfig(
         num_envs=arguments.num_envs,
         num_steps=arguments.num_steps,
         batch_size=arguments.batch_size,
@@ -47,7 +49,7 @@ def main() -> None:
         f"{'':<10}{'steps/s':>10}{'steps/s':>12}{'':>7}{'/step':>8}{'GFLOP/s':>10}"
     )
     for name, env in environments():
-        ours, reference = build(env, config)
+        ours, reference = both_workloads(env, config)
         program = ours.compile()
         reference.compile()
         rounds = measure_in_turns(ours, reference, arguments.rounds)
@@ -62,7 +64,7 @@ def main() -> None:
         )
 
 
-def environments() -> Iterator[tuple[str, ppo.Environment]]:
+def environments() -> Iterator[tuple[str, JaxEnvironment]]:
     """What is trained: our phases on a year of synthetic minutes, and gymnax CartPole."""
     market = build_market(synthetic_bars(seed=0, num_days=250))
     yield "Phase 1", TradingEnv(market=market, rules=PHASE_1)
@@ -70,9 +72,9 @@ def environments() -> Iterator[tuple[str, ppo.Environment]]:
     yield "CartPole", make_gymnax_env("CartPole-v1")
 
 
-def build(env: ppo.Environment, config: ppo.PpoConfig) -> tuple[JaxWorkload, JaxWorkload]:
+def both_workloads(env: JaxEnvironment, config: PpoConfig) -> tuple[JaxWorkload, JaxWorkload]:
     """Return our loop and the reference, on the same environment, network and sizes."""
-    hyperparameters = ppo.Hyperparameters()
+    hyperparameters = Hyperparameters()
     arguments = (jax.random.key(0), env, config, hyperparameters)
     ours = JaxWorkload(
         ppo.make_update(config, hyperparameters),

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from cluster.errors import UserError
 from cluster.node import atomic
+from cluster.structure import revive
 from search_spaces.space import Axis, SearchSpace
-from trainables.measurement import OutcomeKind, from_dict
+from trainables.measurement import OutcomeKind
 
-Config = tuple[int, ...]
+ConfigValues = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Visit:
     """
 
     stage: str
-    config: Config
+    config: ConfigValues
     kind: OutcomeKind
     at_s: float
     load: float
@@ -53,7 +54,7 @@ class Landscape:
 
     about: dict[str, Any]
     axes: dict[str, tuple[int, ...]]
-    baseline: Config
+    baseline: ConfigValues
     visits: tuple[Visit, ...] = ()
 
     @property
@@ -81,7 +82,7 @@ def read(path: Path) -> Landscape:
             about=fields["about"],
             axes={name: tuple(values) for name, values in fields["axes"].items()},
             baseline=tuple(fields["baseline"]),
-            visits=tuple(from_dict(Visit, visit) for visit in visits),
+            visits=tuple(revive(Visit, visit) for visit in visits),
         )
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from error
@@ -110,7 +111,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def true_speeds(landscape: Landscape) -> dict[Config, float]:
+def true_speeds(landscape: Landscape) -> dict[ConfigValues, float]:
     """What each configuration reaches in env steps per second, as well as is known.
 
     Empirical Bayes: the mean of a configuration's visits is drawn towards a quadratic surface in
@@ -159,9 +160,9 @@ def residuals(landscape: Landscape) -> list[float]:
     return deviations
 
 
-def by_config(visits: Sequence[Visit]) -> dict[Config, list[Visit]]:
+def by_config(visits: Sequence[Visit]) -> dict[ConfigValues, list[Visit]]:
     """Visits by their configuration, each list in order."""
-    grouped: dict[Config, list[Visit]] = {}
+    grouped: dict[ConfigValues, list[Visit]] = {}
     for visit in visits:
         grouped.setdefault(visit.config, []).append(visit)
     return grouped

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
+from trainables.jax_phase12.environment import JaxEnvironment
 from trainables.jax_phase12.network import Network, apply_network, init_network
-from trainables.jax_phase12.ppo import Environment, Hyperparameters, PpoConfig
 
 
 class RunnerState(NamedTuple):
@@ -42,7 +43,7 @@ class Transition(NamedTuple):
 
 
 def init_runner_state(
-    key: jax.Array, env: Environment, config: PpoConfig, hyperparameters: Hyperparameters
+    key: jax.Array, env: JaxEnvironment, config: PpoConfig, hyperparameters: Hyperparameters
 ) -> RunnerState:
     """Reset the environments and draw a network."""
     key, reset_key, network_key = jax.random.split(key, 3)
@@ -143,7 +144,7 @@ def _optimizer(hyperparameters: Hyperparameters) -> optax.GradientTransformation
     )
 
 
-def _observe(env: Environment, env_states: Any) -> tuple[jax.Array, jax.Array]:
+def _observe(env: JaxEnvironment, env_states: Any) -> tuple[jax.Array, jax.Array]:
     views = jax.vmap(env.view)(env_states)
     return jax.vmap(env.observe)(views), jax.vmap(env.action_mask)(views)
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchmarks.recorded import Config, Landscape, Visit, residuals, true_speeds
+from benchmarks.recorded import ConfigValues, Landscape, Visit, residuals, true_speeds
 from search_spaces.space import SearchSpace
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 from trainables.verdicts import MIN_BLOCKS_TO_GIVE_UP
@@ -26,7 +26,7 @@ _FEWEST, _MOST = 0.15, 0.40
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class ReplayPoint:
     """What is known of one configuration. Speeds in env steps per second, seconds of wall time.
 
     `build_s` is spent before the program can run, also by one that does not fit.
@@ -52,12 +52,12 @@ class Replay:
     name: str
     space: SearchSpace
     baseline: dict[str, int]
-    points: dict[Config, Point]
+    points: dict[ConfigValues, ReplayPoint]
     budget_bytes: int
     deviations: tuple[float, ...]
     program_s: float = 0.0
 
-    def fits(self, config: Config) -> bool:
+    def fits(self, config: ConfigValues) -> bool:
         """Whether the configuration's program is within the budget."""
         return self.points[config].device_bytes <= self.budget_bytes
 
@@ -66,7 +66,7 @@ class Replay:
         """True speed of the fastest configuration that fits."""
         return max(point.speed for config, point in self.points.items() if self.fits(config))
 
-    def share(self, config: Config) -> float:
+    def share(self, config: ConfigValues) -> float:
         """True speed of a configuration as a share of the best; 0 if it does not fit."""
         return self.points[config].speed / self.best_speed if self.fits(config) else 0.0
 
@@ -82,7 +82,7 @@ def replay(name: str, landscape: Landscape) -> Replay:
     The baseline is never left out: a person who searches has something that runs.
     """
     speeds = true_speeds(landscape)
-    visits: dict[Config, list[Visit]] = {config: [] for config in speeds}
+    visits: dict[ConfigValues, list[Visit]] = {config: [] for config in speeds}
     for visit in landscape.visits:
         if visit.config in visits and visit.steps_per_second is not None:
             visits[visit.config].append(visit)
@@ -90,7 +90,7 @@ def replay(name: str, landscape: Landscape) -> Replay:
     startup_s = statistics.median(visit.startup_s or 0.0 for visit in ran)
     program_s = statistics.median((v.build_s or 0.0) + (v.compile_s or 0.0) for v in ran)
     points = {
-        config: Point(
+        config: ReplayPoint(
             speed=speeds[config],
             device_bytes=visits[config][0].device_bytes or 0,
             build_s=startup_s + program_s,
@@ -111,7 +111,7 @@ def replay(name: str, landscape: Landscape) -> Replay:
     )
 
 
-def choose_budget(points: Mapping[Config, Point], least: int) -> int:
+def choose_budget(points: Mapping[ConfigValues, ReplayPoint], least: int) -> int:
     """The budget, `least` bytes or more, in the middle of the widest gap between two needs.
 
     Of all budgets that leave out 15 to 40 % of the points, one drawn at random would most often lie
@@ -127,7 +127,7 @@ def choose_budget(points: Mapping[Config, Point], least: int) -> int:
     return max(gaps)[1]
 
 
-class Machine:
+class SimulatedMachine:
     """Runs trials of a replay on a simulated clock; one seed, one course of the noise.
 
     `num_hosts` of them are alike and work side by side: `start` occupies one, `wait` lets time pass
@@ -138,10 +138,10 @@ class Machine:
         self.replay = replay
         self.now = 0.0
         """Simulated seconds."""
-        self.ran: list[tuple[Config, float]] = []
+        self.ran: list[tuple[ConfigValues, float]] = []
         """Each trial's configuration, and when it had ended, in the order of the ends."""
         self._num_hosts = num_hosts
-        self._running: list[tuple[float, int, Config, Outcome]] = []  # a heap by their ends
+        self._running: list[tuple[float, int, ConfigValues, Outcome]] = []  # a heap by their ends
         self._numbers = itertools.count()
         self._rng = np.random.default_rng((seed, 1))
 
@@ -155,7 +155,7 @@ class Machine:
         """Whether all are."""
         return not self._running
 
-    def start(self, config: Config, *, slow_below: float | None = None) -> int:
+    def start(self, config: ConfigValues, *, slow_below: float | None = None) -> int:
         """Start a trial on an idle host; return its number."""
         assert self.has_room
         outcome = self._outcome(config, slow_below)
@@ -169,12 +169,12 @@ class Machine:
         self.ran.append((config, self.now))
         return number, outcome
 
-    def run(self, config: Config, *, slow_below: float | None = None) -> Outcome:
+    def run(self, config: ConfigValues, *, slow_below: float | None = None) -> Outcome:
         """Run one trial to its end."""
         self.start(config, slow_below=slow_below)
         return self.wait()[1]
 
-    def _outcome(self, config: Config, slow_below: float | None) -> Outcome:
+    def _outcome(self, config: ConfigValues, slow_below: float | None) -> Outcome:
         """How a trial ends. Under `slow_below` it does after as few blocks as a real one."""
         point = self.replay.points[config]
         if not self.replay.fits(config):
@@ -200,7 +200,7 @@ class Machine:
         )
 
 
-def _measurement(point: Point, speed: float) -> Measurement:
+def _measurement(point: ReplayPoint, speed: float) -> Measurement:
     return Measurement(
         steps_per_second=speed,
         low=speed * (1.0 - _TYPICAL_HALF_WIDTH),

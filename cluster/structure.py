@@ -1,26 +1,42 @@
-"""Plain values (of YAML) into frozen dataclasses, with every mistake named. Stdlib only, pure.
+"""Plain values (of YAML, TOML, JSON) into frozen dataclasses, with every mistake named.
 
-A file that people edit, and that arrives from other machines, is checked against the types of the
-dataclass it becomes: nothing missing, nothing unknown, nothing of another type or out of range.
+Files that people edit or that arrive from other machines are checked against the types of the
+dataclass that they become: nothing missing, nothing unknown, no other type, nothing out of range.
+Stdlib only, pure.
 """
 
 import dataclasses
 import enum
+import functools
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 T = TypeVar("T")
 
+_NAMES: dict[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    Path: "a path",
+}
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
-    """A condition on a value, with what to say when it does not hold."""
+    """A condition on a value, and the words for a value that breaks it.
+
+    A rule that `covers_type` says its words of a value of another type, too, where the type's own
+    ("must be a number") would say too little.
+    """
 
     says: str
-    holds: Callable[[Any], bool]
+    holds: Callable[[Any], object]
+    covers_type: bool = False
 
 
 Positive = Annotated[float, Rule("must be greater than 0", lambda value: value > 0)]
@@ -49,72 +65,144 @@ def destructure(value: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
 
 
-def structure(cls: type[T], value: Any, key: str = "") -> T:
-    """Build the dataclass `cls` from what `destructure` made of it.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Builds dataclasses from plain values; by default each key and each value is checked.
 
-    Raises:
-        StructureError: naming the first key that is wrong, what it needs and what was got.
+    `ignores_unknown` passes over keys that no field has, as a newer version may write. `as_is`
+    takes numbers and text as they come, NaN and Inf too: values that this program wrote itself.
     """
-    fields = _mapping(value, key)
-    hints = typing.get_type_hints(cls, include_extras=True)
-    for name in sorted(fields.keys() - hints.keys()):
-        raise StructureError(_join(key, name), f"unknown key; known are {', '.join(hints)}")
-    values = {}
-    for name, hint in hints.items():
-        if name in fields:
-            values[name] = convert(hint, fields[name], _join(key, name))
-        elif _allows_none(hint):
-            values[name] = None
-        else:
-            raise StructureError(_join(key, name), "missing")
-    return cls(**values)
 
+    ignores_unknown: bool = False
+    as_is: bool = False
 
-def convert(hint: Any, value: Any, key: str) -> Any:
-    """Build what the type `hint` says from a plain value.
+    def structure(self, cls: type[T], value: Any, key: str = "") -> T:
+        """Build the dataclass `cls` from what `dataclasses.asdict` or `destructure` made of it.
 
-    Raises:
-        StructureError: see `structure`.
-    """
-    if hint is Any:
-        return value
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        return _check(convert(arguments[0], value, key), arguments[1:], key)
-    if origin in {types.UnionType, typing.Union}:
-        member = next(argument for argument in arguments if argument is not types.NoneType)
-        return None if value is None and _allows_none(hint) else convert(member, value, key)
-    if origin is typing.Literal:
-        return _one_of(arguments, value, key)
-    if origin is dict:
-        items = _mapping(value, key).items()
-        return {name: convert(arguments[1], item, _join(key, name)) for name, item in items}
-    if origin is tuple:
+        A field that is absent takes its default, or `None` where its type allows that.
+
+        Raises:
+            StructureError: naming the first key that is wrong, what it needs and what was got.
+        """
+        given = _mapping(value, key)
+        fields = _fields(cls)  # type: ignore[arg-type]  # a class is hashable
+        if not self.ignores_unknown:
+            for name in sorted(given.keys() - fields.keys()):
+                raise StructureError(
+                    _join(key, name), f"unknown key; known are {', '.join(fields)}"
+                )
+        values = {}
+        for name, field in fields.items():
+            if name in given:
+                values[name] = self.convert(field.hint, given[name], _join(key, name))
+            elif field.has_default:
+                continue
+            elif field.allows_none:
+                values[name] = None
+            else:
+                raise StructureError(_join(key, name), "missing")
+        return cls(**values)
+
+    def convert(self, hint: Any, value: Any, key: str) -> Any:
+        """Build what the type `hint` says from a plain value.
+
+        Raises:
+            StructureError: see `structure`.
+        """
+        if hint is Any:
+            return value
+        if isinstance(hint, type):
+            return self._plain(hint, value, key)
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if origin is Annotated:
+            return self._annotated(arguments[0], arguments[1:], value, key)
+        if origin in {types.UnionType, typing.Union}:
+            if value is None and _allows_none(hint):
+                return None
+            member = next(argument for argument in arguments if argument is not types.NoneType)
+            return self.convert(member, value, key)
+        if origin is typing.Literal:
+            return _one_of(arguments, value, key)
+        if origin is dict:
+            of_each = arguments[1]
+            items = _mapping(value, key).items()
+            return {name: self.convert(of_each, item, _join(key, name)) for name, item in items}
+        return origin(self._items(arguments, value, key))
+
+    def _items(self, hints: tuple[Any, ...], value: Any, key: str) -> Iterator[Any]:
+        """Yield the items of a list: all of one type, or, for a `tuple[A, B]`, each of its own."""
         if not isinstance(value, list):
             raise StructureError(key, f"must be a list, got {value!r}")
-        return tuple(convert(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return structure(hint, value, key)
-    if issubclass(hint, enum.Enum):
-        return hint(_one_of([member.value for member in hint], value, key))
-    return _scalar(hint, value, key)
+        if len(hints) == 1 or hints[-1] is Ellipsis:
+            hints = hints[:1] * len(value)
+        if len(value) != len(hints):
+            raise StructureError(key, f"must have {len(hints)} items, got {value!r}")
+        for place, (hint, item) in enumerate(zip(hints, value, strict=True)):
+            yield self.convert(hint, item, f"{key}[{place}]")
+
+    def _plain(self, hint: type, value: Any, key: str) -> Any:
+        if dataclasses.is_dataclass(hint):
+            return self.structure(hint, value, key)
+        if issubclass(hint, enum.Enum):
+            return hint(_one_of([member.value for member in hint], value, key))
+        return value if self.as_is else _scalar(hint, value, key)
+
+    def _annotated(self, hint: Any, rules: tuple[Rule, ...], value: Any, key: str) -> Any:
+        try:
+            converted = self.convert(hint, value, key)
+        except StructureError:
+            for rule in rules:
+                if rule.covers_type:
+                    raise StructureError(key, f"{rule.says}, got {value!r}") from None
+            raise
+        for rule in rules:
+            if not rule.holds(converted):
+                raise StructureError(key, f"{rule.says}, got {value!r}")
+        return converted
+
+
+structure = Reader().structure
+"""Strict: for a file that a person edits, or that somebody else may have changed."""
+convert = Reader().convert
+"""As `structure`, for one value."""
+structure_known = Reader(ignores_unknown=True).structure
+"""The same for what a newer version may have written: unknown keys are passed over."""
+revive = Reader(as_is=True).structure
+"""For what `dataclasses.asdict` made of our own: names are checked, values are as they were."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    hint: Any
+    has_default: bool
+    allows_none: bool
+
+
+@functools.cache
+def _fields(cls: type) -> dict[str, _Field]:
+    """Return the fields of a dataclass by name. To resolve their types takes some 0.1 ms."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(cls)
+    return {
+        field.name: _Field(
+            hint=hints[field.name],
+            has_default=field.default is not dataclasses.MISSING
+            or field.default_factory is not dataclasses.MISSING,
+            allows_none=_allows_none(hints[field.name]),
+        )
+        for field in fields
+    }
 
 
 def _scalar(hint: type, value: Any, key: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
     if type(value) is not hint:  # isinstance would take True for a number
-        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-        raise StructureError(key, f"must be {names[hint]}, got {value!r}")
+        raise StructureError(key, f"must be {_NAMES[hint]}, got {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise StructureError(key, f"must be finite, got {value}")
-    return value
-
-
-def _check(value: Any, rules: tuple[Any, ...], key: str) -> Any:
-    for rule in rules:
-        if not rule.holds(value):
-            raise StructureError(key, f"{rule.says}, got {value!r}")
     return value
 
 

@@ -58,7 +58,7 @@ class Wire:
         return chunk
 
 
-class Child:
+class ChildProcess:
     """A spawned process that leads a session of its own, and everything that it starts."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", wire: Wire, log: Path, log_start: int):
@@ -104,7 +104,7 @@ class Child:
 
 def spawn(
     command: Sequence[str], request: Mapping[str, Any], environment: Mapping[str, str], log: Path
-) -> Child:
+) -> ChildProcess:
     """Start `command` with the request as JSON on stdin, and the wire's number as an argument.
 
     Its output is appended to `log`. The request is a file and not a pipe, so that a child that
@@ -140,4 +140,4 @@ def spawn(
         raise
     finally:
         os.close(write_fd)
-    return Child(process, wire, log, log_start)
+    return ChildProcess(process, wire, log, log_start)

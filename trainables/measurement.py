@@ -2,18 +2,15 @@
 
 Down goes one `TrialRequest` as JSON on stdin; up come JSON lines on a dedicated pipe: `Progress`
 while the trial lives, then one `Report`. A `CompileRequest` asks for programs alone, with the same
-answers. The parent turns that, or a silent death, into one
-`Outcome`.
+answers. The parent turns that, or a silent death, into one `Outcome`.
 """
 
 import dataclasses
 import enum
 import json
-import types
-import typing
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from cluster.structure import revive
 
 
 class OutcomeKind(enum.StrEnum):
@@ -236,33 +233,6 @@ def decode(line: str) -> Message:
     try:
         fields = json.loads(line)
         message_type = _MESSAGES[fields.pop("type")]
-        return from_dict(message_type, fields)
+        return revive(message_type, fields)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise WireError(f"not a trial's message: {line[:200]!r} ({error!r}).") from error
-
-
-def from_dict(cls: type[T], fields: dict[str, Any]) -> T:
-    """Build a dataclass from `dataclasses.asdict`'s output after a trip through JSON.
-
-    Raises:
-        TypeError: if a field is missing or unknown.
-    """
-    hints = typing.get_type_hints(cls)
-    unknown = fields.keys() - hints.keys()
-    if unknown:
-        raise TypeError(f"{cls.__name__} has no field {sorted(unknown)}.")
-    return cls(**{name: _revive(hints[name], value) for name, value in fields.items()})
-
-
-def _revive(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    if isinstance(hint, types.UnionType):
-        hint = next(member for member in typing.get_args(hint) if member is not types.NoneType)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(hint, value)
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return hint(value)
-    if typing.get_origin(hint) is tuple:
-        return tuple(value)
-    return value

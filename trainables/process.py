@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from cluster.node import cgroups, limits
-from trainables.child import Child, spawn
+from trainables.child import ChildProcess, spawn
 from trainables.classify import classify
 from trainables.measurement import (
     CompileRequest,
@@ -185,7 +185,7 @@ class _Watch:
 
 
 def _follow(
-    child: Child, watch: _Watch, deadline: float | None, host_budget_bytes: int | None
+    child: ChildProcess, watch: _Watch, deadline: float | None, host_budget_bytes: int | None
 ) -> Generator[Progress, None, Report | _TimedOut | None]:
     """Yield the child's progress; return its report, or ours on it, or `None` if it just died."""
     wire_closed_at: float | None = None

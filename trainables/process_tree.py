@@ -10,29 +10,15 @@ import os
 import signal
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
-_PROC = Path("/proc")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+from cluster.node.proc import PROC, ProcessStat, read_stat
+
 _KILL_POLL_S = 0.01
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessStat:
-    """What /proc/PID/stat says of one process. `started` tells it from a later one of that pid."""
-
-    pid: int
-    started: int
-    parent: int
-    session: int
-    is_dead: bool
-    num_threads: int
-    resident_bytes: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TreeUsage:
-    """What the tree uses now: OS threads, resident bytes with shared pages counted per process."""
+    """Consumption of the tree now: OS threads; resident bytes, shared pages counted per process."""
 
     pids: tuple[int, ...]
     num_threads: int
@@ -74,7 +60,7 @@ class ProcessTree:
 
     def _look(self) -> list[ProcessStat]:
         """Return the living members. A process seen once as foreign is not read again."""
-        listed = {int(entry) for entry in os.listdir(_PROC) if entry.isdigit()}
+        listed = {int(entry) for entry in os.listdir(PROC) if entry.isdigit()}
         self._foreign &= listed
         stats = {s.pid: s for s in map(read_stat, listed - self._foreign) if s is not None}
         members: dict[int, int] = {}
@@ -96,25 +82,6 @@ class ProcessTree:
         )
 
 
-def read_stat(pid: int) -> ProcessStat | None:
-    """Return a process's state, `None` if it is gone or not ours to see."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None
-    # The name in parentheses may hold spaces and parentheses itself: fields start after the last.
-    fields = text[text.rindex(")") + 2 :].split()
-    return ProcessStat(
-        pid=pid,
-        started=int(fields[19]),
-        parent=int(fields[1]),
-        session=int(fields[3]),
-        is_dead=fields[0] in "ZX",
-        num_threads=int(fields[17]),
-        resident_bytes=int(fields[21]) * _PAGE_BYTES,
-    )
-
-
 def proportional_bytes(pids: Iterable[int]) -> int | None:
     """Return resident bytes with shared pages shared out, `None` if one could not be read.
 
@@ -124,7 +91,7 @@ def proportional_bytes(pids: Iterable[int]) -> int | None:
     total_kib = 0
     for pid in pids:
         try:
-            lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+            lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):
             continue
         except PermissionError:
@@ -140,7 +107,7 @@ def most_maps(pids: Iterable[int]) -> int:
 
 def _count_maps(pid: int) -> int:
     try:
-        with (_PROC / str(pid) / "maps").open("rb") as maps:
+        with (PROC / str(pid) / "maps").open("rb") as maps:
             return sum(1 for _ in maps)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return 0

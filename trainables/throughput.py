@@ -12,7 +12,7 @@ import numpy as np
 
 from trainables.measurement import Sampling
 
-Run = Callable[[int], None]
+RunUpdates = Callable[[int], None]
 """Train for so many updates and return when the device has finished them."""
 Clock = Callable[[], float]
 """Monotonic seconds."""
@@ -46,7 +46,7 @@ class Throughput:
     num_updates: int
 
 
-def warm_up(run: Run, clock: Clock) -> Warmup:
+def warm_up(run: RunUpdates, clock: Clock) -> Warmup:
     """Run updates until their speed no longer improves, at least two, for about a second at most.
 
     The first update allocates, and compiles what was not compiled before; it says nothing about the
@@ -69,7 +69,7 @@ def warm_up(run: Run, clock: Clock) -> Warmup:
 
 
 def measure(
-    run: Run,
+    run: RunUpdates,
     *,
     clock: Clock,
     env_steps_per_update: int,
@@ -101,7 +101,7 @@ def measure(
 
 
 def _run_block(
-    run: Run, clock: Clock, update_s: float, block_s: float, left: int | None
+    run: RunUpdates, clock: Clock, update_s: float, block_s: float, left: int | None
 ) -> tuple[int, float]:
     """Run for at least `block_s`, in one go where the plan holds; return updates and seconds."""
     done, elapsed_s = 0, 0.0

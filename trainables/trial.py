@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from cluster.structure import revive
 from trainables import verdicts
 from trainables.measurement import (
     CompileRequest,
@@ -31,7 +32,6 @@ from trainables.measurement import (
     Report,
     TrialRequest,
     encode,
-    from_dict,
 )
 from trainables.workload import (
     CompiledProgram,
@@ -86,7 +86,7 @@ def serve(
     forbid_core_dump()
     faulthandler.enable()  # a segmentation fault in a library then names the Python line
     os.set_inheritable(args.wire_fd, False)  # or a stray grandchild could hold the wire open
-    request = from_dict(request_type, json.load(sys.stdin))
+    request = revive(request_type, json.load(sys.stdin))
     os.sched_setaffinity(0, request.cpus)
     with os.fdopen(args.wire_fd, "w", encoding="utf-8") as wire:
 
@@ -150,7 +150,7 @@ def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     )
 
 
-def _refusal(request: TrialRequest, built: _Built) -> verdicts.Verdict | None:
+def _refusal(request: TrialRequest, built: _Built) -> verdicts.TrialVerdict | None:
     """Return why the compiled program must not run here, if it must not."""
     return verdicts.wrong_device(
         request.platform, _device_usage(built.workload)
@@ -223,7 +223,7 @@ def _device_usage(workload: Workload) -> DeviceUsage | None:
 
 
 def _report(
-    built: _Built, verdict: verdicts.Verdict, measurement: Measurement | None = None
+    built: _Built, verdict: verdicts.TrialVerdict, measurement: Measurement | None = None
 ) -> Report:
     kind, message = verdict
     return Report(

@@ -10,14 +10,14 @@ from trainables.workload import DeviceUsage
 if typing.TYPE_CHECKING:  # it brings NumPy, and this is imported before the caps hold
     from trainables.throughput import Throughput
 
-Verdict = tuple[OutcomeKind, str]
+TrialVerdict = tuple[OutcomeKind, str]
 
 MIN_BLOCKS_TO_GIVE_UP = 3
 """Before that, an interval over blocks says nothing."""
 _GIB = 2**30
 
 
-def wrong_device(platform: str, usage: DeviceUsage | None) -> Verdict | None:
+def wrong_device(platform: str, usage: DeviceUsage | None) -> TrialVerdict | None:
     """A framework that falls back to the CPU in silence is an error, and never measured.
 
     So a workload that is to run on a GPU must say where it runs.
@@ -37,7 +37,7 @@ def wrong_device(platform: str, usage: DeviceUsage | None) -> Verdict | None:
     return None
 
 
-def over_budget(need_bytes: int | None, budget_bytes: int | None) -> Verdict | None:
+def over_budget(need_bytes: int | None, budget_bytes: int | None) -> TrialVerdict | None:
     """A program that needs more memory than there is can be judged before it runs."""
     if need_bytes is None or budget_bytes is None or need_bytes <= budget_bytes:
         return None
@@ -49,13 +49,13 @@ def over_budget(need_bytes: int | None, budget_bytes: int | None) -> Verdict | N
     )
 
 
-def unhealthy(health: Mapping[str, float]) -> Verdict | None:
+def unhealthy(health: Mapping[str, float]) -> TrialVerdict | None:
     """NaN and Inf do not go away again: what comes after them is no training."""
     bad = [f"{name} is {value}" for name, value in health.items() if not math.isfinite(value)]
     return (OutcomeKind.UNSTABLE, f"training is unstable: {', '.join(bad)}.") if bad else None
 
 
-def too_slow(estimate: "Throughput", slow_below: float | None) -> Verdict | None:
+def too_slow(estimate: "Throughput", slow_below: float | None) -> TrialVerdict | None:
     """A trial whose interval lies wholly below `slow_below` cannot win."""
     if slow_below is None or estimate.num_blocks < MIN_BLOCKS_TO_GIVE_UP:
         return None
@@ -68,7 +68,7 @@ def too_slow(estimate: "Throughput", slow_below: float | None) -> Verdict | None
     )
 
 
-def recompiled(before: DeviceUsage | None, after: DeviceUsage | None) -> Verdict | None:
+def recompiled(before: DeviceUsage | None, after: DeviceUsage | None) -> TrialVerdict | None:
     """Steady updates compile nothing: if they do, compiling is what was timed, and memory leaks."""
     if before is None or after is None:
         return None
@@ -84,7 +84,7 @@ def recompiled(before: DeviceUsage | None, after: DeviceUsage | None) -> Verdict
     )
 
 
-def completed(estimate: "Throughput", request: TrialRequest) -> Verdict:
+def completed(estimate: "Throughput", request: TrialRequest) -> TrialVerdict:
     """It ran to the end, which may be the end of its time: that is said."""
     if request.num_updates is not None:
         return (

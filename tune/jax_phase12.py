@@ -85,11 +85,11 @@ def task_of(spec: JaxSpec) -> Task:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
     # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.market.features import build_market
-    from trainables.market.options import Options
+    from trainables.market.options import MarketOptions
     from trainables.market.sessions import find_sessions
 
     data = str(spec.data.resolve()) if spec.data is not None else None
-    bars = Options(data=data, seed=spec.seed).load_bars()
+    bars = MarketOptions(data=data, seed=spec.seed).load_bars()
     build_market(bars)  # fails here, and not in every trial, if no episode fits
     return Task(
         name=f"jax-phase{spec.phase}",

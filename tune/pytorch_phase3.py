@@ -91,10 +91,10 @@ def task_of(spec: Phase3Spec) -> Task:
     """
     # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.pytorch_phase3 import sources
-    from trainables.pytorch_phase3.options import Options
+    from trainables.pytorch_phase3.options import Phase3Options
 
     source = sources.resolve(spec.llm)
-    options = Options(
+    options = Phase3Options(
         data=str(spec.data.resolve()) if spec.data is not None else None,
         seed=spec.seed,
         llm=_absolute(spec.llm),

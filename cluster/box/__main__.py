@@ -1,5 +1,6 @@
 """python -m cluster.box COMMAND, in the fleet's code folder: JSON on stdin, JSON on stdout."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -10,21 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from cluster.box import bundle, jobs, progress
-from cluster.box.folder import REFUSED, BoxFolder
+from cluster.box.answer import BoxReady, BoxStatus, JobExit, JobStatus
+from cluster.box.folder import REFUSED, BoxFolder, JobFolder
 from cluster.errors import BoxError
 from cluster.node import deadman, processes
 from cluster.node.atomic import read_json, write_json
+from cluster.structure import structure_known
 
 
 def status(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a watcher wants to know, in one answer."""
-    job = box.latest_job()
-    return {
-        "machine_age_s": processes.machine_age_s(),
-        "ready": read_json(box.ready),
-        "deadman": deadman.status(box.deadman),
-        "job": None if job is None else _job(box, job.name),
-    }
+    """Return a `BoxStatus`, in plain values."""
+    ready, job = read_json(box.ready), box.latest_job()
+    answer = BoxStatus(
+        machine_age_s=processes.machine_age_s(),
+        ready=None if ready is None else structure_known(BoxReady, ready),
+        deadman=deadman.status(box.deadman),
+        job=None if job is None else _job(job),
+    )
+    return dataclasses.asdict(answer)
 
 
 def ready(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def start(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
         words=request["words"],
         resume=request["resume"],
         split=request.get("split"),
+        own_words=request.get("own_words"),
     )
 
 
@@ -52,13 +57,14 @@ def stop(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def arm(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     """Arm the dead-man."""
-    return deadman.arm(
+    armed = deadman.arm(
         box.deadman,
         hours=request["hours"],
         stop_command=request["stop_command"],
         words=("cluster.box", "deadman"),
         cwd=box.code,
     )
+    return dataclasses.asdict(armed)
 
 
 def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,36 +72,41 @@ def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     job = box.latest_job()
     if job is not None and jobs.is_running(job):
         raise BoxError(f"still runs the job {job.name}: its folder stays.")
-    armed = read_json(box.deadman.armed)
-    if armed is not None and armed["stop_command"]:
+    armed = deadman.armed(box.deadman)
+    if armed is not None and armed.stop_command:
         raise BoxError("keeps its folder: the armed dead-man, which stops the rent, lives in it.")
     deadman.disarm(box.deadman)
     shutil.rmtree(box.path)
     return {"removed": str(box.path)}
 
 
-def _job(box: BoxFolder, name: str) -> dict[str, Any]:
-    job = box.job(name)
+def _job(job: JobFolder) -> JobStatus:
     request = read_json(job.request)
-    ended = read_json(job.exit)
+    ended = _exit(job)
     lines = job.events.read_text(errors="replace").splitlines() if job.events.exists() else []
-    end_at = time.time() if ended is None else ended["ended_at"]
+    end_at = time.time() if ended is None else ended.ended_at
     running = jobs.is_running(job)
-    ended = ended or read_json(job.exit)  # it may have ended while we looked
-    return {
-        "name": name,
-        "words": request["words"],
-        "split": request.get("split"),
-        "state": "running" if running else "ended" if ended else "died",
-        "elapsed_s": end_at - request["started_at"],
-        "exit": ended,
-        "log_tail": [] if running else _tail(job.log),
-        **progress.read(lines),
-    }
+    ended = ended or _exit(job)  # it may have ended while we looked
+    return JobStatus(
+        name=job.name,
+        words=tuple(request["words"]),
+        own_words=request.get("own_words"),
+        split=request.get("split"),
+        state="running" if running else "ended" if ended else "died",
+        elapsed_s=end_at - request["started_at"],
+        exit=ended,
+        log_tail=() if running else _tail(job.log),
+        **dataclasses.asdict(progress.read(lines)),
+    )
 
 
-def _tail(path: Path, lines: int = 5) -> list[str]:
-    return path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
+def _exit(job: JobFolder) -> JobExit | None:
+    written = read_json(job.exit)
+    return None if written is None else structure_known(JobExit, written)
+
+
+def _tail(path: Path, lines: int = 5) -> tuple[str, ...]:
+    return tuple(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ()
 
 
 _ANSWERS: dict[str, Callable[[BoxFolder, Mapping[str, Any]], dict[str, Any]]] = {

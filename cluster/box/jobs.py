@@ -27,11 +27,13 @@ def start(
     words: list[str] | None,
     resume: bool,
     split: dict[str, Any] | None = None,
+    own_words: list[str] | None = None,
 ) -> dict[str, Any]:
     """Start `words` as the box's one job, or go on with the job `name`; return once it runs.
 
-    The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is one. `split`
-    says to whoever asks which part it is of a search that boxes share.
+    The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is resumed. Kept
+    for the laptop: `split`, the part that the job has of a search that boxes share, and
+    `own_words`, those of `words` that are the person's and not the fleet's.
 
     Raises:
         BoxError: if the box is not set up, another job runs, or there is nothing to resume.
@@ -46,7 +48,8 @@ def start(
         if running is not None and is_running(running):
             raise BoxError(f"already runs the job {running.name}: wait, or end it with `down`.")
         job = box.job(name)
-        request = read_json(job.request) or {"words": words, "split": split}
+        new = {"words": words, "own_words": own_words, "split": split}
+        request = read_json(job.request) or new
         if request["words"] is None:
             raise BoxError(f"has no job {name} to resume.")
         if (job.exit.exists() or job.request.exists()) and not resume:
@@ -72,7 +75,7 @@ def supervise(box: BoxFolder, name: str) -> None:
             process = subprocess.Popen(
                 _command(box, job),
                 cwd=box.code,
-                env={**os.environ, processes.MARK: name},
+                env={**os.environ, processes.MARK: job.mark},
                 stdin=subprocess.DEVNULL,
                 stdout=events,
                 stderr=log,
@@ -84,7 +87,7 @@ def supervise(box: BoxFolder, name: str) -> None:
         else:
             processes.record(job.process, process.pid)
             exit_code = process.wait()
-    processes.kill_all(name, job.supervisor)
+    processes.kill_all(job.mark, job.supervisor)
     reason = read_json(job.end_reason) or {"reason": "ended"}
     write_json(job.exit, {**reason, "exit_code": exit_code, "ended_at": time.time()})
 
@@ -105,7 +108,7 @@ def stop(box: BoxFolder, *, reason: str, grace_s: float = _GRACE_S) -> str | Non
         if not is_running(job):
             break
         time.sleep(0.1)
-    processes.kill_all(job.name, job.supervisor)
+    processes.kill_all(job.mark, job.supervisor)
     deadline = time.monotonic() + _START_S
     while is_running(job) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -116,15 +119,16 @@ def is_running(job: JobFolder) -> bool:
     """Whether the job's end is still to come; also where its supervisor died but it did not."""
     if job.exit.exists():
         return False
-    return processes.is_alive(job.supervisor) or bool(processes.of_job(job.name, job.supervisor))
+    return processes.is_alive(job.supervisor) or bool(processes.of_job(job.mark, job.supervisor))
 
 
 def _command(box: BoxFolder, job: JobFolder) -> list[str]:
     request = read_json(job.request)
     python = read_json(box.ready)["python"]
-    words = [python if word in ("python", "python3") else word for word in request["words"][:1]]
-    words += request["words"][1:]
-    words += ["--out", str(job.run), "--profiles", str(job.profiles), "--json"]
+    program, *arguments = request["words"]
+    if program in ("python", "python3"):
+        program = python
+    words = [program, *arguments, "--out", str(job.run), "--profiles", str(job.profiles), "--json"]
     return [*words, "--resume"] if request["resume"] else words
 
 

@@ -1,16 +1,34 @@
-"""How far a search is, from the JSON lines that it prints. Stdlib only, pure."""
+"""The progress of a search, from the JSON lines that it prints. Stdlib only, pure."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 
-def read(lines: Iterable[str]) -> dict[str, Any]:
-    """Fold the events of a search, and of its resumptions, into what a watcher wants to know.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SearchProgress:
+    """The progress of a search; `None` is what it has not said yet.
 
     `num_trials` counts trials that ended. `best_steps_per_second` is the highest seen so far, and
-    the search's own word once it has finished. Keys are absent until there is something to say.
+    the search's own word once it has finished.
     """
+
+    num_trials: int = 0
+    task: str | None = None
+    max_runs: int | None = None
+    max_time_s: float | None = None
+    stage: str | None = None
+    phase: str | None = None
+    best_steps_per_second: float | None = None
+    best_config: dict[str, int] | None = None
+    dashboard_url: str | None = None
+    headline: str | None = None
+    succeeded: bool | None = None
+
+
+def read(lines: Iterable[str]) -> SearchProgress:
+    """Fold the events of a search, and of its resumptions, into its progress."""
     state: dict[str, Any] = {"num_trials": 0}
     ended: set[int] = set()
     for event in _events(lines):
@@ -20,7 +38,7 @@ def read(lines: Iterable[str]) -> dict[str, Any]:
             state["num_trials"] = len(ended)
         if kind in _CHANGES:
             _CHANGES[kind](state, event)
-    return state
+    return SearchProgress(**state)
 
 
 def _started(state: dict[str, Any], event: dict[str, Any]) -> None:

@@ -66,7 +66,8 @@ def journals(out: Path, search: tuple[str, str]) -> list[Path]:
     """What was pulled of each part; if another box took one over, the journal that has it all."""
     found: dict[int, Path] = {}
     for request in sorted(out.glob("*/*/job.json")):
-        part, journal = Part.of(read_json(request)), request.parent / "run" / "journal.log"
+        part = Part.of(read_json(request).get("split"))
+        journal = request.parent / "run" / "journal.log"
         if part is None or part.search != search or part.number is None or not journal.is_file():
             continue
         known = found.get(part.number)

@@ -1,27 +1,85 @@
-"""hosts.toml: the rented boxes, how to reach them, and what they cost. Stdlib only."""
+"""hosts.toml: the rented boxes, their addresses, and their prices. Stdlib only."""
 
 import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from cluster.errors import FleetError
+from cluster.structure import Rule, StructureError, structure
 
 Provider = Literal["runpod", "vast", "other"]
+Price = Annotated[
+    float,
+    Rule("must be US dollars an hour, like 0.69", lambda price: 0 < price < 10_000, True),
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
 _HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_DEFAULT_FOLDER = "rl-tuner-fleet"
+
+
+def _fitting(pattern: re.Pattern[str]) -> Rule:
+    return Rule("has characters that do not belong there", pattern.fullmatch)
+
+
+def _is_plain(text: str) -> bool:
+    return text != "" and text.isprintable()
+
+
+def _is_own_folder(folder: str) -> bool:
+    """Return whether `down --remove` may remove this folder: it must be the fleet's alone."""
+    parts = Path(folder).parts
+    is_below = len(parts) >= 1 + folder.startswith("/")
+    return is_below and not folder.startswith(("~", "-")) and ".." not in parts
+
+
+def _key_alone(text: str) -> str:
+    """Return a public key without the comment that ssh-keyscan and .pub files put behind it."""
+    return " ".join(text.split()[:2])
+
+
+_Plain = Annotated[str, Rule("must be text without control characters", _is_plain, True)]
+_KeyFile = Annotated[
+    Path,
+    Rule(
+        "must be text without control characters",
+        lambda path: path.name != "" and str(path).isprintable(),
+        True,
+    ),
+]
+_Port = Annotated[
+    int, Rule("must be a whole number from 1 to 65535", lambda port: 0 < port < 65536, True)
+]
+_HostKey = Annotated[
+    _Plain,
+    Rule(
+        "must be a public key, like ssh-ed25519 AAAA...",
+        lambda text: _HOST_KEY.fullmatch(_key_alone(text)),
+    ),
+]
+_Folder = Annotated[
+    _Plain,
+    Rule(
+        "must name a folder of the fleet's own, below the home folder or absolute", _is_own_folder
+    ),
+]
+_Interpreter = Annotated[
+    _Plain, Rule("must be an absolute path on the box", lambda path: path.startswith("/"))
+]
+_Command = Annotated[
+    tuple[_Plain, ...],
+    Rule('must be a list of words, like ["runpodctl", "stop", "pod", "ID"]', bool, True),
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
-    """One rented box.
+class _Table:
+    """The keys of one table [hosts.NAME].
 
     `host_key` pins the box's public key; without it the key seen first is pinned, after a question.
     `folder` is the fleet's folder on the box, below the home folder unless absolute. `python` is an
@@ -29,22 +87,28 @@ class Host:
     `stop_command` is what the dead-man runs on the box to stop its rent.
     """
 
-    name: str
-    address: str
-    port: int = 22
-    user: str = "root"
-    key: Path | None = None
-    host_key: str | None = None
-    folder: str = _DEFAULT_FOLDER
-    python: str | None = None
+    address: Annotated[_Plain, _fitting(_ADDRESS)]
+    port: _Port = 22
+    user: Annotated[_Plain, _fitting(_USER)] = "root"
+    key: _KeyFile | None = None
+    host_key: _HostKey | None = None
+    folder: _Folder = "rl-tuner-fleet"
+    python: _Interpreter | None = None
     provider: Provider = "other"
-    id: str | None = None
-    price_per_hour: float | None = None
-    stop_command: tuple[str, ...] = ()
+    id: Annotated[_Plain, _fitting(_ID)] | None = None
+    price_per_hour: Price | None = None
+    stop_command: _Command = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Host(_Table):
+    """One rented box, by the name of its table."""
+
+    name: str
 
     @property
     def destroy_command(self) -> str:
-        """What to run on the laptop, or to do, so that this box costs nothing any more."""
+        """The command for the laptop, or the step by hand, that ends this box's rent."""
         if self.provider == "runpod" and self.id:
             return f"runpodctl remove pod {self.id}"
         if self.provider == "vast" and self.id:
@@ -75,7 +139,7 @@ def read(path: Path, *, only: tuple[str, ...] = ()) -> tuple[Host, ...]:
 
 
 def parse(document: Mapping[str, Any], *, folder: Path) -> tuple[Host, ...]:
-    """Read the hosts of a parsed file; relative paths of keys start at `folder`.
+    """Read the hosts of a parsed file; relative paths of SSH keys start at `folder`.
 
     Raises:
         FleetError: names the host and the key that is wrong.
@@ -102,73 +166,16 @@ def _host(name: str, table: Any, defaults: Mapping[str, Any], folder: Path) -> H
         raise FleetError(f"host {name!r}: a name is at most 40 letters, digits, '.', '_' or '-'.")
     if not isinstance(table, dict):
         raise FleetError(f"host {name}: must be a table [hosts.{name}], got {table!r}.")
-    values = {**defaults, **table}
-    known = {field.name for field in dataclasses.fields(Host)} - {"name"}
-    for key in sorted(values.keys() - known):
-        raise FleetError(f"host {name}: unknown key {key!r}; known are {', '.join(sorted(known))}.")
-    if "address" not in values:
-        raise FleetError(f"host {name}: address is missing.")
-    for key, value in values.items():
-        problem = _problem(key, value)
-        if problem is not None:
-            raise FleetError(f"host {name}: {key} {problem}, got {value!r}.")
-    if "key" in values:
-        values["key"] = folder / Path(values["key"]).expanduser()
-    if "host_key" in values:  # without the comment that ssh-keyscan and .pub files put behind
-        values["host_key"] = " ".join(values["host_key"].split()[:2])
-    if "stop_command" in values:
-        values["stop_command"] = tuple(values["stop_command"])
+    try:
+        keys = structure(_Table, {**defaults, **table})
+    except StructureError as error:
+        raise FleetError(f"host {name}: {error}") from error
+    values = dataclasses.asdict(keys)
+    if keys.key is not None:
+        values["key"] = folder / keys.key.expanduser()
+    if keys.host_key is not None:
+        values["host_key"] = _key_alone(keys.host_key)
     return Host(name=name, **values)
-
-
-def _problem(key: str, value: Any) -> str | None:
-    """What is wrong with a value, to be read after its key; `None` if nothing is."""
-    if key == "port":
-        return (
-            None
-            if type(value) is int and 0 < value < 65536
-            else "must be a whole number from 1 to 65535"
-        )
-    if key == "price_per_hour":
-        return None if _is_price(value) else "must be US dollars an hour, like 0.69"
-    if key == "stop_command":
-        is_command = isinstance(value, list) and value != [] and all(map(_is_plain, value))
-        return (
-            None
-            if is_command
-            else 'must be a list of words, like ["runpodctl", "stop", "pod", "ID"]'
-        )
-    if not _is_plain(value):
-        return "must be text without control characters"
-    if key == "provider":
-        return None if value in ("runpod", "vast", "other") else "must be runpod, vast or other"
-    if key == "folder":
-        return _folder_problem(value)
-    if key == "python":
-        return None if value.startswith("/") else "must be an absolute path on the box"
-    if key == "host_key":
-        is_key = _HOST_KEY.fullmatch(" ".join(value.split()[:2])) is not None
-        return None if is_key else "must be a public key, like ssh-ed25519 AAAA..."
-    pattern = {"address": _ADDRESS, "user": _USER, "id": _ID}.get(key)
-    if pattern is not None and not pattern.fullmatch(value):
-        return "has characters that do not belong there"
-    return None
-
-
-def _folder_problem(folder: str) -> str | None:
-    """`down --remove` removes this folder: it must be one that is the fleet's alone."""
-    parts = Path(folder).parts
-    if folder.startswith(("~", "-")) or ".." in parts or len(parts) < 1 + folder.startswith("/"):
-        return "must name a folder of the fleet's own, below the home folder or absolute"
-    return None
-
-
-def _is_price(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value < 10_000
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str) and value != "" and value.isprintable()
 
 
 def _names(hosts: tuple[Host, ...]) -> str:

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.structure import structure_known
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -18,10 +20,9 @@ class Part:
     count: int
 
     @classmethod
-    def of(cls, job: Mapping[str, Any] | None) -> "Part | None":
-        """The part that a job is, by its request; `None` if it is a whole search."""
-        split = None if job is None else job.get("split")
-        return None if split is None else cls(**split)
+    def of(cls, split: Mapping[str, Any] | None) -> "Part | None":
+        """Return the part that a job's request names below `split`, `None` for a whole search."""
+        return None if split is None else structure_known(cls, split)
 
     @property
     def search(self) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -11,6 +11,7 @@ from typing import IO
 from cluster.box.bundle import LARGEST_BYTES, MTIME_NS
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
+from cluster.node.atomic import replacing
 
 _CHUNK = 1 << 20
 
@@ -63,18 +64,10 @@ def _store(box: RemoteBox, tar: tarfile.TarFile, member: tarfile.TarInfo, folder
         raise HostError(box.host, f"sent {member.name!r} through a link: pull stopped.")
     content = tar.extractfile(member)
     assert content is not None  # it is a regular file
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            while chunk := content.read(_CHUNK):
-                file.write(chunk)
-            if file.tell() != member.size:
-                raise tarfile.ReadError("the stream ended within a file")
-        mtime_ns = int(member.pax_headers[MTIME_NS])
-        os.utime(draft, ns=(mtime_ns, mtime_ns))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path, mtime_ns=int(member.pax_headers[MTIME_NS])) as file:
+        shutil.copyfileobj(content, file, _CHUNK)
+        if file.tell() != member.size:
+            raise tarfile.ReadError("the stream ended within a file")
     return path
 
 

@@ -5,9 +5,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.box.answer import BoxStatus
 from cluster.box.folder import REFUSED
 from cluster.fleet.hosts import Host
 from cluster.fleet.ssh import Connection, HostError, StateFolder
+from cluster.structure import StructureError, structure_known
 
 _NO_CODE = 4
 # Nothing is put into this text: the folder and the command are its arguments.
@@ -55,6 +57,18 @@ class RemoteBox:
             said = done.stdout[:80].decode(errors="replace")
             raise HostError(self.host, f"answered no JSON to {command}: {said!r}.") from error
         return answer
+
+    def status(self, *, timeout_s: float = 60.0) -> BoxStatus:
+        """Return the box's age, its dead-man and its latest job.
+
+        Raises:
+            HostError: as `ask`, and if its answer is no status.
+        """
+        answer = self.ask("status", timeout_s=timeout_s)
+        try:
+            return structure_known(BoxStatus, answer)
+        except StructureError as error:
+            raise HostError(self.host, f"answered no status: {error}") from error
 
     def shell(
         self,

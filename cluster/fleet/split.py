@@ -6,19 +6,16 @@ the boxes say and from what was pulled.
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 from cluster.fleet.hosts import Host
 from cluster.fleet.part import Part
 from cluster.fleet.ssh import HostError
-
-if TYPE_CHECKING:
-    from cluster.fleet.status import HostStatus
+from cluster.fleet.status import HostStatus
 
 _ABLE = ("part done", "nothing feasible", "failed", "interrupted")  # these boxes answer and idle
 
 
-def part_of(host: Host, seen: Sequence["HostStatus"], *, name: str) -> Part:
+def part_of(host: Host, seen: Sequence[HostStatus], *, name: str) -> Part:
     """A box's part of a new search: the boxes of its class that can start one are numbered.
 
     Raises:
@@ -44,11 +41,11 @@ class Verdict:
     Neither while there is something to wait for, and when the finals are there.
     """
 
-    boxes: tuple["HostStatus", ...] = ()
+    boxes: tuple[HostStatus, ...] = ()
     problem: str | None = None
 
 
-def searches(seen: Sequence["HostStatus"]) -> dict[tuple[str, str], list["HostStatus"]]:
+def searches(seen: Sequence[HostStatus]) -> dict[tuple[str, str], list[HostStatus]]:
     """The boxes that share a search, by the search."""
     found: dict[tuple[str, str], list[HostStatus]] = {}
     for one in seen:
@@ -57,7 +54,7 @@ def searches(seen: Sequence["HostStatus"]) -> dict[tuple[str, str], list["HostSt
     return found
 
 
-def judge(members: Sequence["HostStatus"], *, lost: Collection[str], is_whole: bool) -> Verdict:
+def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: bool) -> Verdict:
     """Judge one search by the boxes that share it.
 
     `lost` are boxes that were given up: nothing more comes of their parts, the finals explore the
@@ -81,7 +78,7 @@ def judge(members: Sequence["HostStatus"], *, lost: Collection[str], is_whole: b
     return Verdict(boxes=tuple(able))
 
 
-def has_profile(one: "HostStatus", seen: Sequence["HostStatus"]) -> bool:
+def has_profile(one: HostStatus, seen: Sequence[HostStatus]) -> bool:
     """Whether a box's search has ended with profiles, be it here or where it was finished."""
     if one.part is None:
         return one.succeeded
@@ -89,23 +86,23 @@ def has_profile(one: "HostStatus", seen: Sequence["HostStatus"]) -> bool:
     return any(_part(other).number is None and other.succeeded for other in sharing)
 
 
-def _refusal(one: "HostStatus") -> str | None:
+def _refusal(one: HostStatus) -> str | None:
     """Why a box can start nothing now; `None` if it can."""
     if one.problem is not None:
         return one.problem.removeprefix(f"{one.host.name}: ")
     if one.machine_class is None:
         return "is not set up: run `up` first."
     if one.job is not None and one.is_running:
-        return f"already runs the job {one.job['name']}: wait, or end it with `down`."
+        return f"already runs the job {one.job.name}: wait, or end it with `down`."
     return None
 
 
-def _part(one: "HostStatus") -> Part:
+def _part(one: HostStatus) -> Part:
     assert one.part is not None  # `searches` has seen to that
     return one.part
 
 
-def _is_spent(one: "HostStatus") -> bool:
-    """Whether its hour has come: what starts there now would be ended, or outlive its money."""
-    deadman = None if one.answer is None else one.answer["deadman"]
-    return deadman is not None and deadman["fired"] is not None
+def _is_spent(one: HostStatus) -> bool:
+    """Return whether its dead-man has fired: the box may be stopped at any moment."""
+    deadman = None if one.answer is None else one.answer.deadman
+    return deadman is not None and deadman.fired is not None

@@ -16,6 +16,7 @@ from typing import Literal
 
 from cluster.errors import FleetError
 from cluster.fleet.hosts import Host
+from cluster.node.atomic import write_text
 
 _SSH_FAILED = 255  # ssh's own exit code for all that is not the remote command's
 _CONNECT_S = 10
@@ -263,10 +264,7 @@ class Connection:
         if host.port == 22:
             line = f"{host.address} {host.host_key}\n"
         if not known.exists() or known.read_text() != line:
-            draft = known.with_suffix(f".{os.getpid()}")
-            draft.write_text(line)
-            draft.chmod(0o600)
-            draft.replace(known)
+            write_text(known, line, mode=0o600)
 
 
 def _quoted(path: Path) -> str:

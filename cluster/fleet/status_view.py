@@ -1,10 +1,12 @@
 """Statuses of boxes as a person and a machine read them: cells, lines, a table, JSON."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.status import HostStatus
+from cluster.node.deadman import DeadmanStatus
 from cluster.pages.units import dollars, duration, speed
 
 if TYPE_CHECKING:
@@ -15,19 +17,17 @@ COLUMNS = ("host", "class", "state", "doing", "trials", "best", "time left", "co
 
 def cells(status: HostStatus, prices: Prices) -> tuple[str, ...]:
     """A box's row under `COLUMNS`; `-` is what is not known."""
-    job = status.job or {}
-    doing = (str(status.part or ""), job.get("stage"), job.get("phase"))
-    trials = "-"
-    if status.job is not None:
-        of = f" of {job['max_runs']}" if job.get("max_runs") else ""
-        trials = f"{job['num_trials']}{of}"
-    best = job.get("best_steps_per_second")
+    trials, doing, best = "-", "-", None
+    if (job := status.job) is not None:
+        trials = f"{job.num_trials}" + (f" of {job.max_runs}" if job.max_runs else "")
+        doing = ", ".join(filter(None, (str(status.part or ""), job.stage, job.phase))) or "-"
+        best = job.best_steps_per_second
     cost = status.cost(prices)
     return (
         status.host.name,
         status.machine_class or "-",
         status.state,
-        ", ".join(filter(None, doing)) or "-",
+        doing,
         trials,
         "-" if best is None else f"{speed(best)}/s",
         _time_left(status),
@@ -67,7 +67,7 @@ def to_dict(status: HostStatus, prices: Prices) -> dict[str, Any]:
         "age_s": status.age_s,
         "cost_dollars": status.cost(prices),
         "stop_paying": status.host.destroy_command,
-        "answer": status.answer,
+        "answer": None if status.answer is None else dataclasses.asdict(status.answer),
     }
 
 
@@ -89,11 +89,11 @@ def _time_left(status: HostStatus) -> str:
     if status.answer is None or not status.is_running:
         return "-"
     limits = []
-    job, deadman = status.answer["job"], status.answer["deadman"]
-    if job.get("max_time_s"):
-        limits.append(job["max_time_s"] - job["elapsed_s"])
+    job, deadman = status.answer.job, status.answer.deadman
+    if job is not None and job.max_time_s:
+        limits.append(job.max_time_s - job.elapsed_s)
     if deadman is not None:
-        limits.append(deadman["left_s"])
+        limits.append(deadman.left_s)
     return "-" if not limits else f"at most {duration(min(limits) - status.age_s)}"
 
 
@@ -102,25 +102,24 @@ def _note(status: HostStatus) -> str:
         since = f"; last seen {duration(status.age_s)} ago" if status.answer is not None else ""
         return status.problem.removeprefix(f"{status.host.name}: ").rstrip(".") + since
     assert status.answer is not None
-    deadman, job = status.answer["deadman"], status.answer["job"]
+    deadman, job = status.answer.deadman, status.answer.job
     notes = []
     if deadman is not None:
         notes.append(_deadman_note(deadman))
     if job is not None and status.state in ("failed", "died"):
-        code = "" if job["exit"] is None else f"exit code {job['exit']['exit_code']}: "
-        notes.append(code + (job["log_tail"][-1] if job["log_tail"] else "its log is empty"))
-    elif job is not None and job.get("headline"):
-        notes.append(job["headline"])
+        code = "" if job.exit is None else f"exit code {job.exit.exit_code}: "
+        notes.append(code + (job.log_tail[-1] if job.log_tail else "its log is empty"))
+    elif job is not None and job.headline:
+        notes.append(job.headline)
     return " ".join(filter(None, notes))
 
 
-def _deadman_note(deadman: Mapping[str, Any]) -> str:
-    fired = deadman["fired"]
-    if fired is not None:
-        code = fired["stop_exit_code"]
+def _deadman_note(deadman: DeadmanStatus) -> str:
+    if deadman.fired is not None:
+        code = deadman.fired.stop_exit_code
         if code:
             return f"dead-man fired, but its stop command fails with exit code {code}: still paid."
         return "dead-man fired." if code is None else "dead-man fired and stopped the rent."
-    if not deadman["alive"]:
+    if not deadman.alive:
         return "DEAD-MAN IS NOT RUNNING: arm it again by up --max-hours."
-    return "" if deadman["stops_instance"] else "dead-man ends the job, not the rent."
+    return "" if deadman.stops_instance else "dead-man ends the job, not the rent."

@@ -75,7 +75,7 @@ def start_part(box: RemoteBox, part: Part, words: Sequence[str]) -> str:
     """
     if part.count == 1:
         return start(box, name=part.name, words=words)
-    return _start_split(box, part, [*words, "--shard", f"{part.number}/{part.count}"])
+    return _start_split(box, part, words, ["--shard", f"{part.number}/{part.count}"])
 
 
 def finish(box: RemoteBox, one: HostStatus, journals: Sequence[Path]) -> str:
@@ -92,8 +92,8 @@ def finish(box: RemoteBox, one: HostStatus, journals: Sequence[Path]) -> str:
     known = {"-".join(path.parts[-4:-2]) + ".log": path.read_bytes() for path in journals}
     box.shell(_UNPACK_KNOWN, box.host.folder, name, stdin=_tar(known), timeout_s=300)
     there = [f"../jobs/{name}/known/{file}" for file in known]  # it runs in the code folder
-    words = one.job["words"][:-2]  # without --shard
-    return _start_split(box, one.part.finals, [*words, _KNOWN, *there])
+    own = _own_words(one.part, one.job.words, one.job.own_words)
+    return _start_split(box, one.part.finals, own, [_KNOWN, *there])
 
 
 def resume(box: RemoteBox, *, name: str | None) -> str:
@@ -102,10 +102,12 @@ def resume(box: RemoteBox, *, name: str | None) -> str:
     Raises:
         HostError: if there is none, or it runs.
     """
-    job: dict[str, Any] | None = box.ask("status")["job"]
-    if name is None and job is None:
-        raise HostError(box.host, "has no search to resume.")
-    return _start(box, {"name": name or (job or {})["name"], "words": None, "resume": True})
+    if name is None:
+        job = box.status().job
+        if job is None:
+            raise HostError(box.host, "has no search to resume.")
+        name = job.name
+    return _start(box, {"name": name, "words": None, "resume": True})
 
 
 def take_over(box: RemoteBox, pulled: Path) -> str:
@@ -123,9 +125,9 @@ def take_over(box: RemoteBox, pulled: Path) -> str:
     files = {name: pulled / name for name in _CARRIED if (pulled / name).is_file()}
     carried = {name: path.read_bytes() for name, path in files.items()}
     request = json.loads(carried["job.json"])
-    part = Part.of(request)
+    part = Part.of(request.get("split"))
     if part is not None and part.number is None:  # what those journals held is in its own by now
-        request["words"] = request["words"][: request["words"].index(_KNOWN)]
+        request["words"] = _own_words(part, request["words"], request.get("own_words"))
     carried["job.json"] = json.dumps(request).encode()
     source = pulled.resolve()
     name = re.sub(r"[^A-Za-z0-9_-]", "-", f"{source.name}-from-{source.parent.name}")
@@ -133,10 +135,26 @@ def take_over(box: RemoteBox, pulled: Path) -> str:
     return _start(box, {"name": name, "words": None, "resume": True})
 
 
-def _start_split(box: RemoteBox, part: Part, words: Sequence[str]) -> str:
-    split = dataclasses.asdict(part)
-    request = {"name": part.job_name, "words": list(words), "resume": False, "split": split}
+def _start_split(box: RemoteBox, part: Part, own: Sequence[str], added: Sequence[str]) -> str:
+    """Start a part by the person's `own` words and those that the fleet adds behind them."""
+    request = {
+        "name": part.job_name,
+        "words": [*own, *added],
+        "own_words": list(own),
+        "resume": False,
+        "split": dataclasses.asdict(part),
+    }
     return _start(box, request)
+
+
+def _own_words(part: Part, words: Sequence[str], own: Sequence[str] | None) -> list[str]:
+    """Return the person's own words of a part's command.
+
+    A box of an earlier version keeps the whole command alone: there they are cut out of it.
+    """
+    if own is not None:
+        return list(own)
+    return list(words[: words.index(_KNOWN)] if part.number is None else words[:-2])
 
 
 def _start(box: RemoteBox, request: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
 from cluster.node.hardware import Machine, machine_class
 from cluster.pages.units import duration
+from cluster.structure import structure
 
 _PROBE = Path(__file__).with_name("probe.sh")
 _INSTALL_S = 1800.0
@@ -145,14 +146,14 @@ def _check_python(box: RemoteBox, python: str) -> None:
 
 
 def _running_job(box: RemoteBox) -> str | None:
-    """The job that runs, if the box has been set up and can say so."""
+    """Return the name of the job that runs, `None` if none does or the box is not set up."""
     try:
-        job = box.ask("status")["job"]
+        job = box.status().job
     except UnreachableError:
         raise
     except HostError:
         return None  # bare, or left half done by an earlier `up`
-    return job["name"] if job is not None and job["state"] == "running" else None
+    return job.name if job is not None and job.state == "running" else None
 
 
 def _send(box: RemoteBox, code: Code, python: str, say: Say) -> None:
@@ -191,7 +192,7 @@ def _preflight(box: RemoteBox, python: str, say: Say) -> Machine:
     done = box.connection.run(words, timeout_s=_PREFLIGHT_S)
     try:
         verdict: dict[str, Any] = json.loads(done.stdout)
-        machine = Machine.from_dict(verdict["findings"]["machine"])
+        machine = structure(Machine, verdict["findings"]["machine"], "machine")
     except (ValueError, KeyError) as error:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         raise HostError(box.host, f"the preflight did not run: {said[-1]}") from error

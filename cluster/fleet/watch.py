@@ -26,7 +26,7 @@ class Tunnels:
     def follow(self, box: RemoteBox, seen: HostStatus) -> str | None:
         """Keep the tunnel to this box's dashboard; say its URL here when it is new."""
         job = seen.job if seen.is_running and seen.reachable else None
-        url = None if job is None else job.get("dashboard_url")
+        url = None if job is None else job.dashboard_url
         remote_port = None if url is None else urlsplit(url).port
         if remote_port is None:
             return None

@@ -51,12 +51,12 @@ def disarm(private: Path) -> None:
 def told(private: Path) -> str:
     """When it ends what, in words for a person."""
     folder = _folder(private)
-    armed, state = read_json(folder.armed), deadman.status(folder)
-    if armed is None or state is None or not state["alive"]:
+    armed, state = deadman.armed(folder), deadman.status(folder)
+    if armed is None or state is None or not state.alive:
         return "No dead-man is armed: nothing ends this host's rent but you (--max-hours)."
-    command = armed["stop_command"]
+    command = armed.stop_command
     then = f"runs {' '.join(command)}" if command else "the rent goes on: no --stop-command"
-    return f"Dead-man armed: ends Ray here in {duration(state['left_s'])}, then {then}."
+    return f"Dead-man armed: ends Ray here in {duration(state.left_s)}, then {then}."
 
 
 def record(private: Path) -> None:

@@ -11,11 +11,11 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from cluster.errors import BoxError
 from cluster.node import processes
 from cluster.node.atomic import read_json, write_json
+from cluster.structure import structure_known
 
 _POLL_S = 1.0
 _RETRY_S = 60.0
@@ -50,6 +50,39 @@ class DeadmanFolder:
         return self.path / "deadman.log"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """A dead-man's deadline, in Unix time, and the command that it runs then to stop the rent."""
+
+    deadline: float
+    stop_command: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fired:
+    """A dead-man that has fired: the Unix time, the job that it ended, its command's exit code.
+
+    `stop_exit_code` is `None` until the command has run, and for ever if there is none.
+    """
+
+    at: float
+    job: str | None
+    stop_exit_code: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeadmanStatus:
+    """A dead-man that is armed, `left_s` seconds before its deadline.
+
+    `alive` says that its process runs, `stops_instance` that it has a command that stops the rent.
+    """
+
+    left_s: float
+    alive: bool
+    stops_instance: bool
+    fired: Fired | None
+
+
 def arm(
     folder: DeadmanFolder,
     *,
@@ -57,7 +90,7 @@ def arm(
     stop_command: Sequence[str],
     words: Sequence[str],
     cwd: Path,
-) -> dict[str, Any]:
+) -> Armed:
     """Set the deadline, counted from now, in place of any before; wait until the process runs.
 
     The process is `python -m WORDS` in `cwd`, and has to call `watch`.
@@ -66,8 +99,8 @@ def arm(
         BoxError: if it does not start.
     """
     folder.fired.unlink(missing_ok=True)
-    armed = {"deadline": time.time() + hours * 3600, "stop_command": list(stop_command)}
-    write_json(folder.armed, armed)
+    new = Armed(deadline=time.time() + hours * 3600, stop_command=tuple(stop_command))
+    write_json(folder.armed, dataclasses.asdict(new))
     # Always a new process: the one before may run the code of an earlier `up`, or have fired.
     processes.kill(folder.process)
     processes.spawn(words, {}, cwd=cwd, log=folder.log.open("ab"))
@@ -76,7 +109,7 @@ def arm(
         if time.monotonic() > give_up_at:
             raise BoxError(f"could not start the dead-man; its log is {folder.log}.")
         time.sleep(0.05)
-    return armed
+    return new
 
 
 def disarm(folder: DeadmanFolder) -> None:
@@ -91,45 +124,54 @@ def watch(folder: DeadmanFolder, *, end: Callable[[], str | None]) -> None:
     that goes on costs money.
     """
     processes.record(folder.process, os.getpid())
-    while (armed := read_json(folder.armed)) is not None:
-        if time.time() >= armed["deadline"]:
-            _fire(folder, armed, end)
+    while (found := armed(folder)) is not None:
+        if time.time() >= found.deadline:
+            _fire(folder, found.stop_command, end)
             return
         time.sleep(_POLL_S)
 
 
-def status(folder: DeadmanFolder) -> dict[str, Any] | None:
-    """When it fires and whether it is alive to do so; `None` if it was never armed."""
-    armed = read_json(folder.armed)
-    if armed is None:
+def armed(folder: DeadmanFolder) -> Armed | None:
+    """Return the deadline and the stop command, `None` if no dead-man is armed."""
+    written = read_json(folder.armed)
+    return None if written is None else structure_known(Armed, written)
+
+
+def status(folder: DeadmanFolder) -> DeadmanStatus | None:
+    """Return the state of the dead-man, `None` if none is armed."""
+    found = armed(folder)
+    if found is None:
         return None
-    return {
-        "left_s": armed["deadline"] - time.time(),
-        "alive": processes.is_alive(folder.process),
-        "stops_instance": bool(armed["stop_command"]),
-        "fired": read_json(folder.fired),
-    }
+    fired = read_json(folder.fired)
+    return DeadmanStatus(
+        left_s=found.deadline - time.time(),
+        alive=processes.is_alive(folder.process),
+        stops_instance=bool(found.stop_command),
+        fired=None if fired is None else structure_known(Fired, fired),
+    )
 
 
-def _fire(folder: DeadmanFolder, armed: dict[str, Any], end: Callable[[], str | None]) -> None:
-    fired: dict[str, Any] = {"at": time.time(), "job": None, "stop_exit_code": None}
+def _fire(
+    folder: DeadmanFolder, stop_command: Sequence[str], end: Callable[[], str | None]
+) -> None:
+    fired = Fired(at=time.time(), job=None, stop_exit_code=None)
     _note(folder, fired)
-    fired["job"] = end()
+    fired = dataclasses.replace(fired, job=end())
     _note(folder, fired)
-    while armed["stop_command"]:
-        fired["stop_exit_code"] = _run(armed["stop_command"])
+    while stop_command:
+        fired = dataclasses.replace(fired, stop_exit_code=_run(stop_command))
         _note(folder, fired)
-        if fired["stop_exit_code"] == 0:
+        if fired.stop_exit_code == 0:
             return
         time.sleep(_RETRY_S)
 
 
-def _note(folder: DeadmanFolder, fired: dict[str, Any]) -> None:
+def _note(folder: DeadmanFolder, fired: Fired) -> None:
     with contextlib.suppress(OSError):  # a full disk must not keep the rent running
-        write_json(folder.fired, fired)
+        write_json(folder.fired, dataclasses.asdict(fired))
 
 
-def _run(command: list[str]) -> int:
+def _run(command: Sequence[str]) -> int:
     """Run the provider's stop command; what it prints goes to the dead-man's log.
 
     The container's own variables (RUNPOD_POD_ID, CONTAINER_ID, ...) are pid 1's; a login by SSH

@@ -58,23 +58,6 @@ class Machine:
     python: str
     versions: dict[str, str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for YAML and JSON."""
-        return {**dataclasses.asdict(self), "gpus": [dataclasses.asdict(gpu) for gpu in self.gpus]}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "Machine":
-        """Read what `to_dict` wrote.
-
-        Raises:
-            ValueError: if a field is missing or unknown.
-        """
-        try:
-            gpus = tuple(Gpu(**gpu) for gpu in fields["gpus"])
-            return cls(**{**fields, "gpus": gpus, "versions": dict(fields["versions"])})
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"not a machine's fingerprint: {error}.") from error
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GpuUsage:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from cluster.node.atomic import read_json, write_json
+from cluster.node.proc import PROC, read_stat
 
 MARK = "RL_TUNER_FLEET_JOB"
-_PROC = Path("/proc")
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
@@ -111,27 +111,19 @@ def machine_age_s() -> float | None:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    for entry in _PROC.iterdir():
-        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
-            yield int(entry.name), int(fields[1])
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and (stat := read_stat(int(entry.name))):
+            yield stat.pid, stat.parent
 
 
 def _start_ticks(pid: int) -> int | None:
-    """When the process began, in ticks since boot; `None` if it is gone or a zombie."""
-    fields = _stat(pid)
-    return None if fields is None or fields[0] in "ZX" else int(fields[19])
-
-
-def _stat(pid: int) -> list[str] | None:
-    """`/proc/PID/stat` from the state on: the name before it may hold spaces and brackets."""
-    try:
-        return (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    """Return the process's start in clock ticks since boot, `None` if it is gone or a zombie."""
+    stat = read_stat(pid)
+    return None if stat is None or stat.is_dead else stat.started
 
 
 def _environ(pid: int) -> list[bytes]:
     try:
-        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return []  # gone, or another user's

@@ -19,6 +19,8 @@ from typing import Any
 
 import psutil
 
+from cluster.node.atomic import write_text
+
 THRIFTY = {
     "RAY_num_server_call_thread": "1",
     "RAY_core_worker_num_server_call_thread": "1",
@@ -176,7 +178,7 @@ def prepare(environ: Mapping[str, str]) -> Path:
         )
     own_token = folder / _TOKEN_NAME
     if environ.get(_TOKEN_PATH) == str(own_token) and not own_token.exists():
-        _write_token(own_token, secrets.token_hex(32))
+        write_text(own_token, secrets.token_hex(32), mode=0o600)
     return folder
 
 
@@ -208,17 +210,8 @@ def write_token(environ: Mapping[str, str], token: str) -> Path:
         raise ValueError("RAY_AUTH_TOKEN is set and would be used instead: unset it.")
     prepare(environ)
     path = Path(environ[_TOKEN_PATH])
-    _write_token(path, token)
+    write_text(path, token, mode=0o600)  # at once: a search that starts now reads no half of it
     return path
-
-
-def _write_token(path: Path, token: str) -> None:
-    """Write it aside: a search that starts now must not read half a token."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(token)
-    draft.rename(path)
 
 
 def init_arguments(

@@ -1,6 +1,6 @@
 """Phases 1 and 2 as tunable workloads: `trainables.jax_phase12.workload:phase1` and `:phase2`.
 
-The configuration is `ppo.PpoConfig`'s fields; the options are `options.Options`'.
+The configuration is `PpoConfig`'s fields; the options are `market.options.MarketOptions`'.
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,11 @@ from typing import Any
 import jax
 
 from trainables.jax_phase12 import ppo
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.env import TradingEnv
 from trainables.jax_workload import JaxWorkload
 from trainables.market.features import build_market
-from trainables.market.options import Options
+from trainables.market.options import MarketOptions
 from trainables.market.positions import PHASE_1, PHASE_2, Rules
 
 
@@ -27,10 +28,10 @@ def phase2(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload
 
 
 def _build(rules: Rules, config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
-    ppo_config = ppo.PpoConfig.from_mapping(config)
-    chosen = Options.from_mapping(options)
+    ppo_config = PpoConfig.from_mapping(config)
+    chosen = MarketOptions.from_mapping(options)
     env = TradingEnv(market=build_market(chosen.load_bars()), rules=rules)
-    hyperparameters = ppo.Hyperparameters()
+    hyperparameters = Hyperparameters()
     return JaxWorkload(
         ppo.make_update(ppo_config, hyperparameters),
         lambda: ppo.init_train_state(jax.random.key(chosen.seed), env, ppo_config, hyperparameters),

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.market.features import FEATURES
-from trainables.pytorch_phase3.positions import BUY, HOLD, SELL, Array
+from trainables.market.positions import BUY, HOLD, SELL
+from trainables.pytorch_phase3.arrays import Floats
 
-Context = tuple[int, ...]
+MarketContext = tuple[int, ...]
 """Trend, momentum, RSI, volatility, time of the session, position: each a small integer."""
 
 _TREND_EDGES = (-2.0, -0.5, 0.5, 2.0)  # close over the 50-bar mean, in ATRs
@@ -48,7 +49,7 @@ EXTREMES = ((0, 0, 0, 0, 0, 0), (4, 4, 100, 2, 3, 2))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
+class TradeAdvice:
     """HOLD, BUY or SELL, and how sure the model says it is, 0 to 1."""
 
     action: int
@@ -58,15 +59,15 @@ class Advice:
 MAX_NEW_TOKENS = 10
 """`sell | 0.85` takes 7 with SmolLM2's tokenizer; what does not fit does not parse."""
 
-NO_ADVICE = Advice(action=HOLD, confidence=0.0)
+NO_ADVICE = TradeAdvice(action=HOLD, confidence=0.0)
 """What an answer counts as that does not parse."""
 
 
-def contexts_of(features: Array, direction: Array) -> list[Context]:
+def contexts_of(features: Floats, direction: Floats) -> list[MarketContext]:
     """Quantise each environment's bar and position.
 
     Args:
-        features: [num_envs, NUM_FEATURES], see `trainables.jax_phase12.features`.
+        features: [num_envs, NUM_FEATURES], see `trainables.market.features`.
         direction: [num_envs] 1 long, -1 short, 0 none.
     """
     by_name = dict(zip(FEATURES, features.T, strict=True))
@@ -82,7 +83,7 @@ def contexts_of(features: Array, direction: Array) -> list[Context]:
     return [tuple(map(int, row)) for row in np.stack(columns, axis=1)]
 
 
-def describe(context: Context) -> str:
+def describe(context: MarketContext) -> str:
     """A context in words."""
     trend, momentum, rsi, volatility, session, position = context
     return (
@@ -92,7 +93,7 @@ def describe(context: Context) -> str:
     )
 
 
-def conversation(context: Context) -> list[dict[str, str]]:
+def conversation(context: MarketContext) -> list[dict[str, str]]:
     """The examples as turns of a chat, the question last.
 
     No system turn: some models' templates have none, and refuse it.
@@ -106,20 +107,20 @@ def conversation(context: Context) -> list[dict[str, str]]:
     return turns
 
 
-def plain_prompt(context: Context) -> str:
+def plain_prompt(context: MarketContext) -> str:
     """The same as text to be continued, for a model without a chat template."""
     lines = [INSTRUCTION]
     lines += [f"Market: {describe(example)}\nAnswer: {answer}" for example, answer in EXAMPLES]
     return "\n".join([*lines, f"Market: {describe(context)}\nAnswer:"])
 
 
-def parse(text: str) -> Advice | None:
+def parse(text: str) -> TradeAdvice | None:
     """Read `buy | 0.8` off the first line, strictly; `None` if it reads otherwise."""
     lines = text.strip().splitlines()
     match = _ANSWER.fullmatch(lines[0]) if lines else None
     if match is None:
         return None
-    return Advice(action=_ACTIONS[match[1].lower()], confidence=float(match[2]))
+    return TradeAdvice(action=_ACTIONS[match[1].lower()], confidence=float(match[2]))
 
 
 class AdviceCache:
@@ -127,19 +128,21 @@ class AdviceCache:
 
     def __init__(self, capacity: int):
         self._capacity = capacity
-        self._advice: collections.OrderedDict[Context, Advice] = collections.OrderedDict()
+        self._advice: collections.OrderedDict[MarketContext, TradeAdvice] = (
+            collections.OrderedDict()
+        )
 
     def __len__(self) -> int:
         return len(self._advice)
 
-    def get(self, context: Context) -> Advice | None:
+    def get(self, context: MarketContext) -> TradeAdvice | None:
         """The advice for a context, if it is held."""
         advice = self._advice.get(context)
         if advice is not None:
             self._advice.move_to_end(context)
         return advice
 
-    def put(self, contexts: Sequence[Context], advice: Sequence[Advice]) -> None:
+    def put(self, contexts: Sequence[MarketContext], advice: Sequence[TradeAdvice]) -> None:
         """Hold on to answers; the least recently used make room."""
         for context, answer in zip(contexts, advice, strict=True):
             self._advice[context] = answer

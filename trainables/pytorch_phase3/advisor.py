@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from trainables.pytorch_phase3 import advice as advices
-from trainables.pytorch_phase3.advice import NO_ADVICE, Advice, AdviceCache, Context
-from trainables.pytorch_phase3.positions import Array, Flags
+from trainables.pytorch_phase3.advice import NO_ADVICE, AdviceCache, MarketContext, TradeAdvice
+from trainables.pytorch_phase3.arrays import Flags, Floats
 
 ADVICE_SIZE = 5
 """One-hot hold, buy, sell (all zero without advice), confidence, age in intervals up to 2."""
@@ -36,7 +36,7 @@ class Answers:
 class Model(Protocol):
     """What answers contexts: a language model, or a test's stand-in."""
 
-    def answer(self, contexts: Sequence[Context]) -> Answers:
+    def answer(self, contexts: Sequence[MarketContext]) -> Answers:
         """Answer all contexts in one batch."""
 
 
@@ -66,8 +66,8 @@ class Counters:
 class _Batch:
     """Advice for the contexts that the model was asked, and what it took."""
 
-    contexts: list[Context]
-    advice: list[Advice]
+    contexts: list[MarketContext]
+    advice: list[TradeAdvice]
     num_unparsed: int
     num_tokens: int
     busy_s: float
@@ -77,7 +77,7 @@ class _Batch:
 class _Pending:
     """A query under way: what each environment asked, in which of its episodes, and when."""
 
-    contexts: list[Context]
+    contexts: list[MarketContext]
     episodes: np.ndarray
     asked_at: int
     batch: concurrent.futures.Future[_Batch]
@@ -119,7 +119,7 @@ class Advisor:
         """Ask at the next bar, and count the interval from there."""
         self._asks_at = self._clock
 
-    def advance(self, dones: Flags, contexts: Sequence[Context] | None) -> Array:
+    def advance(self, dones: Flags, contexts: Sequence[MarketContext] | None) -> Floats:
         """Go on by one bar; return [num_envs, ADVICE_SIZE] what is known at its close.
 
         `dones` are the episodes that ended with it; `contexts`, one per environment, are read where
@@ -141,7 +141,7 @@ class Advisor:
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _aged(self) -> Array:
+    def _aged(self) -> Floats:
         has_advice = self._features[:, :_CONFIDENCE].any(axis=1)
         age_bars = self._clock - 1 - self._asked_at
         age = np.minimum(age_bars / self._interval, _OLDEST)
@@ -149,7 +149,7 @@ class Advisor:
         self.counters.age_bars = float(age_bars[has_advice].mean()) if has_advice.any() else None
         return self._features.copy()
 
-    def _ask(self, contexts: list[Context]) -> None:
+    def _ask(self, contexts: list[MarketContext]) -> None:
         self._asks_at = self._clock + self._interval
         if self._pending is not None:
             self.counters.num_skipped += len(contexts)
@@ -168,7 +168,7 @@ class Advisor:
             return
         self._take(pending)
 
-    def _start(self, contexts: list[Context]) -> "concurrent.futures.Future[_Batch]":
+    def _start(self, contexts: list[MarketContext]) -> "concurrent.futures.Future[_Batch]":
         if self._executor is not None and contexts:
             return self._executor.submit(self._query, contexts)
         done: concurrent.futures.Future[_Batch] = concurrent.futures.Future()
@@ -177,7 +177,7 @@ class Advisor:
         done.set_result(batch)
         return done
 
-    def _query(self, contexts: list[Context]) -> _Batch:
+    def _query(self, contexts: list[MarketContext]) -> _Batch:
         """Ask the model. Runs on another thread: touches nothing but the model."""
         if not contexts:
             return _Batch(contexts=[], advice=[], num_unparsed=0, num_tokens=0, busy_s=0.0)

@@ -11,10 +11,10 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from trainables.market.features import Market
-from trainables.pytorch_phase3.market_env import Actions, MarketEnv, Step
-from trainables.pytorch_phase3.positions import Array, Flags
+from trainables.pytorch_phase3.arrays import Flags, Floats, Integers
+from trainables.pytorch_phase3.market_env import MarketEnv, Step
 
-_View = tuple[Array, Flags, Array, Array]
+_View = tuple[Floats, Flags, Floats, Floats]
 """Observations, action masks, and the two parts of `MarketEnv.situation`."""
 
 _END_S = 5.0
@@ -53,7 +53,7 @@ class MarketWorkers:
         """Start every episode anew at a random bar."""
         self._ask([None] * len(self._pipes))
 
-    def step(self, actions: Actions) -> Step:
+    def step(self, actions: Integers) -> Step:
         """Advance every account by one bar. `actions`: [num_envs] below NUM_ACTIONS."""
         steps = self._ask(np.split(actions, self._ends))
         return Step(
@@ -62,7 +62,7 @@ class MarketWorkers:
             returns=np.concatenate([step.returns for step in steps]),
         )
 
-    def observe(self) -> Array:
+    def observe(self) -> Floats:
         """[num_envs, OBSERVATION_SIZE], see `MarketEnv.observe`."""
         return self._view[0]
 
@@ -70,7 +70,7 @@ class MarketWorkers:
         """[num_envs, NUM_ACTIONS], see `MarketEnv.action_masks`."""
         return self._view[1]
 
-    def situation(self) -> tuple[Array, Array]:
+    def situation(self) -> tuple[Floats, Floats]:
         """See `MarketEnv.situation`."""
         return self._view[2], self._view[3]
 
@@ -83,7 +83,7 @@ class MarketWorkers:
             if process.is_alive():
                 process.kill()
 
-    def _ask(self, messages: "list[Actions] | list[None]") -> list[Step]:
+    def _ask(self, messages: "list[Integers] | list[None]") -> list[Step]:
         """Send each worker its message, and only then wait: they work at the same time."""
         for index, message in enumerate(messages):
             try:
@@ -119,7 +119,7 @@ def _work(pipe: Connection, market: Market, num_envs: int, seed: np.random.SeedS
     while True:
         try:
             pipe.send((step, _look(env)))
-            actions: Actions | None = pipe.recv()
+            actions: Integers | None = pipe.recv()
         except (EOFError, ConnectionError):
             return
         if actions is None:

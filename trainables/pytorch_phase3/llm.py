@@ -26,7 +26,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainables.pytorch_phase3 import advice, unpacking
-from trainables.pytorch_phase3.advice import MAX_NEW_TOKENS, Context
+from trainables.pytorch_phase3.advice import MAX_NEW_TOKENS, MarketContext
 from trainables.pytorch_phase3.advisor import Answers
 from trainables.pytorch_phase3.options import QUANTIZED_BITS
 from trainables.pytorch_phase3.sources import Source
@@ -106,7 +106,7 @@ class LanguageModel:
         )
         self._prefix, self._prefix_cache = self._read_prefix()
 
-    def prompt(self, context: Context) -> str:
+    def prompt(self, context: MarketContext) -> str:
         """The text that the model continues."""
         if self._tokenizer.chat_template is None:
             return advice.plain_prompt(context)
@@ -115,7 +115,7 @@ class LanguageModel:
         )
         return str(text)
 
-    def answer(self, contexts: Sequence[Context]) -> Answers:
+    def answer(self, contexts: Sequence[MarketContext]) -> Answers:
         """Answer all contexts in one batch."""
         rows = [self._tokens(context) for context in contexts]
         shared = len(self._prefix)
@@ -138,7 +138,7 @@ class LanguageModel:
         num_tokens = int((answers != self._tokenizer.pad_token_id).sum())
         return Answers(texts=texts, num_tokens=num_tokens)
 
-    def _tokens(self, context: Context) -> list[int]:
+    def _tokens(self, context: MarketContext) -> list[int]:
         has_template = self._tokenizer.chat_template is not None  # it writes its own special tokens
         tokens = self._tokenizer(self.prompt(context), add_special_tokens=not has_template)
         return list(tokens["input_ids"])

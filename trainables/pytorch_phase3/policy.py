@@ -12,8 +12,12 @@ from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from torch import nn
 
 from trainables.pytorch_phase3.advisor import ADVICE_SIZE
-from trainables.pytorch_phase3.market_env import ACCOUNT_SIZE, MARKET_SIZE, OBSERVATION_SIZE
-from trainables.pytorch_phase3.positions import NUM_ACTIONS
+from trainables.pytorch_phase3.market_env import (
+    ACCOUNT_SIZE,
+    MARKET_SIZE,
+    NUM_ACTIONS,
+    OBSERVATION_SIZE,
+)
 
 HIDDEN_SIZES = (256, 256)
 _FUSION_SIZE = 32

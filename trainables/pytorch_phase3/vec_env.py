@@ -11,9 +11,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from trainables.pytorch_phase3 import advice
 from trainables.pytorch_phase3.advisor import ADVICE_SIZE, Advisor
+from trainables.pytorch_phase3.arrays import Flags, Floats
 from trainables.pytorch_phase3.env_workers import MarketWorkers
 from trainables.pytorch_phase3.market_env import OBSERVATION_SIZE, MarketEnv
-from trainables.pytorch_phase3.positions import Array, Flags
 
 _RETURNS_KEPT = 100
 
@@ -35,7 +35,7 @@ class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
         self._infos: list[dict[str, Any]] = [{} for _ in range(env.num_envs)]
         self._actions: npt.NDArray[np.int64] | None = None
 
-    def reset(self) -> Array:
+    def reset(self) -> Floats:
         """Start all episodes anew."""
         self.market_env.reset()
         return self._observe(np.ones(self.num_envs, bool))
@@ -44,14 +44,14 @@ class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
         """Take note of the actions; `step_wait` carries them out."""
         self._actions = actions
 
-    def step_wait(self) -> tuple[Array, Array, Flags, list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[Floats, Floats, Flags, list[dict[str, Any]]]:
         """Advance by one bar."""
         assert self._actions is not None
         step = self.market_env.step(self._actions)
         self.returns.extend(step.returns[step.dones].tolist())
         return self._observe(step.dones), step.rewards, step.dones, self._infos
 
-    def _observe(self, dones: Flags) -> Array:
+    def _observe(self, dones: Flags) -> Floats:
         env, advisor = self.market_env, self.advisor
         observations = env.observe()
         if advisor is None:

@@ -1,7 +1,7 @@
 """Phase 3 as a tunable workload: `trainables.pytorch_phase3.workload:phase3`.
 
-The configuration is `vectorized_envs` and `batch_size`; the options are `options.Options`'. One
-update is one rollout, and the PPO epochs over it.
+The configuration is `vectorized_envs` and `batch_size`; the options are `options.Phase3Options`'.
+One update is one rollout, and the PPO epochs over it.
 """
 
 import os
@@ -20,7 +20,7 @@ from trainables.pytorch_phase3 import memory, sources, stability
 from trainables.pytorch_phase3.advisor import Advisor, Counters
 from trainables.pytorch_phase3.env_workers import MarketWorkers
 from trainables.pytorch_phase3.market_env import MarketEnv
-from trainables.pytorch_phase3.options import Options
+from trainables.pytorch_phase3.options import Phase3Options
 from trainables.pytorch_phase3.policy import HIDDEN_SIZES, HybridPolicy
 from trainables.pytorch_phase3.rollout import rollout_samples
 from trainables.pytorch_phase3.vec_env import AdvisedVecEnv
@@ -61,14 +61,14 @@ def phase3(config: Mapping[str, int], options: Mapping[str, Any]) -> "Phase3":
     _cap_threads()
     # NaN within an update would raise here, as a defect; `stability` says what it is.
     torch.distributions.Distribution.set_default_validate_args(False)
-    chosen = Options.from_mapping(options)
+    chosen = Phase3Options.from_mapping(options)
     return Phase3(config, chosen, build_market(chosen.load_bars()))
 
 
 class Phase3:
     """One configuration. What is large is loaded by the first `run`, not before."""
 
-    def __init__(self, config: Mapping[str, int], options: Options, market: Market):
+    def __init__(self, config: Mapping[str, int], options: Phase3Options, market: Market):
         self._num_envs = config.get("vectorized_envs", 0)
         self._batch_size = config.get("batch_size", 0)
         self._num_samples = rollout_samples(config)

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import ray.tune.search
 
-from trainables.measurement import Outcome, OutcomeKind, Progress, from_dict
+from cluster.structure import revive
+from trainables.measurement import Outcome, OutcomeKind, Progress
 from trainables.ray_trainable import TrialOrder
 from tune.search.policy import Search
 from tune.search.trial import Trial
@@ -62,7 +63,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         if "outcome" in result:
             self._outcomes[trial_id] = self._take_home(trial_id, result)
         elif "progress" in result:
-            progress = from_dict(Progress, json.loads(result["progress"]))
+            progress = revive(Progress, json.loads(result["progress"]))
             self._observer.trial_progress(self._running[trial_id], progress)
 
     def on_trial_complete(
@@ -97,7 +98,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
 
     def _take_home(self, trial_id: str, result: dict[str, Any]) -> Outcome:
         """Return the outcome; write its log here if the trial ran on another host."""
-        outcome = from_dict(Outcome, json.loads(result["outcome"]))
+        outcome = revive(Outcome, json.loads(result["outcome"]))
         order = self._orders[trial_id]
         if not order.is_remote:
             return outcome

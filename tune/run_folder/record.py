@@ -14,7 +14,7 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.node import atomic
-from trainables.measurement import from_dict
+from cluster.structure import revive
 from tune.preflight.findings import Preflight
 from tune.run_folder.folder import RunFolder
 from tune.search.objective import Objective
@@ -131,7 +131,7 @@ def read(folder: RunFolder) -> RunRecord:
             raise UserError(
                 f"{folder.record} is of schema version {version}; this reads {RECORD_VERSION}."
             )
-        return from_dict(RunRecord, document)
+        return revive(RunRecord, document)
     except FileNotFoundError as error:
         raise UserError(
             f"{folder.path} holds no search.json, so it is no folder of a search; "

@@ -22,8 +22,9 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from cluster.errors import UserError
+from cluster.structure import revive
 from search_spaces.space import SearchSpace
-from trainables.measurement import Outcome, OutcomeKind, from_dict
+from trainables.measurement import Outcome, OutcomeKind
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _JUST_OVER = 0.01
@@ -264,7 +265,7 @@ def _finished(study: optuna.Study) -> list[Trial]:
 
 def _outcome(attributes: Mapping[str, Any]) -> Outcome:
     """Return a trial's outcome; journals of version 0.1 marked an excluded one beside it."""
-    outcome = from_dict(Outcome, attributes["outcome"])
+    outcome = revive(Outcome, attributes["outcome"])
     if attributes.get("excluded"):
         return dataclasses.replace(outcome, kind=OutcomeKind.EXCLUDED)
     return outcome

@@ -5,22 +5,22 @@ Profiles are plain YAML here: the search that wrote them is a floor above.
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 
 from cluster.errors import FleetError
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
+from cluster.node.atomic import write_bytes
 from cluster.pages.units import dollars, speed, steps
+from cluster.structure import Rule, StructureError, structure_known
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-SCHEMA_VERSION = 1
 COLUMNS = ("GPU class", "host", "env steps/s", "$ per hour", "env steps per $", "configuration")
 _SIZES = ("num_envs", "num_steps", "batch_size", "num_epochs")
 
@@ -59,6 +59,47 @@ class Offer:
         return None if price is None else self.result.steps_per_second * 3600 / price
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Workload:
+    factory: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    objective: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Data:
+    source: str | None
+    sha256: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Speed:
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Profile:
+    """The keys of a profile that the fleet reads; the search's own reader knows all of them."""
+
+    schema_version: Annotated[
+        int, Rule("must be 1, which is all that this version reads", lambda version: version == 1)
+    ]
+    kind: str
+    machine_class: str
+    expected_sps: float
+    confirmed: bool
+    partial: bool
+    config: dict[str, int]
+    speed: _Speed
+    workload: _Workload
+    search: _Search
+    data: _Data
+
+
 def read_all(out: Path, *, kind: str) -> list[Result]:
     """Read every profile of this kind that `pull` brought to `out`.
 
@@ -86,33 +127,27 @@ def read(path: Path) -> Result:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FleetError(f"cannot read the profile {path}: {error}") from error
     try:
-        version = document["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise FleetError(f"{path} is of schema version {version}; this reads {SCHEMA_VERSION}.")
-        data = document["data"]
-        return Result(
-            path=path,
-            host=path.parents[2].name,
-            machine_class=str(document["machine_class"]),
-            kind=str(document["kind"]),
-            task=(
-                str(document["workload"]["factory"]),
-                str(document["search"]["objective"]),
-                str(data.get("source", "-")),
-                str(data.get("sha256", "-"))[:12],
-            ),
-            steps_per_second=float(document["expected_sps"]),
-            low=float(document["speed"]["low"]),
-            high=float(document["speed"]["high"]),
-            is_proven=document["confirmed"] and not document["partial"],
-            config=dict(document["config"]),
-        )
-    except KeyError as error:
-        raise FleetError(f"{path} is not a profile: it has no {error.args[0]}.") from error
-    except FleetError:
-        raise
-    except (AttributeError, TypeError, ValueError) as error:
-        raise FleetError(f"{path} is not a profile: {error}.") from error
+        profile = structure_known(_Profile, document)
+    except StructureError as error:
+        raise FleetError(f"{path} is not a profile: {error}") from error
+    data = profile.data
+    return Result(
+        path=path,
+        host=path.parents[2].name,
+        machine_class=profile.machine_class,
+        kind=profile.kind,
+        task=(
+            profile.workload.factory,
+            profile.search.objective,
+            data.source or "-",
+            (data.sha256 or "-")[:12],
+        ),
+        steps_per_second=profile.expected_sps,
+        low=profile.speed.low,
+        high=profile.speed.high,
+        is_proven=profile.confirmed and not profile.partial,
+        config=profile.config,
+    )
 
 
 def offers(results: Sequence[Result], hosts: Sequence[Host], prices: Prices) -> list[Offer]:
@@ -182,9 +217,7 @@ def publish(ranked: Sequence[Offer], out: Path, *, suffix: str = "") -> list[Pat
     paths = []
     for source in (offer.result.path for offer in ranked):
         path = out / f"{source.stem}{suffix}.yaml"
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_bytes(source.read_bytes())
-        draft.replace(path)
+        write_bytes(path, source.read_bytes())
         paths.append(path)
     return paths
 
@@ -211,8 +244,14 @@ def cells(offer: Offer) -> tuple[str, ...]:
         speed_text(result),
         "-" if offer.price_per_hour is None else dollars(offer.price_per_hour),
         "-" if per_dollar is None else steps(per_dollar),
-        ", ".join(f"{name} {result.config[name]}" for name in _SIZES if name in result.config),
+        configuration_text(result.config),
     )
+
+
+def configuration_text(config: Mapping[str, int]) -> str:
+    """Return all axes of a configuration: the sizes that most have first, then others by name."""
+    sizes = [name for name in _SIZES if name in config]
+    return ", ".join(f"{name} {config[name]}" for name in [*sizes, *sorted(config.keys() - sizes)])
 
 
 def render(ranked: Sequence[Offer], task: tuple[str, ...]) -> "RenderableType":

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from cluster.errors import FleetError
 from cluster.fleet.offers import offers as report
 from cluster.fleet.offers.offers import Offer
+from cluster.node.atomic import write_text
 from cluster.pages import page, table
 from cluster.pages.elements import Element, element
 from cluster.pages.page import Section
@@ -33,11 +34,8 @@ def write(tasks: Mapping[Task, Sequence[Offer]], path: Path, *, kind: str) -> Pa
     """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     html = render(list(tasks.items()), kind=kind, folder=path.parent, now=now)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(html, encoding="utf-8")
-        draft.replace(path)
+        write_text(path, html)
     except OSError as error:
         raise FleetError(f"cannot write the page {path}: {error.strerror}.") from error
     return path

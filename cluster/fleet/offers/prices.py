@@ -5,9 +5,15 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 from cluster.errors import FleetError
-from cluster.fleet.hosts import Host
+from cluster.fleet.hosts import Host, Price
+from cluster.structure import Rule, StructureError, convert, structure
+
+_ByClass = Annotated[
+    dict[str, Price], Rule("must name a GPU class", lambda prices: "" not in prices)
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,11 @@ class Prices:
         return price
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    prices: _ByClass = dataclasses.field(default_factory=dict)
+
+
 def read(path: Path | None, options: tuple[str, ...]) -> Prices:
     """Read the prices file, if there is one, and `CLASS=1.19` options.
 
@@ -56,14 +67,16 @@ def read(path: Path | None, options: tuple[str, ...]) -> Prices:
         raise FleetError(f"cannot read the prices file {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FleetError(f"{path} is not TOML: {error}.") from error
-    listed = document.get("prices", {})
-    if document.keys() - {"prices"} or not isinstance(listed, dict):
-        raise FleetError(f"{path}: it holds one table, [prices], of CLASS = dollars an hour.")
-    for source, table in (("--price", given), (str(path), listed)):
-        for name, price in table.items():
-            if not name or type(price) not in (int, float) or not 0 < price < 10_000:
-                raise FleetError(f"{source}: {name!r} must be dollars an hour, got {price!r}.")
-    return Prices(given=given, listed=listed)
+    try:
+        listed = structure(_File, document).prices
+    except StructureError as error:
+        raise FleetError(
+            f"{path}: {error} It holds one table, [prices], of CLASS = dollars an hour."
+        ) from error
+    try:
+        return Prices(given=convert(_ByClass, given, "--price"), listed=listed)
+    except StructureError as error:
+        raise FleetError(str(error)) from error
 
 
 def _find(table: Mapping[str, float], machine_class: str) -> float | None:

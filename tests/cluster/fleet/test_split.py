@@ -3,20 +3,24 @@
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.box.answer import BoxStatus
 from cluster.errors import FleetError
 from cluster.fleet import finish, split, status_view, submit
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
+from cluster.fleet.part import Part
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
+from cluster.structure import structure_known
 
 HOSTS = {name: Host(name=name, address=name) for name in "abcd"}
-ENDED = {"exit_code": 0, "reason": "ended"}
+ENDED = {"exit_code": 0, "reason": "ended", "ended_at": 1.7e9}
 
 
 def box(
@@ -28,6 +32,8 @@ def box(
     state: str = "ended",
     exit: dict[str, Any] | None = ENDED,  # noqa: A002
     fired: bool = False,
+    words: Sequence[str] = ("python", "x"),
+    own_words: Sequence[str] | None = None,
     **fields: Any,
 ) -> HostStatus:
     """A box: whole by itself, or with a part of a search that so many share (0: no job at all)."""
@@ -36,22 +42,28 @@ def box(
         "name": "s" if part else "s-finals",
         "state": state,
         "num_trials": 3,
-        "exit": exit if state == "ended" else None,
+        "words": list(words),
+        "own_words": own_words,
+        "elapsed_s": 60.0,
+        "exit": ENDED | exit if exit and state == "ended" else None,
         "log_tail": [],
         "split": given if of > 1 else None,
     }
     answer = {
         "machine_age_s": 1.0,
-        "ready": None if machine_class is None else {"machine_class": machine_class},
+        "ready": None
+        if machine_class is None
+        else {"machine_class": machine_class, "python": "/p"},
         "deadman": {
             "alive": True,
             "stops_instance": True,
             "left_s": 60.0,
-            "fired": {"stop_exit_code": 0} if fired else None,
+            "fired": {"at": 1.7e9, "job": "s", "stop_exit_code": 0} if fired else None,
         },
         "job": job if of else None,
     }
-    return HostStatus(host=HOSTS[name], answer=answer, age_s=0.0, **fields)
+    known = structure_known(BoxStatus, answer)
+    return HostStatus(host=HOSTS[name], answer=known, age_s=0.0, **fields)
 
 
 def silent(name: str, **fields: Any) -> HostStatus:
@@ -228,26 +240,48 @@ class FakeBox:
         return {"words": request["words"] or []}
 
 
-def test_what_finishes_a_search_knows_all_parts_and_can_be_taken_over(tmp_path: Path) -> None:
+OWN = ["python", "x", "--seed", "7"]
+
+
+def test_a_part_keeps_the_persons_own_words_apart() -> None:
+    taker = FakeBox()
+    part = Part(name="s", machine_class="rtx", number=2, count=2)
+    submit.start_part(taker, part, OWN)  # type: ignore[arg-type]
+    assert taker.request["words"] == [*OWN, "--shard", "2/2"]
+    assert taker.request["own_words"] == OWN
+
+
+@pytest.mark.parametrize(
+    ("words", "own_words"),
+    [
+        ([*OWN, "--shard", "1/2"], None),  # of a box that was set up by an earlier version
+        ([*OWN, "--shard", "1/2"], OWN),
+        ([*OWN, "--whatever", "comes", "behind"], OWN),
+    ],
+)
+def test_what_finishes_a_search_knows_all_parts_and_can_be_taken_over(
+    words: list[str], own_words: list[str] | None, tmp_path: Path
+) -> None:
     journals = [tmp_path / place / "run" / "journal.log" for place in ("a/s", "a/s-from-b")]
     for journal in journals:  # a box that took another's part over has two
         journal.parent.mkdir(parents=True)
         journal.write_text(f"{journal.parts[-3]}\n")
-    one = box("a", part=1, of=2)
-    assert one.job is not None
-    one.job["words"] = ["python", "x", "--seed", "7", "--shard", "1/2"]  # type: ignore[index]
+    one = box("a", part=1, of=2, words=words, own_words=own_words)
     taker = FakeBox()
     submit.finish(taker, one, journals)  # type: ignore[arg-type]
     assert taker.files == {"a-s.log": b"s\n", "a-s-from-b.log": b"s-from-b\n"}
     there = [f"../jobs/s-finals/known/{name}" for name in taker.files]
     assert taker.request == {
         "name": "s-finals",
-        "words": ["python", "x", "--seed", "7", "--known", *there],
+        "words": [*OWN, "--known", *there],
+        "own_words": OWN,
         "resume": False,
         "split": {"name": "s", "machine_class": "rtx", "number": None, "count": 2},
     }
 
-    (journals[0].parents[1] / "job.json").write_text(json.dumps(taker.request))
-    submit.take_over(taker, journals[0].parents[1])  # type: ignore[arg-type]
-    assert set(taker.files) == {"job.json", "run/journal.log"}
-    assert json.loads(taker.files["job.json"])["words"] == ["python", "x", "--seed", "7"]
+    request = taker.request
+    for kept in (request, {name: request[name] for name in request if name != "own_words"}):
+        (journals[0].parents[1] / "job.json").write_text(json.dumps(kept))
+        submit.take_over(taker, journals[0].parents[1])  # type: ignore[arg-type]
+        assert set(taker.files) == {"job.json", "run/journal.log"}
+        assert json.loads(taker.files["job.json"])["words"] == OWN

@@ -9,6 +9,7 @@ import pytest
 
 from cluster.node import hardware
 from cluster.node.hardware import Gpu, GpuUsage, Machine
+from cluster.structure import structure
 
 GIB = 2**30
 
@@ -88,24 +89,26 @@ def test_usage_is_read_per_gpu() -> None:
 
 def test_this_machine_has_a_fingerprint_that_survives_json() -> None:
     found = hardware.probe()
-    assert Machine.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert structure(Machine, json.loads(json.dumps(dataclasses.asdict(found)))) == found
     assert found.versions["ray"]
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "not a machine's fingerprint: 'gpus'"),
-        ({"gpus": [], "versions": {}, "serial": "123"}, "unexpected keyword argument 'serial'"),
-        ({"gpus": [{"name": "A"}], "versions": {}}, "missing 2 required keyword-only arguments"),
+        ({}, "gpus: missing"),
+        ({"gpus": [], "versions": {}, "serial": "123"}, "serial: unknown key"),
+        ({"gpus": [{"name": "A"}], "versions": {}}, r"gpus\[0\]\.memory_bytes: missing"),
     ],
 )
 def test_a_damaged_fingerprint_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Machine.from_dict(fields)
+        structure(Machine, fields)
 
 
 A100_40 = Gpu(name="NVIDIA A100-SXM4-40GB", memory_bytes=40 * GIB, power_limit_w=400.0)
+
+
 RTX_4000 = Gpu(name="NVIDIA RTX 4000 Ada Generation", memory_bytes=20475 << 20, power_limit_w=130.0)
 
 
@@ -168,3 +171,8 @@ def test_cuda_visible_devices_is_read_as_cuda_reads_it(
 ) -> None:
     environ = {} if text is None else {"CUDA_VISIBLE_DEVICES": text}
     assert hardware.visible_gpus(2, environ) == indices
+
+
+def test_class_is_read_back_from_its_resource() -> None:
+    assert hardware.class_of_resource(hardware.class_resource("h100-80gb-700w")) == "h100-80gb-700w"
+    assert hardware.class_of_resource("GPU") is None

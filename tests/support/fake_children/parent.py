@@ -8,12 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-from trainables.measurement import TrialRequest, from_dict
+from cluster.structure import revive
+from trainables.measurement import TrialRequest
 from trainables.process import run_child
 
 request_json, log, *command = sys.argv[1:]
 for message in run_child(
-    from_dict(TrialRequest, json.loads(request_json)),
+    revive(TrialRequest, json.loads(request_json)),
     environment=dict(os.environ),
     log_path=Path(log),
     thread_cap=1,

@@ -1,20 +1,15 @@
-"""The folder of a search after it: tables for spreadsheets and programs, and a log."""
+"""The trials of a search as tables, for spreadsheets and programs."""
 
 import csv
 import json
-import logging
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from cluster.node import atomic
+from cluster.structure import revive
 from factories import failed, measurement, outcome, trial
-from trainables.measurement import Outcome, OutcomeKind, from_dict
+from trainables.measurement import Outcome, OutcomeKind
 from tune.run_folder import trials as trial_files
-from tune.run_folder.log import run_log
 
 TRIALS = (
     trial(number=0, score=50_000.0),
@@ -73,38 +68,6 @@ def test_the_json_is_strict_and_gives_every_outcome_back(tmp_path: Path) -> None
     _, document = trial_files.write_trials(tmp_path, TRIALS)
     loaded = strict(document.read_text())
     assert loaded["schema_version"] == 1
-    assert from_dict(Outcome, loaded["trials"][0]["outcome"]) == TRIALS[0].outcome
+    assert revive(Outcome, loaded["trials"][0]["outcome"]) == TRIALS[0].outcome
     assert loaded["trials"][2]["outcome"]["measurement"]["health"] == {"loss": None}
     assert loaded["trials"][3]["outcome"] is None
-
-
-def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    atomic.write_text(path, "old")
-
-    def full_disk(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("os.fsync", full_disk)
-        with pytest.raises(OSError, match="No space left"):
-            atomic.write_text(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-    assert path.stat().st_mode & 0o777 == 0o644
-
-
-def test_the_run_log_has_messages_and_warnings_and_lets_go_of_logging(tmp_path: Path) -> None:
-    path = tmp_path / "run.log"
-    root = logging.getLogger()
-    before = (root.level, list(root.handlers))
-    with run_log(path):
-        logging.getLogger("tune.somewhere").info("trial 3 ends")
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            logging.captureWarnings(True)
-            warnings.warn("an old API", stacklevel=1)
-    assert (root.level, list(root.handlers)) == before
-    lines = path.read_text()
-    assert "Z INFO tune.somewhere: trial 3 ends" in lines
-    assert "an old API" in lines

@@ -1,0 +1,44 @@
+"""/proc/PID/stat: the kernel's line about one process. Linux, stdlib only."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+PROC = Path("/proc")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStat:
+    """One process at one moment.
+
+    `started` is in clock ticks since boot: it tells the process from a later one of the same pid.
+    `is_dead` holds for zombies, too: they have ended and wait to be reaped.
+    """
+
+    pid: int
+    started: int
+    parent: int
+    session: int
+    is_dead: bool
+    num_threads: int
+    resident_bytes: int
+
+
+def read_stat(pid: int) -> ProcessStat | None:
+    """Return a process's state, `None` if it is gone or hidden from this user."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    # The name in parentheses may hold spaces and parentheses itself: fields start after the last.
+    fields = text[text.rindex(")") + 2 :].split()
+    return ProcessStat(
+        pid=pid,
+        started=int(fields[19]),
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        is_dead=fields[0] in "ZX",
+        num_threads=int(fields[17]),
+        resident_bytes=int(fields[21]) * _PAGE_BYTES,
+    )

@@ -1,0 +1,42 @@
+"""/proc/PID/stat, read over a fake tree and of this very process."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cluster.node import proc
+from cluster.node.proc import ProcessStat, read_stat
+
+FIELDS = "S 7 40 41 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 3 0 98765 1000000 25 18446744073709551615"
+
+
+@pytest.mark.parametrize("name", ["python", "tmux: server", "a) S 1 (b", "((("])
+def test_name_of_the_program_moves_no_field(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proc, "PROC", tmp_path)
+    (tmp_path / "42").mkdir()
+    (tmp_path / "42" / "stat").write_text(f"42 ({name}) {FIELDS}\n")
+    assert read_stat(42) == ProcessStat(
+        pid=42,
+        started=98765,
+        parent=7,
+        session=41,
+        is_dead=False,
+        num_threads=3,
+        resident_bytes=25 * os.sysconf("SC_PAGE_SIZE"),
+    )
+
+
+def test_process_that_is_gone_has_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proc, "PROC", tmp_path)
+    assert read_stat(42) is None
+
+
+def test_this_process_is_alive_and_its_parents_child() -> None:
+    own = read_stat(os.getpid())
+    assert own is not None
+    assert (own.parent, own.is_dead) == (os.getppid(), False)
+    assert own.num_threads >= 1
+    assert own.resident_bytes > 0
