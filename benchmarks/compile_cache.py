@@ -27,7 +27,7 @@ _CHILD = "child"
 
 def child() -> None:
     """Do one trial's work in this process: compile or read, train, print the seconds."""
-    from trainables.jax_phase12.workload import phase1
+    from trainables.jax_phase12.workload import phase1  # JAX starts under the child's caps only
 
     started = time.perf_counter()
     workload = phase1(_CONFIG, {})

@@ -2,17 +2,20 @@
 
 A peer sees the space as whole numbers, the positions along each axis: powers of two are neighbours
 for all of them. It may ask for sizes that do not divide; it is told so at once and without cost.
+The file is long because each peer has a class of its own; none is longer than a page.
 """
 
 import contextlib
 import dataclasses
 import logging
 import math
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
+import optuna
 
 from benchmarks.recorded import ConfigValues
 from benchmarks.replay import Replay
@@ -112,7 +115,7 @@ class RayOptuna:
     """Ray Tune's OptunaSearch as it is shipped; a trial that does not fit has crashed."""
 
     def __init__(self, grid: PeerGrid, seed: int) -> None:
-        import ray.tune
+        import ray.tune  # it starts slowly: --help and the other peers need not wait for it
         from ray.tune.search.optuna import OptunaSearch
 
         space = {
@@ -142,10 +145,7 @@ class Optuna:
     """Optuna by ask and tell, with graded constraints."""
 
     def __init__(self, grid: PeerGrid, make_sampler: Callable[[], Any], *, prunes: bool) -> None:
-        import optuna
-
         self._prunes = prunes
-        self._state = optuna.trial.TrialState
         self._study = optuna.create_study(direction="maximize", sampler=make_sampler())
         self._distributions = {
             name: optuna.distributions.IntDistribution(0, size - 1)
@@ -170,22 +170,18 @@ class Optuna:
             self._worst = min(self._worst, math.log(speed))
             self._study.tell(self._trial, math.log(speed))
         elif self._prunes or self._worst == math.inf:
-            self._study.tell(self._trial, state=self._state.PRUNED)
+            self._study.tell(self._trial, state=optuna.trial.TrialState.PRUNED)
         else:
             self._study.tell(self._trial, self._worst)
 
 
 def optuna_tpe(grid: PeerGrid, seed: int) -> Peer:
     """Make Optuna's TPE with PRUNED and constraints."""
-    import optuna
-
     return Optuna(grid, lambda: optuna.samplers.TPESampler(seed=seed), prunes=True)
 
 
 def optuna_gp(grid: PeerGrid, seed: int) -> Peer:
     """Make Optuna's Gaussian process with constraints, which reads no PRUNED trial."""
-    import optuna
-
     return Optuna(grid, lambda: optuna.samplers.GPSampler(seed=seed), prunes=False)
 
 
@@ -193,7 +189,7 @@ class Smac:
     """SMAC3's facade for few hyperparameters: a random forest with expected improvement."""
 
     def __init__(self, grid: PeerGrid, seed: int, *, num_trials: int = 60) -> None:
-        import smac
+        import smac  # it may be absent
         from ConfigSpace import ConfigurationSpace, Integer
         from smac.main.exceptions import ConfigurationSpaceExhaustedException
         from smac.runhistory.dataclasses import TrialValue
@@ -244,7 +240,7 @@ class Ax:
     """Ax's Client: Sobol, then a Gaussian process; what did not fit is a failed trial."""
 
     def __init__(self, grid: PeerGrid, seed: int) -> None:
-        from ax.api.client import Client
+        from ax.api.client import Client  # it may be absent
         from ax.api.configs import RangeParameterConfig
 
         self._names = grid.names
@@ -275,7 +271,7 @@ class Nevergrad:
     """Nevergrad's NGOpt; what did not fit violates a constraint."""
 
     def __init__(self, grid: PeerGrid, seed: int, *, num_trials: int = 60) -> None:
-        import nevergrad
+        import nevergrad  # it may be absent
 
         space = nevergrad.p.Dict(
             **{
@@ -294,7 +290,7 @@ class Nevergrad:
         return tuple(int(self._candidate.value[name]) for name in self._names)
 
     def tell(self, position: Coordinates, result: PeerResult) -> None:
-        """Tell minus the log of the speed as a loss; if it did not fit, the worst and a violation."""
+        """Tell minus the log of the speed as a loss; without a fit, the worst and a violation."""
         speed = result.steps_per_second
         loss = self._worst if speed is None else -math.log(speed)
         self._worst = loss if self._worst == 0.0 else max(self._worst, loss)
@@ -393,6 +389,4 @@ def quiet() -> Iterator[None]:
 
 
 def _temporary_folder() -> Any:
-    import tempfile
-
     return tempfile.TemporaryDirectory(prefix="peer-")

@@ -12,11 +12,11 @@ import math
 import statistics
 import sys
 import time
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import tyro
 
 from benchmarks import markdown, peers, recorded
@@ -32,11 +32,9 @@ from tune.search.objective import Objective
 from tune.search.policy import Search, SearchRules
 from tune.search.result import Kind
 from tune.search.stopping import Stopping
+from tune.search.study import Limits, Study
 from tune.search.trial import Trial
 from tune.spec import SearchSpec
-
-if typing.TYPE_CHECKING:
-    from tune.search.study import Study
 
 FOLDER = Path(__file__).parent / "landscapes"
 _UNOPTIMISED = 0.7  # of a trial's compilation, where only the bytes count: benchmarks/look_ahead.py
@@ -160,7 +158,7 @@ def our_search(
     max_trials: int,
     *,
     clock: Callable[[], float],
-    study: "Study | None" = None,
+    study: Study | None = None,
     patience: int = SearchSpec.patience,
     num_finalists: int = SearchSpec.finalists,
     num_rounds: int = SearchSpec.final_rounds,
@@ -169,10 +167,6 @@ def our_search(
     warm_start: tuple[dict[str, int], ...] = (),
 ) -> Search:
     """Make the search with the defaults of its command line; the study is in memory by default."""
-    import optuna
-
-    from tune.search.study import Limits, Study
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if study is None:
         limits = Limits(num_threads=None, device_bytes=replay.budget_bytes, host_bytes=None)

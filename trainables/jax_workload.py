@@ -88,7 +88,7 @@ class JaxWorkload:
         Raises:
             TypeError: as `compile`.
         """
-        from jax.experimental import topologies
+        from jax.experimental import topologies  # experimental: it may be absent
 
         topology = topologies.get_topology_desc(
             "1x1x1", platform="cuda", topology="1x1x1", target_config=target

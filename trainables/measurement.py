@@ -122,13 +122,10 @@ class CompileRequest:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """Steady-state training speed of one configuration in one fresh process.
+class Throughput:
+    """Speed over all blocks so far, in env steps per second of wall time.
 
-    `steps_per_second` is the median over blocks, `low` and `high` its bootstrap 95 % interval, all
-    in env steps per second of wall time. Seconds are wall seconds; with `compiled_from_cache`,
-    `compile_s` is the time to read what an earlier process compiled. `gpu_utilization` is NVML's
-    percent. `health` is the last update's.
+    `steps_per_second` is the median over blocks, `low` and `high` its bootstrap 95 % interval.
     """
 
     steps_per_second: float
@@ -137,6 +134,16 @@ class Measurement:
     converged: bool
     num_blocks: int
     num_updates: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement(Throughput):
+    """Steady-state training speed of one configuration in one fresh process.
+
+    Seconds are wall seconds. With `compiled_from_cache`, `compile_s` is the time to read what an
+    earlier process compiled. `gpu_utilization` is NVML's percent. `health` is the last update's.
+    """
+
     env_steps_per_update: int
     startup_s: float
     build_s: float

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from trainables.measurement import Sampling
+from trainables.measurement import Sampling, Throughput
 
 RunUpdates = Callable[[int], None]
 """`run(num_updates)` trains, and returns when the device has finished."""
@@ -32,18 +32,6 @@ class Warmup:
     num_updates: int
     duration_s: float
     update_s: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Throughput:
-    """Speed over all blocks so far: the median and its 95 % interval, in env steps per second."""
-
-    steps_per_second: float
-    low: float
-    high: float
-    converged: bool
-    num_blocks: int
-    num_updates: int
 
 
 def warm_up(run: RunUpdates, clock: Clock) -> Warmup:

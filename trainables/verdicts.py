@@ -1,14 +1,10 @@
 """Rules that end a trial which could go on: each returns a kind and a sentence, or `None`. Pure."""
 
 import math
-import typing
 from collections.abc import Mapping
 
-from trainables.measurement import OutcomeKind, TrialRequest
+from trainables.measurement import OutcomeKind, Throughput, TrialRequest
 from trainables.workload import DeviceUsage
-
-if typing.TYPE_CHECKING:  # it brings NumPy, and this is imported before the caps hold
-    from trainables.throughput import Throughput
 
 TrialVerdict = tuple[OutcomeKind, str]
 
@@ -56,7 +52,7 @@ def unhealthy(health: Mapping[str, float]) -> TrialVerdict | None:
     return (OutcomeKind.UNSTABLE, f"training is unstable: {', '.join(bad)}.") if bad else None
 
 
-def too_slow(estimate: "Throughput", slow_below: float | None) -> TrialVerdict | None:
+def too_slow(estimate: Throughput, slow_below: float | None) -> TrialVerdict | None:
     """Judge a trial whose interval lies wholly below `slow_below`: it cannot win."""
     if slow_below is None or estimate.num_blocks < MIN_BLOCKS_TO_GIVE_UP:
         return None
@@ -85,7 +81,7 @@ def recompiled(before: DeviceUsage | None, after: DeviceUsage | None) -> TrialVe
     )
 
 
-def completed(estimate: "Throughput", request: TrialRequest) -> TrialVerdict:
+def completed(estimate: Throughput, request: TrialRequest) -> TrialVerdict:
     """Return the verdict on a trial that ran to its end; it says if its time was up first."""
     if request.num_updates is not None:
         return (

@@ -45,7 +45,7 @@ class LlmShape:
 
 def llm_shape(config: Any) -> LlmShape:
     """Count the parameters of a configuration on torch's meta device: nothing is allocated."""
-    from transformers import AutoModelForCausalLM  # what trains without a model can spare
+    from transformers import AutoModelForCausalLM  # with --llm none it may be absent
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)

@@ -159,7 +159,7 @@ class Phase3:
         source = sources.resolve(self._options.llm)
         if source is None:
             return None
-        from trainables.pytorch_phase3 import llm
+        from trainables.pytorch_phase3 import llm  # with --llm none transformers may be absent
 
         return llm.find(
             source,
@@ -177,7 +177,7 @@ class Phase3:
     def _advisor(self) -> Advisor | None:
         if self._found is None:
             return None
-        from trainables.pytorch_phase3 import llm
+        from trainables.pytorch_phase3 import llm  # with --llm none transformers may be absent
 
         return Advisor(
             llm.load(self._found, self._device),
