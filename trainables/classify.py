@@ -184,9 +184,10 @@ def classify(
     if exit_status == -signal.SIGKILL:
         return (
             OutcomeKind.ERROR,
-            f"{how}, by someone: no sign that memory ran out. Look who ends processes here.",
+            f"{how}, by someone: there is no sign that memory ran out. "
+            "Find out who ends processes on this machine.",
         )
-    return OutcomeKind.ERROR, f"{how} without a report; its last words: {last_words(stderr_tail)}"
+    return OutcomeKind.ERROR, f"{how} without a report; its log says: {last_words(stderr_tail)}"
 
 
 def describe_exit(exit_status: int | None, timeout_s: float | None = None) -> str:

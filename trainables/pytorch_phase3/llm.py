@@ -66,7 +66,7 @@ def find(source: Source, *, dtype: str, device: torch.device, unpacked: Path) ->
         computed_in = torch.bfloat16 if device.type == "cuda" else torch.float32
     else:
         computed_in = getattr(torch, dtype)
-    transformers_logging.set_verbosity_error()  # its advice on options is no death's last words
+    transformers_logging.set_verbosity_error()  # its hints would pass for the cause of a death
     transformers_logging.disable_progress_bar()
     with _errors_in_words(source):
         location = source.location
