@@ -215,7 +215,7 @@ def _follow(
             if now - wire_closed_at > _EXIT_GRACE_S:
                 return Report(
                     kind=OutcomeKind.ERROR,
-                    message="the trial closed its wire without a report, but its process did not end.",
+                    message="the trial closed its wire without a report, and its process lives on.",
                 )
 
 
