@@ -102,7 +102,7 @@ class ChildProcess:
             return log.read().decode(errors="replace")
 
 
-def spawn(
+def spawn_child(
     command: Sequence[str], request: Mapping[str, Any], environment: Mapping[str, str], log: Path
 ) -> ChildProcess:
     """Start `command` with the request as JSON on stdin, and the wire's number as an argument.

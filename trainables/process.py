@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from cluster.node import cgroups, limits
-from trainables.child import ChildProcess, spawn
+from trainables.child import ChildProcess, spawn_child
 from trainables.classify import classify
 from trainables.measurement import (
     CompileRequest,
@@ -77,7 +77,7 @@ def run_child(
         command = command or (
             COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND
         )
-        child = spawn(command, dataclasses.asdict(request), environment, log_path)
+        child = spawn_child(command, dataclasses.asdict(request), environment, log_path)
     except BlockingIOError:
         yield watch.outcome(_NO_ROOM, is_gone=True)
         return
