@@ -1,9 +1,9 @@
-"""What a suggestion costs the driver as a study grows: seconds at 10, 100 and 1000 trials.
+"""Costs of a suggestion as a study grows: seconds of the driver at 10, 100 and 1000 trials.
 
     python -m benchmarks.growth [--trials 10 100 1000]
 
 The search, its Optuna study and its journal on disk are the real ones, over a space of thousands of
-configurations; trials are told and not run. "told" is what writing an outcome costs.
+configurations. Trials are told and not run. "told" is the cost of writing an outcome.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def wide_replay() -> Replay:
-    """A space of a few thousand configurations with a smooth speed, under a budget that binds."""
+    """Return a space of a few thousand configurations with a smooth speed, under a tight budget."""
     values = {
         "num_envs": doubling(16, 65536),
         "num_steps": doubling(8, 512),
@@ -79,7 +79,7 @@ def wide_replay() -> Replay:
 
 
 def seconds(scene: Replay, study: Study, num_trials: int) -> tuple[float, float]:
-    """Median seconds of a suggestion and of a told outcome, after `num_trials` were told."""
+    """Return the median seconds of a suggestion and of a told outcome, after `num_trials`."""
     machine = SimulatedMachine(scene, seed=0)
     configs = list(scene.points)
     order = np.random.default_rng(0).permutation(len(configs))[:num_trials]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.hosts [--hosts 1 2 4 8] [--seeds 30]
 
-As a joined cluster runs it: whenever a host is idle it gets the next trial, by all that has ended
-until then. Finals wait for exploring, and run on all hosts.
+It is simulated as a joined cluster runs it. An idle host gets the next trial, chosen by the trials
+that have ended until then. Finals start after exploring and run on all hosts.
 """
 
 import argparse
@@ -40,7 +40,7 @@ _HEADER = """\
 
 
 def _row(num_hosts: int, runs: Sequence[SearchRun]) -> str:
-    """One row: medians, the 90 % quantile in brackets."""
+    """Return one row: medians, the 90 % quantile in brackets."""
     cells = [
         str(num_hosts),
         markdown.median([run.seconds_to(0.95) for run in runs]),

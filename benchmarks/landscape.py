@@ -4,12 +4,12 @@
     python -m benchmarks.landscape show FILE.json ...
 
 Every visit is a trial as a search runs it: the same child, in a fresh process, under the same caps.
-One pass visits every configuration in a random order; then the leaders are visited again, there and
-back, because the fastest of many noisy figures is too fast. A canary, the lightest configuration
-all along, tells how the machine's own speed moved.
+One pass visits every configuration in a random order. Then the leaders are visited again, in order
+and in reverse, because the fastest of many noisy figures is too fast. A canary, the lightest
+configuration, is visited all along and tells how the machine's own speed moved.
 
-Killed, the same command goes on where it was. Measurements are shorter than in a search; the file
-says how they were taken.
+After a kill, the same command goes on where it was. Measurements are shorter than in a search; the
+file says how they were taken.
 """
 
 import dataclasses
@@ -168,7 +168,7 @@ def _begin_or_go_on(path: Path, empty: Landscape) -> Landscape:
 
 
 def _missing(landscape: Landscape) -> Iterator[tuple[str, ConfigValues]]:
-    """What is still to be visited, in order: a function of the visits there are."""
+    """Yield the stages and configurations still to be visited after the visits so far, in order."""
     visits = landscape.visits
     since_canary = next(
         (back for back, visit in enumerate(reversed(visits)) if visit.stage == "canary"),
@@ -191,7 +191,7 @@ def _missing(landscape: Landscape) -> Iterator[tuple[str, ConfigValues]]:
 
 
 def leading(landscape: Landscape) -> list[ConfigValues]:
-    """The configurations that the pass found the fastest, best first."""
+    """Return the configurations that the pass found the fastest, best first."""
     means = {
         config: speed
         for config, visits in recorded.by_config(landscape.of("pass")).items()

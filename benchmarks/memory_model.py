@@ -1,9 +1,9 @@
-"""How well small compiles predict large programs: predicted against compiled device bytes.
+"""Error of predicting large programs from small compiles: predicted and compiled device bytes.
 
     python -m benchmarks.memory_model
 
-The model is fitted to six programs at the corners of the space (compiling costs the same at any
-size, and nothing runs) and judged on others between and beyond them. Needs the `test` extra.
+The model is fitted to six programs at the corners of the space and judged on others between and
+beyond them. Compiling costs the same at any size, and nothing runs. Needs the `test` extra.
 """
 
 import itertools

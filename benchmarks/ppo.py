@@ -1,9 +1,9 @@
-"""How fast our PPO is: against a PureJaxRL-style loop, and against this machine's matrix products.
+"""The speed of our PPO, beside a PureJaxRL-style loop and this machine's matrix products.
 
     python -m benchmarks.ppo [--num-envs 256] [--num-steps 128] [--batch-size 1024] [--rounds 5]
 
 Both loops run in one process, in turns with a matrix product, so that a noisy machine slows all
-three; ratio and share of the peak are medians over the rounds. Needs the `test` extra: gymnax, and
+three. Ratio and share of the peak are medians over the rounds. Needs the `test` extra: gymnax, and
 optax with it.
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def environments() -> Iterator[tuple[str, JaxEnvironment]]:
-    """What is trained: our phases on a year of synthetic minutes, and gymnax CartPole."""
+    """Yield what is trained: our phases on a year of synthetic minutes, and gymnax CartPole."""
     market = build_market(synthetic_bars(seed=0, num_days=250))
     yield "Phase 1", TradingEnv(market=market, rules=PHASE_1)
     yield "Phase 2", TradingEnv(market=market, rules=PHASE_2)
@@ -92,7 +92,7 @@ def both_workloads(env: JaxEnvironment, config: PpoConfig) -> tuple[JaxWorkload,
 def measure_in_turns(
     ours: JaxWorkload, reference: JaxWorkload, num_rounds: int
 ) -> list[tuple[float, float, float]]:
-    """Per round: env steps per second of ours and of the reference, and matrix FLOP/s."""
+    """Yield per round the env steps per second of ours and the reference, and matrix FLOP/s."""
     mine, theirs = _updates_per_block(ours), _updates_per_block(reference)
     return [
         (_speed(ours, mine), _speed(reference, theirs), matmul_speed()) for _ in range(num_rounds)
@@ -100,7 +100,7 @@ def measure_in_turns(
 
 
 def matmul_speed(size: int = 2048, repeats: int = 10) -> float:
-    """FLOP/s of float32 products of [size, size] matrices: the best of a few is the peak."""
+    """Return the FLOP/s of float32 products of [size, size] matrices: the best of a few."""
     matrix = jnp.ones((size, size))
     product = jax.jit(jnp.matmul)
     product(matrix, matrix).block_until_ready()

@@ -1,4 +1,4 @@
-"""PPO in the shape that PureJaxRL made standard: what ours is compared with.
+"""PPO in the shape that PureJaxRL made standard, to compare ours with.
 
 Written from the algorithm: transitions that store observations, GAE as a reversed unrolled scan, a
 random permutation of all samples per epoch, minibatches by reshaping the shuffled copy, optax. The
@@ -19,7 +19,7 @@ from trainables.jax_phase12.network import Network, apply_network, init_network
 
 
 class RunnerState(NamedTuple):
-    """What one update hands to the next."""
+    """The state that one update hands to the next."""
 
     env: Any
     network: Network
@@ -31,7 +31,7 @@ class RunnerState(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """Leaves are [num_steps, num_envs, ...]."""
+    """A rollout; leaves are [num_steps, num_envs, ...]."""
 
     done: jax.Array
     action: jax.Array

@@ -1,9 +1,9 @@
-"""A recorded landscape as a machine: trials cost their recorded seconds, and are as noisy.
+"""A recorded landscape as a machine: trials take their recorded seconds and are as noisy.
 
-The clock is simulated. What a trial takes: the landscape's median of start, build and compile (no
-program of one space takes clearly longer to compile than another, and the recording's own load
-does), then the configuration's own median of warm-up and measurement. What it measures: the true
-speed, off by a deviation drawn from those that were recorded between fresh processes.
+The clock is simulated. A trial takes the landscape's median of start, build and compile, then the
+configuration's own median of warm-up and measurement. (The programs of one space compile about
+equally fast; the recording's own load made larger differences.) A trial measures the true speed
+with a deviation, drawn from those that were recorded between fresh processes.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ _FEWEST, _MOST = 0.15, 0.40
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayPoint:
-    """What is known of one configuration. Speeds in env steps per second, seconds of wall time.
+    """Facts about one configuration. Speeds in env steps per second, seconds of wall time.
 
     `build_s` is spent before the program can run, also by one that does not fit.
     """
@@ -45,8 +45,8 @@ class Replay:
     """A landscape under a memory budget.
 
     `points` are all its configurations; those over `budget_bytes` do not fit. `deviations` are the
-    log deviations of single measurements from the truth. To build and compile one program more, in
-    a process that runs already, takes `program_s`.
+    log deviations of single measurements from the truth. `program_s` is the time to build and
+    compile one more program in a process that runs already.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Replay:
     program_s: float = 0.0
 
     def fits(self, config: ConfigValues) -> bool:
-        """Whether the configuration's program is within the budget."""
+        """Return whether the configuration's program is within the budget."""
         return self.points[config].device_bytes <= self.budget_bytes
 
     @property
@@ -67,7 +67,7 @@ class Replay:
         return max(point.speed for config, point in self.points.items() if self.fits(config))
 
     def share(self, config: ConfigValues) -> float:
-        """True speed of a configuration as a share of the best; 0 if it does not fit."""
+        """Return the true speed of a configuration as a share of the best; 0 if it does not fit."""
         return self.points[config].speed / self.best_speed if self.fits(config) else 0.0
 
     @property
@@ -112,10 +112,10 @@ def replay(name: str, landscape: Landscape) -> Replay:
 
 
 def choose_budget(points: Mapping[ConfigValues, ReplayPoint], least: int) -> int:
-    """The budget, `least` bytes or more, in the middle of the widest gap between two needs.
+    """Return the budget, at least `least` bytes, in the middle of the widest gap between two needs.
 
-    Of all budgets that leave out 15 to 40 % of the points, one drawn at random would most often lie
-    there.
+    The budget leaves out 15 to 40 % of the points. A budget drawn at random from that range would
+    most often lie in this gap.
     """
     needs = sorted({point.device_bytes for point in points.values()})
     gaps = [
@@ -128,10 +128,10 @@ def choose_budget(points: Mapping[ConfigValues, ReplayPoint], least: int) -> int
 
 
 class SimulatedMachine:
-    """Runs trials of a replay on a simulated clock; one seed, one course of the noise.
+    """Hosts that run trials of a replay on a simulated clock; the seed fixes the noise.
 
-    `num_hosts` of them are alike and work side by side: `start` occupies one, `wait` lets time pass
-    until the first is done. `run` is both, for who has but one.
+    `num_hosts` equal hosts work side by side: `start` occupies one, `wait` lets time pass until the
+    first trial is done. `run` does both.
     """
 
     def __init__(self, replay: Replay, seed: int, *, num_hosts: int = 1) -> None:
@@ -147,12 +147,12 @@ class SimulatedMachine:
 
     @property
     def has_room(self) -> bool:
-        """Whether a host is idle."""
+        """Return whether a host is idle."""
         return len(self._running) < self._num_hosts
 
     @property
     def is_idle(self) -> bool:
-        """Whether all are."""
+        """Return whether all hosts are idle."""
         return not self._running
 
     def start(self, config: ConfigValues, *, slow_below: float | None = None) -> int:
@@ -175,7 +175,7 @@ class SimulatedMachine:
         return self.wait()[1]
 
     def _outcome(self, config: ConfigValues, slow_below: float | None) -> Outcome:
-        """How a trial ends. Under `slow_below` it does after as few blocks as a real one."""
+        """Return a trial's outcome. If slow, it ends after as few blocks as a real trial."""
         point = self.replay.points[config]
         if not self.replay.fits(config):
             return Outcome(

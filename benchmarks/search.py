@@ -1,4 +1,4 @@
-"""Our search beside its peers, on recorded landscapes: who finds the best, how soon, at what cost.
+"""Our search beside its peers on recorded landscapes: what each finds, how soon, at what cost.
 
     python -m benchmarks.search [--seeds 30] [--only ours "Optuna GP"] [--landscapes FILE.json ...]
 
@@ -12,11 +12,11 @@ import math
 import statistics
 import sys
 import time
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import tyro
 
 from benchmarks import markdown, peers, recorded
@@ -32,11 +32,9 @@ from tune.search.objective import Objective
 from tune.search.policy import Search, SearchRules
 from tune.search.result import Kind
 from tune.search.stopping import Stopping
+from tune.search.study import Limits, Study
 from tune.search.trial import Trial
 from tune.spec import SearchSpec
-
-if typing.TYPE_CHECKING:
-    from tune.search.study import Study
 
 FOLDER = Path(__file__).parent / "landscapes"
 _UNOPTIMISED = 0.7  # of a trial's compilation, where only the bytes count: benchmarks/look_ahead.py
@@ -61,9 +59,9 @@ class SearchBenchmark:
 class SearchRun:
     """One search on one landscape.
 
-    `shares` are the true speeds of its trials as shares of the best, 0 where one did not fit;
-    `ended_s` when each had ended on the simulated clock. `picked` is the share of what it chose at
-    last, `None` if nothing. `thought_s` is real seconds that it took to make suggestions.
+    `shares` are the true speeds of its trials as shares of the best, 0 where one did not fit.
+    `ended_s` are the ends of the trials on the simulated clock. `picked` is the share of its final
+    choice, 0 if it chose nothing. `thought_s` is the real seconds that its suggestions took.
     """
 
     shares: tuple[float, ...]
@@ -72,18 +70,18 @@ class SearchRun:
     thought_s: float
 
     def trials_to(self, share: float) -> float:
-        """Trials until one truly reached `share` of the best; infinite if none did."""
+        """Return the trials until one truly reached `share` of the best; infinite if none did."""
         return next((n for n, got in enumerate(self.shares, start=1) if got >= share), math.inf)
 
     def seconds_to(self, share: float) -> float:
-        """Simulated seconds until then."""
+        """Return the simulated seconds until then."""
         number = self.trials_to(share)
         return math.inf if number == math.inf else self.ended_s[int(number) - 1]
 
     def lost_s(self, training_s: float) -> float:
-        """Seconds that the search took, and that training takes longer than by the best.
+        """Return the seconds of the search, plus those that training takes longer with its choice.
 
-        `training_s` is what it would take by the best.
+        `training_s` is the seconds of training with the best configuration.
         """
         slower = math.inf if self.picked == 0.0 else training_s * (1.0 / self.picked - 1.0)
         return self.ended_s[-1] + slower
@@ -103,10 +101,10 @@ def run_ours(
     looks_ahead: bool = True,
     **changes: Any,
 ) -> SearchRun:
-    """The real policy with the defaults of its command line, but for the number of trials.
+    """Run the real policy with the defaults of its command line, but for the number of trials.
 
-    `looks_ahead` is what a search does before its first trial where it can compile apart: not on a
-    cluster. `changes` are what else differs: see `our_search`.
+    `looks_ahead` compiles before the first trial, as a search does except on a cluster. `changes`
+    are other arguments of `our_search`.
     """
     machine = SimulatedMachine(replay, seed, num_hosts=num_hosts)
     compiled, machine.now = look_ahead(replay) if looks_ahead else ({}, 0.0)
@@ -139,7 +137,7 @@ def run_ours(
 
 
 def look_ahead(replay: Replay) -> tuple[dict[ConfigKey, int], float]:
-    """What `tune.foresight` compiles before the first trial, by need, and the seconds it takes."""
+    """Return the bytes that `tune.memory.look_ahead` compiles first, and the seconds it takes."""
     configs = capacity.of_sizes(replay.space)
     compiled: dict[ConfigKey, int] = {}
     took_s = 0.0
@@ -160,7 +158,7 @@ def our_search(
     max_trials: int,
     *,
     clock: Callable[[], float],
-    study: "Study | None" = None,
+    study: Study | None = None,
     patience: int = SearchSpec.patience,
     num_finalists: int = SearchSpec.finalists,
     num_rounds: int = SearchSpec.final_rounds,
@@ -168,11 +166,7 @@ def our_search(
     compiled: Mapping[ConfigKey, int] | None = None,
     warm_start: tuple[dict[str, int], ...] = (),
 ) -> Search:
-    """The search with the defaults of its command line, over a study in memory unless given one."""
-    import optuna
-
-    from tune.search.study import Limits, Study
-
+    """Make the search with the defaults of its command line; the study is in memory by default."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if study is None:
         limits = Limits(num_threads=None, device_bytes=replay.budget_bytes, host_bytes=None)
@@ -203,7 +197,7 @@ def our_search(
 def run_peer(
     make: Callable[[PeerGrid, int], Peer], replay: Replay, seed: int, max_trials: int
 ) -> SearchRun:
-    """A peer until it has run its trials or has no more to ask; it picks the fastest it saw."""
+    """Run a peer until its trials are used up or it asks no more; it picks the fastest it saw."""
     machine, grid = SimulatedMachine(replay, seed), PeerGrid.of(replay)
     peer = make(grid, seed)
     best: tuple[float, ConfigValues | None] = (0.0, None)
@@ -245,7 +239,7 @@ _HEADER = """\
 
 
 def _row(name: str, runs: Sequence[SearchRun]) -> str:
-    """One search's row: medians, the 90 % quantile in brackets."""
+    """Return one search's row: medians, the 90 % quantile in brackets."""
     never = sum(run.trials_to(0.95) == math.inf for run in runs)
     infeasible = statistics.fmean(run.num_infeasible for run in runs)
     picked = sorted(100.0 * run.picked for run in runs)

@@ -1,11 +1,11 @@
-"""Where each second of a search went.
+"""An account of the seconds of a search.
 
     python -m benchmarks.seconds RUN_FOLDER ...
 
-Reads trials.json of finished searches. `could win` are trials that were measured to their end, in
-exploring, finals and soak; what was stopped as slow, met a limit or failed could not. Driver is all
-that is no trial: preflight, Ray's start and end, what passes between two trials. A search that was
-resumed knows the seconds of its last session only, and its driver is not told.
+It reads trials.json of finished searches. `could win` are trials that were measured to their end,
+in exploring, finals and soak. Trials that were stopped as slow, met a limit or failed could not
+win. `driver` is all time outside trials: preflight, Ray's start and end, the time between two
+trials. A resumed search knows the seconds of its last session only, so its driver has no row.
 """
 
 import json
@@ -26,10 +26,10 @@ PAYS = ("compile", "measure")
 
 
 def account(document: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Seconds by what they went into: all of them, and those of configurations that could win.
+    """Return the seconds by use: all of them, and those of configurations that could win.
 
     Args:
-        document: what trials.json holds.
+        document: the content of trials.json.
     """
     table = dict.fromkeys((*_PHASES, _END, _UNTOLD), (0.0, 0.0))
 
@@ -60,7 +60,7 @@ def account(document: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def share(table: Mapping[str, tuple[float, float]], names: Iterable[str]) -> float:
-    """The share of all seconds that went into `names` for configurations that could win."""
+    """Return the share of all seconds that `names` took for configurations that could win."""
     return sum(table[name][1] for name in names) / sum(all_s for all_s, _ in table.values())
 
 

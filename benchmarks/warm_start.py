@@ -1,10 +1,10 @@
-"""What `--warm-start` saves, and what profiles that mislead cost, on recorded landscapes.
+"""Savings of `--warm-start`, and costs of misleading profiles, on recorded landscapes.
 
     python -m benchmarks.warm_start [--seeds 30]
 
-Profiles are stood in for by what they recommend: the best of the other landscapes, as machines or
-workloads apart would, and the best of this one, as another machine of the class would. The
-misleading ones recommend the three slowest configurations that fit.
+A profile is simulated by what it recommends. A profile of another machine or workload recommends
+the best of another landscape; one of this class of machines, the best of this landscape. Misleading
+profiles recommend the three slowest configurations that fit.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def recommendations(scene: Replay, scenes: Sequence[Replay]) -> dict[str, Configs]:
-    """What profiles might recommend on a landscape, by who they are."""
+    """Return what profiles might recommend on a landscape, by the kind of profile."""
     ranked = sorted(scene.points, key=scene.share, reverse=True)
     fitting = [config for config in ranked if scene.fits(config)]
     others = [
@@ -63,7 +63,7 @@ _HEADER = """\
 
 
 def _row(name: str, runs: Sequence[SearchRun]) -> str:
-    """One row: medians, the 90 % quantile in brackets."""
+    """Return one row: medians, the 90 % quantile in brackets."""
     cells = [
         name,
         markdown.median([run.trials_to(0.95) for run in runs]),

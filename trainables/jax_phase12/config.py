@@ -9,7 +9,11 @@ from trainables.workload import InvalidConfigurationError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PpoConfig:
-    """What the tuner varies. `batch_size` is samples per gradient step."""
+    """Sizes that the tuner varies. `batch_size` is samples per gradient step.
+
+    Raises:
+        InvalidConfigurationError: if a size is below 1, or batch_size does not divide the samples.
+    """
 
     num_envs: int
     num_steps: int
@@ -28,7 +32,11 @@ class PpoConfig:
 
     @classmethod
     def from_mapping(cls, config: Mapping[str, int]) -> "PpoConfig":
-        """Build from a trial's configuration; a key that would have no effect is refused."""
+        """Build from a trial's configuration.
+
+        Raises:
+            InvalidConfigurationError: if a key is missing or would have no effect, or as above.
+        """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         required = {name for name, f in fields.items() if f.default is dataclasses.MISSING}
         if unknown := sorted(config.keys() - fields.keys()):
@@ -50,7 +58,7 @@ class PpoConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """What the tuner leaves alone."""
+    """Hyperparameters that the tuner leaves alone: PPO's customary values."""
 
     learning_rate: float = 3e-4
     discount: float = 0.99

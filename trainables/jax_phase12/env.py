@@ -44,7 +44,7 @@ class TradingEnv:
 
     @property
     def num_actions(self) -> int:
-        """3 in Phase 1, 6 in Phase 2, see `Rules.num_actions`."""
+        """Number of actions: 3 in Phase 1, 6 in Phase 2, see `Rules.num_actions`."""
         return self.rules.num_actions
 
     def reset(self, key: jax.Array) -> EnvState:

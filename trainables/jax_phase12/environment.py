@@ -8,13 +8,13 @@ import jax
 class JaxEnvironment(Protocol):
     """One environment, as pure functions; a pytree, so that its arrays are not compiled in.
 
-    A view is the little that an observation and its action mask are made from. The rollout keeps
-    views and the minibatches observe them again: memory, and for large observations time, is saved.
+    An observation and its action mask are made from a view, which is small. The rollout keeps views
+    and the minibatches observe them again. That saves memory, and time if observations are large.
     """
 
     @property
     def num_actions(self) -> int:
-        """Size of the discrete action space."""
+        """Number of discrete actions."""
 
     def reset(self, key: jax.Array) -> Any:
         """Return a first state."""

@@ -31,7 +31,7 @@ from trainables.jax_phase12.statistics import (
 
 
 class TrainState(NamedTuple):
-    """Everything that an update reads; it returns the same, changed."""
+    """Everything that an update reads, changes and returns."""
 
     env: Any
     env_states: Any
@@ -52,7 +52,7 @@ class Learner(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What a gradient step needs of an environment step; leaves are [num_samples, ...]."""
+    """An environment step as gradient steps need it; leaves are [num_samples, ...]."""
 
     view: Any
     action: jax.Array
@@ -62,7 +62,7 @@ class Sample(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """Leaves are [num_steps, num_envs]."""
+    """All that was collected in one update; leaves are [num_steps, num_envs, ...]."""
 
     view: Any
     action: jax.Array
@@ -240,7 +240,10 @@ def train(
 def ppo_loss(
     network: Network, state: TrainState, batch: Sample, hyperparameters: Hyperparameters
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The clipped surrogate, the value's squared error and the entropy bonus of one minibatch."""
+    """Return the loss of one minibatch and its metrics.
+
+    The loss is the clipped surrogate, the value's squared error and the entropy bonus.
+    """
     _, logits, values = evaluate(state, network, batch.view)
     advantage = batch.advantage - jnp.mean(batch.advantage)
     advantage /= jnp.std(batch.advantage) + 1e-8

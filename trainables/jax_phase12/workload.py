@@ -1,6 +1,6 @@
 """Phases 1 and 2 as tunable workloads: `trainables.jax_phase12.workload:phase1` and `:phase2`.
 
-The configuration is `PpoConfig`'s fields; the options are `market.options.MarketOptions`'.
+A configuration has the fields of `PpoConfig`, the options those of `MarketOptions`.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from trainables.market.positions import PHASE_1, PHASE_2, Rules
 
 
 def phase1(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
-    """PPO that learns when to enter: hold, buy, sell."""
+    """Build PPO that learns when to enter: hold, buy, sell."""
     return _build(PHASE_1, config, options)
 
 
 def phase2(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
-    """PPO that also manages the position: stop to break-even, trail on, trail off."""
+    """Build PPO that also manages the position: stop to break-even, trail on, trail off."""
     return _build(PHASE_2, config, options)
 
 

@@ -1,9 +1,9 @@
-"""An account that trades one bar after another: what it earns, sees and may do. Pure.
+"""An account that trades bar by bar: its reward, its observation and its allowed actions. Pure.
 
 At the close of bar t the agent sees bars up to t and acts. The order fills at the open of bar t + 1
-(no look-ahead), then that bar may hit the stop or the target, then its close is the next step. An
-episode ends when equity falls too far below its peak, and at its last bar; an open position is then
-closed at the market. For NumPy and JAX alike, as `positions`.
+(no look-ahead). That bar may hit the stop or the target; its close is the next step. An episode
+ends when equity falls too far below its peak, or at its last bar. An open position is then closed
+at the market. For NumPy and JAX alike, as `positions`.
 """
 
 from typing import NamedTuple
@@ -97,7 +97,7 @@ def observed(account: Account, close: AnyArray, rules: Rules) -> AnyArray:
 
 
 def allowed_actions(seen: AnyArray, rules: Rules) -> AnyArray:
-    """[..., num_actions] the mask for what `observed` returned: True where an action is allowed.
+    """[..., num_actions] True where an action is allowed, given what `observed` returned (`seen`).
 
     Entries when flat; management in a position. The stop may go to break-even while the position
     is in profit and its stop is not there yet.

@@ -1,7 +1,7 @@
-"""What a language model is asked, and what its answer means. NumPy only, pure.
+"""The questions to a language model, and the meaning of its answers. NumPy only, pure.
 
-A context is the market in a few coarse steps. Contexts that agree read the same, so one answer
-serves them all: the context is the prompt, and the cache's key.
+A context is the market in a few coarse steps, and the cache's key. Equal contexts give the same
+prompt, so one answer serves them all.
 """
 
 import collections
@@ -45,22 +45,22 @@ EXAMPLES = (
 """Contexts with answers, shown before the question: small models follow a form, not a rule."""
 
 EXTREMES = ((0, 0, 0, 0, 0, 0), (4, 4, 100, 2, 3, 2))
-"""Two contexts that differ in everything: what their prompts share, all prompts share."""
+"""Two contexts that differ in everything: all prompts share what these two share."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TradeAdvice:
-    """HOLD, BUY or SELL, and how sure the model says it is, 0 to 1."""
+    """HOLD, BUY or SELL, and the confidence that the model gives, 0 to 1."""
 
     action: int
     confidence: float
 
 
 MAX_NEW_TOKENS = 10
-"""`sell | 0.85` takes 7 with SmolLM2's tokenizer; what does not fit does not parse."""
+"""Tokens of an answer: `sell | 0.85` takes 7 with SmolLM2's tokenizer. Longer ones do not parse."""
 
 NO_ADVICE = TradeAdvice(action=HOLD, confidence=0.0)
-"""What an answer counts as that does not parse."""
+"""Advice in place of an answer that does not parse."""
 
 
 def contexts_of(features: Floats, direction: Floats) -> list[MarketContext]:
@@ -84,7 +84,7 @@ def contexts_of(features: Floats, direction: Floats) -> list[MarketContext]:
 
 
 def describe(context: MarketContext) -> str:
-    """A context in words."""
+    """Return a context in words."""
     trend, momentum, rsi, volatility, session, position = context
     return (
         f"trend {_DIRECTIONS[trend]}, momentum {_DIRECTIONS[momentum]}, RSI {rsi}, "
@@ -94,9 +94,9 @@ def describe(context: MarketContext) -> str:
 
 
 def conversation(context: MarketContext) -> list[dict[str, str]]:
-    """The examples as turns of a chat, the question last.
+    """Return the examples as turns of a chat, the question last.
 
-    No system turn: some models' templates have none, and refuse it.
+    There is no system turn: some models' templates have none, and refuse it.
     """
     turns = []
     for example, answer in EXAMPLES:
@@ -108,7 +108,7 @@ def conversation(context: MarketContext) -> list[dict[str, str]]:
 
 
 def plain_prompt(context: MarketContext) -> str:
-    """The same as text to be continued, for a model without a chat template."""
+    """Return the same as text to be continued, for a model without a chat template."""
     lines = [INSTRUCTION]
     lines += [f"Market: {describe(example)}\nAnswer: {answer}" for example, answer in EXAMPLES]
     return "\n".join([*lines, f"Market: {describe(context)}\nAnswer:"])
@@ -124,7 +124,7 @@ def parse(text: str) -> TradeAdvice | None:
 
 
 class AdviceCache:
-    """The last `capacity` contexts that were asked for, with their advice: least recently used."""
+    """A least-recently-used cache of `capacity` contexts and their advice."""
 
     def __init__(self, capacity: int):
         self._capacity = capacity
@@ -136,14 +136,14 @@ class AdviceCache:
         return len(self._advice)
 
     def get(self, context: MarketContext) -> TradeAdvice | None:
-        """The advice for a context, if it is held."""
+        """Return the advice for a context, `None` if it is not in the cache."""
         advice = self._advice.get(context)
         if advice is not None:
             self._advice.move_to_end(context)
         return advice
 
     def put(self, contexts: Sequence[MarketContext], advice: Sequence[TradeAdvice]) -> None:
-        """Hold on to answers; the least recently used make room."""
+        """Store answers; drop the least recently used beyond the capacity."""
         for context, answer in zip(contexts, advice, strict=True):
             self._advice[context] = answer
             self._advice.move_to_end(context)

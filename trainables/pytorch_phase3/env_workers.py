@@ -1,4 +1,4 @@
-"""The vectorised market dealt out to subprocesses, for environments that cost more than a pipe.
+"""The vectorised market in subprocesses, for environments that cost more than a pipe.
 
 Each worker holds a share of the accounts and answers one message per bar. It is spawned, not
 forked (its parent has threads and perhaps a GPU), inherits the trial's CPUs and capped variables,
@@ -21,10 +21,10 @@ _END_S = 5.0
 
 
 class MarketWorkers:
-    """`num_envs` accounts in at most `num_workers` processes; otherwise what `MarketEnv` is.
+    """`num_envs` accounts in at most `num_workers` processes; the members are `MarketEnv`'s.
 
-    Raises (from all that talks to a worker):
-        RuntimeError: if a worker has died; its own last words are in the trial's log.
+    Raises (from every method that talks to a worker):
+        RuntimeError: if a worker has died; its last output is in the trial's log.
     """
 
     observation_space = MarketEnv.observation_space
@@ -71,7 +71,7 @@ class MarketWorkers:
         return self._view[1]
 
     def situation(self) -> tuple[Floats, Floats]:
-        """See `MarketEnv.situation`."""
+        """Return what `MarketEnv.situation` returns."""
         return self._view[2], self._view[3]
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class MarketWorkers:
                 process.kill()
 
     def _ask(self, messages: "list[Integers] | list[None]") -> list[Step]:
-        """Send each worker its message, and only then wait: they work at the same time."""
+        """Send all workers their messages, then wait for all: they work at the same time."""
         for index, message in enumerate(messages):
             try:
                 self._pipes[index].send(message)
@@ -108,12 +108,12 @@ class MarketWorkers:
 
 
 def worker_seeds(seed: int, num_workers: int) -> list[np.random.SeedSequence]:
-    """A seed per worker, none of which is another run's."""
+    """Return one seed per worker; none of them is another run's."""
     return np.random.SeedSequence(seed).spawn(num_workers)
 
 
 def _work(pipe: Connection, market: Market, num_envs: int, seed: np.random.SeedSequence) -> None:
-    """A worker's life: an answer per message, until the pipe is closed. `None` means reset."""
+    """Answer one message after the other until the pipe is closed. `None` means reset."""
     env = MarketEnv(market, num_envs, seed=seed)
     step: Step | None = None
     while True:

@@ -18,14 +18,14 @@ from trainables.pytorch_phase3.arrays import Flags, Floats, Integers
 
 MARKET_SIZE = WINDOW_BARS * NUM_FEATURES
 ACCOUNT_SIZE = 8
-"""Direction, open profit, distance to the stop, bars held, drawdown; trails, stop moved, size."""
+"""Size of the account's features, see `account.observed`."""
 OBSERVATION_SIZE = MARKET_SIZE + ACCOUNT_SIZE
 NUM_ACTIONS = PHASE_2.num_actions
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """[num_envs] each: what one step brought. `returns` are of the episodes that are `done`."""
+    """Results of one step, [num_envs] each. `returns` are of each episode so far."""
 
     rewards: Floats
     dones: Flags
@@ -69,7 +69,7 @@ class MarketEnv:
         return np.concatenate([window.reshape(self.num_envs, -1), self.account_seen()], axis=1)
 
     def account_seen(self) -> Floats:
-        """[num_envs, ACCOUNT_SIZE] see `account.observed`."""
+        """[num_envs, ACCOUNT_SIZE] the account's features, see `account.observed`."""
         seen: Floats = accounts.observed(self.account, self._bars(self.bar).close, self.rules)
         return seen
 
