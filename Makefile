@@ -9,15 +9,18 @@ EXTRA ?= $(if $(CUDA),$(if $(filter-out 1 2 3 4 5 6 7 8 9 10 11 12,$(CUDA)),cuda
 TORCH ?= torch
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Most tests wait, or take one CPU. The tests of a group share what one process started.
+SIDE_BY_SIDE := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 ARGS ?=
 
-.PHONY: help setup tune tune-phase3 test test-dashboard test-phase3 lint install clean
+.PHONY: help setup tune tune-phase3 test test-all test-dashboard test-phase3 lint install clean
 help:
 	@echo "make tune         set up everything and search JAX Phase 1 here (ARGS='--phase 2 ...')"
 	@echo "make tune-phase3  the same for PyTorch Phase 3 with an embedded language model"
 	@echo "make setup        set up $(VENV) for this machine, and search nothing"
-	@echo "make test         set up what the tests need and run them"
-	@echo "make test-phase3  the same with PyTorch: Phase 3"
+	@echo "make test         set up what the tests need; run the fast tests and one real search"
+	@echo "make test-all     the same, then all others: stories, dashboards, Phase 3"
+	@echo "make test-dashboard, make test-phase3  only those, with the packages that they need"
 	@echo "make lint         ruff, mypy and import-linter"
 
 setup: $(VENV)/.ready-$(EXTRA)
@@ -29,10 +32,14 @@ tune-phase3: $(VENV)/.ready-torch
 	@$(BIN)/python -m tune.pytorch_phase3 --max-time 9m $(ARGS)
 
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -m "not slow"
-	$(BIN)/python -m pytest -m slow
-	@# Last: with the dashboard's packages Ray starts more, and most people have none.
+	$(SIDE_BY_SIDE) -m "not slow"
+
+test-all: test
+	$(SIDE_BY_SIDE) -m slow
+	@# After those: with the dashboard's packages Ray starts more, and most people have none.
 	@$(MAKE) --no-print-directory test-dashboard
+	@# Apart, so that the JAX path is tested without PyTorch.
+	@$(MAKE) --no-print-directory test-phase3 VENV=$(VENV)-phase3
 
 test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
 	$(BIN)/python -m pytest -m slow tests/whole/test_dashboards.py tests/whole/test_fleet_dashboard.py

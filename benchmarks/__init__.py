@@ -1,1 +1,1 @@
-"""What this project claims, as commands that print a table."""
+"""The project's claims, as commands that print a table."""

@@ -1,9 +1,10 @@
-"""What a program that is read from the compilation cache saves, and whether it runs the same.
+"""Seconds saved by programs from the compilation cache, and a check that they run the same.
 
     python -m benchmarks.compile_cache --rounds 4
 
-Fresh processes in turn, compiling and reading (A B B A). What is compared is CPU time of the same
-updates, which hardly knows what else the machine does, and every figure that training prints.
+Fresh processes take turns at compiling and reading (A B B A). It compares the CPU time of the same
+updates, on which other load of the machine has little effect, and every figure that training
+prints.
 """
 
 import argparse
@@ -25,8 +26,8 @@ _CHILD = "child"
 
 
 def child() -> None:
-    """One trial's work in this process: compile or read, train, print what it took."""
-    from trainables.jax_phase12.workload import phase1
+    """Do one trial's work in this process: compile or read, train, print the seconds."""
+    from trainables.jax_phase12.workload import phase1  # JAX starts under the child's caps only
 
     started = time.perf_counter()
     workload = phase1(_CONFIG, {})

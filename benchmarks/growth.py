@@ -1,9 +1,9 @@
-"""What a suggestion costs the driver as a study grows: seconds at 10, 100 and 1000 trials.
+"""Costs of a suggestion as a study grows: seconds of the driver at 10, 100 and 1000 trials.
 
     python -m benchmarks.growth [--trials 10 100 1000]
 
 The search, its Optuna study and its journal on disk are the real ones, over a space of thousands of
-configurations; trials are told and not run. "told" is what writing an outcome costs.
+configurations. Trials are told and not run. "told" is the cost of writing an outcome.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.recorded import Config
-from benchmarks.replay import Machine, Point, Replay
+from benchmarks.recorded import ConfigValues
+from benchmarks.replay import Replay, ReplayPoint, SimulatedMachine
 from benchmarks.search import our_search
 from search_spaces.space import Axis, SearchSpace, doubling
 from tune.search.policy import Search
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def wide_replay() -> Replay:
-    """A space of a few thousand configurations with a smooth speed, under a budget that binds."""
+    """Return a space of a few thousand configurations with a smooth speed, under a tight budget."""
     values = {
         "num_envs": doubling(16, 65536),
         "num_steps": doubling(8, 512),
@@ -56,8 +56,8 @@ def wide_replay() -> Replay:
     }
     axes = tuple(Axis(name=name, values=axis) for name, axis in values.items())
     space = SearchSpace(axes=axes)
-    points: dict[Config, Point] = {
-        (envs, steps, batch, epochs): Point(
+    points: dict[ConfigValues, ReplayPoint] = {
+        (envs, steps, batch, epochs): ReplayPoint(
             speed=1e6 * envs / (envs + 400.0) * math.exp(-0.05 * (math.log2(batch) - 12) ** 2),
             device_bytes=10_000_000 + 60 * envs * steps + 9_000 * batch,
             build_s=4.0,
@@ -79,8 +79,8 @@ def wide_replay() -> Replay:
 
 
 def seconds(scene: Replay, study: Study, num_trials: int) -> tuple[float, float]:
-    """Median seconds of a suggestion and of a told outcome, after `num_trials` were told."""
-    machine = Machine(scene, seed=0)
+    """Return the median seconds of a suggestion and of a told outcome, after `num_trials`."""
+    machine = SimulatedMachine(scene, seed=0)
     configs = list(scene.points)
     order = np.random.default_rng(0).permutation(len(configs))[:num_trials]
     search = our_search(scene, 0, 10**6, clock=lambda: machine.now, study=study, patience=10**6)
@@ -102,7 +102,7 @@ def seconds(scene: Replay, study: Study, num_trials: int) -> tuple[float, float]
 
 
 def _tell_all(
-    search: Search, study: Study, machine: Machine, configs: list[tuple[int, ...]]
+    search: Search, study: Study, machine: SimulatedMachine, configs: list[tuple[int, ...]]
 ) -> None:
     names = machine.replay.space.names
     for config in configs:

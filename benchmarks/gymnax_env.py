@@ -1,4 +1,4 @@
-"""Any gymnax environment with discrete actions and flat observations, as `ppo.Environment`."""
+"""Any gymnax environment with discrete actions and flat observations, as `JaxEnvironment`."""
 
 import dataclasses
 import functools
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from trainables.jax_phase12 import ppo
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.network import NetworkSize
 from trainables.jax_workload import JaxWorkload
 
@@ -17,14 +18,14 @@ from trainables.jax_workload import JaxWorkload
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GymnaxEnv:
-    """The observation is its own view: there is nothing smaller to make it from."""
+    """A gymnax environment, whose view is the observation itself: nothing smaller holds it."""
 
     env: Any = dataclasses.field(metadata={"static": True})
     params: Any
 
     @property
     def num_actions(self) -> int:
-        """Size of the action space."""
+        """Number of discrete actions."""
         return int(self.env.num_actions)
 
     def reset(self, key: jax.Array) -> Any:
@@ -54,15 +55,15 @@ class GymnaxEnv:
 
 
 def make_gymnax_env(name: str) -> GymnaxEnv:
-    """Return e.g. "CartPole-v1"."""
+    """Make a gymnax environment by its name, such as "CartPole-v1"."""
     env, params = gymnax.make(name)
     return GymnaxEnv(env=env, params=params)
 
 
 def cartpole(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
-    """CartPole under our PPO with a small network, as a workload: launches cost more than sums."""
-    ppo_config = ppo.PpoConfig.from_mapping(config)
-    hyperparameters = ppo.Hyperparameters(network=NetworkSize(trunk=64, head=32))
+    """Build CartPole under our PPO with a network so small that launches cost more than sums."""
+    ppo_config = PpoConfig.from_mapping(config)
+    hyperparameters = Hyperparameters(network=NetworkSize(trunk=64, head=32))
     init = functools.partial(
         ppo.init_train_state,
         jax.random.key(int(options.get("seed", 0))),

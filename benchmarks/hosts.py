@@ -2,17 +2,17 @@
 
     python -m benchmarks.hosts [--hosts 1 2 4 8] [--seeds 30]
 
-As a joined cluster runs it: whenever a host is idle it gets the next trial, by all that has ended
-until then. Finals wait for exploring, and run on all hosts.
+It is simulated as a joined cluster runs it. An idle host gets the next trial, chosen by the trials
+that have ended until then. Finals start after exploring and run on all hosts.
 """
 
 import argparse
 import statistics
 from collections.abc import Sequence
 
-from benchmarks import recorded
+from benchmarks import markdown, recorded
 from benchmarks.replay import replay
-from benchmarks.search import FOLDER, Run, median, run_ours
+from benchmarks.search import FOLDER, SearchRun, run_ours
 
 _MAX_TRIALS = 40
 
@@ -25,31 +25,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     for path in sorted(FOLDER.glob("*.json")):
         scene = replay(path.stem, recorded.read(path))
-        print(f"\n{scene.name}\n\n{HEADER}")
+        print(f"\n{scene.name}\n\n{_HEADER}")
         for num_hosts in options.hosts:
             runs = [
                 run_ours(scene, seed, _MAX_TRIALS, num_hosts=num_hosts, looks_ahead=False)
                 for seed in range(options.seeds)
             ]
-            print(row(num_hosts, runs), flush=True)
+            print(_row(num_hosts, runs), flush=True)
 
 
-HEADER = """\
+_HEADER = """\
 | hosts | s to 5 % | s to 2 % | all, s | trials, finals included | picked, % of best |
 | ---: | ---: | ---: | ---: | ---: | ---: |"""
 
 
-def row(num_hosts: int, runs: Sequence[Run]) -> str:
-    """One row: medians, the 90 % quantile in brackets."""
+def _row(num_hosts: int, runs: Sequence[SearchRun]) -> str:
+    """Return one row: medians, the 90 % quantile in brackets."""
     cells = [
         str(num_hosts),
-        median([run.seconds_to(0.95) for run in runs]),
-        median([run.seconds_to(0.98) for run in runs]),
-        median([run.ended_s[-1] for run in runs]),
+        markdown.median([run.seconds_to(0.95) for run in runs]),
+        markdown.median([run.seconds_to(0.98) for run in runs]),
+        markdown.median([run.ended_s[-1] for run in runs]),
         f"{statistics.median(len(run.shares) for run in runs):.0f}",
         f"{100 * statistics.median(run.picked for run in runs):.1f}",
     ]
-    return f"| {' | '.join(cells)} |"
+    return markdown.row(cells)
 
 
 if __name__ == "__main__":

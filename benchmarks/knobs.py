@@ -1,11 +1,10 @@
-"""Our knobs, cross-validated: chosen on some landscapes, reported on the one that was held out.
+"""Knobs of the search, cross-validated: chosen on some landscapes, reported on one held out.
 
     python -m benchmarks.knobs [--seeds 30] [--training-hours 10]
 
-A search costs its seconds, and a configuration that is slower than the best costs its share of the
-training that follows: both together are what a search has lost, `lost`, and what a choice of knobs
-is judged by. A knob that only fits the landscapes it was chosen on shows up as a held-out loss
-above the defaults'.
+A search costs its own seconds. If its pick is slower than the best configuration, it also costs the
+longer training that follows. The sum is `lost`, and knobs are judged by it. A knob that only fits
+the landscapes it was chosen on loses more than the defaults on the one held out.
 """
 
 import argparse
@@ -24,7 +23,7 @@ _MAX_TRIALS = 40
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
-    """What a person can set, and what has a default that must be chosen."""
+    """Settings of a search that need a default."""
 
     patience: int = SearchSpec.patience
     finalists: int = SearchSpec.finalists
@@ -43,7 +42,7 @@ CHOICES = tuple(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print who was chosen where, and what that loses on the landscape that was held out."""
+    """Print the knobs chosen on each set, and their loss on the landscape held out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--training-hours", type=float, default=10.0)
@@ -74,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def lost_s(scene: Replay, knobs: Knobs, num_seeds: int, training_s: float) -> float:
-    """Mean seconds that a search takes, and its pick's training takes longer than the best's."""
+    """Return the mean seconds lost: the search's own, and the longer training with its pick."""
     runs = [
         run_ours(
             scene,

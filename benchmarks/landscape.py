@@ -4,12 +4,12 @@
     python -m benchmarks.landscape show FILE.json ...
 
 Every visit is a trial as a search runs it: the same child, in a fresh process, under the same caps.
-One pass visits every configuration in a random order; then the leaders are visited again, there and
-back, because the fastest of many noisy figures is too fast. A canary, the lightest configuration
-all along, tells how the machine's own speed moved.
+One pass visits every configuration in a random order. Then the leaders are visited again, in order
+and in reverse, because the fastest of many noisy figures is too fast. A canary, the lightest
+configuration, is visited all along and tells how the machine's own speed moved.
 
-Killed, the same command goes on where it was. Measurements are shorter than in a search; the file
-says how they were taken.
+After a kill, the same command goes on where it was. Measurements are shorter than in a search; the
+file says how they were taken.
 """
 
 import dataclasses
@@ -28,20 +28,11 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from benchmarks.recorded import (
-    Config,
-    Landscape,
-    Visit,
-    by_config,
-    geometric_mean,
-    read,
-    residuals,
-    true_speeds,
-    write,
-)
+from benchmarks import recorded
+from benchmarks.recorded import ConfigValues, Landscape, Visit
+from cluster import cli
 from cluster.errors import UserError
 from cluster.node import hardware, limits, thread_env
-from cluster.node.stdout import until_unread
 from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind, Sampling, TrialRequest
@@ -56,7 +47,7 @@ _TIMEOUT_S = 180.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Record(JaxSpec):
+class RecordLandscape(JaxSpec):
     """Record every configuration of a space in real trials; the same command again goes on."""
 
     out: Path = Path("landscape.json")
@@ -64,37 +55,36 @@ class Record(JaxSpec):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Show:
+class ShowLandscapes:
     """Print what landscapes hold: size, speeds, noise, and how the machine's speed moved."""
 
     files: tyro.conf.Positional[tuple[Path, ...]]
 
 
-Command = (
-    Annotated[Record, tyro.conf.subcommand("record")]
-    | Annotated[Show, tyro.conf.subcommand("show")]
+LandscapeCommand = (
+    Annotated[RecordLandscape, tyro.conf.subcommand("record")]
+    | Annotated[ShowLandscapes, tyro.conf.subcommand("show")]
 )
 
 
-@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    command: Record | Show = tyro.cli(
-        Command, args=arguments, prog="python -m benchmarks.landscape", description=__doc__
+    return cli.run(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    command: RecordLandscape | ShowLandscapes = tyro.cli(
+        LandscapeCommand, args=arguments, prog="python -m benchmarks.landscape", description=__doc__
     )
-    try:
-        if isinstance(command, Record):
-            record(command)
-        else:
-            for path in command.files:
-                show(path)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if isinstance(command, RecordLandscape):
+        record(command)
+    else:
+        for path in command.files:
+            show(path)
     return 0
 
 
-def record(spec: Record) -> None:
+def record(spec: RecordLandscape) -> None:
     """Make every visit that the file lacks, and write the file after each.
 
     Raises:
@@ -106,7 +96,7 @@ def record(spec: Record) -> None:
     if spec.workload is None or not spec.space:
         space = jax_phase12.space(platform="cpu", num_cpus=cap)
     space = space.override(spec.space)
-    default = dict(jax_phase12.BASELINE) | {
+    default = dict(jax_phase12.PHASE12_BASELINE) | {
         name: int(value) for name, _, value in (item.partition("=") for item in spec.baseline)
     }
     about = {
@@ -149,7 +139,7 @@ def record(spec: Record) -> None:
                 raise UserError(f"a trial failed: {outcome.message}")
             visit = _visit(stage, config, outcome, load=load, at_s=at_s)
             landscape = dataclasses.replace(landscape, visits=(*landscape.visits, visit))
-            write(spec.out, landscape)
+            recorded.write(spec.out, landscape)
             print(_line(visit), flush=True)
 
 
@@ -166,7 +156,7 @@ def _begin_or_go_on(path: Path, empty: Landscape) -> Landscape:
             },
         }
         return dataclasses.replace(empty, about=empty.about | about)
-    known = read(path)
+    known = recorded.read(path)
     for name, value in empty.about.items():
         if known.about.get(name) != json.loads(json.dumps(value)):
             raise UserError(
@@ -177,8 +167,8 @@ def _begin_or_go_on(path: Path, empty: Landscape) -> Landscape:
     return known
 
 
-def _missing(landscape: Landscape) -> Iterator[tuple[str, Config]]:
-    """What is still to be visited, in order: a function of the visits there are."""
+def _missing(landscape: Landscape) -> Iterator[tuple[str, ConfigValues]]:
+    """Yield the stages and configurations still to be visited after the visits so far, in order."""
     visits = landscape.visits
     since_canary = next(
         (back for back, visit in enumerate(reversed(visits)) if visit.stage == "canary"),
@@ -200,17 +190,19 @@ def _missing(landscape: Landscape) -> Iterator[tuple[str, Config]]:
                 yield "leaders", config
 
 
-def leading(landscape: Landscape) -> list[Config]:
-    """The configurations that the pass found the fastest, best first."""
+def leading(landscape: Landscape) -> list[ConfigValues]:
+    """Return the configurations that the pass found the fastest, best first."""
     means = {
         config: speed
-        for config, visits in by_config(landscape.of("pass")).items()
-        if (speed := geometric_mean(visits)) is not None
+        for config, visits in recorded.by_config(landscape.of("pass")).items()
+        if (speed := recorded.geometric_mean(visits)) is not None
     }
     return sorted(means, key=lambda config: -means[config])[:_NUM_LEADERS]
 
 
-def _visit(stage: str, config: Config, outcome: Outcome, *, load: float, at_s: float) -> Visit:
+def _visit(
+    stage: str, config: ConfigValues, outcome: Outcome, *, load: float, at_s: float
+) -> Visit:
     measured = outcome.measurement
     names = ("steps_per_second", "low", "high", "num_blocks", "startup_s", "build_s", "compile_s")
     figures = {
@@ -236,11 +228,11 @@ def _line(visit: Visit) -> str:
 
 def show(path: Path) -> None:
     """Print one landscape's summary."""
-    landscape = read(path)
-    truth = true_speeds(landscape)
+    landscape = recorded.read(path)
+    truth = recorded.true_speeds(landscape)
     ranked = sorted(truth, key=lambda config: -truth[config])
     canaries = [v.steps_per_second for v in landscape.of("canary") if v.steps_per_second]
-    noise = math.sqrt(statistics.fmean(x * x for x in residuals(landscape)))
+    noise = math.sqrt(statistics.fmean(x * x for x in recorded.residuals(landscape)))
     best = truth[ranked[0]]
     print(f"{path.name}: {landscape.about['workload']}, {landscape.space.describe()}")
     print(f"  {len(truth)} configurations, {len(landscape.visits)} visits")

@@ -1,9 +1,9 @@
-"""What batching questions to the language model saves: the same prompts, one by one and together.
+"""Time saved by batching questions to the language model: the same prompts alone and together.
 
     python -m benchmarks.llm_batching [--llm embedded] [--num-envs 8 16 32] [--rounds 3]
 
 Both ways answer the same contexts with the same model in one process, in turns, so that a noisy
-machine slows both; figures are medians over the rounds. Also checked: both ways give the same
+machine slows both. Figures are medians over the rounds. It also checks that both ways give the same
 answers. Run it under a trial's caps, or torch takes every CPU it sees.
 """
 
@@ -18,9 +18,9 @@ import torch
 from trainables.market.features import build_market
 from trainables.market.synthetic import synthetic_bars
 from trainables.pytorch_phase3 import advice, llm, sources
-from trainables.pytorch_phase3.advice import Context
+from trainables.pytorch_phase3.advice import MarketContext
 from trainables.pytorch_phase3.llm import LanguageModel
-from trainables.pytorch_phase3.options import Options
+from trainables.pytorch_phase3.options import Phase3Options
 
 
 def main() -> None:
@@ -60,13 +60,13 @@ def load(name: str) -> LanguageModel:
         raise SystemExit("error: --llm none asks nobody.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = llm.find(
-        source, dtype="auto", device=device, unpacked=Options(llm=name).unpacked_folder()
+        source, dtype="auto", device=device, unpacked=Phase3Options(llm=name).unpacked_folder()
     )
     return llm.load(found, device)
 
 
-def distinct_contexts(count: int) -> list[Context]:
-    """The first `count` distinct contexts of a synthetic market, drawn at random bars."""
+def distinct_contexts(count: int) -> list[MarketContext]:
+    """Return the first `count` distinct contexts of a synthetic market, at random bars."""
     features = build_market(synthetic_bars(seed=0, num_days=50)).features
     rng = np.random.default_rng(0)
     drawn = features[rng.integers(0, len(features), 10 * count)]
@@ -74,13 +74,13 @@ def distinct_contexts(count: int) -> list[Context]:
     return list(dict.fromkeys(advice.contexts_of(drawn, direction)))[:count]
 
 
-def answer_one_by_one(model: LanguageModel, contexts: Sequence[Context]) -> list[str]:
-    """The texts of each context asked alone."""
+def answer_one_by_one(model: LanguageModel, contexts: Sequence[MarketContext]) -> list[str]:
+    """Return the texts of each context asked alone."""
     return [model.answer([context]).texts[0] for context in contexts]
 
 
 def timed(answer: Callable[[], list[str]]) -> tuple[float, list[str]]:
-    """Seconds, and the answers."""
+    """Return the seconds, and the answers."""
     started = time.perf_counter()
     texts = answer()
     return time.perf_counter() - started, texts

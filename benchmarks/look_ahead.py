@@ -1,9 +1,9 @@
-"""What a search compiles before its first trial: without LLVM's optimisation, and with it.
+"""Seconds of the compiles before a first trial: without LLVM's optimisation, and with it.
 
     python -m benchmarks.look_ahead --rounds 2
 
-Fresh children in turn (A B B A), each with the programs that tell what fits of a landscape's space.
-Needs the `test` extra.
+Fresh children take turns (A B B A). Each compiles the programs that tell what of a landscape's
+space fits. Needs the `test` extra.
 """
 
 import argparse

@@ -1,15 +1,16 @@
-"""How well small compiles predict large programs: predicted against compiled device bytes.
+"""Error of predicting large programs from small compiles: predicted and compiled device bytes.
 
     python -m benchmarks.memory_model
 
-The model is fitted to six programs at the corners of the space (compiling costs the same at any
-size, and nothing runs) and judged on others between and beyond them. Needs the `test` extra.
+The model is fitted to six programs at the corners of the space and judged on others between and
+beyond them. Compiling costs the same at any size, and nothing runs. Needs the `test` extra.
 """
 
 import itertools
 
-from benchmarks.ppo import build, environments
-from trainables.jax_phase12 import ppo
+from benchmarks.ppo import both_workloads, environments
+from trainables.jax_phase12.config import PpoConfig
+from trainables.jax_phase12.environment import JaxEnvironment
 from tune.memory import model as memory_model
 
 _CORNERS = (
@@ -58,8 +59,8 @@ def _config(sizes: tuple[int, int, int]) -> dict[str, int]:
     return dict(zip(("num_envs", "num_steps", "batch_size"), sizes, strict=True))
 
 
-def _compiled_bytes(env: ppo.Environment, config: dict[str, int]) -> int:
-    ours, _ = build(env, ppo.PpoConfig.from_mapping(config))
+def _compiled_bytes(env: JaxEnvironment, config: dict[str, int]) -> int:
+    ours, _ = both_workloads(env, PpoConfig.from_mapping(config))
     device_bytes = ours.compile().device_bytes
     assert device_bytes is not None
     return device_bytes

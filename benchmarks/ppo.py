@@ -1,9 +1,9 @@
-"""How fast our PPO is: against a PureJaxRL-style loop, and against this machine's matrix products.
+"""The speed of our PPO, beside a PureJaxRL-style loop and this machine's matrix products.
 
     python -m benchmarks.ppo [--num-envs 256] [--num-steps 128] [--batch-size 1024] [--rounds 5]
 
 Both loops run in one process, in turns with a matrix product, so that a noisy machine slows all
-three; ratio and share of the peak are medians over the rounds. Needs the `test` extra: gymnax, and
+three. Ratio and share of the peak are medians over the rounds. Needs the `test` extra: gymnax, and
 optax with it.
 """
 
@@ -19,7 +19,9 @@ import jax.numpy as jnp
 from benchmarks.gymnax_env import make_gymnax_env
 from benchmarks.reference_ppo import init_runner_state, make_reference_update
 from trainables.jax_phase12 import ppo
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.env import TradingEnv
+from trainables.jax_phase12.environment import JaxEnvironment
 from trainables.jax_workload import JaxWorkload
 from trainables.market.features import build_market
 from trainables.market.positions import PHASE_1, PHASE_2
@@ -36,7 +38,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    config = ppo.PpoConfig(
+    config = PpoConfig(
         num_envs=arguments.num_envs,
         num_steps=arguments.num_steps,
         batch_size=arguments.batch_size,
@@ -47,7 +49,7 @@ def main() -> None:
         f"{'':<10}{'steps/s':>10}{'steps/s':>12}{'':>7}{'/step':>8}{'GFLOP/s':>10}"
     )
     for name, env in environments():
-        ours, reference = build(env, config)
+        ours, reference = both_workloads(env, config)
         program = ours.compile()
         reference.compile()
         rounds = measure_in_turns(ours, reference, arguments.rounds)
@@ -62,17 +64,17 @@ def main() -> None:
         )
 
 
-def environments() -> Iterator[tuple[str, ppo.Environment]]:
-    """What is trained: our phases on a year of synthetic minutes, and gymnax CartPole."""
+def environments() -> Iterator[tuple[str, JaxEnvironment]]:
+    """Yield what is trained: our phases on a year of synthetic minutes, and gymnax CartPole."""
     market = build_market(synthetic_bars(seed=0, num_days=250))
     yield "Phase 1", TradingEnv(market=market, rules=PHASE_1)
     yield "Phase 2", TradingEnv(market=market, rules=PHASE_2)
     yield "CartPole", make_gymnax_env("CartPole-v1")
 
 
-def build(env: ppo.Environment, config: ppo.PpoConfig) -> tuple[JaxWorkload, JaxWorkload]:
+def both_workloads(env: JaxEnvironment, config: PpoConfig) -> tuple[JaxWorkload, JaxWorkload]:
     """Return our loop and the reference, on the same environment, network and sizes."""
-    hyperparameters = ppo.Hyperparameters()
+    hyperparameters = Hyperparameters()
     arguments = (jax.random.key(0), env, config, hyperparameters)
     ours = JaxWorkload(
         ppo.make_update(config, hyperparameters),
@@ -90,7 +92,7 @@ def build(env: ppo.Environment, config: ppo.PpoConfig) -> tuple[JaxWorkload, Jax
 def measure_in_turns(
     ours: JaxWorkload, reference: JaxWorkload, num_rounds: int
 ) -> list[tuple[float, float, float]]:
-    """Per round: env steps per second of ours and of the reference, and matrix FLOP/s."""
+    """Yield per round the env steps per second of ours and the reference, and matrix FLOP/s."""
     mine, theirs = _updates_per_block(ours), _updates_per_block(reference)
     return [
         (_speed(ours, mine), _speed(reference, theirs), matmul_speed()) for _ in range(num_rounds)
@@ -98,7 +100,7 @@ def measure_in_turns(
 
 
 def matmul_speed(size: int = 2048, repeats: int = 10) -> float:
-    """FLOP/s of float32 products of [size, size] matrices: the best of a few is the peak."""
+    """Return the FLOP/s of float32 products of [size, size] matrices: the best of a few."""
     matrix = jnp.ones((size, size))
     product = jax.jit(jnp.matmul)
     product(matrix, matrix).block_until_ready()

@@ -1,4 +1,4 @@
-"""A landscape as data: its file, what its configurations truly reach, and how noisy visits are."""
+"""A landscape as data: its file, its configurations' true speeds, and the noise of visits."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from cluster.structure import revive
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
 
-Config = tuple[int, ...]
+ConfigValues = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +25,12 @@ class Visit:
     """One trial of one configuration; seconds are wall seconds, speeds in env steps per second.
 
     `stage` is "pass", "leaders" or "canary"; `at_s` is seconds since the recording began, `load`
-    the machine's one-minute load average as the trial started. What a trial that did not complete
-    has not measured is `None`.
+    the machine's one-minute load average as the trial started. Figures that a trial did not
+    measure are `None`.
     """
 
     stage: str
-    config: Config
+    config: ConfigValues
     kind: OutcomeKind
     at_s: float
     load: float
@@ -50,21 +50,21 @@ class Visit:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Landscape:
-    """A recorded space: where and how it was recorded, and every visit in order."""
+    """A recorded space: facts about the recording, and every visit in order."""
 
     about: dict[str, Any]
     axes: dict[str, tuple[int, ...]]
-    baseline: Config
+    baseline: ConfigValues
     visits: tuple[Visit, ...] = ()
 
     @property
     def space(self) -> SearchSpace:
-        """The space as a search has it."""
+        """The space as a search takes it."""
         axes = (Axis(name=name, values=values) for name, values in self.axes.items())
         return SearchSpace(axes=tuple(axes))
 
     def of(self, *stages: str) -> list[Visit]:
-        """Visits of these stages, in order."""
+        """Return the visits of these stages, in order."""
         return [visit for visit in self.visits if visit.stage in stages]
 
 
@@ -91,7 +91,7 @@ def read(path: Path) -> Landscape:
 
 
 def write(path: Path, landscape: Landscape) -> None:
-    """Write a landscape as JSON, one visit a line, in one step."""
+    """Write a landscape as JSON in one step, one visit per line."""
     names = [field.name for field in dataclasses.fields(Visit)]
     head = {
         "about": landscape.about,
@@ -107,16 +107,16 @@ def write(path: Path, landscape: Landscape) -> None:
 
 
 def _rounded(value: Any) -> Any:
-    """Five digits are more than such a measurement has."""
+    """Round to five digits, which is more than such a measurement has."""
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def true_speeds(landscape: Landscape) -> dict[Config, float]:
-    """What each configuration reaches in env steps per second, as well as is known.
+def true_speeds(landscape: Landscape) -> dict[ConfigValues, float]:
+    """Return the best estimate of each configuration's speed in env steps per second.
 
-    Empirical Bayes: the mean of a configuration's visits is drawn towards a quadratic surface in
-    log2 units, as far as the noise between visits says. Of a leader only those visits count that
-    did not make it one: the fastest of many noisy figures is too fast.
+    By empirical Bayes, the mean of a configuration's visits is drawn towards a quadratic surface in
+    log2 units; the noise between visits says how far. A leader's visit that made it a leader does
+    not count: the fastest of many noisy figures is too fast.
     """
     again = by_config(landscape.of("leaders", "canary"))
     visits = by_config(landscape.of("pass")) | again
@@ -141,13 +141,13 @@ def _quadratic_terms(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]
 
 
 def geometric_mean(visits: Sequence[Visit]) -> float | None:
-    """Of what was measured; `None` if nothing was."""
+    """Return the geometric mean of the measured speeds; `None` if there are none."""
     measured = [visit.steps_per_second for visit in visits if visit.steps_per_second]
     return statistics.geometric_mean(measured) if measured else None
 
 
 def residuals(landscape: Landscape) -> list[float]:
-    """Log deviations of single visits from the truth, of the configurations visited again.
+    """Return the log deviations of single visits from the truth, for configurations visited again.
 
     The mean of n visits lies closer to each of them than the truth does, by sqrt(1 - 1/n).
     """
@@ -160,9 +160,9 @@ def residuals(landscape: Landscape) -> list[float]:
     return deviations
 
 
-def by_config(visits: Sequence[Visit]) -> dict[Config, list[Visit]]:
-    """Visits by their configuration, each list in order."""
-    grouped: dict[Config, list[Visit]] = {}
+def by_config(visits: Sequence[Visit]) -> dict[ConfigValues, list[Visit]]:
+    """Group visits by their configuration, each list in order."""
+    grouped: dict[ConfigValues, list[Visit]] = {}
     for visit in visits:
         grouped.setdefault(visit.config, []).append(visit)
     return grouped

@@ -1,4 +1,4 @@
-"""PPO in the shape that PureJaxRL made standard: what ours is compared with.
+"""PPO in the shape that PureJaxRL made standard, to compare ours with.
 
 Written from the algorithm: transitions that store observations, GAE as a reversed unrolled scan, a
 random permutation of all samples per epoch, minibatches by reshaping the shuffled copy, optax. The
@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
+from trainables.jax_phase12.environment import JaxEnvironment
 from trainables.jax_phase12.network import Network, apply_network, init_network
-from trainables.jax_phase12.ppo import Environment, Hyperparameters, PpoConfig
 
 
 class RunnerState(NamedTuple):
-    """What one update hands to the next."""
+    """The state that one update hands to the next."""
 
     env: Any
     network: Network
@@ -30,7 +31,7 @@ class RunnerState(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """Leaves are [num_steps, num_envs, ...]."""
+    """A rollout; leaves are [num_steps, num_envs, ...]."""
 
     done: jax.Array
     action: jax.Array
@@ -42,7 +43,7 @@ class Transition(NamedTuple):
 
 
 def init_runner_state(
-    key: jax.Array, env: Environment, config: PpoConfig, hyperparameters: Hyperparameters
+    key: jax.Array, env: JaxEnvironment, config: PpoConfig, hyperparameters: Hyperparameters
 ) -> RunnerState:
     """Reset the environments and draw a network."""
     key, reset_key, network_key = jax.random.split(key, 3)
@@ -143,7 +144,7 @@ def _optimizer(hyperparameters: Hyperparameters) -> optax.GradientTransformation
     )
 
 
-def _observe(env: Environment, env_states: Any) -> tuple[jax.Array, jax.Array]:
+def _observe(env: JaxEnvironment, env_states: Any) -> tuple[jax.Array, jax.Array]:
     views = jax.vmap(env.view)(env_states)
     return jax.vmap(env.observe)(views), jax.vmap(env.action_mask)(views)
 

@@ -1,9 +1,9 @@
-"""A recorded landscape as a machine: trials cost their recorded seconds, and are as noisy.
+"""A recorded landscape as a machine: trials take their recorded seconds and are as noisy.
 
-The clock is simulated. What a trial takes: the landscape's median of start, build and compile (no
-program of one space takes clearly longer to compile than another, and the recording's own load
-does), then the configuration's own median of warm-up and measurement. What it measures: the true
-speed, off by a deviation drawn from those that were recorded between fresh processes.
+The clock is simulated. A trial takes the landscape's median of start, build and compile, then the
+configuration's own median of warm-up and measurement. (The programs of one space compile about
+equally fast; the recording's own load made larger differences.) A trial measures the true speed
+with a deviation, drawn from those that were recorded between fresh processes.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchmarks.recorded import Config, Landscape, Visit, residuals, true_speeds
+from benchmarks.recorded import ConfigValues, Landscape, Visit, residuals, true_speeds
 from search_spaces.space import SearchSpace
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 from trainables.verdicts import MIN_BLOCKS_TO_GIVE_UP
@@ -26,8 +26,8 @@ _FEWEST, _MOST = 0.15, 0.40
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """What is known of one configuration. Speeds in env steps per second, seconds of wall time.
+class ReplayPoint:
+    """Facts about one configuration. Speeds in env steps per second, seconds of wall time.
 
     `build_s` is spent before the program can run, also by one that does not fit.
     """
@@ -45,20 +45,20 @@ class Replay:
     """A landscape under a memory budget.
 
     `points` are all its configurations; those over `budget_bytes` do not fit. `deviations` are the
-    log deviations of single measurements from the truth. To build and compile one program more, in
-    a process that runs already, takes `program_s`.
+    log deviations of single measurements from the truth. `program_s` is the time to build and
+    compile one more program in a process that runs already.
     """
 
     name: str
     space: SearchSpace
     baseline: dict[str, int]
-    points: dict[Config, Point]
+    points: dict[ConfigValues, ReplayPoint]
     budget_bytes: int
     deviations: tuple[float, ...]
     program_s: float = 0.0
 
-    def fits(self, config: Config) -> bool:
-        """Whether the configuration's program is within the budget."""
+    def fits(self, config: ConfigValues) -> bool:
+        """Return whether the configuration's program is within the budget."""
         return self.points[config].device_bytes <= self.budget_bytes
 
     @property
@@ -66,8 +66,8 @@ class Replay:
         """True speed of the fastest configuration that fits."""
         return max(point.speed for config, point in self.points.items() if self.fits(config))
 
-    def share(self, config: Config) -> float:
-        """True speed of a configuration as a share of the best; 0 if it does not fit."""
+    def share(self, config: ConfigValues) -> float:
+        """Return the true speed of a configuration as a share of the best; 0 if it does not fit."""
         return self.points[config].speed / self.best_speed if self.fits(config) else 0.0
 
     @property
@@ -82,7 +82,7 @@ def replay(name: str, landscape: Landscape) -> Replay:
     The baseline is never left out: a person who searches has something that runs.
     """
     speeds = true_speeds(landscape)
-    visits: dict[Config, list[Visit]] = {config: [] for config in speeds}
+    visits: dict[ConfigValues, list[Visit]] = {config: [] for config in speeds}
     for visit in landscape.visits:
         if visit.config in visits and visit.steps_per_second is not None:
             visits[visit.config].append(visit)
@@ -90,7 +90,7 @@ def replay(name: str, landscape: Landscape) -> Replay:
     startup_s = statistics.median(visit.startup_s or 0.0 for visit in ran)
     program_s = statistics.median((v.build_s or 0.0) + (v.compile_s or 0.0) for v in ran)
     points = {
-        config: Point(
+        config: ReplayPoint(
             speed=speeds[config],
             device_bytes=visits[config][0].device_bytes or 0,
             build_s=startup_s + program_s,
@@ -111,11 +111,11 @@ def replay(name: str, landscape: Landscape) -> Replay:
     )
 
 
-def choose_budget(points: Mapping[Config, Point], least: int) -> int:
-    """The budget, `least` bytes or more, in the middle of the widest gap between two needs.
+def choose_budget(points: Mapping[ConfigValues, ReplayPoint], least: int) -> int:
+    """Return the budget, at least `least` bytes, in the middle of the widest gap between two needs.
 
-    Of all budgets that leave out 15 to 40 % of the points, one drawn at random would most often lie
-    there.
+    The budget leaves out 15 to 40 % of the points. A budget drawn at random from that range would
+    most often lie in this gap.
     """
     needs = sorted({point.device_bytes for point in points.values()})
     gaps = [
@@ -127,35 +127,35 @@ def choose_budget(points: Mapping[Config, Point], least: int) -> int:
     return max(gaps)[1]
 
 
-class Machine:
-    """Runs trials of a replay on a simulated clock; one seed, one course of the noise.
+class SimulatedMachine:
+    """Hosts that run trials of a replay on a simulated clock; the seed fixes the noise.
 
-    `num_hosts` of them are alike and work side by side: `start` occupies one, `wait` lets time pass
-    until the first is done. `run` is both, for who has but one.
+    `num_hosts` equal hosts work side by side: `start` occupies one, `wait` lets time pass until the
+    first trial is done. `run` does both.
     """
 
     def __init__(self, replay: Replay, seed: int, *, num_hosts: int = 1) -> None:
         self.replay = replay
         self.now = 0.0
         """Simulated seconds."""
-        self.ran: list[tuple[Config, float]] = []
+        self.ran: list[tuple[ConfigValues, float]] = []
         """Each trial's configuration, and when it had ended, in the order of the ends."""
         self._num_hosts = num_hosts
-        self._running: list[tuple[float, int, Config, Outcome]] = []  # a heap by their ends
+        self._running: list[tuple[float, int, ConfigValues, Outcome]] = []  # a heap by their ends
         self._numbers = itertools.count()
         self._rng = np.random.default_rng((seed, 1))
 
     @property
     def has_room(self) -> bool:
-        """Whether a host is idle."""
+        """Return whether a host is idle."""
         return len(self._running) < self._num_hosts
 
     @property
     def is_idle(self) -> bool:
-        """Whether all are."""
+        """Return whether all hosts are idle."""
         return not self._running
 
-    def start(self, config: Config, *, slow_below: float | None = None) -> int:
+    def start(self, config: ConfigValues, *, slow_below: float | None = None) -> int:
         """Start a trial on an idle host; return its number."""
         assert self.has_room
         outcome = self._outcome(config, slow_below)
@@ -169,13 +169,13 @@ class Machine:
         self.ran.append((config, self.now))
         return number, outcome
 
-    def run(self, config: Config, *, slow_below: float | None = None) -> Outcome:
+    def run(self, config: ConfigValues, *, slow_below: float | None = None) -> Outcome:
         """Run one trial to its end."""
         self.start(config, slow_below=slow_below)
         return self.wait()[1]
 
-    def _outcome(self, config: Config, slow_below: float | None) -> Outcome:
-        """How a trial ends. Under `slow_below` it does after as few blocks as a real one."""
+    def _outcome(self, config: ConfigValues, slow_below: float | None) -> Outcome:
+        """Return a trial's outcome. If slow, it ends after as few blocks as a real trial."""
         point = self.replay.points[config]
         if not self.replay.fits(config):
             return Outcome(
@@ -200,7 +200,7 @@ class Machine:
         )
 
 
-def _measurement(point: Point, speed: float) -> Measurement:
+def _measurement(point: ReplayPoint, speed: float) -> Measurement:
     return Measurement(
         steps_per_second=speed,
         low=speed * (1.0 - _TYPICAL_HALF_WIDTH),

@@ -1,4 +1,4 @@
-"""Our search beside its peers, on recorded landscapes: who finds the best, how soon, at what cost.
+"""Our search beside its peers on recorded landscapes: what each finds, how soon, at what cost.
 
     python -m benchmarks.search [--seeds 30] [--only ours "Optuna GP"] [--landscapes FILE.json ...]
 
@@ -12,19 +12,18 @@ import math
 import statistics
 import sys
 import time
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import tyro
 
-from benchmarks import peers, recorded
-from benchmarks.peers import PEERS, Grid, Peer, Result
-from benchmarks.recorded import Config
-from benchmarks.replay import Machine, Replay, replay
-from cluster.errors import UserError
-from cluster.node.stdout import until_unread
+from benchmarks import markdown, peers, recorded
+from benchmarks.peers import PEERS, Peer, PeerGrid, PeerResult
+from benchmarks.recorded import ConfigValues
+from benchmarks.replay import Replay, SimulatedMachine, replay
+from cluster import cli
 from search_spaces.config import ConfigKey, config_key
 from tune.memory import capacity
 from tune.search.explore import SearchProblem
@@ -33,11 +32,9 @@ from tune.search.objective import Objective
 from tune.search.policy import Search, SearchRules
 from tune.search.result import Kind
 from tune.search.stopping import Stopping
+from tune.search.study import Limits, Study
 from tune.search.trial import Trial
 from tune.spec import SearchSpec
-
-if typing.TYPE_CHECKING:
-    from tune.search.study import Study
 
 FOLDER = Path(__file__).parent / "landscapes"
 _UNOPTIMISED = 0.7  # of a trial's compilation, where only the bytes count: benchmarks/look_ahead.py
@@ -45,7 +42,7 @@ _MAX_FREE = 1000  # refusals that cost nothing; a peer that asks on and on gets 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class SearchBenchmark:
     """Replay searches on recorded landscapes and print a table per landscape."""
 
     landscapes: tuple[Path, ...] = ()
@@ -59,12 +56,12 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class SearchRun:
     """One search on one landscape.
 
-    `shares` are the true speeds of its trials as shares of the best, 0 where one did not fit;
-    `ended_s` when each had ended on the simulated clock. `picked` is the share of what it chose at
-    last, `None` if nothing. `thought_s` is real seconds that it took to make suggestions.
+    `shares` are the true speeds of its trials as shares of the best, 0 where one did not fit.
+    `ended_s` are the ends of the trials on the simulated clock. `picked` is the share of its final
+    choice, 0 if it chose nothing. `thought_s` is the real seconds that its suggestions took.
     """
 
     shares: tuple[float, ...]
@@ -73,18 +70,18 @@ class Run:
     thought_s: float
 
     def trials_to(self, share: float) -> float:
-        """Trials until one truly reached `share` of the best; infinite if none did."""
+        """Return the trials until one truly reached `share` of the best; infinite if none did."""
         return next((n for n, got in enumerate(self.shares, start=1) if got >= share), math.inf)
 
     def seconds_to(self, share: float) -> float:
-        """Simulated seconds until then."""
+        """Return the simulated seconds until then."""
         number = self.trials_to(share)
         return math.inf if number == math.inf else self.ended_s[int(number) - 1]
 
     def lost_s(self, training_s: float) -> float:
-        """Seconds that the search took, and that training takes longer than by the best.
+        """Return the seconds of the search, plus those that training takes longer with its choice.
 
-        `training_s` is what it would take by the best.
+        `training_s` is the seconds of training with the best configuration.
         """
         slower = math.inf if self.picked == 0.0 else training_s * (1.0 / self.picked - 1.0)
         return self.ended_s[-1] + slower
@@ -103,13 +100,13 @@ def run_ours(
     num_hosts: int = 1,
     looks_ahead: bool = True,
     **changes: Any,
-) -> Run:
-    """The real policy with the defaults of its command line, but for the number of trials.
+) -> SearchRun:
+    """Run the real policy with the defaults of its command line, but for the number of trials.
 
-    `looks_ahead` is what a search does before its first trial where it can compile apart: not on a
-    cluster. `changes` are what else differs: see `our_search`.
+    `looks_ahead` compiles before the first trial, as a search does except on a cluster. `changes`
+    are other arguments of `our_search`.
     """
-    machine = Machine(replay, seed, num_hosts=num_hosts)
+    machine = SimulatedMachine(replay, seed, num_hosts=num_hosts)
     compiled, machine.now = look_ahead(replay) if looks_ahead else ({}, 0.0)
     search = our_search(
         replay,
@@ -140,7 +137,7 @@ def run_ours(
 
 
 def look_ahead(replay: Replay) -> tuple[dict[ConfigKey, int], float]:
-    """What `tune.foresight` compiles before the first trial, by need, and the seconds it takes."""
+    """Return the bytes that `tune.memory.look_ahead` compiles first, and the seconds it takes."""
     configs = capacity.of_sizes(replay.space)
     compiled: dict[ConfigKey, int] = {}
     took_s = 0.0
@@ -161,7 +158,7 @@ def our_search(
     max_trials: int,
     *,
     clock: Callable[[], float],
-    study: "Study | None" = None,
+    study: Study | None = None,
     patience: int = SearchSpec.patience,
     num_finalists: int = SearchSpec.finalists,
     num_rounds: int = SearchSpec.final_rounds,
@@ -169,11 +166,7 @@ def our_search(
     compiled: Mapping[ConfigKey, int] | None = None,
     warm_start: tuple[dict[str, int], ...] = (),
 ) -> Search:
-    """The search with the defaults of its command line, over a study in memory unless given one."""
-    import optuna
-
-    from tune.search.study import Limits, Study
-
+    """Make the search with the defaults of its command line; the study is in memory by default."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if study is None:
         limits = Limits(num_threads=None, device_bytes=replay.budget_bytes, host_bytes=None)
@@ -201,11 +194,13 @@ def our_search(
 
 
 @peers.quiet()
-def run_peer(make: Callable[[Grid, int], Peer], replay: Replay, seed: int, max_trials: int) -> Run:
-    """A peer until it has run its trials or has no more to ask; it picks the fastest it saw."""
-    machine, grid = Machine(replay, seed), Grid.of(replay)
+def run_peer(
+    make: Callable[[PeerGrid, int], Peer], replay: Replay, seed: int, max_trials: int
+) -> SearchRun:
+    """Run a peer until its trials are used up or it asks no more; it picks the fastest it saw."""
+    machine, grid = SimulatedMachine(replay, seed), PeerGrid.of(replay)
     peer = make(grid, seed)
-    best: tuple[float, Config | None] = (0.0, None)
+    best: tuple[float, ConfigValues | None] = (0.0, None)
     thought_s, num_free = 0.0, 0
     while len(machine.ran) < max_trials and num_free < _MAX_FREE:
         started = time.perf_counter()
@@ -216,19 +211,21 @@ def run_peer(make: Callable[[Grid, int], Peer], replay: Replay, seed: int, max_t
         config = grid.by_position.get(position)
         if config is None:
             num_free += 1
-            peer.tell(position, Result(steps_per_second=None, excess=None, wall_s=0.0))
+            peer.tell(position, PeerResult(steps_per_second=None, excess=None, wall_s=0.0))
             continue
         outcome = machine.run(config)
         speed = outcome.measurement.steps_per_second if outcome.measurement else None
         if speed is not None and speed > best[0]:
             best = speed, config
         excess = math.log2((outcome.predicted_device_bytes or 1) / replay.budget_bytes)
-        peer.tell(position, Result(steps_per_second=speed, excess=excess, wall_s=outcome.wall_s))
+        peer.tell(
+            position, PeerResult(steps_per_second=speed, excess=excess, wall_s=outcome.wall_s)
+        )
     return _run(machine, best[1], thought_s)
 
 
-def _run(machine: Machine, picked: Config | None, thought_s: float) -> Run:
-    return Run(
+def _run(machine: SimulatedMachine, picked: ConfigValues | None, thought_s: float) -> SearchRun:
+    return SearchRun(
         shares=tuple(machine.replay.share(config) for config, _ in machine.ran),
         ended_s=tuple(ended_s for _, ended_s in machine.ran),
         picked=0.0 if picked is None else machine.replay.share(picked),
@@ -236,66 +233,54 @@ def _run(machine: Machine, picked: Config | None, thought_s: float) -> Run:
     )
 
 
-HEADER = """\
+_HEADER = """\
 | | trials to 5 % | s to 5 % | s to 2 % | never | infeasible run | picked, % of best | all, s |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
 
 
-def row(name: str, runs: Sequence[Run]) -> str:
-    """One search's row: medians, the 90 % quantile in brackets."""
+def _row(name: str, runs: Sequence[SearchRun]) -> str:
+    """Return one search's row: medians, the 90 % quantile in brackets."""
     never = sum(run.trials_to(0.95) == math.inf for run in runs)
     infeasible = statistics.fmean(run.num_infeasible for run in runs)
     picked = sorted(100.0 * run.picked for run in runs)
     good = sum(run.picked >= 0.98 for run in runs)
     cells = [
         name,
-        median([run.trials_to(0.95) for run in runs]),
-        median([run.seconds_to(0.95) for run in runs]),
-        median([run.seconds_to(0.98) for run in runs]),
+        markdown.median([run.trials_to(0.95) for run in runs]),
+        markdown.median([run.seconds_to(0.95) for run in runs]),
+        markdown.median([run.seconds_to(0.98) for run in runs]),
         f"{never} of {len(runs)}",
         f"{infeasible:.1f}",
         f"{statistics.median(picked):.1f}, >= 98: {good} of {len(runs)}",
         f"{statistics.median(run.ended_s[-1] for run in runs):.0f}",
     ]
-    return f"| {' | '.join(cells)} |"
+    return markdown.row(cells)
 
 
-def median(values: Sequence[float]) -> str:
-    """The median, the 90 % quantile in brackets."""
-    ordered = sorted(values)
-    middle, high = ordered[(len(ordered) - 1) // 2], ordered[math.ceil(0.9 * len(ordered)) - 1]
-    return f"{_number(middle)} ({_number(high)})"
-
-
-def _number(value: float) -> str:
-    return "never" if value == math.inf else f"{value:.0f}"
-
-
-@until_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables."""
+    """Print the tables; return the exit code."""
+    return cli.run(lambda: _compare_all(arguments))
+
+
+def _compare_all(arguments: Sequence[str] | None) -> int:
     options = tyro.cli(
-        Options, args=arguments, prog="python -m benchmarks.search", description=__doc__
+        SearchBenchmark, args=arguments, prog="python -m benchmarks.search", description=__doc__
     )
-    try:
-        for path in options.landscapes or sorted(FOLDER.glob("*.json")):
-            compare(path, options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for path in options.landscapes or sorted(FOLDER.glob("*.json")):
+        compare(path, options)
     return 0
 
 
-def compare(path: Path, options: Options) -> None:
+def compare(path: Path, options: SearchBenchmark) -> None:
     """Print one landscape's table, a row as soon as it is there."""
     scene = replay(path.stem, recorded.read(path))
     near = sum(scene.share(config) >= 0.95 for config in scene.points)
     print(
         f"\n{scene.name}: {len(scene.points)} configurations, {scene.infeasible_share:.0%} over "
         f"the budget of {scene.budget_bytes / 2**20:.0f} MiB, {near} within 5 % of the best; "
-        f"{options.seeds} seeds\n\n{HEADER}"
+        f"{options.seeds} seeds\n\n{_HEADER}"
     )
-    contestants: dict[str, Callable[[int], Run]] = {
+    contestants: dict[str, Callable[[int], SearchRun]] = {
         "ours": lambda seed: run_ours(scene, seed, options.trials),
         "ours, not looking ahead": lambda seed: run_ours(
             scene, seed, options.trials, looks_ahead=False
@@ -307,7 +292,7 @@ def compare(path: Path, options: Options) -> None:
         if options.only and not name.startswith(options.only):
             continue
         try:
-            print(row(name, [contest(seed) for seed in range(options.seeds)]), flush=True)
+            print(_row(name, [contest(seed) for seed in range(options.seeds)]), flush=True)
         except ImportError as error:
             print(f"| {name} | not installed: {error.name} | | | | | | |", flush=True)
 

@@ -1,11 +1,11 @@
-"""Where each second of a search went.
+"""An account of the seconds of a search.
 
     python -m benchmarks.seconds RUN_FOLDER ...
 
-Reads trials.json of finished searches. `could win` are trials that were measured to their end, in
-exploring, finals and soak; what was stopped as slow, met a limit or failed could not. Driver is all
-that is no trial: preflight, Ray's start and end, what passes between two trials. A search that was
-resumed knows the seconds of its last session only, and its driver is not told.
+It reads trials.json of finished searches. `could win` are trials that were measured to their end,
+in exploring, finals and soak. Trials that were stopped as slow, met a limit or failed could not
+win. `driver` is all time outside trials: preflight, Ray's start and end, the time between two
+trials. A resumed search knows the seconds of its last session only, so its driver has no row.
 """
 
 import json
@@ -14,24 +14,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-PHASES = {
+_PHASES = {
     "start": "startup_s",  # from the spawn to our first line: the interpreter
     "import and build": "build_s",  # JAX, and the workload with its data
     "compile": "compile_s",
     "warm-up": "warmup_s",  # the first state's program, and the first updates
     "measure": "measure_s",
 }
-END, UNTOLD, AHEAD, DRIVER = "end", "of trials without a measurement", "compile ahead", "driver"
+_END, _UNTOLD, _AHEAD, _DRIVER = "end", "of trials without a measurement", "compile ahead", "driver"
 PAYS = ("compile", "measure")
 
 
 def account(document: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Seconds by what they went into: all of them, and those of configurations that could win.
+    """Return the seconds by use: all of them, and those of configurations that could win.
 
     Args:
-        document: what trials.json holds.
+        document: the content of trials.json.
     """
-    table = dict.fromkeys((*PHASES, END, UNTOLD), (0.0, 0.0))
+    table = dict.fromkeys((*_PHASES, _END, _UNTOLD), (0.0, 0.0))
 
     def add(name: str, seconds: float, *, could_win: bool) -> None:
         all_s, winning_s = table[name]
@@ -45,22 +45,22 @@ def account(document: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
         in_trials_s += outcome["wall_s"]
         measurement = outcome["measurement"]
         if measurement is None:
-            add(UNTOLD, outcome["wall_s"], could_win=False)
+            add(_UNTOLD, outcome["wall_s"], could_win=False)
             continue
         could_win = outcome["kind"] == "completed"
-        told = {name: measurement[field] for name, field in PHASES.items()}
+        told = {name: measurement[field] for name, field in _PHASES.items()}
         for name, seconds in told.items():
             add(name, seconds, could_win=could_win)
-        add(END, outcome["wall_s"] - sum(told.values()), could_win=could_win)
+        add(_END, outcome["wall_s"] - sum(told.values()), could_win=could_win)
     wall_s, ahead_s = document.get("wall_s"), document.get("compiling_ahead_s") or 0.0
-    table[AHEAD] = (ahead_s, 0.0)
+    table[_AHEAD] = (ahead_s, 0.0)
     if wall_s is not None and wall_s >= in_trials_s + ahead_s:
-        table[DRIVER] = (wall_s - in_trials_s - ahead_s, 0.0)
+        table[_DRIVER] = (wall_s - in_trials_s - ahead_s, 0.0)
     return table
 
 
 def share(table: Mapping[str, tuple[float, float]], names: Iterable[str]) -> float:
-    """The share of all seconds that went into `names` for configurations that could win."""
+    """Return the share of all seconds that `names` took for configurations that could win."""
     return sum(table[name][1] for name in names) / sum(all_s for all_s, _ in table.values())
 
 

@@ -1,19 +1,19 @@
-"""What `--warm-start` saves, and what profiles that mislead cost, on recorded landscapes.
+"""Savings of `--warm-start`, and costs of misleading profiles, on recorded landscapes.
 
     python -m benchmarks.warm_start [--seeds 30]
 
-Profiles are stood in for by what they recommend: the best of the other landscapes, as machines or
-workloads apart would, and the best of this one, as another machine of the class would. The
-misleading ones recommend the three slowest configurations that fit.
+A profile is simulated by what it recommends. A profile of another machine or workload recommends
+the best of another landscape; one of this class of machines, the best of this landscape. Misleading
+profiles recommend the three slowest configurations that fit.
 """
 
 import argparse
 import statistics
 from collections.abc import Sequence
 
-from benchmarks import recorded
+from benchmarks import markdown, recorded
 from benchmarks.replay import Replay, replay
-from benchmarks.search import FOLDER, Run, median, run_ours
+from benchmarks.search import FOLDER, SearchRun, run_ours
 from tune.profile.warm_start import nearest
 
 Configs = tuple[dict[str, int], ...]
@@ -27,17 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     scenes = [replay(path.stem, recorded.read(path)) for path in sorted(FOLDER.glob("*.json"))]
     for scene in scenes:
-        print(f"\n{scene.name}\n\n{HEADER}")
+        print(f"\n{scene.name}\n\n{_HEADER}")
         for name, configs in recommendations(scene, scenes).items():
             runs = [
                 run_ours(scene, seed, _MAX_TRIALS, warm_start=configs)
                 for seed in range(options.seeds)
             ]
-            print(row(name, runs), flush=True)
+            print(_row(name, runs), flush=True)
 
 
 def recommendations(scene: Replay, scenes: Sequence[Replay]) -> dict[str, Configs]:
-    """What profiles might recommend on a landscape, by who they are."""
+    """Return what profiles might recommend on a landscape, by the kind of profile."""
     ranked = sorted(scene.points, key=scene.share, reverse=True)
     fitting = [config for config in ranked if scene.fits(config)]
     others = [
@@ -53,27 +53,27 @@ def recommendations(scene: Replay, scenes: Sequence[Replay]) -> dict[str, Config
     }
 
 
-def _config(scene: Replay, values: recorded.Config) -> dict[str, int]:
+def _config(scene: Replay, values: recorded.ConfigValues) -> dict[str, int]:
     return dict(zip(scene.space.names, values, strict=True))
 
 
-HEADER = """\
+_HEADER = """\
 | profiles | trials to 5 % | s to 5 % | s to 2 % | trials | all, s | picked, % of best |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |"""
 
 
-def row(name: str, runs: Sequence[Run]) -> str:
-    """One row: medians, the 90 % quantile in brackets."""
+def _row(name: str, runs: Sequence[SearchRun]) -> str:
+    """Return one row: medians, the 90 % quantile in brackets."""
     cells = [
         name,
-        median([run.trials_to(0.95) for run in runs]),
-        median([run.seconds_to(0.95) for run in runs]),
-        median([run.seconds_to(0.98) for run in runs]),
-        median([len(run.shares) for run in runs]),
-        median([run.ended_s[-1] for run in runs]),
+        markdown.median([run.trials_to(0.95) for run in runs]),
+        markdown.median([run.seconds_to(0.95) for run in runs]),
+        markdown.median([run.seconds_to(0.98) for run in runs]),
+        markdown.median([len(run.shares) for run in runs]),
+        markdown.median([run.ended_s[-1] for run in runs]),
         f"{100 * statistics.median(run.picked for run in runs):.1f}",
     ]
-    return f"| {' | '.join(cells)} |"
+    return markdown.row(cells)
 
 
 if __name__ == "__main__":

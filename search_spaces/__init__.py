@@ -1,1 +1,1 @@
-"""What may vary, as data."""
+"""Search spaces as data."""

@@ -1,5 +1,6 @@
 """A configuration: its identity, its sizes, and its names in words. Stdlib only, pure."""
 
+import math
 from collections.abc import Collection, Mapping
 
 from cluster.pages.units import plural
@@ -7,23 +8,23 @@ from cluster.pages.units import plural
 ConfigKey = tuple[tuple[str, int], ...]
 
 SIZES = ("num_envs", "num_steps", "batch_size")
-"""What a configuration of PPO's kind is called by."""
+"""The axes by which people name a configuration of PPO."""
 
 
 def config_key(config: dict[str, int]) -> ConfigKey:
-    """A configuration as a hashable value."""
+    """Return a configuration as a hashable value."""
     return tuple(sorted(config.items()))
 
 
-def violation(config: Mapping[str, int]) -> str | None:
-    """Say why a configuration can run on no machine, or `None`.
+def config_violation(config: Mapping[str, int]) -> str | None:
+    """Return why a configuration can run on no machine, or `None`.
 
-    Only what every PPO-like loop shares is judged here; a workload's factory judges the rest.
+    Only the rule that every PPO-like loop shares is checked here; a workload's factory checks the
+    others.
     """
-    names = ("num_envs", "num_steps", "batch_size")
-    if not all(name in config for name in names):
+    if not all(name in config for name in SIZES):
         return None
-    num_envs, num_steps, batch_size = (config[name] for name in names)
+    num_envs, num_steps, batch_size = (config[name] for name in SIZES)
     samples = num_envs * num_steps
     if samples % batch_size:
         return (
@@ -33,8 +34,13 @@ def violation(config: Mapping[str, int]) -> str | None:
     return None
 
 
+def doublings(config: Mapping[str, int], other: Mapping[str, float]) -> float:
+    """Return how many doublings and halvings lead from `other` to `config`, over all axes."""
+    return sum(abs(math.log2(config[name] / other[name])) for name in config)
+
+
 def config_text(config: Mapping[str, int]) -> str:
-    """`256 envs x 128 steps, batch 8192, 4 epochs`; other axes by their names."""
+    """Return `256 envs x 128 steps, batch 8192, 4 epochs`; other axes by their names."""
     rest = dict(config)
     parts = []
     if {"num_envs", "num_steps"} <= config.keys():
@@ -47,7 +53,7 @@ def config_text(config: Mapping[str, int]) -> str:
 
 
 def config_cell(config: Mapping[str, int], fixed: Collection[str] = ()) -> str:
-    """`256 x 128 / 8192`, for a narrow column; axes in `fixed` are left out."""
+    """Return `256 x 128 / 8192`, for a narrow column; axes in `fixed` are left out."""
     rest = {name: value for name, value in config.items() if name not in fixed}
     parts = []
     if num_minibatches(config) is not None:
@@ -57,7 +63,7 @@ def config_cell(config: Mapping[str, int], fixed: Collection[str] = ()) -> str:
 
 
 def config_name(config: Mapping[str, int]) -> str:
-    """`256 x 128, 4 minibatches`: what people call a configuration; others by their names."""
+    """Return `256 x 128, 4 minibatches`, as people call a configuration; else names and values."""
     minibatches = num_minibatches(config)
     if minibatches is None:
         return ", ".join(f"{name} {value}" for name, value in config.items())
@@ -65,7 +71,7 @@ def config_name(config: Mapping[str, int]) -> str:
 
 
 def num_minibatches(config: Mapping[str, int]) -> int | None:
-    """Gradient steps per epoch; `None` for a configuration that is not of PPO's kind."""
+    """Return the gradient steps per epoch; `None` for a configuration without all of `SIZES`."""
     if not all(name in config for name in SIZES):
         return None
     return config["num_envs"] * config["num_steps"] // config["batch_size"]

@@ -1,9 +1,9 @@
-"""What may vary in Phase 3, and where a search starts."""
+"""The search space of Phase 3, and the baseline."""
 
 from search_spaces.space import Axis, SearchSpace
 
-BASELINE = {"vectorized_envs": 8, "batch_size": 256}
-"""The smallest of both: what a person starts with who fears the language model's memory."""
+PHASE3_BASELINE = {"vectorized_envs": 8, "batch_size": 256}
+"""The smallest value of both axes: a safe start beside a language model."""
 
 SPACE = SearchSpace(
     axes=(
@@ -16,5 +16,5 @@ SPACE = SearchSpace(
 TIMESTEPS_REDUCTIONS = (0.05, 0.1, 0.15)
 """Shares of the production run that a winner may be confirmed with.
 
-A fidelity, not an axis: more of it makes no configuration faster, only a promise better founded.
+A fidelity, not an axis: more of it makes no configuration faster, but its proof stronger.
 """

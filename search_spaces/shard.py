@@ -1,4 +1,7 @@
-"""One search over several machines of a class: each explores a part, one of them finishes. Pure."""
+"""Parts of a space, for one search over several machines of a class. Pure.
+
+Each machine explores a part, and one of them runs the finals.
+"""
 
 import dataclasses
 import re
@@ -8,22 +11,22 @@ from search_spaces.space import SearchSpace, SpaceError
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """Part `number` of `count`, counted from 1. Parts are disjoint, and together they are all."""
+    """Part `number` of `count`, counted from 1. Parts are disjoint; together they are the space."""
 
     number: int
     count: int
 
     def contains(self, space: SearchSpace, config: dict[str, int]) -> bool:
-        """Whether a configuration is of this part.
+        """Return whether a configuration is of this part.
 
-        Neighbours along every axis are of different parts, like the colours of a chessboard: so
-        each part has large and small of everything, and a model of it knows the others as well.
+        Neighbours along every axis are of different parts, like the colours of a chessboard, so
+        each part has large and small values of every axis, and a model of it fits the others too.
         """
         steps = sum(axis.values.index(config[axis.name]) for axis in space.axes)
         return steps % self.count == self.number - 1
 
     def max_runs(self, total: int) -> int:
-        """This part's share of the runs.
+        """Return this part's share of the runs.
 
         Raises:
             SpaceError: if nothing is left for it.

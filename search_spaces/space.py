@@ -1,4 +1,4 @@
-"""A search space as data: named axes with the values each may take, and which products are valid.
+"""A search space as data: named axes with their values, and the valid configurations.
 
 Pure. Axes are ordered integers; searching happens in their exponents (log2), where "half as many
 environments" is the same step everywhere.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from cluster.errors import UserError
-from search_spaces.config import violation
+from search_spaces.config import config_violation
 
 
 class SpaceError(UserError):
@@ -33,7 +33,7 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpace:
-    """The product of its axes, less the configurations that do not divide into minibatches."""
+    """The product of its axes, without configurations that do not divide into minibatches."""
 
     axes: tuple[Axis, ...]
 
@@ -43,18 +43,18 @@ class SearchSpace:
         return tuple(axis.name for axis in self.axes)
 
     def configurations(self) -> Iterator[dict[str, int]]:
-        """Every valid configuration, the first axis slowest."""
+        """Yield every valid configuration; the first axis varies slowest."""
         for values in itertools.product(*(axis.values for axis in self.axes)):
             config = dict(zip(self.names, values, strict=True))
-            if violation(config) is None:
+            if config_violation(config) is None:
                 yield config
 
     def exponents(self, config: Mapping[str, int]) -> tuple[float, ...]:
-        """The configuration's coordinates as log2 per axis: one unit is one doubling."""
+        """Return the configuration's coordinates as log2 per axis: one unit is one doubling."""
         return tuple(math.log2(config[axis.name]) for axis in self.axes)
 
     def override(self, assignments: Sequence[str]) -> "SearchSpace":
-        """Replace or add axes from `name=8`, `name=8,16,24` or `name=8:64` (doubling).
+        """Return a space with axes replaced or added by `name=8`, `name=8,16,24` or `name=8:64`.
 
         Raises:
             SpaceError: if an assignment does not read like one of these, or nothing is left.
@@ -72,7 +72,7 @@ class SearchSpace:
         return space
 
     def describe(self) -> str:
-        """One line: each axis with its values."""
+        """Return one line: each axis with its values."""
         return "; ".join(f"{axis.name} {_values_in_words(axis.values)}" for axis in self.axes)
 
 
@@ -100,7 +100,7 @@ def parse_axis(assignment: str) -> Axis:
 
 
 def doubling(first: int, last: int) -> tuple[int, ...]:
-    """`first, 2 * first, ...`, none above `last`.
+    """Return `first, 2 * first, ...`, none above `last`.
 
     Raises:
         ValueError: if there is no such value.

@@ -1,1 +1,1 @@
-"""What runs for one trial: the workloads, the child that measures them, the parent that watches."""
+"""One trial: the workloads, the child that measures them, the parent that watches it."""

@@ -1,4 +1,4 @@
-"""A child process with a wire: how it is spawned, read, and ended with all that came from it."""
+"""A child process: spawned with a pipe to talk on, read, and killed with all its descendants."""
 
 import json
 import os
@@ -45,7 +45,7 @@ class Wire:
         return [line.decode(errors="replace") for line in lines]
 
     def close(self) -> None:
-        """Close it; the child's next message then fails."""
+        """Close the pipe; the child's next message then fails."""
         self._selector.close()
         os.close(self._fd)
 
@@ -58,7 +58,7 @@ class Wire:
         return chunk
 
 
-class Child:
+class ChildProcess:
     """A spawned process that leads a session of its own, and everything that it starts."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", wire: Wire, log: Path, log_start: int):
@@ -70,24 +70,24 @@ class Child:
 
     @property
     def exit_status(self) -> int | None:
-        """As `subprocess` has it, negative for a signal; `None` until `end` has reaped it."""
+        """Exit status, negative for a signal as in `subprocess`; `None` until `end` reaps it."""
         return self._process.returncode
 
     def has_exited(self) -> bool:
-        """Look without reaping: a zombie keeps its pid, and so its session, from being reused."""
+        """Return whether it has exited. It stays a zombie, so its pid is not reused."""
         if self._process.returncode is not None:
             return True
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._process.pid, flags) is not None
 
     def wait(self, patience_s: float) -> None:
-        """Wait until it has exited by itself, for so long at most."""
+        """Wait until it has exited by itself, at most `patience_s` seconds."""
         deadline = time.monotonic() + patience_s
         while not self.has_exited() and time.monotonic() < deadline:
             time.sleep(_EXIT_POLL_S)
 
     def end(self) -> bool:
-        """Kill what is left of it and reap it; return whether all of it is gone."""
+        """Kill what is left of it and reap it; return whether no process of it is left."""
         self.wire.close()
         is_gone = self.tree.kill()
         if self.has_exited():
@@ -102,9 +102,9 @@ class Child:
             return log.read().decode(errors="replace")
 
 
-def spawn(
+def spawn_child(
     command: Sequence[str], request: Mapping[str, Any], environment: Mapping[str, str], log: Path
-) -> Child:
+) -> ChildProcess:
     """Start `command` with the request as JSON on stdin, and the wire's number as an argument.
 
     Its output is appended to `log`. The request is a file and not a pipe, so that a child that
@@ -140,4 +140,4 @@ def spawn(
         raise
     finally:
         os.close(write_fd)
-    return Child(process, wire, log, log_start)
+    return ChildProcess(process, wire, log, log_start)

@@ -1,4 +1,4 @@
-"""Why a trial's process died: a table over its exit status and the last of its stderr. Pure.
+"""The cause of a trial's death, from its exit status and the end of its stderr: a table. Pure.
 
 A limit must be named by the evidence: a line that only that limit writes, a kernel counter that
 moved, a size that was watched. What nobody recognises is an `error`, never guessed into a limit.
@@ -11,7 +11,7 @@ import signal
 from trainables.measurement import OutcomeKind
 
 NEAR_LIMIT = 0.9
-"""A share of a room above which a death that names no reason is put down to that room."""
+"""The share of a limit above which a death that names no cause is put down to that limit."""
 
 _MAX_QUOTE = 200
 _FEWER_THREADS = "Run it with a smaller thread cap, or raise the limit."
@@ -184,9 +184,10 @@ def classify(
     if exit_status == -signal.SIGKILL:
         return (
             OutcomeKind.ERROR,
-            f"{how}, by someone: no sign that memory ran out. Look who ends processes here.",
+            f"{how}, by someone: there is no sign that memory ran out. "
+            "Find out who ends processes on this machine.",
         )
-    return OutcomeKind.ERROR, f"{how} without a report; its last words: {last_words(stderr_tail)}"
+    return OutcomeKind.ERROR, f"{how} without a report; its log says: {last_words(stderr_tail)}"
 
 
 def describe_exit(exit_status: int | None, timeout_s: float | None = None) -> str:

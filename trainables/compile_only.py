@@ -1,9 +1,10 @@
-"""Compile configurations and run none of them: what would each need of a device's memory?
+"""Compile configurations without running them, to learn the device memory that each needs.
 
     python -m trainables.compile_only --wire-fd 3 --parent-pid 100 --spawned-at 12.5 < request.json
 
-A child like a trial, with a trial's caps; one for many programs, because starting takes as long as
-compiling does. Compiling allocates nothing on a device, so this runs where the program would not.
+A child like a trial, under a trial's caps. One child compiles many programs, because its start
+takes as long as a compilation. Compiling allocates nothing on a device, so this also works where
+the program would not fit.
 """
 
 import sys
@@ -30,7 +31,7 @@ from trainables.workload import (
 
 
 def main() -> int:
-    """Compile what stdin asks for; send what came of it up the wire."""
+    """Compile the configurations that stdin asks for; send the results up the wire."""
     return serve(CompileRequest, compile_all, prog="python -m trainables.compile_only")
 
 

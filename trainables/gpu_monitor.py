@@ -1,4 +1,4 @@
-"""A GPU's figures while a trial runs on it, by NVML, sampled between blocks: no thread, no cost."""
+"""A GPU's figures during a trial, by NVML, sampled between blocks: no thread and no cost."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ class GpuMonitor:
         self._samples: list[hardware.GpuUsage] = []
 
     def look(self) -> None:
-        """Take one sample. Where NVML has several GPUs and ours has no index, there is none."""
+        """Take one sample; none if NVML has several GPUs and it is unknown which is ours."""
         if not self._is_wanted:
             return
         usages = self._read() or {}

@@ -3,8 +3,8 @@
     workload = JaxWorkload(update, init, env_steps_per_update=num_envs * num_steps)
 
 `init() -> state` and `update(state) -> (state, metrics)` are pure; the state is any pytree. It
-holds all that changes, and large arrays that do not, for a closed-over one is copied into the
-program.
+holds all that changes, and also large constant arrays: an array that the function closes over is
+copied into the program.
 """
 
 import math
@@ -83,12 +83,12 @@ class JaxWorkload:
     def compile_for(self, target: str) -> CompiledProgram:
         """Compile one update for a GPU that is not here. JAX's CUDA plugin needs no driver for it.
 
-        Its bytes hold, its speed would not: without the card XLA falls back to slower sorts.
+        The program's bytes are right. Its speed is not: without the card XLA uses slower sorts.
 
         Raises:
             TypeError: as `compile`.
         """
-        from jax.experimental import topologies
+        from jax.experimental import topologies  # experimental: it may be absent
 
         topology = topologies.get_topology_desc(
             "1x1x1", platform="cuda", topology="1x1x1", target_config=target
@@ -111,7 +111,7 @@ class JaxWorkload:
         return traced
 
     def run(self, num_updates: int) -> None:
-        """Train for `num_updates` updates; they are queued at once, the wait is at the end."""
+        """Train for `num_updates` updates: queue them all, then wait for the last."""
         if self._compiled is None:
             self.compile()
         if self._state is None:
@@ -121,11 +121,11 @@ class JaxWorkload:
         jax.block_until_ready((self._state, self._metrics))
 
     def health(self) -> dict[str, float]:
-        """Metrics of the last update; empty before the first."""
+        """Return the metrics of the last update; none before the first."""
         return {name: float(value) for name, value in self._metrics.items()}
 
     def device_usage(self) -> DeviceUsage:
-        """The default device, its allocator's peak, and the compilations of this process so far."""
+        """Return the default device, its allocator's peak, and the compilations so far."""
         device = jax.devices()[0]
         memory = device.memory_stats() or {}
         return DeviceUsage(
@@ -148,11 +148,11 @@ def _device_bytes(compiled: Any) -> int | None:
 
 
 def matmul_flops(jaxpr: Any) -> float:
-    """Floating-point operations of the matrix products in a jaxpr, loop bodies by trip count.
+    """Return the floating-point operations of a jaxpr's matrix products and convolutions.
 
-    XLA's `cost_analysis` counts a scan's body once, whatever its length. Convolutions count; what
-    is not a product does not (a few percent of a network's work). A `while_loop`, whose trip count
-    is not known, counts once; of a `cond`, the dearest branch.
+    Loop bodies count by their trip counts; XLA's `cost_analysis` counts a scan's body once. A
+    `while_loop`, whose trip count is not known, counts once, a `cond` as its most costly branch.
+    All other operations are left out (a few percent of a network's work).
     """
     total = 0.0
     for equation in jaxpr.eqns:
@@ -174,7 +174,7 @@ def matmul_flops(jaxpr: Any) -> float:
 
 
 def _inner_jaxprs(params: Mapping[str, Any]) -> list[Any]:
-    """The jaxprs among an equation's parameters: bodies of scan, jit, custom_vjp and the like."""
+    """Return the jaxprs among an equation's parameters: bodies of scan, jit, custom_vjp, ..."""
     closed = (getattr(value, "jaxpr", value) for value in params.values())
     return [jaxpr for jaxpr in closed if hasattr(jaxpr, "eqns")]
 

@@ -1,8 +1,9 @@
-"""What crosses the border between a trial's child and its parent. Stdlib only, pure.
+"""The messages between a trial's child and its parent. Stdlib only, pure.
 
-Down goes one `TrialRequest` as JSON on stdin; up come JSON lines on a dedicated pipe: `Progress`
-while the trial lives, then one `Report`. A `CompileRequest` asks for programs alone, with the same
-answers. The parent turns that, or a silent death, into one `Outcome`.
+The parent sends one `TrialRequest` as JSON on stdin. The child answers with JSON lines on a pipe of
+their own: `Progress` while the trial lives, then one `Report`. A `CompileRequest` asks for programs
+alone and gets the same answers. The parent makes one `Outcome` of the answers, or of a death
+without a report.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from cluster.structure import revive
 
 
 class OutcomeKind(enum.StrEnum):
-    """How a trial ended. A limit is a result; only `ERROR` is a defect.
+    """The kinds of end that a trial may have. A limit is a result; only `ERROR` is a defect.
 
     `EXCLUDED` never ran: its program was predicted, or compiled ahead, over the memory budget.
     """
@@ -33,12 +34,12 @@ class OutcomeKind(enum.StrEnum):
 
     @property
     def was_measured(self) -> bool:
-        """Whether it has a speed: a trial that was stopped as slow has one, if a brief one."""
+        """Return whether it has a speed; a trial stopped as slow has one, over few blocks."""
         return self in (OutcomeKind.COMPLETED, OutcomeKind.SLOW)
 
     @property
     def is_limit(self) -> bool:
-        """Whether the configuration asked for more than the machine has."""
+        """Return whether the configuration asked for more than the machine has."""
         return self in (
             OutcomeKind.THREAD_LIMIT,
             OutcomeKind.DEVICE_MEMORY,
@@ -48,13 +49,15 @@ class OutcomeKind(enum.StrEnum):
 
     @property
     def says_nothing(self) -> bool:
-        """Whether it says nothing about the configuration: a defect, or a worker that was lost."""
+        """Return whether it says nothing about the configuration: a defect, or a lost worker."""
         return self in (OutcomeKind.ERROR, OutcomeKind.NODE_LOST)
 
 
 class Phase(enum.StrEnum):
-    """Where in its life a trial is: the interpreter starts, the workload's module and its framework
-    are imported, the factory builds (a framework often opens its device there), and so on.
+    """Stages of a trial's life, in order.
+
+    START starts the interpreter, IMPORT imports the workload's module and its framework, BUILD
+    calls the factory (a framework often opens its device there); the others say what they do.
     """
 
     START = "start"
@@ -67,11 +70,11 @@ class Phase(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a throughput is sampled, and when it is known well enough.
+    """The rules of sampling a throughput, until it is known well enough.
 
     A trial is measured in blocks of at least `block_s` seconds until the 95 % interval's half-width
     falls under `relative_half_width` of the median (never before `min_blocks`), or until
-    `max_measure_s` has passed, which the measurement then says (`converged=False`).
+    `max_measure_s` has passed; the measurement then has `converged=False`.
     """
 
     block_s: float = 0.5
@@ -117,13 +120,10 @@ class CompileRequest:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """Steady-state training speed of one configuration in one fresh process.
+class Throughput:
+    """Speed over all blocks so far, in env steps per second of wall time.
 
-    `steps_per_second` is the median over blocks, `low` and `high` its bootstrap 95 % interval, all
-    in env steps per second of wall time. Seconds are wall seconds; with `compiled_from_cache`,
-    `compile_s` is the time to read what an earlier process compiled. `gpu_utilization` is NVML's
-    percent. `health` is the last update's.
+    `steps_per_second` is the median over blocks, `low` and `high` its bootstrap 95 % interval.
     """
 
     steps_per_second: float
@@ -132,6 +132,16 @@ class Measurement:
     converged: bool
     num_blocks: int
     num_updates: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement(Throughput):
+    """Steady-state training speed of one configuration in one fresh process.
+
+    Seconds are wall seconds. With `compiled_from_cache`, `compile_s` is the time to read what an
+    earlier process compiled. `gpu_utilization` is NVML's percent. `health` is the last update's.
+    """
+
     env_steps_per_update: int
     startup_s: float
     build_s: float
@@ -151,7 +161,7 @@ class Measurement:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """What the compiler said of one configuration of a `CompileRequest`.
+    """The compiler's result for one configuration of a `CompileRequest`.
 
     `device_bytes` is `None` where the workload cannot tell, or where `problem` says in one sentence
     why there is no such program.
@@ -177,7 +187,7 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The child's last word: how it ended as far as it can tell, and what it measured till then."""
+    """The child's last message: how it ended, as far as it can tell, and what it measured."""
 
     kind: OutcomeKind
     message: str
@@ -187,7 +197,7 @@ class Report:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a trial ended, as the parent saw it: the child's report, or its death explained.
+    """The end of a trial as the parent saw it: the child's report, or its death explained.
 
     `message` is one sentence with the evidence. Peaks are over the child's whole process tree, seen
     from outside: OS threads, resident bytes, memory maps (of the process with most of them).

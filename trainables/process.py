@@ -1,7 +1,7 @@
-"""Run one trial in a process of its own: spawn it, watch it, end all of it, say how it ended.
+"""Run one trial in a process of its own: spawn it, watch it, kill all of it, say how it ended.
 
-The watch is light, because the trial is timed on the same CPUs. It looks only now and then, so its
-peaks are lower bounds: a pool of threads that lives for a few milliseconds can be missed.
+The watch is light, because the trial is timed on the same CPUs. It looks at intervals, so its peaks
+are lower bounds: a pool of threads that lives for a few milliseconds can be missed.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from cluster.node import cgroups, limits
-from trainables.child import Child, spawn
+from trainables.child import ChildProcess, spawn_child
 from trainables.classify import classify
 from trainables.measurement import (
     CompileRequest,
@@ -60,10 +60,10 @@ def run_child(
 
     A `CompileRequest` is run in the same way: what it compiled comes with the progress.
 
-    `environment` is the child's whole environment. Its output goes to the end of `log_path`: a pipe
-    that nobody reads would stop it. A report counts whatever happens after it (frameworks crash
-    while they shut down); a death without one is classified. Closing the generator, or an exception
-    in it, ends the trial.
+    `environment` is the child's whole environment. Its output is appended to `log_path`, because a
+    pipe that nobody reads would stop it. A report counts whatever happens after it (frameworks
+    crash while they shut down); a death without a report is classified. Closing the generator, or
+    an exception in it, ends the trial.
 
     The child dies with the thread that calls this, and is watched only while that thread waits
     here: take the next message soon.
@@ -77,7 +77,7 @@ def run_child(
         command = command or (
             COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND
         )
-        child = spawn(command, dataclasses.asdict(request), environment, log_path)
+        child = spawn_child(command, dataclasses.asdict(request), environment, log_path)
     except BlockingIOError:
         yield watch.outcome(_NO_ROOM, is_gone=True)
         return
@@ -105,7 +105,7 @@ def run_child(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Refusals:
-    """How often this process's cgroups have refused a thread, and killed a process for memory."""
+    """Counts, in this process's cgroups, of refused threads and of processes killed for memory."""
 
     threads: int
     memory: int
@@ -117,7 +117,7 @@ class _Refusals:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class _Watch:
-    """What was seen of a trial so far; `None` where it was never seen alive."""
+    """The peaks of a trial so far; `None` where it was never seen alive."""
 
     thread_cap: int
     log_path: Path
@@ -133,18 +133,18 @@ class _Watch:
     _in_phase_since: float | None = None
 
     def begin(self) -> None:
-        """The trial's process is there."""
+        """Take note that the trial's process is there."""
         self._in_phase_since = time.monotonic()
 
     def hear(self, progress: Progress) -> None:
-        """The trial entered another phase."""
+        """Take note that the trial entered another phase."""
         self.leave_phase()
         self.phase, self._in_phase_since = progress.phase, time.monotonic()
         if progress.predicted_device_bytes is not None:
             self.predicted_device_bytes = progress.predicted_device_bytes
 
     def leave_phase(self) -> None:
-        """The phase is over, and no other begins: what follows is the end of the process."""
+        """Take note that the last phase is over; only the end of the process follows."""
         if self._in_phase_since is not None:
             spent_s = time.monotonic() - self._in_phase_since
             self.seconds_by_phase[self.phase] = self.seconds_by_phase.get(self.phase, 0.0) + spent_s
@@ -185,9 +185,9 @@ class _Watch:
 
 
 def _follow(
-    child: Child, watch: _Watch, deadline: float | None, host_budget_bytes: int | None
+    child: ChildProcess, watch: _Watch, deadline: float | None, host_budget_bytes: int | None
 ) -> Generator[Progress, None, Report | _TimedOut | None]:
-    """Yield the child's progress; return its report, or ours on it, or `None` if it just died."""
+    """Yield the child's progress; return its report, the parent's on it, or `None` if it died."""
     wire_closed_at: float | None = None
     while True:
         has_exited = child.has_exited()  # asked before the wire is read: then it is read to its end
@@ -215,12 +215,12 @@ def _follow(
             if now - wire_closed_at > _EXIT_GRACE_S:
                 return Report(
                     kind=OutcomeKind.ERROR,
-                    message="the trial closed its wire without a report, and lived on.",
+                    message="the trial closed its wire without a report, and its process lives on.",
                 )
 
 
 def _look_interval_s(phase: Phase) -> float:
-    """Look often while nothing is timed: pools of compiler threads come and go."""
+    """Return a short interval while nothing is timed: pools of compiler threads come and go."""
     return _LOOK_WHILE_TIMED_S if phase is Phase.MEASURE else _LOOK_S
 
 

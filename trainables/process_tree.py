@@ -1,7 +1,7 @@
-"""All processes of one trial, seen from outside: what they use now, and how to end them. Linux.
+"""All processes of one trial, seen from outside: look at what they use, kill them. Linux only.
 
 A trial's processes are its leader's session, their descendants, and whatever was once seen to be
-either: a grandchild that left the session and lost its parent is still ours to kill.
+either: a grandchild that left the session and lost its parent must be killed too.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ _KILL_POLL_S = 0.01
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TreeUsage:
-    """Consumption of the tree now: OS threads; resident bytes, shared pages counted per process."""
+    """Current use of the tree: OS threads, resident bytes with shared pages counted per process."""
 
     pids: tuple[int, ...]
     num_threads: int
@@ -34,7 +34,7 @@ class ProcessTree:
         self._foreign: set[int] = set()
 
     def usage(self) -> TreeUsage:
-        """Look once. Costs a listing of /proc and one small read per member: the trial is timed."""
+        """Return the current use. It costs one listing of /proc and a small read per member."""
         members = self._look()
         return TreeUsage(
             pids=tuple(stat.pid for stat in members),
@@ -45,8 +45,8 @@ class ProcessTree:
     def kill(self, patience_s: float = 5.0) -> bool:
         """Send SIGKILL to all of them until none is left alive; return whether that worked.
 
-        Again and again, because one may fork while we look. A process in uninterruptible sleep (a
-        stuck GPU driver) outlives even that.
+        The signals are repeated, because a process may fork in between. A process in
+        uninterruptible sleep (a stuck GPU driver) outlives even that.
         """
         deadline = time.monotonic() + patience_s
         self._foreign.clear()
@@ -85,8 +85,8 @@ class ProcessTree:
 def proportional_bytes(pids: Iterable[int]) -> int | None:
     """Return resident bytes with shared pages shared out, `None` if one could not be read.
 
-    It walks the page tables, so it is for the moment of decision: forked workers share most of
-    their pages, and the plain sum would kill a trial that fits.
+    Forked workers share most of their pages, and by the plain sum a trial that fits would be
+    killed. The kernel walks the page tables for it: read it only before such a decision.
     """
     total_kib = 0
     for pid in pids:
@@ -101,7 +101,7 @@ def proportional_bytes(pids: Iterable[int]) -> int | None:
 
 
 def most_maps(pids: Iterable[int]) -> int:
-    """Return the memory maps of the process with most of them; vm.max_map_count is per process."""
+    """Return the memory maps of the process that has most; vm.max_map_count is per process."""
     return max((_count_maps(pid) for pid in pids), default=0)
 
 

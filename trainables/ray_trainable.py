@@ -1,4 +1,4 @@
-"""Ray Tune's end of a trial: build the capped environment, run the child, forward what it says."""
+"""Ray Tune's side of a trial: build the capped environment, run the child, forward its messages."""
 
 import dataclasses
 import json
@@ -26,12 +26,12 @@ _LONGEST_LOG_BYTES = 2**20
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOrder:
-    """What the driver asks of a worker. `request.cpus` is left empty: the worker knows its CPUs.
+    """A driver's order to a worker. `request.cpus` is empty, because the worker knows its CPUs.
 
-    `name` is what Ray's dashboard calls the trial, and what loggers show of its order: they take
-    the plain values that stand beside it in Tune's configuration. `compile_cache` is the folder of
-    compiled programs, if there is one. `log` is a file of the driver's; where `is_remote`, the
-    worker may be another host, writes elsewhere, and the log comes home with the outcome.
+    `name` is the trial's name in Ray's dashboard. It is also all that loggers show of the order;
+    the values of the configuration stand beside it. `compile_cache` is the folder of compiled
+    programs, if there is one. `log` is a file of the driver's. If `is_remote`, the worker may be
+    another host: it writes elsewhere, and the outcome carries the log.
     """
 
     name: str
@@ -53,8 +53,8 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
 
     Tune's configuration is the trial's own (`num_envs`, ...), for whoever logs it, and its `order`.
     Each step returns one message: `{"progress": ...}` while the trial lives, `{"outcome": ...}` and
-    its `figures` at its end. The actor itself imports no framework and is reused, whatever happened
-    to a child.
+    its `figures` at its end. The actor itself imports no framework. So it can be reused after any
+    child, also after one that died.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
 
 
 def figures(outcome: Outcome) -> dict[str, float]:
-    """What loggers show of a trial: the numbers that were measured, under their own names.
+    """Return what loggers show of a trial: the measured numbers, under their own names.
 
     `completed` is 1 for a configuration that fits, else 0. Speeds are in env steps per second;
     what was not measured is absent.
@@ -154,7 +154,7 @@ def run_order(
 
 
 def _tail(log: Path) -> str:
-    """The end of a trial's log, which says why it died; a chatty one is not carried whole."""
+    """Return the end of a trial's log, which says why it died. A whole log may be long."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
@@ -163,6 +163,6 @@ def _tail(log: Path) -> str:
 
 
 def _slot() -> int:
-    """The index of this actor's GPU, by which side-by-side trials share the CPUs out."""
+    """Return the index of this actor's GPU; trials side by side divide the CPUs by it."""
     ids = ray.get_gpu_ids()
     return int(ids[0]) if ids and str(ids[0]).isdecimal() else 0

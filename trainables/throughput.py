@@ -1,6 +1,6 @@
 """Steady-state speed: warm up, run blocks of updates, and stop when the median is known.
 
-Pure but for the `run` and the `clock` it is given, so a fake clock drives every test.
+Pure but for the `run` and the `clock` that it is given: tests use a fake clock.
 """
 
 import dataclasses
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from trainables.measurement import Sampling
+from trainables.measurement import Sampling, Throughput
 
-Run = Callable[[int], None]
-"""Train for so many updates and return when the device has finished them."""
+RunUpdates = Callable[[int], None]
+"""`run(num_updates)` trains, and returns when the device has finished."""
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
@@ -27,26 +27,14 @@ _MIN_BLOCKS_TO_RESAMPLE = 3
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Warmup:
-    """What warming up cost, and the seconds that one warm update takes."""
+    """Seconds of the warm-up, and of one warm update."""
 
     num_updates: int
     duration_s: float
     update_s: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Throughput:
-    """Speed over all blocks so far: the median and its 95 % interval, in env steps per second."""
-
-    steps_per_second: float
-    low: float
-    high: float
-    converged: bool
-    num_blocks: int
-    num_updates: int
-
-
-def warm_up(run: Run, clock: Clock) -> Warmup:
+def warm_up(run: RunUpdates, clock: Clock) -> Warmup:
     """Run updates until their speed no longer improves, at least two, for about a second at most.
 
     The first update allocates, and compiles what was not compiled before; it says nothing about the
@@ -69,7 +57,7 @@ def warm_up(run: Run, clock: Clock) -> Warmup:
 
 
 def measure(
-    run: Run,
+    run: RunUpdates,
     *,
     clock: Clock,
     env_steps_per_update: int,
@@ -81,7 +69,7 @@ def measure(
 
     The time between two blocks belongs to the caller and is in no block, but it does count against
     `max_measure_s`. A block is never cut short, so the last one may end past that cap.
-    `num_updates` makes it a soak: exactly so many updates, fewer only if the cap comes first.
+    With `num_updates` it is a soak: exactly so many updates, fewer only if the cap comes first.
     """
     assert num_updates is None or num_updates > 0
     started = clock()
@@ -101,7 +89,7 @@ def measure(
 
 
 def _run_block(
-    run: Run, clock: Clock, update_s: float, block_s: float, left: int | None
+    run: RunUpdates, clock: Clock, update_s: float, block_s: float, left: int | None
 ) -> tuple[int, float]:
     """Run for at least `block_s`, in one go where the plan holds; return updates and seconds."""
     done, elapsed_s = 0, 0.0
@@ -118,7 +106,8 @@ def _run_block(
 def plan_updates(update_s: float, duration_s: float, left: int | None = None) -> int:
     """Return how many updates of `update_s` fill `duration_s`: at least one.
 
-    Where only so many are `left`, they are dealt out evenly: no last block of a few noisy updates.
+    If only `left` updates remain, the blocks share them evenly: a last block of a few would be
+    noisy.
     """
     wanted = max(1, math.ceil(_BLOCK_MARGIN * duration_s / update_s))
     return wanted if left is None else math.ceil(left / max(1, left // wanted))
@@ -143,10 +132,10 @@ def summarize(speeds: Sequence[float], num_updates: int, sampling: Sampling) -> 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
     """Return the percentile bootstrap's 95 % interval of the median.
 
-    Seeded, so the same blocks give the same interval. With one or two blocks there is nothing to
-    resample and it is their range; up to five the bootstrap says the same. It knows the noise
-    within this process and this stretch of time only: a machine that runs slower for ten seconds,
-    or another process, lies outside. That is why finalists are measured again, side by side.
+    It is seeded, so the same blocks give the same interval. With one or two blocks it is their
+    range; up to five blocks the bootstrap gives the range too. It covers the noise within this
+    process and this stretch of time. It does not cover another process, or a machine that runs
+    slower for ten seconds. That is why finalists are measured again, side by side.
     """
     if len(values) < _MIN_BLOCKS_TO_RESAMPLE:
         return float(min(values)), float(max(values))

@@ -2,8 +2,8 @@
 
     python -m trainables.trial --wire-fd 3 --parent-pid 100 --spawned-at 12.5 < request.json
 
-Only the standard library is imported until the CPU affinity holds: NumPy and XLA size their thread
-pools by it when they are imported, so a cap that comes later caps nothing.
+Only the standard library is imported before the CPU affinity is set. NumPy and XLA size their
+thread pools by it when they are imported, so a later cap would have no effect.
 """
 
 import argparse
@@ -56,7 +56,7 @@ _NOISE_SCALE = "gradient_noise_scale"  # a ratio of two estimates, and the lower
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Built:
-    """A workload that is ready to run, and what it took to get there."""
+    """A workload that is ready to run, and the seconds that building and compiling it took."""
 
     workload: Workload
     program: CompiledProgram
@@ -73,7 +73,7 @@ def main() -> int:
 def serve(
     request_type: type[Request], run: Callable[[Request, Send, float], Report], *, prog: str
 ) -> int:
-    """Be a child: read one request from stdin, bind to its CPUs, run it, report up the wire.
+    """Serve as a child: read one request from stdin, bind to its CPUs, run it, report up the wire.
 
     `run(request, send, spawned_at)` may import what it likes: the caps hold by then.
     """
@@ -108,13 +108,13 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def forbid_core_dump() -> None:
-    """Running into limits is our trade: a core of every abort would fill a rented disk."""
+    """Disable core dumps. Trials often abort at a limit, and the dumps would fill a rented disk."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
-    """Return how the trial ended. What the workload cannot help is raised, and ends the process."""
+    """Return how the trial ended. Any other error is raised and ends the process."""
     try:
         built = _build(request, send, spawned_at)
         if refusal := _refusal(request, built):
@@ -150,7 +150,7 @@ def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     )
 
 
-def _refusal(request: TrialRequest, built: _Built) -> verdicts.Verdict | None:
+def _refusal(request: TrialRequest, built: _Built) -> verdicts.TrialVerdict | None:
     """Return why the compiled program must not run here, if it must not."""
     return verdicts.wrong_device(
         request.platform, _device_usage(built.workload)
@@ -223,7 +223,7 @@ def _device_usage(workload: Workload) -> DeviceUsage | None:
 
 
 def _report(
-    built: _Built, verdict: verdicts.Verdict, measurement: Measurement | None = None
+    built: _Built, verdict: verdicts.TrialVerdict, measurement: Measurement | None = None
 ) -> Report:
     kind, message = verdict
     return Report(

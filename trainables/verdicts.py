@@ -1,26 +1,23 @@
-"""What ends a trial that could go on: each rule returns a kind and a sentence, or `None`. Pure."""
+"""Rules that end a trial which could go on: each returns a kind and a sentence, or `None`. Pure."""
 
 import math
-import typing
 from collections.abc import Mapping
 
-from trainables.measurement import OutcomeKind, TrialRequest
+from trainables.measurement import OutcomeKind, Throughput, TrialRequest
 from trainables.workload import DeviceUsage
 
-if typing.TYPE_CHECKING:  # it brings NumPy, and this is imported before the caps hold
-    from trainables.throughput import Throughput
-
-Verdict = tuple[OutcomeKind, str]
+TrialVerdict = tuple[OutcomeKind, str]
 
 MIN_BLOCKS_TO_GIVE_UP = 3
-"""Before that, an interval over blocks says nothing."""
+"""Fewest blocks whose interval is taken seriously."""
 _GIB = 2**30
 
 
-def wrong_device(platform: str, usage: DeviceUsage | None) -> Verdict | None:
-    """A framework that falls back to the CPU in silence is an error, and never measured.
+def wrong_device(platform: str, usage: DeviceUsage | None) -> TrialVerdict | None:
+    """Judge a trial that runs on another platform than asked: an error, and never measured.
 
-    So a workload that is to run on a GPU must say where it runs.
+    Frameworks fall back to the CPU in silence, so a workload that is to run on a GPU must say where
+    it runs.
     """
     if usage is None and platform != "cpu":
         return (
@@ -37,8 +34,8 @@ def wrong_device(platform: str, usage: DeviceUsage | None) -> Verdict | None:
     return None
 
 
-def over_budget(need_bytes: int | None, budget_bytes: int | None) -> Verdict | None:
-    """A program that needs more memory than there is can be judged before it runs."""
+def over_budget(need_bytes: int | None, budget_bytes: int | None) -> TrialVerdict | None:
+    """Judge a program that needs more memory than there is, before it runs."""
     if need_bytes is None or budget_bytes is None or need_bytes <= budget_bytes:
         return None
     return (
@@ -49,14 +46,14 @@ def over_budget(need_bytes: int | None, budget_bytes: int | None) -> Verdict | N
     )
 
 
-def unhealthy(health: Mapping[str, float]) -> Verdict | None:
-    """NaN and Inf do not go away again: what comes after them is no training."""
+def unhealthy(health: Mapping[str, float]) -> TrialVerdict | None:
+    """Judge metrics that are NaN or Inf: training does not recover from them."""
     bad = [f"{name} is {value}" for name, value in health.items() if not math.isfinite(value)]
     return (OutcomeKind.UNSTABLE, f"training is unstable: {', '.join(bad)}.") if bad else None
 
 
-def too_slow(estimate: "Throughput", slow_below: float | None) -> Verdict | None:
-    """A trial whose interval lies wholly below `slow_below` cannot win."""
+def too_slow(estimate: Throughput, slow_below: float | None) -> TrialVerdict | None:
+    """Judge a trial whose interval lies wholly below `slow_below`: it cannot win."""
     if slow_below is None or estimate.num_blocks < MIN_BLOCKS_TO_GIVE_UP:
         return None
     if estimate.high >= slow_below:
@@ -68,8 +65,8 @@ def too_slow(estimate: "Throughput", slow_below: float | None) -> Verdict | None
     )
 
 
-def recompiled(before: DeviceUsage | None, after: DeviceUsage | None) -> Verdict | None:
-    """Steady updates compile nothing: if they do, compiling is what was timed, and memory leaks."""
+def recompiled(before: DeviceUsage | None, after: DeviceUsage | None) -> TrialVerdict | None:
+    """Judge a trial that compiled during steady updates: it timed compilations and leaks memory."""
     if before is None or after is None:
         return None
     if before.num_compilations is None or after.num_compilations is None:
@@ -84,8 +81,8 @@ def recompiled(before: DeviceUsage | None, after: DeviceUsage | None) -> Verdict
     )
 
 
-def completed(estimate: "Throughput", request: TrialRequest) -> Verdict:
-    """It ran to the end, which may be the end of its time: that is said."""
+def completed(estimate: Throughput, request: TrialRequest) -> TrialVerdict:
+    """Return the verdict on a trial that ran to its end; it says if its time was up first."""
     if request.num_updates is not None:
         return (
             OutcomeKind.COMPLETED,

@@ -1,4 +1,4 @@
-"""What a training loop must offer to be tuned. Stdlib only.
+"""The interface of a training loop that can be tuned. Stdlib only.
 
 A workload is named on the command line as `package.module:factory`. The factory is called once, in
 a fresh process whose threads are already capped, and returns an object with `Workload`'s two
@@ -18,11 +18,11 @@ class InvalidConfigurationError(ValueError):
 
 
 class WorkloadInputError(UserError):
-    """What the person gave the workload is wrong (a bad CSV, say); no trial can run."""
+    """Input to the workload is wrong (a bad CSV, say); no trial can run."""
 
 
 class UnstableTrainingError(Exception):
-    """Training is broken though its numbers may be finite: the entropy collapsed, say.
+    """Training is broken, though its numbers may be finite: the entropy collapsed, say.
 
     A workload's `run` may raise it; the trial then ends as `unstable`. NaN and Inf in `health` need
     no raising.
@@ -46,7 +46,7 @@ class Workload(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledProgram:
-    """What the compiler said of the program one update runs, before it ran.
+    """The compiler's figures for the program of one update, before it runs.
 
     `device_bytes` is temp + argument + output - alias of XLA's memory analysis; `flops_per_update`
     counts loop bodies by their trip counts; `from_cache` says whether an earlier process had
@@ -60,7 +60,7 @@ class CompiledProgram:
 
 @runtime_checkable
 class Compiles(Protocol):
-    """A workload that can be compiled, and judged, before it runs."""
+    """A workload that can be compiled, and judged by its memory, before it runs."""
 
     def compile(self) -> CompiledProgram:
         """Compile one update without running it."""
@@ -99,7 +99,7 @@ class ReportsHealth(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceUsage:
-    """What the framework really used.
+    """The device that the framework really used.
 
     `platform` is "cpu" or "cuda"; `peak_device_bytes` is the allocator's peak over the process's
     life, `None` where there is no such counter (JAX on CPU); `num_compilations` counts every
@@ -119,7 +119,7 @@ class ReportsDevice(Protocol):
     """
 
     def device_usage(self) -> DeviceUsage:
-        """The device as the framework sees it now."""
+        """Return the device as the framework sees it now."""
 
 
 Factory = Callable[[Mapping[str, int], Mapping[str, Any]], Workload]

@@ -1,1 +1,1 @@
-"""What a person runs: one search, from start to profile."""
+"""The commands that a person runs, and one search from its options to its profiles."""

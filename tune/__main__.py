@@ -12,7 +12,7 @@ from typing import Any
 from cluster import cli
 from cluster.errors import UserError
 from tune import menu
-from tune.menu import Choice, Command, T
+from tune.menu import Answer, Choice, CommandLine
 
 _COMMANDS = """\
 python -m tune.preflight         what this machine allows
@@ -21,27 +21,27 @@ python -m tune.pytorch_phase3    search PyTorch Phase 3
 python -m tune.profile           show, list, validate and use profiles
 python -m cluster.fleet          the same on rented boxes"""
 
-_KEYS = 36  # digits and letters; where there are more choices, the arrows do
+_KEYS = 36  # digits and letters; with more choices there are only arrows
 
 
 class Terminal:
     """Asks with arrow keys, numbers and Enter."""
 
-    def select(self, question: str, choices: Mapping[str, T]) -> T:
+    def select(self, question: str, choices: Mapping[str, Answer]) -> Answer:
         """Let the person pick; the first choice is what Enter takes."""
-        import questionary
+        import questionary  # lazy: only a terminal needs it, and --help must be fast
 
         prompt = questionary.select(
             question,
             list(choices),
             use_shortcuts=len(choices) <= _KEYS,
-            use_jk_keys=False,  # they are shortcuts like all letters
+            use_jk_keys=False,  # j and k are shortcuts like all letters
         )
         return choices[prompt.unsafe_ask()]
 
     def text(self, question: str, *, default: str = "", check: Callable[[str], str | None]) -> str:
         """Let the person type; `check` returns what is wrong with the answer, if anything."""
-        import questionary
+        import questionary  # lazy: only a terminal needs it, and --help must be fast
 
         answer = questionary.text(
             f"{question}:", default=default, validate=lambda text: check(text.strip()) or True
@@ -87,8 +87,8 @@ def _serve(ask: menu.Asker) -> int:
             _run(command)
 
 
-def _run(command: Command) -> None:
-    """Print the command line, then run it with this Python. Ctrl-C is the command's own to heed."""
+def _run(command: CommandLine) -> None:
+    """Print the command line and run it with this Python; Ctrl-C ends the command, not the menu."""
     print(f"\n$ {shlex.join(['python', *command])}\n", flush=True)
     if command[:2] == ("-m", "webbrowser") and not _has_display(os.environ):
         print("There is no display here: copy the file to a machine that has one.")
@@ -103,7 +103,7 @@ def _run(command: Command) -> None:
 
 
 def _heed_nothing(signum: int, frame: Any) -> None:
-    """Stay while the command that got the same Ctrl-C ends in its own way."""
+    """Ignore a Ctrl-C: the command got the same one, and ends by itself."""
 
 
 def _has_display(environ: Mapping[str, str]) -> bool:

@@ -12,7 +12,6 @@ from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.workload import split_name
 from tune.parse import parse_assignments
-from tune.plan import command
 from tune.spec import SearchSpec, Task
 
 _WORKLOAD = "trainables.jax_phase12.workload:phase{phase}"
@@ -40,23 +39,27 @@ class JaxSpec(SearchSpec):
 
 def run(spec: JaxSpec) -> int:
     """Run one search; return its exit code."""
-    from tune import session  # what a search imports, --help need not wait for
 
     def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
         if spec.workload is not None and spec.space:
-            space = SearchSpace(axes=())  # a loop of the person's own has the axes they say
+            space = SearchSpace(axes=())  # the person's own loop has exactly the given axes
         else:
             space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
-        return space, dict(jax_phase12.BASELINE)
+        return space, dict(jax_phase12.PHASE12_BASELINE)
 
+    # Lazy, so that --help does not wait for SciPy and Optuna.
     if spec.plan is not None:
+        from tune.plan import command
+
         space, _ = space_for("cuda", 1)
         return command.run(spec.plan, spec, task_of(spec), space.override(spec.space))
+    from tune import session
+
     return session.run(spec, task_of(spec), space_for)
 
 
 def task_of(spec: JaxSpec) -> Task:
-    """What `spec` tunes. Reads the data, so that a bad file costs one sentence and no trial.
+    """Return the task of `spec`; read its data, so that a bad file fails before any trial.
 
     Raises:
         UserError: if options contradict each other.
@@ -80,13 +83,14 @@ def task_of(spec: JaxSpec) -> Task:
         )
     if options:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
+    # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.market.features import build_market
-    from trainables.market.options import Options
+    from trainables.market.options import MarketOptions
     from trainables.market.sessions import find_sessions
 
     data = str(spec.data.resolve()) if spec.data is not None else None
-    bars = Options(data=data, seed=spec.seed).load_bars()
-    build_market(bars)  # says it here, and not in every trial, if no episode fits
+    bars = MarketOptions(data=data, seed=spec.seed).load_bars()
+    build_market(bars)  # fails here, and not in every trial, if no episode fits
     return Task(
         name=f"jax-phase{spec.phase}",
         mode="jax",

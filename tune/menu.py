@@ -1,6 +1,6 @@
-"""What the menu asks, and the command line that the answers make. Nothing is run here.
+"""The menu's questions, and the command line that the answers make. Nothing is run here.
 
-Every function takes an `Asker` and returns the words behind `python`; a `UserError` says in one
+Every function takes an `Asker` and returns the arguments of `python`; a `UserError` says in one
 sentence why there is nothing to run.
 """
 
@@ -11,41 +11,41 @@ from typing import Protocol, TypeVar
 from cluster.errors import UserError
 from tune.parse import parse_duration
 from tune.run_folder.folder import RUNS
+from tune.spec import PROFILES
 
-T = TypeVar("T")
-Command = tuple[str, ...]
-PROFILES = Path("profiles")
+Answer = TypeVar("Answer")
+CommandLine = tuple[str, ...]
 
 
 class Asker(Protocol):
-    """Who asks a person. Both raise KeyboardInterrupt if the person would rather not say."""
+    """The side that asks a person. Both methods raise KeyboardInterrupt on Ctrl-C."""
 
-    def select(self, question: str, choices: Mapping[str, T]) -> T:
+    def select(self, question: str, choices: Mapping[str, Answer]) -> Answer:
         """Let the person pick; the first choice is what Enter takes."""
 
     def text(self, question: str, *, default: str = "", check: Callable[[str], str | None]) -> str:
         """Let the person type; `check` returns what is wrong with the answer, if anything."""
 
 
-Choice = Callable[[Asker], Command]
+Choice = Callable[[Asker], CommandLine]
 
 
-def preflight(ask: Asker) -> Command:
-    """What this machine allows."""
+def preflight(ask: Asker) -> CommandLine:
+    """Show what this machine allows."""
     return ("-m", "tune.preflight")
 
 
-def phase1(ask: Asker) -> Command:
+def phase1(ask: Asker) -> CommandLine:
     """Search JAX Phase 1."""
     return ("-m", "tune.jax_phase12", "--phase", "1", *_data(ask), *_limits(ask, "10m"))
 
 
-def phase2(ask: Asker) -> Command:
+def phase2(ask: Asker) -> CommandLine:
     """Search JAX Phase 2."""
     return ("-m", "tune.jax_phase12", "--phase", "2", *_data(ask), *_limits(ask, "10m"))
 
 
-def phase3(ask: Asker) -> Command:
+def phase3(ask: Asker) -> CommandLine:
     """Search PyTorch Phase 3."""
     llm = ask.text(
         "Language model: a folder, a GGUF file or a hub id (Enter: the embedded one)",
@@ -55,24 +55,24 @@ def phase3(ask: Asker) -> Command:
     return ("-m", "tune.pytorch_phase3", *model, *_data(ask), *_limits(ask, "20m"))
 
 
-def look(ask: Asker) -> Command:
+def look(ask: Asker) -> CommandLine:
     """List the profiles, or show one."""
     one = ask.select("Which?", {"all of them, as a list": None, **_profiles()})
     return ("-m", "tune.profile", *(("list",) if one is None else ("show", str(one))))
 
 
-def validate(ask: Asker) -> Command:
+def validate(ask: Asker) -> CommandLine:
     """Measure a profile again."""
     return ("-m", "tune.profile", "validate", str(ask.select("Which?", _profiles())))
 
 
-def report(ask: Asker) -> Command:
+def report(ask: Asker) -> CommandLine:
     """Open the newest report."""
     return ("-m", "webbrowser", newest_report().resolve().as_uri())
 
 
 def newest_report() -> Path:
-    """The report of the search that ended last.
+    """Return the report of the search that ended last.
 
     Raises:
         UserError: if there is none yet.
@@ -83,8 +83,8 @@ def newest_report() -> Path:
     return reports[-1]
 
 
-def fleet(ask: Asker) -> Command:
-    """One of the fleet's commands."""
+def fleet(ask: Asker) -> CommandLine:
+    """Choose one of the fleet's commands."""
     return ask.select("On your rented boxes (hosts.toml):", FLEET)(ask)
 
 
@@ -92,14 +92,14 @@ def _fleet(*words: str) -> Choice:
     return lambda ask: ("-m", "cluster.fleet", *words)
 
 
-def _up(ask: Asker) -> Command:
+def _up(ask: Asker) -> CommandLine:
     hours = ask.text(
         "End jobs and rent after so many hours, whatever happens", default="3", check=_check_hours
     )
     return ("-m", "cluster.fleet", "up", "--max-hours", hours)
 
 
-def _submit(ask: Asker) -> Command:
+def _submit(ask: Asker) -> CommandLine:
     _, module, *rest = ask.select("Search what?", SEARCHES)(ask)
     data = rest[rest.index("--data") + 1 :][:1] if "--data" in rest else []
     send = ("--send", *data) if data else ()

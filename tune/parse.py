@@ -1,4 +1,4 @@
-"""Values as people write them on a command line: sizes, times, name=value. Stdlib only, pure."""
+"""Parsers of values on a command line: sizes, times, name=value. Stdlib only, pure."""
 
 import re
 
@@ -31,6 +31,16 @@ def parse_duration(option: str, text: str) -> float:
     if seconds <= 0:
         raise UserError(f"{option} is a time like 300, 300s, 10m or 2h, got {text!r}.")
     return seconds
+
+
+def require_at_least(option: str, value: int | None, least: int) -> None:
+    """Refuse a number that is too small; `None` is an option that was not given.
+
+    Raises:
+        UserError: naming the option, the least and what was got.
+    """
+    if value is not None and value < least:
+        raise UserError(f"{option} must be at least {least}, got {value}.")
 
 
 def parse_assignments(option: str, assignments: tuple[str, ...]) -> dict[str, str]:

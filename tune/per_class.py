@@ -1,6 +1,6 @@
-"""One search per hardware class of a cluster, at once: each a process of its own, as if alone.
+"""One search per hardware class of a cluster, all at the same time, each in its own process.
 
-Ray Tune drives one search per process, and a search that dies must not take the others along.
+Ray Tune drives one search per process, and a search that dies must not end the others.
 """
 
 import datetime
@@ -18,17 +18,19 @@ from typing import IO, Any
 from cluster import cli
 from cluster.errors import UserError
 from cluster.node.stdout import lasting
-from tune.run_folder.folder import RUNS
+from tune.run_folder.folder import RUNS, new_path, nothing_to_resume
 from tune.spec import SearchSpec
 
-_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in the environment of what `ray job submit` runs
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
 
 
 def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
-    """The cluster to search on: the one that is named, or the one whose job this process is.
+    """Return the address of the cluster: the one given, or that of the Ray job which this is.
+
+    `None` is a search on this machine.
 
     Raises:
-        UserError: if an option is for the other case.
+        UserError: if an option does not go with the other ones.
     """
     address = spec.address
     if address is None and _RAY_JOB in environ:
@@ -43,9 +45,9 @@ def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
 
 
 def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
-    """Run this command line once per class and forward what each says; return the worst exit code.
+    """Run this command line once per class, forward its output, and return the worst exit code.
 
-    Each class has a folder of its name, and a search that was begun there goes on with `--resume`.
+    Each class has a folder of its name; `--resume` continues a search that was begun there.
 
     Raises:
         UserError: if there is nothing to resume.
@@ -80,7 +82,7 @@ def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
 
 
 def worst(codes: Sequence[int]) -> int:
-    """One exit code for all: interrupted, else a mistake, else without a profile, else 0."""
+    """Return one exit code for all: interrupted, else a mistake, else without a profile, else 0."""
     if cli.INTERRUPTED in codes:
         return cli.INTERRUPTED
     return next((code for code in (cli.USER_ERROR, *codes) if code and code in codes), 0)
@@ -88,15 +90,15 @@ def worst(codes: Sequence[int]) -> int:
 
 def _folder(spec: SearchSpec, task_name: str, now: datetime.datetime) -> Path:
     if not spec.resume or spec.out is not None:
-        return spec.out or RUNS / f"{task_name}-{now:%Y%m%d-%H%M%S}"
+        return spec.out or new_path(task_name, now)
     known = sorted({journal.parent.parent for journal in RUNS.glob(f"{task_name}-*/*/journal.log")})
     if not known:
-        raise UserError(f"--resume found no search in {RUNS / f'{task_name}-*'}; leave it out.")
+        raise nothing_to_resume(RUNS / f"{task_name}-*")
     return known[-1]
 
 
 def _wait(children: Sequence["subprocess.Popen[str]"]) -> list[int]:
-    """Wait for all. Ctrl-C reaches them by the terminal; a SIGTERM is handed on."""
+    """Wait for all children. Ctrl-C reaches them by the terminal; SIGTERM is forwarded."""
 
     def hand_on(signum: int, frame: FrameType | None) -> None:
         for child in children:
@@ -114,11 +116,11 @@ def _wait_patiently(child: "subprocess.Popen[str]") -> int:
         try:
             return child.wait()
         except KeyboardInterrupt:
-            continue  # it ends in order, with what it has found
+            continue  # the child ends by itself, and keeps its result
 
 
 def _forward(source: IO[str], target: IO[str], tell: Callable[[str], str]) -> threading.Thread:
-    """Copy lines while they come, each by one `write`: those of two searches must not mix."""
+    """Copy lines as they come, each by one `write`, so that lines of two searches do not mix."""
 
     def copy() -> None:
         for line in source:

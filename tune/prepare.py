@@ -1,4 +1,4 @@
-"""From options and a machine to what a search begins with. Nothing is written yet."""
+"""The start of a search, prepared from its options and a machine. Nothing is written yet."""
 
 import dataclasses
 import datetime
@@ -9,7 +9,7 @@ from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
 from cluster.node.thread_env import ThreadEnv
-from search_spaces.config import violation
+from search_spaces.config import config_violation
 from search_spaces.space import SearchSpace
 from tune.parse import parse_integers
 from tune.preflight.findings import Preflight, PreflightRequest
@@ -25,7 +25,7 @@ SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """All that the first trial needs to know. `hardware_class` is of a joined cluster, if any.
+    """All that is settled before the first trial. `hardware_class` is of a joined cluster, if any.
 
     `recommended` are the configurations that `--warm-start` says to try first.
     """
@@ -44,18 +44,18 @@ class Prepared:
 
     @property
     def num_parallel_trials(self) -> int:
-        """Trials that run side by side."""
+        """The number of trials that run side by side."""
         return 1 if self.hardware_class is None else self.hardware_class.num_trials
 
     @property
     def keeps_programs(self) -> bool:
-        """Whether trials read what earlier ones compiled: see `trainables.compile_cache`."""
+        """Return whether trials reuse compiled programs: see `trainables.compile_cache`."""
         is_here = self.hardware_class is None
         return is_here and self.task.framework == "jax" and self.preflight.platform == "cpu"
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that a measurement depends on: a search must agree on it with the one it resumes."""
+        """All that a measurement depends on; it must be the same in a search that is resumed."""
         return {
             "workload": self.task.workload,
             "options": self.task.options,
@@ -69,7 +69,7 @@ class Prepared:
 
 
 def preflight_request(spec: SearchSpec, task: Task) -> PreflightRequest:
-    """Return what the machine is judged for."""
+    """Return the request to judge a machine for this search."""
     return PreflightRequest(
         device=spec.device,
         thread_cap=spec.thread_cap,
@@ -90,10 +90,10 @@ def prepare(
     hardware_class: HardwareClass | None,
     now: datetime.datetime,
 ) -> Prepared:
-    """Settle everything that the first trial needs to know.
+    """Settle everything that the first trial needs.
 
     Raises:
-        UserError: if something cannot be as it was asked for.
+        UserError: if an option cannot be followed.
     """
     assert preflight.thread_env is not None
     space, default = space_for(preflight.platform, preflight.thread_env.cap)
@@ -101,7 +101,7 @@ def prepare(
     baseline = _baseline(space, default, parse_integers("--baseline", spec.baseline))
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
-        resume = resume and RunFolder(spec.out).journal.exists()  # its class may have come later
+        resume = resume and RunFolder(spec.out).journal.exists()  # the class may have joined later
     folder = locate(task.name, out=spec.out, resume=resume, now=now)
     require_writable(spec.profiles, option="--profiles")
     return Prepared(
@@ -159,8 +159,8 @@ def _baseline(
     }
     for axis in space.axes:
         if len(axis.values) == 1 and axis.name not in given:
-            config[axis.name] = axis.values[0]  # an axis that is fixed is fixed for all
-    problem = violation(config)
+            config[axis.name] = axis.values[0]  # a fixed axis is fixed for the baseline too
+    problem = config_violation(config)
     if problem is not None:
         raise UserError(f"the baseline cannot run: {problem} Set it with --baseline.")
     return config

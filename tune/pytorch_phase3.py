@@ -10,6 +10,8 @@ from cluster import cli
 from cluster.errors import UserError
 from search_spaces import pytorch_phase3
 from search_spaces.space import SearchSpace
+from trainables.pytorch_phase3.rollout import rollout_samples
+from tune.parse import require_at_least
 from tune.spec import SearchSpec, Task
 
 _WORKLOAD = "trainables.pytorch_phase3.workload:phase3"
@@ -53,15 +55,13 @@ class Phase3Spec(SearchSpec):
                 f"--timesteps-reduction is one of {pytorch_phase3.TIMESTEPS_REDUCTIONS}, "
                 f"got {self.timesteps_reduction}."
             )
-        for name, least in (("production_timesteps", 1), ("env_workers", 0)):
-            if getattr(self, name) < least:
-                option = name.replace("_", "-")
-                raise UserError(f"--{option} must be at least {least}, got {getattr(self, name)}.")
+        require_at_least("--production-timesteps", self.production_timesteps, 1)
+        require_at_least("--env-workers", self.env_workers, 0)
 
 
 def run(spec: Phase3Spec) -> int:
     """Run one search; return its exit code."""
-    from tune import session  # what a search imports, --help need not wait for
+    from tune import session  # lazy, so that --help does not wait for SciPy and Optuna
 
     task = task_of(spec)
     updates = min(spec.soak_updates, confirming_updates(spec))
@@ -69,33 +69,32 @@ def run(spec: Phase3Spec) -> int:
 
 
 def confirming_updates(spec: Phase3Spec) -> int:
-    """Updates that train `timesteps_reduction` of the production run.
+    """Return the number of updates that train `timesteps_reduction` of the production run.
 
-    The reduction is a fidelity, not an axis: more of it makes no configuration faster, it makes a
-    promise better founded. Over the default space all updates have the same number of steps.
+    The reduction is a fidelity, not an axis: more of it makes no configuration faster, but its
+    proof stronger. Over the default space all updates have the same number of steps.
     """
-    from trainables.pytorch_phase3.rollout import rollout_samples
-
     num_steps = spec.timesteps_reduction * spec.production_timesteps
-    return math.ceil(num_steps / rollout_samples(pytorch_phase3.BASELINE))
+    return math.ceil(num_steps / rollout_samples(pytorch_phase3.PHASE3_BASELINE))
 
 
 def space_of(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
-    """The default space and baseline; they are the same on every machine."""
-    return pytorch_phase3.SPACE, dict(pytorch_phase3.BASELINE)
+    """Return the default space and baseline, which are the same on every machine."""
+    return pytorch_phase3.SPACE, dict(pytorch_phase3.PHASE3_BASELINE)
 
 
 def task_of(spec: Phase3Spec) -> Task:
-    """What `spec` tunes. Looks for the data and the model, so that a lack costs no trial.
+    """Return the task of `spec`; find its data and model, so that a lack fails before any trial.
 
     Raises:
         WorkloadInputError: if the data or the language model is not usable.
     """
+    # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.pytorch_phase3 import sources
-    from trainables.pytorch_phase3.options import Options
+    from trainables.pytorch_phase3.options import Phase3Options
 
     source = sources.resolve(spec.llm)
-    options = Options(
+    options = Phase3Options(
         data=str(spec.data.resolve()) if spec.data is not None else None,
         seed=spec.seed,
         llm=_absolute(spec.llm),
@@ -126,7 +125,7 @@ def task_of(spec: Phase3Spec) -> Task:
 
 
 def _absolute(llm: str) -> str:
-    """A path as trials will find it from wherever they run; other names as they are."""
+    """Return an existing path as an absolute one, because trials run elsewhere; else the name."""
     path = Path(llm).expanduser()
     return str(path.resolve()) if path.exists() else llm
 

@@ -1,4 +1,4 @@
-"""One search, from options to profile: python -m tune.jax_phase12 and its siblings end up here."""
+"""One search, from options to profile. The search commands parse their options and call `run`."""
 
 import datetime
 import functools
@@ -21,11 +21,11 @@ from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
 from tune.prepare import Prepared, SpaceFor, preflight_request, prepare
 from tune.profile import export
-from tune.report import write as report
-from tune.run_folder import record as run_record
+from tune.report.write import write_report
+from tune.run_folder import record
 from tune.run_folder.folder import hold
 from tune.run_folder.log import quiet_libraries, run_log
-from tune.run_folder.record import Context, RunRecord, SearchEnd
+from tune.run_folder.record import RunRecord, SearchContext, SearchEnd
 from tune.run_folder.trials import write_trials
 from tune.screen.screen import Screen
 from tune.search.explore import SearchProblem
@@ -39,10 +39,10 @@ from tune.spec import SearchSpec, Task
 
 
 def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
-    """Search, prove and export; return 0 with a profile, 1 without, 130 if interrupted.
+    """Run a search and return its exit code: 0 with a profile, 1 without, 130 if interrupted.
 
     Raises:
-        UserError: what the person can mend.
+        UserError: if something that was asked for cannot be done.
     """
     started_at = time.monotonic()
     address = per_class.cluster_of(spec, os.environ)
@@ -51,7 +51,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
         return search(preflight=judge.check(request))
-    from tune.driver import joined  # Ray, which a small machine may not survive
+    from tune.driver import joined  # lazy: a machine may be too small for Ray
 
     with joined.connect(address):
         names = list(joined.classes())
@@ -76,10 +76,14 @@ def _search(
     preflight: Preflight,
     hardware_class: HardwareClass | None = None,
 ) -> int:
-    """Run one search where `preflight` was made: here, or on the hosts of a class."""
+    """Run one search on the machine of `preflight`: this one, or the hosts of a class.
+
+    Raises:
+        UserError: as `run`.
+    """
     screen.preflight(preflight)
     judge.require_fit(preflight)
-    from tune.driver import drive, loggers  # Ray: there is room for it now
+    from tune.driver import drive, loggers  # lazy: Ray has room only now
 
     loggers.require(spec)
     now = datetime.datetime.now(datetime.UTC)
@@ -94,7 +98,7 @@ def _search(
     )
     with hold(prepared.folder), run_log(prepared.folder.run_log):
         study = _open_study(prepared)
-        run_record.write(prepared.folder, _record(prepared, study.trials, now))
+        record.write(prepared.folder, _record(prepared, study.trials, now))
         screen.started(
             task=task,
             spec=spec,
@@ -116,29 +120,8 @@ def _search(
         return code
 
 
-def _look_ahead(prepared: Prepared) -> Foresight:
-    """Ask the compiler what fits; no program is kept, so that trials measure what compiling is."""
-    if prepared.task.framework != "jax" or prepared.hardware_class is not None:
-        return look_ahead.NOTHING  # what compiles here says nothing of a cluster's hosts
-    compiler = Compiler(
-        workload=prepared.task.workload,
-        options=prepared.task.options,
-        caps=prepared.caps,
-        environment=ray_env.for_child(os.environ) | prepared.caps.variables,
-        log=prepared.folder.path / "trials" / "compile-ahead.log",
-        timeout_s=prepared.spec.trial_timeout_s,
-    )
-    return look_ahead.look_ahead(
-        compiler,
-        prepared.space,
-        prepared.preflight.device_budget_bytes,
-        on_gpu=prepared.preflight.platform == "cuda",
-        max_time_s=prepared.spec.max_time_s,
-    )
-
-
 def _open_study(prepared: Prepared) -> Study:
-    """Open the journal, and take in what the journals of `--known` explored."""
+    """Open the journal, and copy into it the trials that the journals of `--known` explored."""
     quiet_libraries()
     preflight, identity = prepared.preflight, prepared.identity
     room = preflight.findings.thread_limits.room
@@ -160,7 +143,47 @@ def _open_study(prepared: Prepared) -> Study:
     return study
 
 
+def _record(prepared: Prepared, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
+    """Return the record of a search that starts at `now`; it has `trials` if it is resumed."""
+    return RunRecord(
+        command=record.command_line(sys.orig_argv),
+        started_at=now.isoformat(timespec="seconds"),
+        task=prepared.task,
+        context=SearchContext.of(prepared.spec, prepared.task, prepared.preflight),
+        space={axis.name: list(axis.values) for axis in prepared.space.axes},
+        baseline=prepared.baseline,
+        first_trial=1 + max((trial.number for trial in trials), default=-1),
+        machine=preflight_view.sections(prepared.preflight)
+        | {"Software": hardware.software(prepared.preflight.machine)},
+    )
+
+
+def _look_ahead(prepared: Prepared) -> Foresight:
+    """Ask the compiler what fits into memory.
+
+    No program is kept, so that the trials measure a real compilation.
+    """
+    if prepared.task.framework != "jax" or prepared.hardware_class is not None:
+        return look_ahead.NO_FORESIGHT  # this machine's compiler says nothing of a cluster's hosts
+    compiler = Compiler(
+        workload=prepared.task.workload,
+        options=prepared.task.options,
+        caps=prepared.caps,
+        environment=ray_env.for_child(os.environ) | prepared.caps.variables,
+        log=prepared.folder.path / "trials" / "compile-ahead.log",
+        timeout_s=prepared.spec.trial_timeout_s,
+    )
+    return look_ahead.look_ahead(
+        compiler,
+        prepared.space,
+        prepared.preflight.device_budget_bytes,
+        on_gpu=prepared.preflight.platform == "cuda",
+        max_time_s=prepared.spec.max_time_s,
+    )
+
+
 def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at: float) -> Search:
+    """Return the search over the study's trials that the options ask for."""
     spec = prepared.spec
     problem = SearchProblem(
         space=prepared.space,
@@ -190,33 +213,19 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
     return Search(study, problem, rules, clock=time.monotonic, elapsed_s=elapsed_s)
 
 
-def _record(prepared: Prepared, trials: tuple[Trial, ...], now: datetime.datetime) -> RunRecord:
-    return RunRecord(
-        command=run_record.command_line(sys.orig_argv),
-        started_at=now.isoformat(timespec="seconds"),
-        task=prepared.task,
-        context=Context.of(prepared.spec, prepared.task, prepared.preflight),
-        space={axis.name: list(axis.values) for axis in prepared.space.axes},
-        baseline=prepared.baseline,
-        first_trial=1 + max((trial.number for trial in trials), default=-1),
-        machine=preflight_view.sections(prepared.preflight)
-        | {"Software": hardware.software(prepared.preflight.machine)},
-    )
-
-
 def _conclude(prepared: Prepared, result: SearchResult, ahead: Foresight) -> int:
-    """Write profiles and tables, say what was found, choose the exit code."""
+    """Write profiles, tables and the report, show the result, and return the exit code."""
     folder, is_part = prepared.folder, prepared.spec.shard is not None
     profiles = {} if is_part else _export(prepared, result)
     files = write_trials(
         folder.path, result.trials, wall_s=result.wall_s, compiling_ahead_s=ahead.wall_s
     )
-    run_record.end(folder, SearchEnd.of(result, profiles))
+    record.end(folder, SearchEnd.of(result, profiles))
     prepared.screen.finished(
         result, profiles=profiles, files=(folder.report, *files, folder.run_log)
     )
     try:
-        report.write(folder)  # last: whatever may be wrong with a report, the result is out
+        write_report(folder)  # last: an error here does not cost the result
     except OSError as error:
         prepared.screen.note(f"The report could not be written: {error}")
     if result.partial:
@@ -225,6 +234,7 @@ def _conclude(prepared: Prepared, result: SearchResult, ahead: Foresight) -> int
 
 
 def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
+    """Write the profiles; return the path of each."""
     return export.write_all(
         result,
         prepared.spec.profiles,

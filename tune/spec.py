@@ -1,4 +1,4 @@
-"""One search as data; it is also the command line. Stdlib only, pure."""
+"""The options of a search as data; they are also its command line. Stdlib only, pure."""
 
 import dataclasses
 from pathlib import Path
@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from cluster.errors import UserError
 from search_spaces.shard import Shard, parse_shard
-from tune.parse import parse_bytes, parse_duration
+from tune.parse import parse_bytes, parse_duration, require_at_least
 from tune.search.objective import Objective
+
+PROFILES = Path("profiles")
+"""The folder of the profiles, where the person names none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ class SearchSpec:
     """Seeds the sampler and the workload."""
     out: Path | None = None
     """Folder for journal, logs and tables; default runs/<name>-<date>-<time>."""
-    profiles: Path = Path("profiles")
+    profiles: Path = PROFILES
     """Folder for the profiles."""
     resume: bool = False
     """Go on with the search in --out, or with the newest of its name in runs/."""
@@ -81,12 +84,9 @@ class SearchSpec:
             ("final_rounds", 1),
             ("soak_updates", 0),
             ("seed", 0),
+            ("thread_cap", 1),
         ):
-            if getattr(self, name) < least:
-                option = name.replace("_", "-")
-                raise UserError(f"--{option} must be at least {least}, got {getattr(self, name)}.")
-        if self.thread_cap is not None and self.thread_cap < 1:
-            raise UserError(f"--thread-cap must be at least 1, got {self.thread_cap}.")
+            require_at_least(f"--{name.replace('_', '-')}", getattr(self, name), least)
         if not 0.0 <= self.min_gain < 1.0:
             raise UserError(f"--min-gain is a share like 0.02, got {self.min_gain}.")
         self.max_time_s  # noqa: B018  (raises on what cannot be read)
@@ -125,11 +125,11 @@ class SearchSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a search tunes: the workload with its options, and how a profile should call it.
+    """The task that a search tunes: the workload with its options, and its names.
 
-    `name` names output folders; `mode` and `phase` go into the profile; `data` describes what the
-    workload trains on, with its hash; `framework` decides the thread caps, `num_subprocesses` are
-    a trial's own that need room for threads beside it.
+    `name` is in the names of output folders; `mode` and `phase` go into the profile; `data`
+    describes the training data, with its hash; `framework` decides the thread caps;
+    `num_subprocesses` is how many a trial starts, each of which needs room for threads.
     """
 
     name: str

@@ -22,6 +22,11 @@ class JobFolder:
         return self.path.name
 
     @property
+    def mark(self) -> str:
+        """The mark of its processes: two fleets on one box may have jobs of one name."""
+        return str(self.path)
+
+    @property
     def request(self) -> Path:
         """Request of the job, and the Unix time of its start."""
         return self.path / "job.json"

@@ -75,7 +75,7 @@ def supervise(box: BoxFolder, name: str) -> None:
             process = subprocess.Popen(
                 _command(box, job),
                 cwd=box.code,
-                env={**os.environ, processes.MARK: name},
+                env={**os.environ, processes.MARK: job.mark},
                 stdin=subprocess.DEVNULL,
                 stdout=events,
                 stderr=log,
@@ -87,7 +87,7 @@ def supervise(box: BoxFolder, name: str) -> None:
         else:
             processes.record(job.process, process.pid)
             exit_code = process.wait()
-    processes.kill_all(name, job.supervisor)
+    processes.kill_all(job.mark, job.supervisor)
     reason = read_json(job.end_reason) or {"reason": "ended"}
     write_json(job.exit, {**reason, "exit_code": exit_code, "ended_at": time.time()})
 
@@ -108,7 +108,7 @@ def stop(box: BoxFolder, *, reason: str, grace_s: float = _GRACE_S) -> str | Non
         if not is_running(job):
             break
         time.sleep(0.1)
-    processes.kill_all(job.name, job.supervisor)
+    processes.kill_all(job.mark, job.supervisor)
     deadline = time.monotonic() + _START_S
     while is_running(job) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -119,7 +119,7 @@ def is_running(job: JobFolder) -> bool:
     """Return whether the job still runs, be it without its supervisor, which may have died."""
     if job.exit.exists():
         return False
-    return processes.is_alive(job.supervisor) or bool(processes.of_job(job.name, job.supervisor))
+    return processes.is_alive(job.supervisor) or bool(processes.of_job(job.mark, job.supervisor))
 
 
 def _command(box: BoxFolder, job: JobFolder) -> list[str]:

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks import landscape as landscapes
 from benchmarks import recorded
-from benchmarks.landscape import Record
+from benchmarks.landscape import RecordLandscape
 from benchmarks.recorded import Landscape, Visit
-from benchmarks.replay import Machine, Point, Replay, choose_budget, replay
+from benchmarks.replay import Replay, ReplayPoint, SimulatedMachine, choose_budget, replay
 from places import SUPPORT
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
@@ -87,8 +87,8 @@ def test_deviations_are_as_large_as_the_noise_between_processes() -> None:
 
 
 def test_a_budget_lies_in_the_widest_gap_and_never_under_the_baseline() -> None:
-    def point(need: int) -> Point:
-        return Point(
+    def point(need: int) -> ReplayPoint:
+        return ReplayPoint(
             speed=1.0, device_bytes=need, build_s=1.0, warmup_s=1.0, measure_s=1.0, num_blocks=5
         )
 
@@ -99,7 +99,7 @@ def test_a_budget_lies_in_the_widest_gap_and_never_under_the_baseline() -> None:
 
 
 def test_a_slow_trial_and_one_that_does_not_fit_cost_less() -> None:
-    point = Point(
+    point = ReplayPoint(
         speed=100.0, device_bytes=5, build_s=4.0, warmup_s=1.0, measure_s=3.0, num_blocks=6
     )
     scene = Replay(
@@ -110,7 +110,7 @@ def test_a_slow_trial_and_one_that_does_not_fit_cost_less() -> None:
         budget_bytes=10,
         deviations=(0.0,),
     )
-    machine = Machine(scene, seed=0)
+    machine = SimulatedMachine(scene, seed=0)
     walls = [
         machine.run((1,)).wall_s,
         machine.run((1,), slow_below=200.0).wall_s,
@@ -141,7 +141,7 @@ def test_a_killed_recording_goes_on_and_repeats_nothing(
         "SAMPLING",
         dataclasses.replace(landscapes.SAMPLING, block_s=0.01, min_blocks=1, max_measure_s=0.02),
     )
-    spec = Record(
+    spec = RecordLandscape(
         workload="surface_workload:factory",
         space=("num_envs=64,128", "num_steps=8", "batch_size=64"),
         baseline=("num_envs=64", "num_steps=8", "batch_size=64"),

@@ -1,7 +1,8 @@
+"""A space of configurations, and the axes that a person names."""
+
 import pytest
 
 from search_spaces import jax_phase12
-from search_spaces.config import violation
 from search_spaces.space import Axis, SearchSpace, SpaceError, parse_axis
 
 
@@ -39,15 +40,6 @@ def test_only_configurations_that_divide_into_minibatches_are_in_the_space() -> 
     assert found == [(2, 4), (2, 8), (3, 4)]
 
 
-def test_a_violation_names_the_numbers() -> None:
-    config = {"num_envs": 6, "num_steps": 10, "batch_size": 7}
-    assert violation(config) == "batch_size 7 does not divide num_envs * num_steps = 6 * 10 = 60."
-
-
-def test_axes_that_no_ppo_has_are_nobodys_violation() -> None:
-    assert violation({"hidden": 3, "num_envs": 7}) is None
-
-
 def test_an_override_replaces_one_axis_and_adds_another() -> None:
     space = jax_phase12.space(platform="cuda", num_cpus=4)
     changed = space.override(["num_envs=1024", "hidden=64,128"])
@@ -59,27 +51,6 @@ def test_an_override_that_leaves_nothing_says_why() -> None:
     space = jax_phase12.space(platform="cpu", num_cpus=2)
     with pytest.raises(SpaceError, match="batch_size must divide"):
         space.override(["batch_size=999"])
-
-
-@pytest.mark.parametrize(
-    ("platform", "num_cpus", "smallest", "largest"),
-    [("cuda", 4, 512, 16384), ("cpu", 1, 64, 512), ("cpu", 2, 64, 1024), ("cpu", 64, 64, 16384)],
-)
-def test_the_default_space_is_scaled_to_the_machine(
-    platform: str, num_cpus: int, smallest: int, largest: int
-) -> None:
-    axis = jax_phase12.space(platform=platform, num_cpus=num_cpus).axes[0]
-    assert (axis.name, axis.values[0], axis.values[-1]) == ("num_envs", smallest, largest)
-
-
-def test_the_baseline_is_the_default_of_256_by_128_in_four_minibatches() -> None:
-    baseline = jax_phase12.BASELINE
-    samples = baseline["num_envs"] * baseline["num_steps"]
-    assert (baseline["num_envs"], baseline["num_steps"], samples / baseline["batch_size"]) == (
-        256,
-        128,
-        4,
-    )
 
 
 def test_one_exponent_is_one_doubling() -> None:

@@ -7,7 +7,7 @@ from factories import measurement, outcome, preflight, task
 from trainables.measurement import Outcome, OutcomeKind, Phase
 from tune.jax_phase12 import JaxSpec
 from tune.preflight import view as preflight_view
-from tune.run_folder.record import Context, RunRecord, SearchEnd
+from tune.run_folder.record import RunRecord, SearchContext, SearchEnd
 from tune.search.trial import Stage, Trial
 
 GIB = 2**30
@@ -31,7 +31,7 @@ def record(**changes: Any) -> RunRecord:
         "command": "python -m tune.jax_phase12 --max-time 4m",
         "started_at": "2026-01-02T03:04:05+00:00",
         "task": task(),
-        "context": Context.of(JaxSpec(), task(), machine),
+        "context": SearchContext.of(JaxSpec(), task(), machine),
         "space": {"num_envs": [64, 128, 256], "num_steps": [32, 64, 128]},
         "baseline": BASELINE,
         "first_trial": 0,

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from trainables.measurement import Sampling
+from trainables.measurement import Sampling, Throughput
 from trainables.throughput import (
-    Throughput,
     measure,
     median_interval,
     plan_updates,

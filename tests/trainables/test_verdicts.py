@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 
 from trainables import verdicts
-from trainables.measurement import OutcomeKind
-from trainables.throughput import Throughput
+from trainables.measurement import OutcomeKind, Throughput
 from trainables.workload import DeviceUsage
 
 USAGE = DeviceUsage(platform="cpu", peak_device_bytes=None, num_compilations=5)

@@ -10,7 +10,7 @@ import pytest
 
 from cluster.errors import UserError
 from search_spaces import pytorch_phase3 as spaces
-from trainables.pytorch_phase3.options import DTYPES, Options
+from trainables.pytorch_phase3.options import DTYPES, Phase3Options
 from trainables.pytorch_phase3.rollout import MIN_ROLLOUT_SAMPLES, rollout_samples
 from trainables.workload import InvalidConfigurationError, WorkloadInputError
 from tune import pytorch_phase3 as command
@@ -90,7 +90,8 @@ def test_a_task_carries_absolute_paths_and_says_what_it_trains_on(
     assert task.data["llm"] == "model"
     assert task.data["synthetic"]
     assert (task.phase, task.framework) == (3, "torch")
-    assert Options.from_mapping(task.options) == Options(llm=str(tmp_path / "model.gguf"))
+    expected = Phase3Options(llm=str(tmp_path / "model.gguf"))
+    assert Phase3Options.from_mapping(task.options) == expected
 
 
 def test_a_hub_id_stays_what_it_is() -> None:
@@ -100,7 +101,7 @@ def test_a_hub_id_stays_what_it_is() -> None:
 def test_the_command_knows_the_options_of_a_trial_and_their_defaults() -> None:
     assert typing.get_args(typing.get_type_hints(Phase3Spec)["llm_dtype"]) == DTYPES
     task = command.task_of(Phase3Spec(llm="none"))
-    assert task.options == dataclasses.asdict(Options(llm="none"))
+    assert task.options == dataclasses.asdict(Phase3Options(llm="none"))
 
 
 def test_the_parent_imports_no_framework() -> None:

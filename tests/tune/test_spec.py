@@ -1,40 +1,10 @@
+"""A spec is refused where it makes no search."""
+
 import pytest
 
 from cluster.errors import UserError
 from tune.jax_phase12 import JaxSpec
-from tune.parse import parse_assignments, parse_duration, parse_integers
 from tune.search.objective import Objective
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("300", 300), ("300s", 300), ("10m", 600), ("4m30s", 270), ("2h", 7200), ("1h30m", 5400),
-     ("0.5h", 1800), (" 90 ", 90)],
-)  # fmt: skip
-def test_times_read_as_people_write_them(text: str, seconds: float) -> None:
-    assert parse_duration("--max-time", text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "soon", "0", "-5", "10 minutes", "5m4h", "m"])
-def test_what_is_no_time_is_refused_with_forms_that_are(text: str) -> None:
-    with pytest.raises(UserError, match="--max-time is a time like 300, 300s, 10m or 2h"):
-        parse_duration("--max-time", text)
-
-
-def test_assignments_keep_what_stands_behind_the_first_equals_sign() -> None:
-    assert parse_assignments("--option", ("a=1", "b=x=y")) == {"a": "1", "b": "x=y"}
-
-
-@pytest.mark.parametrize("text", ["a", "=1"])
-def test_an_assignment_needs_a_name_and_a_value(text: str) -> None:
-    with pytest.raises(UserError, match=f"--option takes name=value, got '{text}'"):
-        parse_assignments("--option", (text,))
-
-
-@pytest.mark.parametrize("text", ["a=0", "a=-1", "a=1.5", "a=x"])
-def test_tuned_values_are_positive_whole_numbers(text: str) -> None:
-    with pytest.raises(UserError, match="positive whole numbers"):
-        parse_integers("--baseline", (text,))
 
 
 @pytest.mark.parametrize(

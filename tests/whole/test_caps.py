@@ -55,8 +55,7 @@ def last_line(output: str) -> dict[str, object]:
     return parsed
 
 
-@pytest.mark.parametrize("num_cpus", [128, 384])
-@pytest.mark.parametrize("cap", [1, 2, 4])
+@pytest.mark.parametrize(("num_cpus", "cap"), [(128, 2), (384, 1), (384, 2), (384, 4)])
 def test_a_trial_peaks_within_what_is_expected_of_its_cap(
     num_cpus: int, cap: int, fake_cpus: FakeCpus, pids_cgroup: MakeCgroup
 ) -> None:
@@ -76,7 +75,7 @@ def test_the_six_well_known_variables_alone_die(
     assert cgroup.events > 0
 
 
-@pytest.mark.parametrize(("num_cpus", "max_threads"), [(128, 400), (384, 1024)])
+@pytest.mark.parametrize(("num_cpus", "max_threads"), [(384, 400)])
 def test_ray_and_a_trial_run_where_threads_are_few(
     num_cpus: int, max_threads: int, fake_cpus: FakeCpus, pids_cgroup: MakeCgroup
 ) -> None:

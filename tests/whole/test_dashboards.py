@@ -23,15 +23,14 @@ import pytest
 
 from cluster.node import listeners
 from cluster.node.listeners import Listener
-from factories import failed, outcome, preflight, trial
-from places import ROOT, SUPPORT
+from factories import failed, outcome
+from places import SUPPORT
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.driver import metrics
 from tune.search.study import Limits, Study
 from tune.search.trial import Stage
 
-GRAFANA = ROOT / "tune" / "driver" / "grafana_dashboard.json"
 SEARCH = (
     *("--workload", "surface_workload:factory", "--memory-budget", "120MB"),
     *("--space", "num_envs=256,2048", "num_steps=64", "batch_size=4096"),
@@ -40,87 +39,15 @@ SEARCH = (
 )
 
 
-pytestmark = pytest.mark.timeout(600)  # the search runs in a fixture, and CI is slow
+pytestmark = [
+    pytest.mark.timeout(600),  # the search runs in a fixture, and CI is slow
+    pytest.mark.xdist_group("dashboards"),
+]
 
 
 def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return str(answer.read().decode())
-
-
-def test_every_metric_that_grafana_draws_is_exported() -> None:
-    panels = json.loads(GRAFANA.read_text())["panels"]
-    drawn = {
-        name
-        for panel in panels
-        for target in panel["targets"]
-        for name in re.findall(r"ray_\w+", target["expr"])
-    }
-    assert drawn == set(metrics.EXPORTED)
-    assert all(panel["title"] and panel["fieldConfig"]["defaults"]["unit"] for panel in panels)
-    boxes = [panel["gridPos"] for panel in panels]
-    cells = [
-        (x, y)
-        for box in boxes
-        for x in range(box["x"], box["x"] + box["w"])
-        for y in range(box["y"], box["y"] + box["h"])
-    ]
-    assert len(cells) == len(set(cells)), "panels overlap"
-    assert max(x for x, _ in cells) < 24
-
-
-class Recorder:
-    """Stands in for one of Ray's metrics."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, float] = {}
-
-    def set(self, value: float, tags: dict[str, str] | None = None) -> None:
-        self.values["".join((tags or {}).values())] = value
-
-    def inc(self, value: float = 1.0, tags: dict[str, str] | None = None) -> None:
-        name = "".join((tags or {}).values())
-        self.values[name] = self.values.get(name, 0.0) + value
-
-
-def test_the_metrics_follow_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: dict[str, Recorder] = {}
-
-    def make(name: str, **_: object) -> Recorder:
-        return made.setdefault(name, Recorder())
-
-    monkeypatch.setattr("ray.util.metrics.Gauge", make)
-    monkeypatch.setattr("ray.util.metrics.Counter", make)
-    over = failed(OutcomeKind.DEVICE_MEMORY, "no.", predicted_device_bytes=2**40)
-    never_run = failed(OutcomeKind.EXCLUDED, "no.", predicted_device_bytes=2**50)
-
-    class Search:
-        trials = (
-            trial(number=0),
-            trial(number=1, outcome=over),
-            trial(number=2, outcome=never_run),
-            trial(number=3, outcome=None),
-        )
-        best = trials[0]
-
-    now = 0.0
-    machine = preflight()
-    kept = metrics.SearchMetrics(Search(), machine, thread_room=lambda: 77, clock=lambda: now)
-    kept.on_step_end(0, [])
-    assert made[metrics.TRIALS].values == {"completed": 1, "device_memory": 1, "excluded": 1}
-    assert made[metrics.BEST].values == {"": 50_000.0}
-    assert made[metrics.THREAD_ROOM].values == {"": 77}
-    assert made[metrics.MEMORY_HEADROOM].values == {
-        "device": machine.device_budget_bytes - 2**40,
-        "host": machine.host_budget_bytes - 800_000_000,
-    }
-    made[metrics.BEST].values.clear()  # as Ray forgets a gauge
-    kept.on_step_end(1, [])
-    assert made[metrics.BEST].values == {}
-    now = 5.0
-    kept.on_step_end(2, [])
-    assert made[metrics.BEST].values == {"": 50_000.0}
-    assert made[metrics.TRIALS].values["completed"] == 1
 
 
 def test_the_journal_opens_in_optuna_dashboard_as_it_is(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_dashboard_and_jobs_api_answer_to_the_boxs_token_alone(tmp_path: Path) -
         def get(path: str, token: str) -> str:
             return on_laptop(fleet, sys.executable, "-c", GET, f"{url}{path}", token).strip()
 
-        wait_for(lambda: get("/api/jobs/", token) == "200", "the Jobs API", timeout_s=60)
+        wait_for(lambda: get("/api/jobs/", token) == "200", "the Jobs API")
         for path in ("/api/jobs/", "/nodes?view=summary", "/api/v0/actors"):
             answers = {"none": get(path, ""), "wrong": get(path, "0" * 64), "own": get(path, token)}
             assert answers == {"none": "401", "wrong": "403", "own": "200"}, path

@@ -95,7 +95,7 @@ def test_box_lost_in_the_middle_costs_what_was_not_pulled_and_nothing_else(fleet
     submit(fleet, trials=12)
     watch = fleet.open_fleet("watch", "--every", "0.2", "--lost-after", "3")
     here = fleet.folder / "profiles"
-    wait_for(lambda: len(numbers(here / "b/s")) >= 2, "pulled trials", timeout_s=30)
+    wait_for(lambda: len(numbers(here / "b/s")) >= 2, "pulled trials")
     b.lose()
     told, _ = watch.communicate(timeout=60)
     assert watch.returncode == 0, told
@@ -121,11 +121,11 @@ def test_watch_goes_on_where_it_was_between_parts_and_finals_and_within_them(fle
     assert "state: running" in watch.stdout.readline()
     fleet.kill(watch)
     ends = [jobs(box) / "s" / "exit.json" for box in (a, b)]
-    wait_for(lambda: all(end.exists() for end in ends), "both ends", timeout_s=40)
+    wait_for(lambda: all(end.exists() for end in ends), "both ends")
     told = fleet.fleet("status").stdout
     assert told.count("state: part done") == 2
     watch, other = fleet.open_fleet(*WATCH), fleet.open_fleet(*WATCH)
-    wait_for((jobs(a) / "s-finals/job.json").exists, "finals", timeout_s=20)
+    wait_for((jobs(a) / "s-finals/job.json").exists, "finals")
     fleet.kill(watch)
     told, _ = other.communicate(timeout=60)
     assert other.returncode == 0, told
@@ -139,8 +139,8 @@ def test_box_lost_while_it_finishes_the_search_is_replaced_by_the_other(fleet: L
     a, b = twins(fleet)
     submit(fleet, trials=6, finals_s=15)
     watch = fleet.open_fleet("watch", "--every", "0.2", "--lost-after", "3")
-    wait_for((jobs(a) / "s-finals/job.json").exists, "finals", timeout_s=40)
-    wait_for((fleet.folder / "profiles/a/s-finals/job.json").exists, "finals here", timeout_s=20)
+    wait_for((jobs(a) / "s-finals/job.json").exists, "finals")
+    wait_for((fleet.folder / "profiles/a/s-finals/job.json").exists, "finals here")
     a.lose()
     told, _ = watch.communicate(timeout=90)
     assert watch.returncode == 0, told
@@ -152,7 +152,7 @@ def test_box_lost_while_it_finishes_the_search_is_replaced_by_the_other(fleet: L
 def test_part_that_failed_is_told_and_what_it_found_is_merged(fleet: Lab) -> None:
     a, b = twins(fleet)
     submit(fleet, trials=8)
-    wait_for(lambda: numbers(jobs(a) / "s"), "a trial", timeout_s=20)
+    wait_for(lambda: numbers(jobs(a) / "s"), "a trial")
     first = json.loads((jobs(a) / "s/process.json").read_text())["pid"]
     subprocess.run(a.enter(["kill", "-KILL", str(first)]), check=True)
     told = fleet.fleet(*WATCH).stdout
@@ -164,7 +164,7 @@ def test_part_that_failed_is_told_and_what_it_found_is_merged(fleet: Lab) -> Non
 def test_parts_that_were_stopped_are_not_finished_before_they_are_resumed(fleet: Lab) -> None:
     boxes = twins(fleet)
     submit(fleet, trials=40)
-    wait_for(lambda: all(numbers(jobs(box) / "s") for box in boxes), "trials", timeout_s=20)
+    wait_for(lambda: all(numbers(jobs(box) / "s") for box in boxes), "trials")
     fleet.fleet("down")
     told = fleet.fleet(*WATCH, code=1).stdout
     assert re.search("s on .*-1cpu is not finished: a part was stopped: `submit --resume`", told)

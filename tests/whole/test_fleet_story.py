@@ -165,7 +165,7 @@ def test_search_ends_well_after_the_laptop_was_lost_for_good(fleet: Lab) -> None
     fleet.fleet(*UP)
     fleet.fleet("submit", *FAKE, "--trials", "6", "--trial-s", "0.5")
     fleet.laptop.lose()
-    ended = wait_for(lambda: list(box.home.glob("*/jobs/*/exit.json")), "an end", timeout_s=30)
+    ended = wait_for(lambda: list(box.home.glob("*/jobs/*/exit.json")), "an end")
     assert json.loads(ended[0].read_text())["exit_code"] == 0
     assert list(box.home.glob("*/jobs/*/profiles/*.yaml"))
     assert box.processes("sleep 1000") == []
@@ -180,7 +180,7 @@ def test_deadman_ends_the_search_and_the_rent_though_no_laptop_is_left(fleet: La
     fleet.fleet("submit", *FAKE, "--trials", "1000", "--trial-s", "0.2")
     fleet.laptop.cut()
     stopped = box.home / "stopped"
-    wait_for(stopped.exists, "the stop command", timeout_s=30)
+    wait_for(stopped.exists, "the stop command")
     assert stopped.read_text() == "4711\n"  # known from the container's own environment
     assert box.processes("sleep 1000") == []
     assert box.processes("fake_search") == []
@@ -200,7 +200,7 @@ def test_stop_command_that_fails_is_told(fleet: Lab) -> None:
     def told() -> bool:
         return "still paid" in fleet.fleet("status").stdout
 
-    wait_for(told, "the failure", timeout_s=30)
+    wait_for(told, "the failure")
 
 
 def test_other_host_key_than_the_pinned_one_is_refused(fleet: Lab) -> None:

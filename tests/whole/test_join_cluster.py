@@ -25,7 +25,7 @@ from netns_hosts import Box, Lab, lab, wait_for
 from places import PYTHONPATH
 from subprocesses import read_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("cluster")]
 
 needs_dashboard = pytest.mark.skipif(
     bool(ray_env.missing_dashboard_packages()),
@@ -340,7 +340,7 @@ def test_dead_man_ends_a_hosts_ray_and_its_rent_and_the_cluster_goes_on(cluster:
     worker = ("worker", "--head", cluster.head.address, "--num-gpus", "1", "--max-hours", "0.008")
     said = cluster.start(box, *worker, *stop, until="joined")
     assert re.search("Dead-man armed: ends Ray here in 2[89] s, then runs sh -c echo", said)
-    wait_for((box.home / "stopped").exists, "the stop command", timeout_s=60)
+    wait_for((box.home / "stopped").exists, "the stop command")
     assert (box.home / "stopped").read_text() == "4711\n"
     assert box.processes("raylet") == []
     said = ended(cluster.joined.pop("d"), code=0)
@@ -381,7 +381,7 @@ def test_last_host_of_a_class_that_is_lost_ends_the_search_with_its_name(cluster
     said = read_until(search, "trial 1 ")
     cluster.lose(cluster.lab.boxes["a"])
     since = time.monotonic()
-    said += ended(search, code=2, timeout_s=60)
+    said += ended(search, code=2)
     assert f"error: no host of class {one} was left for 5 s" in said
     assert time.monotonic() - since < 60
     [profile] = (cluster.folder(cluster.head) / "last").glob(f"{one}-*-fastest.yaml")

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from places import ROOT
-from tune.summary.outcomes import ADVICE
+from tune.summary.outcomes import EXPLANATIONS
 
 README = (ROOT / "README.md").read_text()
 
@@ -17,7 +17,7 @@ def test_the_gymnax_example_in_the_readme_is_the_one_that_is_tested() -> None:
 
 
 def test_every_outcome_is_explained_in_the_codes_own_words() -> None:
-    for kind, advice in ADVICE.items():
+    for kind, advice in EXPLANATIONS.items():
         assert f"| `{kind}` | {advice.short} | {advice.means} | {advice.do} |" in README
 
 

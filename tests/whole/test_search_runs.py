@@ -1,6 +1,5 @@
 """Whole searches as a person starts them: the command line, Ray, trials, profile, and every end."""
 
-import csv
 import json
 import os
 import pty
@@ -13,51 +12,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-import yaml
 
-from cluster.node import ray_env
 from pids_cgroup import PidsCgroup
-from places import SUPPORT, TESTS
+from places import TESTS
+from search_command import SHORT, TINY, command, environment, report_of, run, table
 from subprocesses import read_until
 from tune.profile import file as profile_file
 
 SURFACE = ("--workload", "surface_workload:factory", "--memory-budget", "120MB")
-SHORT = ("--final-rounds", "1", "--finalists", "1", "--soak-updates", "3")
-TINY = ("--space", "num_envs=64,128", "num_steps=32", "batch_size=512,1024")
-"""Real PPO, small: two seconds an update are not needed to see that all of it fits together."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tune.jax_phase12", *arguments]
-
-
-def environment(**variables: str) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(SUPPORT)} | variables
-
-
-def run(
-    cwd: Path, *arguments: str, timeout_s: float = 300, **variables: str
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command(*arguments),
-        cwd=cwd,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-
-
-def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "trials.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def report_of(folder: Path) -> str:
-    return (folder / "report.html").read_text()
 
 
 @pytest.fixture
@@ -93,57 +57,14 @@ def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def wait_for(condition: Callable[[], bool], *, timeout_s: float = 90) -> None:
+def wait_for(condition: Callable[[], bool], *, timeout_s: float = 200) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "what the test waited for did not come"
         time.sleep(0.2)
 
 
-def test_a_real_search_ends_with_a_profile_that_holds(tmp_path: Path) -> None:
-    ended = run(tmp_path, *TINY, *SHORT, "--max-runs", "3", "--out", "out")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stderr == ""
-    for text in ("finals:", "soak: 3 of 3 updates", "synthetic", "profile validate"):
-        assert text in ended.stdout
-    [path] = (tmp_path / "profiles").glob("*-phase1-fastest.yaml")
-    found = profile_file.read(path)
-    plain = yaml.safe_load(path.read_text())
-    assert plain["num_envs"] * plain["num_steps"] == plain["batch_size"] * plain["num_minibatches"]
-    assert found.speed.low <= plain["expected_sps"] <= found.speed.high
-    assert found.confirmed
-    assert found.soak is not None
-    assert found.soak.updates == 3
-    assert found.data["synthetic"] is True
-    rows = table(tmp_path / "out")
-    assert rows[0]["stage"] == "baseline"
-    assert rows[-1]["stage"] == "soak"
-    # A busy machine may make an explored trial honestly slow; what a profile rests on runs through.
-    assert {row["kind"] for row in rows} <= {"completed", "slow"}
-    assert {row["kind"] for row in rows if row["stage"] in {"final", "soak"}} == {"completed"}
-    assert "file: out/report.html" in ended.stdout
-    page = report_of(tmp_path / "out")
-    for text in ("Speed over num_envs", "compile", "soak", plain["machine_class"]):
-        assert text in page
-    token = Path(ray_env.environment(os.environ)["RAY_AUTH_TOKEN_PATH"]).read_bytes()
-    assert len(token) == 64
-    written = [file for file in tmp_path.rglob("*") if file.is_file()]
-    assert not [file for file in written if token in file.read_bytes()]
-    checked = subprocess.run(
-        [sys.executable, "-m", "tune.profile", "validate", str(path)],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    # On a busy machine the speed may be off by more than 10 %, and it then has to say so.
-    assert checked.returncode in {0, 1}, checked.stdout + checked.stderr
-    assert "of what the profile promises" in checked.stdout
-
-
-@pytest.mark.parametrize(("num_cpus", "limit"), [(128, 400), (384, 1024)])
+@pytest.mark.parametrize(("num_cpus", "limit"), [(384, 400)])
 def test_a_search_finishes_on_a_host_with_many_cpus_and_few_threads(
     tmp_path: Path,
     fake_cpus: Callable[[int], dict[str, str]],
@@ -216,15 +137,6 @@ def test_the_readmes_gymnax_example_is_tuned_from_its_folder(tmp_path: Path) -> 
     assert set(profile_file.read(path).config) == {"num_envs", "num_steps"}
 
 
-def test_json_lines_and_nothing_else_are_on_stdout(tmp_path: Path) -> None:
-    ended = run(tmp_path, *SURFACE, *SHORT, "--max-runs", "2", "--json")
-    events = [json.loads(line) for line in ended.stdout.splitlines()]
-    names = [event["event"] for event in events]
-    assert names[0] == "preflight"
-    assert names[-1] == "finished"
-    assert {"started", "trial_started", "trial_progress", "trial_ended"} <= set(names)
-
-
 def test_a_search_goes_on_when_nobody_reads_what_it_prints(
     tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
@@ -232,7 +144,7 @@ def test_a_search_goes_on_when_nobody_reads_what_it_prints(
     read_until(process, "trial 0 (")
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(timeout=90) == 0
+    assert process.wait(timeout=200) == 0
     assert list((tmp_path / "profiles").glob("*fastest*.yaml"))
 
 
@@ -254,7 +166,7 @@ def test_a_lost_terminal_ends_a_search_as_an_interrupt_does(tmp_path: Path) -> N
         os.close(master)  # which hangs up on all who are in the foreground
         time.sleep(0.1)
         process.send_signal(signal.SIGHUP)  # and so does a shell, when it hears of it
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=200) == 130
     finally:
         process.kill()
     [path] = (tmp_path / "profiles").glob("*fastest*.yaml")
@@ -262,31 +174,46 @@ def test_a_lost_terminal_ends_a_search_as_an_interrupt_does(tmp_path: Path) -> N
     assert "interrupted; this is the best so far" in report_of(tmp_path / "out")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
-def test_an_interrupt_keeps_the_best_so_far_and_resume_repeats_nothing(
-    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"], sent: signal.Signals
+def test_interrupts_keep_the_best_so_far_and_resume_repeats_nothing(
+    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
-    arguments = (*SURFACE, *SHORT, "--max-runs", "4", "--out", "out")
+    """One search is interrupted by Ctrl-C, resumed, told to terminate, and resumed to its end."""
+    arguments = (*SURFACE, *SHORT, "--max-runs", "6", "--out", "out")
     process = start(*arguments)
     read_until(process, "trial 2 (")
-    process.send_signal(sent)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert "interrupted" in output
-    [path] = (tmp_path / "profiles").glob("*fastest*.yaml")
-    assert profile_file.read(path).partial
-    assert "interrupted; this is the best so far" in report_of(tmp_path / "out")
-    before = table(tmp_path / "out")
+    second = run(tmp_path, *arguments, "--resume")
+    assert second.returncode == 2
+    assert f"another search (process {process.pid}) runs in out" in second.stderr
+    first_part = interrupt(process, signal.SIGINT, tmp_path)
+    process = start(*arguments, "--resume")
+    read_until(process, " measured: ")
+    second_part = interrupt(process, signal.SIGTERM, tmp_path)
+    assert len(second_part) > len(first_part)
+    assert second_part[: len(first_part)] == first_part
     ended = run(tmp_path, *arguments, "--resume")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    after = table(tmp_path / "out")
-    assert after[: len(before)] == before
+    rows = table(tmp_path / "out")
+    assert rows[: len(second_part)] == second_part
     explored = [
         (row["num_envs"], row["num_steps"], row["batch_size"])
-        for row in after
+        for row in rows
         if row["stage"] in {"baseline", "ramp", "search"}
     ]
     assert len(explored) == len(set(explored))
+
+
+def interrupt(
+    process: "subprocess.Popen[str]", sent: signal.Signals, folder: Path
+) -> list[dict[str, str]]:
+    """Interrupt a search, see that its best so far is kept, and return its trials."""
+    process.send_signal(sent)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert "interrupted" in output
+    [path] = (folder / "profiles").glob("*fastest*.yaml")
+    assert profile_file.read(path).partial
+    assert "interrupted; this is the best so far" in report_of(folder / "out")
+    return table(folder / "out")
 
 
 def test_a_killed_search_loses_its_running_trial_and_leaves_no_process(
@@ -336,7 +263,7 @@ def test_a_lost_worker_is_no_verdict_on_the_configuration(
 
     wait_for(lambda: bool(actors()))
     actors()[0].kill()
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     rows = table(tmp_path / "out")
     lost = [row for row in rows if row["kind"] == "node_lost"]
@@ -345,23 +272,18 @@ def test_a_lost_worker_is_no_verdict_on_the_configuration(
     assert again[0]["kind"] == "completed"
 
 
-def test_a_second_search_in_the_same_folder_is_refused(
-    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
+def test_a_cap_that_had_to_be_halved_goes_into_the_profile_and_stdout_has_json_lines_alone(
+    tmp_path: Path,
 ) -> None:
-    process = start(*SURFACE, "--out", "out")
-    read_until(process, "trial 0 (")
-    second = run(tmp_path, *SURFACE, "--out", "out", "--resume")
-    assert second.returncode == 2
-    assert f"another search (process {process.pid}) runs in out" in second.stderr
-
-
-def test_a_cap_that_had_to_be_halved_goes_into_the_profile(tmp_path: Path) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two CPUs, to halve the cap")
-    ended = run(
-        tmp_path, *SURFACE, *SHORT, "--max-runs", "2", "--out", "out", "--option", "max_cpus=1"
-    )
+    options = ("--max-runs", "2", "--out", "out", "--option", "max_cpus=1", "--json")
+    ended = run(tmp_path, *SURFACE, *SHORT, *options)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    names = [json.loads(line)["event"] for line in ended.stdout.splitlines()]
+    assert names[0] == "preflight"
+    assert names[-1] == "finished"
+    assert {"started", "trial_started", "trial_progress", "trial_ended"} <= set(names)
     [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
     found = profile_file.read(path)
     assert found.threads.cap == 1

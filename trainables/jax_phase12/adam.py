@@ -17,13 +17,13 @@ class Adam(NamedTuple):
 
 
 def init_adam(parameters: Any) -> Adam:
-    """No step taken yet."""
+    """Return the state before the first step."""
     zeros = [jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)]
     return Adam(jnp.float32(0.0), *zeros)
 
 
 def squared_norm(tree: Any) -> jax.Array:
-    """Sum of squares over all leaves."""
+    """Return the sum of squares over all leaves."""
     return sum((jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)), jnp.float32(0.0))
 
 

@@ -22,14 +22,14 @@ class NetworkSize:
 
 
 class Dense(NamedTuple):
-    """weight: [in, out]. bias: [out]."""
+    """A dense layer. weight: [in, out]. bias: [out]."""
 
     weight: jax.Array
     bias: jax.Array
 
 
 class Normed(NamedTuple):
-    """A dense layer followed by layer norm; `scale`, `offset`: [out]. The norm is its bias."""
+    """A dense layer and a layer norm. weight: [in, out]. scale, offset: [out]; no other bias."""
 
     weight: jax.Array
     scale: jax.Array
@@ -48,7 +48,7 @@ class Network(NamedTuple):
 def init_network(
     key: jax.Array, num_inputs: int, num_actions: int, size: NetworkSize = NetworkSize()
 ) -> Network:
-    """He-normal weights, and a last policy layer so small that the first policy is uniform."""
+    """Draw He-normal weights. The last policy layer is small, so the first policy is uniform."""
     keys = jax.random.split(key, 5)
     return Network(
         trunk=(

@@ -2,18 +2,19 @@
 
 Rollout, advantages and epochs of minibatches are scans inside a single program: nothing returns to
 the host within an update, and nothing that changes from update to update is static. Any environment
-with `Environment`'s five members can be trained.
+with the five members of `JaxEnvironment` can be trained.
 """
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from trainables.jax_phase12.adam import Adam, adam_step, init_adam, squared_norm
-from trainables.jax_phase12.network import Network, NetworkSize, apply_network, init_network
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
+from trainables.jax_phase12.environment import JaxEnvironment
+from trainables.jax_phase12.network import Network, apply_network, init_network
 from trainables.jax_phase12.statistics import (
     Moments,
     NoiseScale,
@@ -27,95 +28,10 @@ from trainables.jax_phase12.statistics import (
     updated_noise_scale,
     updated_returns,
 )
-from trainables.workload import InvalidConfigurationError
-
-
-class Environment(Protocol):
-    """One environment, as pure functions; a pytree, so that its arrays are not compiled in.
-
-    A view is the little that an observation and its action mask are made from. The rollout keeps
-    views and the minibatches observe them again: memory, and for large observations time, is saved.
-    """
-
-    @property
-    def num_actions(self) -> int:
-        """Size of the discrete action space."""
-
-    def reset(self, key: jax.Array) -> Any:
-        """Return a first state."""
-
-    def view(self, state: Any) -> Any:
-        """Return the state's view, a pytree."""
-
-    def observe(self, view: Any) -> jax.Array:
-        """[observation_size] float32."""
-
-    def action_mask(self, view: Any) -> jax.Array:
-        """[num_actions] bool, True where the action is allowed; at least one is."""
-
-    def step(
-        self, key: jax.Array, state: Any, action: jax.Array
-    ) -> tuple[Any, jax.Array, jax.Array]:
-        """Return the next state (already reset if the episode ended), reward and done."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PpoConfig:
-    """What the tuner varies. `batch_size` is samples per gradient step."""
-
-    num_envs: int
-    num_steps: int
-    batch_size: int
-    num_epochs: int = 4
-
-    def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if value < 1:
-                raise InvalidConfigurationError(f"{name} must be at least 1, got {value}.")
-        if self.num_samples % self.batch_size:
-            raise InvalidConfigurationError(
-                f"batch_size {self.batch_size} does not divide num_envs * num_steps = "
-                f"{self.num_envs} * {self.num_steps} = {self.num_samples}."
-            )
-
-    @classmethod
-    def from_mapping(cls, config: Mapping[str, int]) -> "PpoConfig":
-        """Build from a trial's configuration; a key that would have no effect is refused."""
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        required = {name for name, f in fields.items() if f.default is dataclasses.MISSING}
-        if unknown := sorted(config.keys() - fields.keys()):
-            raise InvalidConfigurationError(f"PPO has no {unknown}; it has {sorted(fields)}.")
-        if missing := sorted(required - config.keys()):
-            raise InvalidConfigurationError(f"PPO needs {missing}, got only {sorted(config)}.")
-        return cls(**config)
-
-    @property
-    def num_samples(self) -> int:
-        """Environment steps per update."""
-        return self.num_envs * self.num_steps
-
-    @property
-    def num_minibatches(self) -> int:
-        """Gradient steps per epoch."""
-        return self.num_samples // self.batch_size
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Hyperparameters:
-    """What the tuner leaves alone."""
-
-    learning_rate: float = 3e-4
-    discount: float = 0.99
-    gae_lambda: float = 0.95
-    clip_ratio: float = 0.2
-    entropy_coefficient: float = 0.01
-    value_coefficient: float = 0.5
-    max_gradient_norm: float = 0.5
-    network: NetworkSize = dataclasses.field(default_factory=NetworkSize)
 
 
 class TrainState(NamedTuple):
-    """Everything that an update reads; it returns the same, changed."""
+    """Everything that an update reads, changes and returns."""
 
     env: Any
     env_states: Any
@@ -136,7 +52,7 @@ class Learner(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What a gradient step needs of an environment step; leaves are [num_samples, ...]."""
+    """An environment step as gradient steps need it; leaves are [num_samples, ...]."""
 
     view: Any
     action: jax.Array
@@ -146,7 +62,7 @@ class Sample(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """Leaves are [num_steps, num_envs]."""
+    """All that was collected in one update; leaves are [num_steps, num_envs, ...]."""
 
     view: Any
     action: jax.Array
@@ -157,7 +73,7 @@ class Rollout(NamedTuple):
 
 
 def init_train_state(
-    key: jax.Array, env: Environment, config: PpoConfig, hyperparameters: Hyperparameters
+    key: jax.Array, env: JaxEnvironment, config: PpoConfig, hyperparameters: Hyperparameters
 ) -> TrainState:
     """Make the first state: environments reset, network drawn, statistics empty."""
     key, reset_key, network_key = jax.random.split(key, 3)
@@ -324,7 +240,10 @@ def train(
 def ppo_loss(
     network: Network, state: TrainState, batch: Sample, hyperparameters: Hyperparameters
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The clipped surrogate, the value's squared error and the entropy bonus of one minibatch."""
+    """Return the loss of one minibatch and its metrics.
+
+    The loss is the clipped surrogate, the value's squared error and the entropy bonus.
+    """
     _, logits, values = evaluate(state, network, batch.view)
     advantage = batch.advantage - jnp.mean(batch.advantage)
     advantage /= jnp.std(batch.advantage) + 1e-8

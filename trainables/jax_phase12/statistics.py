@@ -19,7 +19,7 @@ class Moments(NamedTuple):
 
 
 def init_moments(size: int) -> Moments:
-    """Statistics that leave an observation as it is."""
+    """Return statistics that leave an observation as it is."""
     return Moments(jnp.float32(0.0), jnp.zeros(size), jnp.ones(size))
 
 
@@ -48,8 +48,8 @@ class Returns(NamedTuple):
     """Undiscounted returns of episodes.
 
     current: [num_envs] of the episodes that run. mean: over all `num_episodes` that ended, later
-    over about the last `num_envs` of them. Before the first has ended, the mean of what the running
-    ones have collected: there is always a figure, and it is always of real episodes.
+    over about the last `num_envs` of them. Before the first episode has ended, it is the mean of
+    `current`, so that there is always a figure.
     """
 
     current: jax.Array
@@ -58,7 +58,7 @@ class Returns(NamedTuple):
 
 
 def init_returns(num_envs: int) -> Returns:
-    """No episode has ended."""
+    """Return the statistics before the first episode has ended."""
     return Returns(jnp.zeros(num_envs), jnp.float32(0.0), jnp.float32(0.0))
 
 
@@ -81,7 +81,7 @@ class NoiseScale(NamedTuple):
 
 
 def init_noise_scale() -> NoiseScale:
-    """Nothing seen; both estimates grow from 0 with equal weights, so their ratio is unbiased."""
+    """Return estimates of 0. Both grow with equal weights, so their ratio is unbiased."""
     return NoiseScale(jnp.float32(0.0), jnp.float32(0.0))
 
 
@@ -102,10 +102,10 @@ def updated_noise_scale(
 
 
 def gradient_noise_scale(noise: NoiseScale, num_samples: int) -> jax.Array:
-    """Samples at which noise and signal of a gradient are equal: the critical batch size.
+    """Return the samples at which a gradient's noise equals its signal: the critical batch size.
 
-    At most 100 times the samples of an update: where the estimated signal is nil or negative, more
-    than that cannot be told apart, and for any batch that fits it makes no difference.
+    At most 100 times the samples of an update. Larger values cannot be told apart (the estimated
+    signal is then zero or negative), and they make no difference to any batch that fits.
     """
     floor = noise.trace / (_MAX_NOISE_EPOCHS * num_samples)
     return noise.trace / jnp.maximum(jnp.maximum(noise.square, floor), 1e-30)

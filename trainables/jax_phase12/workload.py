@@ -1,6 +1,6 @@
 """Phases 1 and 2 as tunable workloads: `trainables.jax_phase12.workload:phase1` and `:phase2`.
 
-The configuration is `ppo.PpoConfig`'s fields; the options are `options.Options`'.
+A configuration has the fields of `PpoConfig`, the options those of `MarketOptions`.
 """
 
 from collections.abc import Mapping
@@ -9,28 +9,29 @@ from typing import Any
 import jax
 
 from trainables.jax_phase12 import ppo
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.env import TradingEnv
 from trainables.jax_workload import JaxWorkload
 from trainables.market.features import build_market
-from trainables.market.options import Options
+from trainables.market.options import MarketOptions
 from trainables.market.positions import PHASE_1, PHASE_2, Rules
 
 
 def phase1(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
-    """PPO that learns when to enter: hold, buy, sell."""
+    """Build PPO that learns when to enter: hold, buy, sell."""
     return _build(PHASE_1, config, options)
 
 
 def phase2(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
-    """PPO that also manages the position: stop to break-even, trail on, trail off."""
+    """Build PPO that also manages the position: stop to break-even, trail on, trail off."""
     return _build(PHASE_2, config, options)
 
 
 def _build(rules: Rules, config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
-    ppo_config = ppo.PpoConfig.from_mapping(config)
-    chosen = Options.from_mapping(options)
+    ppo_config = PpoConfig.from_mapping(config)
+    chosen = MarketOptions.from_mapping(options)
     env = TradingEnv(market=build_market(chosen.load_bars()), rules=rules)
-    hyperparameters = ppo.Hyperparameters()
+    hyperparameters = Hyperparameters()
     return JaxWorkload(
         ppo.make_update(ppo_config, hyperparameters),
         lambda: ppo.init_train_state(jax.random.key(chosen.seed), env, ppo_config, hyperparameters),

@@ -1,7 +1,7 @@
 """Price bars: read from CSV or Parquet, validated, and hashed. NumPy and pyarrow only, no jax.
 
-The parent process reads the file with this module before any trial starts, so that a bad file costs
-one clear sentence; each trial reads it again.
+The parent process reads the file with this module before any trial starts, so that a bad file is
+refused with one clear sentence. Each trial reads it again.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ import pyarrow.parquet
 from trainables.workload import WorkloadInputError
 
 MIN_BARS = 256
-"""An episode needs the slowest indicator warmed up, one window, and some bars to trade."""
+"""Least bars of a file: the slowest indicator's warm-up, one window, and some bars to trade."""
 
 PRICES = ("open", "high", "low", "close")
 ALIASES = {
@@ -44,7 +44,7 @@ TIME_FORMATS = (
     "%Y%m%d %H%M%S",
     "%Y%m%d",
 )
-"""Text timestamps beside all of ISO 8601. None has slashes: 03/04 is two dates."""
+"""Formats of text timestamps, beside ISO 8601. None has slashes: 03/04 can be two dates."""
 
 _EARLIEST_EPOCH_S = 1e8  # March 1973; a smaller number is no time since 1970
 
@@ -70,7 +70,7 @@ class Bars:
         return len(self.time)
 
     def sha256(self) -> str:
-        """Hash of the values: the same bars hash alike whatever file format they came in."""
+        """Hash of the values: the same for the same bars, whatever file format they came in."""
         digest = hashlib.sha256(self.time.astype("datetime64[ms]").astype("<i8").tobytes())
         for name in (*PRICES, "volume"):
             digest.update(getattr(self, name).astype("<f8").tobytes())
@@ -124,7 +124,7 @@ def _read_table(path: pathlib.Path) -> pa.Table:
 
 
 def _join_date_and_time(table: pa.Table) -> pa.Table:
-    """MetaTrader and others write the day and the time of day as two columns: make them one."""
+    """Join the day and the time of day, which MetaTrader and others write as two columns."""
     names = {_plain(name): name for name in table.column_names}
     if not {"date", "time"} <= names.keys():
         return table
@@ -139,7 +139,7 @@ def _plain(name: str) -> str:
 
 
 def _find_columns(names: list[str], file: str) -> dict[str, str]:
-    """Map our names to the file's."""
+    """Map our column names to the file's."""
     known = {_plain(name): name for name in reversed(names)}
     found: dict[str, str] = {}
     for name, aliases in ALIASES.items():
@@ -164,7 +164,7 @@ def _to_floats(column: pa.ChunkedArray, name: str) -> np.ndarray:
 
 
 def _first_non_number(column: pa.ChunkedArray) -> tuple[int, Any]:
-    """The first row (counted from 1) that is no number, and its value."""
+    """Return the first row (counted from 1) that is no number, and its value."""
     for row, value in enumerate(column.to_pylist(), start=1):
         try:
             float(value)
@@ -193,7 +193,7 @@ def _to_times(column: pa.ChunkedArray, name: str) -> np.ndarray:
 
 
 def _from_epoch(numbers: np.ndarray) -> np.ndarray:
-    """Tell the unit from the size: 1e11 seconds lie in the year 5138, 1e11 ms in 1973."""
+    """Infer the unit from the size: 1e11 seconds lie in the year 5138, 1e11 ms in 1973."""
     largest = float(numbers.max())
     limits = ((1e11, 1e3), (1e14, 1.0), (1e17, 1e-3))
     to_ms = next((factor for limit, factor in limits if largest < limit), 1e-6)

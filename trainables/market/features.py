@@ -1,4 +1,4 @@
-"""Bars -> the arrays that the environments hold on the device. NumPy only, pure.
+"""The arrays that the environments hold on the device, computed from bars. NumPy only, pure.
 
 All features are causal: row t uses bars up to t and no later one. They are in units that do not
 depend on the price level (multiples of the average true range, ratios), so that an index future at
@@ -52,7 +52,7 @@ class Market(NamedTuple):
 
 
 def build_market(bars: "Bars") -> Market:
-    """Compute features and sessions.
+    """Compute the features and sessions of bars.
 
     Raises:
         WorkloadInputError: if no episode fits into the bars.
@@ -104,7 +104,7 @@ def average_true_range(bars: "Bars", num_bars: int) -> np.ndarray:
 
 
 def _relative_strength(close: np.ndarray) -> np.ndarray:
-    """Cutler's RSI (plain means), scaled from 0..100 to -1..1; 0 where the price stood still."""
+    """Return Cutler's RSI (plain means), scaled from 0..100 to -1..1; 0 if no price changed."""
     change = np.diff(close, prepend=close[0])
     total = _rolling_mean(np.abs(change), _RSI_BARS)
     return np.asarray(_rolling_mean(change, _RSI_BARS) / np.where(total > 0, total, 1.0))
@@ -117,7 +117,7 @@ def _z_score(values: np.ndarray) -> np.ndarray:
 
 
 def _rolling_mean(values: np.ndarray, num_bars: int) -> np.ndarray:
-    """Mean of the last `num_bars` values, of all so far where there are fewer."""
+    """Return the mean of the last `num_bars` values, of all so far if there are fewer."""
     total = np.r_[0.0, np.cumsum(values)]
     end = np.arange(1, len(values) + 1)
     start = np.maximum(end - num_bars, 0)

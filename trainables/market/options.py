@@ -1,8 +1,8 @@
-"""What a person may choose for Phases 1 and 2, beside the tuned configuration. No jax."""
+"""The options of every workload that trades bars, beside the tuned configuration. No framework."""
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from trainables.market.bars import Bars, load_bars
 from trainables.market.synthetic import synthetic_bars
@@ -10,9 +10,10 @@ from trainables.workload import WorkloadInputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """data: a CSV or Parquet file of bars; None trades a synthetic market of `synthetic_days`.
+class MarketOptions:
+    """Options of a Phase 1 or Phase 2 trial; another phase may add its own.
 
+    data: a CSV or Parquet file of bars; None trades a synthetic market of `synthetic_days`.
     seed: of the synthetic market and of training.
     """
 
@@ -21,17 +22,14 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.synthetic_days < 1:
-            raise WorkloadInputError(
-                f"synthetic_days must be at least 1, got {self.synthetic_days}."
-            )
+        self._at_least(synthetic_days=1)
 
     @classmethod
-    def from_mapping(cls, options: Mapping[str, Any]) -> "Options":
+    def from_mapping(cls, options: Mapping[str, Any]) -> Self:
         """Build from a trial's options.
 
         Raises:
-            WorkloadInputError: if there is an option that would have no effect.
+            WorkloadInputError: if an option is not known, or its value is out of range.
         """
         known = [field.name for field in dataclasses.fields(cls)]
         if unknown := sorted(options.keys() - set(known)):
@@ -42,8 +40,20 @@ class Options:
         """Read the file or make the synthetic market.
 
         Raises:
-            WorkloadInputError: if the file is missing or wrong, see `market.load_bars`.
+            WorkloadInputError: if the file is missing or wrong, see `market.bars.load_bars`.
         """
         if self.data is None:
             return synthetic_bars(seed=self.seed, num_days=self.synthetic_days)
         return load_bars(self.data)
+
+    def _at_least(self, **bounds: int) -> None:
+        """Check each named option against its least value.
+
+        Raises:
+            WorkloadInputError: naming the first option that is below it.
+        """
+        for name, least in bounds.items():
+            if getattr(self, name) < least:
+                raise WorkloadInputError(
+                    f"{name} must be at least {least}, got {getattr(self, name)}."
+                )

@@ -1,16 +1,20 @@
-"""One position on one bar: opened, managed, and closed by its stop or its target. Pure, no clock.
+"""One position per environment on one bar: opened, managed, and closed by its stop or its target.
+
+Pure, for NumPy and JAX alike: each function takes its namespace from its arrays, so that a trial
+loads one framework only. Arrays hold one environment or one element per environment. float32 stays
+float32, because a Python number does not promote an array (NEP 50).
 
 Money is relative: one contract is worth `Rules.notional` at its entry price, whatever that price
 is, so the same rules trade an index future at 5000 and a currency at 1.1.
 """
 
 import dataclasses
-from typing import NamedTuple
-
-import jax
-import jax.numpy as jnp
+from typing import Any, NamedTuple, TypeAlias
 
 HOLD, BUY, SELL, BREAK_EVEN, TRAIL_ON, TRAIL_OFF = range(6)
+
+AnyArray: TypeAlias = Any
+"""An array of NumPy or JAX: whatever has `__array_namespace__()`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,7 @@ class Rules:
     risk_per_trade: money lost at the stop, which sets the size; None trades one contract.
     min_size, max_size: bounds of that size in contracts; micro contracts make fractions tradable.
     max_drawdown: money below the highest equity so far at which the episode ends.
-    manages_positions: whether the stop can be moved (Phase 2).
+    manages_positions: whether the stop can be moved (Phases 2 and 3).
     reward_unit: money worth a reward of 1. shaping: share of the change in open profit that is
         paid at once. holding_cost: reward lost per bar in a position.
     """
@@ -45,19 +49,24 @@ class Rules:
     shaping: float = 0.05
     holding_cost: float = 1e-4
 
+    @property
+    def num_actions(self) -> int:
+        """Hold, buy, sell; with managed positions also stop to break-even, trail on, trail off."""
+        return 6 if self.manages_positions else 3
+
 
 PHASE_1 = Rules()
 PHASE_2 = Rules(manages_positions=True, risk_per_trade=250.0, max_drawdown=1_500.0)
 
 
-class Bar(NamedTuple):
+class PriceBar(NamedTuple):
     """Prices of one bar, and the ATR known at its close."""
 
-    open: jax.Array
-    high: jax.Array
-    low: jax.Array
-    close: jax.Array
-    atr: jax.Array
+    open: AnyArray
+    high: AnyArray
+    low: AnyArray
+    close: AnyArray
+    atr: AnyArray
 
 
 class Position(NamedTuple):
@@ -69,44 +78,47 @@ class Position(NamedTuple):
     bars_held: bars since the entry.
     """
 
-    direction: jax.Array
-    size: jax.Array
-    entry: jax.Array
-    stop: jax.Array
-    target: jax.Array
-    risk: jax.Array
-    best: jax.Array
-    trailing: jax.Array
-    bars_held: jax.Array
+    direction: AnyArray
+    size: AnyArray
+    entry: AnyArray
+    stop: AnyArray
+    target: AnyArray
+    risk: AnyArray
+    best: AnyArray
+    trailing: AnyArray
+    bars_held: AnyArray
 
 
-def no_position() -> Position:
-    """Flat. Prices are 1, so that nothing divides by zero."""
-    zero, one = jnp.float32(0.0), jnp.float32(1.0)
+def no_position(like: AnyArray) -> Position:
+    """Return the flat position, shaped as `like`. Prices are 1: nothing divides by zero."""
+    xp = like.__array_namespace__()
+    zero, one = xp.zeros_like(like), xp.ones_like(like)
     return Position(zero, zero, one, one, one, one, one, zero, zero)
 
 
-def profit(position: Position, price: jax.Array, rules: Rules) -> jax.Array:
-    """Money the position would make if closed at `price`, before costs; 0 when flat."""
+def profit(position: Position, price: AnyArray, rules: Rules) -> AnyArray:
+    """Return the money the position would make if closed at `price`, before costs; 0 when flat."""
     change = price / position.entry - 1.0
     return position.direction * position.size * rules.notional * change
 
 
 def opened(
-    position: Position, action: jax.Array, bar: Bar, atr: jax.Array, rules: Rules
+    position: Position, action: AnyArray, bar: PriceBar, atr: AnyArray, rules: Rules
 ) -> Position:
     """Carry out a buy or sell at the open of `bar`; `atr` is of the bar before, known by then.
 
     An action that the mask forbids changes nothing.
     """
-    direction = (action == BUY) * 1.0 - (action == SELL) * 1.0
+    xp = bar.open.__array_namespace__()
+    zero = xp.zeros_like(bar.open)
+    direction = (action == BUY).astype(zero.dtype) - (action == SELL).astype(zero.dtype)
     entry = bar.open * (1.0 + direction * rules.slippage)
-    risk = jnp.minimum(rules.stop_atr * atr / entry, rules.max_stop_loss / rules.notional)
+    risk = xp.minimum(rules.stop_atr * atr / entry, rules.max_stop_loss / rules.notional)
     if rules.risk_per_trade is None:
-        size = jnp.ones_like(risk)
+        size = xp.ones_like(risk)
     else:
         size = rules.risk_per_trade / (risk * rules.notional)
-        size = jnp.clip(size, rules.min_size, rules.max_size)
+        size = xp.clip(size, rules.min_size, rules.max_size)
     new = Position(
         direction=direction,
         size=size,
@@ -115,72 +127,75 @@ def opened(
         target=entry * (1.0 + direction * risk * rules.target_ratio),
         risk=risk,
         best=entry,
-        trailing=jnp.zeros_like(risk),
-        bars_held=jnp.zeros_like(risk),
+        trailing=zero,
+        bars_held=zero,
     )
-    return _where((position.direction == 0) & (direction != 0), new, position)
+    return where((position.direction == 0) & (direction != 0), new, position)
 
 
-def managed(position: Position, action: jax.Array) -> Position:
-    """Carry out Phase 2's actions at a bar's close, then move the stop if it trails.
+def managed(position: Position, action: AnyArray) -> Position:
+    """Carry out the actions on a position at a bar's close, then move the stop if it trails.
 
     A trailing stop stays one first risk behind the best close. No stop ever moves back.
     """
-    trailing = jnp.where(action == TRAIL_ON, 1.0, position.trailing)
-    trailing = jnp.where(action == TRAIL_OFF, 0.0, trailing)
+    xp = position.stop.__array_namespace__()
+    trailing = xp.where(action == TRAIL_ON, 1.0, position.trailing)
+    trailing = xp.where(action == TRAIL_OFF, 0.0, trailing)
     behind_best = position.best - position.direction * position.risk * position.entry
     stop = position.stop
-    stop = jnp.where(action == BREAK_EVEN, _tighter(position, stop, position.entry), stop)
-    stop = jnp.where(trailing > 0, _tighter(position, stop, behind_best), stop)
+    stop = xp.where(action == BREAK_EVEN, _nearer_to_profit(position, stop, position.entry), stop)
+    stop = xp.where(trailing > 0, _nearer_to_profit(position, stop, behind_best), stop)
     return position._replace(stop=stop, trailing=trailing)
 
 
-def exit_price(position: Position, bar: Bar, rules: Rules) -> tuple[jax.Array, jax.Array]:
+def exit_price(position: Position, bar: PriceBar, rules: Rules) -> tuple[AnyArray, AnyArray]:
     """Return whether the stop or the target ends the position within `bar`, and at what price.
 
     The order of prices within a bar is unknown, so the worst is assumed: the stop comes first. A
     bar that opens beyond the stop fills at its open. A target fills at its price, never better.
     """
+    xp = bar.open.__array_namespace__()
     is_long = position.direction > 0
-    worst = jnp.where(is_long, bar.low, bar.high)
-    best = jnp.where(is_long, bar.high, bar.low)
+    worst = xp.where(is_long, bar.low, bar.high)
+    best = xp.where(is_long, bar.high, bar.low)
     stopped = position.direction * (worst - position.stop) <= 0
     reached = position.direction * (best - position.target) >= 0
-    at_stop = jnp.where(
-        is_long, jnp.minimum(position.stop, bar.open), jnp.maximum(position.stop, bar.open)
+    at_stop = xp.where(
+        is_long, xp.minimum(position.stop, bar.open), xp.maximum(position.stop, bar.open)
     )
-    price = jnp.where(stopped, market_exit(position, at_stop, rules), position.target)
+    price = xp.where(stopped, market_exit(position, at_stop, rules), position.target)
     return (position.direction != 0) & (stopped | reached), price
 
 
-def market_exit(position: Position, price: jax.Array, rules: Rules) -> jax.Array:
-    """`price` after the slippage of a market order that closes the position."""
+def market_exit(position: Position, price: AnyArray, rules: Rules) -> AnyArray:
+    """Return `price` after the slippage of a market order that closes the position."""
     return price * (1.0 - position.direction * rules.slippage)
 
 
 def settled(
-    position: Position, closes: jax.Array, price: jax.Array, rules: Rules
-) -> tuple[Position, jax.Array]:
-    """Close the position at `price` if `closes`; return it, and the money after commission."""
+    position: Position, closes: AnyArray, price: AnyArray, rules: Rules
+) -> tuple[Position, AnyArray]:
+    """Close the position at `price` where `closes`; return it, and the money after commission."""
+    xp = price.__array_namespace__()
     closes = closes & (position.direction != 0)
     money = profit(position, price, rules) - position.size * rules.commission
-    direction = jnp.where(closes, 0.0, position.direction)
-    return position._replace(direction=direction), jnp.where(closes, money, 0.0)
+    direction = xp.where(closes, 0.0, position.direction)
+    return position._replace(direction=direction), xp.where(closes, money, 0.0)
 
 
-def aged(position: Position, bar: Bar) -> Position:
-    """The position after the close of `bar`."""
-    is_long = position.direction > 0
-    best = jnp.where(
-        is_long, jnp.maximum(position.best, bar.close), jnp.minimum(position.best, bar.close)
-    )
+def aged(position: Position, bar: PriceBar) -> Position:
+    """Return the position after the close of `bar`."""
+    best = _nearer_to_profit(position, position.best, bar.close)
     return position._replace(best=best, bars_held=position.bars_held + 1.0)
 
 
-def _tighter(position: Position, stop: jax.Array, other: jax.Array) -> jax.Array:
-    """Of two stops, the one nearer to profit."""
-    return jnp.where(position.direction > 0, jnp.maximum(stop, other), jnp.minimum(stop, other))
+def where(condition: AnyArray, new: Position, old: Position) -> Position:
+    """Take `new` where the condition holds, else `old`."""
+    xp = condition.__array_namespace__()
+    return Position(*(xp.where(condition, a, b) for a, b in zip(new, old, strict=True)))
 
 
-def _where(condition: jax.Array, new: Position, old: Position) -> Position:
-    return Position(*(jnp.where(condition, a, b) for a, b in zip(new, old, strict=True)))
+def _nearer_to_profit(position: Position, price: AnyArray, other: AnyArray) -> AnyArray:
+    """Return the higher of two prices for a long position, the lower for a short one."""
+    xp = price.__array_namespace__()
+    return xp.where(position.direction > 0, xp.maximum(price, other), xp.minimum(price, other))

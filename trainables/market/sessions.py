@@ -1,9 +1,9 @@
-"""When an episode may start and how far it may go. NumPy only, pure.
+"""The bars at which an episode may start and end. NumPy only, pure.
 
 Minute data of an exchange has sessions: an episode starts in regular US hours, 09:30 to 16:00 in
 New York, and ends with them at the latest. That needs bars short enough for a session to be longer
 than the observation window. Hourly and daily bars, and markets that trade at other hours, have no
-such sessions here: any bar counts, and an episode is at most `FREE_EPISODE_BARS` bars.
+such sessions: an episode may start at any bar and has at most `FREE_EPISODE_BARS` bars.
 """
 
 import dataclasses
@@ -11,16 +11,16 @@ import dataclasses
 import numpy as np
 
 WINDOW_BARS = 20
-"""Bars an observation looks back over."""
+"""Bars that an observation looks back over."""
 
 WARMUP_BARS = 128
-"""No episode starts earlier: the slowest indicator looks back 100 bars, the first window 20."""
+"""Bars before the first start: the slowest indicator looks back 100 bars, the window 20."""
 
 FREE_EPISODE_BARS = 240
 """Longest episode without sessions: two weeks of hourly bars, a year of daily ones."""
 
 MIN_EPISODE_BARS = 10
-"""An episode that starts has at least so many bars before it."""
+"""Fewest bars that an episode may have."""
 
 _OPEN_MINUTE, _CLOSE_MINUTE = 9 * 60 + 30, 16 * 60
 _MINUTE, _DAY = np.timedelta64(1, "m"), np.timedelta64(1, "D")
@@ -28,7 +28,7 @@ _MINUTE, _DAY = np.timedelta64(1, "m"), np.timedelta64(1, "D")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Sessions:
-    """Where episodes may run.
+    """Bounds of episodes, for every bar.
 
     starts: [num_starts] bars at which an episode may begin.
     episode_end: [num_bars] the last bar of an episode that begins at this bar.
@@ -42,7 +42,7 @@ class Sessions:
     regular_hours: bool
 
     def describe(self) -> str:
-        """One line for a person."""
+        """Return one line for a person."""
         if self.regular_hours:
             return "episodes within regular hours (09:30-16:00 New York)"
         return f"no regular-hours sessions: episodes of up to {FREE_EPISODE_BARS} bars anywhere"
@@ -78,10 +78,10 @@ def find_sessions(time: np.ndarray) -> Sessions:
 
 
 def to_new_york(time: np.ndarray) -> np.ndarray:
-    """Wall-clock time in New York of UTC times, by the rule in force since 2007.
+    """Convert UTC times to New York's wall clock, by the rule in force since 2007.
 
-    Not by the system's zone data: small containers have none. Before 2007 summer time was a few
-    weeks shorter, and those weeks come out an hour late.
+    The system's zone data is not used: small containers have none. Before 2007 summer time was a
+    few weeks shorter, and those weeks come out an hour late.
     """
     january = time.astype("datetime64[Y]").astype("datetime64[M]")
     summer_begins = _sunday_after(january + np.timedelta64(2, "M"), 7) + 7 * np.timedelta64(1, "h")
@@ -91,7 +91,7 @@ def to_new_york(time: np.ndarray) -> np.ndarray:
 
 
 def _sunday_after(month: np.ndarray, num_days: int) -> np.ndarray:
-    """The first Sunday at least `num_days` after the month's first day, at midnight."""
+    """Return the first Sunday at least `num_days` after the month's first day, at midnight."""
     first = month.astype("datetime64[D]") + num_days * _DAY
     weekday = (first.astype(np.int64) + 4) % 7  # 1970-01-01 was a Thursday; Sunday is 0
     return (first + (-weekday) % 7 * _DAY).astype("datetime64[h]")

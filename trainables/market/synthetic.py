@@ -1,7 +1,7 @@
 """A seeded market of regular-hours minute bars, for when no file is given. NumPy only, pure.
 
 Volatility clusters by day and is U-shaped within it, as on exchanges; the direction is pure noise,
-so there is nothing to learn from it but not to pay costs. `trend` plants something learnable.
+so the best policy does not trade. `trend` adds something that can be learned.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""What a language model is asked, and what its answer means. NumPy only, pure.
+"""The questions to a language model, and the meaning of its answers. NumPy only, pure.
 
-A context is the market in a few coarse steps. Contexts that agree read the same, so one answer
-serves them all: the context is the prompt, and the cache's key.
+A context is the market in a few coarse steps, and the cache's key. Equal contexts give the same
+prompt, so one answer serves them all.
 """
 
 import collections
@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.market.features import FEATURES
-from trainables.pytorch_phase3.positions import BUY, HOLD, SELL, Array
+from trainables.market.positions import BUY, HOLD, SELL
+from trainables.pytorch_phase3.arrays import Floats
 
-Context = tuple[int, ...]
+MarketContext = tuple[int, ...]
 """Trend, momentum, RSI, volatility, time of the session, position: each a small integer."""
 
 _TREND_EDGES = (-2.0, -0.5, 0.5, 2.0)  # close over the 50-bar mean, in ATRs
@@ -44,29 +45,29 @@ EXAMPLES = (
 """Contexts with answers, shown before the question: small models follow a form, not a rule."""
 
 EXTREMES = ((0, 0, 0, 0, 0, 0), (4, 4, 100, 2, 3, 2))
-"""Two contexts that differ in everything: what their prompts share, all prompts share."""
+"""Two contexts that differ in everything: all prompts share what these two share."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
-    """HOLD, BUY or SELL, and how sure the model says it is, 0 to 1."""
+class TradeAdvice:
+    """HOLD, BUY or SELL, and the confidence that the model gives, 0 to 1."""
 
     action: int
     confidence: float
 
 
 MAX_NEW_TOKENS = 10
-"""`sell | 0.85` takes 7 with SmolLM2's tokenizer; what does not fit does not parse."""
+"""Tokens of an answer: `sell | 0.85` takes 7 with SmolLM2's tokenizer. Longer ones do not parse."""
 
-NO_ADVICE = Advice(action=HOLD, confidence=0.0)
-"""What an answer counts as that does not parse."""
+NO_ADVICE = TradeAdvice(action=HOLD, confidence=0.0)
+"""Advice in place of an answer that does not parse."""
 
 
-def contexts_of(features: Array, direction: Array) -> list[Context]:
+def contexts_of(features: Floats, direction: Floats) -> list[MarketContext]:
     """Quantise each environment's bar and position.
 
     Args:
-        features: [num_envs, NUM_FEATURES], see `trainables.jax_phase12.features`.
+        features: [num_envs, NUM_FEATURES], see `trainables.market.features`.
         direction: [num_envs] 1 long, -1 short, 0 none.
     """
     by_name = dict(zip(FEATURES, features.T, strict=True))
@@ -82,8 +83,8 @@ def contexts_of(features: Array, direction: Array) -> list[Context]:
     return [tuple(map(int, row)) for row in np.stack(columns, axis=1)]
 
 
-def describe(context: Context) -> str:
-    """A context in words."""
+def describe(context: MarketContext) -> str:
+    """Return a context in words."""
     trend, momentum, rsi, volatility, session, position = context
     return (
         f"trend {_DIRECTIONS[trend]}, momentum {_DIRECTIONS[momentum]}, RSI {rsi}, "
@@ -92,10 +93,10 @@ def describe(context: Context) -> str:
     )
 
 
-def conversation(context: Context) -> list[dict[str, str]]:
-    """The examples as turns of a chat, the question last.
+def conversation(context: MarketContext) -> list[dict[str, str]]:
+    """Return the examples as turns of a chat, the question last.
 
-    No system turn: some models' templates have none, and refuse it.
+    There is no system turn: some models' templates have none, and refuse it.
     """
     turns = []
     for example, answer in EXAMPLES:
@@ -106,41 +107,43 @@ def conversation(context: Context) -> list[dict[str, str]]:
     return turns
 
 
-def plain_prompt(context: Context) -> str:
-    """The same as text to be continued, for a model without a chat template."""
+def plain_prompt(context: MarketContext) -> str:
+    """Return the same as text to be continued, for a model without a chat template."""
     lines = [INSTRUCTION]
     lines += [f"Market: {describe(example)}\nAnswer: {answer}" for example, answer in EXAMPLES]
     return "\n".join([*lines, f"Market: {describe(context)}\nAnswer:"])
 
 
-def parse(text: str) -> Advice | None:
+def parse(text: str) -> TradeAdvice | None:
     """Read `buy | 0.8` off the first line, strictly; `None` if it reads otherwise."""
     lines = text.strip().splitlines()
     match = _ANSWER.fullmatch(lines[0]) if lines else None
     if match is None:
         return None
-    return Advice(action=_ACTIONS[match[1].lower()], confidence=float(match[2]))
+    return TradeAdvice(action=_ACTIONS[match[1].lower()], confidence=float(match[2]))
 
 
 class AdviceCache:
-    """The last `capacity` contexts that were asked for, with their advice: least recently used."""
+    """A least-recently-used cache of `capacity` contexts and their advice."""
 
     def __init__(self, capacity: int):
         self._capacity = capacity
-        self._advice: collections.OrderedDict[Context, Advice] = collections.OrderedDict()
+        self._advice: collections.OrderedDict[MarketContext, TradeAdvice] = (
+            collections.OrderedDict()
+        )
 
     def __len__(self) -> int:
         return len(self._advice)
 
-    def get(self, context: Context) -> Advice | None:
-        """The advice for a context, if it is held."""
+    def get(self, context: MarketContext) -> TradeAdvice | None:
+        """Return the advice for a context, `None` if it is not in the cache."""
         advice = self._advice.get(context)
         if advice is not None:
             self._advice.move_to_end(context)
         return advice
 
-    def put(self, contexts: Sequence[Context], advice: Sequence[Advice]) -> None:
-        """Hold on to answers; the least recently used make room."""
+    def put(self, contexts: Sequence[MarketContext], advice: Sequence[TradeAdvice]) -> None:
+        """Store answers; drop the least recently used beyond the capacity."""
         for context, answer in zip(contexts, advice, strict=True):
             self._advice[context] = answer
             self._advice.move_to_end(context)

@@ -1,7 +1,7 @@
-"""Which environments ask, when, and what they know of the answers since. NumPy only, no torch.
+"""The schedule of questions to the model, and the advice in use. NumPy only, no torch.
 
-At the first bar of a rollout and every `interval` bars after it all environments ask at once: every
-update then asks as often as the next, and costs as much. Contexts that the cache does not know
+At the first bar of a rollout and every `interval` bars after it, all environments ask at once. So
+every update asks equally often and costs the same. Contexts that the cache does not know
 become one batch for the model, each only once. Synchronous advice is there in the same step;
 asynchronous advice arrives while trading goes on, and its age says how stale it is.
 """
@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from trainables.pytorch_phase3 import advice as advices
-from trainables.pytorch_phase3.advice import NO_ADVICE, Advice, AdviceCache, Context
-from trainables.pytorch_phase3.positions import Array, Flags
+from trainables.pytorch_phase3.advice import NO_ADVICE, AdviceCache, MarketContext, TradeAdvice
+from trainables.pytorch_phase3.arrays import Flags, Floats
 
 ADVICE_SIZE = 5
 """One-hot hold, buy, sell (all zero without advice), confidence, age in intervals up to 2."""
@@ -34,20 +34,20 @@ class Answers:
 
 
 class Model(Protocol):
-    """What answers contexts: a language model, or a test's stand-in."""
+    """A language model, or a test's stand-in."""
 
-    def answer(self, contexts: Sequence[Context]) -> Answers:
+    def answer(self, contexts: Sequence[MarketContext]) -> Answers:
         """Answer all contexts in one batch."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Counters:
-    """What asking has cost so far.
+    """Costs of asking so far.
 
     `num_queries` counts environments that asked; of these, `num_cached` were answered from the
     cache (or by a twin in the same batch), the rest by the model in `num_batches` batches.
-    `num_skipped` queries found the model still busy. `busy_s` is the model's time, `waited_s` what
-    trading stood still for; `age_bars` is the mean age of the advice in use, in bars.
+    `num_skipped` queries found the model still busy. `busy_s` is the model's time, `waited_s` the
+    time that trading stood still; `age_bars` is the mean age of the advice in use, in bars.
     """
 
     num_queries: int = 0
@@ -64,10 +64,10 @@ class Counters:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
-    """Advice for the contexts that the model was asked, and what it took."""
+    """Advice for the contexts of one batch, and the seconds and tokens that it took."""
 
-    contexts: list[Context]
-    advice: list[Advice]
+    contexts: list[MarketContext]
+    advice: list[TradeAdvice]
     num_unparsed: int
     num_tokens: int
     busy_s: float
@@ -75,9 +75,9 @@ class _Batch:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Pending:
-    """A query under way: what each environment asked, in which of its episodes, and when."""
+    """A query under way: each environment's context, its episode, and the bar of the question."""
 
-    contexts: list[Context]
+    contexts: list[MarketContext]
     episodes: np.ndarray
     asked_at: int
     batch: concurrent.futures.Future[_Batch]
@@ -112,18 +112,18 @@ class Advisor:
         self._features = np.zeros((num_envs, ADVICE_SIZE), np.float32)
 
     def wants_contexts(self) -> bool:
-        """Whether the environments ask at this bar."""
+        """Return whether the environments ask at this bar."""
         return self._clock >= self._asks_at
 
     def start_rollout(self) -> None:
         """Ask at the next bar, and count the interval from there."""
         self._asks_at = self._clock
 
-    def advance(self, dones: Flags, contexts: Sequence[Context] | None) -> Array:
-        """Go on by one bar; return [num_envs, ADVICE_SIZE] what is known at its close.
+    def advance(self, dones: Flags, contexts: Sequence[MarketContext] | None) -> Floats:
+        """Go on by one bar; return [num_envs, ADVICE_SIZE] the advice known at its close.
 
-        `dones` are the episodes that ended with it; `contexts`, one per environment, are read where
-        `wants_contexts`.
+        `dones` are the episodes that ended with it. `contexts`, one per environment, are read only
+        if `wants_contexts`.
         """
         self._episodes[dones] += 1
         self._features[dones] = 0.0
@@ -141,7 +141,7 @@ class Advisor:
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _aged(self) -> Array:
+    def _aged(self) -> Floats:
         has_advice = self._features[:, :_CONFIDENCE].any(axis=1)
         age_bars = self._clock - 1 - self._asked_at
         age = np.minimum(age_bars / self._interval, _OLDEST)
@@ -149,7 +149,7 @@ class Advisor:
         self.counters.age_bars = float(age_bars[has_advice].mean()) if has_advice.any() else None
         return self._features.copy()
 
-    def _ask(self, contexts: list[Context]) -> None:
+    def _ask(self, contexts: list[MarketContext]) -> None:
         self._asks_at = self._clock + self._interval
         if self._pending is not None:
             self.counters.num_skipped += len(contexts)
@@ -168,7 +168,7 @@ class Advisor:
             return
         self._take(pending)
 
-    def _start(self, contexts: list[Context]) -> "concurrent.futures.Future[_Batch]":
+    def _start(self, contexts: list[MarketContext]) -> "concurrent.futures.Future[_Batch]":
         if self._executor is not None and contexts:
             return self._executor.submit(self._query, contexts)
         done: concurrent.futures.Future[_Batch] = concurrent.futures.Future()
@@ -177,8 +177,8 @@ class Advisor:
         done.set_result(batch)
         return done
 
-    def _query(self, contexts: list[Context]) -> _Batch:
-        """Ask the model. Runs on another thread: touches nothing but the model."""
+    def _query(self, contexts: list[MarketContext]) -> _Batch:
+        """Ask the model. It runs on another thread, so it touches only the model."""
         if not contexts:
             return _Batch(contexts=[], advice=[], num_unparsed=0, num_tokens=0, busy_s=0.0)
         started = time.perf_counter()
@@ -193,7 +193,7 @@ class Advisor:
         )
 
     def _take(self, pending: _Pending) -> None:
-        """Give the answers to those that asked and are still in the episode they asked in."""
+        """Give the answers to the environments that are still in the episode they asked in."""
         batch = pending.batch.result()
         counters = self.counters
         counters.num_batches += bool(batch.contexts)

@@ -1,4 +1,4 @@
-"""The vectorised market dealt out to subprocesses, for environments that cost more than a pipe.
+"""The vectorised market in subprocesses, for environments that cost more than a pipe.
 
 Each worker holds a share of the accounts and answers one message per bar. It is spawned, not
 forked (its parent has threads and perhaps a GPU), inherits the trial's CPUs and capped variables,
@@ -11,20 +11,20 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from trainables.market.features import Market
-from trainables.pytorch_phase3.market_env import Actions, MarketEnv, Step
-from trainables.pytorch_phase3.positions import Array, Flags
+from trainables.pytorch_phase3.arrays import Flags, Floats, Integers
+from trainables.pytorch_phase3.market_env import MarketEnv, Step
 
-_View = tuple[Array, Flags, Array, Array]
+_View = tuple[Floats, Flags, Floats, Floats]
 """Observations, action masks, and the two parts of `MarketEnv.situation`."""
 
 _END_S = 5.0
 
 
 class MarketWorkers:
-    """`num_envs` accounts in at most `num_workers` processes; otherwise what `MarketEnv` is.
+    """`num_envs` accounts in at most `num_workers` processes; the members are `MarketEnv`'s.
 
-    Raises (from all that talks to a worker):
-        RuntimeError: if a worker has died; its own last words are in the trial's log.
+    Raises (from every method that talks to a worker):
+        RuntimeError: if a worker has died; its last output is in the trial's log.
     """
 
     observation_space = MarketEnv.observation_space
@@ -53,7 +53,7 @@ class MarketWorkers:
         """Start every episode anew at a random bar."""
         self._ask([None] * len(self._pipes))
 
-    def step(self, actions: Actions) -> Step:
+    def step(self, actions: Integers) -> Step:
         """Advance every account by one bar. `actions`: [num_envs] below NUM_ACTIONS."""
         steps = self._ask(np.split(actions, self._ends))
         return Step(
@@ -62,7 +62,7 @@ class MarketWorkers:
             returns=np.concatenate([step.returns for step in steps]),
         )
 
-    def observe(self) -> Array:
+    def observe(self) -> Floats:
         """[num_envs, OBSERVATION_SIZE], see `MarketEnv.observe`."""
         return self._view[0]
 
@@ -70,8 +70,8 @@ class MarketWorkers:
         """[num_envs, NUM_ACTIONS], see `MarketEnv.action_masks`."""
         return self._view[1]
 
-    def situation(self) -> tuple[Array, Array]:
-        """See `MarketEnv.situation`."""
+    def situation(self) -> tuple[Floats, Floats]:
+        """Return what `MarketEnv.situation` returns."""
         return self._view[2], self._view[3]
 
     def close(self) -> None:
@@ -83,8 +83,8 @@ class MarketWorkers:
             if process.is_alive():
                 process.kill()
 
-    def _ask(self, messages: "list[Actions] | list[None]") -> list[Step]:
-        """Send each worker its message, and only then wait: they work at the same time."""
+    def _ask(self, messages: "list[Integers] | list[None]") -> list[Step]:
+        """Send all workers their messages, then wait for all: they work at the same time."""
         for index, message in enumerate(messages):
             try:
                 self._pipes[index].send(message)
@@ -108,18 +108,18 @@ class MarketWorkers:
 
 
 def worker_seeds(seed: int, num_workers: int) -> list[np.random.SeedSequence]:
-    """A seed per worker, none of which is another run's."""
+    """Return one seed per worker; none of them is another run's."""
     return np.random.SeedSequence(seed).spawn(num_workers)
 
 
 def _work(pipe: Connection, market: Market, num_envs: int, seed: np.random.SeedSequence) -> None:
-    """A worker's life: an answer per message, until the pipe is closed. `None` means reset."""
+    """Answer one message after the other until the pipe is closed. `None` means reset."""
     env = MarketEnv(market, num_envs, seed=seed)
     step: Step | None = None
     while True:
         try:
             pipe.send((step, _look(env)))
-            actions: Actions | None = pipe.recv()
+            actions: Integers | None = pipe.recv()
         except (EOFError, ConnectionError):
             return
         if actions is None:

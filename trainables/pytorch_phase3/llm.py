@@ -1,7 +1,7 @@
 """A causal language model that answers contexts in batches, on the trial's device.
 
-Loaded from safetensors or GGUF only. Answers are greedy: the same context gets the same answer, so
-a cache changes nothing but the time.
+It is loaded from safetensors or GGUF only. Answers are greedy: the same context gets the same
+answer, so a cache saves time and changes nothing else.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainables.pytorch_phase3 import advice, unpacking
-from trainables.pytorch_phase3.advice import MAX_NEW_TOKENS, Context
+from trainables.pytorch_phase3.advice import MAX_NEW_TOKENS, MarketContext
 from trainables.pytorch_phase3.advisor import Answers
 from trainables.pytorch_phase3.options import QUANTIZED_BITS
 from trainables.pytorch_phase3.sources import Source
@@ -35,10 +35,10 @@ from trainables.workload import WorkloadInputError
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A model whose configuration was read; its weights were not.
+    """A model whose configuration was read and whose weights were not.
 
-    `location` is what `from_pretrained` loads; `dtype` is what it computes in; `quantized` is one
-    of QUANTIZED_BITS or `None`.
+    `location` is for `from_pretrained`; `dtype` is the dtype of computations; `quantized` is one of
+    QUANTIZED_BITS or `None`.
     """
 
     source: Source
@@ -66,7 +66,7 @@ def find(source: Source, *, dtype: str, device: torch.device, unpacked: Path) ->
         computed_in = torch.bfloat16 if device.type == "cuda" else torch.float32
     else:
         computed_in = getattr(torch, dtype)
-    transformers_logging.set_verbosity_error()  # its advice on options is no death's last words
+    transformers_logging.set_verbosity_error()  # its hints would pass for the cause of a death
     transformers_logging.disable_progress_bar()
     with _errors_in_words(source):
         location = source.location
@@ -87,7 +87,7 @@ class LanguageModel:
     """A model on its device, ready to answer; see `load`.
 
     All questions begin alike: the instruction and the examples are nine tenths of a prompt. Their
-    keys and values are computed once and shared by every row of every batch, which made 16 answers
+    keys and values are computed once and shared by every row of every batch. That made 16 answers
     of SmolLM2-135M on 2 CPU cores 4.5 times as fast (6.6 s without, 1.4 s with).
     """
 
@@ -106,8 +106,8 @@ class LanguageModel:
         )
         self._prefix, self._prefix_cache = self._read_prefix()
 
-    def prompt(self, context: Context) -> str:
-        """The text that the model continues."""
+    def prompt(self, context: MarketContext) -> str:
+        """Return the text that the model continues."""
         if self._tokenizer.chat_template is None:
             return advice.plain_prompt(context)
         text = self._tokenizer.apply_chat_template(
@@ -115,7 +115,7 @@ class LanguageModel:
         )
         return str(text)
 
-    def answer(self, contexts: Sequence[Context]) -> Answers:
+    def answer(self, contexts: Sequence[MarketContext]) -> Answers:
         """Answer all contexts in one batch."""
         rows = [self._tokens(context) for context in contexts]
         shared = len(self._prefix)
@@ -138,13 +138,13 @@ class LanguageModel:
         num_tokens = int((answers != self._tokenizer.pad_token_id).sum())
         return Answers(texts=texts, num_tokens=num_tokens)
 
-    def _tokens(self, context: Context) -> list[int]:
+    def _tokens(self, context: MarketContext) -> list[int]:
         has_template = self._tokenizer.chat_template is not None  # it writes its own special tokens
         tokens = self._tokenizer(self.prompt(context), add_special_tokens=not has_template)
         return list(tokens["input_ids"])
 
     def _read_prefix(self) -> tuple[list[int], Any]:
-        """The tokens that all questions begin with, and their keys and values."""
+        """Return the tokens that all questions begin with, and their keys and values."""
         first, second = (self._tokens(context) for context in advice.EXTREMES)
         shared = itertools.takewhile(
             lambda pair: pair[0] == pair[1], zip(first, second, strict=False)
@@ -193,7 +193,7 @@ def _quantization(found: Found) -> BitsAndBytesConfig | None:
 
 @contextlib.contextmanager
 def _errors_in_words(source: Source) -> Iterator[None]:
-    """What transformers raises for a bad model becomes one sentence; memory errors stay."""
+    """Turn the errors of transformers for a bad model into one sentence; memory errors stay."""
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:

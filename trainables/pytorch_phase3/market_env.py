@@ -1,51 +1,46 @@
 """Phase 2's market as a vectorised environment: arrays over environments, one process, NumPy.
 
-At the close of bar t the agent sees bars up to t and acts; the order fills at the open of bar
-t + 1, which may hit the stop or the target. The rules are Phase 2's (trainables/jax_phase12/env.py)
-and a test holds the two together. An observation is Phase 1's 225 floats (a window of 20 bars of
-11 features, and 5 of the account), then the 3 that Phase 2 adds about the managed position.
+The rules are `trainables.market.account`'s, as in trainables/jax_phase12/env.py; a test holds the
+two environments together. An observation is Phase 1's 225 floats (a window of 20 bars of 11
+features, and 5 of the account), then the 3 that Phase 2 adds about the managed position.
 """
 
 import dataclasses
 
 import gymnasium
 import numpy as np
-import numpy.typing as npt
 
+from trainables.market import account as accounts
 from trainables.market.features import NUM_FEATURES, Market
+from trainables.market.positions import PHASE_2, PriceBar, Rules
 from trainables.market.sessions import WINDOW_BARS
-from trainables.pytorch_phase3 import positions as trades
-from trainables.pytorch_phase3.positions import Array, Bars, Flags, Rules
+from trainables.pytorch_phase3.arrays import Flags, Floats, Integers
 
 MARKET_SIZE = WINDOW_BARS * NUM_FEATURES
 ACCOUNT_SIZE = 8
-"""Direction, open profit, distance to the stop, bars held, drawdown; trails, stop moved, size."""
+"""Size of the account's features, see `account.observed`."""
 OBSERVATION_SIZE = MARKET_SIZE + ACCOUNT_SIZE
-
-_MAX_BARS_HELD = 100.0  # scales the observation only
-
-Actions = npt.NDArray[np.int64]
-Indices = npt.NDArray[np.int64]
+NUM_ACTIONS = PHASE_2.num_actions
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """[num_envs] each: what one step brought. `returns` are of the episodes that are `done`."""
+    """Results of one step, [num_envs] each. `returns` are of each episode so far."""
 
-    rewards: Array
+    rewards: Floats
     dones: Flags
-    returns: Array
+    returns: Floats
 
 
 class MarketEnv:
     """`num_envs` accounts that trade one market. Episodes that end start anew at once.
 
     bar, end: [num_envs] the last bar seen, and the episode's last.
-    balance, peak: [num_envs] realised profit in money, and the highest equity at a close.
+    account: money and positions, [num_envs] each.
     """
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (OBSERVATION_SIZE,), np.float32)
-    action_space = gymnasium.spaces.Discrete(trades.NUM_ACTIONS)
+    action_space = gymnasium.spaces.Discrete(NUM_ACTIONS)
 
     def __init__(
         self,
@@ -53,10 +48,10 @@ class MarketEnv:
         num_envs: int,
         *,
         seed: int | np.random.SeedSequence,
-        rules: Rules | None = None,
+        rules: Rules = PHASE_2,
     ):
         self.num_envs = num_envs
-        self.rules = rules or Rules()
+        self.rules = rules
         self.market = market
         self._rng = np.random.default_rng(seed)
         self._window = np.arange(1 - WINDOW_BARS, 1)
@@ -65,88 +60,36 @@ class MarketEnv:
     def reset(self) -> None:
         """Start every episode anew at a random bar."""
         self.bar, self.end = self._new_episodes()
-        self.balance = np.zeros(self.num_envs, np.float32)
-        self.peak = np.zeros(self.num_envs, np.float32)
-        self.positions = trades.no_positions(self.num_envs)
         self._returns = np.zeros(self.num_envs, np.float32)
+        self.account = accounts.new_account(self._returns)
 
-    def observe(self) -> Array:
+    def observe(self) -> Floats:
         """[num_envs, OBSERVATION_SIZE] window of market features, then the account."""
         window = self.market.features[self.bar[:, None] + self._window]
-        return np.concatenate([window.reshape(self.num_envs, -1), self.account()], axis=1)
+        return np.concatenate([window.reshape(self.num_envs, -1), self.account_seen()], axis=1)
 
-    def account(self) -> Array:
-        """[num_envs, ACCOUNT_SIZE] profit and distances are in units of the first risk."""
-        held, rules = self.positions, self.rules
-        in_position = np.abs(held.direction)
-        close = self._bars(self.bar).close
-        per_risk = held.direction / held.risk
-        equity = self.balance + trades.profit(held, close, rules)
-        columns = (
-            held.direction,
-            per_risk * (close / held.entry - 1),
-            per_risk * (close - held.stop) / held.entry,
-            in_position * held.bars_held / _MAX_BARS_HELD,
-            (self.peak - equity) / rules.max_drawdown,
-            in_position * held.trailing,
-            per_risk * (held.stop / held.entry - 1),
-            in_position * held.size / rules.max_size,
-        )
-        return np.stack(columns, axis=1).astype(np.float32, copy=False)
+    def account_seen(self) -> Floats:
+        """[num_envs, ACCOUNT_SIZE] the account's features, see `account.observed`."""
+        seen: Floats = accounts.observed(self.account, self._bars(self.bar).close, self.rules)
+        return seen
 
-    def situation(self) -> tuple[Array, Array]:
+    def situation(self) -> tuple[Floats, Floats]:
         """[num_envs, NUM_FEATURES] the bar just closed; [num_envs] the position's direction."""
-        return self.market.features[self.bar], self.positions.direction
+        return self.market.features[self.bar], self.account.position.direction
 
     def action_masks(self) -> Flags:
-        """[num_envs, NUM_ACTIONS] what is allowed: entries when flat; management in a position.
+        """[num_envs, NUM_ACTIONS] True where allowed, see `account.allowed_actions`."""
+        allowed: Flags = accounts.allowed_actions(self.account_seen(), self.rules)
+        return allowed
 
-        The stop may go to break-even while the position is in profit and its stop is not there yet.
-        """
-        account = self.account()
-        flat, in_profit = account[:, 0] == 0, account[:, 1] > 0
-        trailing, not_moved = account[:, 5] > 0, account[:, 6] < 0
-        always = np.ones(self.num_envs, bool)
-        columns = (
-            always,
-            flat,
-            flat,
-            ~flat & in_profit & not_moved,
-            ~flat & ~trailing,
-            ~flat & trailing,
-        )
-        return np.stack(columns, axis=1)
-
-    def step(self, actions: Actions) -> Step:
+    def step(self, actions: Integers) -> Step:
         """Advance every account by one bar. `actions`: [num_envs] below NUM_ACTIONS."""
-        rules = self.rules
         before, bars = self._bars(self.bar), self._bars(self.bar + 1)
-        open_before = trades.profit(self.positions, before.close, rules)
-
-        held = trades.managed(self.positions, actions)
-        held = trades.opened(held, actions, bars, before.atr, rules)
-        entered = (self.positions.direction == 0) & (held.direction != 0)
-        realised = np.where(entered, -held.size * np.float32(rules.commission), np.float32(0.0))
-
-        hit, price = trades.exit_prices(held, bars, rules)
-        held, money = trades.settled(held, hit, price, rules)
-        held = trades.aged(held, bars)
-        realised += money
-
-        equity = self.balance + realised + trades.profit(held, bars.close, rules)
-        peak = np.maximum(self.peak, equity)
-        dones = (self.bar + 1 >= self.end) | (peak - equity >= rules.max_drawdown)
-        at_market = trades.market_exit(held, bars.close, rules)
-        held, money = trades.settled(held, dones, at_market, rules)
-        realised += money
-
-        open_after = trades.profit(held, bars.close, rules)
-        rewards = (realised + rules.shaping * (open_after - open_before)) / rules.reward_unit
-        rewards = rewards - rules.holding_cost * np.abs(held.direction)
-        rewards = rewards.astype(np.float32, copy=False)
+        is_last = self.bar + 1 >= self.end
+        self.account, rewards, dones = accounts.trade(
+            self.account, actions, before, bars, is_last, self.rules
+        )
         self.bar = self.bar + 1
-        self.balance = self.balance + realised
-        self.peak, self.positions = peak, held
         self._returns += rewards
         step = Step(rewards=rewards, dones=dones, returns=self._returns.copy())
         if dones.any():
@@ -156,15 +99,13 @@ class MarketEnv:
     def _restart(self, dones: Flags) -> None:
         bar, end = self._new_episodes()
         self.bar, self.end = np.where(dones, bar, self.bar), np.where(dones, end, self.end)
-        self.balance[dones] = 0.0
-        self.peak[dones] = 0.0
         self._returns[dones] = 0.0
-        self.positions = trades.where(dones, trades.no_positions(self.num_envs), self.positions)
+        self.account = accounts.where(dones, accounts.new_account(self._returns), self.account)
 
-    def _new_episodes(self) -> tuple[Indices, Indices]:
+    def _new_episodes(self) -> tuple[Integers, Integers]:
         starts = self.market.starts
         bar = starts[self._rng.integers(0, len(starts), self.num_envs)].astype(np.int64)
         return bar, self.market.episode_end[bar].astype(np.int64)
 
-    def _bars(self, index: Indices) -> Bars:
-        return Bars(*self.market.prices[index].T)
+    def _bars(self, index: Integers) -> PriceBar:
+        return PriceBar(*self.market.prices[index].T)

@@ -22,7 +22,7 @@ if typing.TYPE_CHECKING:
     from trainables.pytorch_phase3.llm import Found
 
 PROMPT_TOKENS = 256
-"""Room for a question with its examples: SmolLM2's tokenizer needs 205, coarser ones more."""
+"""Tokens of a question with its examples: SmolLM2's tokenizer needs 205, coarser ones more."""
 
 _FLOAT = 4
 _ADAM_COPIES = 4  # parameter, gradient, two moments
@@ -31,7 +31,7 @@ _CUBLAS_BYTES = 64 * 2**20  # its workspaces come out of the same allocator
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LlmShape:
-    """What a causal language model's size follows from. Embeddings are input's and output's."""
+    """Sizes of a causal language model. Embeddings are those of input and output."""
 
     num_parameters: int
     num_embedding_parameters: int
@@ -45,7 +45,7 @@ class LlmShape:
 
 def llm_shape(config: Any) -> LlmShape:
     """Count the parameters of a configuration on torch's meta device: nothing is allocated."""
-    from transformers import AutoModelForCausalLM  # what trains without a model can spare
+    from transformers import AutoModelForCausalLM  # with --llm none it may be absent
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
@@ -66,7 +66,7 @@ def llm_shape(config: Any) -> LlmShape:
 
 
 def weight_bytes(shape: LlmShape, *, itemsize: int, bits: int | None) -> int:
-    """Bytes of all parameters. `bits` are those of quantised ones, which embeddings never are."""
+    """Return the bytes of all parameters. `bits` are of the quantised ones, never embeddings."""
     if bits is None:
         return shape.num_parameters * itemsize
     quantised = shape.num_parameters - shape.num_embedding_parameters
@@ -74,9 +74,9 @@ def weight_bytes(shape: LlmShape, *, itemsize: int, bits: int | None) -> int:
 
 
 def llm_bytes(shape: LlmShape, *, itemsize: int, bits: int | None, num_questions: int) -> int:
-    """Weights + KV cache + activations for `num_questions` in one batch.
+    """Return the bytes of weights, KV cache and activations for `num_questions` in one batch.
 
-    `itemsize` is of the dtype that is computed in; `bits` see `weight_bytes`.
+    `itemsize` is of the dtype of computations; for `bits` see `weight_bytes`.
     """
     weights = weight_bytes(shape, itemsize=itemsize, bits=bits)
     tokens = num_questions * (PROMPT_TOKENS + MAX_NEW_TOKENS)
@@ -88,7 +88,7 @@ def llm_bytes(shape: LlmShape, *, itemsize: int, bits: int | None, num_questions
 
 
 def policy_bytes(*, batch_size: int, has_advice: bool) -> int:
-    """Actor and critic with Adam, and one minibatch's activations, forward and backward."""
+    """Return the bytes of actor, critic, Adam and one minibatch's activations in both passes."""
     first = OBSERVATION_SIZE + (ADVICE_SIZE if has_advice else 0)
     sizes = (first, *HIDDEN_SIZES)
     num_parameters = 2 * sum(a * b + b for a, b in itertools.pairwise(sizes))
@@ -97,7 +97,7 @@ def policy_bytes(*, batch_size: int, has_advice: bool) -> int:
 
 
 def predict(found: "Found | None", *, num_envs: int, batch_size: int, device: torch.device) -> int:
-    """Device bytes of a trial: what its allocator will hold at the peak."""
+    """Return the device bytes of a trial: its allocator's peak."""
     total = policy_bytes(batch_size=batch_size, has_advice=found is not None)
     if device.type == "cuda":
         total += _CUBLAS_BYTES

@@ -12,8 +12,12 @@ from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from torch import nn
 
 from trainables.pytorch_phase3.advisor import ADVICE_SIZE
-from trainables.pytorch_phase3.market_env import ACCOUNT_SIZE, MARKET_SIZE, OBSERVATION_SIZE
-from trainables.pytorch_phase3.positions import NUM_ACTIONS
+from trainables.pytorch_phase3.market_env import (
+    ACCOUNT_SIZE,
+    MARKET_SIZE,
+    NUM_ACTIONS,
+    OBSERVATION_SIZE,
+)
 
 HIDDEN_SIZES = (256, 256)
 _FUSION_SIZE = 32
@@ -21,7 +25,7 @@ _NUM_ADVISED = 3  # hold, buy, sell: the first actions, and the first features o
 
 
 class Fusion(nn.Module):  # type: ignore[misc]
-    """Policy logits, advice and its confidence, and risk features -> fused logits.
+    """Fusion of policy logits, advice with its confidence, and risk features to new logits.
 
     Two trust heads, each 0 to 1, weigh the policy's own logits and the advice; a correction is
     added. Advice that is not there, or has no confidence, adds nothing through its trust head.
@@ -36,9 +40,9 @@ class Fusion(nn.Module):  # type: ignore[misc]
         self.last_trust: torch.Tensor | None = None
 
     def start_open_minded(self) -> None:
-        """Begin with trust 0.5 in both, advice that speaks for the action it names, no correction.
+        """Start with trust 0.5 in both, advice that favours the action it names, no correction.
 
-        Called after the policy has initialised all layers alike, which would silence this one.
+        Call it after the policy has initialised all layers alike, which would make this one mute.
         """
         nn.init.orthogonal_(self.hidden.weight, gain=2**0.5)
         for layer in (self.trust, self.correction):
@@ -50,7 +54,7 @@ class Fusion(nn.Module):  # type: ignore[misc]
     def forward(
         self, logits: torch.Tensor, advice: torch.Tensor, risk: torch.Tensor
     ) -> torch.Tensor:
-        """Fuse.
+        """Return the fused logits.
 
         Args:
             logits: [batch, NUM_ACTIONS] the policy's own.
@@ -69,7 +73,7 @@ class Fusion(nn.Module):  # type: ignore[misc]
 
 
 class _Head(nn.Module):  # type: ignore[misc]
-    """[batch, hidden + account + advice] -> [batch, NUM_ACTIONS] fused logits."""
+    """Network from [batch, hidden + account + advice] to [batch, NUM_ACTIONS] fused logits."""
 
     def __init__(self, hidden_size: int):
         super().__init__()
@@ -83,7 +87,7 @@ class _Head(nn.Module):  # type: ignore[misc]
 
 
 class _Body(nn.Module):  # type: ignore[misc]
-    """Actor and critic networks. The actor sees no advice: that comes in by the fusion alone."""
+    """Actor and critic networks. The actor sees no advice; the fusion adds it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +113,7 @@ class _FusedCategorical(MaskableCategoricalDistribution):  # type: ignore[misc]
 
 
 class HybridPolicy(MaskableActorCriticPolicy):  # type: ignore[misc]
-    """A maskable actor-critic whose logits are fused with advice. Needs the advised observation."""
+    """A maskable actor-critic whose logits are fused with advice, which observations must hold."""
 
     def _build_mlp_extractor(self) -> None:
         self.mlp_extractor: Any = _Body()

@@ -1,4 +1,4 @@
-"""How many samples a rollout has. Stdlib only, pure."""
+"""The number of samples in a rollout. Stdlib only, pure."""
 
 import math
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from trainables.workload import InvalidConfigurationError
 
 MIN_ROLLOUT_SAMPLES = 3072
-"""What 8, 12, 16, 24 and 32 environments and batches of 256, 512, 768 and 1024 all divide."""
+"""A multiple of 8, 12, 16, 24 and 32 environments and of batches of 256, 512, 768 and 1024."""
 
 
 def rollout_samples(config: Mapping[str, int]) -> int:
-    """Samples of one rollout: the least multiple of both sizes that is not below the minimum.
+    """Return the samples of one rollout: the least multiple of both sizes from the minimum on.
 
-    So every pair of sizes divides, and over the default space every update sees as much data: what
-    differs between two configurations is how it is collected and learned from, not how much.
+    So every pair of sizes divides, and every update of the default space sees equally many samples.
+    Two configurations differ in how these are collected and learned from.
 
     Raises:
         InvalidConfigurationError: if a size is missing or not positive.

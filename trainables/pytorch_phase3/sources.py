@@ -1,6 +1,6 @@
-"""Where a language model comes from: what `--llm` names, checked before anything is loaded.
+"""The source of a language model, as `--llm` names it, checked before anything is loaded.
 
-Stdlib only, so that the command that starts a search can refuse what is missing in one sentence.
+Stdlib only, so that the command that starts a search can refuse a missing model in one sentence.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ _WEIGHTS = ("*.safetensors", "*.gguf")
 class Source:
     """A folder or a hub id for `from_pretrained`, and the GGUF file in that folder, if it is one.
 
-    `name` is how a person would call it.
+    `name` is for a person.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Source:
 
     @property
     def is_local(self) -> bool:
-        """Whether nothing has to be downloaded."""
+        """Return whether nothing has to be downloaded."""
         return Path(self.location).is_dir()
 
 

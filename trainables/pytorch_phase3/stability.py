@@ -1,13 +1,13 @@
-"""When training is broken though every number is finite. Pure."""
+"""Rules for training that is broken though every number is finite. Pure."""
 
 import math
 from collections.abc import Mapping
 
 MIN_ENTROPY_NATS = 0.01
-"""Below it one action has 99.9 % of the probability: nothing is explored, nothing learned."""
+"""Least entropy in nats. Below it one action has 99.9 % of the probability: nothing is learned."""
 
 MAX_APPROX_KL = 0.5
-"""PPO works at 0.01 to 0.05 per update; at 0.5 the clipping has lost hold of the policy."""
+"""Most divergence per update. PPO works at 0.01 to 0.05; at 0.5 clipping no longer works."""
 
 
 def violation(metrics: Mapping[str, float]) -> str | None:

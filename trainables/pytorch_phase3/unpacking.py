@@ -17,8 +17,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 def unpack(path: Path, *, dtype: torch.dtype, folder: Path) -> Path:
     """Return the folder that holds the model of the GGUF file at `path` as safetensors.
 
-    It is made in `folder` the first time, and again if the file has changed. Trials may race: each
-    writes a folder of its own, and the first to be complete stays.
+    It is made in `folder` the first time, and again if the file has changed. Trials may do so at
+    the same time: each writes a folder of its own, and the first complete one stays.
     """
     stat = path.stat()
     identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {dtype}"

@@ -1,4 +1,4 @@
-"""The market, and advice on it, as Stable-Baselines3 wants to see them: one `VecEnv`."""
+"""The market, and advice on it, as one `VecEnv` of Stable-Baselines3."""
 
 import collections
 from collections.abc import Sequence
@@ -11,18 +11,19 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from trainables.pytorch_phase3 import advice
 from trainables.pytorch_phase3.advisor import ADVICE_SIZE, Advisor
+from trainables.pytorch_phase3.arrays import Flags, Floats
 from trainables.pytorch_phase3.env_workers import MarketWorkers
 from trainables.pytorch_phase3.market_env import OBSERVATION_SIZE, MarketEnv
-from trainables.pytorch_phase3.positions import Array, Flags
 
 _RETURNS_KEPT = 100
 
 
 class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
-    """[num_envs, 228] market and account, then [num_envs, ADVICE_SIZE] if there is an advisor.
+    """Observations [num_envs, 228], and with an advisor [num_envs, ADVICE_SIZE] more.
 
-    One object for all environments, wherever they run: Stable-Baselines3's per-environment calls
-    are answered for all of them together. There are no time limits, so no terminal observations.
+    It is one object for all environments, wherever they run. So Stable-Baselines3's calls for
+    single environments are answered for all together. There are no time limits, so no terminal
+    observations.
     """
 
     def __init__(self, env: MarketEnv | MarketWorkers, advisor: Advisor | None):
@@ -35,7 +36,7 @@ class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
         self._infos: list[dict[str, Any]] = [{} for _ in range(env.num_envs)]
         self._actions: npt.NDArray[np.int64] | None = None
 
-    def reset(self) -> Array:
+    def reset(self) -> Floats:
         """Start all episodes anew."""
         self.market_env.reset()
         return self._observe(np.ones(self.num_envs, bool))
@@ -44,14 +45,14 @@ class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
         """Take note of the actions; `step_wait` carries them out."""
         self._actions = actions
 
-    def step_wait(self) -> tuple[Array, Array, Flags, list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[Floats, Floats, Flags, list[dict[str, Any]]]:
         """Advance by one bar."""
         assert self._actions is not None
         step = self.market_env.step(self._actions)
         self.returns.extend(step.returns[step.dones].tolist())
         return self._observe(step.dones), step.rewards, step.dones, self._infos
 
-    def _observe(self, dones: Flags) -> Array:
+    def _observe(self, dones: Flags) -> Floats:
         env, advisor = self.market_env, self.advisor
         observations = env.observe()
         if advisor is None:
@@ -62,7 +63,7 @@ class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
         return np.concatenate([observations, advisor.advance(dones, contexts)], axis=1)
 
     def start_rollout(self) -> None:
-        """Say that the next step is the first of a rollout."""
+        """Tell the advisor that the next step is the first of a rollout."""
         if self.advisor is not None:
             self.advisor.start_rollout()
 
@@ -74,12 +75,12 @@ class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
             self.market_env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """An attribute of the market, for each environment."""
+        """Return an attribute of the market, once per environment."""
         value = None if attr_name == "render_mode" else getattr(self.market_env, attr_name)
         return [value] * self.num_envs
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Not possible: the environments are rows of one object."""
+        """Refuse: the environments are rows of one object."""
         raise NotImplementedError("environments cannot be changed one by one.")
 
     def env_method(
@@ -89,5 +90,5 @@ class AdvisedVecEnv(VecEnv):  # type: ignore[misc]
         return list(getattr(self.market_env, method_name)(*method_args, **method_kwargs))
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> Sequence[bool]:
-        """No environment is wrapped."""
+        """Return False for each: no environment is wrapped."""
         return [False] * self.num_envs

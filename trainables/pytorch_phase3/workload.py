@@ -1,7 +1,7 @@
 """Phase 3 as a tunable workload: `trainables.pytorch_phase3.workload:phase3`.
 
-The configuration is `vectorized_envs` and `batch_size`; the options are `options.Options`'. One
-update is one rollout, and the PPO epochs over it.
+A configuration is `vectorized_envs` and `batch_size`; the options are those of `Phase3Options`.
+One update is one rollout, and the PPO epochs over it.
 """
 
 import os
@@ -20,7 +20,7 @@ from trainables.pytorch_phase3 import memory, sources, stability
 from trainables.pytorch_phase3.advisor import Advisor, Counters
 from trainables.pytorch_phase3.env_workers import MarketWorkers
 from trainables.pytorch_phase3.market_env import MarketEnv
-from trainables.pytorch_phase3.options import Options
+from trainables.pytorch_phase3.options import Phase3Options
 from trainables.pytorch_phase3.policy import HIDDEN_SIZES, HybridPolicy
 from trainables.pytorch_phase3.rollout import rollout_samples
 from trainables.pytorch_phase3.vec_env import AdvisedVecEnv
@@ -41,13 +41,13 @@ HYPERPARAMETERS: dict[str, Any] = {
     "vf_coef": 0.5,
     "max_grad_norm": 0.5,
 }
-"""Phase 2's, by Stable-Baselines3's names: what the tuner leaves alone."""
+"""Phase 2's hyperparameters by Stable-Baselines3's names; the tuner leaves them alone."""
 
 _NUM_INTEROP_THREADS = 2
 
 
 def phase3(config: Mapping[str, int], options: Mapping[str, Any]) -> "Phase3":
-    """Masked PPO, advised by a language model.
+    """Build masked PPO that is advised by a language model.
 
     Raises:
         InvalidConfigurationError: if the configuration has other axes, or sizes below 1.
@@ -61,14 +61,14 @@ def phase3(config: Mapping[str, int], options: Mapping[str, Any]) -> "Phase3":
     _cap_threads()
     # NaN within an update would raise here, as a defect; `stability` says what it is.
     torch.distributions.Distribution.set_default_validate_args(False)
-    chosen = Options.from_mapping(options)
+    chosen = Phase3Options.from_mapping(options)
     return Phase3(config, chosen, build_market(chosen.load_bars()))
 
 
 class Phase3:
-    """One configuration. What is large is loaded by the first `run`, not before."""
+    """The workload of one configuration. The first `run` loads all that is large."""
 
-    def __init__(self, config: Mapping[str, int], options: Options, market: Market):
+    def __init__(self, config: Mapping[str, int], options: Phase3Options, market: Market):
         self._num_envs = config.get("vectorized_envs", 0)
         self._batch_size = config.get("batch_size", 0)
         self._num_samples = rollout_samples(config)
@@ -130,7 +130,7 @@ class Phase3:
             self._env.close()
 
     def health(self) -> dict[str, float]:
-        """The last update's metrics, the mean return of recent episodes, and what advice costs."""
+        """Return the last update's metrics, the mean return of late, and the advice's costs."""
         if self._model is None or self._env is None:
             return {}
         health = dict(self._metrics)
@@ -146,7 +146,7 @@ class Phase3:
         return health
 
     def device_usage(self) -> DeviceUsage:
-        """The device in use, and its allocator's peak."""
+        """Return the device in use, and its allocator's peak."""
         if self._device.type != "cuda":
             return DeviceUsage(platform="cpu", peak_device_bytes=None, num_compilations=None)
         return DeviceUsage(
@@ -159,7 +159,7 @@ class Phase3:
         source = sources.resolve(self._options.llm)
         if source is None:
             return None
-        from trainables.pytorch_phase3 import llm
+        from trainables.pytorch_phase3 import llm  # with --llm none transformers may be absent
 
         return llm.find(
             source,
@@ -177,7 +177,7 @@ class Phase3:
     def _advisor(self) -> Advisor | None:
         if self._found is None:
             return None
-        from trainables.pytorch_phase3 import llm
+        from trainables.pytorch_phase3 import llm  # with --llm none transformers may be absent
 
         return Advisor(
             llm.load(self._found, self._device),
@@ -207,11 +207,11 @@ class Phase3:
 
 
 def advice_costs(counters: Counters, run_s: float, num_steps: int) -> dict[str, float]:
-    """What asking cost over the trial so far; what cannot be said yet is left out.
+    """Return the costs of asking over the trial so far; figures not known yet are left out.
 
-    `llm_share` is the share of the time that trading stood still for answers;
-    `steps_per_second_without_llm` leaves that time out, and flatters an asynchronous model, which
-    computes beside the policy.
+    `llm_share` is the share of the time that trading stood still for answers.
+    `steps_per_second_without_llm` leaves that time out. It flatters an asynchronous model, which
+    computes while the policy does.
     """
     costs = {
         "llm_queries": float(counters.num_queries),
@@ -233,7 +233,7 @@ def advice_costs(counters: Counters, run_s: float, num_steps: int) -> dict[str, 
 
 
 def _metrics(model: MaskablePPO) -> dict[str, float]:
-    """The last update's means, and the norm of all parameters: it is not finite if one is not."""
+    """Return the last update's means, and the norm of all parameters, finite if they all are."""
     values = model.logger.name_to_value
     metrics = {
         "entropy": -float(values["train/entropy_loss"]),
@@ -247,7 +247,7 @@ def _metrics(model: MaskablePPO) -> dict[str, float]:
 
 
 def _cap_threads() -> None:
-    """Size torch's pools by the CPUs this process may use: unasked, they count the host's.
+    """Size torch's thread pools by the CPUs of this process; torch itself counts the host's.
 
     The inter-op pool has no environment variable, and cannot be changed once it has begun to work.
     """

@@ -1,4 +1,4 @@
-"""The trials of one search under Ray, from the first to the end, here or on a class of hosts."""
+"""The trials of one search under Ray, from the first to the last, here or on a class of hosts."""
 
 import os
 import shutil
@@ -60,7 +60,7 @@ def _drive_here(
         on_dashboard=lambda dashboard: _show(prepared.screen, dashboard),
         callbacks=[*metrics, *callbacks],
     )
-    if ending.is_finished:  # --resume of an interrupted search goes on with them
+    if ending.is_finished:  # else --resume uses them again
         shutil.rmtree(orders.programs(prepared), ignore_errors=True)
     return ending
 

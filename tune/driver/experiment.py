@@ -23,21 +23,21 @@ from tune.driver.searcher import StudySearcher
 
 
 class Ending(enum.Enum):
-    """How a search under Ray ended."""
+    """The way in which a search under Ray ended."""
 
     FINISHED = "finished"
     INTERRUPTED = "interrupted"
     CLASS_LOST = "class lost"
-    """No host of its class was left."""
+    """No host of the class was left."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether it came to its end."""
+        """Return whether the search came to its end."""
         return self is Ending.FINISHED
 
     @property
     def is_class_lost(self) -> bool:
-        """Whether it ended for want of hosts."""
+        """Return whether the search ended because its class had no host any more."""
         return self is Ending.CLASS_LOST
 
 
@@ -60,13 +60,13 @@ class RaySettings:
 
     @property
     def num_parallel_trials(self) -> int:
-        """Trials that run side by side."""
+        """The number of trials that run side by side."""
         return max(self.num_gpus, 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Dashboard:
-    """Where Ray's dashboard is, where Prometheus scrapes, and Ray's own configuration for it."""
+    """The addresses of Ray's dashboard and metrics, and Ray's own configuration of Prometheus."""
 
     url: str
     metrics_url: str
@@ -80,9 +80,9 @@ def run(
     on_dashboard: Callable[[Dashboard], None],
     callbacks: Sequence[ray.tune.Callback] = (),
 ) -> Ending:
-    """Run trials in a Ray of this machine's own until the searcher is finished, or interrupted.
+    """Run trials in a private Ray on this machine until the searcher is finished, or interrupted.
 
-    `on_dashboard` is told of the dashboard, if there is one.
+    `on_dashboard` is called with the dashboard, if there is one.
 
     Raises:
         RayError: if Ray does not start, or opens a socket to the outside.
@@ -145,10 +145,10 @@ def _run(
                 storage_path=str(folder.resolve()),
                 callbacks=list(callbacks),
                 stop=stopper,
-                # A configuration that cannot run never raises; a trial whose worker was lost is
-                # run again by the search, which knows what that says of it: nothing.
+                # A configuration that cannot run never raises, and the search itself runs a trial
+                # again whose worker was lost.
                 failure_config=ray.tune.FailureConfig(max_failures=0),
-                # A trial's state is its outcome; there is nothing to go back to.
+                # A trial's only state is its outcome: there is nothing to restore.
                 checkpoint_config=ray.tune.CheckpointConfig(checkpoint_at_end=False),
                 verbose=0,
             ),
@@ -186,7 +186,7 @@ def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
             ),
             runtime_env={"env_vars": settings.trial_variables},
         )
-    except Exception as error:  # a node that is late is no more than this to Ray
+    except Exception as error:  # Ray raises no narrower type for a node that is late
         if "timed out during startup" not in str(error):
             raise
         raise RayError(
@@ -206,10 +206,10 @@ def _dashboard(address: str, temp_dir: Path) -> Dashboard:
 
 @contextlib.contextmanager
 def _ended_as_by_interrupt() -> Iterator[None]:
-    """Let SIGTERM and a lost terminal end a search as Ctrl-C does: Tune stops its trials.
+    """End a search on SIGTERM and on a lost terminal as on Ctrl-C: Tune stops its trials.
 
-    A terminal's end comes twice, from the kernel and from the shell; a second Ctrl-C would not let
-    Tune finish. Under nohup it does not count.
+    A lost terminal sends SIGHUP twice, from the kernel and from the shell; only the first counts,
+    because a second Ctrl-C would not let Tune finish. Under nohup none counts.
     """
 
     def interrupt(signum: int, frame: Any) -> None:
@@ -231,5 +231,5 @@ def _ended_as_by_interrupt() -> Iterator[None]:
 
 
 def _trial_name(trial: Any) -> str:
-    """A trial's name in Ray's dashboard and folders: its number, stage and configuration."""
+    """Return a trial's name in Ray's dashboard and folders: see `TrialOrder.name`."""
     return str(trial.config["order"])

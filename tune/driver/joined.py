@@ -1,4 +1,4 @@
-"""A cluster of `cluster.join`, as a search sees it: its classes, their limits, their loss."""
+"""A cluster of `cluster.join` as a search uses it: its classes, their limits, and their loss."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ _PORT = 6379
 
 @contextlib.contextmanager
 def connect(address: str) -> Iterator[None]:
-    """Connect to the cluster whose head is at `address`: an IP, `IP:PORT`, or what Ray tells jobs.
+    """Connect to the cluster whose head is at `address`: an IP, `IP:PORT`, or Ray's own for jobs.
 
     Raises:
         UserError: if there is no such cluster, this host is not in it, or the token differs.
@@ -42,7 +42,7 @@ def connect(address: str) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        # Ray says the same for both, after 20 s: a head that refuses is one that it cannot reach.
+        # Ray raises the same, after 20 s, for a head that refuses and one that it cannot reach.
         raise UserError(
             f"cannot use the cluster at {address} from here: either this host has not joined it "
             "(python -m cluster.join), or its token is another one "
@@ -55,7 +55,7 @@ def connect(address: str) -> Iterator[None]:
 
 
 def classes() -> dict[str, HardwareClass]:
-    """The classes of the hosts that are alive, by name."""
+    """Return the classes of the hosts that are alive, by name."""
     found: dict[str, HardwareClass] = {}
     for node in ray.nodes():
         if not node["Alive"]:
@@ -75,10 +75,10 @@ def classes() -> dict[str, HardwareClass]:
 
 
 def require(name: str | None, *, timeout_s: float, note: Callable[[str], None]) -> HardwareClass:
-    """Wait until a host of the class, or of the only class, is there and has a place free.
+    """Wait until the class `name`, or the only class, has a host with a free place.
 
     Raises:
-        UserError: if there is none after so many seconds; names the classes that there are.
+        UserError: if there is none after `timeout_s`; names the classes that there are.
     """
     deadline, noted = time.monotonic() + timeout_s, False
     while True:
@@ -104,10 +104,10 @@ def require(name: str | None, *, timeout_s: float, note: Callable[[str], None]) 
 def preflight(
     chosen: HardwareClass, request: PreflightRequest, *, files: tuple[str, ...]
 ) -> Preflight:
-    """Judge every host of the class, on that host; return the verdict that holds on all of them.
+    """Judge every host of the class, on that host; return a verdict that holds on all of them.
 
-    It has the machine of the tightest host, and the smallest budgets. `files` must lie at the same
-    path on each.
+    The verdict has the machine of the tightest host, and the smallest budgets. `files` must lie at
+    the same path on each.
 
     Raises:
         NotFitError: naming the host and what to change there.
@@ -135,13 +135,13 @@ def preflight(
 
 
 def files_of(task: Task) -> tuple[str, ...]:
-    """The files that the workload was told of; its hosts need them too."""
+    """Return the files that the workload's options name: every host needs them."""
     values = [value for value in task.options.values() if isinstance(value, str)]
     return tuple(value for value in values if Path(value).is_absolute() and Path(value).is_file())
 
 
 class ClassWatch(ray.tune.Stopper):  # type: ignore[misc]
-    """Ends a search whose class has had no host for `timeout_s`: Ray would wait for ever."""
+    """Ends a search whose class has had no host for `timeout_s`; Ray alone would wait for ever."""
 
     def __init__(self, name: str, timeout_s: float) -> None:
         self.is_lost = False
@@ -170,7 +170,13 @@ class ClassWatch(ray.tune.Stopper):  # type: ignore[misc]
 
 
 def _dial(host: str, port: str) -> None:
-    """See that there is a head: Ray itself would try for half a minute, and say it in C++."""
+    """Open a connection to the head, to fail early.
+
+    Ray would try for half a minute and then fail with a message of its C++ core.
+
+    Raises:
+        UserError: if nothing answers.
+    """
     try:
         with socket.create_connection((host, int(port)), timeout=_DIAL_S):
             return

@@ -1,6 +1,6 @@
-"""Loggers that a person asked for, TensorBoard's and MLflow's, as Ray Tune's own callbacks.
+"""Loggers for TensorBoard and MLflow, as Ray Tune's own callbacks.
 
-What is missing is said before Ray starts, in one sentence.
+A missing package or server is an error before Ray starts.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ _ANSWER_S = 5.0
 
 
 def require(spec: SearchSpec) -> None:
-    """See now, not in the first trial, whether `--tensorboard` and `--mlflow` can work.
+    """Check before the first trial that `--tensorboard` and `--mlflow` can work.
 
     Raises:
         UserError: if a package is missing, or the tracking URI leads nowhere.
@@ -49,7 +49,7 @@ def callbacks(
 
 
 def _require_tracking(uri: str) -> None:
-    """Open the tracking store; first see that a server listens: MLflow would try for minutes."""
+    """Open the tracking store, after a quick look for its server: MLflow would try for minutes."""
     parts = urllib.parse.urlsplit(uri)
     if parts.scheme in {"http", "https"}:
         try:

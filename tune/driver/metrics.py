@@ -1,19 +1,19 @@
-"""What Prometheus can scrape of a running search: four metrics, exported by Ray's own agent.
+"""Metrics of a running search for Prometheus: four of them, exported by Ray's own agent.
 
-Ray puts `ray_` before their names, and `_total` behind the counter's. `grafana_dashboard.json`
+Ray puts `ray_` before their names and `_total` behind the counter's. `grafana_dashboard.json`
 draws them.
 """
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import ray.tune
 import ray.util.metrics
 
 from cluster.node import limits
 from tune.preflight.findings import Preflight
-from tune.search.trial import Trial
+from tune.search.policy import Search
 
 BEST = "rl_tuner_best_steps_per_second"
 TRIALS = "rl_tuner_trials"
@@ -26,30 +26,18 @@ EXPORTED = (f"ray_{BEST}", f"ray_{TRIALS}_total", f"ray_{THREAD_ROOM}", f"ray_{M
 _PERIOD_S = 2.0
 
 
-class Watched(Protocol):
-    """What the metrics ask of a search."""
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """All trials so far."""
-
-    @property
-    def best(self) -> Trial | None:
-        """The best explored trial so far."""
-
-
 class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
     """Publishes the state of a search from Tune's own loop, every few seconds.
 
-    Again and again, because Ray forgets a gauge that was not set within two of its reports (20 s
-    as it comes). The room for threads is read off the machine, Ray and a trial included. The
-    headroom is that of the last trial that ran and whose peak is known: its budget less its peak,
-    negative if it did not fit.
+    It repeats unchanged values too, because Ray drops a gauge that was not set within two of its
+    reports (20 s by default). The room for threads is read off the machine while Ray and a trial
+    run. The memory headroom is the budget less the peak of the last trial whose peak is known; it
+    is negative if that trial did not fit.
     """
 
     def __init__(
         self,
-        search: Watched,
+        search: Search,
         preflight: Preflight,
         *,
         thread_room: Callable[[], int | None] = lambda: limits.threads().room,
@@ -78,13 +66,13 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
         )
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Publish, if it is time; Tune's loop turns several times a second."""
+        """Publish every `_PERIOD_S`; Tune calls this several times a second."""
         if self._clock() >= self._due:
             self._due = self._clock() + _PERIOD_S
             self.publish()
 
     def publish(self) -> None:
-        """Set every metric to what is known now; what is not known is left out."""
+        """Set every metric whose value is known."""
         ended = [trial for trial in self._search.trials if trial.outcome is not None]
         for trial in ended:
             if trial.number not in self._counted:
@@ -107,5 +95,5 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
             self._room.set(room)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks to go back to them, and a search does not pickle."""
+        """Return nothing: Tune pickles callbacks for checkpoints; a search cannot be pickled."""
         return {}

@@ -1,4 +1,4 @@
-"""Tune's MLflow callback, for searches that must not die with their tracking server."""
+"""Tune's MLflow callback, made to survive the loss of the tracking server."""
 
 import logging
 from collections.abc import Callable
@@ -33,5 +33,7 @@ class PatientMLflow(MLflowLoggerCallback):  # type: ignore[misc]
         try:
             log(*arguments)
         except mlflow.exceptions.MlflowException:
-            self._is_lost = True  # its client has retried for minutes: not again for every trial
+            self._is_lost = (
+                True  # its client retried for minutes; do not repeat that for every trial
+            )
             _log.exception("MLflow failed; the search goes on and logs no more to it.")

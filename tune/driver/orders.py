@@ -1,4 +1,4 @@
-"""The order of each trial: what its worker is to run, with which caps, and for how long."""
+"""The order that a trial's worker gets: what to run, with which caps, and for how long."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from tune.search.policy import Search
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _EXPLORING = Sampling(max_measure_s=8.0)  # finals measure again, and longer
-_SOAK_S = 600.0  # a soak of huge updates ends here, and says how many it did
+_SOAK_S = 600.0  # ends a soak of very long updates early
 _LEAST_SOAK_S = 20.0
 _SOAK_START_S = 20.0  # to start, compile and warm up
 
@@ -24,7 +24,7 @@ def programs(prepared: Prepared) -> Path:
 
 
 def private_folder() -> Path:
-    """Return the folder of this user alone, for Ray and for compiled programs.
+    """Return the folder for Ray and for compiled programs, which only this user can read.
 
     Raises:
         UserError: if there is none and none can be made.
@@ -36,7 +36,7 @@ def private_folder() -> Path:
 
 
 def order(prepared: Prepared, search: Search, trial: Trial) -> TrialOrder:
-    """Return what the worker of `trial` is told."""
+    """Return the order for the worker of `trial`."""
     soak_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
     return TrialOrder(
         name=_trial_name(trial),
@@ -70,19 +70,19 @@ def _request(prepared: Prepared, search: Search, trial: Trial) -> TrialRequest:
 
 
 def _soak_s(remaining_s: float | None) -> float:
-    """Seconds that a soak may measure: what --max-time leaves, never too few to mean anything."""
+    """Return the seconds that a soak may measure: what --max-time leaves, within two bounds."""
     if remaining_s is None:
         return _SOAK_S
     return min(_SOAK_S, max(_LEAST_SOAK_S, remaining_s - _SOAK_START_S))
 
 
 def _thread_cap(prepared: Prepared, trials: tuple[Trial, ...]) -> int:
-    """The cap of the next trial: a cap that had to be halved once is not tried again."""
+    """Return the thread cap of the next trial: one that had to be halved is not tried again."""
     used = [t.outcome.thread_cap for t in trials if t.outcome and t.outcome.thread_cap]
     return min([prepared.caps.cap, *used])
 
 
 def _trial_name(trial: Trial) -> str:
-    """A trial's name in Ray's dashboard and folders: its number, stage and configuration."""
+    """Return a trial's name in Ray's dashboard and folders: its number, stage and configuration."""
     values = "_".join(f"{name}={value}" for name, value in trial.config.items())
     return f"{trial.number:03d}_{trial.stage}_{values}"

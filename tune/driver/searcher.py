@@ -1,4 +1,4 @@
-"""A Ray Tune Searcher over a search: asks it what to run, tells it what Ray brings back."""
+"""A Ray Tune Searcher over a search: it asks for trials, and tells their outcomes."""
 
 import dataclasses
 import json
@@ -16,20 +16,20 @@ from tune.search.trial import Trial
 
 
 class Observer(Protocol):
-    """Who is told what happens, as it happens."""
+    """The receiver of a search's events, such as the screen."""
 
     def trial_started(self, trial: Trial) -> None:
-        """A trial was handed to Ray."""
+        """Take note of a trial that was handed to Ray."""
 
     def trial_progress(self, trial: Trial, progress: Progress) -> None:
-        """A running trial entered another phase."""
+        """Take note of a running trial's new phase."""
 
     def trial_ended(self, trial: Trial) -> None:
-        """A trial ended, or was excluded before it began."""
+        """Take note of a trial that ended, or was excluded before it began."""
 
 
 class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
-    """Ray Tune asks for configurations and gets whole trial orders."""
+    """Gives Ray Tune whole trial orders where it asks for configurations."""
 
     def __init__(
         self, search: Search, order_for: Callable[[Trial], TrialOrder], observer: Observer
@@ -45,7 +45,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self._num_told = len(search.trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's configuration and order; `None` to wait; FINISHED after the soak."""
+        """Return the next trial's configuration and order; `None` to wait; FINISHED at the end."""
         trial = self._search.ask()
         self._tell_excluded()
         if trial is None:
@@ -59,7 +59,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         return {**trial.config, "stage": trial.stage.value, "order": order}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """A message from the trial's child."""
+        """Take a message from the trial's child."""
         if "outcome" in result:
             self._outcomes[trial_id] = self._take_home(trial_id, result)
         elif "progress" in result:
@@ -69,7 +69,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """The trial is over: with its outcome, or with its worker lost too often."""
+        """Tell the search a trial's outcome; without one, that its worker was lost."""
         if result is not None and "outcome" in result:
             self._outcomes[trial_id] = self._take_home(trial_id, result)
         trial = self._running.pop(trial_id)
@@ -87,17 +87,17 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self._num_told = len(self._search.trials)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its searcher to go back to it, and screens do not pickle."""
+        """Return nothing: Tune pickles its searcher for checkpoints; a screen cannot be pickled."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the Optuna journal is the truth, and a search resumes from it alone."""
+        """Save nothing: a search resumes from the Optuna journal alone."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: see `save`."""
+        """Restore nothing: see `save`."""
 
     def _take_home(self, trial_id: str, result: dict[str, Any]) -> Outcome:
-        """The outcome; with a log that was written on another host, it is written here."""
+        """Return the outcome; write its log here if the trial ran on another host."""
         outcome = revive(Outcome, json.loads(result["outcome"]))
         order = self._orders[trial_id]
         if not order.is_remote:

@@ -1,11 +1,11 @@
-"""What of a space fits into a device's memory, told from a few compiled programs. Pure.
+"""The part of a space that fits into a device's memory, by a few compiled programs. Pure.
 
-Compiling costs the same at any size and allocates nothing, so a handful of programs, small and
-large, says of the whole space what fits. Three questions, in the order of what they cost:
+Compiling costs the same at any size and allocates nothing, so a handful of small and large
+programs shows what fits. There are three steps, the cheapest first:
 
-- does the largest configuration fit? Then all do, and one program has shown it;
-- if not: what does the memory model say, fitted to the corners of the space?
-- and of configurations near the limit, where the model is not to be trusted: their own programs.
+- compile the largest configuration: if it fits, all do;
+- if it does not, fit the memory model to the corners of the space, and predict the others;
+- compile the configurations that are too near the limit to be predicted.
 """
 
 import dataclasses
@@ -19,29 +19,29 @@ from search_spaces.space import SearchSpace
 from tune.memory import model as memory_model
 
 MARGIN_ON_GPU, MARGIN_ON_CPU = 0.25, 0.05
-"""How much a prediction may be wrong, at least.
+"""The least relative error that a prediction is taken to have.
 
 The compiler fuses large programs in other ways than small ones: compiled for GPUs, the affine model
 was off by up to 23 % at 16384 environments; on CPUs by 1.2 % (benchmarks/memory_model.py). A
-program that fits with so much to spare vouches for smaller ones too.
+program that fits with this margin shows that smaller ones fit too.
 """
 
 _OVER = 2.0
-"""What is predicted to need so many times the budget does not fit.
+"""A prediction of this many times the budget does not fit; one below it must be compiled.
 
-Less is to be compiled: where a program would take more than 80 % of a GPU's memory, XLA computes
-anew what it would have kept, and brought 28 GiB down to 17 (slower, but it fits).
+Where a program would take more than 80 % of a GPU's memory, XLA recomputes values instead of
+keeping them: it brought 28 GiB down to 17 (slower, but it fits).
 """
 
 _UNSHRUNK_SHARE = 0.6
-"""Of the budget: GPU programs up to here are what the compiler makes of them at ease."""
+"""The share of the budget up to which XLA does not shrink GPU programs: the model learns these."""
 
 _NUM_CORNERS = 7
-"""Two more than the memory model needs: a fit through as many points has no error to tell."""
+"""Two more than the memory model needs at least, so that its error is well known."""
 
 
 class Fit(enum.StrEnum):
-    """Whether a configuration fits; `CLOSE` is a prediction too near the limit to say."""
+    """A verdict on a configuration; `CLOSE` is a prediction too near the limit to decide."""
 
     FITS = "fits"
     CLOSE = "close"
@@ -50,9 +50,9 @@ class Fit(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One configuration. `device_bytes` is exact where `compiled`, else predicted.
+    """One configuration with its need. `device_bytes` is exact where `compiled`, else predicted.
 
-    `None` where nothing predicts it; `fit` is `None` where nothing can be said.
+    It is `None` where nothing predicts it; `fit` is `None` where nothing is known.
     """
 
     config: dict[str, int]
@@ -63,9 +63,10 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What is known of every configuration of a space against a budget.
+    """The entries of all configurations of a space, against a budget.
 
-    `relative_error` is the worst that the memory model admits to, `None` without predictions.
+    `relative_error` is the memory model's largest own estimate of its error, `None` without
+    predictions.
     """
 
     budget_bytes: int
@@ -74,11 +75,11 @@ class Capacity:
 
     @property
     def everything_fits(self) -> bool:
-        """Whether no configuration is in doubt."""
+        """Return whether all configurations fit, none of them in doubt."""
         return all(entry.fit is Fit.FITS for entry in self.entries)
 
     def num_envs_that_fit(self, *, always: bool) -> int | None:
-        """The largest num_envs that fits with any (`always`), or some, of the other sizes.
+        """Return the largest num_envs that fits with any (`always`), or some, of the other sizes.
 
         `None` if not even the smallest does, or if the space has no such axis.
         """
@@ -96,9 +97,9 @@ class Capacity:
 
 
 def of_sizes(space: SearchSpace) -> list[dict[str, int]]:
-    """The configurations that differ in sizes; what else may vary stands at its largest value.
+    """Return the configurations that differ in sizes, with every other axis at its largest value.
 
-    All configurations of a space that is not of sizes: nothing is known of its axes.
+    A space without the axes of `SIZES` keeps all of its configurations.
     """
     if not set(SIZES) <= set(space.names):
         return list(space.configurations())
@@ -111,10 +112,10 @@ def of_sizes(space: SearchSpace) -> list[dict[str, int]]:
 
 
 def corners(configs: Sequence[dict[str, int]]) -> list[dict[str, int]]:
-    """The few programs to compile first: the largest configuration, then what is far from all.
+    """Return the few configurations to compile first: the largest, then those far from all others.
 
-    Farthest-point sampling over the logarithms of what the memory model reads; it finds the ends
-    of every axis, where a prediction between them errs least.
+    Farthest-point sampling over the logarithms of all values. It finds the ends of every axis, so
+    that the model predicts between compiled programs and not beyond them.
     """
     rest = sorted(configs, key=_size)
     chosen = [rest.pop()] if rest else []
@@ -132,7 +133,7 @@ def assess(
     *,
     on_gpu: bool,
 ) -> Capacity:
-    """Judge every configuration by the programs compiled so far (device bytes by `finals.key`)."""
+    """Judge every configuration by the programs compiled so far (device bytes by `config_key`)."""
     configs = list(configs)
     by_key = {config_key(config): config for config in configs}
     known = [(by_key[name], need) for name, need in compiled.items() if name in by_key]
@@ -162,7 +163,7 @@ def assess(
 
 
 def in_doubt(capacity: Capacity) -> list[dict[str, int]]:
-    """Configurations whose own programs have to be compiled, the nearest to the limit first."""
+    """Return the configurations that must be compiled too, the nearest to the limit first."""
 
     def nearness(entry: Entry) -> float:
         return (
@@ -174,7 +175,7 @@ def in_doubt(capacity: Capacity) -> list[dict[str, int]]:
 
 
 def in_words(found: Capacity) -> str:
-    """`31 of 80 configurations fit in 4.00 GiB: up to 512 envs with any of the other sizes`."""
+    """Return `31 of 80 configurations fit in 4.00 GiB: up to 512 envs with any other sizes`."""
     fitting = sum(entry.fit is Fit.FITS for entry in found.entries)
     total = units.plural(len(found.entries), "configuration")
     text = f"{fitting} of {total} fit in {units.size(found.budget_bytes)}"
@@ -190,7 +191,7 @@ def in_words(found: Capacity) -> str:
 def _fit(
     known: Sequence[tuple[dict[str, int], int]], largest_bytes: float
 ) -> memory_model.MemoryModel | None:
-    """The memory model of the programs up to `largest_bytes`; of all, if those are too few."""
+    """Return the model of the programs up to `largest_bytes`; of all, if those are too few."""
     if not all(memory_model.applies_to(config) for config, _ in known):
         return None
     at_ease = [(config, need) for config, need in known if need <= largest_bytes]
@@ -214,7 +215,7 @@ def _predict(
 def _is_vouched_for(
     config: Mapping[str, int], known: Iterable[tuple[Mapping[str, int], int]], most_bytes: float
 ) -> bool:
-    """Whether a program at least as large in every respect needs no more than `most_bytes`."""
+    """Return whether a program at least as large in every respect needs at most `most_bytes`."""
     return any(
         need <= most_bytes and all(larger[name] >= value for name, value in config.items())
         for larger, need in known

@@ -1,4 +1,4 @@
-"""Programs compiled in a child process, and none run: what do configurations need of a device?"""
+"""Programs compiled in a child process, and never run, for the device memory that they need."""
 
 import contextlib
 import dataclasses
@@ -15,16 +15,15 @@ _UNOPTIMISED = "--xla_backend_optimization_level=0"
 
 
 class CompilingError(Exception):
-    """The child died, or its workload cannot do this; the message has the evidence."""
+    """The child died, or its workload cannot be compiled alone; the message has the evidence."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Compiler:
-    """What a child that only compiles is given, but for the configurations.
+    """A child that only compiles, with all that it needs except the configurations.
 
-    `workload` is the factory's name, `options` are its own.
-    `environment` is the child's whole environment, `target` as in `CompileRequest`; `timeout_s` is
-    for each configuration.
+    `workload` is the factory's name, `options` are the factory's. `environment` is the child's
+    whole environment, `target` as in `CompileRequest`; `timeout_s` is for each configuration.
     """
 
     workload: str
@@ -38,9 +37,9 @@ class Compiler:
     def compile(
         self, configs: Sequence[dict[str, int]], *, patience_s: float | None = None
     ) -> Generator[Compiled, None, None]:
-        """Yield what the compiler said of each configuration; closing the iterator ends the child.
+        """Yield the compiler's answer to each configuration; closing the iterator ends the child.
 
-        `patience_s` is for all of them together.
+        `patience_s` is the time for all of them together.
 
         Raises:
             CompilingError: if it ended before all was compiled.
@@ -72,10 +71,11 @@ class Compiler:
 
 
 def unoptimised(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment of a child whose programs never run: on a CPU, LLVM need not optimise them.
+    """Return the environment of a child whose programs never run, so that LLVM need not optimise.
 
-    XLA has laid out all buffers when LLVM begins: the bytes are the same, after two thirds of the
-    time (benchmarks/look_ahead.py). A GPU's compiler is left as it is: it tries what it generates.
+    That is for a CPU: XLA has laid out all buffers when LLVM begins, so the bytes are the same
+    after two thirds of the time (benchmarks/look_ahead.py). A GPU's compiler is left as it is,
+    because it runs what it generates to choose the fastest.
     """
     if environment.get("JAX_PLATFORMS") != "cpu":
         return environment

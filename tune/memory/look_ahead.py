@@ -1,10 +1,10 @@
-"""What of the space fits this machine, told before the first trial.
+"""The part of the space that fits this machine, known before the first trial.
 
-One program, the largest configuration's, mostly shows that all fit: a start and a compile, 3 s of a
-quiet machine. Only where it does not fit with a margin may the budget bind, and then the corners of
-the space are compiled too, in the same child. They are paid back by the configurations that need no
-process any more: the study's memory model has them from its first trial on. Neither runs nor
-allocates anything. A search that is short of time is not kept waiting for the rest of them.
+The largest configuration's program alone mostly shows that all fit: a start and a compilation, 3 s
+on a quiet machine. If it does not fit with a margin, the corners of the space are compiled too, in
+the same child. That time is paid back: the memory model knows these programs from the first trial
+on, and refuses what cannot fit without a process. Nothing is run or allocated. The time for it is
+limited, so that a short search is not kept waiting.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from tune.memory.compiler import Compiler, CompilingError
 
 _MOST_S = 60.0
 _MOST_SHARE = 0.1
-"""Of --max-time."""
+"""The share of --max-time that looking ahead may take."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Foresight:
-    """Device bytes of the compiled configurations, by `finals.key`, and what they say of the space.
+    """Device bytes of the compiled configurations, by `config_key`, and the capacity that follows.
 
     `capacity` is `None` where nothing could be compiled; `text` then says why, or is empty where
-    the workload has no such thing to say.
+    the workload tells no device bytes.
     """
 
     compiled: dict[ConfigKey, int]
@@ -39,7 +39,7 @@ class Foresight:
     wall_s: float
 
 
-NOTHING = Foresight(compiled={}, capacity=None, text="", wall_s=0.0)
+NO_FORESIGHT = Foresight(compiled={}, capacity=None, text="", wall_s=0.0)
 
 
 def look_ahead(
@@ -51,10 +51,10 @@ def look_ahead(
     max_time_s: float | None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Foresight:
-    """Compile until it is known what fits, or the time for it is up."""
+    """Compile until it is known what fits, or the time for that is up."""
     configs = capacity.of_sizes(space)
     if not all(memory_model.applies_to(config) for config in configs):
-        return NOTHING
+        return NO_FORESIGHT
     started = clock()
     patience_s = min(_MOST_S, _MOST_SHARE * max_time_s) if max_time_s else _MOST_S
     compiled: dict[ConfigKey, int] = {}
@@ -65,7 +65,7 @@ def look_ahead(
             for program in corners:
                 if program.problem is not None:
                     continue
-                if program.device_bytes is None:  # a framework that cannot say
+                if program.device_bytes is None:  # the framework does not tell
                     break
                 compiled[config_key(program.config)] = program.device_bytes
                 found = capacity.assess(configs, compiled, budget_bytes, on_gpu=on_gpu)

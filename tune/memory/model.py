@@ -1,10 +1,10 @@
-"""Device bytes of a configuration, predicted from the compiles a search has already paid for. Pure.
+"""Device bytes of a configuration, predicted from programs that the search has compiled. Pure.
 
-What a PPO-like program holds is affine in what it allocates: parameters (constant), environment
-state (num_envs), the rollout (num_envs * num_steps) and one minibatch (batch_size), none of them
+The bytes of a PPO-like program are affine in four terms: parameters (constant), environment state
+(num_envs), the rollout (num_envs * num_steps) and one minibatch (batch_size), none of them
 negative. Six programs at the corners of the space predict the others within 3 %
-(benchmarks/memory_model.py); from programs that lie close together it cannot be said so well, so a
-prediction carries its own error, and only what lies over the budget by more is refused unrun.
+(benchmarks/memory_model.py). Programs that lie close together predict less well, so a prediction
+carries its own error, and a configuration is refused only if it exceeds the budget by more.
 """
 
 import dataclasses
@@ -19,23 +19,23 @@ from scipy.special import ndtr
 Array = npt.NDArray[np.float64]
 
 _MIN_COMPILES = 5
-"""One more than coefficients: a fit through as many points says nothing of its own error."""
+"""One more than the coefficients: a fit through as many points has no residuals for its error."""
 
 _MIN_SIGMA = 0.01
 _TYPICAL_SIGMA = 0.02
 _NUM_GUESSES = 64
 _DOMINANCE = 0.5
-"""Of a Dirichlet prior over what the bytes are spent on; below 1, one of them dominates."""
+"""The concentration of the Dirichlet prior over the four terms; below 1, one term dominates."""
 _GUESS_SIGMA = 0.3
 
 _ERROR_REACH = np.array([4.0, 4.0, 2.0])
-"""Doublings of num_envs, num_envs * num_steps and batch_size over which a compiler's leap is felt.
+"""The doublings of num_envs, num_envs * num_steps and batch_size over which errors correlate.
 
-Most of a program's bytes, and so its leaps, are one minibatch's.
+Most of a program's bytes, and so a compiler's leaps, are one minibatch's.
 """
 
 _RIDGE = 1e-6
-"""Makes the error of a direction in which no two compiles differ large instead of infinite."""
+"""Keeps the error finite, though large, along a direction in which no two programs differ."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,26 +52,26 @@ class MemoryModel:
     column_scale: Array
 
     def predict_bytes(self, config: Mapping[str, int]) -> float:
-        """Predicted device bytes of a configuration."""
+        """Return the predicted device bytes of a configuration."""
         return float(_features(config) @ self.coefficients)
 
     def relative_error(self, config: Mapping[str, int]) -> float:
-        """Two standard errors of the prediction, as a share of it.
+        """Return two standard errors of the prediction, as a share of it.
 
-        The least-squares prediction interval: it grows away from what was compiled.
+        It is the least-squares prediction interval, which grows away from what was compiled.
         """
         row = _features(config) / self.predict_bytes(config) / self.column_scale
         return float(2.0 * self.sigma * np.sqrt(1.0 + row @ self.covariance @ row))
 
     def exceeds(self, config: Mapping[str, int], budget_bytes: int) -> bool:
-        """Whether the configuration is over the budget by more than the model may be wrong."""
+        """Return whether the prediction is over the budget by more than its own error."""
         return self.predict_bytes(config) > budget_bytes * (1.0 + self.relative_error(config))
 
 
 def fit(compiled: Iterable[tuple[Mapping[str, int], int]]) -> MemoryModel | None:
-    """Fit to (configuration, device bytes) pairs; `None` while there are too few to say anything.
+    """Fit a model to (configuration, device bytes) pairs; return `None` while there are too few.
 
-    Relative residuals are fitted, not absolute ones: the large programs must not drown the small.
+    Relative residuals are fitted, not absolute ones, so that small programs count as much as large.
     """
     points = {tuple(_features(config)): device_bytes for config, device_bytes in compiled}
     if len(points) < _MIN_COMPILES:
@@ -96,15 +96,15 @@ def chances(
     configs: Sequence[Mapping[str, int]],
     budget_bytes: int,
 ) -> Array:
-    """Probability per configuration [m] that its program is within the budget; after one compile.
+    """Return the probability per configuration [m] that its program is within the budget.
 
-    Randomise then optimise (Bardsley et al. 2014): the coefficients are fitted again and again,
-    each time to needs that are off by the model's own error, and drawn towards another guess of
-    what the first program's bytes are spent on. The fits agree where the compiles decide, and
-    differ where they do not. Where compilers leap, all fits are off in the same way: their errors
-    are a Gaussian process over the doublings between programs, so that one surprise warns of its
-    neighbours. What is larger in every term than a program that does not fit will
-    not fit either, however crooked the compiler's figures are.
+    At least one program must be compiled. Randomise then optimise (Bardsley et al. 2014): the
+    coefficients are fitted many times, each time to needs that are perturbed by the model's own
+    error, and with another prior guess of how the first program's bytes divide into the terms.
+    The fits agree where the compiled programs decide, and differ elsewhere. A compiler's leaps
+    make all fits wrong in the same way, so their errors are modelled as a Gaussian process over
+    doublings: one surprise warns of its neighbours. A configuration that is larger in every term
+    than a program over the budget has probability 0.
     """
     first, first_bytes = compiled[0]
     columns = _features(first)
@@ -136,9 +136,9 @@ def _local_error(
     errors: Array,
     sigma: float,
 ) -> tuple[Array, Array]:
-    """How far the fits are off at `configs`, [m, guesses], and how far that may be off, [m].
+    """Return the fits' expected log errors at `configs`, [m, guesses], and their spread, [m].
 
-    Simple kriging of the log errors [n, guesses] that they have at the compiled programs.
+    Simple kriging of the log errors [n, guesses] at the compiled programs.
     """
     here, there = (
         np.log2(np.array([_features(config)[1:] for config in some]))
@@ -153,7 +153,7 @@ def _local_error(
 
 
 def _correlation(left: Array, right: Array) -> Array:
-    """Squared exponential over doublings, [m, n]."""
+    """Return the squared exponential correlation over doublings, [m, n]."""
     squared = cdist(left / _ERROR_REACH, right / _ERROR_REACH, "sqeuclidean")
     return np.asarray(np.exp(-0.5 * squared))
 
@@ -161,9 +161,9 @@ def _correlation(left: Array, right: Array) -> Array:
 def least_bytes(
     compiled: Sequence[tuple[Mapping[str, int], int]], configs: Sequence[Mapping[str, int]]
 ) -> Array:
-    """Bytes per configuration [m] that its program needs at least: what a smaller one needed.
+    """Return the bytes per configuration [m] that its program needs at least.
 
-    Smaller in every term, that is; 0.0 where there is none.
+    They are the largest need of a compiled program that is smaller in every term, 0.0 without one.
     """
     programs = np.array([_features(config) for config, _ in compiled])
     needs = np.array([device_bytes for _, device_bytes in compiled], dtype=np.float64)
@@ -173,12 +173,12 @@ def least_bytes(
 
 
 def applies_to(config: Mapping[str, int]) -> bool:
-    """Whether the configuration has the axes that the model speaks of."""
+    """Return whether the configuration has the axes that the model needs."""
     return {"num_envs", "num_steps"} <= config.keys()
 
 
 def _features(config: Mapping[str, int]) -> Array:
     num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
-    # Without minibatches the rollout is used whole.
+    # Without minibatches one gradient step takes the whole rollout.
     batch_size = config.get("batch_size", samples)
     return np.array([1.0, num_envs, samples, batch_size], dtype=np.float64)

@@ -1,1 +1,1 @@
-"""A plan for a GPU that is not here: what would fit."""
+"""A plan for a GPU that is not here: the configurations that would fit."""

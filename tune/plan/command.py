@@ -16,10 +16,9 @@ from search_spaces.space import SearchSpace
 from tune.memory import capacity
 from tune.memory import model as memory_model
 from tune.memory.compiler import Compiler
-from tune.plan import gpus
-from tune.plan import view as plan_view
+from tune.plan import gpus, view
 from tune.plan.gpus import KnownGpu
-from tune.plan.plan import _MOST_COMPILES, make
+from tune.plan.plan import MOST_COMPILES, make
 from tune.preflight import judge
 from tune.spec import SearchSpec, Task
 
@@ -32,7 +31,7 @@ def run(name: str, spec: SearchSpec, task: Task, space: SearchSpace) -> int:
     """Compile, say what fits, return 0 if anything does, else 1.
 
     Raises:
-        SpecError: if the GPU is not known, or there is nothing here to compile with.
+        UserError: if the GPU is not known, or there is nothing here to compile with.
     """
     gpu = gpus.find(name)
     configs = _configurations(space)
@@ -41,18 +40,25 @@ def run(name: str, spec: SearchSpec, task: Task, space: SearchSpace) -> int:
     say(f"{task.name} on {gpu.name}, {units.plural(len(configs), 'configuration')}:")
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
         log = Path(folder) / "compile.log"
-        plan = make(gpu, configs, budget_bytes, _compilers(spec, task, gpu, log), say)
-    print(plan_view.to_json(plan) if spec.json else plan_view.render(plan))
+        plan = make(
+            gpu,
+            configs,
+            budget_bytes,
+            _compilers(spec, task, gpu, log),
+            say=say,
+            on_program=lambda program: say(view.compiled_line(program)),
+        )
+    print(view.to_json(plan) if spec.json else view.render(plan))
     return 0 if any(entry.fit is capacity.Fit.FITS for entry in plan.capacity.entries) else 1
 
 
 def _configurations(space: SearchSpace) -> list[dict[str, int]]:
     configs = capacity.of_sizes(space)
     has_model = all(memory_model.applies_to(config) for config in configs)
-    if not has_model and len(configs) > _MOST_COMPILES:
+    if not has_model and len(configs) > MOST_COMPILES:
         raise UserError(
             "--plan predicts by num_envs, num_steps and batch_size; of another space it compiles "
-            f"every configuration, at most {_MOST_COMPILES}, got {len(configs)}: narrow --space."
+            f"every configuration, at most {MOST_COMPILES}, got {len(configs)}: narrow --space."
         )
     return configs
 

@@ -1,7 +1,7 @@
-"""GPUs that can be planned for: their memory, and their description for the compiler. Pure.
+"""Known GPUs: their memory, and their description for the compiler. Pure.
 
 The table is gpus.toml, with its sources. The description is XLA's GpuTargetConfigProto, which the
-compiler itself would read off the card; `trainables.jax_workload` takes it as text.
+compiler would otherwise read off the card; `trainables.jax_workload` takes it as text.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from cluster.errors import UserError
 
 _TABLE = Path(__file__).with_name("gpus.toml")
 
-# What a multiprocessor offers, by compute capability: bytes of shared memory, the most that one
+# A multiprocessor's figures by compute capability: bytes of shared memory, the most that one
 # block may have of it, resident threads, units for float32. CUDA C++ Programming Guide, "Technical
 # Specifications per Compute Capability"; openxla/xla's target_config/specs have the same.
 _KIB = 1024
@@ -74,7 +74,7 @@ class KnownGpu:
         return self.memory_mib * 2**20
 
     def target(self) -> str:
-        """The description with which XLA compiles for this GPU."""
+        """Return the description with which XLA compiles for this GPU."""
         shared, shared_optin, threads, units = _MULTIPROCESSOR[self.compute_capability]
         major, minor = self.compute_capability.split(".")
         return _TARGET.format(
@@ -95,16 +95,16 @@ class KnownGpu:
 
 @functools.cache
 def known() -> tuple[KnownGpu, ...]:
-    """All rows of the table."""
+    """Return all rows of the table."""
     rows = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
     return tuple(KnownGpu(name=name, **fields) for name, fields in rows.items())
 
 
 def find(text: str) -> KnownGpu:
-    """The GPU that a person means: `RTX 4090`, `rtx4090`, `NVIDIA GeForce RTX 4090`.
+    """Return the GPU of a name like `RTX 4090`, `rtx4090` or `NVIDIA GeForce RTX 4090`.
 
     Raises:
-        UserError: if there is none, or more than one; it names those that there are.
+        UserError: if no GPU, or more than one, has such a name; it lists the known ones.
     """
     wanted = _key(text)
     exact = [gpu for gpu in known() if wanted in {_key(gpu.name), _key(gpu.device)}]
@@ -118,5 +118,5 @@ def find(text: str) -> KnownGpu:
 
 
 def _key(text: str) -> str:
-    """Letters and digits, less what every card's name has."""
+    """Return the letters and digits of a name, without the words that most names share."""
     return re.sub(r"nvidia|geforce|generation|rtx|[^a-z0-9]", "", text.lower())

@@ -1,24 +1,21 @@
-"""How a plan reads to a person and to a machine. Pure."""
+"""A plan as text for people and as JSON. Pure."""
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from cluster.pages import units
 from search_spaces.config import SIZES, config_cell, config_text
 from trainables.measurement import Compiled
 from tune.memory import capacity
 from tune.memory.capacity import Entry, Fit
-
-if TYPE_CHECKING:
-    from tune.plan.plan import Plan
+from tune.plan.plan import Plan
 
 _MARKS = {Fit.FITS: " ", Fit.CLOSE: "?", Fit.TOO_LARGE: "x", None: "?"}
 _LEGEND = "* compiled, else predicted{}   x does not fit   ? too near the limit   - no such"
 
 
 def compiled_line(program: Compiled) -> str:
-    """One program, as it comes from the compiler."""
+    """Return a line about one program, to be printed as soon as it is compiled."""
     name = config_cell(program.config, program.config.keys() - set(SIZES))
     seconds = units.duration(program.compile_s)
     if program.problem is not None:
@@ -26,8 +23,8 @@ def compiled_line(program: Compiled) -> str:
     return f"  {name}: {units.size(program.device_bytes)}, compiled in {seconds}"
 
 
-def headline(plan: "Plan") -> str:
-    """The answer in one sentence."""
+def headline(plan: Plan) -> str:
+    """Return the answer in one sentence."""
     found = plan.capacity
     if found.everything_fits:
         count = units.plural(len(found.entries), "configuration")
@@ -35,8 +32,8 @@ def headline(plan: "Plan") -> str:
     return f"On {plan.gpu.name} {capacity.in_words(found)}."
 
 
-def render(plan: "Plan") -> str:
-    """The plan for a terminal or a file."""
+def render(plan: Plan) -> str:
+    """Return the plan for a terminal or a file."""
     gpu, found = plan.gpu, plan.capacity
     lines = [
         "",
@@ -54,8 +51,8 @@ def render(plan: "Plan") -> str:
     return "\n".join(lines)
 
 
-def to_json(plan: "Plan") -> str:
-    """The plan for a machine: bytes, and `fit` as fits, close, too_large or null."""
+def to_json(plan: Plan) -> str:
+    """Return the plan as JSON: bytes, and `fit` as fits, close, too_large or null."""
     found = plan.capacity
     document = {
         "schema": 1,
@@ -84,7 +81,7 @@ def to_json(plan: "Plan") -> str:
 
 
 def _table(entries: Sequence[Entry]) -> list[str]:
-    """A matrix of num_envs x num_steps by batch_size; of other spaces one line each."""
+    """Return a matrix of num_envs x num_steps by batch_size; for other spaces a line per entry."""
     if not all(set(SIZES) <= entry.config.keys() for entry in entries):
         return [f"{config_text(entry.config):<40}{_cell(entry):>12}" for entry in entries]
     batches = sorted({entry.config["batch_size"] for entry in entries})

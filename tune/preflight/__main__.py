@@ -14,8 +14,8 @@ from tune.preflight.judge import check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """What this machine allows, and why. Exit code 0: a search can run; 1: it cannot."""
+class PreflightOptions:
+    """Show what this machine allows, and why. Exit code 0: a search can run; 1: it cannot."""
 
     device: Device = "auto"
     """Where trials train; auto takes the GPU if there is one."""
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = tyro.cli(
-        Options,
+        PreflightOptions,
         args=arguments,
         prog="python -m tune.preflight",
         config=(tyro.conf.FlagCreatePairsOff,),

@@ -1,4 +1,4 @@
-"""Findings about a machine, what is asked of it, and the verdict, as data. Stdlib only, pure."""
+"""Findings about a machine, the request to judge it, and the verdict. Stdlib only, pure."""
 
 import dataclasses
 from typing import Literal
@@ -8,16 +8,17 @@ from cluster.node.container import Container
 from cluster.node.hardware import GpuUsage, Machine
 from cluster.node.limits import Cpus, MemoryLimit, ThreadLimits
 from cluster.node.thread_env import Framework, Platform, ThreadEnv
+from tune.parse import require_at_least
 
 Device = Literal["auto", "cpu", "gpu"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightRequest:
-    """What a machine is judged for: one search, or trials of it on a host of a cluster.
+    """A request to judge a machine: for one search, or for its trials on a host of a cluster.
 
-    `num_subprocesses` are a trial's own beside it. `ray_runs` says that this is a host of a
-    cluster, whose Ray was counted when it joined.
+    `num_subprocesses` are those that each trial starts. `ray_runs` says that this is a host of a
+    cluster, whose running Ray is already among the threads in use.
 
     Raises:
         UserError: if an option makes no sense on any machine.
@@ -33,17 +34,13 @@ class PreflightRequest:
     ray_runs: bool = False
 
     def __post_init__(self) -> None:
-        for option, value in (
-            ("--thread-cap", self.thread_cap),
-            ("--memory-budget", self.memory_budget_bytes),
-        ):
-            if value is not None and value < 1:
-                raise UserError(f"{option} must be at least 1, got {value}.")
+        require_at_least("--thread-cap", self.thread_cap, 1)
+        require_at_least("--memory-budget", self.memory_budget_bytes, 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Why no search can run: what is wrong, what was found, and the one thing to change."""
+    """A reason that no search can run: what is wrong, what was found, the one thing to change."""
 
     what: str
     got: str
@@ -61,8 +58,8 @@ class NotFitError(UserError):
 class Findings:
     """Everything that was read off the machine; the verdict is computed from it alone.
 
-    `machine` has the GPUs that CUDA_VISIBLE_DEVICES leaves, `gpu_usage` theirs in the same order;
-    `hidden_gpus` counts the others.
+    `machine` has the GPUs that CUDA_VISIBLE_DEVICES leaves, `gpu_usage` their use in the same
+    order; `hidden_gpus` counts the others.
     """
 
     machine: Machine
@@ -96,7 +93,7 @@ class Preflight:
 
     @property
     def fit(self) -> bool:
-        """Whether a search can run."""
+        """Return whether a search can run."""
         return not self.problems
 
     @property

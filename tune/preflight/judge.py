@@ -1,7 +1,7 @@
-"""The verdict on a machine, from what was read off it.
+"""The verdict on a machine, from its findings. Every search begins with it.
 
-The head of every search. It reads, and starts nothing: under too small a limit on threads Ray does
-not fail but hangs, so a search that cannot run has to stop before Ray is imported.
+It reads the machine and starts nothing. Ray does not fail but hangs under too small a limit on
+threads, so a search that cannot run must stop before Ray is imported.
 """
 
 import dataclasses
@@ -22,16 +22,17 @@ from tune.preflight.findings import (
     Problem,
 )
 
-_GIB = 2**30
-_CPU_DEVICE_SHARE = 0.6  # of the RAM that is available: the rest is for the host's own copies
-_HOST_SHARE = 0.85  # a trial's whole tree; the kernel kills without a word at 1
-_POOL_SHARE = 0.95  # of XLA's pool: the allocator's blocks never tile it exactly
-_HELD_SHARE = 0.1  # of a GPU's memory; the driver and a desktop hold less
-_LITTLE_MEMORY_BYTES = 2 * _GIB
+_CPU_DEVICE_SHARE = 0.6  # of the free RAM; the rest is for the host's own copies
+_HOST_SHARE = (
+    0.85  # of what is free, for a trial's process tree; at 1 the kernel kills without a message
+)
+_POOL_SHARE = 0.95  # of XLA's pool, which blocks never fill exactly
+_HELD_SHARE = 0.1  # of a GPU's memory; driver and desktop hold less
+_LITTLE_MEMORY_BYTES = 2 * units.GIB
 
 
 def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None) -> Preflight:
-    """Read this machine and judge it for what is asked."""
+    """Read this machine and judge it for the request."""
     given = ray_env.as_given(os.environ if environ is None else environ)
     machine, usage = hardware.probe(), hardware.gpu_usage() or {}
     visible = hardware.visible_gpus(len(machine.gpus), given)
@@ -52,7 +53,7 @@ def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None
 def judge(
     findings: Findings, request: PreflightRequest, *, environ: Mapping[str, str]
 ) -> Preflight:
-    """Judge a machine by what was read off it. Pure.
+    """Judge a machine by its findings. Pure.
 
     Raises:
         UserError: if a variable of `environ` cannot be read.
@@ -104,7 +105,7 @@ def judge(
 
 
 def require_fit(preflight: Preflight) -> None:
-    """Stop here unless a search can run.
+    """Require that a search can run.
 
     Raises:
         NotFitError: with the first problem and what to do about it.
@@ -116,7 +117,10 @@ def require_fit(preflight: Preflight) -> None:
 def _platform(
     device: Device, findings: Findings, framework: Framework
 ) -> tuple[Platform, list[Problem], list[str]]:
-    """Decide where trials run. A GPU that is there is used, or the reason is a problem."""
+    """Return the platform of the trials, with problems and warnings.
+
+    A GPU that is there is used; if it cannot be, that is a problem.
+    """
     machine, hidden, warnings = findings.machine, findings.hidden_gpus, []
     if device == "cpu" or (device == "auto" and not machine.gpus):
         if hidden and device == "auto":
@@ -133,7 +137,7 @@ def _platform(
 
 
 def _package_problems(platform: Platform, machine: Machine, framework: Framework) -> list[Problem]:
-    """Judge by the packages: a framework without its GPU part runs on the CPU silently."""
+    """Return what is wrong with the packages: without its GPU part a framework runs on the CPU."""
     if framework == "torch":
         version = machine.versions.get("torch")
         if version is None or (platform == "cuda" and version.endswith("+cpu")):
@@ -159,7 +163,7 @@ def _package_problems(platform: Platform, machine: Machine, framework: Framework
 
 
 def _runs_on(plugin: str, extra: str) -> bool:
-    """A driver runs its own CUDA and older ones."""
+    """Return whether the driver of `extra` runs the plugin: it runs its own CUDA and older ones."""
     return int(plugin.removeprefix("jax-cuda")[:2]) <= int(extra.removeprefix("cuda"))
 
 
@@ -192,7 +196,7 @@ def _no_dashboard(missing: Sequence[str]) -> Problem:
 
 
 def _device_bytes(findings: Findings, platform: Platform, environ: Mapping[str, str]) -> int:
-    """Return the device memory that trials may use, without a person's own budget."""
+    """Return the device memory that trials may use, where no --memory-budget was given."""
     if platform == "cpu" or not findings.machine.gpus:
         return int(findings.host_memory.available_bytes * _CPU_DEVICE_SHARE)
     return pool_bytes(_free_bytes(findings), environ)

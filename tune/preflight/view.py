@@ -1,4 +1,4 @@
-"""A preflight as a person and a machine read it: on a terminal, as plain lines, as JSON."""
+"""A preflight for a terminal, as plain lines, and as JSON."""
 
 import dataclasses
 import json
@@ -12,14 +12,11 @@ from tune.preflight.findings import Preflight
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tune.preflight.findings import Preflight
-
-
 _STYLES = {"problem": "bold red", "fit": "bold green", "note": "yellow"}
 
 
 def meaning(preflight: Preflight) -> str:
-    """Say the verdict in words."""
+    """Return the verdict in words."""
     if not preflight.fit:
         return f"Not fit. {preflight.problems[0]}"
     env, binding = preflight.thread_env, preflight.findings.thread_limits.binding
@@ -37,7 +34,7 @@ def meaning(preflight: Preflight) -> str:
 
 
 def sections(preflight: Preflight) -> dict[str, list[tuple[str, str]]]:
-    """Return what a person reads: rows of label and text, by heading."""
+    """Return rows of label and text by heading, for people."""
     findings, env = preflight.findings, preflight.thread_env
     machine, binding = findings.machine, findings.thread_limits.binding
     place = "workstation or virtual machine"

@@ -18,31 +18,32 @@ from tune.profile import file as profile_file
 from tune.profile import validate, view
 from tune.profile.file import ProfileError
 from tune.profile.schema import Profile
+from tune.spec import PROFILES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Show:
-    """What a profile promises, on what grounds, and how this machine differs from its own."""
+class ShowProfile:
+    """Show what a profile promises, on what grounds, and how this machine differs from its own."""
 
     file: tyro.conf.Positional[Path]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class List:
-    """The profiles in a folder."""
+class ListProfiles:
+    """List the profiles in a folder."""
 
-    folder: tyro.conf.Positional[Path] = Path("profiles")
+    folder: tyro.conf.Positional[Path] = PROFILES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Env:
-    """The caps as export lines: eval "$(python -m tune.profile env FILE)" before training."""
+class ExportCaps:
+    """Print the caps as export lines: eval "$(python -m tune.profile env FILE)" before training."""
 
     file: tyro.conf.Positional[Path]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Validate:
+class ValidateProfile:
     """Measure the profile's configuration here, in a fresh process, and compare.
 
     Exit code 0: within 10 %; 1: outside, or it hits a limit here; 2: it could not be measured.
@@ -57,11 +58,11 @@ class Validate:
     """After this a process is killed, with all its children."""
 
 
-Command = (
-    Annotated[Show, tyro.conf.subcommand("show")]
-    | Annotated[List, tyro.conf.subcommand("list")]
-    | Annotated[Env, tyro.conf.subcommand("env")]
-    | Annotated[Validate, tyro.conf.subcommand("validate")]
+ProfileCommand = (
+    Annotated[ShowProfile, tyro.conf.subcommand("show")]
+    | Annotated[ListProfiles, tyro.conf.subcommand("list")]
+    | Annotated[ExportCaps, tyro.conf.subcommand("env")]
+    | Annotated[ValidateProfile, tyro.conf.subcommand("validate")]
 )
 
 
@@ -71,24 +72,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    command: Show | List | Env | Validate = tyro.cli(
-        Command,
+    command: ShowProfile | ListProfiles | ExportCaps | ValidateProfile = tyro.cli(
+        ProfileCommand,
         args=arguments,
         prog="python -m tune.profile",
         description="Read, list, export and check profiles.",
     )
     match command:
-        case Show():
+        case ShowProfile():
             return _show(command)
-        case List():
+        case ListProfiles():
             return _list(command)
-        case Env():
+        case ExportCaps():
             return _env(command)
-        case Validate():
+        case ValidateProfile():
             return _validate(command)
 
 
-def _show(command: Show) -> int:
+def _show(command: ShowProfile) -> int:
     profile = profile_file.read(command.file)
     differences = profile_file.differences(profile, hardware.probe())
     sections = view.sections(profile, differences)
@@ -96,8 +97,8 @@ def _show(command: Show) -> int:
     return 0
 
 
-def _list(command: List) -> int:
-    """List what can be read; a file that cannot is named, and is exit 2."""
+def _list(command: ListProfiles) -> int:
+    """List the readable profiles; name the other files, and return exit code 2 if there are any."""
     if not command.folder.is_dir():
         raise ProfileError(
             f"{command.folder} is no folder. A search writes profiles: python -m tune.jax_phase12"
@@ -118,7 +119,7 @@ def _list(command: List) -> int:
     return cli.USER_ERROR if errors else 0
 
 
-def _env(command: Env) -> int:
+def _env(command: ExportCaps) -> int:
     try:
         profile = profile_file.read(command.file)
     except ProfileError:
@@ -129,7 +130,7 @@ def _env(command: Env) -> int:
     return 0
 
 
-def _validate(command: Validate) -> int:
+def _validate(command: ValidateProfile) -> int:
     profile = profile_file.read(command.file)
     options = parse_assignments("--option", command.option)
     timeout_s = parse_duration("--timeout", command.timeout)

@@ -1,4 +1,4 @@
-"""From a search's result to its profiles on disk: one per kind that was chosen."""
+"""The export of a search's result as profiles: one file per kind that was chosen."""
 
 import datetime
 import os
@@ -7,18 +7,18 @@ from pathlib import Path
 from cluster.node import hardware, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
 from tune.preflight.findings import Preflight
-from tune.profile import file as profiles
+from tune.profile import file as profile_file
 from tune.profile.schema import (
-    SCHEMA_VERSION,
-    Baseline,
-    Environment,
-    Memory,
+    PROFILE_VERSION,
     Profile,
-    Search,
-    Soak,
-    Speed,
-    Threads,
-    Workload,
+    ProfileBaseline,
+    ProfileEnvironment,
+    ProfileMemory,
+    ProfileSearch,
+    ProfileSoak,
+    ProfileSpeed,
+    ProfileThreads,
+    ProfileWorkload,
 )
 from tune.search.candidates import Peaks, peaks, speedup
 from tune.search.result import Candidate, Kind, SearchResult
@@ -55,17 +55,17 @@ def write_all(
             study=study,
             now=now,
         )
-        paths[kind] = profiles.write(profile, folder)
+        paths[kind] = profile_file.write(profile, folder)
     return paths
 
 
 def env_of(
     candidate: Candidate, result: SearchResult, task: Task, preflight: Preflight
 ) -> ThreadEnv:
-    """What enforces the cap under which every process of the candidate lived.
+    """Return the environment that enforces the thread cap of the candidate's processes.
 
-    A trial that dies of threads is run again at half the cap, so it may be lower than the
-    preflight's. Built like the trial's own, on top of the person's environment.
+    A trial that dies of threads is run again at half the cap, so the cap may be lower than the
+    preflight's. The environment is built like the trial's own, on top of the person's.
     """
     return thread_env.build(
         peaks(candidate, result.trials).thread_cap,
@@ -89,9 +89,9 @@ def from_search(
     study: Path,
     now: datetime.datetime,
 ) -> Profile:
-    """Say all that a search knows of one of its chosen configurations. Pure.
+    """Return the profile of one chosen configuration. Pure.
 
-    `env` is what enforces the cap that the candidate ran under: see `env_of`.
+    `env` enforces the cap that the candidate ran under: see `env_of`.
     """
     outcome = candidate.representative
     measured = outcome.measurement
@@ -101,7 +101,7 @@ def from_search(
     if preflight.platform == "cuda":
         peak_bytes = measured.peak_device_bytes
     return Profile(
-        schema_version=SCHEMA_VERSION,
+        schema_version=PROFILE_VERSION,
         kind=kind,
         mode=task.mode,
         phase=task.phase,
@@ -114,7 +114,7 @@ def from_search(
         confirmed=candidate.confirmed,
         partial=result.partial,
         created_at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
-        speed=Speed(
+        speed=ProfileSpeed(
             low=round(candidate.low, 1),
             high=round(candidate.high, 1),
             num_processes=candidate.num_processes,
@@ -130,12 +130,12 @@ def from_search(
         soak=_soak(candidate, soak_updates),
         memory=_memory(candidate, seen, preflight),
         threads=_threads(seen, env, preflight),
-        environment=Environment(cpus=env.cpus, variables=dict(env.variables)),
-        workload=Workload(
+        environment=ProfileEnvironment(cpus=env.cpus, variables=dict(env.variables)),
+        workload=ProfileWorkload(
             factory=task.workload, options=dict(task.options), framework=task.framework
         ),
         data=dict(task.data),
-        search=Search(
+        search=ProfileSearch(
             study=str(study),
             objective=objective,
             gradient_noise_scale=candidate.noise_scale,
@@ -149,7 +149,7 @@ def from_search(
 
 
 def _compile_s(candidate: Candidate, result: SearchResult) -> float | None:
-    """What compiling took where it was done: finals read the program that exploring compiled."""
+    """Return the seconds of compiling; finals only read the program that exploring compiled."""
     own = [trial.measurement for trial in result.trials if trial.config == candidate.config]
     seconds = [
         measured.compile_s
@@ -159,11 +159,11 @@ def _compile_s(candidate: Candidate, result: SearchResult) -> float | None:
     return round(seconds[-1], 3) if seconds else None
 
 
-def _baseline(candidate: Candidate, baseline: Candidate | None) -> Baseline | None:
+def _baseline(candidate: Candidate, baseline: Candidate | None) -> ProfileBaseline | None:
     if baseline is None:
         return None
     gain = speedup(candidate, baseline)
-    return Baseline(
+    return ProfileBaseline(
         config=dict(baseline.config),
         steps_per_second=round(baseline.steps_per_second, 1),
         low=round(baseline.low, 1),
@@ -174,11 +174,11 @@ def _baseline(candidate: Candidate, baseline: Candidate | None) -> Baseline | No
     )
 
 
-def _soak(candidate: Candidate, asked_updates: int) -> Soak | None:
+def _soak(candidate: Candidate, asked_updates: int) -> ProfileSoak | None:
     soak = candidate.soak
     if soak is None or asked_updates < 1:
         return None
-    return Soak(
+    return ProfileSoak(
         updates=soak.num_updates,
         asked_updates=asked_updates,
         measure_s=round(soak.measure_s, 3),
@@ -186,12 +186,12 @@ def _soak(candidate: Candidate, asked_updates: int) -> Soak | None:
     )
 
 
-def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> Memory:
+def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> ProfileMemory:
     outcome = candidate.representative
     measured = outcome.measurement
     device_bytes, host_bytes = candidate.device_bytes, seen.host_bytes
     device_budget, host_budget = preflight.device_budget_bytes, preflight.host_budget_bytes
-    return Memory(
+    return ProfileMemory(
         predicted_device_bytes=outcome.predicted_device_bytes,
         peak_device_bytes=measured.peak_device_bytes if measured else None,
         device_budget_bytes=device_budget,
@@ -202,9 +202,9 @@ def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> Memory:
     )
 
 
-def _threads(seen: Peaks, env: ThreadEnv, preflight: Preflight) -> Threads:
+def _threads(seen: Peaks, env: ThreadEnv, preflight: Preflight) -> ProfileThreads:
     limits = preflight.findings.thread_limits
-    return Threads(
+    return ProfileThreads(
         cap=env.cap,
         peak_threads=seen.num_threads,
         peak_maps=seen.num_maps,

@@ -1,10 +1,8 @@
-"""What training may rely on: one proven configuration, the machine it holds on, and the proof.
-
-    python -m tune.profile show|list|env|validate        (tune/profile.py)
+"""The file of a profile: one proven configuration, the machine that it holds on, and the proof.
 
 A profile is YAML. The top-level keys are those that trainers of this family read (`num_envs`,
 `num_steps`, ...); the nested ones say where they come from. It holds what was measured on the
-machine it names and nothing else.
+machine that it names and nothing else.
 """
 
 import dataclasses
@@ -12,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from cluster.errors import UserError
 from cluster.node import atomic, hardware
 from cluster.node.hardware import Machine
 from cluster.structure import StructureError, convert, destructure, structure
 from search_spaces.config import num_minibatches
-from tune.profile.schema import SCHEMA_VERSION, Config, Profile
+from tune.profile.schema import PROFILE_VERSION, Profile, ProfileConfig
 
 
 class ProfileError(UserError):
@@ -26,15 +26,14 @@ class ProfileError(UserError):
 
 def to_yaml(profile: Profile) -> str:
     """Return the file's text: a header for people, then the keys in the order of the fields."""
-    import yaml
-
     fields: dict[str, Any] = {}
     for name, value in destructure(profile).items():
-        if name == "device":  # before it, what trainers read from the top
+        if name == "device":  # the keys that trainers read at the top come before it
             fields |= {
                 axis: number
                 for axis, number in _plain_keys(profile.config).items()
-                if axis not in _FIELDS  # an axis that is called `phase` stays below config
+                if axis
+                not in _FIELDS  # an axis named like a field, as `phase`, is only below config
             }
         fields[name] = value
     body = yaml.dump(fields, Dumper=yaml.SafeDumper, sort_keys=False, width=100, allow_unicode=True)
@@ -42,10 +41,10 @@ def to_yaml(profile: Profile) -> str:
 
 
 def write(profile: Profile, folder: Path) -> Path:
-    """Write the profile into `folder` in one step; return the file.
+    """Write the profile into `folder` in one step; return its path.
 
-    An unproven profile (partial, or not confirmed) takes a name of its own where a proven one lies:
-    an interrupted search must not cost the result of yesterday's whole one.
+    An unproven profile (partial, or not confirmed) takes another name if a proven one is there, so
+    that an interrupted search does not replace the result of a complete one.
 
     Raises:
         ProfileError: if the folder cannot be written.
@@ -74,8 +73,6 @@ def read(path: Path) -> Profile:
     Raises:
         ProfileError: if the file cannot be read, or any key is missing, unknown or out of range.
     """
-    import yaml
-
     try:
         fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_safe_loader())
     except OSError as error:
@@ -92,7 +89,7 @@ def read(path: Path) -> Profile:
 
 
 def differences(profile: Profile, machine: Machine) -> list[str]:
-    """Say how this machine differs from the one the profile was measured on; empty if it does not.
+    """Return how `machine` differs from the one that the profile was measured on, in sentences.
 
     A difference is a warning and no refusal: a newer driver seldom changes what fits.
     """
@@ -114,11 +111,11 @@ def _from_fields(fields: Any) -> Profile:
     if not isinstance(fields, dict):
         raise StructureError("the whole file", f"must map names to values, got {fields!r:.80}")
     version = fields.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version != PROFILE_VERSION:
         raise StructureError(
-            "schema_version", f"this program reads version {SCHEMA_VERSION}, got {version!r}"
+            "schema_version", f"this program reads version {PROFILE_VERSION}, got {version!r}"
         )
-    config: dict[str, int] = convert(Config, fields.get("config"), "config")
+    config: dict[str, int] = convert(ProfileConfig, fields.get("config"), "config")
     copies = {name: value for name, value in _plain_keys(config).items() if name not in _FIELDS}
     for name, value in copies.items():
         if fields.get(name) != value:
@@ -137,7 +134,7 @@ def _from_fields(fields: Any) -> Profile:
 
 
 def _plain_keys(config: Mapping[str, int]) -> dict[str, int]:
-    """The configuration as trainers read it: with num_minibatches, which follows from the rest."""
+    """Return the configuration as trainers read it: with num_minibatches, which follows from it."""
     minibatches = num_minibatches(config)
     values = dict(config) if minibatches is None else {"num_minibatches": minibatches, **config}
     order = ("num_envs", "num_steps", "num_minibatches", "num_epochs", "batch_size")
@@ -149,6 +146,4 @@ def _is_proven(profile: Profile) -> bool:
 
 
 def _safe_loader() -> Any:
-    import yaml
-
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,6 +1,6 @@
-"""A profile as data: what its keys are, and what each may hold. Pure.
+"""A profile as data: its keys, and the values that each may have. Pure.
 
-The keys of a file are these fields, in this order. A field that may be `None` is a figure that need
+The keys of a file are these fields, in this order. A field that may be `None` is a figure that may
 not have been measured; it is then absent from the file, never null or zero.
 """
 
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from cluster.node.hardware import Machine
 from cluster.structure import Count, NotNegative, Positive, PositiveCount, Rule
-from search_spaces.config import num_minibatches
+from search_spaces.config import config_violation, num_minibatches
 from trainables.measurement import OutcomeKind
 from tune.search.result import Kind
 
-SCHEMA_VERSION = 1
+PROFILE_VERSION = 1
 
 EXPORTABLE = frozenset(
     {
@@ -37,9 +37,9 @@ EXPORTABLE = frozenset(
         "XLA_PYTHON_CLIENT_MEM_FRACTION",
     }
 )
-"""The only variables a profile may set: shells evaluate them, and profiles travel between people.
+"""The only variables that a profile may set: shells evaluate them, and people share profiles.
 
-So no secret of the searching machine gets in, and no PATH or LD_PRELOAD of a stranger gets out.
+So no secret of the searching machine gets in, and no stranger's PATH or LD_PRELOAD gets out.
 """
 
 
@@ -54,15 +54,12 @@ _Variables = Annotated[
         lambda variables: not any("\0" in value for value in variables.values()),
     ),
 ]
-Config = Annotated[
+ProfileConfig = Annotated[
     dict[str, PositiveCount],
     Rule("must name at least one value", bool),
     Rule(
         "must have a batch_size that divides num_envs * num_steps",
-        lambda config: (
-            num_minibatches(config) is None
-            or config["num_envs"] * config["num_steps"] % config["batch_size"] == 0
-        ),
+        lambda config: config_violation(config) is None,
     ),
 ]
 _Cpus = Annotated[tuple[Count, ...], Rule("must name at least one CPU", bool)]
@@ -95,10 +92,11 @@ _Moment = Annotated[str, Rule("must be a UTC time in ISO 8601", _is_utc)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
-    """The 95 % interval of `expected_sps`, from so many fresh processes; seconds of the latest.
+class ProfileSpeed:
+    """The 95 % interval of `expected_sps`, and the seconds of the latest process.
 
-    `compile_s` is of the latest that compiled its program, and did not read an earlier one's.
+    `compile_s` is of the latest process that compiled its program and did not read it from the
+    cache.
     """
 
     low: Positive
@@ -114,8 +112,8 @@ class Speed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """Bytes: what the compiler predicted, what was seen, what was allowed, and what is left."""
+class ProfileMemory:
+    """Bytes: predicted by the compiler, measured, allowed, and left."""
 
     predicted_device_bytes: Count | None
     peak_device_bytes: Count | None
@@ -127,8 +125,8 @@ class Memory:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Threads:
-    """The cap that worked, the peaks under it, and the limit that bound when the search began."""
+class ProfileThreads:
+    """The cap that worked, the peaks under it, and the tightest limit when the search began."""
 
     cap: PositiveCount
     peak_threads: PositiveCount | None
@@ -139,10 +137,13 @@ class Threads:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """What the speed-up is over, measured in the same search. `speedup_low` <= 1 is noise."""
+class ProfileBaseline:
+    """The baseline, measured in the same search, and the speed-up over it.
 
-    config: Config
+    An interval of the speed-up that includes 1 is noise.
+    """
+
+    config: ProfileConfig
     steps_per_second: Positive
     low: Positive
     high: Positive
@@ -152,8 +153,8 @@ class Baseline:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Soak:
-    """A long run in one process: updates done of those asked, and how fast."""
+class ProfileSoak:
+    """A long run in one process: updates done of those asked for, and its speed."""
 
     updates: PositiveCount
     asked_updates: PositiveCount
@@ -162,8 +163,8 @@ class Soak:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """What was trained: the factory with its options."""
+class ProfileWorkload:
+    """The workload that was trained: its factory with the options."""
 
     factory: str
     options: dict[str, Any]
@@ -171,15 +172,15 @@ class Workload:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """What enforces the thread cap. The CPUs matter most: a process binds itself to them."""
+class ProfileEnvironment:
+    """The CPUs that a process binds to, and the variables: together they enforce the thread cap."""
 
     cpus: _Cpus
     variables: _Variables
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class ProfileSearch:
     """The search behind the profile. `study` is its journal; the noise scale is in samples."""
 
     study: str
@@ -192,7 +193,7 @@ class Search:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One configuration and all that is known of it. The fields stand in the file's order.
+    """One configuration and all that is known of it. The fields are in the file's order.
 
     `config` is what the workload's factory takes; trainers read its values from the file's top.
     `expected_memory_gb` is in 10^9 bytes: the allocator's peak on a GPU, the resident memory of
@@ -213,26 +214,26 @@ class Profile:
     confirmed: bool
     partial: bool
     created_at: _Moment
-    config: Config
-    speed: Speed
-    baseline: Baseline | None
-    soak: Soak | None
-    memory: Memory
-    threads: Threads
-    environment: Environment
-    workload: Workload
+    config: ProfileConfig
+    speed: ProfileSpeed
+    baseline: ProfileBaseline | None
+    soak: ProfileSoak | None
+    memory: ProfileMemory
+    threads: ProfileThreads
+    environment: ProfileEnvironment
+    workload: ProfileWorkload
     data: dict[str, Any]
-    search: Search
+    search: ProfileSearch
     machine_class: _Slug
     machine: Machine
 
     @property
     def num_minibatches(self) -> int | None:
-        """Gradient steps per epoch; `None` for a workload that has none."""
+        """The gradient steps per epoch; `None` for a workload that has none."""
         return num_minibatches(self.config)
 
     @property
     def file_name(self) -> str:
-        """One file per machine class, phase and kind."""
+        """The name of the file: one per machine class, phase and kind."""
         task = self.mode if self.phase is None else f"phase{self.phase}"
         return f"{self.machine_class}-{task}-{self.kind}.yaml"

@@ -1,7 +1,7 @@
-"""Does a profile still hold? Its configuration is measured again, here, in fresh processes.
+"""The validation of a profile: its configuration is measured again, here, in fresh processes.
 
-The rule is 10 % of `expected_sps`, either way. One process can sit in a slow or a fast mode for
-seconds, so a first measurement outside of that is repeated twice, and the median of three counts.
+A profile holds within 10 % of `expected_sps`, either way. One process can stay in a slow or a fast
+mode for seconds, so a first measurement outside of that is repeated twice, and the median counts.
 """
 
 import os
@@ -16,29 +16,29 @@ from cluster.node.thread_env import Platform
 from cluster.pages import units
 from trainables import compile_cache
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
+from trainables.process import run_child
 from tune.profile.file import ProfileError
-from tune.profile.schema import Environment, Profile
+from tune.profile.schema import Profile, ProfileEnvironment
 from tune.summary import outcomes
 
 TOLERANCE = 0.10
 _NUM_PROCESSES = 3
 
 HOLDS, DOES_NOT_HOLD, COULD_NOT_TELL = 0, 1, 2
-"""Exit codes; the last is for what a person mends first."""
+"""Exit codes; the last is for a mistake that the person must mend first."""
 
 Measure = Callable[[], Outcome]
-Say = Callable[[str], None]
 
 
-def validate(profile: Profile, measure: Measure, say: Say) -> int:
-    """Measure as often as it takes, say what comes of it, return the exit code."""
+def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> int:
+    """Measure once or three times, tell the result to `say`, and return the exit code."""
     measured: list[Measurement] = []
     while len(measured) < _NUM_PROCESSES:
         outcome = measure()
         if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
-            say(f"{outcomes.ADVICE[outcome.kind].means} {outcome.message}")
-            say(f"{outcomes.ADVICE[outcome.kind].do} Log: {outcome.log}")
-            # Sizes that cannot run anywhere are a mistake in the file, and nothing of this machine.
+            say(f"{outcomes.EXPLANATIONS[outcome.kind].means} {outcome.message}")
+            say(f"{outcomes.EXPLANATIONS[outcome.kind].do} Log: {outcome.log}")
+            # Sizes that can run nowhere are a mistake in the file, not a fact about this machine.
             tells_nothing = outcome.kind.says_nothing or outcome.kind is OutcomeKind.INVALID
             return COULD_NOT_TELL if tells_nothing else DOES_NOT_HOLD
         measured.append(outcome.measurement)
@@ -56,7 +56,7 @@ def validate(profile: Profile, measure: Measure, say: Say) -> int:
 
 
 def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
-    """Compare in words, both intervals included."""
+    """Return the comparison in sentences, with both intervals."""
     ratio = _ratio(profile, measured)
     low, high = min(m.low for m in measured), max(m.high for m in measured)
     here = statistics.median(m.steps_per_second for m in measured)
@@ -82,18 +82,20 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
     return lines
 
 
-def environment(profile: Profile, platform: Platform, base: Mapping[str, str]) -> Environment:
-    """The profile's own caps, as far as this machine has its CPUs.
+def environment(
+    profile: Profile, platform: Platform, base: Mapping[str, str]
+) -> ProfileEnvironment:
+    """Return the profile's own caps, adapted to this machine.
 
-    CPUs that are not allowed here are replaced by as many that are; on another platform than the
-    profile's its variables say the wrong thing, and are made anew.
+    CPUs that are not allowed here are replaced by as many that are. The variables are the
+    profile's on its own platform, and new ones on another.
     """
     allowed = limits.cpus().allowed
     here = thread_env.build(
         profile.threads.cap, platform, allowed, base, profile.workload.framework
     )
     recorded = profile.environment
-    return Environment(
+    return ProfileEnvironment(
         cpus=recorded.cpus if set(recorded.cpus) <= set(allowed) else here.cpus,
         variables=recorded.variables if platform == profile.device else here.variables,
     )
@@ -107,13 +109,11 @@ def measurer(
     timeout_s: float | None,
     environ: Mapping[str, str] | None = None,
 ) -> Measure:
-    """Return what measures the profile's configuration once, in a fresh child process.
+    """Return a function that measures the profile's configuration once, in a fresh child process.
 
-    `options` go over the profile's own: data lies elsewhere on another machine. The child's log is
-    kept in a temporary file, which the outcome names.
+    `options` replace the profile's own: data has another path on another machine. The child's log
+    is kept in a temporary file, which the outcome names.
     """
-    from trainables.process import run_child
-
     base = ray_env.for_child(os.environ if environ is None else environ)
     caps = environment(profile, platform, base)
     request = TrialRequest(
@@ -147,7 +147,7 @@ def measurer(
 
 
 def platform_for(profile: Profile, device: str, num_gpus: int) -> Platform:
-    """Return where to measure: on the profile's own device unless told otherwise.
+    """Return the platform to measure on: the profile's own unless `device` says another.
 
     Raises:
         ProfileError: if that needs a GPU and there is none.

@@ -1,4 +1,4 @@
-"""A profile as a person reads it, and as a shell evaluates it. Pure."""
+"""A profile as text for people, and as lines for a shell. Pure."""
 
 import shlex
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from search_spaces.config import config_cell, config_name, config_text
 from trainables.measurement import OutcomeKind
 from tune.profile.schema import Profile
 from tune.summary import outcomes
+from tune.summary.trials import proven_speed
 
 Rows = list[tuple[str, str]]
 STYLES = {"differs": "yellow"}
 
 
 def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
-    """Rows of label and text by heading; what was not measured has no row."""
+    """Return rows of label and text by heading; what was not measured has no row."""
     state = "confirmed by finals" if profile.confirmed else "not confirmed by finals"
     if profile.partial:
         state += ", from an interrupted search"
@@ -57,7 +58,7 @@ def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
 
 
 def list_row(path: Path, profile: Profile) -> tuple[str, str, str, str]:
-    """One profile of a list: file, configuration, speed, and how far to trust it."""
+    """Return a profile's row in a list: file, configuration, speed, and state of proof."""
     low, high = profile.speed.low, profile.speed.high
     state = "partial" if profile.partial else "confirmed" if profile.confirmed else "not confirmed"
     return (
@@ -69,10 +70,10 @@ def list_row(path: Path, profile: Profile) -> tuple[str, str, str, str]:
 
 
 def exports(profile: Profile, allowed_cpus: Sequence[int]) -> list[str]:
-    """Lines for a shell's `eval`: the caps as exports, and the CPUs as a comment.
+    """Return lines for a shell's `eval`: the caps as exports, and the CPUs as a comment.
 
-    Binding to the CPUs is the stronger half of the cap (XLA sizes its pools by them), but this
-    shell is not ours to bind.
+    Binding to the CPUs is the stronger half of the cap, because XLA sizes its pools by them; but
+    that is for the training command, not for the person's shell.
     """
     environment = profile.environment
     cpus = environment.cpus
@@ -94,12 +95,9 @@ def _quoted(value: str) -> str:
 
 def _speed(profile: Profile) -> str:
     speed = profile.speed
-    processes = units.plural(speed.num_processes, "fresh process")
     compiles = "" if speed.compile_s is None else f"; compiles in {units.duration(speed.compile_s)}"
-    return (
-        f"{units.speed(profile.expected_sps)} env steps/s, 95 % interval {units.speed(speed.low)} "
-        f"to {units.speed(speed.high)}, from {processes}{compiles}"
-    )
+    proven = proven_speed(profile.expected_sps, speed.low, speed.high, speed.num_processes)
+    return f"{proven}{compiles}"
 
 
 def _compared(profile: Profile) -> str:
@@ -160,7 +158,6 @@ def _data(profile: Profile) -> str:
 
 
 def _trials(profile: Profile) -> str:
-    counts = profile.search.trials.items()
-    return ", ".join(
-        f"{count} {outcomes.ADVICE[OutcomeKind(name)].short}" for name, count in counts
+    return outcomes.counts_text(
+        {OutcomeKind(name): count for name, count in profile.search.trials.items()}
     )

@@ -1,17 +1,16 @@
-"""What other machines' profiles recommend to try first: --warm-start.
+"""Configurations that the profiles of other machines recommend to try first: --warm-start.
 
-A recommendation is a guess and nothing more: it is tried like any other configuration, in a trial
-of its own, and at most three are, so that profiles which mislead cost three trials.
+A recommendation is only a guess: it is tried like any other configuration, in a trial of its own.
+At most three are, so that misleading profiles cost three trials.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cluster.errors import UserError
 from cluster.pages import units
-from search_spaces.config import config_name
+from search_spaces.config import config_name, doublings
 from search_spaces.space import SearchSpace
 from tune.profile import file as profile_file
 from tune.profile.file import ProfileError
@@ -23,13 +22,10 @@ _MOST = 3
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Recommended:
-    """Configurations of the space, the most trusted first, and what a person should know of it."""
+    """Configurations of the space, the most trusted first, and a sentence about them for people."""
 
     configs: tuple[dict[str, int], ...]
     text: str
-
-
-NOTHING = Recommended(configs=(), text="")
 
 
 def read(
@@ -44,8 +40,8 @@ def read(
 ) -> Recommended:
     """Read a profile, or all profiles of a folder, and choose what to try first.
 
-    Only profiles of the same workload (`factory`) say something; a file of a folder that cannot be
-    read says nothing.
+    Only profiles of the same workload (`factory`) count; a file of a folder that cannot be read is
+    passed over.
 
     Raises:
         UserError: if there is no such file or folder, or the file is no profile of this workload.
@@ -66,12 +62,8 @@ def read(
 
 
 def nearest(space: SearchSpace, wanted: Mapping[str, int]) -> dict[str, int]:
-    """The space's configuration the fewest doublings from what is wanted."""
-
-    def distance(config: Mapping[str, int]) -> float:
-        return sum(abs(math.log2(config[name] / wanted[name])) for name in config)
-
-    return min(space.configurations(), key=distance)
+    """Return the configuration of the space that is the fewest doublings from `wanted`."""
+    return min(space.configurations(), key=lambda config: doublings(config, wanted))
 
 
 def _read_all(path: Path) -> tuple[list[Profile], int]:
@@ -87,7 +79,7 @@ def _read_all(path: Path) -> tuple[list[Profile], int]:
 
 
 def _distrust(profile: Profile, kind: Kind, machine_class: str, device: str) -> tuple[bool, ...]:
-    """Orders profiles: what is searched for, then the same machine, its device, the proven."""
+    """Return a key that sorts first what is of the same kind, machine and device, and proven."""
     return (
         profile.kind is not kind,
         profile.machine_class != machine_class,

@@ -16,7 +16,7 @@ from tune.run_folder.folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class ReportOptions:
     """Write report.html of a search into its folder: one file, to be opened in any browser."""
 
     folder: tyro.conf.Positional[Path]
@@ -29,11 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = tyro.cli(Options, args=arguments, prog="python -m tune.report")
-    from tune.report.write import write  # Optuna takes a while: --help need not wait for it
+    options = tyro.cli(ReportOptions, args=arguments, prog="python -m tune.report")
+    from tune.report.write import write_report  # lazy, so that --help does not wait for Optuna
 
     try:
-        print(write(RunFolder(options.folder)))
+        print(write_report(RunFolder(options.folder)))
     except OSError as error:
         raise UserError(f"the report cannot be written: {error}") from error
     return 0

@@ -1,15 +1,15 @@
-"""How one trial is drawn and told: the mark of its end, its place in a series, its tip. Pure."""
+"""The mark, the series and the tip of a trial in charts. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from cluster.pages.chart import ChartPoint, Series
 from cluster.pages.drawing import ChartAxis, Mark
-from cluster.pages.scale import Ordinal
+from cluster.pages.scale import Linear, Ordinal, short
 from search_spaces.config import config_text
 from trainables.measurement import Measurement, OutcomeKind
 from tune.search.trial import EXPLORING, Trial
 from tune.summary import outcomes
-from tune.summary.trials import outcome_label, speed_text
+from tune.summary.trials import measured_speed, outcome_label
 
 SPEED = "env steps/s"
 MARKS: Mapping[OutcomeKind, Mark] = {
@@ -23,43 +23,45 @@ MARKS: Mapping[OutcomeKind, Mark] = {
     OutcomeKind.ERROR: Mark.SLASH,
     OutcomeKind.NODE_LOST: Mark.BAR,
 }
-"""What a trial without a speed is drawn as, by its cause."""
+"""The mark of a trial without a speed, by its cause."""
 
 
 def speed_of(trial: Trial) -> Measurement | None:
-    """The speed of a trial that has one, even if it was stopped as slow."""
+    """Return the measurement of a trial that has one, even if it was stopped as slow."""
     outcome = trial.outcome
     return outcome.measurement if outcome is not None and outcome.kind.was_measured else None
 
 
 def causes(group: Sequence[Trial]) -> dict[OutcomeKind, int]:
-    """How many trials ended without a speed, by cause, in the order of `MARKS`."""
+    """Return the number of trials without a speed, by cause, in the order of `MARKS`."""
     kinds = [trial.kind for trial in group if speed_of(trial) is None]
     return {kind: kinds.count(kind) for kind in MARKS if kind in kinds}
 
 
 def head(trial: Trial) -> str:
-    """How a tip begins: which trial it is about."""
+    """Return the head of a tip, which names the trial."""
     return f"trial {trial.number} ({trial.stage}), {config_text(trial.config)}"
 
 
 def failure_tip(trial: Trial) -> str:
-    """The tip of a trial without a speed."""
+    """Return the tip of a trial without a speed."""
     message = trial.outcome.message if trial.outcome else ""
     return f"{head(trial)}: {outcome_label(trial)}, {message}"
 
 
 def failed_series(failed: Mapping[OutcomeKind, Sequence[ChartPoint]]) -> list[Series]:
-    """The points of trials without a speed, by cause, each with its mark."""
+    """Return the series of trials without a speed: one per cause, with its mark."""
     return [
-        Series(name=outcomes.ADVICE[kind].short, mark=mark, color="failed", points=failed[kind])
+        Series(
+            name=outcomes.EXPLANATIONS[kind].short, mark=mark, color="failed", points=failed[kind]
+        )
         for kind, mark in MARKS.items()
         if kind in failed
     ]
 
 
 def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]) -> list[Series]:
-    """The trials as series: by stage where there is a speed, by cause where there is none."""
+    """Return the trials as series: by stage if they have a speed, else by cause."""
     explored: list[ChartPoint] = []
     slow: list[ChartPoint] = []
     proven: list[ChartPoint] = []
@@ -77,7 +79,7 @@ def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]
             y=measured.steps_per_second,
             low=measured.low,
             high=measured.high,
-            tip=f"{head(trial)}: {speed_text(trial.outcome)} {SPEED}",
+            tip=f"{head(trial)}: {measured_speed(trial.outcome)} {SPEED}",
         )
         if trial.stage not in EXPLORING:
             proven.append(point)
@@ -92,5 +94,10 @@ def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]
 
 
 def names_axis(label: str, names: Sequence[str]) -> ChartAxis:
-    """An axis of names side by side."""
+    """Return an axis of names side by side."""
     return ChartAxis(label=label, scale=Ordinal(names=names), tick=lambda value: names[int(value)])
+
+
+def speed_axis(values: Sequence[float], *, from_zero: bool = False) -> ChartAxis:
+    """Return the axis of env steps/s."""
+    return ChartAxis(label=SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short)

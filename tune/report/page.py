@@ -1,6 +1,6 @@
-"""The report of one search as a page: the sentence first, then the grounds, then how to repeat it.
+"""The report of one search as a page: the result first, then the evidence, then the commands.
 
-conclusion.py has the sentences, report_speed.py and report_usage.py the charts.
+summary/conclusion.py has the sentences, speed.py, learning.py and usage.py the charts.
 """
 
 import shlex
@@ -12,11 +12,12 @@ from cluster.pages.elements import Content, Element, element
 from cluster.pages.page import Section
 from cluster.pages.table import TableBar
 from search_spaces.config import ConfigKey, config_key, config_name, config_text
+from tune.report import learning
 from tune.report import speed as report_speed
 from tune.report import table as report_table
 from tune.report import usage as report_usage
 from tune.run_folder.folder import RunFolder
-from tune.run_folder.record import Context, RunRecord, SearchEnd
+from tune.run_folder.record import RunRecord, SearchContext, SearchEnd
 from tune.search.candidates import result_of
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Trial
@@ -24,7 +25,7 @@ from tune.summary.conclusion import Conclusion, conclude, limited_by
 
 
 def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now: str) -> str:
-    """The whole page. `now` is when it is made; what it links to lies beside it in `folder`."""
+    """Return the whole page. `now` is the time of writing; its links are to files of `folder`."""
     ending = record.ending or SearchEnd(
         stop_reason="no end is on record: it still runs, or was killed",
         partial=True,
@@ -86,7 +87,7 @@ def _result(conclusion: Conclusion, result: SearchResult) -> list[Content]:
 
 
 def _contenders(result: SearchResult) -> list[tuple[Candidate, list[str]]]:
-    """The configurations that have a name, each once with all its names, the fastest first."""
+    """Return the configurations that have names, each with all of its names, the fastest first."""
     named: list[tuple[str, Candidate]] = [
         (kind.value, candidate) for kind, candidate in result.chosen.items()
     ]
@@ -103,10 +104,10 @@ def _names(result: SearchResult) -> dict[ConfigKey, str]:
 
 
 def _speed(result: SearchResult) -> list[Content]:
-    return [page.charts(report_speed.landscape(result), report_speed.learning(result))]
+    return [page.charts(report_speed.landscape(result), learning.learning(result))]
 
 
-def _limits(result: SearchResult, context: Context) -> list[Content]:
+def _limits(result: SearchResult, context: SearchContext) -> list[Content]:
     memory, threads = report_usage.memory, report_usage.threads
     return [page.charts(memory(result, context), threads(result, context))]
 
@@ -120,9 +121,9 @@ def _ran_s(trials: Iterable[Trial]) -> float:
 
 
 def _time(result: SearchResult, first_trial: int) -> list[Content]:
-    """The columns; beside them the sums by phase, and what passed between trials.
+    """Return the chart of each trial's time, and the sums by phase and between trials.
 
-    The wall time of a resumed search is its last session's, which began with `first_trial`.
+    The wall time of a resumed search is that of its last session, which began with `first_trial`.
     """
     totals: dict[str, float] = {}
     for trial in result.trials:
@@ -133,7 +134,7 @@ def _time(result: SearchResult, first_trial: int) -> list[Content]:
     def words_of(spent_s: float) -> str:
         return f"{spent_s:.1f} s" if spent_s < 9.95 else units.duration(spent_s)
 
-    colors = dict(report_usage.PHASES.values()) | {report_usage.OTHER.name: "c7"}
+    colors = dict(report_usage.PHASE_LEGEND.values()) | {report_usage.OTHER.name: "c7"}
     bars = [
         TableBar(label=label, value=spent_s, text=words_of(spent_s), color=colors[label])
         for label, spent_s in totals.items()
@@ -164,7 +165,7 @@ def _machine_name(record: RunRecord) -> str:
 
 
 def _moment(iso: str) -> str:
-    """`2026-01-02 03:04 UTC` for what a record says."""
+    """Return `2026-01-02 03:04 UTC` for an ISO time in UTC."""
     return f"{iso[:16].replace('T', ' ')} UTC"
 
 
@@ -194,7 +195,7 @@ def _reproduce(
 
 
 def _links(folder: RunFolder) -> Element:
-    """What lies beside the page, by what each file is for."""
+    """Return links to the files beside the page, each with its purpose."""
     files: list[Content] = []
     for name, what in _FILES:
         if (folder.path / name).exists():

@@ -1,24 +1,22 @@
-"""The speeds of a search as charts: over its axes, over its time, against learning. Pure.
+"""Charts of a search's speeds, over its axes and over its time. Pure.
 
-A chart that would be empty is not drawn; a sentence stands in its place and says why.
+Where a chart would be empty, a sentence in its place says why.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 
 from cluster.pages import chart, grid, units
-from cluster.pages.chart import Chart, ChartPoint, Line, Series
-from cluster.pages.drawing import ChartAxis, Mark
+from cluster.pages.chart import Chart, Line
+from cluster.pages.drawing import ChartAxis
 from cluster.pages.elements import Element
 from cluster.pages.grid import Heatmap, Square
 from cluster.pages.page import note
-from cluster.pages.scale import Linear, short
-from search_spaces.config import ConfigKey, config_key, config_name
-from tune.report.marks import MARKS, SPEED, causes, names_axis, speed_of, speed_series
-from tune.search.candidates import summarize
-from tune.search.objective import Objective, score
-from tune.search.result import Candidate, SearchResult
+from cluster.pages.scale import Linear
+from search_spaces.config import ConfigKey, config_key
+from tune.report.marks import MARKS, SPEED, causes, names_axis, speed_axis, speed_of, speed_series
+from tune.search.candidates import candidates_of
+from tune.search.result import SearchResult
 from tune.search.trial import EXPLORING, Trial
 from tune.summary import outcomes
 
@@ -29,11 +27,11 @@ _UNITS = {
     "batch_size": "samples",
     "num_epochs": "passes over the samples",
 }
-"""What the values of well-known axes count; a foreign axis is called by its name alone."""
+"""The units of well-known axes; another axis has its name alone."""
 
 
 def landscape(result: SearchResult) -> Element:
-    """Env steps/s over the two axes that a configuration is called by first."""
+    """Return a map of env steps/s over num_envs and num_steps, or the first two axes that vary."""
     trials = [trial for trial in result.trials if trial.outcome is not None]
     axes = _varying(trials)
     if not trials:
@@ -47,7 +45,7 @@ def landscape(result: SearchResult) -> Element:
 
 
 def by_trial(result: SearchResult) -> Element:
-    """Env steps/s of each trial in order, with the best so far."""
+    """Return a chart of env steps/s by trial number, with the best so far."""
     return _progress(
         result,
         title="Speed by trial",
@@ -59,7 +57,7 @@ def by_trial(result: SearchResult) -> Element:
 
 
 def by_second(result: SearchResult) -> Element:
-    """Env steps/s of each trial over the time that trials ran, with the best so far."""
+    """Return a chart of env steps/s over the time in which trials ran, with the best so far."""
     ends = running_s(result.trials)
     if result.trials and not ends:
         return note("There is no chart of speed over time: the journal has no times of trials.")
@@ -73,73 +71,10 @@ def by_second(result: SearchResult) -> Element:
     )
 
 
-def learning(result: SearchResult) -> Element:
-    """Env steps/s against what a sample teaches, with the profiles and the Pareto front."""
-    candidates = summarize(result.trials)
-    if not candidates:
-        return note("There is nothing to weigh speed against: no configuration was measured.")
-    noise_scale = candidates[0].noise_scale
-    if noise_scale is None:
-        return note(
-            "Speed is not weighed against learning: no trial measured a gradient noise scale "
-            "(a workload's health() may report gradient_noise_scale)."
-        )
-    if any("batch_size" not in candidate.config for candidate in candidates):
-        return note("Speed is not weighed against learning: that needs an axis named batch_size.")
-    kinds: dict[ConfigKey, list[str]] = {}
-    for kind, chosen in result.chosen.items():
-        kinds.setdefault(config_key(chosen.config), []).append(kind.value)
-    points = [
-        _learning_point(candidate, noise_scale, kinds.get(config_key(candidate.config), []))
-        for candidate in candidates
-    ]
-    places = [(point.x, point.y) for point in points if point.y is not None]
-    named = [dataclasses.replace(point, name=None) for point in points if point.name]
-    return chart.render(
-        Chart(
-            title="Speed against learning per sample",
-            note=f"A gradient step on B samples learns 1 / (1 + B / {noise_scale:,.0f}) of the "
-            "most per sample; the number is the gradient noise scale measured here. Up and right "
-            "is better.",
-            x=ChartAxis(
-                label="learning per sample, % of the most possible",
-                scale=Linear.over(x for x, _ in places),
-                tick=lambda value: f"{value:g}",
-            ),
-            y=_speed_axis([y for _, y in places]),
-            series=[
-                Series(name="configuration", mark=Mark.CIRCLE, color="accent", points=points),
-                Series(name="chosen", mark=Mark.TARGET, color="proof", points=named),
-            ],
-            lines=[Line(name="Pareto front", color="proof", points=pareto_front(places))],
-        )
-    )
-
-
-def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[str]) -> ChartPoint:
-    share = score(
-        Objective.BALANCED,
-        steps_per_second=1.0,
-        batch_size=candidate.config["batch_size"],
-        noise_scale=noise_scale,
-    )
-    name = ", ".join(kinds)
-    tip = (
-        f"{config_name(candidate.config)}: {units.speed(candidate.steps_per_second)} {SPEED}, "
-        f"{100 * share:.0f} % learned per sample"
-    )
-    return ChartPoint(
-        x=100 * share,
-        y=candidate.steps_per_second,
-        tip=f"{name}: {tip}" if name else tip,
-        name=name or None,
-    )
-
-
 def running_s(trials: Iterable[Trial]) -> dict[int, float]:
-    """Seconds in which any trial had run when each trial ended, by its number.
+    """Return, by trial number, the seconds in which any trial had run when that trial ended.
 
-    Side by side, trials share their seconds; between two sessions of a search none pass.
+    Trials side by side share their seconds; the time between two sessions does not count.
     """
     spans = sorted(
         (trial.started_at, trial.ended_at, trial.number)
@@ -152,15 +87,6 @@ def running_s(trials: Iterable[Trial]) -> dict[int, float]:
         reached = max(reached, end)
         ends[number] = total - max(0.0, reached - end)
     return ends
-
-
-def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points than which none is better in both, from left to right."""
-    front: list[tuple[float, float]] = []
-    for x, y in sorted(points, reverse=True):
-        if not front or y > front[-1][1]:
-            front.append((x, y))
-    return front[::-1]
 
 
 def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Element:
@@ -194,15 +120,15 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
             columns=[str(value) for value in columns],
             rows=[str(value) for value in rows],
             squares=squares,
-            keys={outcomes.ADVICE[kind].short: MARKS[kind] for kind in causes(trials)},
+            keys={outcomes.EXPLANATIONS[kind].short: MARKS[kind] for kind in causes(trials)},
         )
     )
 
 
 def _speed_by_config(trials: Sequence[Trial]) -> dict[ConfigKey, float]:
-    """What a profile would promise of each configuration; of one that was slow, what was seen."""
+    """Return each configuration's speed: as in a profile, or as measured if it was slow."""
     slow = {config_key(t.config): m.steps_per_second for t in trials if (m := speed_of(t))}
-    return slow | {config_key(c.config): c.steps_per_second for c in summarize(trials)}
+    return slow | {config_key(c.config): c.steps_per_second for c in candidates_of(trials)}
 
 
 def _along(axis: str, trials: Sequence[Trial]) -> Element:
@@ -212,7 +138,7 @@ def _along(axis: str, trials: Sequence[Trial]) -> Element:
             title=f"Speed over {axis}",
             note="The only axis whose value differs between trials. Whiskers are 95 % intervals.",
             x=names_axis(_with_unit(axis), [str(value) for value in values]),
-            y=_speed_axis(_highs(trials), from_zero=True),
+            y=speed_axis(_highs(trials), from_zero=True),
             series=speed_series(trials, lambda trial: float(values.index(trial.config[axis]))),
         )
     )
@@ -236,7 +162,7 @@ def _progress(
             title=title,
             note=how,
             x=ChartAxis(label=label, scale=scale(places), tick=lambda value: f"{value:g}"),
-            y=_speed_axis(_highs(trials), from_zero=True),
+            y=speed_axis(_highs(trials), from_zero=True),
             series=speed_series(trials, place),
             lines=[
                 Line(
@@ -253,7 +179,7 @@ def _progress(
 def best_so_far(
     trials: Sequence[Trial], place: Callable[[Trial], float | None]
 ) -> list[tuple[float, float]]:
-    """The fastest explored configuration by then; finals measure it again, not better."""
+    """Return the steps of the fastest explored speed so far; finals do not count."""
     steps: list[tuple[float, float]] = []
     best = 0.0
     for trial in sorted(trials, key=lambda trial: place(trial) or 0.0):
@@ -267,12 +193,8 @@ def best_so_far(
     return steps
 
 
-def _speed_axis(values: Sequence[float], *, from_zero: bool = False) -> ChartAxis:
-    return ChartAxis(label=SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short)
-
-
 def _varying(trials: Sequence[Trial]) -> list[str]:
-    """Axes on which trials differ, in the configurations' order; only axes that all have."""
+    """Return the axes that all trials have and on which they differ, in their order."""
     if not trials:
         return []
     return [
@@ -285,7 +207,9 @@ def _varying(trials: Sequence[Trial]) -> list[str]:
 
 def _square_tip(place: str, group: Sequence[Trial], best: float | None) -> str:
     speed = "nothing measured" if best is None else f"at best {units.speed(best)} {SPEED}"
-    failed = [f"{outcomes.ADVICE[kind].short} {count}" for kind, count in causes(group).items()]
+    failed = [
+        f"{outcomes.EXPLANATIONS[kind].short} {count}" for kind, count in causes(group).items()
+    ]
     return f"{place}: {', '.join([speed, units.plural(len(group), 'trial'), *failed])}"
 
 

@@ -19,7 +19,7 @@ _Columns = list[tuple[Column, Callable[[Trial, Outcome], Cell]]]
 
 
 def render(result: SearchResult, names: Mapping[ConfigKey, str]) -> list[Content]:
-    """The trials that ended; `names` has what a configuration is, as `fastest` or `baseline`."""
+    """Return the table of ended trials; `names` are those of configurations, as `fastest`."""
     ended = [(trial, trial.outcome) for trial in result.trials if trial.outcome is not None]
     if not ended:
         return [page.note("No trial has ended.")]
@@ -83,7 +83,7 @@ def _text(
 
 
 def _log(trial: Trial, outcome: Outcome) -> Cell:
-    """The trial's number, with a link to its log, which lies in the page's folder."""
+    """Return the trial's number, with a link to its log in the page's folder."""
     log = RunFolder(Path()).trial_log(trial.number, trial.stage)
     link = None if outcome.log is None else quote(log.as_posix())
     return Cell(text=str(trial.number), value=trial.number, link=link)
@@ -95,7 +95,7 @@ def _of(trial: Trial, figure: Callable[[Measurement], float | None]) -> float | 
 
 
 def _relative_side(measured: Measurement) -> float | None:
-    """The wider side of the interval in percent; one block alone has no interval."""
+    """Return the wider side of the interval in percent; one block alone has no interval."""
     speed = measured.steps_per_second
     side = max(measured.high - speed, speed - measured.low)
     return 100 * side / speed if side > 0 else None

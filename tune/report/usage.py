@@ -1,6 +1,6 @@
-"""What a search took, as charts: memory, threads and time. Pure.
+"""Charts of what a search used: memory, threads and time. Pure.
 
-A chart that would be empty is not drawn; a sentence stands in its place and says why.
+Where a chart would be empty, a sentence in its place says why.
 """
 
 import statistics
@@ -15,11 +15,11 @@ from cluster.pages.page import note
 from cluster.pages.scale import Linear, Log, short
 from trainables.measurement import OutcomeKind, Phase
 from tune.report.marks import failed_series, head, names_axis, speed_of
-from tune.run_folder.record import Context
+from tune.run_folder.record import SearchContext
 from tune.search.result import SearchResult
 from tune.search.trial import Trial
 
-PHASES: Mapping[str, tuple[str, str]] = {
+PHASE_LEGEND: Mapping[str, tuple[str, str]] = {
     Phase.START: ("start", "c1"),
     Phase.IMPORT: ("import", "c2"),
     Phase.BUILD: ("build", "c3"),
@@ -32,8 +32,8 @@ PHASES: Mapping[str, tuple[str, str]] = {
 OTHER = StackPart(name="other", color="c7")
 
 
-def memory(result: SearchResult, context: Context) -> Element:
-    """Bytes predicted against bytes measured, with the budgets."""
+def memory(result: SearchResult, context: SearchContext) -> Element:
+    """Return a chart of predicted against measured bytes, with the budgets."""
     trials = [trial for trial in result.trials if trial.outcome is not None]
     predicted = [(t, t.outcome.predicted_device_bytes) for t in trials if t.outcome is not None]
     known = [(trial, number) for trial, number in predicted if number]
@@ -80,21 +80,21 @@ def memory(result: SearchResult, context: Context) -> Element:
     )
 
 
-def threads(result: SearchResult, context: Context) -> Element:
-    """Peak OS threads by phase, against the room for them."""
+def threads(result: SearchResult, context: SearchContext) -> Element:
+    """Return a chart of peak OS threads by phase, with the room for them."""
     seen: dict[str, list[tuple[int, int]]] = {}
     for trial in result.trials:
         for phase, count in ((trial.outcome and trial.outcome.threads_by_phase) or {}).items():
             if count > 0:
                 seen.setdefault(phase, []).append((count, trial.number))
-    phases = [phase for phase in PHASES if phase in seen]
+    phases = [phase for phase in PHASE_LEGEND if phase in seen]
     if not phases:
         return note("There is no chart of threads: no trial was seen alive in any phase.")
     points = []
     for index, phase in enumerate(phases):
         most, number = max(seen[phase])
         least, _ = min(seen[phase])
-        label = PHASES[phase][0]
+        label = PHASE_LEGEND[phase][0]
         points.append(
             ChartPoint(
                 x=float(index),
@@ -114,7 +114,7 @@ def threads(result: SearchResult, context: Context) -> Element:
             title="Threads by phase",
             note="The most that a trial's processes had at once, over all trials, seen from "
             f"outside every 0.05 to 0.2 s; whiskers reach down to the least.{no_limit}",
-            x=names_axis("phase of a trial", [PHASES[phase][0] for phase in phases]),
+            x=names_axis("phase of a trial", [PHASE_LEGEND[phase][0] for phase in phases]),
             y=ChartAxis(
                 label="OS threads (logarithmic)",
                 scale=Log.over([*values, *(level.value for level in levels)], base=10),
@@ -127,7 +127,7 @@ def threads(result: SearchResult, context: Context) -> Element:
 
 
 def time_by_trial(result: SearchResult) -> Element:
-    """Where each trial's time went."""
+    """Return a chart of each trial's time by phase."""
     trials = [t for t in result.trials if t.outcome is not None and t.outcome.wall_s > 0]
     if not trials:
         return note("There is no chart of time: no trial was run.")
@@ -144,7 +144,10 @@ def time_by_trial(result: SearchResult) -> Element:
                 scale=Linear.over(walls, from_zero=True),
                 tick=lambda value: f"{value:g}",
             ),
-            parts=[*(StackPart(name=name, color=color) for name, color in PHASES.values()), OTHER],
+            parts=[
+                *(StackPart(name=name, color=color) for name, color in PHASE_LEGEND.values()),
+                OTHER,
+            ],
             values=values,
             tips=[f"{head(t)}: {units.duration(w)}" for t, w in zip(trials, walls, strict=True)],
         )
@@ -152,11 +155,11 @@ def time_by_trial(result: SearchResult) -> Element:
 
 
 def seconds(trial: Trial) -> dict[str, float]:
-    """Seconds of a trial by the labels of `PHASES`, and what is left of its wall time as other."""
+    """Return a trial's seconds by the labels of `PHASE_LEGEND`; the rest of its time is `other`."""
     outcome = trial.outcome
     assert outcome is not None
     known = outcome.seconds_by_phase or {}
-    spent = {label: known.get(phase, 0.0) for phase, (label, _) in PHASES.items()}
+    spent = {label: known.get(phase, 0.0) for phase, (label, _) in PHASE_LEGEND.items()}
     return spent | {OTHER.name: max(0.0, outcome.wall_s - sum(spent.values()))}
 
 

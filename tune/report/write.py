@@ -1,4 +1,4 @@
-"""A search's report, from what its folder holds to report.html."""
+"""The writing of report.html, from the record and the journal in a search's folder."""
 
 import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from tune.run_folder.folder import RunFolder
 from tune.search import study
 
 
-def write(folder: RunFolder) -> Path:
+def write_report(folder: RunFolder) -> Path:
     """Write the report from the folder's record and journal; return its path.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The folder of one search: where it lies, who holds it, what is in it."""
+"""The folder of one search: its place, its lock, and the paths in it."""
 
 import contextlib
 import dataclasses
@@ -21,17 +21,17 @@ class RunFolder:
 
     @property
     def journal(self) -> Path:
-        """Optuna's journal, the truth."""
+        """Optuna's journal, which has every trial."""
         return self.path / "journal.log"
 
     @property
     def run_log(self) -> Path:
-        """What the driver logged."""
+        """The driver's log."""
         return self.path / "run.log"
 
     @property
     def record(self) -> Path:
-        """What was asked for and how it ended; with the journal it makes the report again."""
+        """The record of what was asked for and how it ended; it and the journal make the report."""
         return self.path / "search.json"
 
     @property
@@ -40,18 +40,28 @@ class RunFolder:
         return self.path / "report.html"
 
     def trial_log(self, number: int, stage: str) -> Path:
-        """One trial's stdout and stderr."""
+        """Return the path of one trial's stdout and stderr."""
         return self.path / "trials" / f"{number:03d}-{stage}.log"
 
 
+def new_path(name: str, now: datetime.datetime) -> Path:
+    """Return the path of a new search's folder where the person names none."""
+    return RUNS / f"{name}-{now:%Y%m%d-%H%M%S}"
+
+
+def nothing_to_resume(place: Path) -> UserError:
+    """Return the error that there is no search in `place`."""
+    return UserError(f"--resume found no search in {place}; leave it out.")
+
+
 def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime) -> RunFolder:
-    """Name the folder of a new search, or find the one to resume.
+    """Return the folder of a new search, or find the one to resume.
 
     Raises:
-        UserError: if there is nothing to resume, or a new search would land in an old one's folder.
+        UserError: if there is nothing to resume, or a new search would use an old one's folder.
     """
     if not resume:
-        folder = RunFolder(out or RUNS / f"{name}-{now:%Y%m%d-%H%M%S}")
+        folder = RunFolder(out or new_path(name, now))
         if folder.journal.exists():
             raise UserError(
                 f"{folder.path} holds a search already; go on with it by --resume, "
@@ -65,11 +75,11 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
     for folder in candidates:
         if folder.journal.exists():
             return folder
-    raise UserError(f"--resume found no search in {out or RUNS / f'{name}-*'}; leave it out.")
+    raise nothing_to_resume(out or RUNS / f"{name}-*")
 
 
 def require_writable(path: Path, *, option: str) -> None:
-    """See now, not after the search, whether `path` can be written or made.
+    """Check before the search that the folder `path` can be written or made.
 
     Raises:
         UserError: naming the option.
@@ -83,7 +93,7 @@ def require_writable(path: Path, *, option: str) -> None:
 
 @contextlib.contextmanager
 def hold(folder: RunFolder) -> Iterator[None]:
-    """Create the folder and keep every other search out of it.
+    """Create the folder and lock it against every other search.
 
     The lock is the kernel's: it ends with this process, however that ends.
 

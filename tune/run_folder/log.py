@@ -1,4 +1,4 @@
-"""TODO."""
+"""The log of a search, run.log: all records of this process, those of libraries included."""
 
 import contextlib
 import logging
@@ -33,7 +33,7 @@ def run_log(path: Path) -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Take the handlers away with which libraries print to the terminal when imported."""
+    """Remove the handlers with which libraries print to the terminal once they are imported."""
     for name in _LIBRARIES:
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -1,7 +1,7 @@
-"""search.json: what a search was asked for, on which machine, and how it ended.
+"""The record of a search, search.json: its options, its machine, and how it ended.
 
-Written when a search starts, so that a report can be made of one that was killed; the trials
-themselves are in the journal.
+It is written when the search starts, so that a search that was killed has a report too; the trials
+are in the journal.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ from tune.search.objective import Objective
 from tune.search.result import Kind, SearchResult
 from tune.spec import SearchSpec, Task
 
-SCHEMA_VERSION = 1
+RECORD_VERSION = 1
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What the result is judged against: budgets, room for threads, and what was asked for.
+class SearchContext:
+    """The budgets, the room for threads and the options that a result is judged against.
 
     `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
     """
@@ -44,8 +44,8 @@ class Context:
     shard: str | None = None
 
     @classmethod
-    def of(cls, spec: SearchSpec, task: Task, preflight: "Preflight") -> "Context":
-        """What a search with these options is judged against on this machine."""
+    def of(cls, spec: SearchSpec, task: Task, preflight: "Preflight") -> "SearchContext":
+        """Return the context of a search with these options on this machine."""
         return cls(
             objective=spec.objective,
             baseline_is_default=not spec.baseline and task.phase is not None,
@@ -61,7 +61,7 @@ class Context:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchEnd:
-    """How a search ended, and where its profiles went, by kind. Seconds are of the last session."""
+    """The end of a search, with its profiles' paths by kind. Seconds are of the last session."""
 
     stop_reason: str
     partial: bool
@@ -70,7 +70,7 @@ class SearchEnd:
 
     @classmethod
     def of(cls, result: SearchResult, profiles: Mapping[Kind, Path]) -> "SearchEnd":
-        """The end of a search that found `result`."""
+        """Return the end of a search that found `result`."""
         return cls(
             stop_reason=result.stop_reason,
             partial=result.partial,
@@ -81,16 +81,16 @@ class SearchEnd:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A search but for its trials. `machine` is what the preflight said, by heading, as read.
+    """A search without its trials. `machine` has the rows of the preflight, by heading.
 
-    `first_trial` numbers the first trial of the last session: 0 unless the search was resumed.
+    `first_trial` is the number of the last session's first trial: 0 unless the search was resumed.
     `ending` is `None` while the search runs, and for ever if it was killed.
     """
 
     command: str
     started_at: str
     task: Task
-    context: Context
+    context: SearchContext
     space: dict[str, list[int]]
     baseline: dict[str, int]
     first_trial: int
@@ -99,7 +99,7 @@ class RunRecord:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command of this process, to be repeated: credentials in URLs are left out."""
+    """Return the command line that repeats this process, without credentials in URLs."""
     return _CREDENTIALS.sub("", shlex.join(["python", *arguments[1:]]))
 
 
@@ -109,7 +109,7 @@ def write(folder: RunFolder, record: RunRecord) -> None:
     Raises:
         OSError: if that cannot be done.
     """
-    document = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(record)}
+    document = {"schema_version": RECORD_VERSION, **dataclasses.asdict(record)}
     atomic.write_text(folder.record, json.dumps(document, indent=1) + "\n")
 
 
@@ -127,9 +127,9 @@ def read(folder: RunFolder) -> RunRecord:
     try:
         document: dict[str, Any] = json.loads(folder.record.read_text(encoding="utf-8"))
         version = document.pop("schema_version")
-        if version != SCHEMA_VERSION:
+        if version != RECORD_VERSION:
             raise UserError(
-                f"{folder.record} is of schema version {version}; this reads {SCHEMA_VERSION}."
+                f"{folder.record} is of schema version {version}; this reads {RECORD_VERSION}."
             )
         return revive(RunRecord, document)
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What a search leaves in its folder beside the journal: a log, and its trials as CSV and JSON."""
+"""The trials of a search as files: trials.csv for spreadsheets, trials.json with everything."""
 
 import csv
 import dataclasses
@@ -13,8 +13,8 @@ from cluster.node import atomic
 from trainables.measurement import Measurement, Outcome, OutcomeKind, Phase
 from tune.search.trial import Trial
 
-SCHEMA_VERSION = 1
-"""Of trials.json."""
+TRIALS_VERSION = 1
+"""The schema version of trials.json."""
 
 _HEALTH = "health/"
 _BY_PHASE = {"threads_by_phase": "threads/", "seconds_by_phase": "seconds/"}
@@ -39,7 +39,7 @@ def write_trials(
     wall_s: float | None = None,
     compiling_ahead_s: float | None = None,
 ) -> tuple[Path, Path]:
-    """Write trials.csv, for spreadsheets, and trials.json, with everything; return their paths.
+    """Write trials.csv and trials.json; return their paths.
 
     `wall_s` is of the whole session, `compiling_ahead_s` of what it compiled before its first
     trial.
@@ -47,7 +47,7 @@ def write_trials(
     table, document = folder / "trials.csv", folder / "trials.json"
     atomic.write_text(table, to_csv(trials))
     records = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": TRIALS_VERSION,
         "wall_s": wall_s,
         "compiling_ahead_s": compiling_ahead_s,
         "trials": [to_dict(trial) for trial in trials],
@@ -57,7 +57,7 @@ def write_trials(
 
 
 def to_csv(trials: Sequence[Trial]) -> str:
-    """One row per trial that ended and one column per figure; an empty cell was not measured."""
+    """Return one row per ended trial and one column per figure; an empty cell was not measured."""
     table = [_row(trial, trial.outcome) for trial in trials if trial.outcome is not None]
     axes = list(dict.fromkeys(name for trial in trials for name in trial.config))
     health = sorted({name for row in table for name in row if name.startswith(_HEALTH)})
@@ -70,7 +70,7 @@ def to_csv(trials: Sequence[Trial]) -> str:
 
 
 def to_dict(trial: Trial) -> dict[str, Any]:
-    """A trial with its whole outcome, as plain values for strict JSON."""
+    """Return a trial with its whole outcome, as plain values for strict JSON."""
     plain: dict[str, Any] = without_nan(dataclasses.asdict(trial))
     if plain["outcome"] is not None:
         plain["outcome"]["kind"] = _kind(trial)
@@ -78,7 +78,7 @@ def to_dict(trial: Trial) -> dict[str, Any]:
 
 
 def without_nan(value: Any) -> Any:
-    """Put `None` in the place of NaN and infinities, which strict JSON does not have."""
+    """Replace NaN and infinities by `None`, because strict JSON does not have them."""
     if isinstance(value, dict):
         return {name: without_nan(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -87,7 +87,7 @@ def without_nan(value: Any) -> Any:
 
 
 def _kind(trial: Trial) -> str:
-    """The outcome as these files have always had it: `excluded` stands beside the limit."""
+    """Return the outcome's name in these files, where an excluded trial has that of its limit."""
     assert trial.kind is not None
     return trial.kind.value if trial.was_run else OutcomeKind.DEVICE_MEMORY.value
 

@@ -1,10 +1,15 @@
-"""A search's result on a terminal and as plain values for JSON. Pure; conclusion.py words it."""
+"""A search's result for a terminal and for JSON, in the sentences of conclusion.py. Pure."""
 
 import dataclasses
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
 from cluster.pages import units
 from search_spaces.config import config_key, config_name
@@ -14,17 +19,9 @@ from tune.search.trial import Stage, Trial
 from tune.summary.conclusion import Conclusion
 from tune.summary.trials import outcome_label
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
-
-def render(conclusion: Conclusion, result: SearchResult) -> "RenderableType":
-    """The panel and the finals for a terminal; the commands are printed apart, unwrapped."""
-    from rich.console import Group
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
+def render(conclusion: Conclusion, result: SearchResult) -> RenderableType:
+    """Return the panel with the finals; its commands are printed apart, without wrapping."""
     color = "red" if not conclusion.succeeded else "yellow" if conclusion.warnings else "green"
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
@@ -46,7 +43,7 @@ def render(conclusion: Conclusion, result: SearchResult) -> "RenderableType":
 
 
 def finals_rows(result: SearchResult) -> list[tuple[str, str, str, str]]:
-    """One row per configuration that was re-measured side by side, the fastest first."""
+    """Return one row per configuration that was in the finals, the fastest first."""
     by_config: dict[Any, list[Trial]] = {}
     for trial in result.trials:
         if trial.stage is Stage.FINAL and trial.outcome is not None:
@@ -73,7 +70,7 @@ def finals_rows(result: SearchResult) -> list[tuple[str, str, str, str]]:
 def to_dict(
     conclusion: Conclusion, result: SearchResult, profiles: Mapping[Kind, Path]
 ) -> dict[str, Any]:
-    """The result as plain values for JSON: figures, and the sentences that people get."""
+    """Return the result as plain values for JSON: the figures, and the sentences for people."""
     chosen, baseline = {}, result.baseline
     for kind, candidate in result.chosen.items():
         chosen[kind.value] = _figures(candidate, peaks(candidate, result.trials))

@@ -1,97 +1,83 @@
-"""The screen of a search: a live view on a terminal, plain lines elsewhere, JSON for machines.
+"""The screen of a search: a live view on a terminal, plain lines elsewhere, JSON for programs.
 
-What is measured shares the CPUs with this: the view is drawn once a second, from a thread that
-otherwise sleeps, and nothing is drawn where nobody watches.
+The trials share the CPUs with it, so the view is drawn only once a second, from a thread that
+otherwise sleeps, and only on a terminal.
 """
 
 import contextlib
-import json
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
 
 from cluster.node.stdout import lasting
-from cluster.pages import units
+from cluster.pages import terminal, units
 from search_spaces.config import config_name
 from search_spaces.space import SearchSpace
 from trainables.measurement import Phase, Progress
 from tune.memory.look_ahead import Foresight
 from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
-from tune.run_folder import trials as records
-from tune.run_folder.record import Context
-from tune.screen import result_panel as result_view
-from tune.screen import trials_table as trials_view
+from tune.run_folder.record import SearchContext
+from tune.screen import result_panel, trials_table
+from tune.screen.json_lines import JsonLines
 from tune.screen.trials_table import Running
+from tune.search.policy import Search
 from tune.search.result import Kind, SearchResult
 from tune.search.trial import Trial
 from tune.spec import SearchSpec, Task
 from tune.summary.conclusion import conclude
 from tune.summary.trials import ended_line, started_line
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-JSON_SCHEMA_VERSION = 1
 _REFRESHES_PER_SECOND = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-class Watched(Protocol):
-    """What the screen asks of a search."""
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """All trials so far."""
-
-    @property
-    def remaining_s(self) -> float | None:
-        """Seconds until --max-time, `None` without one."""
-
-
 class Screen:
-    """Tells a person, or a machine, what a search does. One per search.
+    """Shows the events of one search to a person or a program.
 
-    Every event is also logged: the run log has what scrolled away.
+    It also logs every event, so that the run log has what scrolled away.
     """
 
     def __init__(
         self,
         *,
         as_json: bool = False,
-        console: "Console | None" = None,
+        console: Console | None = None,
         stdout: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # As it is now: JSON goes there even when redirected. Its reader may leave.
+        # Kept, because `live` redirects sys.stdout; lasting, because a pipe's reader may leave.
         self._stdout = lasting(stdout or sys.stdout)
         self._as_json = as_json
         self._console = None if as_json else console or _terminal(self._stdout)
         self._clock = clock
         self._started_at = clock()
+        self._json = JsonLines(self._stdout if as_json else None, elapsed_s=self._elapsed_s)
         self._preflight: Preflight | None = None
         self._spec: SearchSpec | None = None
         self._task: Task | None = None
-        self._search: Watched | None = None
+        self._search: Search | None = None
         self._running: dict[int, tuple[Phase, float]] = {}
         self._is_live = False
 
     def preflight(self, preflight: Preflight) -> None:
         """Show what the machine allows."""
         self._preflight = preflight
-        self._emit("preflight", preflight_view.to_dict(preflight))
+        self._json.preflight(preflight)
         _log.info("%s", preflight_view.meaning(preflight))
         if self._console is not None:
             self._console.print(preflight_view.render(preflight))
         else:
-            for heading, rows in preflight_view.sections(preflight).items():
-                self._line(heading)
-                for label, text in rows:
-                    self._line(f"  {label}: {text}")
+            for line in terminal.lines(preflight_view.sections(preflight)):
+                self._line(line)
 
     def started(
         self,
@@ -113,87 +99,56 @@ class Screen:
             f"{spec.objective}. Logs: {folder}",
             "Ctrl-C ends the search and keeps the best so far.",
         ]
-        self._emit(
-            "started",
-            {
-                "task": task.name,
-                "workload": task.workload,
-                "data": task.data,
-                "space": {axis.name: list(axis.values) for axis in space.axes},
-                "baseline": dict(baseline),
-                "objective": spec.objective.value,
-                "max_runs": spec.max_runs,
-                "max_time_s": spec.max_time_s,
-                "folder": str(folder),
-            },
-        )
+        self._json.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder)
         for line in lines:
             self._say(line)
 
     def dashboard(self, url: str, *, metrics_url: str) -> None:
         """Say where Ray's dashboard is, and what Prometheus can scrape."""
-        self._emit("dashboard", {"url": url, "metrics_url": metrics_url})
+        self._json.dashboard(url, metrics_url)
         self._say(f"Ray's dashboard: {url}")
         self._say(f"Metrics for Prometheus: {metrics_url}")
 
     def memory(self, foresight: Foresight) -> None:
         """Say what fits, before any trial ran."""
-        found = foresight.capacity
-        fields: dict[str, Any] = {"text": foresight.text, "wall_s": foresight.wall_s}
-        if found is not None:
-            fields |= {
-                "budget_bytes": found.budget_bytes,
-                "everything_fits": found.everything_fits,
-                "largest_num_envs": found.num_envs_that_fit(always=False),
-                "programs_compiled": len(foresight.compiled),
-            }
-        self._emit("memory", fields)
+        self._json.memory(foresight)
         if foresight.text:
             self._say(foresight.text)
 
     def note(self, text: str) -> None:
-        """Say something in between."""
-        self._emit("note", {"text": text})
+        """Say a sentence."""
+        self._json.note(text)
         self._say(text)
 
     def trial_started(self, trial: Trial) -> None:
-        """A trial was handed to Ray."""
+        """Show a trial that was handed to Ray."""
         self._running[trial.number] = (Phase.START, self._clock())
-        self._emit("trial_started", {"trial": records.to_dict(trial)})
+        self._json.trial_started(trial)
         self._trial_line(started_line(trial))
 
     def trial_progress(self, trial: Trial, progress: Progress) -> None:
-        """A running trial entered another phase."""
+        """Show a running trial's new phase."""
         _, since = self._running.get(trial.number, (Phase.START, self._clock()))
         self._running[trial.number] = (progress.phase, since)
-        self._emit(
-            "trial_progress",
-            {
-                "number": trial.number,
-                "phase": progress.phase.value,
-                "predicted_device_bytes": progress.predicted_device_bytes,
-            },
-        )
+        self._json.trial_progress(trial, progress)
 
     def trial_ended(self, trial: Trial) -> None:
-        """A trial ended, or was excluded before it began."""
+        """Show a trial that ended, or was excluded before it began."""
         self._running.pop(trial.number, None)
-        self._emit("trial_ended", {"trial": records.to_dict(trial)})
+        self._json.trial_ended(trial)
         self._trial_line(ended_line(trial))
 
     @contextlib.contextmanager
-    def live(self, search: Watched) -> Iterator[None]:
-        """Show the trials while they run; afterwards leave the whole table on the screen."""
+    def live(self, search: Search) -> Iterator[None]:
+        """Show the trials while they run, and the whole table at the end."""
         self._search = search
         if self._as_json:
-            with contextlib.redirect_stdout(sys.stderr):  # what libraries print is no JSON
+            with contextlib.redirect_stdout(sys.stderr):  # libraries may print
                 yield
             return
         if self._console is None:
             yield
             return
-        from rich.live import Live
-
         self._is_live = True
         try:
             with Live(
@@ -213,38 +168,34 @@ class Screen:
     ) -> None:
         """Show the result, what was written, and what to run next."""
         conclusion = conclude(result, self._context(), profiles=profiles, files=files)
-        figures = result_view.to_dict(conclusion, result, profiles)
-        self._emit("finished", figures | {"files": [str(path) for path in files]})
+        self._json.finished(conclusion, result, profiles=profiles, files=files)
         _log.info("%s", conclusion.headline)
         for warning in conclusion.warnings:
             _log.info("warning: %s", warning)
         if self._console is not None:
-            self._console.print(result_view.render(conclusion, result))
+            self._console.print(result_panel.render(conclusion, result))
             for label, command in conclusion.commands:
                 # To be copied: neither wrapped nor cropped nor read as markup.
                 self._console.print(f"{label}:", style="dim")
                 self._console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)
             return
         self._line(conclusion.headline)
-        for row in result_view.finals_rows(result):
+        for row in result_panel.finals_rows(result):
             self._line(f"  finals: {', '.join(row)}")
         warnings = (("warning", warning) for warning in conclusion.warnings)
         for label, text in (*conclusion.rows, *warnings, *conclusion.commands):
             self._line(f"  {label}: {text}")
 
-    def _context(self) -> Context:
+    def _context(self) -> SearchContext:
         assert self._preflight is not None
         assert self._spec is not None
         assert self._task is not None
-        return Context.of(self._spec, self._task, self._preflight)
+        return SearchContext.of(self._spec, self._task, self._preflight)
 
-    def _draw(self) -> "RenderableType":
-        from rich.console import Group
-        from rich.text import Text
-
+    def _draw(self) -> RenderableType:
         return Group(self._trials(live=True), Text(self._time(), style="bold"))
 
-    def _trials(self, *, live: bool) -> "RenderableType":
+    def _trials(self, *, live: bool) -> RenderableType:
         assert self._search is not None
         assert self._console is not None
         now = self._clock()
@@ -253,19 +204,19 @@ class Screen:
             for number, (phase, since) in dict(self._running).items()
         }
         width, height = self._console.size
-        return trials_view.render(
+        return trials_table.render(
             self._search.trials,
             running,
             width=width,
-            most_rows=trials_view.live_rows(height) if live else None,
+            most_rows=trials_table.live_rows(height) if live else None,
         )
 
     def _time(self) -> str:
-        """Elapsed time, and the time left at most."""
-        elapsed = units.duration(self._clock() - self._started_at)
+        """Return the line with the elapsed time and the most that is left."""
+        elapsed = units.duration(self._elapsed_s())
         if self._spec is None or self._search is None:
             return elapsed
-        left_s = trials_view.time_left_s(
+        left_s = trials_table.time_left_s(
             self._search.trials,
             max_runs=self._spec.max_runs,
             num_finals=(self._spec.finalists + 1) * self._spec.final_rounds,
@@ -290,19 +241,12 @@ class Screen:
         if not self._as_json:
             print(text, file=self._stdout, flush=True)
 
-    def _emit(self, event: str, fields: Mapping[str, Any]) -> None:
-        if not self._as_json:
-            return
-        elapsed_s = round(self._clock() - self._started_at, 3)
-        message = {"schema": JSON_SCHEMA_VERSION, "event": event, "elapsed_s": elapsed_s, **fields}
-        text = json.dumps(records.without_nan(message), allow_nan=False, default=str)
-        print(text, file=self._stdout, flush=True)
+    def _elapsed_s(self) -> float:
+        return self._clock() - self._started_at
 
 
-def _terminal(stdout: TextIO) -> "Console | None":
-    """A console where there is a terminal; `None` where a file or a pipe reads."""
+def _terminal(stdout: TextIO) -> Console | None:
+    """Return a console for a terminal; `None` for a file or a pipe."""
     if not stdout.isatty():
         return None
-    from rich.console import Console
-
     return Console(file=stdout)

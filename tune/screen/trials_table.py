@@ -1,28 +1,25 @@
-"""How a person reads trials, while they run and after: a table, one line each, the time left.
-
-Pure, but that rich is imported when there is a terminal to draw on.
-"""
+"""The table of trials on a terminal, while they run and after, and the time left. Pure."""
 
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from cluster.pages import units
 from search_spaces.config import config_cell, config_text, num_minibatches
 from trainables.measurement import Phase
 from tune.search.trial import EXPLORING, Stage, Trial
-from tune.summary.trials import fixed_values, outcome_label, reason, speed_text
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
+from tune.summary.trials import fixed_values, measured_speed, outcome_label, reason
 
 _MOST_LIVE_ROWS = 15
-_ROWS_AROUND = 11  # heading, notes, reasons and the time, at their most
+_ROWS_AROUND = 11  # lines at most of heading, notes, reasons and the time
 _MOST_LIVE_REASONS = 3
 WIDE = 96
-"""From this width on, the outcome has a column of its own; below, it stands in for the speed."""
+"""The least width with a column for the outcome; a narrower table has it in place of the speed."""
 
 _ONGOING = {
     Phase.START: "starting",
@@ -36,7 +33,7 @@ _ONGOING = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A trial that has not ended: where it is, and for how many seconds."""
+    """The state of a trial that has not ended: its phase, and the seconds since it started."""
 
     phase: Phase
     seconds: float
@@ -45,9 +42,9 @@ class Running:
 def time_left_s(
     trials: Sequence[Trial], *, max_runs: int, num_finals: int, remaining_s: float | None
 ) -> float | None:
-    """Seconds that a search takes at most from now: to --max-time, or by what trials took so far.
+    """Return the seconds that a search takes at most: to --max-time, or by the trials so far.
 
-    `None` while nothing is known. The soak is not in it, and patience may end it sooner.
+    `None` while nothing is known. The soak does not count, and --patience may end it sooner.
     """
     ran = [trial for trial in trials if trial.was_run and trial.outcome is not None]
     walls = [t.outcome.wall_s for t in ran if t.outcome is not None and t.stage is not Stage.SOAK]
@@ -61,13 +58,13 @@ def time_left_s(
 
 
 def best_number(trials: Sequence[Trial]) -> int | None:
-    """The number of the fastest measured trial."""
+    """Return the number of the fastest measured trial."""
     measured = [(t.measurement.steps_per_second, t.number) for t in trials if t.measurement]
     return max(measured)[1] if measured else None
 
 
 def live_rows(height: int) -> int:
-    """How many trials a live table shows: what is taller than the terminal is cropped below."""
+    """Return the number of rows of a live table; a terminal crops what is taller than itself."""
     return min(_MOST_LIVE_ROWS, max(1, height - _ROWS_AROUND))
 
 
@@ -77,11 +74,8 @@ def render(
     *,
     width: int,
     most_rows: int | None = None,
-) -> "RenderableType":
-    """The table of trials with the reasons under it; with `most_rows`, the last so many, live."""
-    from rich.console import Group
-    from rich.text import Text
-
+) -> RenderableType:
+    """Return the table with the reasons below it; with `most_rows`, live, of the last trials."""
     ran = [trial for trial in trials if trial.was_run]
     live = most_rows is not None
     shown = ran if most_rows is None else ran[-most_rows:]
@@ -94,7 +88,7 @@ def render(
         )
         below.append(Text(text, style="dim"))
     reasons = [why for trial in shown if (why := reason(trial))]
-    below += [  # a live line may be cropped: it comes again whole
+    below += [  # a live line may be cropped, as it is printed in full at the end
         Text(why, style="yellow", no_wrap=live, overflow="ellipsis")
         for why in (reasons[-_MOST_LIVE_REASONS:] if live else reasons)
     ]
@@ -110,10 +104,7 @@ def _table(
     fixed: set[str],
     best: int | None,
     width: int,
-) -> "Table":
-    from rich import box
-    from rich.table import Table
-
+) -> Table:
     wide = width >= WIDE
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("#", justify="right")
@@ -129,7 +120,7 @@ def _table(
     for trial in trials:
         now = running.get(trial.number) if trial.outcome is None else None
         label = _ONGOING[now.phase] if now else outcome_label(trial)
-        speed = speed_text(trial.outcome)
+        speed = measured_speed(trial.outcome)
         if not wide and trial.measurement is None:
             speed = label
         outcome = trial.outcome

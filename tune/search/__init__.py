@@ -1,1 +1,1 @@
-"""The policy of a search: pure, but for the study's journal."""
+"""The policy of a search: pure, except for the study's journal."""

@@ -1,7 +1,7 @@
-"""What one configuration used at most, over every process that ran it: exploring, finals, soak.
+"""The candidates of a search: each configuration's figures over its trials, and the best by kind.
 
-Pure. Exhaustion has been seen as late as update 130, so the soak's figures count most, and they are
-not in the measurement that a speed is taken from.
+Pure. Peaks are over exploring, finals and soak: exhaustion has been seen as late as update 130, so
+the soak's peaks count most, and they are not in the measurement that the speed comes from.
 """
 
 import dataclasses
@@ -16,11 +16,13 @@ from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import EXPLORING, Stage, Trial
 
 LEAN_SHARE = 0.95
-"""`lean` may be this much slower than the fastest."""
+"""The least share of the fastest speed that `lean` may have."""
 
 _TIE_SHARE = 0.99
-"""A tie is no slower than this share of the best: noise alone may hide several percents of speed,
-and who would trade those for memory takes `lean`."""
+"""The least share of the best speed at which a candidate is tied with it.
+
+Intervals alone may be several percents wide; `lean` is the kind that trades so much for memory.
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class Speedup:
 
     @property
     def is_noise(self) -> bool:
-        """Whether the two could be equally fast."""
+        """Return whether the two may be equally fast."""
         return self.low <= 1.0 <= self.high
 
 
@@ -63,19 +65,19 @@ def peaks(candidate: Candidate, trials: Iterable[Trial]) -> Peaks:
 
 
 def winning_kind(objective: Objective) -> Kind:
-    """The kind of configuration that an objective searches for."""
+    """Return the kind of configuration that an objective searches for."""
     return Kind.BALANCED if objective is Objective.BALANCED else Kind.FASTEST
 
 
-def choose(trials: Sequence[Trial], objective: Objective) -> dict[Kind, Candidate]:
-    """The configurations a profile may name, from finals where there were any.
+def choose_candidates(trials: Sequence[Trial], objective: Objective) -> dict[Kind, Candidate]:
+    """Return the best candidate of each kind, from the finals if there were any.
 
     `balanced` is left out where no gradient noise scale was measured, `lean` where no memory is
-    known. The winning kind comes out even without them: `balanced` then falls back to throughput.
+    known. The winning kind is there even without them: `balanced` is then by throughput.
     """
-    candidates = summarize(trials)
+    candidates = candidates_of(trials)
     confirmed = [candidate for candidate in candidates if candidate.confirmed]
-    return _choose_kinds(confirmed or candidates, objective)
+    return choose_by_kind(confirmed or candidates, objective)
 
 
 def result_of(
@@ -87,11 +89,11 @@ def result_of(
     partial: bool,
     wall_s: float,
 ) -> SearchResult:
-    """What a search found: its trials, what they choose, and the baseline if it completed."""
-    measured = {config_key(candidate.config): candidate for candidate in summarize(trials)}
+    """Return a search's result: its trials, the best by kind, and the baseline if it completed."""
+    measured = {config_key(candidate.config): candidate for candidate in candidates_of(trials)}
     return SearchResult(
         trials=trials,
-        chosen=choose(trials, objective),
+        chosen=choose_candidates(trials, objective),
         baseline=measured.get(config_key(baseline)),
         stop_reason=stop_reason,
         partial=partial,
@@ -99,10 +101,10 @@ def result_of(
     )
 
 
-def summarize(trials: Iterable[Trial]) -> list[Candidate]:
-    """One `Candidate` per configuration that completed and never failed after that."""
+def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
+    """Return one `Candidate` per configuration that completed and never failed after that."""
     trials = list(trials)
-    failed = _disqualified(trials)
+    failed = disqualified(trials)
     by_config: dict[ConfigKey, list[Trial]] = {}
     for trial in trials:
         if trial.measurement is not None and config_key(trial.config) not in failed:
@@ -143,15 +145,15 @@ def _candidate(group: list[Trial], noise_scale: float | None) -> Candidate:
     )
 
 
-def _disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
-    """Configurations that met a limit at any time: feasible once is not feasible."""
+def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
+    """Return the configurations that met a limit at any time, even if they completed before."""
     return {
         config_key(trial.config)
         for trial in trials
         if trial.outcome is not None
         and not (trial.outcome.kind.was_measured or trial.outcome.kind.says_nothing)
     } | {
-        # A defect in a final or a soak is no limit, but nothing that broke may be promised.
+        # A defect in a final or a soak is no limit, but a profile must not promise what failed.
         config_key(trial.config)
         for trial in trials
         if trial.stage not in EXPLORING
@@ -173,12 +175,14 @@ def _scores(candidates: Iterable[Candidate], objective: Objective) -> dict[Confi
     }
 
 
-def _ranked(candidates: list[Candidate], objective: Objective) -> list[Candidate]:
+def ranked(candidates: list[Candidate], objective: Objective) -> list[Candidate]:
+    """Return the candidates by their score, the best first."""
     scores = _scores(candidates, objective)
     return sorted(candidates, key=lambda candidate: -scores[config_key(candidate.config)])
 
 
-def _choose_kinds(candidates: list[Candidate], objective: Objective) -> dict[Kind, Candidate]:
+def choose_by_kind(candidates: list[Candidate], objective: Objective) -> dict[Kind, Candidate]:
+    """Return the best candidate of each kind, of those kinds that something is known for."""
     if not candidates:
         return {}
     fastest = _best(candidates, Objective.THROUGHPUT)
@@ -198,10 +202,9 @@ def _choose_kinds(candidates: list[Candidate], objective: Objective) -> dict[Kin
 
 
 def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
-    """The best score; of those whose difference is within noise, the one with least memory.
+    """Return the candidate with the best score; by throughput the leanest of those tied with it.
 
-    Within noise: the best's interval reaches down to it and its own reaches up to the best, and it
-    is next to nothing slower.
+    A candidate is tied if each interval reaches the other's speed, and it is at most 1 % slower.
     """
     scores = _scores(candidates, objective)
     best = max(candidates, key=lambda candidate: scores[config_key(candidate.config)])

@@ -1,7 +1,7 @@
-"""Which configuration to explore next: the baseline, what is known from elsewhere, a ramp while it
-pays, then the sampler. Pure.
+"""The next configuration to explore: the baseline, then those that profiles of other machines
+recommend, then a ramp while it pays, then the sampler's. Pure.
 
-The sampler weighs what a trial may gain by the chance that it fits into memory at all.
+The sampler weighs a trial's expected gain by the probability that it fits into memory.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from search_spaces.config import ConfigKey, config_key
+from search_spaces.config import ConfigKey, config_key, doublings
 from search_spaces.shard import Shard
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
@@ -20,19 +20,19 @@ from tune.search.trial import Stage, Trial
 
 _MAX_STRIDES = 3
 _LEAST_CHANCE = 0.5
-"""A stride of the ramp that more likely than not ends beyond the cliff is not taken."""
+"""The least chance to fit of a step of the ramp."""
 
 _LEAST_CHANCE_WARM = 0.1
-"""What ran elsewhere has that to speak for it; only what will hardly fit here is passed over."""
+"""The same for a recommended configuration, which is known to run on another machine."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchProblem:
-    """What is searched: a space, the configuration to compare with, a budget of device bytes.
+    """The problem of a search: a space, the baseline to compare with, a budget of device bytes.
 
     `compiled_ahead` has device bytes that the compiler told before the first trial. `warm_start`
-    are configurations that other machines recommend, to be tried first. `shard` is the part of the
-    space to explore, if not all.
+    has the configurations that other machines recommend, to be tried first. `shard` is the part of
+    the space to explore, if not all.
     """
 
     space: SearchSpace
@@ -43,7 +43,7 @@ class SearchProblem:
     shard: Shard | None = None
 
     def contains(self, config: dict[str, int]) -> bool:
-        """Whether the configuration is in the part to explore."""
+        """Return whether the configuration is in the part to explore."""
         return self.shard is None or self.shard.contains(self.space, config)
 
 
@@ -51,7 +51,7 @@ class SearchProblem:
 class Explored:
     """A problem, and every trial that counts with its score, `None` if unmeasured.
 
-    `min_gain` is what counts as an improvement, as a share.
+    `min_gain` is the least improvement that counts, as a share.
     """
 
     problem: SearchProblem
@@ -60,7 +60,7 @@ class Explored:
 
     @property
     def compiled(self) -> list[tuple[dict[str, int], int]]:
-        """Configurations whose device bytes the compiler or the allocator has told."""
+        """The configurations whose device bytes are known from the compiler or the allocator."""
         ahead = [(dict(key), need) for key, need in self.problem.compiled_ahead.items()]
         by_trials = [
             (trial.config, trial.device_bytes)
@@ -73,7 +73,7 @@ class Explored:
 
 
 def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, dict[str, int]] | None:
-    """Return a configuration that was not tried, and why this one; `None` if all were."""
+    """Return a configuration that was not tried, with its stage; `None` if all were tried."""
     problem = known.problem
     tried = {config_key(trial.config) for trial, _ in known.scored}
     if config_key(problem.baseline) not in tried:
@@ -95,7 +95,7 @@ def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, dict[str,
 
 
 def _warm(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
-    """The next that other machines recommend, unless it will hardly fit here."""
+    """Return the next recommended configuration that has a chance to fit here."""
     return next(
         (
             config
@@ -107,11 +107,11 @@ def _warm(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
 
 
 def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
-    """Climb along num_envs in at most three strides, while that pays.
+    """Return the next step along num_envs, at most three in all, while they pay.
 
-    It begins at the baseline, or at what did better of what was recommended. The ramp comes to the
-    cliff from its safe side and gives the models their first slopes. Rows per minibatch grow with
-    num_envs, as they do when a person turns up num_envs alone.
+    The ramp begins at the baseline, or at a recommended configuration that did better. It reaches
+    the memory limit from its safe side and gives the models their first slopes. batch_size grows
+    with num_envs, as it does for a person who raises num_envs alone.
     """
     begun = [item for item in known.scored if item[0].stage in {Stage.BASELINE, Stage.WARM}]
     strides = [item for item in known.scored if item[0].stage is Stage.RAMP]
@@ -132,11 +132,11 @@ def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
         target["batch_size"] *= factor
     likely = _chances(known, upward) >= _LEAST_CHANCE
     steps = [config for config, fits in zip(upward, likely, strict=True) if fits]
-    return min(steps, key=lambda config: _distance(config, target), default=None)
+    return min(steps, key=lambda config: doublings(config, target), default=None)
 
 
 def _pays(climbed: list[tuple[Trial, float | None]], min_gain: float) -> bool:
-    """Whether the last stride was a gain; one that still runs is taken for one."""
+    """Return whether the last step was a gain; one that still runs counts as a gain."""
     last, score = climbed[-1]
     if last.outcome is None:
         return True
@@ -166,8 +166,8 @@ def _sample(
     return untried[sampler.choose(candidates, observations, rng, chances=_chances(known, untried))]
 
 
-def _chances(known: Explored, configs: list[dict[str, int]]) -> sampler.Array:
-    """Probability that each fits into device memory, by the programs compiled so far."""
+def _chances(known: Explored, configs: list[dict[str, int]]) -> memory_model.Array:
+    """Return the probability [m] that each fits into device memory, by the known programs."""
     compiled, budget_bytes = known.compiled, known.problem.device_budget_bytes
     if budget_bytes is None or not compiled:
         return np.ones(len(configs))
@@ -175,14 +175,10 @@ def _chances(known: Explored, configs: list[dict[str, int]]) -> sampler.Array:
 
 
 def _says_nothing_of_speed(trial: Trial) -> bool:
-    """Whether the model of speed should not hear of the trial.
+    """Return whether the trial is to be left out of the model of speed.
 
-    Device memory has a model of its own; told as a low speed, its cliff would bend the speed's
-    surface on the safe side too.
+    Device memory has a model of its own; as a low speed, its limit would bend the model of speed on
+    the safe side too.
     """
     in_memory = (OutcomeKind.DEVICE_MEMORY, OutcomeKind.EXCLUDED)
     return stopping.says_nothing(trial) or trial.kind in in_memory
-
-
-def _distance(config: Mapping[str, int], target: Mapping[str, float]) -> float:
-    return sum(abs(math.log2(config[name] / target[name])) for name in config)

@@ -1,10 +1,10 @@
-"""After exploring: re-measure the leaders in turn in fresh processes, soak the winner, choose.
+"""The finals after exploring: the leaders are re-measured in turn, and the winner is soaked.
 
-Pure. Everything is a function of the trials so far, so that a resumed search goes on as it was.
+Pure: everything is a function of the trials so far, so that a resumed search continues.
 
-Why finals: the maximum over noisy measurements is biased upwards, and a process can sit in a fast
-or a slow mode for seconds; the leaders and the baseline are revisited at separated times (A B C,
-then C B A) and only those visits count for what a profile promises.
+The maximum over noisy measurements is biased upwards, and a process can stay in a fast or a slow
+mode for seconds. So the leaders and the baseline are measured again in fresh processes, at
+separated times (A B C, then C B A), and a profile has the speed of these measurements alone.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 
 from search_spaces.config import config_key
 from tune.search.candidates import (
-    _choose_kinds,
-    _disqualified,
-    _ranked,
-    choose,
-    summarize,
+    candidates_of,
+    choose_by_kind,
+    choose_candidates,
+    disqualified,
+    ranked,
     winning_kind,
 )
 from tune.search.objective import Objective
@@ -26,7 +26,7 @@ from tune.search.trial import EXPLORING, Stage, Trial
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FinalsPlan:
-    """How many leaders are re-measured, how often each, and how many updates the winner soaks."""
+    """The numbers of leaders to re-measure, of rounds for each, and of updates in the soak."""
 
     num_finalists: int = 3
     num_rounds: int = 2
@@ -41,12 +41,12 @@ def next_step(
     *,
     time_is_short: bool = False,
 ) -> tuple[Stage, dict[str, int]] | None:
-    """Return what to run next, or `None` when the finals and the soak are done.
+    """Return the stage and configuration to run next; `None` when finals and soak are done.
 
-    With `time_is_short` the finals end where they are; what is left of the time is the soak's.
+    With `time_is_short` the finals end at once, and the rest of the time is for the soak.
     """
     leaders = pick_leaders(trials, plan, objective, baseline)
-    failed = _disqualified(trials)
+    failed = disqualified(trials)
     counts = {config_key(config): 0 for config in leaders}
     for trial in trials:
         if trial.stage is Stage.FINAL and config_key(trial.config) in counts:
@@ -64,22 +64,22 @@ def next_step(
         return Stage.FINAL, min(waiting, key=lambda item: item[:2])[2]
     if plan.soak_updates == 0:
         return None
-    winner = choose(trials, objective).get(winning_kind(objective))
+    winner = choose_candidates(trials, objective).get(winning_kind(objective))
     if winner is None or winner.soak is not None:
         return None
     return Stage.SOAK, winner.config
 
 
 def typical_s(trials: Iterable[Trial]) -> float:
-    """Seconds that a trial takes which is measured to its end, 0.0 before there was one."""
+    """Return the mean seconds of a trial that is measured to its end; 0.0 before there was one."""
     walls = [t.outcome.wall_s for t in trials if t.outcome is not None and t.measurement]
     return statistics.fmean(walls) if walls else 0.0
 
 
 def expected_s(explored: Sequence[Trial], plan: FinalsPlan, best: Trial | None) -> float:
-    """Seconds that one more trial, the finals and the soak will take, from what trials took.
+    """Return the seconds that one more trial, the finals and the soak will take, by earlier trials.
 
-    The leaders are the finalists, and two more: the baseline, and another kind's choice.
+    The leaders are the finalists and two more: the baseline, and another kind's best.
     """
     if best is None or best.measurement is None:
         return 0.0
@@ -91,20 +91,18 @@ def expected_s(explored: Sequence[Trial], plan: FinalsPlan, best: Trial | None) 
 def pick_leaders(
     trials: Sequence[Trial], plan: FinalsPlan, objective: Objective, baseline: dict[str, int]
 ) -> list[dict[str, int]]:
-    """The best by the objective, what else a profile would name, and the baseline; no repeats.
+    """Return the best by the objective, the best of other kinds, and the baseline, each once.
 
-    Two machines of one class differ by 8 % on average, so the best that a slow one found need not
-    be among the best of all figures: of what each has explored, the first is a leader.
+    Two machines of one class differ by 8 % on average, so the best that a slow one found may not be
+    among the best overall: the best of each machine is a leader too.
     """
     explored = [trial for trial in trials if trial.stage in EXPLORING]
-    candidates = summarize(explored)
-    picked = [
-        candidate.config for candidate in _ranked(candidates, objective)[: plan.num_finalists]
-    ]
+    candidates = candidates_of(explored)
+    picked = [candidate.config for candidate in ranked(candidates, objective)[: plan.num_finalists]]
     for source in dict.fromkeys(trial.source for trial in explored):
-        own = summarize(trial for trial in explored if trial.source == source)
-        picked += [candidate.config for candidate in _ranked(own, objective)[:1]]
-    picked += [candidate.config for candidate in _choose_kinds(candidates, objective).values()]
+        own = candidates_of(trial for trial in explored if trial.source == source)
+        picked += [candidate.config for candidate in ranked(own, objective)[:1]]
+    picked += [candidate.config for candidate in choose_by_kind(candidates, objective).values()]
     if any(config_key(candidate.config) == config_key(baseline) for candidate in candidates):
         picked.append(baseline)
     return list({config_key(config): config for config in picked}.values())

@@ -1,4 +1,4 @@
-"""From a measured speed to the score a search maximises. Stdlib only, pure."""
+"""The objectives of a search: scores of measured speeds. Stdlib only, pure."""
 
 import enum
 import statistics
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from trainables.measurement import Measurement
 
 _IDLE_DISCOUNT = 0.1
-"""What a wholly idle GPU costs in `balanced`: about what two hosts of one GPU class differ by.
+"""The discount of a fully idle GPU in `balanced`: about the difference of two hosts of one class.
 
 So it decides between near-equals (an idle GPU has room for a larger model, or a second job) and
 never against a configuration that is clearly faster.
@@ -15,7 +15,7 @@ never against a configuration that is clearly faster.
 
 
 class Objective(enum.StrEnum):
-    """What a search maximises."""
+    """The quantity that a search maximises."""
 
     THROUGHPUT = "throughput"
     BALANCED = "balanced"
@@ -29,7 +29,7 @@ def score(
     noise_scale: float | None,
     gpu_utilization: float | None = None,
 ) -> float:
-    """Env steps per second, for `balanced` discounted by what a large batch and an idle GPU waste.
+    """Return env steps per second, for `balanced` less what a large batch and an idle GPU waste.
 
     A gradient step on B samples makes 1 / (1 + B_noise / B) of the progress of a noiseless one, so
     progress per sample falls as 1 / (1 + B / B_noise) (McCandlish et al. 2018, "An Empirical Model
@@ -54,9 +54,9 @@ def required_speed(
     batch_size: int | None,
     noise_scale: float | None,
 ) -> float:
-    """The env steps per second at which a configuration's score equals `best_score`.
+    """Return the env steps per second at which a configuration's score equals `best_score`.
 
-    Its GPU is taken to be fully used: whoever stops a trial by this speed errs on its side.
+    Its GPU is taken to be fully used, so the speed is never too high to stop a trial by.
     """
     return best_score / score(
         objective, steps_per_second=1.0, batch_size=batch_size, noise_scale=noise_scale
@@ -64,9 +64,9 @@ def required_speed(
 
 
 def typical_noise_scale(measurements: Iterable[Measurement]) -> float | None:
-    """Median gradient noise scale in samples over trials that measured one.
+    """Return the median gradient noise scale in samples over trials that measured one.
 
-    The scale belongs to the task and the policy's age, not to the configuration; a single trial's
+    The scale depends on the task and the policy's age, not on the configuration; a single trial's
     estimate is a ratio of two noisy numbers, so all configurations are judged by one median.
     """
     scales = [

@@ -1,7 +1,7 @@
-"""One search as a policy: what to run next, what an outcome means for it, when to stop.
+"""The policy of one search: the next trial, the meaning of an outcome, the time to stop.
 
-No Ray, no clock of its own, no process: it is asked for trials and told of their outcomes. The same
-policy is driven by Ray Tune in a search and by recorded landscapes in benchmarks.
+It has no Ray, no process and no clock of its own: it is asked for trials and told their outcomes.
+Ray Tune drives it in a search, and recorded landscapes drive it in benchmarks.
 """
 
 import dataclasses
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cluster.pages.units import GIB
 from search_spaces.config import config_key
 from trainables.measurement import Outcome, OutcomeKind
 from tune.memory import model as memory_model
@@ -27,15 +28,15 @@ _SLOW_SHARE = 0.9
 """A trial wholly below this share of the best can be neither the fastest nor `lean`."""
 
 _LARGEST_RESERVE = 0.5
-"""Of a short --max-time at least half is for exploring; finals and soak then say what they did."""
+"""The most of --max-time to keep for finals and soak, so that a short search explores too."""
 
 _LEAST_SOAK_S = 40.0
-"""Start, compile, warm up, and enough updates for a leak to show."""
+"""The time to start, compile, warm up, and run enough updates for a leak to show."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRules:
-    """How a search is led: what it maximises, when exploring stops, what its finals prove."""
+    """The rules of a search: its objective, when exploring stops, and its finals."""
 
     objective: Objective
     stopping: Stopping
@@ -44,10 +45,9 @@ class SearchRules:
 
 
 class Search:
-    """Baseline, ramp, sampler, finals, soak; one trial at a time or several.
+    """A search through baseline, ramp, sampler, finals and soak, one trial at a time or several.
 
-    With a shard only that part of the space is explored, and what follows exploring is left to
-    another search.
+    With a shard only that part of the space is explored, and another search runs the finals.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Search:
         rules: SearchRules,
         *,
         clock: Callable[[], float],
-        elapsed_s: float = 0.0,  # of the session, before its search could begin
+        elapsed_s: float = 0.0,  # seconds of the session before this search began
     ) -> None:
         self.stop_reason: str | None = None
         self._study = study
@@ -87,19 +87,19 @@ class Search:
 
     @property
     def best(self) -> Trial | None:
-        """The explored trial with the highest score so far."""
+        """The explored trial with the highest score so far, if any was measured."""
         measured = [trial for trial in self._explored() if trial.measurement is not None]
         return max(measured, key=lambda trial: self._score(trial) or 0.0, default=None)
 
     def ask(self) -> Trial | None:
-        """Open the next trial; `None` means wait if any is running, else that all is done."""
+        """Open the next trial; `None` means to wait if any is running, else that all is done."""
         if self.stop_reason is None:
             config = self._explore()
             if config is not None:
                 return self._study.ask(*config)
         running = {trial.stage for trial in self.trials if trial.outcome is None}
         if running & EXPLORING or self._problem.shard is not None or self._is_broken():
-            return None  # finals compare; they wait until exploring has no host any more
+            return None  # finals compare, so they wait until no exploring trial runs
         step = finals.next_step(
             self.trials,
             self._rules.finals,
@@ -108,18 +108,18 @@ class Search:
             time_is_short=self._time_is_short(),
         )
         if step is None or (running and step[0] is not Stage.FINAL):
-            return None  # what finals choose is known when all have ended
+            return None  # the winner is known when all finals have ended
         return self._study.ask(*step)
 
     def tell(self, trial: Trial, outcome: Outcome) -> Trial:
-        """Take in how a trial ended; return it with its outcome and score."""
+        """Record how a trial ended; return it with its outcome and score."""
         value = self._score(dataclasses.replace(trial, outcome=outcome))
         finished = self._study.tell(trial, outcome, score=value)
         self._noise_scale = self._typical_noise_scale()
         return finished
 
     def slow_below(self, trial: Trial) -> float | None:
-        """The speed in env steps/s below which this trial cannot matter any more."""
+        """Return the env steps/s below which this trial cannot win; `None` for no such bound."""
         best_score = self._score(self.best) if self.best is not None else None
         if trial.stage not in EXPLORING or best_score is None:
             return None
@@ -131,7 +131,7 @@ class Search:
         )
 
     def result(self, *, partial: bool) -> SearchResult:
-        """What the search found so far."""
+        """Return the result so far."""
         return result_of(
             self.trials,
             objective=self._rules.objective,
@@ -150,12 +150,15 @@ class Search:
         )
 
     def _explore(self) -> tuple[Stage, dict[str, int]] | None:
-        """The next configuration to explore, or `None` with `stop_reason` set."""
+        """Return the next configuration to explore, or `None`.
+
+        `None` comes with `stop_reason` set, or means to wait for running trials.
+        """
         while True:
             self.stop_reason = self._reason_to_stop()
             if self.stop_reason is not None:
                 return None
-            # Seeded by the trial's number: a resumed search goes on, it does not start over.
+            # Seeded by the number of trials, so that a resumed search repeats no proposal.
             rng = np.random.default_rng((self._rules.seed, len(self.trials)))
             known = self._known()
             proposal = explore.propose(known, rng)
@@ -178,7 +181,7 @@ class Search:
         )
 
     def _refuse(self, config: dict[str, int], known: Explored) -> Outcome | None:
-        """The outcome of a configuration that is known not to fit before it costs a process."""
+        """Return the outcome of a configuration that is known not to fit, else `None`."""
         budget = self._problem.device_budget_bytes
         compiled = known.compiled
         if budget is None or not compiled or not memory_model.applies_to(config):
@@ -191,17 +194,17 @@ class Search:
         source = "" if own else ", from the programs compiled so far"
         return Outcome(
             kind=OutcomeKind.EXCLUDED,
-            message=f"{how} {predicted / 2**30:.2f} GiB of the budget's "
-            f"{budget / 2**30:.2f} GiB{source}; not run.",
+            message=f"{how} {predicted / GIB:.2f} GiB of the budget's "
+            f"{budget / GIB:.2f} GiB{source}; not run.",
             wall_s=0.0,
             thread_cap=0,
             predicted_device_bytes=round(predicted),
         )
 
     def _score(self, trial: Trial) -> float | None:
-        """The objective's value by what is known now of the gradient noise; `None` if unmeasured.
+        """Return the trial's score by the present gradient noise scale; `None` if unmeasured.
 
-        A trial stopped as `slow` was measured, if briefly: it tells the model how slow.
+        A trial that was stopped as `slow` was measured, if briefly, and has a score.
         """
         outcome = trial.outcome
         if outcome is None or outcome.measurement is None or not outcome.kind.was_measured:
@@ -226,14 +229,14 @@ class Search:
         )
 
     def _reserved_s(self, runs: list[Trial]) -> float:
-        """Seconds of --max-time to keep for finals and soak: what they need, at most half."""
+        """Return the seconds of --max-time to keep for finals and soak: at most half of it."""
         if self._problem.shard is not None:
             return finals.typical_s(runs)
         expected_s = finals.expected_s(runs, self._rules.finals, self.best)
         return min(expected_s, _LARGEST_RESERVE * (self._rules.stopping.max_time_s or math.inf))
 
     def _time_is_short(self) -> bool:
-        """Whether another final would leave the soak too little of --max-time to mean anything."""
+        """Return whether another final would leave too little of --max-time for the soak."""
         least_soak_s = _LEAST_SOAK_S if self._rules.finals.soak_updates else 0.0
         needed_s = finals.typical_s(self.trials) + least_soak_s
         return self.remaining_s is not None and self.remaining_s < needed_s
@@ -247,7 +250,10 @@ class Search:
         return [trial for trial in self.trials if trial.number >= self._first_number]
 
     def _counts(self, trial: Trial) -> bool:
-        """Whether the trial is done with; a defect of an earlier session may have been mended."""
+        """Return whether the trial counts as tried.
+
+        A lost one does not, nor a defect of an earlier session, which may have been mended.
+        """
         mended = stopping.says_nothing(trial) and trial.number < self._first_number
         return not (stopping.is_lost(trial) or mended)
 
@@ -255,7 +261,7 @@ class Search:
 def _predicted_over(
     config: dict[str, int], compiled: list[tuple[dict[str, int], int]], budget_bytes: int
 ) -> float | None:
-    """The bytes that are predicted, if they are over the budget beyond doubt."""
+    """Return the predicted bytes if they are over the budget beyond doubt, else `None`."""
     least = float(memory_model.least_bytes(compiled, [config])[0])
     if least > budget_bytes:
         return least

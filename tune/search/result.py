@@ -1,6 +1,6 @@
-"""What a search did and found, as data: trials with their outcomes, and the configurations chosen.
+"""The result of a search as data: trials with their outcomes, and the chosen configurations.
 
-Stdlib only, pure. Console, report and profile read these and nothing else of a search.
+Stdlib only, pure. Screen, report and profiles read nothing else of a search.
 """
 
 import collections
@@ -12,7 +12,7 @@ from tune.search.trial import Trial
 
 
 class Kind(enum.StrEnum):
-    """What a chosen configuration is best at."""
+    """The aim that a chosen configuration is best at."""
 
     FASTEST = "fastest"
     BALANCED = "balanced"
@@ -48,10 +48,10 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
-    """The end of a search. `chosen` is empty when nothing was feasible.
+    """The trials and the choice of a search. `chosen` is empty when nothing was feasible.
 
     `partial` says that the search was interrupted before its finals and soak were done;
-    `stop_reason` is the sentence that says why exploring stopped.
+    `stop_reason` says why exploring stopped.
     """
 
     trials: tuple[Trial, ...]
@@ -63,6 +63,6 @@ class SearchResult:
 
     @property
     def outcome_counts(self) -> dict[OutcomeKind, int]:
-        """Trials by how they ended, the most frequent first."""
+        """The number of trials by outcome, the most frequent first."""
         kinds = [trial.kind for trial in self.trials if trial.kind is not None]
         return dict(collections.Counter(kinds).most_common())

@@ -1,4 +1,4 @@
-"""Which configuration to measure next: Bayesian optimisation over a finite grid. Pure.
+"""Bayesian optimisation over a finite grid. Pure.
 
 Optuna's own GPSampler needs torch, which the JAX path never installs, and proposes points between
 the grid's. With a few hundred configurations the acquisition can be computed for every one that was
@@ -18,7 +18,7 @@ from scipy.linalg import cho_solve, solve_triangular
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
-Array = npt.NDArray[np.float64]
+from tune.memory.model import Array
 
 _NUM_DRAWS = 256
 _MAX_FITTED = 128
@@ -27,11 +27,10 @@ _SQRT5 = math.sqrt(5.0)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
-    """What is known: `points` [n, d] in log2 units, `scores` [n], `feasible` [n].
+    """The measured `points` [n, d] in log2 units, their `scores` [n], and `feasible` [n].
 
-    The score of an infeasible point is not used; it is taken for as bad as the worst feasible one,
-    which keeps the search away from the cliff without digging a hole that bends the model
-    everywhere else.
+    The score of an infeasible point is not used: it counts as bad as the worst feasible one, which
+    keeps the search away from the limit without a hole that would bend the model elsewhere.
     """
 
     points: Array
@@ -93,28 +92,28 @@ def fit(candidates: Array, observations: Observations, rng: np.random.Generator)
     weights = cho_solve((factor, True), targets)
     reduction = solve_triangular(factor, cross.T, lower=True)
     variance = np.maximum(1.0 - np.square(reduction).sum(axis=0), 1e-9)
-    # The best observed value is a noisy maximum; the model's own mean there is the honest one.
+    # The best observed value is a noisy maximum and too high; the model's mean there is not.
     at_observed = _matern(observations.points, observations.points, length_scales) @ weights
     best = float(at_observed[observations.feasible].max())
     return Posterior(mean=cross @ weights, std=np.sqrt(variance), best=best)
 
 
 def expected_improvement(posterior: Posterior) -> Array:
-    """Expected improvement over `posterior.best`, [m], in standardised log units."""
+    """Return the expected improvement over `posterior.best`, [m], in standardised log units."""
     z = (posterior.mean - posterior.best) / posterior.std
     density = np.exp(-0.5 * np.square(z)) / math.sqrt(2.0 * math.pi)
     return np.asarray(posterior.std * (z * ndtr(z) + density))
 
 
 def _at_most(number: int, total: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Rows to fit length scales to: all, or so many at random where all would take too long."""
+    """Return the rows to fit length scales to: all, or `number` at random if there are more."""
     return np.arange(total) if total <= number else rng.choice(total, number, replace=False)
 
 
 def _maximum_a_posteriori(
     points: Array, targets: Array, rng: np.random.Generator
 ) -> tuple[Array, float]:
-    """Length scales [d] in doublings and the noise variance with the best posterior density."""
+    """Return the length scales [d] in doublings and the noise variance with the best posterior."""
     num_axes = points.shape[1]
     # Speed changes over a few doublings, rarely within one; measurements agree within percents.
     log_lengths = rng.normal(math.log(3.0), 0.7, size=(_NUM_DRAWS, num_axes))
@@ -144,7 +143,7 @@ def _cholesky(points: Array, length_scales: Array, noise: float) -> Array:
 
 
 def _matern(left: Array, right: Array, length_scales: Array) -> Array:
-    """Matern 5/2 covariance [n, m] of unit variance."""
+    """Return the Matern 5/2 covariance [n, m] of unit variance."""
     distance = cdist(left / length_scales, right / length_scales)
     return np.asarray(
         (1.0 + _SQRT5 * distance + 5.0 / 3.0 * np.square(distance)) * np.exp(-_SQRT5 * distance)

@@ -1,4 +1,4 @@
-"""When exploring ends, and why. Stdlib only, pure."""
+"""The rules by which exploring ends. Stdlib only, pure."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from trainables.measurement import OutcomeKind
 from tune.search.trial import Stage, Trial
 
 _MAX_ERRORS = 3
-"""So many defects in a row mean that the workload is broken, not that the machine is small."""
+"""The number of defects in a row after which the workload is taken to be broken."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping:
-    """When exploring stops. `max_time_s` is for the whole search, finals and soak included.
+    """The limits on exploring. `max_time_s` is for the whole search, finals and soak included.
 
-    A host that is lost takes all of its trials along, at most `num_parallel` of them.
+    `num_parallel` trials run side by side, and a host that is lost ends all of its own.
     """
 
     max_runs: int
@@ -31,10 +31,10 @@ def reason_to_stop(
     remaining_s: float | None,
     reserved_s: float,
 ) -> str | None:
-    """Say why no more should be explored, or `None`.
+    """Return why exploring ends, or `None`.
 
-    `runs` are the explored trials that cost a process, with their scores; `remaining_s` is left of
-    `max_time_s`, of which `reserved_s` is for one more trial, the finals and the soak.
+    `runs` are the explored trials that cost a process, with their scores. `remaining_s` is left of
+    `max_time_s`; `reserved_s` of it is for one more trial, the finals and the soak.
     """
     if len(runs) >= stopping.max_runs:
         return f"{stopping.max_runs} configurations were tried (--max-runs)"
@@ -49,24 +49,27 @@ def reason_to_stop(
 
 
 def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
-    """Whether the last trials, of whatever stage, all ended in errors or lost workers."""
+    """Return whether the last trials, of whatever stage, all ended in errors or lost workers."""
     ended = [trial for trial in trials if trial.outcome is not None]
     most = _MAX_ERRORS + num_parallel - 1
     return len(ended) >= most and all(map(says_nothing, ended[-most:]))
 
 
 def says_nothing(trial: Trial) -> bool:
-    """Whether the trial's end says nothing about its configuration."""
+    """Return whether the trial's end says nothing about its configuration."""
     return trial.kind is not None and trial.kind.says_nothing
 
 
 def is_lost(trial: Trial) -> bool:
-    """Whether the trial's worker was lost: it is run again, and counts as not run."""
+    """Return whether the trial's worker was lost; it then counts as not run, and is run again."""
     return trial.kind is OutcomeKind.NODE_LOST
 
 
 def _trials_without_gain(runs: Sequence[tuple[Trial, float | None]], min_gain: float) -> int:
-    """Sampled trials since the best last rose by `min_gain`; the ramp is no evidence yet."""
+    """Return how many sampled trials ended since the best last rose by `min_gain`.
+
+    The ramp does not count: it does not look for the best.
+    """
     best, waited = 0.0, 0
     for trial, score in runs:
         if score is not None and score > best * (1.0 + min_gain):

@@ -1,12 +1,11 @@
-"""The only home of Optuna: a journal of trials, told as a sampler should hear them.
+"""The only home of Optuna: a journal of trials, with the states that a sampler needs.
 
-Every trial of a search is an Optuna trial in one JournalStorage file, with its whole outcome beside
-it, so that the journal is the truth: a search resumes from it, and `optuna-dashboard` opens it.
+Every trial of a search is an Optuna trial in one JournalStorage file, with its whole outcome. A
+search resumes from the journal alone, and `optuna-dashboard` opens it.
 
-What Optuna hears (its samplers never read FAIL, and would walk back to the same cliff):
-COMPLETE for a measured configuration; PRUNED with constraints for one that met a limit, each
-constraint graded as log2(use / limit); FAIL only for a defect or a lost node, which say nothing
-about the configuration.
+The states are COMPLETE for a measured configuration; PRUNED with constraints for one that met a
+limit, each constraint graded as log2(use / limit); FAIL only for a defect or a lost node, which say
+nothing about the configuration. Samplers ignore FAIL, and would propose the same point again.
 """
 
 import dataclasses
@@ -29,7 +28,7 @@ from trainables.measurement import Outcome, OutcomeKind
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _JUST_OVER = 0.01
-"""A process that died at a limit was over it; by how much it cannot say any more."""
+"""The excess of a process that died at a limit: the true one is not known."""
 
 
 class StudyError(UserError):
@@ -38,7 +37,7 @@ class StudyError(UserError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a trial may use: OS threads of its tree, device bytes and host bytes; `None` if free."""
+    """The limits on a trial: OS threads of its tree, device and host bytes; `None` is no limit."""
 
     num_threads: int | None
     device_bytes: int | None
@@ -62,7 +61,7 @@ def violations(outcome: Outcome, limits: Limits) -> dict[str, float]:
     }
     graded = {}
     died_of = outcome.kind
-    if died_of is OutcomeKind.EXCLUDED:  # it would have
+    if died_of is OutcomeKind.EXCLUDED:  # predicted over the same limit
         died_of = OutcomeKind.DEVICE_MEMORY
     for kind, (use, limit) in uses.items():
         excess = math.log2(use / limit) if use and limit else 0.0
@@ -86,7 +85,7 @@ class Study:
     def create(
         cls, journal: Path, *, space: SearchSpace, limits: Limits, identity: Mapping[str, Any]
     ) -> "Study":
-        """Start a new journal. `identity` says what the search is about; resuming compares it."""
+        """Start a new journal. `identity` is all that must be the same when it is resumed."""
         study = optuna.create_study(
             study_name="search", storage=_storage(journal), direction="maximize"
         )
@@ -97,7 +96,7 @@ class Study:
     def resume(
         cls, journal: Path, *, space: SearchSpace, limits: Limits, identity: Mapping[str, Any]
     ) -> "Study":
-        """Open a journal again. A trial that was running when the search died is closed as FAIL.
+        """Open a journal again; close a trial that was running when the search died as FAIL.
 
         Raises:
             StudyError: if the journal is damaged, or is of a search with another identity.
@@ -114,9 +113,9 @@ class Study:
         return cls(study, space, limits)
 
     def adopt(self, journal: Path, explored: Sequence[FrozenTrial]) -> int:
-        """Copy what another search explored (`explored_in`) into this one; return how many.
+        """Copy the trials that another search explored (`explored_in`); return their number.
 
-        Once: a study that is resumed has them already.
+        A study that is resumed has them already, and copies none.
         """
         adopted = self._study.user_attrs.get("adopted", [])
         if str(journal) in adopted:
@@ -130,7 +129,7 @@ class Study:
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """All trials that have ended or run now, by number."""
+        """All trials that have ended or are running, by number."""
         return tuple(self._trials[number] for number in sorted(self._trials))
 
     def ask(self, stage: Stage, config: Mapping[str, int]) -> Trial:
@@ -180,20 +179,20 @@ class Study:
 
 
 def read_trials(journal: Path) -> tuple[Trial, ...]:
-    """The trials that have ended, by number; the journal is left as it is, even while in use.
+    """Return the ended trials, by number; the journal is only read, and may be in use.
 
     Raises:
         StudyError: if it is not there, or damaged.
     """
-    if not journal.is_file():  # Optuna would make one
+    if not journal.is_file():  # Optuna would create it
         raise StudyError(f"{journal} does not exist; name the folder of a search.")
     return tuple(sorted(_finished(_load(journal)), key=lambda trial: trial.number))
 
 
 def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTrial]:
-    """What another machine's part of a search explored, and how each trial ended.
+    """Return the trials that another machine's part of a search explored, with their outcomes.
 
-    Finals and soaks are left out: they compare on the machine where they ran.
+    Finals and soaks are left out: they hold only on the machine where they ran.
 
     Raises:
         StudyError: if the journal is not there, damaged, or of a search with another identity.
@@ -244,7 +243,7 @@ def _storage(journal: Path) -> JournalStorage:
 
 
 def _seconds(moment: datetime.datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()  # Optuna's is naive: local time
+    return None if moment is None else moment.timestamp()  # Optuna's times are naive and local
 
 
 def _finished(study: optuna.Study) -> list[Trial]:
@@ -265,7 +264,7 @@ def _finished(study: optuna.Study) -> list[Trial]:
 
 
 def _outcome(attributes: Mapping[str, Any]) -> Outcome:
-    """Read a trial's outcome; journals of version 0.1 marked the excluded beside it."""
+    """Return a trial's outcome; journals of version 0.1 marked an excluded one beside it."""
     outcome = revive(Outcome, attributes["outcome"])
     if attributes.get("excluded"):
         return dataclasses.replace(outcome, kind=OutcomeKind.EXCLUDED)

@@ -7,7 +7,7 @@ from trainables.measurement import Measurement, Outcome, OutcomeKind
 
 
 class Stage(enum.StrEnum):
-    """Why a trial was run."""
+    """The purpose of a trial."""
 
     BASELINE = "baseline"
     WARM = "warm"
@@ -46,12 +46,12 @@ class Trial:
 
     @property
     def kind(self) -> OutcomeKind | None:
-        """How the trial ended, `None` while it runs."""
+        """The kind of the trial's outcome, `None` while it runs."""
         return None if self.outcome is None else self.outcome.kind
 
     @property
     def was_run(self) -> bool:
-        """Whether the trial cost a process."""
+        """Return whether the trial cost a process."""
         return self.kind is not OutcomeKind.EXCLUDED
 
     @property

@@ -1,36 +1,32 @@
-"""What a search found, in words for a person at 2 a.m.: headline, grounds, what to run next. Pure.
+"""The result of a search in sentences: headline, evidence, warnings, commands to run next. Pure.
 
-Terminal, plain lines and JSON say the same sentences (result_view.py); so may any other report.
+Terminal, plain lines, JSON and the report use the same sentences.
 """
 
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cluster.pages import units
 from search_spaces.config import config_key, config_name, config_text
 from trainables.measurement import OutcomeKind
-from tune.run_folder.record import Context
+from tune.run_folder.record import SearchContext
 from tune.search.candidates import Peaks, peaks, speedup, winning_kind
 from tune.search.objective import Objective
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import EXPLORING, Trial
 from tune.summary import outcomes
-from tune.summary.trials import outcome_label
-
-if TYPE_CHECKING:
-    pass
+from tune.summary.trials import outcome_label, proven_speed
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
 _NEAR = 0.8
-"""From this share of a limit on, the next doubling would cross it, or noise may."""
+"""The share of a limit from which on it is near: noise may cross it, a doubling will."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
-    """A result in words: label and text per row; commands are to be copied as they are."""
+    """A result in words: rows of label and text, and commands to be copied as they are."""
 
     headline: str
     rows: tuple[tuple[str, str], ...]
@@ -40,9 +36,13 @@ class Conclusion:
 
 
 def conclude(
-    result: SearchResult, context: Context, *, profiles: Mapping[Kind, Path], files: Sequence[Path]
+    result: SearchResult,
+    context: SearchContext,
+    *,
+    profiles: Mapping[Kind, Path],
+    files: Sequence[Path],
 ) -> Conclusion:
-    """Say what was found, or why nothing was."""
+    """Return what was found, or why nothing was."""
     written = tuple(("file", str(path)) for path in files)
     winner = result.chosen.get(winning_kind(context.objective))
     if winner is None:
@@ -90,10 +90,10 @@ def _nothing(result: SearchResult) -> str:
     return "No configuration was feasible, so there is no profile."
 
 
-def limited_by(result: SearchResult, context: Context) -> str:
-    """Which limit is nearest to the winner, and which ones configurations met on the way."""
+def limited_by(result: SearchResult, context: SearchContext) -> str:
+    """Return the limit that is nearest to the winner, and the limits that trials met."""
     met = ", ".join(
-        f"{outcomes.ADVICE[kind].short} {count}"
+        f"{outcomes.EXPLANATIONS[kind].short} {count}"
         for kind, count in result.outcome_counts.items()
         if kind.is_limit
     )
@@ -123,7 +123,7 @@ def limited_by(result: SearchResult, context: Context) -> str:
     )
 
 
-def _headline(winner: Candidate, result: SearchResult, context: Context) -> str:
+def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -> str:
     baseline = result.baseline
     name = config_name(winner.config)
     fastest = "best" if context.objective is Objective.BALANCED else "fastest"
@@ -140,19 +140,18 @@ def _headline(winner: Candidate, result: SearchResult, context: Context) -> str:
     return f"{name}: {units.times(gain.ratio)} faster than {default}"
 
 
-def _baseline_name(context: Context, baseline: Candidate) -> str:
+def _baseline_name(context: SearchContext, baseline: Candidate) -> str:
     what = "the framework default" if context.baseline_is_default else "your baseline"
     return f"{what} ({config_name(baseline.config)})"
 
 
 def _speed(candidate: Candidate) -> str:
-    low, high = units.speed(candidate.low), units.speed(candidate.high)
-    processes = units.plural(candidate.num_processes, "fresh process")
-    speed = units.speed(candidate.steps_per_second)
-    return f"{speed} env steps/s, 95 % interval {low} to {high}, from {processes}"
+    return proven_speed(
+        candidate.steps_per_second, candidate.low, candidate.high, candidate.num_processes
+    )
 
 
-def _comparison(winner: Candidate, result: SearchResult, context: Context) -> str:
+def _comparison(winner: Candidate, result: SearchResult, context: SearchContext) -> str:
     baseline = result.baseline
     if baseline is None:
         return ""
@@ -171,7 +170,7 @@ def _language_model(winner: Candidate) -> str:
     return outcomes.language_model(measured.health) if measured else ""
 
 
-def _resources(winner: Candidate, seen: Peaks, context: Context) -> list[tuple[str, str]]:
+def _resources(winner: Candidate, seen: Peaks, context: SearchContext) -> list[tuple[str, str]]:
     measured = winner.representative.measurement
     rows = []
     if winner.device_bytes is not None:
@@ -192,7 +191,7 @@ def _use_of(use_bytes: int, budget_bytes: int) -> str:
     return f"{units.size(use_bytes)} of {units.size(budget_bytes)} allowed, {100 * left:.0f} % free"
 
 
-def _soak(winner: Candidate, context: Context) -> str:
+def _soak(winner: Candidate, context: SearchContext) -> str:
     soak = winner.soak
     if soak is None:
         return ""
@@ -214,30 +213,28 @@ def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str
 
 
 def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
-    counts = result.outcome_counts
-    trials = ", ".join(f"{count} {outcomes.ADVICE[kind].short}" for kind, count in counts.items())
     state = "interrupted; this is the best so far" if result.partial else "complete"
     return [
-        ("trials", trials or "none"),
+        ("trials", outcomes.counts_text(result.outcome_counts) or "none"),
         ("stopped", result.stop_reason),
         ("search", f"{state}, {units.duration(result.wall_s)}"),
     ]
 
 
 def _failures(result: SearchResult) -> list[tuple[str, str]]:
-    """What kept configurations from running: the kinds with the last evidence and what to do."""
+    """Return the kinds of failure, each with its last evidence and what to do."""
     latest = {
         trial.kind: trial.outcome for trial in result.trials if trial.outcome and _failed(trial)
     }
     if not latest:
         return [("why", "no trial came to an end.")]
     if OutcomeKind.DEVICE_MEMORY in latest:
-        latest.pop(OutcomeKind.EXCLUDED, None)  # the same limit, foreseen
+        latest.pop(OutcomeKind.EXCLUDED, None)  # the same limit, by prediction
     rows = []
     for kind in result.outcome_counts:
         if kind not in latest:
             continue
-        advice, outcome = outcomes.ADVICE[kind], latest[kind]
+        advice, outcome = outcomes.EXPLANATIONS[kind], latest[kind]
         rows.append((advice.short, f"{advice.means} Last: {outcome.message}"))
         if outcome.log is not None and outcome.kind is OutcomeKind.ERROR:
             rows.append(("log", outcome.log))
@@ -246,12 +243,12 @@ def _failures(result: SearchResult) -> list[tuple[str, str]]:
 
 
 def _failed(trial: Trial) -> bool:
-    """Whether the trial ended without a speed, and not for want of a worker."""
+    """Return whether the trial ended without a speed, and not because its worker was lost."""
     kind = trial.kind
     return kind is not None and not kind.was_measured and kind is not OutcomeKind.NODE_LOST
 
 
-def _warnings(winner: Candidate, result: SearchResult, context: Context) -> list[str]:
+def _warnings(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
     warnings = []
     if result.partial:
         warnings.append("the search was interrupted: go on with --resume for the whole answer.")
@@ -287,7 +284,7 @@ def _warnings(winner: Candidate, result: SearchResult, context: Context) -> list
     return warnings
 
 
-def _commands(profile: Path, seen: Peaks, context: Context) -> tuple[tuple[str, str], ...]:
+def _commands(profile: Path, seen: Peaks, context: SearchContext) -> tuple[tuple[str, str], ...]:
     cpus = units.cpu_ranges(context.cpus[: seen.thread_cap])
     file = shlex.quote(str(profile))
     return (

@@ -1,4 +1,4 @@
-"""Outcomes in words for a person: a label, what it means, what to do. Stdlib only, pure."""
+"""Outcomes in words: a label, the meaning, and what to do. Stdlib only, pure."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,66 +8,66 @@ from trainables.measurement import OutcomeKind
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
-    """`short` labels an outcome in a table, `means` explains it, `do` is the one thing to do."""
+class Explanation:
+    """An outcome in words: `short` is its label, `means` its meaning, `do` the thing to do."""
 
     short: str
     means: str
     do: str
 
 
-ADVICE: Mapping[OutcomeKind, Advice] = {
-    OutcomeKind.COMPLETED: Advice(
+EXPLANATIONS: Mapping[OutcomeKind, Explanation] = {
+    OutcomeKind.COMPLETED: Explanation(
         short="measured",
         means="The configuration fits and its steady speed was measured.",
         do="Nothing.",
     ),
-    OutcomeKind.INVALID: Advice(
+    OutcomeKind.INVALID: Explanation(
         short="invalid",
         means="The sizes cannot work on any machine.",
         do="Choose a batch_size that divides num_envs * num_steps.",
     ),
-    OutcomeKind.THREAD_LIMIT: Advice(
+    OutcomeKind.THREAD_LIMIT: Explanation(
         short="no threads left",
         means="The machine refused a thread, even at the lowest thread cap.",
         do="Run python -m tune.preflight: it names the limit and the value that would do.",
     ),
-    OutcomeKind.DEVICE_MEMORY: Advice(
+    OutcomeKind.DEVICE_MEMORY: Explanation(
         short="device memory",
         means="The program needs more device memory than the budget.",
         do="Fewer num_envs or num_steps, a smaller batch_size, or a GPU with more memory.",
     ),
-    OutcomeKind.HOST_MEMORY: Advice(
+    OutcomeKind.HOST_MEMORY: Explanation(
         short="host memory",
         means="The trial's processes need more RAM or memory maps than the host allows.",
         do="Rent more RAM, or lower num_envs.",
     ),
-    OutcomeKind.UNSTABLE: Advice(
+    OutcomeKind.UNSTABLE: Explanation(
         short="unstable",
         means="Training broke down: NaN or Inf, in Phase 3 also a collapsed policy or exploded KL.",
         do="Look at the trial's log; a smaller batch_size or learning rate usually helps.",
     ),
-    OutcomeKind.TIMEOUT: Advice(
+    OutcomeKind.TIMEOUT: Explanation(
         short="timed out",
         means="The trial did not finish within --trial-timeout and was killed.",
         do="Raise --trial-timeout, or look at the log for what hangs.",
     ),
-    OutcomeKind.SLOW: Advice(
+    OutcomeKind.SLOW: Explanation(
         short="slow",
         means="Its interval lies clearly below the best, so it was stopped early.",
         do="Nothing.",
     ),
-    OutcomeKind.ERROR: Advice(
+    OutcomeKind.ERROR: Explanation(
         short="error",
         means="The trial failed for a reason that is no limit of the machine.",
         do="Read the trial's log; this is a defect in the workload, its setup or this tool.",
     ),
-    OutcomeKind.NODE_LOST: Advice(
+    OutcomeKind.NODE_LOST: Explanation(
         short="worker lost",
         means="Ray lost the worker; that says nothing about the configuration.",
         do="Nothing: it is run again.",
     ),
-    OutcomeKind.EXCLUDED: Advice(
+    OutcomeKind.EXCLUDED: Explanation(
         short="not run",
         means="It was predicted to need more memory than the budget.",
         do="Raise --memory-budget if you believe that it fits.",
@@ -75,8 +75,13 @@ ADVICE: Mapping[OutcomeKind, Advice] = {
 }
 
 
+def counts_text(counts: Mapping[OutcomeKind, int]) -> str:
+    """Return `18 measured, 3 device memory`."""
+    return ", ".join(f"{count} {EXPLANATIONS[kind].short}" for kind, count in counts.items())
+
+
 def language_model(health: Mapping[str, float]) -> str:
-    """What asking a language model cost a trial, by its health metrics; empty without a model."""
+    """Return the cost of a trial's language model, by its health metrics; empty without a model."""
     if "llm_share" not in health:
         return ""
     parts = [

@@ -1,4 +1,4 @@
-"""Trials in words: an outcome, a speed, a line for a start and one for an end. Pure."""
+"""Trials in words: outcome, speed, and the lines for a start and an end. Pure."""
 
 from collections.abc import Sequence
 
@@ -10,38 +10,45 @@ from tune.summary import outcomes
 
 
 def outcome_label(trial: Trial) -> str:
-    """A trial's end in one or two words."""
-    return "running" if trial.kind is None else outcomes.ADVICE[trial.kind].short
+    """Return a trial's outcome in one or two words."""
+    return "running" if trial.kind is None else outcomes.EXPLANATIONS[trial.kind].short
 
 
-def speed_text(outcome: Outcome | None) -> str:
-    """A measured speed with its interval, `-` where there is none."""
+def measured_speed(outcome: Outcome | None) -> str:
+    """Return a measured speed with its interval, `-` where there is none."""
     if outcome is None or outcome.measurement is None:
         return "-"
     measured = outcome.measurement
     return units.speed_interval(measured.steps_per_second, measured.low, measured.high)
 
 
+def proven_speed(steps_per_second: float, low: float, high: float, num_processes: int) -> str:
+    """Return a speed with the bounds of its interval and the number of processes behind it."""
+    processes = units.plural(num_processes, "fresh process")
+    interval = f"95 % interval {units.speed(low)} to {units.speed(high)}"
+    return f"{units.speed(steps_per_second)} env steps/s, {interval}, from {processes}"
+
+
 def reason(trial: Trial) -> str | None:
-    """Why a trial is no candidate, with the evidence; `None` if it is one or is still running."""
+    """Return why a trial is no candidate, with the evidence; `None` if it is one or still runs."""
     if trial.outcome is None or trial.outcome.kind.was_measured:
         return None
     return f"#{trial.number} {outcome_label(trial)}: {trial.outcome.message}"
 
 
 def started_line(trial: Trial) -> str:
-    """A trial that starts, in one line."""
+    """Return the line for a trial that starts."""
     return f"trial {trial.number} ({trial.stage}) starts: {config_text(trial.config)}"
 
 
 def ended_line(trial: Trial) -> str:
-    """A trial that ended, in one line."""
+    """Return the line for a trial that ended."""
     head = f"trial {trial.number} ({trial.stage}) {outcome_label(trial)}"
     outcome = trial.outcome
     if outcome is None or not outcome.kind.was_measured:
         message = outcome.message if outcome else ""
         return f"{head}: {config_text(trial.config)}: {message}"
-    figures = [f"{speed_text(outcome)} env steps/s"]
+    figures = [f"{measured_speed(outcome)} env steps/s"]
     if trial.device_bytes is not None:
         figures.append(units.size(trial.device_bytes))
     if outcome.peak_threads is not None:
@@ -51,7 +58,7 @@ def ended_line(trial: Trial) -> str:
 
 
 def fixed_values(trials: Sequence[Trial]) -> dict[str, int]:
-    """The values that all trials share, beside the sizes that a configuration is called by."""
+    """Return the values that all trials share, without those of `SIZES`."""
     configs = [trial.config for trial in trials]
     if len(configs) < 2:
         return {}

@@ -107,6 +107,8 @@ def test_a_damaged_fingerprint_is_refused(fields: dict[str, Any], message: str) 
 
 
 A100_40 = Gpu(name="NVIDIA A100-SXM4-40GB", memory_bytes=40 * GIB, power_limit_w=400.0)
+
+
 RTX_4000 = Gpu(name="NVIDIA RTX 4000 Ada Generation", memory_bytes=20475 << 20, power_limit_w=130.0)
 
 
@@ -169,3 +171,8 @@ def test_cuda_visible_devices_is_read_as_cuda_reads_it(
 ) -> None:
     environ = {} if text is None else {"CUDA_VISIBLE_DEVICES": text}
     assert hardware.visible_gpus(2, environ) == indices
+
+
+def test_class_is_read_back_from_its_resource() -> None:
+    assert hardware.class_of_resource(hardware.class_resource("h100-80gb-700w")) == "h100-80gb-700w"
+    assert hardware.class_of_resource("GPU") is None

@@ -5,8 +5,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,13 +60,6 @@ def test_the_token_is_the_persons_own_or_in_a_private_folder(
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-@pytest.fixture
-def short_dir() -> Iterator[Path]:
-    """A folder of our own, short enough for the sockets that Ray puts below it."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        yield Path(folder)
 
 
 def environ_in(folder: Path, **given: str) -> dict[str, str]:
@@ -195,3 +186,15 @@ def test_an_environment_that_does_not_hold_is_an_error_and_no_loop(tmp_path: Pat
 def test_ray_is_not_imported() -> None:
     code = "import cluster.node.ray_env, sys; raise SystemExit('ray' in sys.modules)"
     assert run_program("-c", code).returncode == 0
+
+
+def test_token_that_is_brought_is_written_for_its_owner_alone(short_dir: Path) -> None:
+    environ = {"TMPDIR": str(short_dir)}
+    environ |= ray_env.environment(environ)
+    for token in ("x" * 64, "y" * 64):
+        path = ray_env.write_token(environ, token)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert ray_env.read_token(environ) == token
+    path.chmod(0o644)
+    with pytest.raises(PermissionError, match="others may read the token: chmod 600"):
+        ray_env.read_token(environ)

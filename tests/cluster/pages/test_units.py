@@ -1,48 +1,8 @@
-"""What people read: every outcome has words, and figures read as people write them."""
+"""Figures read as people write them."""
 
 import pytest
 
 from cluster.pages import units
-from search_spaces.config import config_cell, config_name, config_text
-from trainables.measurement import OutcomeKind
-from tune.summary import outcomes
-
-CONFIG = {"num_envs": 512, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
-
-
-@pytest.mark.parametrize(
-    ("health", "expected"),
-    [
-        ({"entropy": 1.0}, ""),
-        (
-            {
-                "llm_share": 0.846,
-                "steps_per_second_without_llm": 9812.0,
-                "llm_seconds_per_query": 0.1134,
-                "llm_tokens_per_second": 61.2,
-                "llm_cache_hits": 0.25,
-                "llm_parse_failures": 0.031,
-            },
-            "85 % of the time; 9.81 K env steps/s without it; 0.11 s per question, 61 tokens/s; "
-            "25 % answered from the cache; 3 % of the answers did not parse",
-        ),
-        (
-            {"llm_share": 0.0, "steps_per_second_without_llm": 947.0, "llm_cache_hits": 1.0},
-            "0 % of the time; 947 env steps/s without it; 100 % answered from the cache",
-        ),
-    ],
-)
-def test_what_a_language_model_costs(health: dict[str, float], expected: str) -> None:
-    assert outcomes.language_model(health) == expected
-
-
-@pytest.mark.parametrize("kind", OutcomeKind)
-def test_every_outcome_is_explained_with_something_to_do(kind: OutcomeKind) -> None:
-    advice = outcomes.ADVICE[kind]
-    assert 0 < len(advice.short) <= 16
-    for sentence in (advice.means, advice.do):
-        assert sentence[0].isupper()
-        assert sentence.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -109,42 +69,6 @@ def test_durations_are_in_hours_minutes_and_seconds(seconds: float, text: str) -
 
 
 @pytest.mark.parametrize(
-    ("config", "in_full", "cell", "sizes"),
-    [
-        (
-            CONFIG,
-            "512 envs x 64 steps, batch 4096, 4 epochs",
-            "512 x 64 / 4096 num_epochs=4",
-            "512 x 64, 8 minibatches",
-        ),
-        (
-            {"num_envs": 8, "num_steps": 16, "batch_size": 128},
-            "8 envs x 16 steps, batch 128",
-            "8 x 16 / 128",
-            "8 x 16, 1 minibatch",
-        ),
-        (
-            {"num_envs": 8, "num_epochs": 1},
-            "1 epoch, num_envs 8",
-            "num_envs=8 num_epochs=1",
-            "num_envs 8, num_epochs 1",
-        ),
-        ({"width": 4, "depth": 2}, "width 4, depth 2", "width=4 depth=2", "width 4, depth 2"),
-    ],
-)
-def test_configurations_are_named_by_their_sizes(
-    config: dict[str, int], in_full: str, cell: str, sizes: str
-) -> None:
-    assert config_text(config) == in_full
-    assert config_cell(config) == cell
-    assert config_name(config) == sizes
-
-
-def test_a_cell_leaves_out_what_all_trials_share() -> None:
-    assert config_cell(CONFIG, fixed={"num_epochs"}) == "512 x 64 / 4096"
-
-
-@pytest.mark.parametrize(
     ("cpus", "text"), [((0, 1, 2, 3), "0-3"), ((8, 0, 1), "0-1,8"), ((5,), "5")]
 )
 def test_cpus_read_as_taskset_takes_them(cpus: tuple[int, ...], text: str) -> None:
@@ -154,3 +78,18 @@ def test_cpus_read_as_taskset_takes_them(cpus: tuple[int, ...], text: str) -> No
 @pytest.mark.parametrize(("ratio", "text"), [(1.2371, "1.24 x"), (12.371, "12.4 x")])
 def test_factors_have_three_digits(ratio: float, text: str) -> None:
     assert units.times(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(947, "947"), (50_123, "50.1 K"), (999_950, "1.00 M"), (1.234e6, "1.23 M"), (0, "0")],
+)
+def test_speed_reads_in_three_digits(value: float, text: str) -> None:
+    assert units.speed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [(0, "$0.00"), (0.001, "< $0.01"), (0.69, "$0.69"), (12, "$12.00")]
+)
+def test_little_money_is_not_nothing(amount: float, text: str) -> None:
+    assert units.dollars(amount) == text

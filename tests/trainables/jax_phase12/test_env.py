@@ -19,7 +19,6 @@ from trainables.market.positions import (
     TRAIL_OFF,
     TRAIL_ON,
     Rules,
-    no_position,
 )
 from trainables.market.sessions import WINDOW_BARS
 from trainables.market.synthetic import SESSION_BARS, synthetic_bars
@@ -82,8 +81,8 @@ def test_stop_and_target_of_a_long_and_mirrored_of_a_short(bar, profit):
     rewards, done, state = play(make_env([bar]), [BUY])
     assert rewards == pytest.approx([profit], abs=1e-3)
     assert not done
-    assert (state.position.direction == 0) == (profit != 0)
-    assert state.balance == pytest.approx(profit, abs=1e-3)
+    assert (state.account.position.direction == 0) == (profit != 0)
+    assert state.account.balance == pytest.approx(profit, abs=1e-3)
     opened, high, low, close = (2000 - price for price in bar)
     rewards, *_ = play(make_env([(opened, low, high, close)]), [SELL])
     assert rewards == pytest.approx([profit], abs=1e-3)
@@ -108,9 +107,9 @@ def test_a_gap_through_the_stop_fills_at_the_open_and_through_the_target_at_the_
 def test_an_order_fills_at_the_next_bars_open():
     env = make_env([(1010, 1014, 1006, 1010)])
     _, _, state = play(env, [BUY])
-    assert state.position.entry == pytest.approx(1010)
-    assert state.position.stop == pytest.approx(995)
-    assert state.position.target == pytest.approx(1055)
+    assert state.account.position.entry == pytest.approx(1010)
+    assert state.account.position.stop == pytest.approx(995)
+    assert state.account.position.target == pytest.approx(1055)
 
 
 def test_the_stop_uses_the_range_known_before_the_entry():
@@ -119,7 +118,7 @@ def test_the_stop_uses_the_range_known_before_the_entry():
     prices[1, 4] = 99.0  # of the bar in which the order fills
     env = dataclasses.replace(env, market=env.market._replace(prices=prices))
     _, _, state = play(env, [BUY])
-    assert state.position.stop == pytest.approx(1000 - 1.5 * ATR)
+    assert state.account.position.stop == pytest.approx(1000 - 1.5 * ATR)
 
 
 def test_a_step_knows_nothing_beyond_the_next_bar():
@@ -148,7 +147,7 @@ def test_commission_is_paid_at_entry_and_at_exit(bars, actions, costs):
 def test_slippage_is_lost_on_entry_and_stop_but_not_on_the_target():
     rules = dataclasses.replace(BARE, slippage=1e-3)
     _, _, state = play(make_env([QUIET], rules), [BUY])
-    assert state.position.entry == pytest.approx(1001)
+    assert state.account.position.entry == pytest.approx(1001)
     stop, target = 986.0, 1046.0
     stopped, *_ = play(make_env([(1000, 1010, 980, 1005)], rules), [BUY])
     assert stopped == pytest.approx([1000 * (stop * 0.999 / 1001 - 1)], abs=1e-2)
@@ -174,7 +173,7 @@ def test_an_episode_ends_with_its_session_and_closes_the_position():
     rewards, done, state = play(env, [BUY, HOLD, HOLD])
     assert done
     assert rewards == pytest.approx([0, 10], abs=1e-3)
-    assert (state.bar, state.balance, state.position.direction) == (0, 0, 0)
+    assert (state.bar, state.account.balance, state.account.position.direction) == (0, 0, 0)
 
 
 def test_an_episode_ends_with_the_data():
@@ -238,7 +237,7 @@ MANAGEMENT = {
 def test_management_of_a_position(bars, actions, profit):
     rewards, _, state = play(make_env(bars, MANAGED), actions)
     assert sum(rewards) == pytest.approx(profit, abs=1e-3)
-    assert (state.position.direction != 0) == (actions[-1] == HOLD and profit == 0)
+    assert (state.account.position.direction != 0) == (actions[-1] == HOLD and profit == 0)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +263,7 @@ def test_masks_allow_what_makes_sense(rules, bars, actions, allowed):
 
 def test_a_forbidden_entry_changes_nothing():
     _, _, state = play(make_env([UP]), [BUY, SELL])
-    assert (state.position.direction, state.position.bars_held) == (1, 2)
+    assert (state.account.position.direction, state.account.position.bars_held) == (1, 2)
 
 
 @pytest.mark.parametrize(("rules", "size"), [(PHASE_1, 225), (PHASE_2, 228)])
@@ -305,4 +304,4 @@ def test_a_reset_lands_on_bars_where_an_episode_may_start():
     assert set(states.bar.tolist()) <= set(market.starts.tolist())
     assert (states.end % SESSION_BARS == SESSION_BARS - 1).all()
     assert len(set(states.bar.tolist())) > 500
-    assert (states.position.direction == no_position().direction).all()
+    assert (states.account.position.direction == 0).all()

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.gymnax_env import make_gymnax_env
 from trainables.jax_phase12 import ppo
 from trainables.jax_phase12.adam import adam_step, init_adam, squared_norm
+from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.env import TradingEnv
 from trainables.jax_phase12.network import NetworkSize, apply_network, init_network
 from trainables.jax_phase12.statistics import (
@@ -28,8 +29,8 @@ from trainables.market.features import build_market
 from trainables.market.positions import PHASE_1, PHASE_2
 from trainables.market.synthetic import synthetic_bars
 
-CONFIG = ppo.PpoConfig(num_envs=64, num_steps=64, batch_size=512)
-SMALL = ppo.Hyperparameters(learning_rate=2.5e-3, network=NetworkSize(trunk=64, head=32))
+CONFIG = PpoConfig(num_envs=64, num_steps=64, batch_size=512)
+SMALL = Hyperparameters(learning_rate=2.5e-3, network=NetworkSize(trunk=64, head=32))
 
 
 @functools.cache
@@ -48,13 +49,14 @@ def random_policy_return(state: ppo.TrainState, num_rollouts: int = 12) -> float
     return float(returns.mean)
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("rules", [PHASE_1, PHASE_2], ids=["phase 1", "phase 2"])
 def test_it_learns_a_planted_trend(rules):
     """80,000 steps take the return to twice the random policy's and more, whatever the seed.
 
     The random policy earns too: with a target three times the stop, a trend pays by itself.
     """
-    hyperparameters = ppo.Hyperparameters()
+    hyperparameters = Hyperparameters()
     env = TradingEnv(market=trend_market(), rules=rules)
     init = jax.jit(lambda key: ppo.init_train_state(key, env, CONFIG, hyperparameters))
     update = jax.jit(ppo.make_update(CONFIG, hyperparameters))
@@ -68,7 +70,7 @@ def test_it_learns_a_planted_trend(rules):
 
 
 def test_it_learns_cartpole():
-    config = ppo.PpoConfig(num_envs=16, num_steps=128, batch_size=256)
+    config = PpoConfig(num_envs=16, num_steps=128, batch_size=256)
     env = make_gymnax_env("CartPole-v1")
     state = ppo.init_train_state(jax.random.key(0), env, config, SMALL)
     update = jax.jit(ppo.make_update(config, SMALL))
@@ -84,12 +86,12 @@ def test_it_learns_cartpole():
 def test_any_batch_size_that_divides_is_a_number_of_minibatches(
     num_envs, num_steps, batch_size, num_minibatches
 ):
-    config = ppo.PpoConfig(num_envs=num_envs, num_steps=num_steps, batch_size=batch_size)
+    config = PpoConfig(num_envs=num_envs, num_steps=num_steps, batch_size=batch_size)
     assert config.num_minibatches == num_minibatches
 
 
 def test_the_same_seed_gives_the_same_run_and_one_minibatch_no_noise_scale():
-    config = ppo.PpoConfig(num_envs=4, num_steps=6, batch_size=24)
+    config = PpoConfig(num_envs=4, num_steps=6, batch_size=24)
     env = TradingEnv(market=trend_market(), rules=PHASE_2)
     init = jax.jit(lambda key: ppo.init_train_state(key, env, config, SMALL))
     update = jax.jit(ppo.make_update(config, SMALL))
@@ -137,7 +139,7 @@ def test_advantages_agree_with_the_textbook():
         expected[t] = running
     arrays = (jnp.float32(a) for a in (value, reward, done))
     rollout = ppo.Rollout(None, jnp.zeros(done.shape), jnp.zeros(done.shape), *arrays)
-    advantage = ppo.generalised_advantage(rollout, jnp.float32(last_value), ppo.Hyperparameters())
+    advantage = ppo.generalised_advantage(rollout, jnp.float32(last_value), Hyperparameters())
     np.testing.assert_allclose(advantage, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -165,7 +167,7 @@ class Countdown:
 
 
 def test_a_return_is_one_episodes_reward_whichever_rollouts_it_spans():
-    config = ppo.PpoConfig(num_envs=2, num_steps=7, batch_size=14)
+    config = PpoConfig(num_envs=2, num_steps=7, batch_size=14)
     state = ppo.init_train_state(jax.random.key(0), Countdown(), config, SMALL)
     for episodes_so_far in (2, 4, 8):
         env_states, moments, returns, rollout = ppo.collect(state, state.key, config)

@@ -1,52 +1,15 @@
-"""Reading bars, synthetic bars, sessions and features. No jax."""
+"""Reading bars from CSV and Parquet, without jax."""
 
 import datetime
-import pathlib
-import subprocess
-import sys
-import zoneinfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from trainables.market.bars import MIN_BARS, Bars, load_bars
-from trainables.market.features import FEATURES, build_market, compute_features
-from trainables.market.options import Options
-from trainables.market.sessions import (
-    FREE_EPISODE_BARS,
-    MIN_EPISODE_BARS,
-    WARMUP_BARS,
-    find_sessions,
-    to_new_york,
-)
-from trainables.market.synthetic import SESSION_BARS, synthetic_bars
+from good_bars import HEADER, hours, lines
+from trainables.market.bars import MIN_BARS, load_bars
 from trainables.workload import WorkloadInputError
-
-HEADER = "timestamp,open,high,low,close,volume"
-
-
-def hours(count: int, start: str = "2024-01-01T00:00") -> np.ndarray:
-    return np.datetime64(start, "s") + np.arange(count) * np.timedelta64(1, "h")
-
-
-def lines(count: int = MIN_BARS) -> list[str]:
-    """Good rows; row n stands at index n - 1."""
-    return [
-        f"{time},{100 + i % 7},{102 + i % 7},{99 + i % 7},{101 + i % 7},{10 + i}"
-        for i, time in enumerate(hours(count))
-    ]
-
-
-@pytest.fixture
-def write(tmp_path: pathlib.Path):
-    def write_csv(rows: list[str], header: str = HEADER) -> pathlib.Path:
-        path = tmp_path / "bars.csv"
-        path.write_text("\n".join([header, *rows]) + "\n")
-        return path
-
-    return write_csv
 
 
 def test_csv_is_read_as_utc(write):
@@ -196,130 +159,3 @@ def test_what_is_no_parquet_is_refused(tmp_path):
     path.write_text(HEADER)
     with pytest.raises(WorkloadInputError, match="is not a readable CSV or Parquet file"):
         load_bars(path)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"date": "x"}, "there is no option \\['date'\\]; there are"),
-        ({"synthetic_days": 0}, "synthetic_days must be at least 1, got 0"),
-    ],
-)
-def test_bad_option_is_named(options, message):
-    with pytest.raises(WorkloadInputError, match=message):
-        Options.from_mapping(options)
-
-
-def test_options_choose_between_the_file_and_the_synthetic_market(write):
-    assert Options.from_mapping({"data": str(write(lines()))}).load_bars().source == "bars.csv"
-    assert "synthetic market (3 days" in Options(synthetic_days=3).load_bars().source
-
-
-def test_market_is_read_without_jax():
-    code = "import sys, trainables.market.options; sys.exit('jax' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_synthetic_bars_are_seeded_and_valid(tmp_path):
-    bars = synthetic_bars(seed=1, num_days=2)
-    assert bars.sha256() == synthetic_bars(seed=1, num_days=2).sha256()
-    assert bars.sha256() != synthetic_bars(seed=2, num_days=2).sha256()
-    path = tmp_path / "synthetic.parquet"
-    names = ("time", "open", "high", "low", "close", "volume")
-    pyarrow.parquet.write_table(pa.table({name: getattr(bars, name) for name in names}), path)
-    assert load_bars(path).sha256() == bars.sha256()
-    assert (bars.high >= np.maximum(bars.open, bars.close)).all()
-    assert (bars.low <= np.minimum(bars.open, bars.close)).all()
-
-
-def test_synthetic_sessions_are_regular_hours_in_summer_and_winter():
-    bars = synthetic_bars(seed=0, num_days=250)
-    sessions = find_sessions(bars.time)
-    assert sessions.regular_hours
-    first_bars = to_new_york(bars.time[::SESSION_BARS])
-    assert {str(time)[11:16] for time in first_bars} == {"09:30"}
-    assert (sessions.episode_end.reshape(250, SESSION_BARS) % SESSION_BARS == 389).all()
-
-
-def test_new_york_time_agrees_with_the_zone_database():
-    time = np.arange("2007-01-01", "2037-01-01", np.timedelta64(11, "h"), dtype="datetime64[s]")
-    zone = zoneinfo.ZoneInfo("America/New_York")
-    expected = [
-        datetime.datetime.fromtimestamp(second, zone).replace(tzinfo=None)
-        for second in time.astype(int).tolist()
-    ]
-    assert (to_new_york(time) == np.array(expected, dtype="datetime64[s]")).all()
-
-
-def test_episodes_of_round_the_clock_minutes_stay_in_regular_hours():
-    time = np.arange("2024-03-04", "2024-03-18", np.timedelta64(1, "m"), dtype="datetime64[ms]")
-    sessions = find_sessions(time)
-    local = to_new_york(time)
-    minute = (local - local.astype("datetime64[D]")) // np.timedelta64(1, "m")
-    assert sessions.regular_hours
-    assert np.is_busday(local[sessions.starts].astype("datetime64[D]")).all()
-    assert minute[sessions.starts].min() == 570
-    assert minute[sessions.starts].max() == 959 - MIN_EPISODE_BARS
-    ends = sessions.episode_end[sessions.starts]
-    assert (minute[ends] == 959).all()
-    assert (ends - sessions.starts < SESSION_BARS).all()
-
-
-@pytest.mark.parametrize("bar_length", [np.timedelta64(1, "h"), np.timedelta64(24, "h")])
-def test_bars_too_long_for_sessions_have_free_episodes(bar_length):
-    time = np.datetime64("2020-01-01", "ms") + np.arange(1000) * bar_length
-    sessions = find_sessions(time)
-    assert not sessions.regular_hours
-    assert sessions.starts[0] == WARMUP_BARS
-    assert sessions.episode_end[WARMUP_BARS] == WARMUP_BARS + FREE_EPISODE_BARS
-    assert sessions.episode_end[sessions.starts[-1]] == 999
-    assert "no regular-hours sessions" in sessions.describe()
-
-
-def test_bars_without_room_for_an_episode_are_refused():
-    bars = synthetic_bars(seed=0, num_days=1)
-    cut = {
-        name: getattr(bars, name)[:130]
-        for name in ("time", *Bars.__annotations__)
-        if name != "source"
-    }
-    with pytest.raises(WorkloadInputError, match="no episode fits into its 130 bars"):
-        build_market(Bars(source="short", **cut))
-
-
-def changed_after(bars: Bars, bar: int) -> Bars:
-    def change(values: np.ndarray) -> np.ndarray:
-        return np.r_[values[: bar + 1], values[bar + 1 :] * 3.0]
-
-    columns = {name: change(getattr(bars, name)) for name in ("open", "high", "low", "close")}
-    return Bars(time=bars.time, volume=change(bars.volume), source="changed", **columns)
-
-
-@pytest.mark.parametrize("bar", [150, 389, 390, 600])
-def test_features_do_not_see_the_future(bar):
-    bars = synthetic_bars(seed=0, num_days=2)
-    sessions = find_sessions(bars.time)
-    before = compute_features(bars, sessions)
-    after = compute_features(changed_after(bars, bar), sessions)
-    np.testing.assert_array_equal(before[: bar + 1], after[: bar + 1])
-    assert (before[bar + 1] != after[bar + 1]).any()
-
-
-def test_features_do_not_depend_on_the_price_level():
-    bars = synthetic_bars(seed=0, num_days=2)
-    cents = {name: getattr(bars, name) / 100 for name in ("open", "high", "low", "close")}
-    scaled = Bars(time=bars.time, volume=bars.volume, source="cents", **cents)
-    sessions = find_sessions(bars.time)
-    np.testing.assert_allclose(
-        compute_features(bars, sessions), compute_features(scaled, sessions), atol=1e-6
-    )
-
-
-def test_features_survive_a_market_that_stands_still():
-    time = hours(MIN_BARS).astype("datetime64[ms]")
-    one = np.ones(MIN_BARS)
-    bars = Bars(time=time, open=one, high=one, low=one, close=one, volume=0 * one, source="flat")
-    market = build_market(bars)
-    assert np.isfinite(market.features).all()
-    assert market.features.shape == (MIN_BARS, len(FEATURES))
-    assert (market.prices[:, 4] > 0).all()

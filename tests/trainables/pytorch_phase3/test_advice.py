@@ -7,24 +7,30 @@ import numpy as np
 import pytest
 
 from trainables.market.features import FEATURES
+from trainables.market.positions import BUY, HOLD, SELL
 from trainables.pytorch_phase3 import advice
-from trainables.pytorch_phase3.advice import NO_ADVICE, Advice, AdviceCache, Context, parse
+from trainables.pytorch_phase3.advice import (
+    NO_ADVICE,
+    AdviceCache,
+    MarketContext,
+    TradeAdvice,
+    parse,
+)
 from trainables.pytorch_phase3.advisor import Advisor, Answers
-from trainables.pytorch_phase3.positions import BUY, HOLD, SELL
 
 NOBODY = np.zeros(4, bool)
-RISING: Context = (4, 3, 70, 1, 0, 1)
-FALLING: Context = (0, 1, 30, 1, 0, 1)
-FLAT: Context = (2, 2, 50, 1, 0, 1)
+RISING: MarketContext = (4, 3, 70, 1, 0, 1)
+FALLING: MarketContext = (0, 1, 30, 1, 0, 1)
+FLAT: MarketContext = (2, 2, 50, 1, 0, 1)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("buy | 0.8", Advice(action=BUY, confidence=0.8)),
-        (" SELL|1", Advice(action=SELL, confidence=1.0)),
-        ("hold | .5\nMarket: trend", Advice(action=HOLD, confidence=0.5)),
-        ("Buy | 0", Advice(action=BUY, confidence=0.0)),
+        ("buy | 0.8", TradeAdvice(action=BUY, confidence=0.8)),
+        (" SELL|1", TradeAdvice(action=SELL, confidence=1.0)),
+        ("hold | .5\nMarket: trend", TradeAdvice(action=HOLD, confidence=0.5)),
+        ("Buy | 0", TradeAdvice(action=BUY, confidence=0.0)),
         ("buy", None),
         ("buy | 80%", None),
         ("buy | 1.5", None),
@@ -37,7 +43,7 @@ FLAT: Context = (2, 2, 50, 1, 0, 1)
         ("nan | nan", None),
     ],
 )
-def test_an_answer_is_read_strictly(text: str, expected: Advice | None) -> None:
+def test_an_answer_is_read_strictly(text: str, expected: TradeAdvice | None) -> None:
     assert parse(text) == expected
 
 
@@ -76,7 +82,7 @@ def test_a_chat_alternates_and_ends_with_the_question() -> None:
 
 def test_the_cache_forgets_what_was_used_least_recently() -> None:
     cache = AdviceCache(2)
-    some = Advice(action=BUY, confidence=0.5)
+    some = TradeAdvice(action=BUY, confidence=0.5)
     cache.put([RISING, FALLING], [some, some])
     assert cache.get(RISING) == some
     cache.put([FLAT], [some])
@@ -89,10 +95,10 @@ class Oracle:
     """Buys what rises, sells what falls, stammers otherwise; remembers its batches."""
 
     def __init__(self, gate: threading.Event | None = None) -> None:
-        self.batches: list[list[Context]] = []
+        self.batches: list[list[MarketContext]] = []
         self._gate = gate
 
-    def answer(self, contexts: Sequence[Context]) -> Answers:
+    def answer(self, contexts: Sequence[MarketContext]) -> Answers:
         if self._gate is not None:
             assert self._gate.wait(10.0)
         self.batches.append(list(contexts))
@@ -122,7 +128,7 @@ def test_all_that_ask_in_a_step_are_one_batch_of_distinct_contexts() -> None:
 def test_what_does_not_parse_is_hold_without_confidence_and_counted() -> None:
     advisor = make_advisor(Oracle())
     features = advisor.advance(NOBODY, [FLAT] * 4)
-    assert Advice(action=HOLD, confidence=0.0) == NO_ADVICE
+    assert TradeAdvice(action=HOLD, confidence=0.0) == NO_ADVICE
     assert features[0].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
     assert advisor.counters.num_unparsed == 1
 
@@ -210,7 +216,7 @@ def test_a_model_that_is_still_busy_is_not_asked_again() -> None:
 
 def test_an_asynchronous_model_that_fails_is_heard() -> None:
     class Broken(Oracle):
-        def answer(self, contexts: Sequence[Context]) -> Answers:
+        def answer(self, contexts: Sequence[MarketContext]) -> Answers:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     advisor = make_advisor(Broken(), asynchronous=True)

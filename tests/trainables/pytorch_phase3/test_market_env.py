@@ -7,17 +7,16 @@ import pytest
 pytest.importorskip("gymnasium", reason="Phase 3's environment needs gymnasium (extra torch)")
 
 from trainables.market.features import Market, build_market
-from trainables.market.synthetic import synthetic_bars
-from trainables.pytorch_phase3.market_env import OBSERVATION_SIZE, MarketEnv
-from trainables.pytorch_phase3.positions import (
+from trainables.market.positions import (
     BREAK_EVEN,
     BUY,
     HOLD,
-    NUM_ACTIONS,
     SELL,
     TRAIL_OFF,
     TRAIL_ON,
 )
+from trainables.market.synthetic import synthetic_bars
+from trainables.pytorch_phase3.market_env import NUM_ACTIONS, OBSERVATION_SIZE, MarketEnv
 
 NUM_ENVS = 16
 
@@ -56,30 +55,29 @@ def test_every_step_agrees_with_the_jax_environment(env: MarketEnv) -> None:
         state = EnvState(
             env.bar.astype(np.int32),
             env.end.astype(np.int32),
-            env.balance,
-            env.peak,
-            Position(*env.positions),
+            env.account,
         )
         seen = view(state)
         np.testing.assert_allclose(env.observe(), observe(seen), rtol=2e-4, atol=2e-4)
         # A stop at exactly the entry reads as 0 or a rounding error of it.
-        moved = np.abs(env.account()[:, 6]) > 1e-6
+        moved = np.abs(env.account_seen()[:, 6]) > 1e-6
         np.testing.assert_array_equal(env.action_masks()[moved], np.asarray(mask(seen))[moved])
         actions = allowed_actions(env, rng)
         taken += np.bincount(actions, minlength=NUM_ACTIONS)
-        was_open = env.positions.direction != 0
+        was_open = env.account.position.direction != 0
         after, rewards, dones = step(keys, state, actions)
         ours = env.step(actions)
         np.testing.assert_array_equal(ours.dones, dones)
         np.testing.assert_allclose(ours.rewards, rewards, rtol=1e-3, atol=2e-3)
         going = ~ours.dones
-        np.testing.assert_allclose(env.balance[going], after.balance[going], rtol=1e-3, atol=0.2)
-        np.testing.assert_allclose(env.peak[going], after.peak[going], rtol=1e-3, atol=0.2)
+        got, wanted = env.account, after.account
+        np.testing.assert_allclose(got.balance[going], wanted.balance[going], rtol=1e-3, atol=0.2)
+        np.testing.assert_allclose(got.peak[going], wanted.peak[going], rtol=1e-3, atol=0.2)
         for name in Position._fields:
-            got, wanted = getattr(env.positions, name), getattr(after.position, name)
-            np.testing.assert_allclose(got[going], wanted[going], rtol=1e-5, err_msg=name)
+            mine, theirs = getattr(got.position, name), getattr(wanted.position, name)
+            np.testing.assert_allclose(mine[going], theirs[going], rtol=1e-5, err_msg=name)
         num_done += int(ours.dones.sum())
-        num_closed += int((was_open & going & (env.positions.direction == 0)).sum())
+        num_closed += int((was_open & going & (env.account.position.direction == 0)).sum())
     assert all(taken[action] > 50 for action in (BUY, SELL, BREAK_EVEN, TRAIL_ON, TRAIL_OFF)), taken
     assert num_done > 20
     assert num_closed > 100
@@ -98,7 +96,7 @@ def test_an_observation_is_phase_1s_225_floats_and_3_of_the_managed_position(
 def test_a_flat_account_may_only_enter_and_a_position_only_be_managed(env: MarketEnv) -> None:
     assert env.action_masks().tolist() == [[True, True, True, False, False, False]] * NUM_ENVS
     env.step(np.full(NUM_ENVS, BUY))
-    held = env.positions.direction != 0
+    held = env.account.position.direction != 0
     masks = env.action_masks()[held]
     assert masks[:, HOLD].all()
     assert not masks[:, [BUY, SELL, TRAIL_OFF]].any()
@@ -108,8 +106,8 @@ def test_a_flat_account_may_only_enter_and_a_position_only_be_managed(env: Marke
 def test_an_action_that_the_mask_forbids_changes_nothing(env: MarketEnv) -> None:
     for action in (BREAK_EVEN, TRAIL_OFF):
         env.step(np.full(NUM_ENVS, action))
-    assert not env.positions.direction.any()
-    assert not env.balance.any()
+    assert not env.account.position.direction.any()
+    assert not env.account.balance.any()
 
 
 def test_the_same_seed_trades_the_same_episodes(market: Market) -> None:
@@ -125,6 +123,6 @@ def test_an_episode_that_ends_starts_anew_without_a_position(env: MarketEnv) -> 
     rng = np.random.default_rng(0)
     for _ in range(400):
         step = env.step(allowed_actions(env, rng))
-        assert not env.positions.direction[step.dones].any()
-        assert not env.balance[step.dones].any()
+        assert not env.account.position.direction[step.dones].any()
+        assert not env.account.balance[step.dones].any()
         assert (env.bar < env.end).all()

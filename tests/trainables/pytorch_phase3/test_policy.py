@@ -9,10 +9,10 @@ pytest.importorskip("sb3_contrib", reason="Phase 3 needs sb3-contrib (extra torc
 import gymnasium
 import torch
 
+from trainables.market.positions import BUY, SELL
 from trainables.pytorch_phase3.advisor import ADVICE_SIZE
-from trainables.pytorch_phase3.market_env import ACCOUNT_SIZE, OBSERVATION_SIZE
+from trainables.pytorch_phase3.market_env import ACCOUNT_SIZE, NUM_ACTIONS, OBSERVATION_SIZE
 from trainables.pytorch_phase3.policy import Fusion, HybridPolicy
-from trainables.pytorch_phase3.positions import BUY, NUM_ACTIONS, SELL
 
 BATCH = 5
 SIZE = OBSERVATION_SIZE + ADVICE_SIZE

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+import factories
 from cluster.node import thread_env
+from places import PYTHONPATH
 from trainables.measurement import CompileRequest
 from trainables.process import run_child
-from tune.memory.compiler import unoptimised
+from tune.memory.compiler import Compiler, CompilingError, unoptimised
 
 LEVEL = "--xla_backend_optimization_level=0"
 
@@ -41,6 +43,7 @@ def test_an_unknown_flag_would_end_the_child_so_it_is_not_given(
     assert unoptimised({"JAX_PLATFORMS": "cpu"})["XLA_FLAGS"] == ""
 
 
+@pytest.mark.first
 def test_bytes_are_those_of_the_program_that_trials_run(tmp_path: Path) -> None:
     caps = thread_env.build(2, "cpu", sorted(os.sched_getaffinity(0)), os.environ)
     environment = dict(os.environ) | caps.variables
@@ -65,3 +68,25 @@ def test_bytes_are_those_of_the_program_that_trials_run(tmp_path: Path) -> None:
     assert len(optimised) == 2
     assert None not in optimised
     assert device_bytes(dict(unoptimised(environment))) == optimised
+
+
+def compiler_of(tmp_path: Path, workload: str) -> Compiler:
+    return Compiler(
+        workload=f"fake_workloads:{workload}",
+        options={},
+        caps=factories.caps(),
+        environment={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHONPATH},
+        log=tmp_path / "compile.log",
+        timeout_s=60.0,
+    )
+
+
+def test_a_living_child_compiles_many_and_is_ended_when_enough_is_known(tmp_path: Path) -> None:
+    compiler = compiler_of(tmp_path, "Full")
+    configs = [{"device_bytes": number} for number in (1, 2, 3)]
+    assert [program.device_bytes for program in compiler.compile(configs)] == [1, 2, 3]
+    programs = compiler.compile(configs)
+    assert next(programs).device_bytes == 1
+    programs.close()
+    with pytest.raises(CompilingError, match=r"during compile, .*a bug of the workload"):
+        list(compiler_of(tmp_path, "broken").compile(configs))

@@ -14,7 +14,7 @@ from search_spaces.config import config_key
 from search_spaces.space import Axis, SearchSpace
 from simulated_search import BUDGET, SPACE, drive, make, need_bytes
 from trainables.measurement import Compiled
-from tune.memory import look_ahead as foresight
+from tune.memory import look_ahead
 from tune.memory.compiler import Compiler, CompilingError
 from tune.screen.screen import Screen
 
@@ -46,8 +46,8 @@ class FakeCompiler(Compiler):
 
 def look(
     compiler: FakeCompiler, budget: int = BUDGET, space: SearchSpace = SPACE, **options: float
-) -> tuple[foresight.Foresight, int]:
-    found = foresight.look_ahead(
+) -> tuple[look_ahead.Foresight, int]:
+    found = look_ahead.look_ahead(
         compiler,
         space,
         budget,
@@ -103,7 +103,7 @@ def test_what_cannot_be_told_is_not(compiler: FakeCompiler, text: str) -> None:
 
 def test_a_space_of_other_axes_is_left_to_the_trials() -> None:
     space = SearchSpace(axes=(Axis(name="vectorized_envs", values=(8, 16)),))
-    assert look(FakeCompiler(), space=space) == (foresight.NOTHING, 0)
+    assert look(FakeCompiler(), space=space) == (look_ahead.NO_FORESIGHT, 0)
 
 
 def test_what_was_compiled_ahead_keeps_what_does_not_fit_from_running(tmp_path: Path) -> None:

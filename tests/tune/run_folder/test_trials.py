@@ -1,21 +1,15 @@
-"""The folder of a search after it: tables for spreadsheets and programs, and a log."""
+"""The trials of a search as tables, for spreadsheets and programs."""
 
 import csv
 import json
-import logging
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from cluster.node import atomic
 from cluster.structure import revive
 from factories import failed, measurement, outcome, trial
 from trainables.measurement import Outcome, OutcomeKind
-from tune.run_folder import trials as records
-from tune.run_folder.log import run_log
+from tune.run_folder import trials as trial_files
 
 TRIALS = (
     trial(number=0, score=50_000.0),
@@ -42,7 +36,7 @@ def strict(text: str) -> Any:
 def test_the_csv_has_a_row_per_ended_trial_and_empty_cells_for_the_unmeasured(
     tmp_path: Path,
 ) -> None:
-    table, _ = records.write_trials(tmp_path, TRIALS)
+    table, _ = trial_files.write_trials(tmp_path, TRIALS)
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == ["0", "1", "2"]
@@ -57,7 +51,7 @@ def test_the_csv_has_a_row_per_ended_trial_and_empty_cells_for_the_unmeasured(
 
 def test_the_csv_has_what_each_phase_used(tmp_path: Path) -> None:
     phases = outcome(threads_by_phase={"compile": 21}, seconds_by_phase={"compile": 2.5})
-    table, _ = records.write_trials(tmp_path, [trial(outcome=phases)])
+    table, _ = trial_files.write_trials(tmp_path, [trial(outcome=phases)])
     with table.open(newline="") as file:
         [row] = csv.DictReader(file)
     assert (row["threads/compile"], row["seconds/compile"]) == ("21", "2.5")
@@ -65,47 +59,15 @@ def test_the_csv_has_what_each_phase_used(tmp_path: Path) -> None:
 
 
 def test_the_csv_has_the_same_columns_when_nothing_was_measured() -> None:
-    empty = records.to_csv([TRIALS[1]]).splitlines()[0].split(",")
-    full = records.to_csv([TRIALS[0]]).splitlines()[0].split(",")
+    empty = trial_files.to_csv([TRIALS[1]]).splitlines()[0].split(",")
+    full = trial_files.to_csv([TRIALS[0]]).splitlines()[0].split(",")
     assert [name for name in full if not name.startswith("health/")] == empty
 
 
 def test_the_json_is_strict_and_gives_every_outcome_back(tmp_path: Path) -> None:
-    _, document = records.write_trials(tmp_path, TRIALS)
+    _, document = trial_files.write_trials(tmp_path, TRIALS)
     loaded = strict(document.read_text())
     assert loaded["schema_version"] == 1
     assert revive(Outcome, loaded["trials"][0]["outcome"]) == TRIALS[0].outcome
     assert loaded["trials"][2]["outcome"]["measurement"]["health"] == {"loss": None}
     assert loaded["trials"][3]["outcome"] is None
-
-
-def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    atomic.write_text(path, "old")
-
-    def full_disk(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("os.fsync", full_disk)
-        with pytest.raises(OSError, match="No space left"):
-            atomic.write_text(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-    assert path.stat().st_mode & 0o777 == 0o644
-
-
-def test_the_run_log_has_messages_and_warnings_and_lets_go_of_logging(tmp_path: Path) -> None:
-    path = tmp_path / "run.log"
-    root = logging.getLogger()
-    before = (root.level, list(root.handlers))
-    with run_log(path):
-        logging.getLogger("tune.somewhere").info("trial 3 ends")
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            logging.captureWarnings(True)
-            warnings.warn("an old API", stacklevel=1)
-    assert (root.level, list(root.handlers)) == before
-    lines = path.read_text()
-    assert "Z INFO tune.somewhere: trial 3 ends" in lines
-    assert "an old API" in lines

@@ -10,15 +10,17 @@ import pytest
 
 from benchmarks import recorded
 from benchmarks import search as benchmark
-from benchmarks.peers import Doubling, Grid, Optuna, Position, Random, RayOptuna, Result
-from benchmarks.replay import Point, Replay, replay
-from benchmarks.search import FOLDER, Run, run_ours, run_peer
+from benchmarks.peers import Coordinates, Doubling, Optuna, PeerGrid, PeerResult, Random, RayOptuna
+from benchmarks.replay import Replay, ReplayPoint, replay
+from benchmarks.search import FOLDER, SearchRun, run_ours, run_peer
 from benchmarks.warm_start import recommendations
 from search_spaces.space import Axis, SearchSpace
 
 NAMES = ("phase1-2cpu", "phase2-2cpu", "cartpole-2cpu")
 SEEDS = range(6)
 TRIALS = 40
+
+shares_runs = pytest.mark.xdist_group("runs")  # of one process, which keeps them
 
 
 @functools.cache
@@ -27,7 +29,7 @@ def scene(name: str) -> Replay:
 
 
 @functools.cache
-def runs(name: str, contestant: str) -> list[Run]:
+def runs(name: str, contestant: str) -> list[SearchRun]:
     if contestant == "ours":
         return [run_ours(scene(name), seed, TRIALS) for seed in SEEDS]
     make: dict[str, Callable[..., object]] = {"random": Random, "doubling": Doubling}
@@ -39,15 +41,18 @@ def infeasible(contestant: str, names: Sequence[str] = NAMES) -> float:
     return statistics.fmean(run.num_infeasible for name in names for run in runs(name, contestant))
 
 
+@shares_runs
 def test_it_runs_a_fraction_of_what_does_not_fit_that_random_search_runs() -> None:
     assert infeasible("ours") < 0.25 * infeasible("random")
 
 
+@shares_runs
 @pytest.mark.filterwarnings("ignore")
 def test_ray_tunes_own_searcher_walks_back_to_the_cliff() -> None:
     assert infeasible("ours", NAMES[:1]) < 0.15 * infeasible("ray", NAMES[:1])
 
 
+@shares_runs
 def test_the_unluckiest_search_gets_near_the_best_sooner_than_at_random() -> None:
     def slowest(contestant: str) -> float:
         return sum(max(run.seconds_to(0.95) for run in runs(name, contestant)) for name in NAMES)
@@ -55,6 +60,7 @@ def test_the_unluckiest_search_gets_near_the_best_sooner_than_at_random() -> Non
     assert slowest("ours") < 0.8 * slowest("random") < math.inf
 
 
+@shares_runs
 @pytest.mark.parametrize("name", NAMES)
 def test_what_it_picks_is_as_good_as_the_pick_of_the_fastest_figure(name: str) -> None:
     ours, random = (statistics.median(r.picked for r in runs(name, c)) for c in ("ours", "random"))
@@ -62,6 +68,7 @@ def test_what_it_picks_is_as_good_as_the_pick_of_the_fastest_figure(name: str) -
     assert ours > 0.93
 
 
+@shares_runs
 def test_doubling_stops_where_it_fails_and_gets_nowhere_on_a_flat_landscape() -> None:
     ran = runs("phase1-2cpu", "doubling")
     assert all(run.trials_to(0.95) == math.inf for run in ran)
@@ -76,6 +83,7 @@ def together(name: str, num_hosts: int) -> float:
     return statistics.median(run.ended_s[-1] for run in ran)
 
 
+@pytest.mark.first
 def test_hosts_of_a_class_share_exploring_and_finals() -> None:
     alone, two, eight = (sum(together(name, n) for name in NAMES) for n in (1, 2, 8))
     assert alone > 1.4 * two
@@ -83,7 +91,7 @@ def test_hosts_of_a_class_share_exploring_and_finals() -> None:
 
 
 @functools.cache
-def warm(name: str, profiles: str) -> list[Run]:
+def warm(name: str, profiles: str) -> list[SearchRun]:
     configs = recommendations(scene(name), [scene(name) for name in NAMES])[profiles]
     assert len(configs) <= 3
     return [run_ours(scene(name), seed, TRIALS, warm_start=configs) for seed in SEEDS]
@@ -94,8 +102,9 @@ def test_profile_of_the_same_class_is_the_second_trial(name: str) -> None:
     assert all(run.trials_to(0.95) <= 2 for run in warm(name, "of this class"))
 
 
+@shares_runs
 def test_profiles_that_mislead_cost_three_trials() -> None:
-    def mean(ran: Callable[[str], list[Run]]) -> float:
+    def mean(ran: Callable[[str], list[SearchRun]]) -> float:
         return statistics.fmean(run.trials_to(0.95) for name in NAMES for run in ran(name))
 
     cold = mean(lambda name: runs(name, "ours"))
@@ -115,7 +124,7 @@ def line(*speeds: float, budget: int) -> Replay:
         ),
         baseline={"num_envs": 1, "num_epochs": 4},
         points={
-            (2**k, 4): Point(
+            (2**k, 4): ReplayPoint(
                 speed=speed,
                 device_bytes=k + 1,
                 build_s=1.0,
@@ -149,10 +158,10 @@ class Stubborn:
 
     num_told: int = 0
 
-    def ask(self) -> Position:
+    def ask(self) -> Coordinates:
         return (99,)
 
-    def tell(self, position: Position, result: Result) -> None:
+    def tell(self, position: Coordinates, result: PeerResult) -> None:
         assert result.excess is None
         self.num_told += 1
 
@@ -168,7 +177,7 @@ def test_what_does_not_divide_is_refused_at_no_cost_but_not_for_ever() -> None:
 def test_a_tpe_with_constraints_is_told_of_the_cliff() -> None:
     import optuna
 
-    def make(grid: Grid, seed: int) -> Optuna:
+    def make(grid: PeerGrid, seed: int) -> Optuna:
         return Optuna(grid, lambda: optuna.samplers.RandomSampler(seed=seed), prunes=True)
 
     run = run_peer(make, line(1.0, 2.0, 4.0, budget=2), 0, 10)

@@ -1,0 +1,35 @@
+"""Folders short enough for Ray's sockets, and boxes that are set up."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.box import jobs
+from cluster.box.folder import BoxFolder
+from cluster.node import processes
+from cluster.node.atomic import write_json
+from places import ROOT
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A folder short enough for Ray's sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[BoxFolder]:
+    """A box that is set up, whose code is this repository's."""
+    made = BoxFolder(tmp_path / "fleet")
+    made.jobs.mkdir(parents=True)
+    made.code.mkdir()
+    for name in ("cluster", "tests"):
+        (made.code / name).symlink_to(ROOT / name)
+    write_json(made.ready, {"python": sys.executable, "machine_class": "fake"})
+    yield made
+    jobs.stop(made, reason="stopped", grace_s=0.0)
+    processes.kill(made.deadman.process)

@@ -1,0 +1,86 @@
+"""Offers: which class to rent, how sure that is, and what is said without a price."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.errors import FleetError
+from cluster.fleet.offers import offers as report
+from cluster.fleet.offers import profiles
+from cluster.fleet.offers.prices import Prices
+from fleet_profiles import A100, RTX, ranked, write
+
+
+def test_class_with_the_most_steps_per_dollar_comes_first(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    write(tmp_path, "b", machine_class=A100, expected_sps=120_000.0)
+    offers = ranked(tmp_path, Prices(given={"rtx-4090": 0.5, "a100": 2.0}))
+    assert [offer.profile.machine_class for offer in offers] == [RTX, A100]
+    assert offers[0].steps_per_dollar == pytest.approx(50_000 * 3600 / 0.5)
+    assert report.advice(offers) == (
+        f"Rent this one: {RTX} at $0.50 an hour, 360 M env steps per dollar, "
+        f"1.67 times those of {A100}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "table", "said"),
+    [
+        ({}, {}, f"Fastest: {RTX} with 50.0 K env steps/s; what to rent needs prices"),
+        ({}, {"rtx-4090": 1.0}, f"with a price; no price is known for {A100}."),
+        ({}, {"rtx-4090": 1.0, "a100": 0.985}, "overlap, so that may be chance."),
+        ({"partial": True}, {"rtx-4090": 0.1, "a100": 1.0}, "cut short before its finals"),
+    ],
+)
+def test_sentence_says_how_sure_it_is(
+    changes: dict[str, Any], table: dict[str, float], said: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "a", **changes)
+    write(tmp_path, "b", machine_class=A100, expected_sps=49_000.0)
+    assert said in report.advice(ranked(tmp_path, Prices(given=table)))
+
+
+def test_best_of_a_class_is_proven_before_it_is_fast(tmp_path: Path) -> None:
+    write(tmp_path, "a", expected_sps=40_000.0)
+    write(tmp_path, "b", expected_sps=45_000.0)
+    write(tmp_path, "c", expected_sps=60_000.0, confirmed=False)
+    (offer,) = ranked(tmp_path, Prices())
+    assert (offer.profile.host, offer.price_per_hour) == ("b", None)
+
+
+def test_speeds_of_other_tasks_are_not_compared(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    write(tmp_path, "b", data={"source": "bars.csv", "sha256": "def"})
+    tasks = profiles.by_task(profiles.read_all(tmp_path, kind="fastest"))
+    assert [len(results) for results in tasks.values()] == [1, 1]
+    assert len({report.suffix(task) for task in tasks}) == 2
+
+
+def test_profile_of_each_class_is_copied_as_it_is(tmp_path: Path) -> None:
+    source = write(tmp_path, "a")
+    (copy,) = report.publish(ranked(tmp_path, Prices()), tmp_path)
+    assert copy == tmp_path / source.name
+    assert copy.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"machine_class": None}, "is not a profile: machine_class: missing"),
+        ({"speed": {}}, r"is not a profile: speed\.low: missing"),
+        ({"expected_sps": None}, "is not a profile: expected_sps: missing"),
+        ({"schema_version": 2}, "schema_version: must be 1, .*got 2"),
+        ({"config": 3}, "is not a profile: config: must map names to values, got 3"),
+    ],
+)
+def test_file_that_is_no_profile_is_named_with_its_key(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "a")
+    document = yaml.safe_load(path.read_text()) | changes
+    path.write_text(yaml.safe_dump({k: v for k, v in document.items() if v is not None}))
+    with pytest.raises(FleetError, match=message) as raised:
+        profiles.read_all(tmp_path, kind="fastest")
+    assert str(path) in str(raised.value)

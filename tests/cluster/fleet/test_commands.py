@@ -1,0 +1,24 @@
+"""The command `report`: where its page goes."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster.fleet import __main__ as fleet
+from fleet_profiles import write
+
+
+@pytest.mark.parametrize("option", [[], ["--html", "elsewhere/fleet.html"]])
+def test_report_writes_its_page_beside_the_profiles_or_where_it_is_told(
+    option: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "profiles", "a")
+    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\nprice_per_hour = 0.5\n')
+    assert fleet.main(["report", *option]) == 0
+    path = Path(option[1] if option else "profiles/report.html")
+    assert "Rent this one" in path.read_text()
+    assert capsys.readouterr().out.endswith(f"page: {path}\n")

@@ -1,0 +1,96 @@
+"""A pull brings what changed, whole, and writes nowhere else."""
+
+import io
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from box_jobs import job_files, stream_of
+from cluster.box import bundle
+from cluster.fleet import pull
+from cluster.fleet.hosts import Host
+from cluster.fleet.ssh import HostError
+
+
+class FakeRemote:
+    """A box whose stream is given."""
+
+    def __init__(self, stream: bytes) -> None:
+        self.host = Host(name="box", address="x")
+        self.stream = stream
+        self.asked: Mapping[str, tuple[int, int]] = {}
+
+    def pull(self, have: Mapping[str, tuple[int, int]], consume: Callable[[Any], None]) -> None:
+        self.asked = have
+        consume(io.BytesIO(self.stream))
+
+
+def test_pull_brings_the_results_and_then_only_what_changed(tmp_path: Path) -> None:
+    source, out = job_files(tmp_path), tmp_path / "out"
+    remote = FakeRemote(stream_of(source, {}))
+    pulled = pull.pull(remote, out)  # type: ignore[arg-type]
+    names = {path.relative_to(out).as_posix() for path in out.glob("**/*") if path.is_file()}
+    wanted = {"job.json", "log.txt", "profiles/p.yaml", "run/journal.log", "run/trials/000.log"}
+    assert names == {f"box/j1/{name}" for name in wanted}
+    assert pulled.profiles == (out / "box/j1/profiles/p.yaml",)
+
+    (source / "j1" / "run" / "journal.log").write_text("longer" * 1000)
+    pull.pull(remote, out)  # type: ignore[arg-type]
+    again = FakeRemote(stream_of(source, remote.asked))
+    assert pull.pull(again, out).num_files == 1  # type: ignore[arg-type]
+    assert (out / "box/j1/run/journal.log").read_text() == "longer" * 1000
+
+
+def test_pull_that_breaks_leaves_whole_files_and_goes_on(tmp_path: Path) -> None:
+    source, out = job_files(tmp_path), tmp_path / "out"
+    whole = stream_of(source, {})
+    for cut in range(0, len(whole), 700):
+        pull.pull(FakeRemote(whole[:cut]), out)  # type: ignore[arg-type]
+        for path in out.glob("box/**/*"):
+            if path.is_file():
+                original = source / path.relative_to(out / "box")
+                assert path.read_bytes() == original.read_bytes(), cut
+    pull.pull(FakeRemote(whole), out)  # type: ignore[arg-type]
+    assert not list(out.glob("**/.*"))
+
+
+def member(name: str, **fields: Any) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.pax_headers = {bundle.MTIME_NS: "1"}
+    for field, value in fields.items():
+        setattr(made, field, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        member("../../escaped"),
+        member("/tmp/escaped"),
+        member("j1/../../escaped"),
+        member("j1/../../made/escaped"),
+        member("escaped"),
+        member("j1/link", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        member("j1/link", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+        member("j1/fifo", type=tarfile.FIFOTYPE),
+        member("j1/there/escaped"),
+    ],
+    ids=lambda made: made.name,
+)
+def test_box_decides_nothing_about_where_its_files_land(
+    hostile: tarfile.TarInfo, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "box" / "j1").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (out / "box" / "j1" / "there").symlink_to(tmp_path / "elsewhere")
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(hostile)
+    with pytest.raises(HostError, match=r"box: sent .*: pull stopped"):
+        pull.pull(FakeRemote(stream.getvalue()), out)  # type: ignore[arg-type]
+    assert not list(tmp_path.glob("**/escaped"))
+    assert not (tmp_path / "made").exists()

@@ -1,0 +1,52 @@
+"""The command: a mistake is one sentence."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from places import ROOT
+
+HERE = ("head", "--address", "192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "message"),
+    [
+        (("head", "--address", "0.0.0.0"), "", "must be an address that other hosts reach"),
+        (("head", "--address", "127.0.0.1"), "", "must be an address that other hosts reach"),
+        (("head", "--address", "me"), "", "--address is an IP address like 10.0.0.1, got 'me'"),
+        (("worker", "--head", "nobody"), "", "--head is an IP address"),
+        (("token",), "too short", "stdin holds no token"),
+        ((*HERE, "--num-gpus", "-1"), "", "--num-gpus must be at least"),
+        ((*HERE, "--max-hours", "0"), "", "--max-hours must be above 0 and at most 720, got 0.0"),
+        ((*HERE, "--stop-command", "sh", "--max-hours", "1"), "", "needs --max-hours in front of"),
+        (
+            (*HERE, "--max-hours", "1", "--stop-command", "no-such", "-x"),
+            "",
+            "no program 'no-such'",
+        ),
+    ],
+)
+def test_mistake_is_one_sentence(
+    words: tuple[str, ...], stdin: str, message: str, short_dir: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cluster.join", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(short_dir)},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_does_not_import_ray() -> None:
+    code = "import cluster.join.__main__, sys; raise SystemExit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,50 @@
+"""Trials of exploring and of finals, at the speeds that a test names."""
+
+from factories import measurement, outcome, trial
+from trainables.measurement import OutcomeKind
+from tune.search.trial import Stage, Trial
+
+
+def config(num_envs: int) -> dict[str, int]:
+    return {"num_envs": num_envs, "batch_size": 1}
+
+
+def measured(
+    num_envs: int,
+    speed: float,
+    *,
+    stage: Stage = Stage.SEARCH,
+    half_width: float = 0.01,
+    device_bytes: int = 100,
+    noise_scale: float | None = None,
+    batch_size: int = 1,
+    gpu_utilization: float | None = None,
+) -> Trial:
+    health = {} if noise_scale is None else {"gradient_noise_scale": noise_scale}
+    return trial(
+        stage=stage,
+        config={"num_envs": num_envs, "batch_size": batch_size},
+        outcome=outcome(
+            predicted_device_bytes=device_bytes,
+            measurement=measurement(
+                steps_per_second=speed,
+                low=speed * (1 - half_width),
+                high=speed * (1 + half_width),
+                health=health,
+                peak_device_bytes=None,
+                gpu_utilization=gpu_utilization,
+            ),
+        ),
+    )
+
+
+def died(num_envs: int, stage: Stage, kind: OutcomeKind = OutcomeKind.THREAD_LIMIT) -> Trial:
+    return trial(stage=stage, config=config(num_envs), outcome=outcome(kind=kind, measurement=None))
+
+
+EXPLORED = [
+    measured(1, 100.0, stage=Stage.BASELINE),
+    measured(2, 200.0),
+    measured(4, 400.0),
+    measured(8, 300.0),
+]

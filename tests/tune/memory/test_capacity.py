@@ -1,0 +1,46 @@
+"""Capacity: what fits follows from a few compiled programs."""
+
+from fake_compiler import CONFIGS, SPACE, need
+from search_spaces.config import config_key
+from tune.memory import capacity
+from tune.memory.capacity import Fit
+
+GIB = 2**30
+
+
+def test_other_axes_stand_at_their_largest_value() -> None:
+    assert {config["num_epochs"] for config in CONFIGS} == {4}
+    assert len(CONFIGS) == sum(config["num_epochs"] == 4 for config in SPACE.configurations())
+
+
+def test_the_corners_begin_with_the_largest_and_reach_both_ends_of_every_axis() -> None:
+    corners = capacity.corners(CONFIGS)
+    assert corners[0] == max(CONFIGS, key=need)
+    assert len({config_key(config) for config in corners}) == len(corners) == 7
+    for name in ("num_envs", "num_steps", "batch_size"):
+        values = {config[name] for config in CONFIGS}
+        assert {min(values), max(values)} <= {config[name] for config in corners}
+
+
+def test_one_program_with_room_to_spare_shows_that_all_fit() -> None:
+    largest = max(CONFIGS, key=need)
+    budget = int(need(largest) * (1 + capacity.MARGIN_ON_CPU)) + 1
+    found = capacity.assess(CONFIGS, {config_key(largest): need(largest)}, budget, on_gpu=False)
+    assert found.everything_fits
+    assert found.num_envs_that_fit(always=True) == 16384
+    tight = capacity.assess(CONFIGS, {config_key(largest): need(largest)}, budget - 2, on_gpu=False)
+    assert [entry.fit for entry in tight.entries].count(Fit.FITS) == 1  # itself: it was compiled
+
+
+def test_programs_that_the_compiler_shrank_do_not_teach_the_model() -> None:
+    """A GPU's compiler brings what is over 80 % of the card below that; smaller ones it leaves."""
+    budget = 4 * GIB
+    programs = {config_key(c): min(need(c), int(0.8 * budget)) for c in capacity.corners(CONFIGS)}
+
+    def worst_error(*, on_gpu: bool) -> float:
+        found = capacity.assess(CONFIGS, programs, budget, on_gpu=on_gpu)
+        predicted = [entry for entry in found.entries if not entry.compiled]
+        return max(abs((e.device_bytes or 0.0) / need(e.config) - 1.0) for e in predicted)
+
+    assert worst_error(on_gpu=True) < 0.02
+    assert worst_error(on_gpu=False) > 0.1

@@ -1,0 +1,141 @@
+"""A search becomes a profile: every key arrives, and nothing unmeasured is promised."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import factories
+from profiles import loaded, written
+from tune.profile import file as profile_file
+from tune.search.result import Kind
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema_version", 1),
+        ("kind", "fastest"),
+        ("mode", "jax"),
+        ("phase", 1),
+        ("num_envs", 512),
+        ("num_steps", 64),
+        ("num_minibatches", 8),
+        ("num_epochs", 4),
+        ("batch_size", 4096),
+        ("device", "cpu"),
+        ("expected_sps", 62_000.0),
+        ("expected_memory_gb", 0.8),
+        ("expected_gpu_util", 87.0),
+        ("confirmed", True),
+        ("partial", False),
+        ("created_at", "2026-11-24T11:00:00+00:00"),
+        ("config.batch_size", 4096),
+        ("speed.low", 61_200.0),
+        ("speed.high", 62_900.0),
+        ("speed.num_processes", 2),
+        ("speed.converged", True),
+        ("speed.compile_s", 2.5),
+        ("baseline.config.num_envs", 256),
+        ("baseline.steps_per_second", 50_000.0),
+        ("baseline.speedup", 1.24),
+        ("baseline.speedup_low", 1.2071),
+        ("soak.updates", 200),
+        ("soak.asked_updates", 200),
+        ("soak.measure_s", 131.0),
+        ("memory.predicted_device_bytes", 150_000_000),
+        ("memory.peak_device_bytes", 180_000_000),
+        ("memory.device_budget_bytes", 10_307_921_510),
+        ("memory.device_headroom_bytes", 10_307_921_510 - 150_000_000),
+        ("memory.peak_host_bytes", 800_000_000),
+        ("memory.host_headroom_bytes", 14_602_888_806 - 800_000_000),
+        ("threads.cap", 2),
+        ("threads.peak_threads", 21),
+        ("threads.peak_maps", 1_700),
+        ("threads.binding_limit", "pids cgroup /c"),
+        ("threads.limit", 1_024),
+        ("threads.room", 1_000),
+        ("environment.cpus", [0, 1]),
+        ("environment.variables.PJRT_NPROC", "2"),
+        ("environment.variables.OPENBLAS_NUM_THREADS", "1"),
+        ("workload.factory", "trainables.jax_phase12.workload:phase1"),
+        ("workload.options.seed", 0),
+        ("data.synthetic", True),
+        ("data.sha256", "ab" * 32),
+        ("search.study", "runs/jax-phase1/journal.log"),
+        ("search.objective", "throughput"),
+        ("search.gradient_noise_scale", 900.0),
+        ("search.trials.completed", 1),
+        ("machine_class", "amd-epyc-7543-8cpu"),
+        ("machine.cpu_model", "AMD EPYC 7543"),
+        ("machine.versions.jaxlib", "0.10.2"),
+    ],
+)
+def test_every_key_arrives(tmp_path: Path, key: str, value: Any) -> None:
+    found: Any = loaded(written(tmp_path))
+    for name in key.split("."):
+        found = found[name]
+    assert found == value
+
+
+def test_phase_3_carries_the_share_that_confirmed_it_on_top(tmp_path: Path) -> None:
+    options = {"data": None, "seed": 0, "timesteps_reduction": 0.1}
+    path = written(tmp_path, task=factories.task(mode="pytorch", phase=3, options=options))
+    assert loaded(path)["timesteps_reduction"] == 0.1
+    assert profile_file.read(path).timesteps_reduction == 0.1
+
+
+def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:
+    bare = factories.outcome(predicted_device_bytes=None, peak_host_bytes=None, peak_threads=None)
+    result = factories.result(
+        chosen={
+            Kind.FASTEST: factories.candidate(representative=bare, device_bytes=None, soak=None)
+        },
+        baseline=None,
+    )
+    fields = loaded(written(tmp_path, result))
+    for absent in ("expected_memory_gb", "expected_gpu_util", "baseline", "soak"):
+        assert absent not in fields
+    assert fields["memory"].keys() == {"device_budget_bytes", "host_budget_bytes"}
+    assert "peak_threads" not in fields["threads"]
+    options = fields.pop("workload")
+    assert "null" not in yaml.safe_dump(fields)
+    assert options["options"] == {"data": None, "seed": 0}  # a choice, not a measurement
+
+
+def test_peaks_are_over_every_process_that_ran_the_configuration(tmp_path: Path) -> None:
+    chosen = factories.candidate()
+    soak = factories.trial(
+        stage="soak",
+        config=dict(reversed(chosen.config.items())),
+        outcome=factories.outcome(peak_threads=34, peak_maps=9_000, thread_cap=1),
+    )
+    other = factories.trial(outcome=factories.outcome(peak_threads=90))
+    fields = loaded(written(tmp_path, factories.result(trials=(other, soak))))
+    assert fields["threads"]["peak_threads"] == 34
+    assert fields["threads"]["peak_maps"] == 9_000
+    assert fields["threads"]["cap"] == 1
+    assert fields["environment"]["cpus"] == [0]
+    assert fields["environment"]["variables"]["PJRT_NPROC"] == "1"
+
+
+def test_a_foreign_workloads_axes_are_top_level_unless_a_key_has_their_name(
+    tmp_path: Path,
+) -> None:
+    result = factories.result(
+        chosen={Kind.FASTEST: factories.candidate(config={"width": 64, "phase": 3})}
+    )
+    path = written(tmp_path, result, task=factories.task(mode="make_env", phase=None))
+    fields = loaded(path)
+    assert (fields["width"], fields["config"]) == (64, {"width": 64, "phase": 3})
+    assert "phase" not in fields
+    assert path.name == "amd-epyc-7543-8cpu-make_env-fastest.yaml"
+    assert profile_file.read(path).config == {"width": 64, "phase": 3}
+
+
+def test_a_secret_of_the_environment_stays_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUD_API_KEY", "hunter2")
+    assert "hunter2" not in written(tmp_path).read_text()

@@ -1,0 +1,98 @@
+"""A validation measures under the profile's own caps and says whether its promise holds."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import factories
+from cluster.node import hardware
+from profiles import rewritten, written
+from trainables.measurement import Outcome, OutcomeKind
+from tune.profile import __main__ as profile
+from tune.profile import file as profile_file
+from tune.profile import validate as validation
+from tune.profile.file import ProfileError
+from tune.profile.schema import Profile
+from tune.search.result import Kind
+
+
+def speeds(*values: float) -> list[Outcome]:
+    return [
+        factories.outcome(
+            measurement=factories.measurement(
+                steps_per_second=value, low=0.99 * value, high=1.01 * value
+            )
+        )
+        for value in values
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "exit_code", "sentence"),
+    [
+        (speeds(61_000.0), 0, "gets 0.98 x of what the profile promises: it holds."),
+        (speeds(55_900.0), 0, "gets 0.90 x of what the profile promises: it holds."),
+        (speeds(68_100.0), 0, "gets 1.10 x of what the profile promises: it holds."),
+        (speeds(40_000.0, 61_000.0, 62_000.0), 0, "median of 3 fresh processes"),
+        (speeds(54_000.0, 53_000.0, 55_000.0), 1, "gets 0.87 x of what the profile promises: out"),
+        (speeds(54_000.0, 53_000.0, 55_000.0), 1, "something else uses this machine"),
+        (speeds(54_000.0, 55_000.0, 62_000.0), 1, "The intervals overlap, so noise could explain"),
+        (speeds(80_000.0, 80_000.0, 80_000.0), 1, "faster than the profile knows"),
+        (
+            [factories.failed(OutcomeKind.DEVICE_MEMORY, "21 GiB of 9.")],
+            1,
+            "needs more device memory than the budget. 21 GiB of 9.",
+        ),
+        ([factories.failed(OutcomeKind.ERROR, "no jax.")], 2, "no jax."),
+    ],
+)
+def test_validation_is_exit_0_within_a_tenth(
+    tmp_path: Path, outcomes: list[Outcome], exit_code: int, sentence: str
+) -> None:
+    profile = profile_file.read(written(tmp_path))
+    said: list[str] = []
+    waiting = iter(outcomes)
+    assert validation.validate(profile, lambda: next(waiting), said.append) == exit_code
+    assert sentence in "\n".join(said)
+    assert next(waiting, None) is None
+    if exit_code == 1 and len(outcomes) > 1:
+        assert "two more fresh processes rule out noise" in "\n".join(said)
+
+
+def test_validation_runs_under_the_profiles_own_caps(tmp_path: Path) -> None:
+    allowed = sorted(hardware.limits.cpus().allowed)
+    path = written(tmp_path)
+    profile = profile_file.read(path)
+    here = validation.environment(profile, "cpu", {})
+    assert here.variables == profile.environment.variables
+    assert set(here.cpus) <= set(allowed)
+    elsewhere = profile_file.read(rewritten(path, environment__cpus=[4094, 4095]))
+    assert set(validation.environment(elsewhere, "cpu", {}).cpus) <= set(allowed)
+    assert validation.environment(profile, "cuda", {}).variables["JAX_PLATFORMS"] == "cuda"
+
+
+def test_a_gpus_profile_needs_a_gpu(tmp_path: Path) -> None:
+    profile: Profile = dataclasses.replace(profile_file.read(written(tmp_path)), device="cuda")
+    assert validation.platform_for(profile, "cpu", 0) == "cpu"
+    assert validation.platform_for(profile, "auto", 1) == "cuda"
+    with pytest.raises(ProfileError, match="the profile is for a GPU, and NVML"):
+        validation.platform_for(profile, "auto", 0)
+
+
+@pytest.mark.slow
+def test_a_real_validation_measures_in_a_fresh_process(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The workload sleeps 20 ms per 100 env steps: 5,000 env steps per second, on any machine."""
+    speed = {"steps_per_second": 4_950.0, "low": 4_900.0, "high": 5_000.0}
+    sleeper = factories.candidate(config={"update_ms": 20, "env_steps": 100}, **speed)
+    task = factories.task(workload="fake_workloads:Sleeper", options={})
+    path = written(tmp_path, factories.result(chosen={Kind.FASTEST: sleeper}), task=task)
+    assert profile.main(["validate", str(path)]) == 0
+    assert "process 1: " in capfd.readouterr().out
+    fields = {"expected_sps": 8_000.0, "speed__low": 7_900.0, "speed__high": 8_100.0}
+    assert profile.main(["validate", str(rewritten(path, **fields))]) == 1
+    assert "median of 3 fresh processes" in capfd.readouterr().out
+    broken = rewritten(path, workload__factory="fake_workloads:nothing")
+    assert profile.main(["validate", str(broken)]) == 2

@@ -1,0 +1,64 @@
+"""The result fits its terminal, and its commands can be copied."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import factories
+from screens import PROFILES, TOO_MUCH, begin, printed, terminal
+from tune.screen import result_panel
+from tune.screen.screen import Screen
+from tune.search.result import Kind
+from tune.search.trial import Stage, Trial
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_result_fits_and_its_commands_can_be_copied(width: int) -> None:
+    console = terminal(width)
+    screen = Screen(console=console)
+    begin(screen)
+    screen.finished(factories.result(), profiles=PROFILES, files=[Path("runs/x/trials.csv")])
+    shown = printed(console)
+    panel = shown[shown.index(" result ") - 40 : shown.rindex("╯")]
+    assert max(len(line) for line in panel.splitlines()) <= width
+    commands = shown[shown.rindex("╯") :].splitlines()
+    file = PROFILES[Kind.FASTEST]
+    assert (
+        f'  eval "$(python -m tune.profile env {file})" && taskset -c 0-1 YOUR TRAINING' in commands
+    )
+    assert f"  python -m tune.profile validate {file}" in commands
+    text = " ".join(re.sub("[│╭╮╰╯─]", " ", panel).split())
+    for part in (
+        "512 x 64, 8 minibatches: 1.24 x faster than the framework default (256 x 128, 4",
+        "512 envs x 64 steps, batch 4096, 4 epochs",
+        "62.0 K env steps/s, 95 % interval 61.2 K to 62.9 K, from 2 fresh processes",
+        "143 MiB of 9.60 GiB allowed, 99 % free (as compiled)",
+        "21 at most, under a cap of 2; room for 1,000",
+        "200 of 200 updates in one process, 2 min 11 s at 61.5 K env steps/s",
+        "8 trials in a row did not improve the best",
+        "complete, 4 min 31 s",
+        "synthetic data",
+    ):
+        assert part in text
+
+
+def test_finals_are_listed_by_speed_with_what_failed_last() -> None:
+    def final(number: int, num_envs: int, outcome: Any) -> Trial:
+        config = {"num_envs": num_envs, "num_steps": 128, "batch_size": 8192, "num_epochs": 4}
+        return factories.trial(number=number, stage=Stage.FINAL, config=config, outcome=outcome)
+
+    def at(speed: float) -> Any:
+        measurement = factories.measurement(
+            steps_per_second=speed, low=0.99 * speed, high=1.01 * speed
+        )
+        return factories.outcome(measurement=measurement)
+
+    trials = (final(0, 256, at(50_000.0)), final(1, 512, at(60_000.0)), final(2, 1024, TOO_MUCH))
+    rows = result_panel.finals_rows(factories.result(trials=(*trials, final(3, 512, at(62_000.0)))))
+    assert [row[:3] for row in rows] == [
+        ("512 x 128, 8 minibatches", "61.0 K ±2.7 %", "2"),
+        ("256 x 128, 4 minibatches (baseline)", "50.0 K ±1.0 %", "1"),
+        ("1024 x 128, 16 minibatches", "device memory", "1"),
+    ]

@@ -1,0 +1,192 @@
+"""The conclusion is true: noise is no gain, and a weak promise comes with a warning."""
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+
+import factories
+from factories import candidate, result
+from screens import PROFILES, TOO_MUCH, TRIALS, sized
+from searches import record
+from trainables.measurement import OutcomeKind
+from tune.run_folder.record import SearchContext
+from tune.search.objective import Objective
+from tune.search.result import Kind, SearchResult
+from tune.search.trial import Stage
+from tune.summary import conclusion
+from tune.summary.conclusion import limited_by
+
+CONTEXT = SearchContext(
+    objective=Objective.THROUGHPUT,
+    baseline_is_default=True,
+    soak_updates=200,
+    synthetic_data=False,
+    device_budget_bytes=10 * 2**30,
+    host_budget_bytes=13 * 2**30,
+    thread_room=1_000,
+    cpus=(0, 1, 2, 3),
+)
+
+
+def conclude(result: SearchResult, **context: Any) -> conclusion.Conclusion:
+    return conclusion.conclude(
+        result, dataclasses.replace(CONTEXT, **context), profiles=PROFILES, files=[]
+    )
+
+
+DEFAULT = "framework default (256 x 128, 4 minibatches)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "context", "headline"),
+    [
+        ({}, {}, f"512 x 64, 8 minibatches: 1.24 x faster than the {DEFAULT}"),
+        (
+            {},
+            {"baseline_is_default": False},
+            "512 x 64, 8 minibatches: 1.24 x faster than your baseline (256 x 128, 4 minibatches)",
+        ),
+        (
+            {"steps_per_second": 50_400.0, "low": 49_700.0, "high": 51_000.0},
+            {},
+            f"The {DEFAULT} is already as good: nothing was clearly faster.",
+        ),
+        (
+            {"steps_per_second": 49_600.0, "low": 48_900.0, "high": 50_100.0},
+            {},
+            f"The {DEFAULT} is already as good: nothing was clearly faster.",
+        ),
+        (
+            {"config": factories.BASELINE.config},
+            {},
+            f"The {DEFAULT} is already the fastest of what was tried.",
+        ),
+        (
+            {"steps_per_second": 40_000.0, "low": 39_000.0, "high": 41_000.0},
+            {"objective": Objective.BALANCED},
+            "512 x 64, 8 minibatches is the best by --objective balanced, not the fastest.",
+        ),
+    ],
+)
+def test_the_headline_boasts_of_nothing_that_is_noise(
+    changes: dict[str, Any], context: dict[str, Any], headline: str
+) -> None:
+    winner = factories.candidate(**changes)
+    kind = Kind.BALANCED if context.get("objective") is Objective.BALANCED else Kind.FASTEST
+    assert conclude(factories.result(chosen={kind: winner}), **context).headline == headline
+
+
+def test_a_part_promises_nothing_and_says_how_the_search_is_finished() -> None:
+    found = conclude(factories.result(), shard="1/2")
+    assert found.headline == "Part 1/2 is explored; its best: 512 x 64, 8 minibatches."
+    assert found.commands == (
+        ("finish", "this command with --known and all parts' journal.log in place of --shard"),
+    )
+    assert not any(label in {"profile", "compared", "soak"} for label, _ in found.rows)
+
+
+def test_a_baseline_that_did_not_run_is_no_speed_up() -> None:
+    found = conclude(factories.result(baseline=None))
+    assert found.headline == "512 x 64, 8 minibatches is the fastest of what fits here."
+    assert any("the baseline did not run to its end here" in text for text in found.warnings)
+
+
+def soaked(num_updates: int) -> Any:
+    return factories.candidate(soak=factories.measurement(num_updates=num_updates))
+
+
+@pytest.mark.parametrize(
+    ("changes", "context", "warning"),
+    [
+        ({"partial": True}, {}, "the search was interrupted: go on with --resume"),
+        (
+            {"chosen": {Kind.FASTEST: factories.candidate(confirmed=False)}},
+            {},
+            "not confirmed: measured while exploring, not again in finals.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: factories.candidate(soak=None)}},
+            {},
+            "not soaked: exhaustion has been seen as late as update 130.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: soaked(131)}},
+            {},
+            "the soak was cut short after 131 of 200 updates",
+        ),
+        ({}, {"synthetic_data": True}, "synthetic data: speed holds for real bars"),
+        (
+            {"trials": (sized(5, stage=Stage.SOAK, outcome=TOO_MUCH),)},
+            {},
+            "16384 x 256, 32 minibatches was explored, but failed later (soak): device memory.",
+        ),
+        (
+            {"trials": (factories.trial(outcome=factories.failed(OutcomeKind.ERROR, "boom")),)},
+            {},
+            "1 trial failed with an error that is no limit: read the logs.",
+        ),
+    ],
+)
+def test_what_weakens_the_promise_is_a_warning(
+    changes: dict[str, Any], context: dict[str, Any], warning: str
+) -> None:
+    found = conclude(factories.result(**changes), **context)
+    assert [text for text in found.warnings if warning in text]
+
+
+def test_a_complete_confirmed_result_warns_of_nothing() -> None:
+    assert conclude(factories.result()).warnings == ()
+    assert conclude(factories.result(), soak_updates=0).warnings == ()
+
+
+def test_nothing_feasible_says_which_limit_and_what_to_change() -> None:
+    threads = factories.failed(OutcomeKind.THREAD_LIMIT, "clone was refused.")
+    result = factories.result(
+        trials=(sized(0, outcome=TOO_MUCH), sized(1, outcome=threads), TRIALS[3]),
+        chosen={},
+        baseline=None,
+    )
+    found = conclusion.conclude(result, CONTEXT, profiles={}, files=[])
+    assert found.headline == "No configuration was feasible, so there is no profile."
+    assert not found.succeeded
+    assert not found.commands
+    text = "\n".join(f"{label}: {words}" for label, words in found.rows)
+    assert "Last: the compiled program needs 21.30 GiB" in text
+    assert "what to do: Fewer num_envs or num_steps, a smaller batch_size" in text
+    assert "Last: clone was refused." in text
+    assert "what to do: Run python -m tune.preflight" in text
+    assert "trials: 1 device memory, 1 no threads left, 1 not run" in text
+
+
+def test_trials_that_all_failed_name_the_log() -> None:
+    failed = factories.failed(OutcomeKind.ERROR, "ModuleNotFoundError: jax", log="runs/x/0.log")
+    result = factories.result(trials=(factories.trial(outcome=failed),), chosen={}, baseline=None)
+    rows = conclusion.conclude(result, CONTEXT, profiles={}, files=[]).rows
+    assert ("log", "runs/x/0.log") in rows
+    assert ("what to do", "Read the trial's log; this is a defect in the workload, its setup or "
+            "this tool.") in rows  # fmt: skip
+
+
+def test_other_kinds_are_listed_where_they_differ() -> None:
+    lean = factories.candidate(
+        config=factories.BASELINE.config, steps_per_second=60_000.0, device_bytes=2**20 * 80
+    )
+    chosen = {Kind.FASTEST: factories.candidate(), Kind.BALANCED: factories.candidate()}
+    found = conclude(factories.result(chosen=chosen | {Kind.LEAN: lean}))
+    rows = dict(found.rows)
+    assert rows["lean"] == "256 envs x 128 steps, batch 8192, 4 epochs: 60.0 K env steps/s, 80 MiB"
+    assert "balanced" not in rows
+
+
+@pytest.mark.parametrize(
+    ("device_bytes", "said"),
+    [
+        (150_000_000, r"No limit is near: it takes \d+ % of the \w+ ?\w* allowed"),
+        (9_000_000_000, r"What limits it: device memory, of which it takes 8\d %"),
+    ],
+)
+def test_the_limit_that_is_near_is_named(device_bytes: int, said: str) -> None:
+    found = result(chosen={Kind.FASTEST: candidate(device_bytes=device_bytes)})
+    assert re.match(said, limited_by(found, record().context))

@@ -1,0 +1,70 @@
+"""The settings of PPO: those that the tuner varies, and those that it leaves alone."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from trainables.jax_phase12.network import NetworkSize
+from trainables.workload import InvalidConfigurationError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PpoConfig:
+    """Sizes that the tuner varies. `batch_size` is samples per gradient step.
+
+    Raises:
+        InvalidConfigurationError: if a size is below 1, or batch_size does not divide the samples.
+    """
+
+    num_envs: int
+    num_steps: int
+    batch_size: int
+    num_epochs: int = 4
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if value < 1:
+                raise InvalidConfigurationError(f"{name} must be at least 1, got {value}.")
+        if self.num_samples % self.batch_size:
+            raise InvalidConfigurationError(
+                f"batch_size {self.batch_size} does not divide num_envs * num_steps = "
+                f"{self.num_envs} * {self.num_steps} = {self.num_samples}."
+            )
+
+    @classmethod
+    def from_mapping(cls, config: Mapping[str, int]) -> "PpoConfig":
+        """Build from a trial's configuration.
+
+        Raises:
+            InvalidConfigurationError: if a key is missing or would have no effect, or as above.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        required = {name for name, f in fields.items() if f.default is dataclasses.MISSING}
+        if unknown := sorted(config.keys() - fields.keys()):
+            raise InvalidConfigurationError(f"PPO has no {unknown}; it has {sorted(fields)}.")
+        if missing := sorted(required - config.keys()):
+            raise InvalidConfigurationError(f"PPO needs {missing}, got only {sorted(config)}.")
+        return cls(**config)
+
+    @property
+    def num_samples(self) -> int:
+        """Environment steps per update."""
+        return self.num_envs * self.num_steps
+
+    @property
+    def num_minibatches(self) -> int:
+        """Gradient steps per epoch."""
+        return self.num_samples // self.batch_size
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """Hyperparameters that the tuner leaves alone: PPO's customary values."""
+
+    learning_rate: float = 3e-4
+    discount: float = 0.99
+    gae_lambda: float = 0.95
+    clip_ratio: float = 0.2
+    entropy_coefficient: float = 0.01
+    value_coefficient: float = 0.5
+    max_gradient_norm: float = 0.5
+    network: NetworkSize = dataclasses.field(default_factory=NetworkSize)
