@@ -16,7 +16,7 @@ from places import ROOT, SUPPORT
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.profile import file as profile_file
-from tune.report.write import write as write_report
+from tune.report.write import write_report
 from tune.run_folder import record
 from tune.run_folder.folder import RunFolder
 from tune.run_folder.trials import to_csv, to_dict
