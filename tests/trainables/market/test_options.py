@@ -23,7 +23,9 @@ def test_bad_option_is_named(options, message):
 
 
 def test_options_choose_between_the_file_and_the_synthetic_market(write):
-    assert MarketOptions.from_mapping({"data": str(write(lines()))}).load_bars().source == "bars.csv"
+    assert (
+        MarketOptions.from_mapping({"data": str(write(lines()))}).load_bars().source == "bars.csv"
+    )
     assert "synthetic market (3 days" in MarketOptions(synthetic_days=3).load_bars().source
 
 
