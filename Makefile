@@ -9,8 +9,8 @@ EXTRA ?= $(if $(CUDA),$(if $(filter-out 1 2 3 4 5 6 7 8 9 10 11 12,$(CUDA)),cuda
 TORCH ?= torch
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Most tests wait, or take one CPU. The tests of a group share what one process started.
-SIDE_BY_SIDE := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+# Most tests wait, or take one CPU. Those of a file stay together, and share what they started.
+SIDE_BY_SIDE := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 .PHONY: help setup tune tune-phase3 test test-all test-dashboard test-phase3 lint install clean

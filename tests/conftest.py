@@ -47,5 +47,5 @@ def pids_cgroup() -> Iterator[Callable[[int], PidsCgroup]]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest tests first: side by side, none is left to run alone at the end."""
+    """Start the longest files first: side by side, none is left to run alone at the end."""
     items.sort(key=lambda item: item.get_closest_marker("first") is None)

@@ -20,8 +20,6 @@ NAMES = ("phase1-2cpu", "phase2-2cpu", "cartpole-2cpu")
 SEEDS = range(6)
 TRIALS = 40
 
-shares_runs = pytest.mark.xdist_group("runs")  # of one process, which keeps them
-
 
 @functools.cache
 def scene(name: str) -> Replay:
@@ -41,18 +39,15 @@ def infeasible(contestant: str, names: Sequence[str] = NAMES) -> float:
     return statistics.fmean(run.num_infeasible for name in names for run in runs(name, contestant))
 
 
-@shares_runs
 def test_it_runs_a_fraction_of_what_does_not_fit_that_random_search_runs() -> None:
     assert infeasible("ours") < 0.25 * infeasible("random")
 
 
-@shares_runs
 @pytest.mark.filterwarnings("ignore")
 def test_ray_tunes_own_searcher_walks_back_to_the_cliff() -> None:
     assert infeasible("ours", NAMES[:1]) < 0.15 * infeasible("ray", NAMES[:1])
 
 
-@shares_runs
 def test_the_unluckiest_search_gets_near_the_best_sooner_than_at_random() -> None:
     def slowest(contestant: str) -> float:
         return sum(max(run.seconds_to(0.95) for run in runs(name, contestant)) for name in NAMES)
@@ -60,7 +55,6 @@ def test_the_unluckiest_search_gets_near_the_best_sooner_than_at_random() -> Non
     assert slowest("ours") < 0.8 * slowest("random") < math.inf
 
 
-@shares_runs
 @pytest.mark.parametrize("name", NAMES)
 def test_what_it_picks_is_as_good_as_the_pick_of_the_fastest_figure(name: str) -> None:
     ours, random = (statistics.median(r.picked for r in runs(name, c)) for c in ("ours", "random"))
@@ -68,7 +62,6 @@ def test_what_it_picks_is_as_good_as_the_pick_of_the_fastest_figure(name: str) -
     assert ours > 0.93
 
 
-@shares_runs
 def test_doubling_stops_where_it_fails_and_gets_nowhere_on_a_flat_landscape() -> None:
     ran = runs("phase1-2cpu", "doubling")
     assert all(run.trials_to(0.95) == math.inf for run in ran)
@@ -102,7 +95,6 @@ def test_profile_of_the_same_class_is_the_second_trial(name: str) -> None:
     assert all(run.trials_to(0.95) <= 2 for run in warm(name, "of this class"))
 
 
-@shares_runs
 def test_profiles_that_mislead_cost_three_trials() -> None:
     def mean(ran: Callable[[str], list[SearchRun]]) -> float:
         return statistics.fmean(run.trials_to(0.95) for name in NAMES for run in ran(name))

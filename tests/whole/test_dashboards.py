@@ -39,10 +39,7 @@ SEARCH = (
 )
 
 
-pytestmark = [
-    pytest.mark.timeout(600),  # the search runs in a fixture, and CI is slow
-    pytest.mark.xdist_group("dashboards"),
-]
+pytestmark = pytest.mark.timeout(600)  # the search runs in a fixture, and CI is slow
 
 
 def get(url: str) -> str:

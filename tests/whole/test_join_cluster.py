@@ -25,7 +25,7 @@ from netns_hosts import Box, Lab, lab, wait_for
 from places import PYTHONPATH
 from subprocesses import read_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 needs_dashboard = pytest.mark.skipif(
     bool(ray_env.missing_dashboard_packages()),

@@ -19,7 +19,7 @@ from tune.run_folder.folder import RunFolder
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 DESK = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}

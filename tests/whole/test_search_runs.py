@@ -21,7 +21,7 @@ from tune.profile import file as profile_file
 
 SURFACE = ("--workload", "surface_workload:factory", "--memory-budget", "120MB")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.first, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
