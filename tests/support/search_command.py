@@ -24,7 +24,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run(
-    cwd: Path, *arguments: str, timeout_s: float = 300, **variables: str
+    cwd: Path, *arguments: str, timeout_s: float = 900, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command(*arguments),

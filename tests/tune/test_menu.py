@@ -294,7 +294,7 @@ def test_a_report_is_opened_in_the_persons_browser(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_ctrl_c_in_a_search_is_the_searchs_own_and_the_menu_stays(
     menu_in: Callable[..., Terminal], tmp_path: Path
 ) -> None:

@@ -39,7 +39,7 @@ SEARCH = (
 )
 
 
-pytestmark = pytest.mark.timeout(600)  # the search runs in a fixture, and CI is slow
+pytestmark = pytest.mark.timeout(1500)  # the search runs in a fixture, and CI is slow
 
 
 def get(url: str) -> str:

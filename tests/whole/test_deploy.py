@@ -58,7 +58,7 @@ def test_sky_reads_its_task() -> None:
         env=os.environ | {"SKYPILOT_DISABLE_USAGE_COLLECTION": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=700,
         check=False,
     )
     assert done.returncode == 0, done.stderr

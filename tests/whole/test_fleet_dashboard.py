@@ -12,7 +12,7 @@ from netns_hosts import Lab, lab, wait_for
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(1500),
     pytest.mark.skipif(
         bool(ray_env.missing_dashboard_packages()),
         reason="needs ray[default], for the dashboard: make test-dashboard",

@@ -14,7 +14,7 @@ import yaml
 
 from netns_hosts import Box, Lab, lab, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 FAKE = ("--", "python", "tests/support/fake_search.py")
 UP = ("up", "--accept-new", "--python", sys.executable)
@@ -177,7 +177,7 @@ def test_parts_that_were_stopped_are_not_finished_before_they_are_resumed(fleet:
     assert profiles(fleet) == ["a/s-finals"]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_real_search_of_two_boxes_comes_home_with_one_profile(fleet: Lab) -> None:
     boxes = fleet.add_box("a", cpus="0"), fleet.add_box("b", cpus="1")
     fleet.write_hosts(a="price_per_hour = 0.10", b="price_per_hour = 0.10")

