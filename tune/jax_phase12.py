@@ -31,6 +31,8 @@ class JaxSpec(SearchSpec):
     """CSV or Parquet of OHLCV bars; a synthetic market if left out."""
     workload: str | None = None
     """Tune your own training loop instead: package.module:factory."""
+    framework: Literal["jax", "torch"] = "jax"
+    """Framework of the --workload: it must be installed here, and decides the thread caps."""
     option: tuple[str, ...] = ()
     """Options for the workload's factory: name=value."""
     plan: str | None = None
@@ -79,10 +81,12 @@ def task_of(spec: JaxSpec) -> Task:
             workload=spec.workload,
             options=options,
             data={},
-            framework="jax",
+            framework=spec.framework,
         )
     if options:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
+    if spec.framework != "jax":
+        raise UserError("--framework is for --workload; Phase 1 and 2 are JAX.")
     # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.market.features import build_market
     from trainables.market.options import MarketOptions
