@@ -10,7 +10,9 @@ TORCH ?= torch
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Most tests wait, or take one CPU. Those of a file stay together, and share what they started.
-SIDE_BY_SIDE := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# OpenBLAS's threads only get into each other's way there: with one, searches replayed take half.
+SIDE_BY_SIDE := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile \
+	--no-loadscope-reorder
 ARGS ?=
 
 .PHONY: help setup tune tune-phase3 test test-all test-dashboard test-phase3 lint install clean
