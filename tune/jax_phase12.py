@@ -47,7 +47,8 @@ def run(spec: JaxSpec) -> int:
             space = SearchSpace(axes=())  # the person's own loop has exactly the given axes
         else:
             space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
-        return space, dict(jax_phase12.PHASE12_BASELINE)
+        own_loop = spec.workload is not None  # it has no default that people know
+        return space, {} if own_loop else dict(jax_phase12.PHASE12_BASELINE)
 
     # Lazy, so that --help does not wait for SciPy and Optuna.
     if spec.plan is not None:

@@ -142,7 +142,7 @@ def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -
 
 def _baseline_name(context: SearchContext, baseline: Candidate) -> str:
     what = "the framework default" if context.baseline_is_default else "your baseline"
-    return f"{what} ({config_name(baseline.config)})"
+    return f"{context.baseline_called or what} ({config_name(baseline.config)})"
 
 
 def _speed(candidate: Candidate) -> str:

@@ -20,7 +20,7 @@ from tune.summary.conclusion import limited_by
 
 CONTEXT = SearchContext(
     objective=Objective.THROUGHPUT,
-    baseline_is_default=True,
+    baseline_called="the framework default",
     soak_updates=200,
     synthetic_data=False,
     device_budget_bytes=10 * 2**30,
@@ -45,7 +45,7 @@ DEFAULT = "framework default (256 x 128, 4 minibatches)"
         ({}, {}, f"512 x 64, 8 minibatches: 1.24 x faster than the {DEFAULT}"),
         (
             {},
-            {"baseline_is_default": False},
+            {"baseline_called": "your baseline"},
             "512 x 64, 8 minibatches: 1.24 x faster than your baseline (256 x 128, 4 minibatches)",
         ),
         (
