@@ -11,6 +11,7 @@ from cluster.errors import UserError
 from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.workload import split_name
+from trainables.workload_source import source_of
 from tune.parse import parse_assignments
 from tune.spec import SearchSpec, Task
 
@@ -83,6 +84,7 @@ def task_of(spec: JaxSpec) -> Task:
             options=options,
             data={},
             framework=spec.framework,
+            source=source_of(spec.workload),
         )
     if options:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")

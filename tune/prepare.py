@@ -83,6 +83,7 @@ class Prepared:
             "objective": self.spec.objective.value,
             "machine": hardware.machine_class(self.preflight.machine),
             "platform": self.preflight.platform,
+            "source": self.task.source,
         }
 
 
