@@ -39,7 +39,7 @@ class Trial:
 
     @property
     def failed(self) -> bool:
-        """Tell whether the trial ended without a speed, and not because its worker was lost."""
+        """Return whether the trial ended without a speed, and not because its worker was lost."""
         kind = self.kind
         return kind is not None and not kind.was_measured and kind is not OutcomeKind.NODE_LOST
 
