@@ -11,6 +11,7 @@ from cluster.errors import UserError
 from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.workload import split_name
+from trainables.workload_source import source_of
 from tune.parse import parse_assignments
 from tune.spec import SearchSpec, Task
 
@@ -47,7 +48,8 @@ def run(spec: JaxSpec) -> int:
             space = SearchSpace(axes=())  # the person's own loop has exactly the given axes
         else:
             space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
-        return space, dict(jax_phase12.PHASE12_BASELINE)
+        own_loop = spec.workload is not None  # it has no default that people know
+        return space, {} if own_loop else dict(jax_phase12.PHASE12_BASELINE)
 
     # Lazy, so that --help does not wait for SciPy and Optuna.
     if spec.plan is not None:
@@ -82,6 +84,7 @@ def task_of(spec: JaxSpec) -> Task:
             options=options,
             data={},
             framework=spec.framework,
+            source=source_of(spec.workload),
         )
     if options:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")

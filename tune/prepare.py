@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,25 +10,36 @@ from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
 from cluster.node.thread_env import ThreadEnv
-from search_spaces.config import config_violation
-from search_spaces.space import SearchSpace
+from search_spaces.config import config_violation, doublings
+from search_spaces.space import Axis, SearchSpace
 from tune.parse import parse_integers
 from tune.preflight.findings import Preflight, PreflightRequest
 from tune.profile import warm_start
 from tune.run_folder.folder import RunFolder, locate, require_writable
+from tune.run_folder.record import SearchContext
 from tune.screen.screen import Screen
 from tune.search.candidates import winning_kind
 from tune.spec import SearchSpec, Task
 
 SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
-"""`space_for(platform, num_cpus)`: a machine's default space and its baseline."""
+"""`space_for(platform, num_cpus)`: a machine's default space, and the default configuration of the
+task, empty for a loop that has none."""
+
+_GIVEN, _DEFAULT, _NEAREST, _SMALLEST = (
+    "your baseline",
+    "the framework default",
+    "the nearest to the framework default",
+    "the smallest configuration",
+)
+"""Words for the baseline, by where it comes from."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """All that is settled before the first trial. `hardware_class` is of a joined cluster, if any.
 
-    `recommended` are the configurations that `--warm-start` says to try first.
+    `baseline_called` says where the baseline comes from. `recommended` are the configurations that
+    `--warm-start` says to try first.
     """
 
     spec: SearchSpec
@@ -36,6 +48,7 @@ class Prepared:
     caps: ThreadEnv
     space: SearchSpace
     baseline: dict[str, int]
+    baseline_called: str
     recommended: tuple[dict[str, int], ...]
     folder: RunFolder
     resume: bool
@@ -54,6 +67,11 @@ class Prepared:
         return is_here and self.task.framework == "jax" and self.preflight.platform == "cpu"
 
     @property
+    def context(self) -> SearchContext:
+        """Everything that the result is judged against."""
+        return SearchContext.of(self.spec, self.task, self.preflight, self.baseline_called)
+
+    @property
     def identity(self) -> dict[str, Any]:
         """All that a measurement depends on; it must be the same in a search that is resumed."""
         return {
@@ -65,6 +83,7 @@ class Prepared:
             "objective": self.spec.objective.value,
             "machine": hardware.machine_class(self.preflight.machine),
             "platform": self.preflight.platform,
+            "source": self.task.source,
         }
 
 
@@ -98,7 +117,9 @@ def prepare(
     assert preflight.thread_env is not None
     space, default = space_for(preflight.platform, preflight.thread_env.cap)
     space = space.override(spec.space)
-    baseline = _baseline(space, default, parse_integers("--baseline", spec.baseline))
+    baseline, baseline_called = _baseline(
+        space, default, parse_integers("--baseline", spec.baseline)
+    )
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
         resume = resume and RunFolder(spec.out).journal.exists()  # the class may have joined later
@@ -111,6 +132,7 @@ def prepare(
         caps=preflight.thread_env,
         space=space,
         baseline=baseline,
+        baseline_called=baseline_called,
         recommended=_recommended(spec, task, space, baseline, preflight, screen),
         folder=folder,
         resume=resume,
@@ -144,8 +166,11 @@ def _recommended(
 
 def _baseline(
     space: SearchSpace, default: Mapping[str, int], given: Mapping[str, int]
-) -> dict[str, int]:
-    """Return the configuration to compare with, over the axes of the space.
+) -> tuple[dict[str, int], str]:
+    """Return the configuration to compare with, and what it is called.
+
+    Values that the person gives are kept. All others are of the space: the nearest to the task's
+    default, or, for a loop that has none, the smallest.
 
     Raises:
         UserError: if --baseline names no axis of the space, or does not divide.
@@ -153,14 +178,25 @@ def _baseline(
     unknown = sorted(given.keys() - set(space.names))
     if unknown:
         raise UserError(f"--baseline names {unknown}; the axes are {list(space.names)}.")
-    config = {
-        axis.name: given.get(axis.name, default.get(axis.name, axis.values[0]))
+    axes = [
+        Axis(name=axis.name, values=(given[axis.name],)) if axis.name in given else axis
         for axis in space.axes
-    }
-    for axis in space.axes:
-        if len(axis.values) == 1 and axis.name not in given:
-            config[axis.name] = axis.values[0]  # a fixed axis is fixed for the baseline too
-    problem = config_violation(config)
-    if problem is not None:
-        raise UserError(f"the baseline cannot run: {problem} Set it with --baseline.")
-    return config
+    ]
+    known = {axis.name: default[axis.name] for axis in axes if axis.name in default}
+
+    def distance(config: dict[str, int]) -> tuple[float, int]:
+        of_default = {name: config[name] for name in known}
+        return doublings(of_default, known), math.prod(config.values())
+
+    config = min(SearchSpace(axes=tuple(axes)).configurations(), key=distance, default=None)
+    if config is None:
+        smallest = {axis.name: axis.values[0] for axis in axes}
+        raise UserError(
+            f"the baseline cannot run: {config_violation(smallest)} Set it with --baseline."
+        )
+    if given:
+        return config, _GIVEN
+    if not default:
+        return config, _SMALLEST
+    is_default = all(config[name] == value for name, value in known.items())
+    return config, _DEFAULT if is_default else _NEAREST

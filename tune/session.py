@@ -25,7 +25,7 @@ from tune.report.write import write_report
 from tune.run_folder import record
 from tune.run_folder.folder import hold
 from tune.run_folder.log import quiet_libraries, run_log
-from tune.run_folder.record import RunRecord, SearchContext, SearchEnd
+from tune.run_folder.record import RunRecord, SearchEnd
 from tune.run_folder.trials import write_trials
 from tune.screen.screen import Screen
 from tune.search.explore import SearchProblem
@@ -149,7 +149,7 @@ def _record(prepared: Prepared, trials: tuple[Trial, ...], now: datetime.datetim
         command=record.command_line(sys.orig_argv),
         started_at=now.isoformat(timespec="seconds"),
         task=prepared.task,
-        context=SearchContext.of(prepared.spec, prepared.task, prepared.preflight),
+        context=prepared.context,
         space={axis.name: list(axis.values) for axis in prepared.space.axes},
         baseline=prepared.baseline,
         first_trial=1 + max((trial.number for trial in trials), default=-1),
@@ -222,7 +222,7 @@ def _conclude(prepared: Prepared, result: SearchResult, ahead: Foresight) -> int
     )
     record.end(folder, SearchEnd.of(result, profiles))
     prepared.screen.finished(
-        result, profiles=profiles, files=(folder.report, *files, folder.run_log)
+        result, prepared.context, profiles=profiles, files=(folder.report, *files, folder.run_log)
     )
     try:
         write_report(folder)  # last: an error here does not cost the result

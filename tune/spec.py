@@ -129,7 +129,8 @@ class Task:
 
     `name` is in the names of output folders; `mode` and `phase` go into the profile; `data`
     describes the training data, with its hash; `framework` decides the thread caps;
-    `num_subprocesses` is how many a trial starts, each of which needs room for threads.
+    `num_subprocesses` is how many a trial starts, each of which needs room for threads; `source`
+    has the hash of each file of a person's own workload.
     """
 
     name: str
@@ -140,3 +141,4 @@ class Task:
     data: dict[str, Any]
     framework: Literal["jax", "torch"]
     num_subprocesses: int = 0
+    source: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -10,12 +10,18 @@ from rich.console import Console
 import factories
 from search_spaces import jax_phase12
 from trainables.measurement import OutcomeKind
+from tune.run_folder.record import SearchContext
 from tune.screen.screen import Screen
 from tune.search.result import Kind
 from tune.search.trial import Stage, Trial
 from tune.spec import SearchSpec
 
 PROFILES = {Kind.FASTEST: Path("profiles/an-unusually-long-machine-class-name-phase1-fastest.yaml")}
+
+
+CONTEXT = SearchContext.of(
+    SearchSpec(), factories.task(), factories.preflight(), "the framework default"
+)
 
 
 TOO_MUCH = factories.failed(

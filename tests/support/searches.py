@@ -31,7 +31,7 @@ def record(**changes: Any) -> RunRecord:
         "command": "python -m tune.jax_phase12 --max-time 4m",
         "started_at": "2026-01-02T03:04:05+00:00",
         "task": task(),
-        "context": SearchContext.of(JaxSpec(), task(), machine),
+        "context": SearchContext.of(JaxSpec(), task(), machine, "the framework default"),
         "space": {"num_envs": [64, 128, 256], "num_steps": [32, 64, 128]},
         "baseline": BASELINE,
         "first_trial": 0,

@@ -46,7 +46,7 @@ class ExportCaps:
 class ValidateProfile:
     """Measure the profile's configuration here, in a fresh process, and compare.
 
-    Exit code 0: within 10 %; 1: outside, or it hits a limit here; 2: it could not be measured.
+    Exit code 0: at most 10 % slower; 1: slower, or at a limit here; 2: it could not be measured.
     """
 
     file: tyro.conf.Positional[Path]
@@ -138,6 +138,8 @@ def _validate(command: ValidateProfile) -> int:
     num_gpus = len(hardware.visible_gpus(len(machine.gpus), os.environ))
     platform = validate.platform_for(profile, command.device, num_gpus)
     _warn(profile, machine)
+    for name in validate.edited_files(profile):
+        print(f"warning: {name} was edited since this profile was measured.", file=sys.stderr)
     print("One fresh process decides; if it is not within 10 %, the median of three.", flush=True)
     measure = validate.measurer(profile, platform=platform, options=options, timeout_s=timeout_s)
     return validate.validate(profile, measure, lambda line: print(line, flush=True))

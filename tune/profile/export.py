@@ -132,7 +132,10 @@ def from_search(
         threads=_threads(seen, env, preflight),
         environment=ProfileEnvironment(cpus=env.cpus, variables=dict(env.variables)),
         workload=ProfileWorkload(
-            factory=task.workload, options=dict(task.options), framework=task.framework
+            factory=task.workload,
+            options=dict(task.options),
+            framework=task.framework,
+            source=task.source or None,
         ),
         data=dict(task.data),
         search=ProfileSearch(

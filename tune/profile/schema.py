@@ -164,11 +164,15 @@ class ProfileSoak:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileWorkload:
-    """The workload that was trained: its factory with the options."""
+    """The workload that was trained: its factory with the options.
+
+    `source` has the hash of each file of a person's own workload.
+    """
 
     factory: str
     options: dict[str, Any]
     framework: Literal["jax", "torch"]
+    source: dict[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

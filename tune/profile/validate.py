@@ -1,7 +1,8 @@
 """The validation of a profile: its configuration is measured again, here, in fresh processes.
 
-A profile holds within 10 % of `expected_sps`, either way. One process can stay in a slow or a fast
-mode for seconds, so a first measurement outside of that is repeated twice, and the median counts.
+A profile holds unless training is more than 10 % slower than `expected_sps`. One process can stay
+in a slow or a fast mode for seconds, so a first measurement that is further off, either way, is
+repeated twice, and the median counts.
 """
 
 import os
@@ -17,6 +18,7 @@ from cluster.pages import units
 from trainables import compile_cache
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
+from trainables.workload_source import source_of
 from tune.profile.file import ProfileError
 from tune.profile.schema import Profile, ProfileEnvironment
 from tune.summary import outcomes
@@ -52,7 +54,7 @@ def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> 
             )
     for line in verdict(profile, measured):
         say(line)
-    return HOLDS if _is_within(_ratio(profile, measured)) else DOES_NOT_HOLD
+    return HOLDS if _holds(_ratio(profile, measured)) else DOES_NOT_HOLD
 
 
 def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
@@ -66,20 +68,29 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
         f"here:     {_interval(here, low, high)}"
         + (f", median of {len(measured)} fresh processes" if len(measured) > 1 else ""),
         f"Training here gets {units.times(ratio)} of what the profile promises: "
-        + ("it holds." if _is_within(ratio) else f"outside of {TOLERANCE:.0%}."),
+        + ("it holds." if _holds(ratio) else f"more than {TOLERANCE:.0%} slower."),
     ]
     if _is_within(ratio):
         return lines
-    if overlap:
+    if ratio > 1:
+        lines.append("It is faster than the profile knows: search here for a new one.")
+    elif overlap:
         lines.append("The intervals overlap, so noise could explain it: try on a quiet machine.")
-    elif ratio < 1:
+    else:
         lines.append(
             "The intervals do not overlap: something else uses this machine, or it is another. "
             "Search here for a profile of its own."
         )
-    else:
-        lines.append("This machine is faster than the profile knows: search here for a new one.")
     return lines
+
+
+def edited_files(profile: Profile) -> list[str]:
+    """Return the files of the workload that differ here from those that were measured."""
+    recorded = profile.workload.source
+    if recorded is None:
+        return []
+    here = source_of(profile.workload.factory)
+    return sorted(name for name in {*recorded, *here} if recorded.get(name) != here.get(name))
 
 
 def environment(
@@ -169,6 +180,10 @@ def _ratio(profile: Profile, measured: Sequence[Measurement]) -> float:
 
 def _is_within(ratio: float) -> bool:
     return abs(ratio - 1.0) <= TOLERANCE
+
+
+def _holds(ratio: float) -> bool:
+    return ratio >= 1.0 - TOLERANCE
 
 
 def _process_line(number: int, measured: Measurement) -> str:

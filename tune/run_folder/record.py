@@ -30,11 +30,12 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 class SearchContext:
     """The budgets, the room for threads and the options that a result is judged against.
 
-    `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
+    `baseline_called` says where the baseline comes from; records of version 0.1 have but
+    `baseline_is_default`. `cpus` are those of a trial under the full cap; `shard` is the part that
+    was asked for, if any.
     """
 
     objective: Objective
-    baseline_is_default: bool
     soak_updates: int
     synthetic_data: bool
     device_budget_bytes: int
@@ -42,13 +43,17 @@ class SearchContext:
     thread_room: int | None
     cpus: tuple[int, ...]
     shard: str | None = None
+    baseline_called: str | None = None
+    baseline_is_default: bool = False
 
     @classmethod
-    def of(cls, spec: SearchSpec, task: Task, preflight: "Preflight") -> "SearchContext":
+    def of(
+        cls, spec: SearchSpec, task: Task, preflight: Preflight, baseline_called: str
+    ) -> "SearchContext":
         """Return the context of a search with these options on this machine."""
         return cls(
             objective=spec.objective,
-            baseline_is_default=not spec.baseline and task.phase is not None,
+            baseline_called=baseline_called,
             soak_updates=spec.soak_updates,
             synthetic_data=bool(task.data.get("synthetic")),
             device_budget_bytes=preflight.device_budget_bytes,

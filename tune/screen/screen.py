@@ -63,7 +63,6 @@ class Screen:
         self._json = JsonLines(self._stdout if as_json else None, elapsed_s=self._elapsed_s)
         self._preflight: Preflight | None = None
         self._spec: SearchSpec | None = None
-        self._task: Task | None = None
         self._search: Search | None = None
         self._running: dict[int, tuple[Phase, float]] = {}
         self._is_live = False
@@ -89,7 +88,7 @@ class Screen:
         folder: Path,
     ) -> None:
         """Say what is searched, for how long at most, and where it is kept."""
-        self._spec, self._task = spec, task
+        self._spec = spec
         time_limit = "" if spec.max_time is None else f", {spec.max_time} with finals and soak"
         data = task.data.get("source", "")
         lines = [
@@ -164,10 +163,15 @@ class Screen:
                 self._console.print(self._trials(live=False))
 
     def finished(
-        self, result: SearchResult, *, profiles: Mapping[Kind, Path], files: Sequence[Path] = ()
+        self,
+        result: SearchResult,
+        context: SearchContext,
+        *,
+        profiles: Mapping[Kind, Path],
+        files: Sequence[Path] = (),
     ) -> None:
         """Show the result, what was written, and what to run next."""
-        conclusion = conclude(result, self._context(), profiles=profiles, files=files)
+        conclusion = conclude(result, context, profiles=profiles, files=files)
         self._json.finished(conclusion, result, profiles=profiles, files=files)
         _log.info("%s", conclusion.headline)
         for warning in conclusion.warnings:
@@ -185,12 +189,6 @@ class Screen:
         warnings = (("warning", warning) for warning in conclusion.warnings)
         for label, text in (*conclusion.rows, *warnings, *conclusion.commands):
             self._line(f"  {label}: {text}")
-
-    def _context(self) -> SearchContext:
-        assert self._preflight is not None
-        assert self._spec is not None
-        assert self._task is not None
-        return SearchContext.of(self._spec, self._task, self._preflight)
 
     def _draw(self) -> RenderableType:
         return Group(self._trials(live=True), Text(self._time(), style="bold"))

@@ -38,6 +38,12 @@ class Trial:
     source: str | None = None
 
     @property
+    def failed(self) -> bool:
+        """Return whether the trial ended without a speed, and not because its worker was lost."""
+        kind = self.kind
+        return kind is not None and not kind.was_measured and kind is not OutcomeKind.NODE_LOST
+
+    @property
     def measurement(self) -> Measurement | None:
         """The trial's measurement, if it completed."""
         if self.outcome is None or self.kind is not OutcomeKind.COMPLETED:

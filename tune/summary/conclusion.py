@@ -15,9 +15,9 @@ from tune.run_folder.record import SearchContext
 from tune.search.candidates import Peaks, peaks, speedup, winning_kind
 from tune.search.objective import Objective
 from tune.search.result import Candidate, Kind, SearchResult
-from tune.search.trial import EXPLORING, Trial
 from tune.summary import outcomes
-from tune.summary.trials import outcome_label, proven_speed
+from tune.summary.doubts import warnings
+from tune.summary.trials import proven_speed
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
 _NEAR = 0.8
@@ -78,7 +78,7 @@ def conclude(
     return Conclusion(
         headline=_headline(winner, result, context),
         rows=tuple((label, text) for label, text in rows if text),
-        warnings=tuple(_warnings(winner, result, context)),
+        warnings=tuple(warnings(winner, result, context)),
         commands=() if profile is None else _commands(profile, seen, context),
         succeeded=True,
     )
@@ -142,7 +142,7 @@ def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -
 
 def _baseline_name(context: SearchContext, baseline: Candidate) -> str:
     what = "the framework default" if context.baseline_is_default else "your baseline"
-    return f"{what} ({config_name(baseline.config)})"
+    return f"{context.baseline_called or what} ({config_name(baseline.config)})"
 
 
 def _speed(candidate: Candidate) -> str:
@@ -224,7 +224,7 @@ def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
 def _failures(result: SearchResult) -> list[tuple[str, str]]:
     """Return the kinds of failure, each with its last evidence and what to do."""
     latest = {
-        trial.kind: trial.outcome for trial in result.trials if trial.outcome and _failed(trial)
+        trial.kind: trial.outcome for trial in result.trials if trial.outcome and trial.failed
     }
     if not latest:
         return [("why", "no trial came to an end.")]
@@ -240,48 +240,6 @@ def _failures(result: SearchResult) -> list[tuple[str, str]]:
             rows.append(("log", outcome.log))
         rows.append(("what to do", advice.do))
     return rows
-
-
-def _failed(trial: Trial) -> bool:
-    """Return whether the trial ended without a speed, and not because its worker was lost."""
-    kind = trial.kind
-    return kind is not None and not kind.was_measured and kind is not OutcomeKind.NODE_LOST
-
-
-def _warnings(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
-    warnings = []
-    if result.partial:
-        warnings.append("the search was interrupted: go on with --resume for the whole answer.")
-    if not winner.confirmed:
-        warnings.append("not confirmed: measured while exploring, not again in finals.")
-    soak = winner.soak
-    if context.soak_updates and soak is None:
-        warnings.append("not soaked: exhaustion has been seen as late as update 130.")
-    elif soak is not None and soak.num_updates < context.soak_updates:
-        warnings.append(
-            f"the soak was cut short after {soak.num_updates} of {context.soak_updates} updates: "
-            "its time was up."
-        )
-    measured = winner.representative.measurement
-    if measured is not None and not measured.converged and soak is not measured:
-        warnings.append("the speed varied more than 2 %; the interval is as wide as it was seen.")
-    if result.baseline is None:
-        warnings.append("the baseline did not run to its end here, so there is no speed-up to say.")
-    warnings += [
-        f"{config_name(trial.config)} was explored, but failed later ({trial.stage}): "
-        f"{outcome_label(trial)}."
-        for trial in result.trials
-        if trial.stage not in EXPLORING and _failed(trial)
-    ]
-    errors = result.outcome_counts.get(OutcomeKind.ERROR, 0)
-    if errors:
-        verb = "failed with an error that is" if errors == 1 else "failed with errors that are"
-        warnings.append(f"{units.plural(errors, 'trial')} {verb} no limit: read the logs.")
-    if context.synthetic_data:
-        warnings.append(
-            "synthetic data: speed holds for real bars of this shape, learning may not."
-        )
-    return warnings
 
 
 def _commands(profile: Path, seen: Peaks, context: SearchContext) -> tuple[tuple[str, str], ...]:

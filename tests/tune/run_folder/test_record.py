@@ -39,7 +39,7 @@ def test_the_record_is_plain_json_that_names_its_version(tmp_path: Path) -> None
 
 def test_what_a_search_is_judged_against_is_the_same_on_screen_and_page() -> None:
     context = SearchContext.of(
-        JaxSpec(baseline=("num_envs=2",)), searches.task(), searches.preflight()
+        JaxSpec(baseline=("num_envs=2",)), searches.task(), searches.preflight(), "your baseline"
     )
-    assert not context.baseline_is_default
+    assert context.baseline_called == "your baseline"
     assert context.thread_room == 1000

@@ -6,7 +6,7 @@ import json
 import pytest
 
 import factories
-from screens import PROFILES, TRIALS, FakeSearch, begin, tell
+from screens import CONTEXT, PROFILES, TRIALS, FakeSearch, begin, tell
 from trainables.measurement import Phase, Progress
 from tune.screen.screen import Screen
 from tune.search.result import Kind
@@ -24,7 +24,7 @@ def test_json_lines_have_a_stable_shape_and_nothing_else_is_on_stdout(
         progress = Progress(phase=Phase.WARMUP, predicted_device_bytes=7)
         screen.trial_progress(TRIALS[4], progress)
     screen.note("by the way")
-    screen.finished(factories.result(), profiles=PROFILES, files=[])
+    screen.finished(factories.result(), CONTEXT, profiles=PROFILES, files=[])
     said = capsys.readouterr()
     events = [json.loads(line) for line in said.out.splitlines()]
     assert said.err == "a library says hello\n"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import factories
-from screens import PROFILES, TOO_MUCH, begin, printed, terminal
+from screens import CONTEXT, PROFILES, TOO_MUCH, begin, printed, terminal
 from tune.screen import result_panel
 from tune.screen.screen import Screen
 from tune.search.result import Kind
@@ -19,7 +19,9 @@ def test_the_result_fits_and_its_commands_can_be_copied(width: int) -> None:
     console = terminal(width)
     screen = Screen(console=console)
     begin(screen)
-    screen.finished(factories.result(), profiles=PROFILES, files=[Path("runs/x/trials.csv")])
+    screen.finished(
+        factories.result(), CONTEXT, profiles=PROFILES, files=[Path("runs/x/trials.csv")]
+    )
     shown = printed(console)
     panel = shown[shown.index(" result ") - 40 : shown.rindex("╯")]
     assert max(len(line) for line in panel.splitlines()) <= width

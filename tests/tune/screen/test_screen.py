@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import factories
-from screens import PROFILES, TRIALS, FakeSearch, begin, printed, tell, terminal
+from screens import CONTEXT, PROFILES, TRIALS, FakeSearch, begin, printed, tell, terminal
 from tune.screen.screen import Screen
 from tune.search.result import Kind
 
@@ -41,7 +41,9 @@ def test_without_a_terminal_every_event_is_one_plain_line() -> None:
         for trial in TRIALS:
             tell(screen, trial)
     screen.dashboard("http://127.0.0.1:8265", metrics_url="http://127.0.0.1:1/metrics")
-    screen.finished(factories.result(), profiles=PROFILES, files=[Path("runs/x/trials.csv")])
+    screen.finished(
+        factories.result(), CONTEXT, profiles=PROFILES, files=[Path("runs/x/trials.csv")]
+    )
     lines = stdout.getvalue().splitlines()
     assert "Searching jax-phase1 on a synthetic market." in lines
     assert (
@@ -61,7 +63,7 @@ def test_what_scrolls_away_is_in_the_log(caplog: pytest.LogCaptureFixture) -> No
         begin(screen)
         with screen.live(FakeSearch(TRIALS)):
             tell(screen, TRIALS[1])
-        screen.finished(factories.result(), profiles={})
+        screen.finished(factories.result(), CONTEXT, profiles={})
     assert "trial 1 (ramp) device memory: 16384 envs x 256 steps" in caplog.text
     assert "1.24 x faster than the framework default" in caplog.text
 

@@ -155,3 +155,17 @@ def test_a_damaged_journal_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "journal.log").write_text(content)
     with pytest.raises(StudyError, match=r"journal\.log is not a readable journal"):
         resume(tmp_path)
+
+
+def test_a_workload_that_was_edited_is_not_resumed(tmp_path: Path) -> None:
+    before = IDENTITY | {"source": {"loop.py": "a1", "net.py": "b2"}}
+    journal = tmp_path / "journal.log"
+    Study.create(journal, space=SPACE, limits=LIMITS, identity=before)
+    assert resume(tmp_path, source=before["source"]).trials == ()
+    with pytest.raises(StudyError, match=r"of other code: loop\.py, new\.py was edited since"):
+        resume(tmp_path, source={"loop.py": "a9", "net.py": "b2", "new.py": "c3"})
+
+
+def test_a_journal_that_kept_no_source_is_resumed(tmp_path: Path) -> None:
+    create(tmp_path)
+    assert resume(tmp_path, source={"loop.py": "a1"}).trials == ()

@@ -20,7 +20,7 @@ from tune.summary.conclusion import limited_by
 
 CONTEXT = SearchContext(
     objective=Objective.THROUGHPUT,
-    baseline_is_default=True,
+    baseline_called="the framework default",
     soak_updates=200,
     synthetic_data=False,
     device_budget_bytes=10 * 2**30,
@@ -45,7 +45,7 @@ DEFAULT = "framework default (256 x 128, 4 minibatches)"
         ({}, {}, f"512 x 64, 8 minibatches: 1.24 x faster than the {DEFAULT}"),
         (
             {},
-            {"baseline_is_default": False},
+            {"baseline_called": "your baseline"},
             "512 x 64, 8 minibatches: 1.24 x faster than your baseline (256 x 128, 4 minibatches)",
         ),
         (
@@ -93,6 +93,11 @@ def test_a_baseline_that_did_not_run_is_no_speed_up() -> None:
     assert any("the baseline did not run to its end here" in text for text in found.warnings)
 
 
+def unsettled(num_blocks: int) -> Any:
+    measured = factories.measurement(converged=False, num_blocks=num_blocks)
+    return factories.candidate(representative=factories.outcome(measurement=measured))
+
+
 def soaked(num_updates: int) -> Any:
     return factories.candidate(soak=factories.measurement(num_updates=num_updates))
 
@@ -115,6 +120,16 @@ def soaked(num_updates: int) -> Any:
             {"chosen": {Kind.FASTEST: soaked(131)}},
             {},
             "the soak was cut short after 131 of 200 updates",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: unsettled(9)}},
+            {},
+            "the speed varied more than 2 %; the interval is as wide as it was seen.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: unsettled(2)}},
+            {},
+            "only 2 blocks of updates fitted into the time to measure, too few to tell how much",
         ),
         ({}, {"synthetic_data": True}, "synthetic data: speed holds for real bars"),
         (

@@ -1,0 +1,68 @@
+"""The baseline is something real: the person's, the task's default, or of the space."""
+
+import pytest
+
+from cluster.errors import UserError
+from search_spaces.jax_phase12 import PHASE12_BASELINE
+from search_spaces.space import SearchSpace
+from tune.prepare import _baseline
+
+PPO = ("num_envs=64:1024", "num_steps=32:128", "batch_size=1024:8192", "num_epochs=4")
+
+
+@pytest.mark.parametrize(
+    ("space", "default", "given", "config", "called"),
+    [
+        (PPO, PHASE12_BASELINE, {}, PHASE12_BASELINE, "the framework default"),
+        (
+            PPO,
+            PHASE12_BASELINE,
+            {"num_envs": 2048, "batch_size": 4096},
+            {"num_envs": 2048, "num_steps": 128, "batch_size": 4096, "num_epochs": 4},
+            "your baseline",
+        ),
+        (
+            ("num_envs=8,12,24", "num_steps=16"),
+            PHASE12_BASELINE,
+            {},
+            {"num_envs": 24, "num_steps": 16},
+            "the nearest to the framework default",
+        ),
+        (
+            ("num_envs=4,8", "num_steps=100", "batch_size=64,100"),
+            {},
+            {},
+            {"num_envs": 4, "num_steps": 100, "batch_size": 100},
+            "the smallest configuration",
+        ),
+        (
+            ("hidden=3,7", "depth=2"),
+            {},
+            {},
+            {"hidden": 3, "depth": 2},
+            "the smallest configuration",
+        ),
+        (("hidden=3,7",), {}, {"hidden": 5}, {"hidden": 5}, "your baseline"),
+    ],
+)
+def test_baseline_is_given_or_of_the_space(
+    space: tuple[str, ...],
+    default: dict[str, int],
+    given: dict[str, int],
+    config: dict[str, int],
+    called: str,
+) -> None:
+    axes = SearchSpace(axes=()).override(space)
+    assert _baseline(axes, default, given) == (config, called)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"hidden": 3}, "--baseline names .'hidden'.; the axes are"),
+        ({"num_envs": 64, "num_steps": 33, "batch_size": 1024}, "batch_size 1024 does not divide"),
+    ],
+)
+def test_a_baseline_that_cannot_be_is_a_mistake(given: dict[str, int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        _baseline(SearchSpace(axes=()).override(PPO), PHASE12_BASELINE, given)

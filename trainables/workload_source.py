@@ -1,0 +1,70 @@
+"""The source of a person's own workload, as hashes by file: an edit makes it another workload.
+
+Nothing is imported: a module that cannot be imported here is still one that can be compared.
+"""
+
+import ast
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainables.workload import split_name
+
+_NUM_DIGITS = 16
+
+
+def source_of(workload: str) -> dict[str, str]:
+    """Return the hash of each file that the factory's module consists of, by relative path.
+
+    A package is all of its modules; a module is its file, and the modules beside it that it
+    imports, and theirs. Empty if there is no such module.
+
+    Raises:
+        WorkloadInputError: if the name is not `package.module:factory`.
+    """
+    module, _ = split_name(workload)
+    found = importlib.util.find_spec(module.partition(".")[0])
+    if found is None:
+        return {}
+    if found.submodule_search_locations:
+        folders = [Path(place) for place in found.submodule_search_locations]
+        files = {
+            path.relative_to(folder.parent).as_posix(): path
+            for folder in folders
+            for path in sorted(folder.rglob("*.py"))
+        }
+    elif found.origin is not None and found.origin.endswith(".py"):
+        files = {path.name: path for path in _with_neighbours(Path(found.origin))}
+    else:
+        return {}
+    return {name: _hash(path) for name, path in files.items()}
+
+
+def _with_neighbours(file: Path) -> list[Path]:
+    """Return the file and what it imports of its own folder, directly or not."""
+    waiting, known = [file], {file}
+    while waiting:
+        for name in _imported(waiting.pop()):
+            beside = file.parent / f"{name}.py"
+            if beside not in known and beside.is_file():
+                known.add(beside)
+                waiting.append(beside)
+    return sorted(known)
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Yield the top-level names that the file imports; none if it is no Python."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:_NUM_DIGITS]

@@ -1,0 +1,55 @@
+"""The doubts that are left about a result, each a sentence. Pure."""
+
+from cluster.pages import units
+from search_spaces.config import config_name
+from trainables.measurement import Measurement, OutcomeKind, Sampling
+from tune.run_folder.record import SearchContext
+from tune.search.result import Candidate, SearchResult
+from tune.search.trial import EXPLORING
+from tune.summary.trials import outcome_label
+
+
+def warnings(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
+    """Return a sentence for each thing that was not proven of the winner."""
+    doubts = []
+    if result.partial:
+        doubts.append("the search was interrupted: go on with --resume for the whole answer.")
+    if not winner.confirmed:
+        doubts.append("not confirmed: measured while exploring, not again in finals.")
+    soak = winner.soak
+    if context.soak_updates and soak is None:
+        doubts.append("not soaked: exhaustion has been seen as late as update 130.")
+    elif soak is not None and soak.num_updates < context.soak_updates:
+        doubts.append(
+            f"the soak was cut short after {soak.num_updates} of {context.soak_updates} updates: "
+            "its time was up."
+        )
+    measured = winner.representative.measurement
+    if measured is not None and not measured.converged and soak is not measured:
+        doubts.append(_wide_interval(measured))
+    if result.baseline is None:
+        doubts.append("the baseline did not run to its end here, so there is no speed-up to say.")
+    doubts += [
+        f"{config_name(trial.config)} was explored, but failed later ({trial.stage}): "
+        f"{outcome_label(trial)}."
+        for trial in result.trials
+        if trial.stage not in EXPLORING and trial.failed
+    ]
+    errors = result.outcome_counts.get(OutcomeKind.ERROR, 0)
+    if errors:
+        verb = "failed with an error that is" if errors == 1 else "failed with errors that are"
+        doubts.append(f"{units.plural(errors, 'trial')} {verb} no limit: read the logs.")
+    if context.synthetic_data:
+        doubts.append("synthetic data: speed holds for real bars of this shape, learning may not.")
+    return doubts
+
+
+def _wide_interval(measured: Measurement) -> str:
+    """Return why the interval is not within 2 %: too few blocks, or speeds that differ."""
+    if measured.num_blocks < Sampling().min_blocks:
+        blocks = units.plural(measured.num_blocks, "block")
+        return (
+            f"only {blocks} of updates fitted into the time to measure, too few to tell how much "
+            "the speed varies."
+        )
+    return "the speed varied more than 2 %; the interval is as wide as it was seen."
