@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import tyro
+
 from cluster.errors import UserError
 from cluster.node import ray_env
 from cluster.node.stdout import until_unread
@@ -47,7 +49,6 @@ def main(
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Parse `spec_type` from the command line, search by it and return the exit code."""
-    import tyro  # takes longer than all else that a host of a cluster imports from here
 
     def parse_and_search() -> int:
         spec = tyro.cli(

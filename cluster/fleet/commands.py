@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from rich.console import Console
 
 from cluster.errors import FleetError
 from cluster.fleet import (
@@ -195,8 +196,6 @@ class StatusCommand(_Priced):
         if self.json:
             print(json.dumps([status_view.to_dict(one, table) for one in seen], indent=1))
         elif sys.stdout.isatty():
-            from rich.console import Console
-
             Console().print(status_view.render(seen, table))
         else:
             print("\n".join(status_view.line(one, table) for one in seen))
@@ -255,8 +254,6 @@ class ReportCommand(_Priced):
             if self.json:
                 print(json.dumps(offers.to_dict(ranked, task)))
                 continue
-            from rich.console import Console
-
             Console(width=None if sys.stdout.isatty() else 160).print(offers.render(ranked, task))
             print("\n".join(f"profile: {path}" for path in paths))
             print(offers.advice(ranked))

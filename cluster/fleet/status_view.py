@@ -2,15 +2,16 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.status import HostStatus
 from cluster.node.deadman import DeadmanStatus
 from cluster.pages.units import dollars, duration, speed
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 STATUS_COLUMNS = (
     "host",
@@ -53,11 +54,8 @@ def line(status: HostStatus, prices: Prices) -> str:
     return f"{status.host.name}  {'; '.join(said)}"
 
 
-def render(statuses: Sequence[HostStatus], prices: Prices) -> "RenderableType":
+def render(statuses: Sequence[HostStatus], prices: Prices) -> RenderableType:
     """Return the boxes as a table for a terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(expand=False)
     for column in STATUS_COLUMNS:
         table.add_column(column, overflow="fold")

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rich.console import Console
+from rich.live import Live
+
 from cluster.fleet import finish, parallel, pull, split, status, status_view
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
@@ -147,8 +150,6 @@ def _screen(
     prices: Prices,
 ) -> Iterator[tuple[Callable[[Sequence[HostStatus]], None], Callable[[str], None]]]:
     """Yield functions that show statuses and lines: a live table on a terminal, else lines."""
-    from rich.console import Console
-
     console = Console()
     if not console.is_terminal:
         last: dict[str, str] = {}
@@ -164,8 +165,6 @@ def _screen(
 
         yield print_changes, lambda text: print(text, flush=True)
         return
-    from rich.live import Live
-
     with Live(console=console, refresh_per_second=2) as live:
         yield (
             lambda seen: live.update(status_view.render(seen, prices)),

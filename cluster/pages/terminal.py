@@ -2,21 +2,18 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from rich.console import Console, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
 Sections = Mapping[str, Sequence[tuple[str, str]]]
 """Rows of label and text, by heading."""
 
 
-def panel(sections: Sections, *, title: str, styles: Mapping[str, str]) -> "RenderableType":
+def panel(sections: Sections, *, title: str, styles: Mapping[str, str]) -> RenderableType:
     """Return the sections for a terminal; `styles` has rich's style of labels that stand out."""
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -39,8 +36,6 @@ def lines(sections: Sections) -> list[str]:
 def show(sections: Sections, *, title: str, styles: Mapping[str, str]) -> None:
     """Print the sections to where standard output goes."""
     if sys.stdout.isatty():
-        from rich.console import Console
-
         Console().print(panel(sections, title=title, styles=styles))
     else:
         print("\n".join(lines(sections)))

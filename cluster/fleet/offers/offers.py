@@ -4,16 +4,17 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.offers.profiles import PulledProfile
 from cluster.node.atomic import write_bytes
 from cluster.pages.units import dollars, speed, steps
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 OFFER_COLUMNS = (
     "GPU class",
@@ -138,11 +139,8 @@ def configuration_text(config: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {config[name]}" for name in [*sizes, *sorted(config.keys() - sizes)])
 
 
-def render(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> "RenderableType":
+def render(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> RenderableType:
     """Return one task's offers as a table for a terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(title=" · ".join(part for part in task if part != "-"), title_justify="left")
     for column in OFFER_COLUMNS:
         table.add_column(column, overflow="fold")
