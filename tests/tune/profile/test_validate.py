@@ -7,6 +7,7 @@ import pytest
 
 import factories
 from cluster.node import hardware
+from places import SUPPORT
 from profiles import rewritten, written
 from trainables.measurement import Outcome, OutcomeKind
 from trainables.workload_source import source_of
@@ -83,9 +84,10 @@ def test_a_gpus_profile_needs_a_gpu(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_real_validation_measures_in_a_fresh_process(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The workload sleeps 20 ms per 100 env steps: 5,000 env steps per second, on any machine."""
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
     speed = {"steps_per_second": 4_950.0, "low": 4_900.0, "high": 5_000.0}
     sleeper = factories.candidate(config={"update_ms": 20, "env_steps": 100}, **speed)
     task = factories.task(workload="fake_workloads:Sleeper", options={})
