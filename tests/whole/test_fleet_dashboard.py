@@ -20,14 +20,8 @@ pytestmark = [
 ]
 
 SEARCH = (  # it pretends to train, for longer than this test looks at it
-    *(
-        "--",
-        "python",
-        "-m",
-        "tune.jax_phase12",
-        "--workload",
-        "tests.support.surface_workload:factory",
-    ),
+    *("--", "python", "-m", "tune.jax_phase12"),
+    *("--workload", "tests.support.surface_workload:factory"),
     *("--memory-budget", "120MB", "--max-runs", "40", "--patience", "40"),
     *("--space", "num_envs=64:256", "num_steps=32", "batch_size=512,1024"),
 )
