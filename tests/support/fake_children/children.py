@@ -164,7 +164,7 @@ def threads(wire: Wire, num_threads: str) -> None:
     import threading
 
     for _ in range(int(num_threads)):
-        threading.Thread(target=time.sleep, args=(0.6,), daemon=True).start()
+        threading.Thread(target=time.sleep, args=(0.9,), daemon=True).start()
     time.sleep(0.5)
     wire.send(REPORT)
 
@@ -174,7 +174,7 @@ def threads_while_compiling(wire: Wire, num_threads: str) -> None:
     import threading
 
     wire.send(PROGRESS)
-    pool = [threading.Thread(target=time.sleep, args=(0.6,)) for _ in range(int(num_threads))]
+    pool = [threading.Thread(target=time.sleep, args=(0.9,)) for _ in range(int(num_threads))]
     for thread in pool:
         thread.start()
     for thread in pool:
