@@ -6,7 +6,8 @@ Nothing is imported: a module that cannot be imported here is still one that can
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from trainables.workload import split_name
@@ -24,7 +25,7 @@ def source_of(workload: str) -> dict[str, str]:
         WorkloadInputError: if the name is not `package.module:factory`.
     """
     module, _ = split_name(workload)
-    found = importlib.util.find_spec(module.partition(".")[0])
+    found = top_level_spec(module)
     if found is None:
         return {}
     if found.submodule_search_locations:
@@ -33,12 +34,26 @@ def source_of(workload: str) -> dict[str, str]:
             path.relative_to(folder.parent).as_posix(): path
             for folder in folders
             for path in sorted(folder.rglob("*.py"))
+            if path.is_file()  # an editor's lock is a link to nowhere
         }
     elif found.origin is not None and found.origin.endswith(".py"):
         files = {path.name: path for path in _with_neighbours(Path(found.origin))}
     else:
         return {}
     return {name: _hash(path) for name, path in files.items()}
+
+
+def top_level_spec(module: str) -> ModuleSpec | None:
+    """Return where Python finds the module's package, without an import; `None` if nowhere."""
+    try:
+        return importlib.util.find_spec(module.partition(".")[0])
+    except ValueError:  # a module without a spec, as `__main__` is in a script
+        return None
+
+
+def edited(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return the files whose content differs, or that only one of the two sources has."""
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
 def _with_neighbours(file: Path) -> list[Path]:

@@ -1,7 +1,6 @@
 """Find the fastest safe configuration of JAX Phase 1 or 2: python -m tune.jax_phase12"""
 
 import dataclasses
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from cluster.errors import UserError
 from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.workload import split_name
-from trainables.workload_source import source_of
+from trainables.workload_source import source_of, top_level_spec
 from tune.parse import parse_assignments
 from tune.spec import SearchSpec, Task
 
@@ -74,7 +73,7 @@ def task_of(spec: JaxSpec) -> Task:
         if spec.data is not None:
             raise UserError("--data is for Phase 1 and 2; give your workload --option data=FILE.")
         module, name = split_name(spec.workload)
-        if importlib.util.find_spec(module.partition(".")[0]) is None:
+        if top_level_spec(module) is None:
             raise UserError(f"--workload {spec.workload}: no module {module}; run from its folder.")
         return Task(
             name=name.replace("_", "-"),

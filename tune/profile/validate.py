@@ -18,7 +18,7 @@ from cluster.pages import units
 from trainables import compile_cache
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
-from trainables.workload_source import source_of
+from trainables.workload_source import edited, source_of
 from tune.profile.file import ProfileError
 from tune.profile.schema import Profile, ProfileEnvironment
 from tune.summary import outcomes
@@ -87,10 +87,7 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
 def edited_files(profile: Profile) -> list[str]:
     """Return the files of the workload that differ here from those that were measured."""
     recorded = profile.workload.source
-    if recorded is None:
-        return []
-    here = source_of(profile.workload.factory)
-    return sorted(name for name in {*recorded, *here} if recorded.get(name) != here.get(name))
+    return [] if recorded is None else edited(recorded, source_of(profile.workload.factory))
 
 
 def environment(

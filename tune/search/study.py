@@ -25,6 +25,7 @@ from cluster.errors import UserError
 from cluster.structure import revive
 from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind
+from trainables.workload_source import edited
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _JUST_OVER = 0.01
@@ -226,10 +227,10 @@ def _require_same(
     journal: Path, study: optuna.Study, identity: Mapping[str, Any], *, advice: str
 ) -> None:
     known = study.user_attrs.get("identity", {})
-    edited = _edited(known.get("source", {}), identity.get("source", {}))
-    if edited and known.get("source"):  # version 0.1 kept no source
+    names = edited(known.get("source", {}), identity.get("source", {}))
+    if names and known.get("source"):  # version 0.1 kept no source
         raise StudyError(
-            f"{journal} is of other code: {', '.join(edited)} was edited since, so its speeds are "
+            f"{journal} is of other code: {', '.join(names)} was edited since, so its speeds are "
             "not comparable. Search anew with another --out."
         )
     different = sorted(
@@ -240,11 +241,6 @@ def _require_same(
             f"{name} was {known.get(name)!r}, now {identity.get(name)!r}" for name in different
         )
         raise StudyError(f"{journal} belongs to another search: {changes}. {advice}")
-
-
-def _edited(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return the files whose content differs, or that only one of the two has."""
-    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
 def _storage(journal: Path) -> JournalStorage:
