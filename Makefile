@@ -15,7 +15,7 @@ SIDE_BY_SIDE := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 
 	--no-loadscope-reorder
 ARGS ?=
 
-.PHONY: help setup tune tune-phase3 test test-all test-dashboard test-phase3 lint install clean
+.PHONY: help setup setup-phase3 tune tune-phase3 test test-all test-dashboard test-phase3 lint install clean
 help:
 	@echo "make tune         set up everything and search JAX Phase 1 here (ARGS='--phase 2 ...')"
 	@echo "make tune-phase3  the same for PyTorch Phase 3 with an embedded language model"
@@ -44,11 +44,14 @@ test-all: test
 	@$(MAKE) --no-print-directory test-phase3 VENV=$(VENV)-phase3
 
 test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
-	$(BIN)/python -m pytest -m slow tests/whole/test_dashboards.py tests/whole/test_fleet_dashboard.py
-	$(BIN)/python -m pytest -m slow tests/whole/test_join_cluster.py -k 'job or jobs or listens'
+	$(SIDE_BY_SIDE) -m slow tests/whole/test_dashboards.py tests/whole/test_fleet_dashboard.py \
+		tests/whole/test_join_cluster.py -k 'dashboard or job or jobs or listens'
 
 test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch
-	$(BIN)/python -m pytest tests/trainables/pytorch_phase3 tests/tune/test_pytorch_phase3.py
+	$(SIDE_BY_SIDE) tests/trainables/pytorch_phase3 tests/tune/test_pytorch_phase3.py
+
+setup-phase3:
+	@$(MAKE) --no-print-directory $(VENV)-phase3/.ready-test $(VENV)-phase3/.ready-torch VENV=$(VENV)-phase3
 
 lint: $(VENV)/.ready-lint
 	$(BIN)/ruff check .
