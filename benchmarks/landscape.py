@@ -14,6 +14,7 @@ file says how they were taken.
 
 import dataclasses
 import datetime
+import itertools
 import json
 import math
 import os
@@ -21,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -33,16 +34,20 @@ from benchmarks.recorded import ConfigValues, Landscape, Visit
 from cluster import cli
 from cluster.errors import UserError
 from cluster.node import hardware, limits, thread_env
+from cluster.node.hardware import Machine
+from cluster.node.thread_env import Platform
 from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
 from trainables.measurement import Outcome, OutcomeKind, Sampling, TrialRequest
 from trainables.process import run_child
 from tune.jax_phase12 import JaxSpec, task_of
+from tune.spec import Task
 
 SAMPLING = Sampling(block_s=0.3, relative_half_width=0.02, min_blocks=5, max_measure_s=2.0)
 _NUM_LEADERS = 10
 _LEADER_VISITS = 2
 _CANARY_EVERY = 10
+_AHEAD = 8
 _TIMEOUT_S = 180.0
 
 
@@ -84,46 +89,40 @@ def _run(arguments: Sequence[str] | None) -> int:
     return 0
 
 
-def record(spec: RecordLandscape) -> None:
+Ahead = Callable[[Sequence[dict[str, int]]], None]
+"""Called before each visit with the next configurations, that one first."""
+
+
+def record(
+    spec: RecordLandscape, *, variables: Mapping[str, str] | None = None, ahead: Ahead | None = None
+) -> None:
     """Make every visit that the file lacks, and write the file after each.
+
+    `variables` are added to the trials' environment. What `ahead` raises ends the recording; the
+    visits so far are kept.
 
     Raises:
         UserError: if the file is of another recording.
     """
-    task = task_of(spec)
+    task, machine = task_of(spec), hardware.probe()
+    platform = _platform(spec, machine)
     cap = min(spec.thread_cap or thread_env.DEFAULT_CAP, len(limits.cpus().allowed))
-    space = SearchSpace(axes=())
-    if spec.workload is None or not spec.space:
-        space = jax_phase12.space(platform="cpu", num_cpus=cap)
-    space = space.override(spec.space)
-    default = dict(jax_phase12.PHASE12_BASELINE) | {
-        name: int(value) for name, _, value in (item.partition("=") for item in spec.baseline)
-    }
-    about = {
-        "workload": task.workload,
-        "options": task.options,
-        "data": task.data,
-        "thread_cap": cap,
-        "sampling": dataclasses.asdict(SAMPLING),
-    }
-    empty = Landscape(
-        about=about,
-        axes={axis.name: axis.values for axis in space.axes},
-        baseline=tuple(default.get(axis.name, axis.values[0]) for axis in space.axes),
-    )
-    landscape = _begin_or_go_on(spec.out, empty)
+    empty = _empty(spec, task, machine, platform, cap)
+    landscape = _begin_or_go_on(spec.out, empty, machine)
     with tempfile.TemporaryDirectory(prefix="landscape-") as folder:
-        caps = thread_env.build(cap, "cpu", limits.cpus().allowed, os.environ)
-        environment = dict(os.environ) | caps.variables
+        caps = thread_env.build(cap, platform, limits.cpus().allowed, os.environ)
+        environment = {**os.environ, **caps.variables, **(variables or {})}
         started = time.monotonic() - max((visit.at_s for visit in landscape.visits), default=0.0)
-        while (step := next(_missing(landscape), None)) is not None:
-            stage, config = step
+        while steps := list(itertools.islice(_missing(landscape), _AHEAD)):
+            configs = [dict(zip(landscape.axes, config, strict=True)) for _, config in steps]
+            if ahead is not None:
+                ahead(configs)
             load, at_s = os.getloadavg()[0], time.monotonic() - started
             request = TrialRequest(
                 workload=task.workload,
-                config=dict(zip(space.names, config, strict=True)),
+                config=configs[0],
                 options=task.options,
-                platform="cpu",
+                platform=platform,
                 cpus=caps.cpus,
                 sampling=SAMPLING,
             )
@@ -137,15 +136,46 @@ def record(spec: RecordLandscape) -> None:
             assert isinstance(outcome, Outcome)
             if outcome.kind is OutcomeKind.ERROR:
                 raise UserError(f"a trial failed: {outcome.message}")
-            visit = _visit(stage, config, outcome, load=load, at_s=at_s)
+            visit = _visit(*steps[0], outcome, load=load, at_s=at_s)
             landscape = dataclasses.replace(landscape, visits=(*landscape.visits, visit))
             recorded.write(spec.out, landscape)
             print(_line(visit), flush=True)
 
 
-def _begin_or_go_on(path: Path, empty: Landscape) -> Landscape:
+def _platform(spec: RecordLandscape, machine: Machine) -> Platform:
+    is_gpu = spec.device == "gpu" or (spec.device == "auto" and machine.gpus)
+    return "cuda" if is_gpu else "cpu"
+
+
+def _empty(
+    spec: RecordLandscape, task: Task, machine: Machine, platform: Platform, cap: int
+) -> Landscape:
+    """Return the landscape before its first visit."""
+    space = SearchSpace(axes=())
+    if spec.workload is None or not spec.space:
+        space = jax_phase12.space(platform=platform, num_cpus=cap)
+    space = space.override(spec.space)
+    default = dict(jax_phase12.PHASE12_BASELINE) | {
+        name: int(value) for name, _, value in (item.partition("=") for item in spec.baseline)
+    }
+    about = {
+        "workload": task.workload,
+        "options": task.options,
+        "data": task.data,
+        "thread_cap": cap,
+        "sampling": dataclasses.asdict(SAMPLING),
+    }
+    if platform == "cuda":
+        about["gpu"] = machine.gpus[0].name
+    return Landscape(
+        about=about,
+        axes={axis.name: axis.values for axis in space.axes},
+        baseline=tuple(default.get(axis.name, axis.values[0]) for axis in space.axes),
+    )
+
+
+def _begin_or_go_on(path: Path, empty: Landscape, machine: Machine) -> Landscape:
     if not path.exists():
-        machine = hardware.probe()
         about = {
             "recorded_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "machine": {

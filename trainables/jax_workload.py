@@ -7,6 +7,7 @@ holds all that changes, and also large constant arrays: an array that the functi
 copied into the program.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,6 +34,14 @@ def _on_event(event: str, **_: Any) -> None:
 
 jax.monitoring.register_event_duration_secs_listener(_on_duration)  # at import: nothing is missed
 jax.monitoring.register_event_listener(_on_event)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledText:
+    """A program's figures, and its instructions after all passes as XLA prints them."""
+
+    program: CompiledProgram
+    text: str
 
 
 class JaxWorkload:
@@ -88,6 +97,14 @@ class JaxWorkload:
         Raises:
             TypeError: as `compile`.
         """
+        return self.compiled_for(target).program
+
+    def compiled_for(self, target: str) -> CompiledText:
+        """Compile as `compile_for`; return the program's instructions, too.
+
+        Raises:
+            TypeError: as `compile`.
+        """
         from jax.experimental import topologies  # experimental: it may be absent
 
         topology = topologies.get_topology_desc(
@@ -99,10 +116,18 @@ class JaxWorkload:
             jax.eval_shape(self._init),
         )
         traced = self._trace(state)
-        return CompiledProgram(
-            device_bytes=_device_bytes(traced.lower().compile()),
+        compiled = traced.lower().compile()
+        program = CompiledProgram(
+            device_bytes=_device_bytes(compiled),
             flops_per_update=matmul_flops(traced.jaxpr.jaxpr),
         )
+        return CompiledText(program=program, text=compiled.as_text())
+
+    def text(self) -> str:
+        """Return the instructions of the compiled update after all passes, as XLA prints them."""
+        if self._compiled is None:
+            self.compile()
+        return str(self._compiled.as_text())
 
     def _trace(self, state: Any) -> Any:
         # Donated: the new state is written where the old one was, so it is held once, not twice.

@@ -1,0 +1,213 @@
+"""The bench: what every part of a card's measurement is given, and how its children are run."""
+
+import concurrent.futures
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu import recording
+from benchmarks.gpu.recording import CardRecord, Row
+from cluster.node import limits, ray_env, thread_env
+from cluster.node.thread_env import Framework, Platform
+from trainables import compile_cache
+from trainables.measurement import CompileRequest, Outcome, Sampling, TrialRequest
+from trainables.process import run_child
+
+BRIEF = Sampling(block_s=0.2, relative_half_width=1.0, min_blocks=2, max_measure_s=2.0)
+"""For trials whose speed is of no interest."""
+
+_CHILD_TIMEOUT_S = 240.0
+_LOG_BYTES = 3000
+
+Config = Mapping[str, int]
+
+
+class OutOfTime(Exception):  # noqa: N818  # an end, and no error
+    """The time that was given is used up; what is missing is left to the next run."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Bench:
+    """One session with a card.
+
+    `deadline` is on the monotonic clock. `num_side_by_side` children may share the card where
+    nothing is timed. In a rehearsal all sizes are small and the card is a CPU.
+    """
+
+    record: CardRecord
+    out: Path
+    deadline: float
+    platform: Platform
+    thread_cap: int
+    folder: Path
+    say: Callable[[str], None]
+    num_side_by_side: int = 4
+
+    @property
+    def rehearses(self) -> bool:
+        """The record's word on that."""
+        return self.record.rehearsed
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left."""
+        return self.deadline - time.monotonic()
+
+    def require_time(self, needed_s: float) -> None:
+        """Require so many seconds.
+
+        Raises:
+            OutOfTime: if less is left.
+        """
+        if self.left_s < needed_s:
+            raise OutOfTime(f"{self.left_s:.0f} s are left, {needed_s:.0f} s are needed.")
+
+    def has(self, part: str, key: str) -> bool:
+        """Return whether that row was measured."""
+        return key in self.record.part(part).rows
+
+    def add(self, part: str, key: str, row: Row) -> None:
+        """Keep a row, on the disk, too."""
+        self.record.part(part).rows[key] = row
+        recording.write(self.out, self.record)
+        self.say(f"  {key}")
+
+    def cannot(self, part: str, sentence: str) -> None:
+        """Keep what a part cannot do on this machine."""
+        problems = self.record.part(part).problems
+        if sentence not in problems:
+            problems.append(sentence)
+        recording.write(self.out, self.record)
+        self.say(f"  {sentence}")
+
+    def environment(
+        self,
+        *,
+        cap: int | None = None,
+        share: float | None = None,
+        framework: Framework = "jax",
+        cached: bool = False,
+    ) -> dict[str, str]:
+        """Return a child's environment: a trial's own, and what the arguments change.
+
+        `share` is the share of the card's memory that the child may take. With `cached`, programs
+        are kept on the disk and read from there.
+        """
+        base = ray_env.for_child(os.environ)
+        allowed = limits.cpus().allowed
+        caps = thread_env.build(cap or self.thread_cap, self.platform, allowed, base, framework)
+        environment = {**base, **caps.variables}
+        if share is not None:
+            environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{share:.3f}"
+        if cached:
+            environment |= compile_cache.variables(self.folder / "compiled", base)
+        return environment
+
+    def cpus(self, slot: int = 0, cap: int | None = None) -> tuple[int, ...]:
+        """Return the CPUs of a child; `slot` numbers children side by side."""
+        cap = cap or self.thread_cap
+        allowed = limits.cpus().allowed
+        first = slot * cap % max(1, len(allowed) - cap + 1)
+        return allowed[first : first + cap]
+
+    def run(
+        self,
+        request: TrialRequest | CompileRequest,
+        *,
+        environment: Mapping[str, str],
+        name: str,
+        timeout_s: float = _CHILD_TIMEOUT_S,
+    ) -> tuple[Outcome, str]:
+        """Run one child; return its outcome and the end of its log."""
+        log = self.folder / f"{name}.log"
+        *_, outcome = run_child(
+            request,
+            environment=environment,
+            log_path=log,
+            thread_cap=len(request.cpus),
+            timeout_s=max(1.0, min(timeout_s, self.left_s)),
+        )
+        assert isinstance(outcome, Outcome)
+        text = log.read_text(errors="replace") if log.exists() else ""
+        return outcome, text[-_LOG_BYTES:]
+
+    def side_by_side(self, jobs: Sequence[Callable[[int], None]]) -> None:
+        """Run jobs at once, as many as may be; each is given its slot. Nothing in them is timed."""
+        slots = list(range(self.num_side_by_side))
+
+        def with_slot(job: Callable[[int], None]) -> None:
+            slot = slots.pop()
+            try:
+                job(slot)
+            finally:
+                slots.append(slot)
+
+        with concurrent.futures.ThreadPoolExecutor(self.num_side_by_side) as pool:
+            for future in [pool.submit(with_slot, job) for job in jobs]:
+                future.result()
+
+    def compile(
+        self, programs: Sequence[tuple[str, Config]], options: Mapping[str, Any] | None = None
+    ) -> None:
+        """Compile (workload, configuration) pairs side by side, and keep the programs."""
+        share = 0.8 / self.num_side_by_side
+
+        def job(workload: str, config: Config, number: int) -> Callable[[int], None]:
+            def compile_one(slot: int) -> None:
+                request = CompileRequest(
+                    workload=workload,
+                    configs=(dict(config),),
+                    options=dict(options or {}),
+                    cpus=self.cpus(slot),
+                )
+                environment = self.environment(share=share, cached=True)
+                self.run(request, environment=environment, name=f"compile-{number}")
+
+            return compile_one
+
+        self.side_by_side([job(*program, number) for number, program in enumerate(programs)])
+
+    def request(
+        self, workload: str, config: Config, *, slot: int = 0, **fields: Any
+    ) -> TrialRequest:
+        """Return the request of a trial on this machine."""
+        values: dict[str, Any] = {
+            "workload": workload,
+            "config": dict(config),
+            "options": {},
+            "platform": self.platform,
+            "cpus": self.cpus(slot),
+            "sampling": BRIEF,
+        }
+        return TrialRequest(**(values | fields))
+
+
+def sizes(num_envs: int, num_steps: int, batch_size: int) -> dict[str, int]:
+    """Return a configuration of Phase 1 or 2."""
+    return {
+        "num_envs": num_envs,
+        "num_steps": num_steps,
+        "batch_size": batch_size,
+        "num_epochs": 4,
+    }
+
+
+def name_of(config: Config) -> str:
+    """Return `2048 x 128 / 32768`."""
+    return f"{config['num_envs']} x {config['num_steps']} / {config['batch_size']}"
+
+
+def temporary_folder() -> Path:
+    """Return a new folder for logs and programs."""
+    return Path(tempfile.mkdtemp(prefix="gpu-bench-"))
+
+
+def outcome_row(outcome: Outcome) -> Row:
+    """Return an outcome's figures for the record; what was not measured is absent."""
+    row = dataclasses.asdict(outcome) | {"kind": outcome.kind.value}
+    row.pop("log")
+    return {name: value for name, value in row.items() if value is not None}

@@ -1,0 +1,79 @@
+"""Part 4: real deaths for memory, and the cause that our classifier gives each."""
+
+import contextlib
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from benchmarks.gpu.bench import Bench, outcome_row
+from benchmarks.gpu.memory import PHASES
+from benchmarks.gpu.search import BASELINE
+
+DEATHS = "deaths"
+_TOO_MUCH_GIB = 2**20  # of any card, and of any address space: nothing is ever touched
+_ONE_S = 60.0
+
+_HOLDER = """
+import sys
+import jax
+jax.numpy.zeros(8).block_until_ready()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def measure(bench: Bench) -> None:
+    """Measure what is missing of the part."""
+    cases = {
+        "an array too large": ("array", "jax"),
+        "a program too large": ("program", "jax"),
+        "a tensor too large": ("tensor", "torch"),
+    }
+    for key, (factory, framework) in cases.items():
+        if bench.has(DEATHS, key):
+            continue
+        if importlib.util.find_spec(framework) is None:
+            bench.cannot(DEATHS, f"{key}: {framework} is not installed here.")
+            continue
+        bench.require_time(_ONE_S)
+        request = bench.request(f"benchmarks.gpu.hungry:{factory}", {"gib": _TOO_MUCH_GIB})
+        environment = bench.environment(framework="torch" if framework == "torch" else "jax")
+        outcome, log = bench.run(request, environment=environment, name="death")
+        bench.add(DEATHS, key, outcome_row(outcome) | {"log": log})
+    if bench.platform == "cpu":
+        bench.cannot(DEATHS, "memory that another process holds: it takes a card.")
+        return
+    for share in (0.90, 0.97, 0.99):
+        key = f"another process holds {share:.0%}"
+        if not bench.has(DEATHS, key):
+            bench.require_time(_ONE_S)
+            with _held(bench, share):
+                preflight = subprocess.run(
+                    [sys.executable, "-m", "tune.preflight"], capture_output=True, text=True
+                )
+                request = bench.request(PHASES["phase 1"], BASELINE)
+                environment = bench.environment(cached=True)
+                outcome, log = bench.run(request, environment=environment, name="held")
+            verdict = preflight.stdout.splitlines()[-6:]
+            bench.add(DEATHS, key, outcome_row(outcome) | {"log": log, "preflight": verdict})
+
+
+@contextlib.contextmanager
+def _held(bench: Bench, share: float) -> Iterator[None]:
+    """Hold that share of the card's memory in a process of its own."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER],
+        env=bench.environment(share=share),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        try:
+            yield
+        finally:
+            holder.kill()

@@ -1,0 +1,45 @@
+"""Workloads that ask for more device memory than there is, each in another way."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class _Hungry:
+    """A loop that allocates in its first update, by a function that is given."""
+
+    env_steps_per_update = 1
+
+    def __init__(self, allocate: Any) -> None:
+        self._allocate = allocate
+
+    def run(self, num_updates: int) -> None:
+        """Allocate."""
+        self._allocate()
+
+
+def array(config: Mapping[str, int], options: Mapping[str, Any]) -> _Hungry:
+    """Build a loop that makes one JAX array of `gib` GiB."""
+    import jax.numpy as jnp
+
+    return _Hungry(lambda: jnp.zeros((config["gib"], 2**28)).block_until_ready())
+
+
+def program(config: Mapping[str, int], options: Mapping[str, Any]) -> Any:
+    """Build a loop whose compiled update takes a state of `gib` GiB."""
+    import jax
+    import jax.numpy as jnp
+
+    from trainables.jax_workload import JaxWorkload
+
+    def update(state: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        return state + 1.0, {"sum": state[0, 0]}
+
+    return JaxWorkload(update, lambda: jnp.zeros((config["gib"], 2**28)), env_steps_per_update=1)
+
+
+def tensor(config: Mapping[str, int], options: Mapping[str, Any]) -> _Hungry:
+    """Build a loop that makes one PyTorch tensor of `gib` GiB."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return _Hungry(lambda: torch.zeros(config["gib"], 2**28, device=device))

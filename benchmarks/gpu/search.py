@@ -1,0 +1,109 @@
+"""Parts 1 and 2: preflight, a whole search, its profile validated twice; threads all along."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+
+from benchmarks.gpu.bench import Bench, sizes
+from benchmarks.gpu.recording import Row
+from cluster.node import thread_env
+from tune.preflight import judge, view
+from tune.preflight.findings import PreflightRequest
+
+SEARCH = "search"
+_LOOK_S = 0.25
+_REHEARSED = (
+    "--space num_envs=16,32 num_steps=8 batch_size=128 --baseline num_envs=16 num_steps=8 "
+    "batch_size=128 --max-runs 2 --finalists 1 --final-rounds 1 --soak-updates 3 --device cpu"
+)
+_SEARCH_S, _VALIDATION_S = 300.0, 90.0
+
+
+def measure(bench: Bench) -> None:
+    """Measure what is missing of the part."""
+    if not bench.has(SEARCH, "preflight"):
+        preflight = judge.check(PreflightRequest(device="cpu" if bench.rehearses else "gpu"))
+        bench.add(SEARCH, "preflight", json.loads(json.dumps(view.to_dict(preflight), default=str)))
+    profiles = bench.folder / "profiles"
+    if not bench.has(SEARCH, "search"):
+        bench.require_time(_SEARCH_S)
+        bench.add(SEARCH, "search", _search(bench, profiles))
+    for number in (1, 2):
+        key = f"validation {number}"
+        if not bench.has(SEARCH, key):
+            bench.require_time(_VALIDATION_S)
+            bench.add(SEARCH, key, _validate(bench, profiles))
+
+
+def _search(bench: Bench, profiles: Path) -> Row:
+    folder = bench.folder / "run"
+    arguments = _REHEARSED.split() if bench.rehearses else ["--max-time", f"{_SEARCH_S:.0f}"]
+    command = [sys.executable, "-m", "tune.jax_phase12", "--json", *arguments]
+    command += ["--out", str(folder), "--profiles", str(profiles)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as p:
+        peak = _PeakThreads(p.pid)
+        output = p.communicate(timeout=_SEARCH_S + 120)[0]
+        peak.end()
+    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    last = [event for event in events if event["event"] == "finished"]
+    table = folder / "trials.json"
+    return {
+        "arguments": arguments,
+        "exit_code": p.returncode,
+        "peak_threads": peak.threads,
+        "expected_trial_threads": thread_env.expected_threads(bench.thread_cap, bench.platform),
+        "memory": [event for event in events if event["event"] == "memory"],
+        "finished": last[0] if last else output[-3000:],
+        "trials": json.loads(table.read_text())["trials"] if table.exists() else [],
+    }
+
+
+def _validate(bench: Bench, profiles: Path) -> Row:
+    found = sorted(profiles.glob("*-fastest.yaml"))
+    if not found:  # the search was measured in an earlier session, or found nothing
+        return {"skipped": "no profile lies here"}
+    command = [sys.executable, "-m", "tune.profile", "validate", str(found[0])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_VALIDATION_S * 2)
+    return {"exit_code": done.returncode, "output": (done.stdout + done.stderr).splitlines()}
+
+
+class _PeakThreads:
+    """The most threads that a process and all its descendants had at one look."""
+
+    def __init__(self, pid: int) -> None:
+        self.threads = 0
+        self._pid = pid
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop looking."""
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_LOOK_S):
+            try:
+                root = psutil.Process(self._pid)
+                tree = [root, *root.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                return
+            self.threads = max(self.threads, sum(map(_num_threads, tree)))
+
+
+def _num_threads(process: psutil.Process) -> int:
+    try:
+        return int(process.num_threads())
+    except psutil.NoSuchProcess:
+        return 0
+
+
+BASELINE = sizes(512, 128, 8192)
+"""The framework default's rollout in the smallest size of a GPU's space."""
