@@ -17,10 +17,8 @@ _FREE = frozenset(
     {
         "add-dependency",
         "after-all",
-        "async-done",
         "bitcast",
         "constant",
-        "copy-done",
         "domain",
         "get-tuple-element",
         "opt-barrier",
@@ -76,7 +74,7 @@ def count(hlo: str) -> Launches:
                 walk(_costliest(computations, line), times)
             elif opcode in {"call", "async-start"} and (called := _CALLED.search(line)):
                 walk(called[1], times)
-            elif opcode not in _FREE and not _is_free_call(opcode, line):
+            elif not _is_free(opcode, line):
                 by_kind[opcode] = by_kind.get(opcode, 0) + times
 
     walk(entry, 1)
@@ -116,7 +114,10 @@ def _opcode(line: str) -> str | None:
     return rest.strip().partition("(")[0] or None
 
 
-def _is_free_call(opcode: str, line: str) -> bool:
+def _is_free(opcode: str, line: str) -> bool:
+    """Return whether nothing is launched: the end of what `-start` launched is a wait."""
+    if opcode in _FREE or opcode.endswith("-done"):
+        return True
     target = _TARGET.search(line) if opcode == "custom-call" else None
     return target is not None and target[1] in _FREE_TARGETS
 

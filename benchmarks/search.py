@@ -165,6 +165,8 @@ def our_search(
     num_parallel: int = 1,
     compiled: Mapping[ConfigKey, int] | None = None,
     warm_start: tuple[dict[str, int], ...] = (),
+    max_time_s: float | None = None,
+    soak_updates: int = 0,
 ) -> Search:
     """Make the search with the defaults of its command line; the study is in memory by default."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -182,12 +184,14 @@ def our_search(
         objective=Objective.THROUGHPUT,
         stopping=Stopping(
             max_runs=max_trials,
-            max_time_s=None,
+            max_time_s=max_time_s,
             patience=patience,
             min_gain=SearchSpec.min_gain,
             num_parallel=num_parallel,
         ),
-        finals=FinalsPlan(num_finalists=num_finalists, num_rounds=num_rounds, soak_updates=0),
+        finals=FinalsPlan(
+            num_finalists=num_finalists, num_rounds=num_rounds, soak_updates=soak_updates
+        ),
         seed=seed,
     )
     return Search(study, problem, rules, clock=clock, elapsed_s=clock())

@@ -10,11 +10,15 @@ import pytest
 
 from pids_cgroup import PidsCgroup, make_pids_cgroup, remove
 from places import SUPPORT
+from trainables.disturbance import IGNORES
 
 # A shell that runs pytest in the background ignores Ctrl-C for it, nohup a lost terminal, and so
 # would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Tests run side by side, and each is the others' neighbour.
+os.environ[IGNORES] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,12 @@ SIGNATURES: tuple[Signature, ...] = (
         r"<jemalloc>: arena \d+ background thread creation failed \(11\)",
         r"runtime: failed to create new OS thread .*errno=11|fatal error: newosproc",  # Go
     ),
+    *_rows(  # seen on an H100 of which another process held 99 %; no configuration would help
+        OutcomeKind.ERROR,
+        "other processes hold the GPU's memory, so that CUDA could not start",
+        "Look at nvidia-smi.",
+        r"CUDA_ERROR_OUT_OF_MEMORY(?=[\s\S]*Unable to initialize backend 'cuda')",
+    ),
     *_rows(
         OutcomeKind.DEVICE_MEMORY,
         "the device's memory is used up",

@@ -1,5 +1,6 @@
 """A GPU's figures during a trial, by NVML, sampled between blocks: no thread and no cost."""
 
+import collections
 import statistics
 from collections.abc import Callable, Mapping
 from typing import TypedDict
@@ -13,6 +14,7 @@ class GpuFigures(TypedDict):
     gpu_utilization: float | None
     gpu_temperature_c: float | None
     gpu_power_w: float | None
+    gpu_held_back: dict[str, float]
 
 
 class GpuMonitor:
@@ -40,14 +42,19 @@ class GpuMonitor:
             self._samples.append(usages[int(self._visible)])
 
     def figures(self) -> GpuFigures:
-        """Return mean utilisation and power, and the highest temperature."""
+        """Return mean utilisation and power, the highest temperature, and what held it back.
+
+        `gpu_held_back` has, for each limit that lowered the clocks, the share of samples.
+        """
         utilizations = [s.utilization_percent for s in self._samples]
         temperatures = [s.temperature_c for s in self._samples]
         powers = [s.power_w for s in self._samples]
+        limits = collections.Counter(name for s in self._samples for name in s.held_back_by)
         return GpuFigures(
             gpu_utilization=statistics.fmean(u) if (u := _known(utilizations)) else None,
             gpu_temperature_c=max(_known(temperatures), default=None),
             gpu_power_w=statistics.fmean(p) if (p := _known(powers)) else None,
+            gpu_held_back={name: count / len(self._samples) for name, count in limits.items()},
         )
 
 

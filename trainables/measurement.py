@@ -74,13 +74,16 @@ class Sampling:
 
     A trial is measured in blocks of at least `block_s` seconds until the 95 % interval's half-width
     falls under `relative_half_width` of the median (never before `min_blocks`), or until
-    `max_measure_s` has passed; the measurement then has `converged=False`.
+    `max_measure_s` has passed; the measurement then has `converged=False`. Blocks that something
+    beside the trial disturbed are measured again, for at most `max_disturbed_s` more; with nothing
+    but such blocks in that time, the trial ends.
     """
 
     block_s: float = 0.5
     relative_half_width: float = 0.02
     min_blocks: int = 5
     max_measure_s: float = 15.0
+    max_disturbed_s: float = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,8 @@ class Throughput:
     """Speed over all blocks so far, in env steps per second of wall time.
 
     `steps_per_second` is the median over blocks, `low` and `high` its bootstrap 95 % interval.
+    Blocks that something beside the trial disturbed, `num_disturbed_blocks`, do not count. Where
+    too few others are left, all count, and the figure is `disturbed`.
     """
 
     steps_per_second: float
@@ -132,6 +137,8 @@ class Throughput:
     converged: bool
     num_blocks: int
     num_updates: int
+    disturbed: bool = False
+    num_disturbed_blocks: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +147,9 @@ class Measurement(Throughput):
 
     Seconds are wall seconds. With `compiled_from_cache`, `compile_s` is the time to read what an
     earlier process compiled. `gpu_utilization` is NVML's percent. `health` is the last update's.
+    `others_cpus` is the time that other programs took on the trial's CPUs, in CPUs' worth, `None`
+    where the kernel does not count. `gpu_held_back` has the limits that lowered the GPU's clocks,
+    each with the share of looks at which it did.
     """
 
     env_steps_per_update: int
@@ -157,6 +167,8 @@ class Measurement(Throughput):
     gpu_power_w: float | None
     health: dict[str, float]
     compiled_from_cache: bool | None = None
+    others_cpus: float | None = None
+    gpu_held_back: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,9 @@ _BLOCK_MARGIN = 1.02  # plan a little over: a block that ends early costs one mo
 _NUM_RESAMPLES = 2000
 _MIN_BLOCKS_TO_RESAMPLE = 3
 
+MIN_QUIET_BLOCKS = 3
+"""Fewer quiet blocks than these are no figure, if there were others: all count, with a mark."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Warmup:
@@ -64,27 +67,43 @@ def measure(
     update_s: float,
     sampling: Sampling,
     num_updates: int | None = None,
+    disturbed: Callable[[], bool] = lambda: False,
 ) -> Iterator[Throughput]:
     """Yield the throughput after every block until it is known well enough, or time is up.
 
     The time between two blocks belongs to the caller and is in no block, but it does count against
     `max_measure_s`. A block is never cut short, so the last one may end past that cap.
     With `num_updates` it is a soak: exactly so many updates, fewer only if the cap comes first.
+
+    `disturbed()` is asked after each block, whether something beside the trial disturbed it. Such
+    a block does not count while there are enough others, and its time is given again. After
+    `max_disturbed_s` of them without enough others it ends: another time is better.
     """
     assert num_updates is None or num_updates > 0
     started = clock()
-    speeds: list[float] = []
-    done = 0
+    quiet: list[float] = []
+    noisy: list[float] = []
+    done, disturbed_s = 0, 0.0
     while True:
         left = None if num_updates is None else num_updates - done
         block_updates, block_s = _run_block(run, clock, update_s, sampling.block_s, left)
         update_s = block_s / block_updates
-        speeds.append(env_steps_per_update / update_s)
+        was_disturbed = disturbed()
+        (noisy if was_disturbed else quiet).append(env_steps_per_update / update_s)
+        disturbed_s += block_s if was_disturbed else 0.0
         done += block_updates
-        estimate = summarize(speeds, done, sampling)
+        estimate = summarize(quiet, done, sampling, noisy=noisy)
         yield estimate
-        is_known = estimate.converged if num_updates is None else done >= num_updates
-        if is_known or clock() - started >= sampling.max_measure_s:
+        spent_s = clock() - started
+        if num_updates is not None:
+            is_over = done >= num_updates or spent_s >= sampling.max_measure_s
+        else:
+            is_over = (
+                estimate.converged
+                or (estimate.disturbed and disturbed_s >= sampling.max_disturbed_s)
+                or spent_s >= sampling.max_measure_s + min(disturbed_s, sampling.max_disturbed_s)
+            )
+        if is_over:
             return
 
 
@@ -113,8 +132,16 @@ def plan_updates(update_s: float, duration_s: float, left: int | None = None) ->
     return wanted if left is None else math.ceil(left / max(1, left // wanted))
 
 
-def summarize(speeds: Sequence[float], num_updates: int, sampling: Sampling) -> Throughput:
-    """Return the median of the blocks' speeds, its interval, and whether that is narrow enough."""
+def summarize(
+    quiet: Sequence[float], num_updates: int, sampling: Sampling, *, noisy: Sequence[float] = ()
+) -> Throughput:
+    """Return the median of the blocks' speeds, its interval, and whether that is narrow enough.
+
+    The blocks that something disturbed count only where the quiet ones are too few. The estimate is
+    then `disturbed`, and never narrow enough.
+    """
+    is_disturbed = bool(noisy) and len(quiet) < MIN_QUIET_BLOCKS
+    speeds = [*quiet, *noisy] if is_disturbed else quiet
     low, high = median_interval(speeds)
     median = float(np.median(speeds))
     half_width = (high - low) / 2
@@ -122,10 +149,13 @@ def summarize(speeds: Sequence[float], num_updates: int, sampling: Sampling) -> 
         steps_per_second=median,
         low=low,
         high=high,
-        converged=len(speeds) >= sampling.min_blocks
+        converged=not is_disturbed
+        and len(speeds) >= sampling.min_blocks
         and half_width < sampling.relative_half_width * median,
         num_blocks=len(speeds),
         num_updates=num_updates,
+        disturbed=is_disturbed,
+        num_disturbed_blocks=len(noisy),
     )
 
 

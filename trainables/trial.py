@@ -160,6 +160,7 @@ def _refusal(request: TrialRequest, built: _Built) -> verdicts.TrialVerdict | No
 def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     # These bring NumPy and NVML: not before the affinity holds.
     from trainables import throughput
+    from trainables.disturbance import IGNORES, Neighbours, cpu_times
     from trainables.gpu_monitor import GpuMonitor
 
     workload, need = built.workload, built.program.device_bytes
@@ -172,6 +173,12 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         return _report(built, verdict)
     send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
     gpu = GpuMonitor(request.platform, os.environ)
+    neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
+
+    def disturbed() -> bool:
+        gpu.look()
+        return neighbours.disturbed() and not os.environ.get(IGNORES)
+
     started = time.monotonic()
     for estimate in throughput.measure(
         workload.run,
@@ -180,8 +187,8 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         update_s=warmup.update_s,
         sampling=request.sampling,
         num_updates=request.num_updates,
+        disturbed=disturbed,
     ):
-        gpu.look()
         health = _health(workload)
         verdict = verdicts.unhealthy(health) or verdicts.too_slow(estimate, request.slow_below)
         if verdict:
@@ -205,6 +212,7 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         **gpu.figures(),
         health=health,
         compiled_from_cache=built.program.from_cache,
+        others_cpus=neighbours.others_cpus,
     )
     return _report(built, verdict or verdicts.completed(estimate, request), measurement)
 

@@ -53,8 +53,11 @@ def unhealthy(health: Mapping[str, float]) -> TrialVerdict | None:
 
 
 def too_slow(estimate: Throughput, slow_below: float | None) -> TrialVerdict | None:
-    """Judge a trial whose interval lies wholly below `slow_below`: it cannot win."""
-    if slow_below is None or estimate.num_blocks < MIN_BLOCKS_TO_GIVE_UP:
+    """Judge a trial whose interval lies wholly below `slow_below`: it cannot win.
+
+    A speed that something beside the trial disturbed proves nothing.
+    """
+    if slow_below is None or estimate.num_blocks < MIN_BLOCKS_TO_GIVE_UP or estimate.disturbed:
         return None
     if estimate.high >= slow_below:
         return None
@@ -82,7 +85,7 @@ def recompiled(before: DeviceUsage | None, after: DeviceUsage | None) -> TrialVe
 
 
 def completed(estimate: Throughput, request: TrialRequest) -> TrialVerdict:
-    """Return the verdict on a trial that ran to its end; it says if its time was up first."""
+    """Return the verdict on a trial that ran to its end; it says why if its speed is not known."""
     if request.num_updates is not None:
         return (
             OutcomeKind.COMPLETED,
@@ -91,6 +94,12 @@ def completed(estimate: Throughput, request: TrialRequest) -> TrialVerdict:
     if estimate.converged:
         return OutcomeKind.COMPLETED, "measured."
     sampling = request.sampling
+    if estimate.disturbed:
+        return (
+            OutcomeKind.COMPLETED,
+            f"measured, but other programs disturbed {estimate.num_disturbed_blocks} of its "
+            f"{estimate.num_blocks} blocks of updates.",
+        )
     return (
         OutcomeKind.COMPLETED,
         f"measured, but not to within {sampling.relative_half_width:.0%}: its "

@@ -63,8 +63,7 @@ class Prepared:
     @property
     def keeps_programs(self) -> bool:
         """Return whether trials reuse compiled programs: see `trainables.compile_cache`."""
-        is_here = self.hardware_class is None
-        return is_here and self.task.framework == "jax" and self.preflight.platform == "cpu"
+        return self.hardware_class is None and self.task.framework == "jax"
 
     @property
     def context(self) -> SearchContext:

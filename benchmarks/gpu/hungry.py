@@ -1,27 +1,38 @@
 """Workloads that ask for more device memory than there is, each in another way."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from trainables.workload import DeviceUsage
 
 
 class _Hungry:
-    """A loop that allocates in its first update, by a function that is given."""
+    """A loop that allocates in its first update, by a function that is given, on `platform`."""
 
     env_steps_per_update = 1
 
-    def __init__(self, allocate: Any) -> None:
+    def __init__(self, allocate: Callable[[], Any], platform: str) -> None:
         self._allocate = allocate
+        self._platform = platform
 
     def run(self, num_updates: int) -> None:
         """Allocate."""
         self._allocate()
 
+    def device_usage(self) -> DeviceUsage:
+        """Return where it runs."""
+        return DeviceUsage(platform=self._platform, peak_device_bytes=None, num_compilations=None)
+
 
 def array(config: Mapping[str, int], options: Mapping[str, Any]) -> _Hungry:
     """Build a loop that makes one JAX array of `gib` GiB."""
+    import jax
     import jax.numpy as jnp
 
-    return _Hungry(lambda: jnp.zeros((config["gib"], 2**28)).block_until_ready())
+    def allocate() -> None:
+        jnp.zeros((config["gib"], 2**28)).block_until_ready()
+
+    return _Hungry(allocate, "cuda" if jax.default_backend() == "gpu" else "cpu")
 
 
 def program(config: Mapping[str, int], options: Mapping[str, Any]) -> Any:
@@ -42,4 +53,4 @@ def tensor(config: Mapping[str, int], options: Mapping[str, Any]) -> _Hungry:
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return _Hungry(lambda: torch.zeros(config["gib"], 2**28, device=device))
+    return _Hungry(lambda: torch.zeros(config["gib"], 2**28, device=device), device)

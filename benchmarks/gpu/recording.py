@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,15 @@ class CardRecord:
     def part(self, name: str) -> PartRecord:
         """Return the part of that name; an empty one if there was none."""
         return self.parts.setdefault(name, PartRecord())
+
+
+_FOLDERS = re.compile(r"(?<![\w)])/(?!proc/|sys/)(?:[\w.+-]+/)+(?=[\w.+-])")
+
+
+def without_folders(row: Row) -> Row:
+    """Return a row whose texts name files without the folders that they lie in on this machine."""
+    found: Row = json.loads(_FOLDERS.sub("", json.dumps(row)))
+    return found
 
 
 def read(path: Path) -> CardRecord | None:

@@ -20,14 +20,21 @@ _REHEARSED = (
     "--space num_envs=16,32 num_steps=8 batch_size=128 --baseline num_envs=16 num_steps=8 "
     "batch_size=128 --max-runs 2 --finalists 1 --final-rounds 1 --soak-updates 3 --device cpu"
 )
-_SEARCH_S, _VALIDATION_S = 300.0, 90.0
+_SEARCH_S, _VALIDATION_S = 240.0, 90.0
 
 
 def measure(bench: Bench) -> None:
     """Measure what is missing of the part."""
     if not bench.has(SEARCH, "preflight"):
         preflight = judge.check(PreflightRequest(device="cpu" if bench.rehearses else "gpu"))
-        bench.add(SEARCH, "preflight", json.loads(json.dumps(view.to_dict(preflight), default=str)))
+        limits = preflight.findings.thread_limits.limits
+        facts = {
+            "meaning": view.meaning(preflight),
+            "device_budget_bytes": preflight.device_budget_bytes,
+            "host_budget_bytes": preflight.host_budget_bytes,
+            "limits": {one.name.partition(" /")[0]: [one.limit, one.use] for one in limits},
+        }
+        bench.add(SEARCH, "preflight", facts)
     profiles = bench.folder / "profiles"
     if not bench.has(SEARCH, "search"):
         bench.require_time(_SEARCH_S)

@@ -29,6 +29,14 @@ _PACKAGES = (
     "numpy",
 )
 _CLASS_RESOURCE = "class:"
+_CLOCK_LIMITS = {
+    0x04: "power",
+    0x08: "hardware",
+    0x20: "temperature",
+    0x40: "temperature",
+    0x80: "power brake",
+}
+"""Bits of NVML's clocks event reasons. Others are no limits: idle, clocks that a person set."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +69,17 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GpuUsage:
-    """One GPU's figures of this moment; `None` where the card does not report one."""
+    """One GPU's figures of this moment; `None` where the card does not report one.
+
+    `held_back_by` are the limits that lower its clocks just now: "power", "temperature", "power
+    brake", "hardware".
+    """
 
     memory_free_bytes: int
     utilization_percent: float | None
     temperature_c: float | None
     power_w: float | None
+    held_back_by: tuple[str, ...] = ()
 
 
 def probe(*, proc: Path = Path("/proc"), nvml: Any = None) -> Machine:
@@ -196,11 +209,15 @@ def _usage(nvml: Any, handle: Any) -> GpuUsage:
     rates = _optional(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
     sensor = nvml.NVML_TEMPERATURE_GPU
     power_mw = _optional(nvml, nvml.nvmlDeviceGetPowerUsage, handle)
+    reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) or 0
     return GpuUsage(
         memory_free_bytes=nvml.nvmlDeviceGetMemoryInfo(handle).free,
         utilization_percent=None if rates is None else float(rates.gpu),
         temperature_c=_optional(nvml, nvml.nvmlDeviceGetTemperature, handle, sensor),
         power_w=None if power_mw is None else power_mw / 1000,
+        held_back_by=tuple(
+            dict.fromkeys(name for bit, name in _CLOCK_LIMITS.items() if reasons & bit)
+        ),
     )
 
 

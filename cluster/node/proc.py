@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 PROC = Path("/proc")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -13,7 +14,8 @@ class ProcessStat:
     """One process at one moment.
 
     `started` is in clock ticks since boot: it tells the process from a later one of the same pid.
-    `is_dead` holds for zombies, too: they have ended and wait to be reaped.
+    `is_dead` holds for zombies, too: they have ended and wait to be reaped. `cpu_s` is what it has
+    computed, with the processes that it started and waited for.
     """
 
     pid: int
@@ -23,6 +25,7 @@ class ProcessStat:
     is_dead: bool
     num_threads: int
     resident_bytes: int
+    cpu_s: float
 
 
 def read_stat(pid: int) -> ProcessStat | None:
@@ -41,4 +44,5 @@ def read_stat(pid: int) -> ProcessStat | None:
         is_dead=fields[0] in "ZX",
         num_threads=int(fields[17]),
         resident_bytes=int(fields[21]) * _PAGE_BYTES,
+        cpu_s=sum(map(int, fields[11:15])) / TICKS_PER_S,
     )

@@ -10,7 +10,7 @@ from cluster.node.thread_env import ThreadEnv
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 from tune.preflight.findings import Findings, Preflight, PreflightRequest
 from tune.preflight.judge import judge
-from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.result import Candidate, Kind, Noise, SearchResult
 from tune.search.trial import Stage, Trial
 from tune.spec import Task
 
@@ -87,6 +87,7 @@ def candidate(**changes: Any) -> Candidate:
         "confirmed": True,
         "representative": _OUTCOME,
         "device_bytes": 150_000_000,
+        "noise": Noise(sd=0.01, dof=100.0, quantile=1.984),
         "noise_scale": None,
         "soak": measurement(num_updates=200, measure_s=131.0, steps_per_second=61_500.0),
     }

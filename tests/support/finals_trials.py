@@ -19,6 +19,8 @@ def measured(
     noise_scale: float | None = None,
     batch_size: int = 1,
     gpu_utilization: float | None = None,
+    peak_device_bytes: int | None = None,
+    disturbed: bool = False,
 ) -> Trial:
     health = {} if noise_scale is None else {"gradient_noise_scale": noise_scale}
     return trial(
@@ -31,8 +33,9 @@ def measured(
                 low=speed * (1 - half_width),
                 high=speed * (1 + half_width),
                 health=health,
-                peak_device_bytes=None,
+                peak_device_bytes=peak_device_bytes,
                 gpu_utilization=gpu_utilization,
+                disturbed=disturbed,
             ),
         ),
     )

@@ -14,6 +14,24 @@ ERROR = OutcomeKind.ERROR
 
 # (exit status, stderr, kind). Seen with jaxlib 0.10.2, torch 2.13, NumPy 2.4, or marked as read.
 SAMPLES = [
+    # An H100, jaxlib 0.11.2: too large a program; and a card of which another process holds 99 %
+    (
+        1,
+        "W1127 03:14:30.126519   27489 hlo_rematerialization.cc:3363] Can't reduce memory use "
+        "below 67.70GiB (72691501856 bytes) by rematerialization; only reduced to 98.51GiB\n"
+        "jax.errors.JaxRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate "
+        "99.19GiB with allocator GPU_0_bfc on device 0. [tf-allocator-allocation-error='']",
+        DEVICE_MEMORY,
+    ),
+    (
+        1,
+        "E1127 cuda_executor.cc:1365] [0] Failed to allocate device memory: RESOURCE_EXHAUSTED: : "
+        "CUDA_ERROR_OUT_OF_MEMORY: out of memory\n"
+        "    raise RuntimeError(err_msg)\nRuntimeError: Unable to initialize backend 'cuda': "
+        "INTERNAL: no supported devices found for platform CUDA (set JAX_PLATFORMS='' to "
+        "automatically choose an available backend)",
+        ERROR,
+    ),
     # XLA, one sentence for every pool
     (
         -6,

@@ -1,5 +1,7 @@
 """The GPU's figures of a trial, from samples that a fake NVML gives."""
 
+import dataclasses
+
 import pytest
 
 from cluster.node.hardware import GpuUsage
@@ -16,7 +18,12 @@ def usage(utilization: float | None, temperature: float | None, power: float | N
 
 
 BUSY, IDLE = usage(90.0, 70.0, 300.0), usage(0.0, 30.0, 20.0)
-NOTHING = {"gpu_utilization": None, "gpu_temperature_c": None, "gpu_power_w": None}
+NOTHING = {
+    "gpu_utilization": None,
+    "gpu_temperature_c": None,
+    "gpu_power_w": None,
+    "gpu_held_back": {},
+}
 
 
 def test_utilisation_and_power_are_means_and_temperature_is_the_highest() -> None:
@@ -28,6 +35,7 @@ def test_utilisation_and_power_are_means_and_temperature_is_the_highest() -> Non
         "gpu_utilization": 90.0,
         "gpu_temperature_c": 60.0,
         "gpu_power_w": 200.0,
+        "gpu_held_back": {},
     }
 
 
@@ -55,3 +63,13 @@ def test_nothing_is_asked_when_the_trial_runs_on_the_cpu() -> None:
     monitor = GpuMonitor("cpu", {}, lambda: pytest.fail("asked"))
     monitor.look()
     assert monitor.figures() == NOTHING
+
+
+def test_limits_that_lower_the_clocks_are_shares_of_the_samples() -> None:
+    held = dataclasses.replace(BUSY, held_back_by=("power", "temperature"))
+    samples = iter([{0: BUSY}, {0: held}, {0: dataclasses.replace(BUSY, held_back_by=("power",))}])
+    monitor = GpuMonitor("cuda", {}, lambda: next(samples))
+    for _ in range(3):
+        monitor.look()
+    shares = monitor.figures()["gpu_held_back"]
+    assert shares == {"power": pytest.approx(2 / 3), "temperature": pytest.approx(1 / 3)}

@@ -1,6 +1,7 @@
 """Warm-up, blocks and the interval, against a machine whose clock is a number."""
 
 import dataclasses
+import itertools
 import statistics
 from collections.abc import Callable
 
@@ -225,3 +226,64 @@ def test_the_same_blocks_give_the_same_interval() -> None:
 )
 def test_plan(update_s: float, duration_s: float, left: int | None, planned: int) -> None:
     assert plan_updates(update_s, duration_s, left) == planned
+
+
+def disturbed_measure(
+    machine: FakeMachine, disturbances: Callable[[int], bool], **changes: float
+) -> list[Throughput]:
+    """Measure blocks of one second; `disturbances(n)` is whether the n-th was disturbed."""
+    numbers = itertools.count()
+    sampling = Sampling(
+        block_s=1.0,
+        **({"max_measure_s": 10.0, "max_disturbed_s": 10.0} | changes),  # type: ignore[arg-type]
+    )
+    return list(
+        measure(
+            machine.run,
+            clock=machine.clock,
+            env_steps_per_update=100,
+            update_s=0.1,
+            sampling=sampling,
+            disturbed=lambda: disturbances(next(numbers)),
+        )
+    )
+
+
+def test_disturbed_blocks_do_not_count_and_their_time_is_given_again() -> None:
+    machine = FakeMachine(lambda n: 0.2 if n < 40 else 0.1)
+    last = disturbed_measure(machine, lambda n: n < 6, max_measure_s=7.0)[-1]
+    assert last.steps_per_second == pytest.approx(1000.0)
+    assert (last.disturbed, last.converged) == (False, True)
+    assert (last.num_disturbed_blocks, last.num_blocks) == (6, 5)
+    assert machine.now > 7.0
+
+
+def test_a_machine_that_is_never_quiet_ends_the_trial_with_the_mark() -> None:
+    machine = constant(0.1)
+    last = disturbed_measure(machine, lambda _: True)[-1]
+    assert (last.disturbed, last.converged) == (True, False)
+    assert last.num_blocks == last.num_disturbed_blocks == 10
+    assert 10.0 <= machine.now <= 11.5
+
+
+def test_a_few_quiet_blocks_are_no_figure_beside_many_others() -> None:
+    last = disturbed_measure(constant(0.1), lambda n: n not in (3, 7))[-1]
+    assert last.disturbed
+    assert (last.num_blocks, last.num_disturbed_blocks) == (12, 10)
+
+
+def test_a_soak_is_given_no_more_time() -> None:
+    machine = constant(0.1)
+    found = list(
+        measure(
+            machine.run,
+            clock=machine.clock,
+            env_steps_per_update=100,
+            update_s=0.1,
+            sampling=Sampling(block_s=1.0, max_measure_s=100.0),
+            num_updates=50,
+            disturbed=lambda: True,
+        )
+    )
+    assert found[-1].num_updates == 50
+    assert found[-1].disturbed

@@ -29,6 +29,9 @@ _HOST_SHARE = (
 _POOL_SHARE = 0.95  # of XLA's pool, which blocks never fill exactly
 _HELD_SHARE = 0.1  # of a GPU's memory; driver and desktop hold less
 _LITTLE_MEMORY_BYTES = 2 * units.GIB
+_CUDA_NEEDS_BYTES = units.GIB
+"""Free memory of a GPU without which no trial runs. On an H100 with 1.8 GiB free CUDA took 0.5 GiB,
+and trials ran in the rest; with 0.2 GiB CUDA did not start (benchmarks/gpu)."""
 
 
 def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None) -> Preflight:
@@ -61,6 +64,7 @@ def judge(
     framework, num_parallel = request.framework, request.num_parallel_trials
     platform, problems, warnings = _platform(request.device, findings, framework)
     problems += _xla_flag_problems(environ) if framework == "jax" else []
+    problems += _taken_gpu_problems(findings, platform)
     ray_threads = ray_env.expected_threads(
         num_parallel, request.dashboard, ray_runs=request.ray_runs
     )
@@ -176,6 +180,18 @@ def _xla_flag_problems(environ: Mapping[str, str]) -> list[Problem]:
     return [Problem(what=what, got=got, do="Take it out of XLA_FLAGS.")]
 
 
+def _taken_gpu_problems(findings: Findings, platform: Platform) -> list[Problem]:
+    if platform != "cuda" or not findings.machine.gpus:
+        return []
+    free_bytes = _free_bytes(findings)
+    if free_bytes >= _CUDA_NEEDS_BYTES:
+        return []
+    total_bytes = findings.machine.gpus[0].memory_bytes
+    got = f"{units.size(free_bytes)} of {units.size(total_bytes)} are free"
+    do = "End the program that holds it; nvidia-smi names it."
+    return [Problem(what="no trial fits into the GPU's memory", got=got, do=do)]
+
+
 def _no_room(error: NoRoomError) -> Problem:
     remedy = error.limit.remedy.format(limit=error.smallest_limit)
     smaller = f", or take --thread-cap {error.fitting_cap}" if error.fitting_cap else ""
@@ -224,8 +240,8 @@ def _memory_warnings(findings: Findings, platform: Platform, device_bytes: int) 
         held_bytes = findings.machine.gpus[0].memory_bytes - available_bytes
         if held_bytes > _HELD_SHARE * findings.machine.gpus[0].memory_bytes:
             warnings.append(
-                f"another program holds {units.size(held_bytes)} of the GPU's memory, and will "
-                "take time from what is measured."
+                f"another program holds {units.size(held_bytes)} of the GPU's memory; where it "
+                "computes, it takes time from what is measured."
             )
     if device_bytes > available_bytes:
         warnings.append(

@@ -46,7 +46,8 @@ class ExportCaps:
 class ValidateProfile:
     """Measure the profile's configuration here, in a fresh process, and compare.
 
-    Exit code 0: at most 10 % slower; 1: slower, or at a limit here; 2: it could not be measured.
+    Exit code 0: at most 10 % slower; 1: slower, or at a limit here; 2: it could not be measured;
+    3: cannot tell now, because other programs use the machine.
     """
 
     file: tyro.conf.Positional[Path]

@@ -96,7 +96,8 @@ class ProfileSpeed:
     """The 95 % interval of `expected_sps`, and the seconds of the latest process.
 
     `compile_s` is of the latest process that compiled its program and did not read it from the
-    cache.
+    cache. With `disturbed`, other programs disturbed every process that was measured; it is absent
+    if they did not.
     """
 
     low: Positive
@@ -109,6 +110,7 @@ class ProfileSpeed:
     warmup_s: NotNegative
     flops_per_update: NotNegative | None
     num_compilations: Count | None
+    disturbed: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 A profile holds unless training is more than 10 % slower than `expected_sps`. One process can stay
 in a slow or a fast mode for seconds, so a first measurement that is further off, either way, is
-repeated twice, and the median counts.
+repeated twice, and the median counts. A process that other programs disturbed does not count.
 """
 
 import os
@@ -26,8 +26,9 @@ from tune.summary import outcomes
 TOLERANCE = 0.10
 _NUM_PROCESSES = 3
 
-HOLDS, DOES_NOT_HOLD, COULD_NOT_TELL = 0, 1, 2
-"""Exit codes; the last is for a mistake that the person must mend first."""
+HOLDS, DOES_NOT_HOLD, COULD_NOT_TELL, CANNOT_TELL_NOW = 0, 1, 2, 3
+"""Exit codes. The third is for a mistake that the person must mend first, the last for a machine
+that other programs use."""
 
 Measure = Callable[[], Outcome]
 
@@ -35,6 +36,7 @@ Measure = Callable[[], Outcome]
 def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> int:
     """Measure once or three times, tell the result to `say`, and return the exit code."""
     measured: list[Measurement] = []
+    num_disturbed = 0
     while len(measured) < _NUM_PROCESSES:
         outcome = measure()
         if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
@@ -43,8 +45,19 @@ def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> 
             # Sizes that can run nowhere are a mistake in the file, not a fact about this machine.
             tells_nothing = outcome.kind.says_nothing or outcome.kind is OutcomeKind.INVALID
             return COULD_NOT_TELL if tells_nothing else DOES_NOT_HOLD
+        say(_process_line(1 + len(measured) + num_disturbed, outcome.measurement))
+        if outcome.measurement.disturbed:
+            num_disturbed += 1
+            if num_disturbed < _NUM_PROCESSES:
+                continue
+            if not measured:
+                say(
+                    "Other programs use this machine, so nothing can be told now: end them, or try "
+                    "again later. The profile may hold."
+                )
+                return CANNOT_TELL_NOW
+            break
         measured.append(outcome.measurement)
-        say(_process_line(len(measured), outcome.measurement))
         if len(measured) == 1:
             if _is_within(_ratio(profile, measured)):
                 break
@@ -134,7 +147,7 @@ def measurer(
     )
     folder = Path(tempfile.mkdtemp(prefix="validate-"))
     variables = base | caps.variables
-    if platform == "cpu":  # where the first process's program is read by the next two
+    if profile.workload.framework == "jax":  # the first process's program is read by the next two
         variables |= compile_cache.variables(folder / "compiled", base)
 
     def measure() -> Outcome:
@@ -186,7 +199,14 @@ def _holds(ratio: float) -> bool:
 def _process_line(number: int, measured: Measurement) -> str:
     speed = _interval(measured.steps_per_second, measured.low, measured.high)
     how = "read from the cache" if measured.compiled_from_cache else "compiled"
-    return f"process {number}: {speed}, {how} in {units.duration(measured.compile_s)}"
+    disturbed = "" if not measured.disturbed else f", disturbed by {_others(measured)}"
+    return f"process {number}: {speed}{disturbed}, {how} in {units.duration(measured.compile_s)}"
+
+
+def _others(measured: Measurement) -> str:
+    if measured.others_cpus is None:
+        return "other programs"
+    return f"other programs ({measured.others_cpus:.1f} CPUs of the trial's)"
 
 
 def _interval(steps_per_second: float, low: float, high: float) -> str:

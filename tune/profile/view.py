@@ -97,7 +97,8 @@ def _speed(profile: Profile) -> str:
     speed = profile.speed
     compiles = "" if speed.compile_s is None else f"; compiles in {units.duration(speed.compile_s)}"
     proven = proven_speed(profile.expected_sps, speed.low, speed.high, speed.num_processes)
-    return f"{proven}{compiles}"
+    disturbed = "; other programs disturbed every process" if speed.disturbed else ""
+    return f"{proven}{disturbed}{compiles}"
 
 
 def _compared(profile: Profile) -> str:

@@ -22,7 +22,8 @@ _TRIAL = ("number", "stage", "kind", "excluded", "score")
 _MEASUREMENT = tuple(
     field.name
     for field in dataclasses.fields(Measurement)
-    if field.name not in {"health", "predicted_device_bytes"}  # the outcome has the latter too
+    # The first two are no figures; the outcome has the last one, too.
+    if field.name not in {"health", "gpu_held_back", "predicted_device_bytes"}
 )
 _OUTCOME = tuple(
     field.name

@@ -1,7 +1,6 @@
 """A search's result for a terminal and for JSON, in the sentences of conclusion.py. Pure."""
 
 import dataclasses
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from cluster.pages import units
 from search_spaces.config import config_key, config_name
-from tune.search.candidates import Peaks, peaks, speedup
+from tune.search.candidates import Peaks, candidates_of, peaks, speedup
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Stage, Trial
 from tune.summary.conclusion import Conclusion
@@ -48,22 +47,23 @@ def finals_rows(result: SearchResult) -> list[tuple[str, str, str, str]]:
     for trial in result.trials:
         if trial.stage is Stage.FINAL and trial.outcome is not None:
             by_config.setdefault(config_key(trial.config), []).append(trial)
+    candidates = {config_key(one.config): one for one in candidates_of(result.trials)}
     rows = []
-    for group in by_config.values():
+    for key, group in by_config.items():
         failed = [trial for trial in group if trial.measurement is None]
-        speeds = [trial.measurement for trial in group if trial.measurement is not None]
-        speed, order = outcome_label(failed[0]) if failed else "", 0.0
-        if speeds and not failed:
-            order = statistics.median(m.steps_per_second for m in speeds)
-            low, high = min(m.low for m in speeds), max(m.high for m in speeds)
-            speed = units.speed_interval(order, low, high)
+        candidate = candidates.get(key)
+        speed, order, processes = outcome_label(failed[0]) if failed else "", 0.0, len(group)
+        if candidate is not None and not failed:
+            order, processes = candidate.steps_per_second, candidate.num_processes
+            speed = units.speed_interval(order, candidate.low, candidate.high)
+            speed += ", disturbed" if candidate.disturbed else ""
         memory = max((t.device_bytes for t in group if t.device_bytes), default=None)
         name = config_name(group[0].config)
         if result.baseline is not None and config_key(group[0].config) == config_key(
             result.baseline.config
         ):
             name += " (baseline)"
-        rows.append((order, (name, speed, str(len(group)), units.size(memory))))
+        rows.append((order, (name, speed, str(processes), units.size(memory))))
     return [row for _, row in sorted(rows, key=lambda item: -item[0])]
 
 
@@ -97,11 +97,12 @@ def _figures(candidate: Candidate, seen: Peaks) -> dict[str, Any]:
     soak = candidate.soak
     return {
         "config": candidate.config,
-        "steps_per_second": candidate.steps_per_second,
-        "low": candidate.low,
+        "steps_per_second": candidate.promised,
+        "low": candidate.promised_low,
         "high": candidate.high,
         "num_processes": candidate.num_processes,
         "confirmed": candidate.confirmed,
+        "disturbed": candidate.disturbed,
         "device_bytes": candidate.device_bytes,
         "peak_host_bytes": seen.host_bytes,
         "peak_threads": seen.num_threads,

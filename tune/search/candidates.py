@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from search_spaces.config import ConfigKey, config_key
 from trainables.measurement import OutcomeKind
+from tune.search.noise import KNOWN_SD, between_processes
 from tune.search.objective import Objective, score, typical_noise_scale
-from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.result import Candidate, Kind, Noise, SearchResult
 from tune.search.trial import EXPLORING, Stage, Trial
 
 LEAN_SHARE = 0.95
@@ -37,7 +38,7 @@ class Peaks:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Speedup:
-    """The ratio of two speeds, with the bounds that their intervals support."""
+    """The ratio of two speeds, with its 95 % interval."""
 
     ratio: float
     low: float
@@ -112,36 +113,69 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
     noise_scale = typical_noise_scale(
         trial.measurement for trial in trials if trial.measurement is not None
     )
-    return [_candidate(group, noise_scale) for group in by_config.values()]
+    noise = _noise(by_config.values())
+    return [_candidate(group, noise_scale, noise) for group in by_config.values()]
 
 
 def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
-    """Compare two candidates of one search."""
+    """Compare two candidates of one search.
+
+    By pairs, where both were in the finals: the processes of a round ran close together, and a
+    machine that was slow in that round was slow for both.
+    """
+    num_pairs = min(len(candidate.rounds), len(baseline.rounds))
+    ratio = candidate.steps_per_second / baseline.steps_per_second
+    if num_pairs:
+        pairs = zip(candidate.rounds, baseline.rounds, strict=False)
+        ratio = statistics.geometric_mean(mine / its for mine, its in pairs)
+    half_width = candidate.noise.half_width(max(1, num_pairs), num_means=2)
     return Speedup(
-        ratio=candidate.steps_per_second / baseline.steps_per_second,
-        low=candidate.low / baseline.high,
-        high=candidate.high / baseline.low,
+        ratio=ratio, low=ratio * math.exp(-half_width), high=ratio * math.exp(half_width)
     )
 
 
-def _candidate(group: list[Trial], noise_scale: float | None) -> Candidate:
+def _candidate(group: list[Trial], noise_scale: float | None, noise: Noise) -> Candidate:
     finals = [trial for trial in group if trial.stage is Stage.FINAL]
     soaks = [trial for trial in group if trial.stage is Stage.SOAK]
-    counted = finals or [trial for trial in group if trial.stage in EXPLORING] or soaks
+    ran = finals or [trial for trial in group if trial.stage in EXPLORING] or soaks
+    counted = _undisturbed(ran) or ran
     measurements = [trial.measurement for trial in counted if trial.measurement is not None]
+    speed = statistics.median(m.steps_per_second for m in measurements)
+    side = math.exp(noise.half_width(len(measurements)))
     latest = counted[-1]
     assert latest.outcome is not None
     return Candidate(
         config=latest.config,
-        steps_per_second=statistics.median(m.steps_per_second for m in measurements),
-        low=min(m.low for m in measurements),
-        high=max(m.high for m in measurements),
+        steps_per_second=speed,
+        low=min(speed / side, *(m.low for m in measurements)),
+        high=max(speed * side, *(m.high for m in measurements)),
         num_processes=len(measurements),
         confirmed=bool(finals),
         representative=latest.outcome,
         device_bytes=max((t.device_bytes for t in group if t.device_bytes), default=None),
         noise_scale=noise_scale,
+        noise=noise,
+        rounds=tuple(m.steps_per_second for m in measurements) if finals else (),
+        disturbed=not _undisturbed(ran),
         soak=soaks[-1].measurement if soaks else None,
+    )
+
+
+def _undisturbed(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if not trial.is_disturbed]
+
+
+def _noise(groups: Iterable[Sequence[Trial]]) -> Noise:
+    """Return the noise between the processes of these configurations' finals."""
+    rounds, on_gpu = [], False
+    for group in groups:
+        finals = _undisturbed([trial for trial in group if trial.stage is Stage.FINAL])
+        measured = [trial.measurement for trial in finals if trial.measurement is not None]
+        rounds.append([m.steps_per_second for m in measured])
+        # Only a GPU's allocator counts its bytes.
+        on_gpu |= any(t.measurement and t.measurement.peak_device_bytes for t in group)
+    return between_processes(
+        [row for row in rounds if row], known_sd=KNOWN_SD["gpu" if on_gpu else "cpu"]
     )
 
 

@@ -22,6 +22,9 @@ _MAX_STRIDES = 3
 _LEAST_CHANCE = 0.5
 """The least chance to fit of a step of the ramp."""
 
+_MAX_REVISITS = 3
+_HALF = 0.5
+
 _LEAST_CHANCE_WARM = 0.1
 """The same for a recommended configuration, which is known to run on another machine."""
 
@@ -94,6 +97,27 @@ def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, dict[str,
     return Stage.SEARCH, _sample(known, untried, rng)
 
 
+def revisit(known: Explored) -> dict[str, int] | None:
+    """Return a configuration to explore once more, because other programs disturbed it.
+
+    It is the best of those that could lead without a neighbour, who takes at most half of the
+    machine; at most three are revisited, each once.
+    """
+    times: dict[ConfigKey, list[tuple[Trial, float | None]]] = {}
+    for trial, score in known.scored:
+        times.setdefault(config_key(trial.config), []).append((trial, score))
+    best = max((score for _, score in known.scored if score is not None), default=0.0)
+    again = [
+        (score, trial.config)
+        for (trial, score), *later in times.values()
+        if trial.is_disturbed and not later and score is not None and score >= _HALF * best
+    ]
+    num_revisited = sum(len(visits) > 1 for visits in times.values())
+    if not again or num_revisited >= _MAX_REVISITS:
+        return None
+    return max(again, key=lambda item: item[0])[1]
+
+
 def _warm(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
     """Return the next recommended configuration that has a chance to fit here."""
     return next(
@@ -136,9 +160,9 @@ def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
 
 
 def _pays(climbed: list[tuple[Trial, float | None]], min_gain: float) -> bool:
-    """Return whether the last step was a gain; one that still runs counts as a gain."""
+    """Return whether the last step was a gain; one that runs or was disturbed counts as one."""
     last, score = climbed[-1]
-    if last.outcome is None:
+    if last.outcome is None or last.is_disturbed:
         return True
     if last.outcome.kind is not OutcomeKind.COMPLETED or score is None:
         return False

@@ -3,15 +3,18 @@
 Pure: everything is a function of the trials so far, so that a resumed search continues.
 
 The maximum over noisy measurements is biased upwards, and a process can stay in a fast or a slow
-mode for seconds. So the leaders and the baseline are measured again in fresh processes, at
-separated times (A B C, then C B A), and a profile has the speed of these measurements alone.
+mode for seconds. So the leaders and the baseline are measured again in fresh processes, in rounds
+(A B C, then C B A), and a profile has the speed of these measurements alone. A final that other
+programs disturbed is run again, within bounds. Where time is short, leaders are left out and not
+rounds: one round cannot tell a gain from noise.
 """
 
 import dataclasses
+import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from search_spaces.config import config_key
+from search_spaces.config import ConfigKey, config_key
 from tune.search.candidates import (
     candidates_of,
     choose_by_kind,
@@ -22,6 +25,9 @@ from tune.search.candidates import (
 )
 from tune.search.objective import Objective
 from tune.search.trial import EXPLORING, Stage, Trial
+
+_MOST_REPEATS = 2
+"""Disturbed finals of one leader that are run again."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +45,21 @@ def next_step(
     objective: Objective,
     baseline: dict[str, int],
     *,
-    time_is_short: bool = False,
+    num_affordable: float = math.inf,
 ) -> tuple[Stage, dict[str, int]] | None:
     """Return the stage and configuration to run next; `None` when finals and soak are done.
 
-    With `time_is_short` the finals end at once, and the rest of the time is for the soak.
+    There is time for `num_affordable` more finals before the soak. Without time for one they end at
+    once. With time for a few, the best and the baseline come to all their rounds first.
     """
     leaders = pick_leaders(trials, plan, objective, baseline)
     failed = disqualified(trials)
-    counts = {config_key(config): 0 for config in leaders}
-    for trial in trials:
-        if trial.stage is Stage.FINAL and config_key(trial.config) in counts:
-            counts[config_key(trial.config)] += 1
+    counts = _rounds_done(trials, leaders)
+    left = {
+        config_key(config): plan.num_rounds - counts[config_key(config)]
+        for config in leaders
+        if config_key(config) not in failed and counts[config_key(config)] < plan.num_rounds
+    }
     waiting = [
         (
             counts[config_key(config)],
@@ -58,9 +67,12 @@ def next_step(
             config,
         )
         for position, config in enumerate(leaders)
-        if config_key(config) not in failed and counts[config_key(config)] < plan.num_rounds
+        if config_key(config) in left
+        and _is_affordable(
+            config_key(config), left, counts, _needed(leaders, baseline), num_affordable
+        )
     ]
-    if waiting and not time_is_short:
+    if waiting and num_affordable >= 1:
         return Stage.FINAL, min(waiting, key=lambda item: item[:2])[2]
     if plan.soak_updates == 0:
         return None
@@ -68,6 +80,51 @@ def next_step(
     if winner is None or winner.soak is not None:
         return None
     return Stage.SOAK, winner.config
+
+
+def _rounds_done(
+    trials: Sequence[Trial], leaders: Sequence[dict[str, int]]
+) -> dict[ConfigKey, int]:
+    """Return the finals of each leader that count.
+
+    A disturbed one does not, and is run again: twice at most for each leader, and as often as there
+    are leaders in all. After that a machine that is never quiet is taken as it is.
+    """
+    counts = {config_key(config): 0 for config in leaders}
+    again = dict.fromkeys(counts, 0)
+    for trial in trials:
+        key = config_key(trial.config)
+        if trial.stage is not Stage.FINAL or key not in counts:
+            continue
+        if trial.is_disturbed and again[key] < _MOST_REPEATS and sum(again.values()) < len(leaders):
+            again[key] += 1
+        else:
+            counts[key] += 1
+    return counts
+
+
+def _needed(leaders: Sequence[dict[str, int]], baseline: dict[str, int]) -> set[ConfigKey]:
+    """Return the leaders without which there is nothing to say: the best and the baseline."""
+    return {config_key(config) for config in leaders[:1]} | {config_key(baseline)}
+
+
+def _is_affordable(
+    key: ConfigKey,
+    left: Mapping[ConfigKey, int],
+    counts: Mapping[ConfigKey, int],
+    needed: set[ConfigKey],
+    num_affordable: float,
+) -> bool:
+    """Return whether all rounds of a leader fit, beside those that are needed or have begun."""
+    if key in needed or counts[key]:
+        return True
+    others = sum(rounds for other, rounds in left.items() if other in needed or counts[other])
+    return others + left[key] <= num_affordable
+
+
+def typical_final_s(trials: Sequence[Trial]) -> float:
+    """Return the mean seconds of a final so far; before the first, those of any trial."""
+    return typical_s(trial for trial in trials if trial.stage is Stage.FINAL) or typical_s(trials)
 
 
 def typical_s(trials: Iterable[Trial]) -> float:

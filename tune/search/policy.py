@@ -97,6 +97,9 @@ class Search:
             config = self._explore()
             if config is not None:
                 return self._study.ask(*config)
+        again = self._revisit()
+        if again is not None:
+            return self._study.ask(*again)
         running = {trial.stage for trial in self.trials if trial.outcome is None}
         if running & EXPLORING or self._problem.shard is not None or self._is_broken():
             return None  # finals compare, so they wait until no exploring trial runs
@@ -105,7 +108,7 @@ class Search:
             self._rules.finals,
             self._rules.objective,
             self._problem.baseline,
-            time_is_short=self._time_is_short(),
+            num_affordable=self._num_affordable_finals(),
         )
         if step is None or (running and step[0] is not Stage.FINAL):
             return None  # the winner is known when all finals have ended
@@ -171,6 +174,17 @@ class Search:
                 return proposal
             self._study.tell(self._study.ask(*proposal), refusal, score=None)
 
+    def _revisit(self) -> tuple[Stage, dict[str, int]] | None:
+        """Return a configuration to explore once more before the finals, while there is time."""
+        if self.stop_reason is None or self._is_broken():
+            return None
+        known = self._known()
+        needed_s = self._reserved_s([trial for trial, _ in known.scored if trial.was_run])
+        if self.remaining_s is not None and self.remaining_s < needed_s:
+            return None
+        config = explore.revisit(known)
+        return None if config is None else (Stage.SEARCH, config)
+
     def _known(self) -> Explored:
         return Explored(
             problem=self._problem,
@@ -235,11 +249,13 @@ class Search:
         expected_s = finals.expected_s(runs, self._rules.finals, self.best)
         return min(expected_s, _LARGEST_RESERVE * (self._rules.stopping.max_time_s or math.inf))
 
-    def _time_is_short(self) -> bool:
-        """Return whether another final would leave too little of --max-time for the soak."""
+    def _num_affordable_finals(self) -> float:
+        """Return the finals for which --max-time leaves room beside the soak."""
+        if self.remaining_s is None:
+            return math.inf
+        final_s = finals.typical_final_s(self.trials)
         least_soak_s = _LEAST_SOAK_S if self._rules.finals.soak_updates else 0.0
-        needed_s = finals.typical_s(self.trials) + least_soak_s
-        return self.remaining_s is not None and self.remaining_s < needed_s
+        return math.inf if not final_s else (self.remaining_s - least_soak_s) // final_s
 
     def _is_broken(self) -> bool:
         return stopping.is_broken(

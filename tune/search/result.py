@@ -6,6 +6,7 @@ Stdlib only, pure. Screen, report and profiles read nothing else of a search.
 import collections
 import dataclasses
 import enum
+import math
 
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 from tune.search.trial import Trial
@@ -20,12 +21,33 @@ class Kind(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """A log standard deviation between fresh processes, and the degrees of freedom behind it.
+
+    `quantile` is Student's t for them, at 97.5 %.
+    """
+
+    sd: float
+    dof: float
+    quantile: float
+
+    def half_width(self, num_processes: int, *, num_means: int = 1) -> float:
+        """Return the half width of the 95 % interval of a log speed, a mean over processes.
+
+        With `num_means` 2 it is that of the difference of two such means.
+        """
+        return self.quantile * self.sd * math.sqrt(num_means / num_processes)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One configuration and all that was measured of it, exploration and finals together.
 
     `steps_per_second` is the median over the processes that count (`num_processes` of them; finals
-    alone once there are any), `low` and `high` the widest interval they support. `representative`
-    is the latest of those processes; `soak` the soak's measurement.
+    alone once there are any, and of those the undisturbed). `low` and `high` are the widest
+    interval that they and the `noise` between processes support. `rounds` are the speeds of the
+    finals that count, by round. With `disturbed`, other programs disturbed all of them.
+    `representative` is the latest of those processes; `soak` the soak's measurement.
     """
 
     config: dict[str, int]
@@ -37,7 +59,28 @@ class Candidate:
     representative: Outcome
     device_bytes: int | None
     noise_scale: float | None
+    noise: Noise
+    rounds: tuple[float, ...] = ()
+    disturbed: bool = False
     soak: Measurement | None = None
+
+    @property
+    def slower_soak(self) -> Measurement | None:
+        """The soak, where it ran undisturbed and slower than the other processes support."""
+        soak = self.soak
+        if soak is None or soak.disturbed or soak.steps_per_second >= self.low:
+            return None
+        return soak
+
+    @property
+    def promised(self) -> float:
+        """Env steps per second that training will get: the soak's where that contradicts."""
+        return self.slower_soak.steps_per_second if self.slower_soak else self.steps_per_second
+
+    @property
+    def promised_low(self) -> float:
+        """The lower end of the promise's interval."""
+        return min(self.low, self.slower_soak.low) if self.slower_soak else self.low
 
     @property
     def gpu_utilization(self) -> float | None:

@@ -44,6 +44,12 @@ class Trial:
         return kind is not None and not kind.was_measured and kind is not OutcomeKind.NODE_LOST
 
     @property
+    def is_disturbed(self) -> bool:
+        """Return whether other programs disturbed the trial too much for its speed to count."""
+        measured = None if self.outcome is None else self.outcome.measurement
+        return measured is not None and measured.disturbed
+
+    @property
     def measurement(self) -> Measurement | None:
         """The trial's measurement, if it completed."""
         if self.outcome is None or self.kind is not OutcomeKind.COMPLETED:

@@ -5,7 +5,7 @@ Terminal, plain lines, JSON and the report use the same sentences.
 
 import dataclasses
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cluster.pages import units
@@ -48,7 +48,7 @@ def conclude(
     if winner is None:
         return Conclusion(
             headline=_nothing(result),
-            rows=(*_failures(result), *_search_rows(result), *written),
+            rows=_filled((*_failures(result), *_search_rows(result), *written)),
             warnings=(),
             commands=(),
             succeeded=False,
@@ -56,7 +56,7 @@ def conclude(
     if context.shard is not None:
         return Conclusion(
             headline=f"Part {context.shard} is explored; its best: {config_name(winner.config)}.",
-            rows=(("speed", _speed(winner)), *_search_rows(result), *written),
+            rows=_filled((("speed", _speed(winner)), *_search_rows(result), *written)),
             warnings=(),
             commands=(("finish", _FINISH),),
             succeeded=True,
@@ -77,11 +77,15 @@ def conclude(
     profile = profiles.get(winning_kind(context.objective))
     return Conclusion(
         headline=_headline(winner, result, context),
-        rows=tuple((label, text) for label, text in rows if text),
+        rows=_filled(rows),
         warnings=tuple(warnings(winner, result, context)),
         commands=() if profile is None else _commands(profile, seen, context),
         succeeded=True,
     )
+
+
+def _filled(rows: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((label, text) for label, text in rows if text)
 
 
 def _nothing(result: SearchResult) -> str:
@@ -130,6 +134,11 @@ def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -
     if baseline is None:
         return f"{name} is the {fastest} of what fits here."
     default = _baseline_name(context, baseline)
+    if winner.disturbed or baseline.disturbed:
+        return (
+            f"{name} looks like the {fastest}, but other programs disturbed every comparison "
+            "with the baseline: search again on a quiet machine."
+        )
     if config_key(winner.config) == config_key(baseline.config):
         return f"{default[0].upper()}{default[1:]} is already the {fastest} of what was tried."
     gain = speedup(winner, baseline)
@@ -147,7 +156,7 @@ def _baseline_name(context: SearchContext, baseline: Candidate) -> str:
 
 def _speed(candidate: Candidate) -> str:
     return proven_speed(
-        candidate.steps_per_second, candidate.low, candidate.high, candidate.num_processes
+        candidate.promised, candidate.promised_low, candidate.high, candidate.num_processes
     )
 
 
@@ -216,9 +225,27 @@ def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
     state = "interrupted; this is the best so far" if result.partial else "complete"
     return [
         ("trials", outcomes.counts_text(result.outcome_counts) or "none"),
+        ("disturbed", _disturbed(result)),
         ("stopped", result.stop_reason),
         ("search", f"{state}, {units.duration(result.wall_s)}"),
     ]
+
+
+def _disturbed(result: SearchResult) -> str:
+    """Return how many trials other programs disturbed, and the seconds that do not count for it."""
+    measured = [t.outcome.measurement for t in result.trials if t.outcome and t.outcome.measurement]
+    touched = [m for m in measured if m.num_disturbed_blocks]
+    if not touched:
+        return ""
+    lost_s = sum(
+        m.measure_s
+        * (1.0 if m.disturbed else m.num_disturbed_blocks / (m.num_blocks + m.num_disturbed_blocks))
+        for m in touched
+    )
+    return (
+        f"other programs used the CPUs or the GPU of {len(touched)} of "
+        f"{units.plural(len(measured), 'trial')}; {units.duration(lost_s)} do not count for it"
+    )
 
 
 def _failures(result: SearchResult) -> list[tuple[str, str]]:

@@ -8,6 +8,9 @@ from tune.search.result import Candidate, SearchResult
 from tune.search.trial import EXPLORING
 from tune.summary.trials import outcome_label
 
+_HELD_BACK_SHARE = 0.1
+"""The share of the soak from which on lowered clocks are worth a sentence."""
+
 
 def warnings(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
     """Return a sentence for each thing that was not proven of the winner."""
@@ -16,16 +19,18 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         doubts.append("the search was interrupted: go on with --resume for the whole answer.")
     if not winner.confirmed:
         doubts.append("not confirmed: measured while exploring, not again in finals.")
-    soak = winner.soak
-    if context.soak_updates and soak is None:
-        doubts.append("not soaked: exhaustion has been seen as late as update 130.")
-    elif soak is not None and soak.num_updates < context.soak_updates:
+    doubts += _of_the_soak(winner, context)
+    if winner.disturbed:
         doubts.append(
-            f"the soak was cut short after {soak.num_updates} of {context.soak_updates} updates: "
-            "its time was up."
+            "other programs disturbed every process that measured it: the speed is what was left."
         )
     measured = winner.representative.measurement
-    if measured is not None and not measured.converged and soak is not measured:
+    if (
+        measured is not None
+        and not measured.disturbed
+        and not measured.converged
+        and winner.soak is not measured
+    ):
         doubts.append(_wide_interval(measured))
     if result.baseline is None:
         doubts.append("the baseline did not run to its end here, so there is no speed-up to say.")
@@ -41,6 +46,34 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         doubts.append(f"{units.plural(errors, 'trial')} {verb} no limit: read the logs.")
     if context.synthetic_data:
         doubts.append("synthetic data: speed holds for real bars of this shape, learning may not.")
+    return doubts
+
+
+def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
+    """Return what the soak leaves open, and what it contradicts."""
+    soak = winner.soak
+    if soak is None:
+        needed = "not soaked: exhaustion has been seen as late as update 130."
+        return [needed] if context.soak_updates else []
+    doubts = []
+    if soak.num_updates < context.soak_updates:
+        doubts.append(
+            f"the soak was cut short after {soak.num_updates} of {context.soak_updates} updates: "
+            "its time was up."
+        )
+    if winner.slower_soak is not None:
+        doubts.append(
+            f"the soak ran at {units.speed(soak.steps_per_second)} env steps/s, below the "
+            f"{units.speed(winner.low)} to {units.speed(winner.high)} of the finals: the profile "
+            "promises the soak's."
+        )
+    shares = [
+        f"its {name} limit for {100 * share:.0f} %"
+        for name, share in soak.gpu_held_back.items()
+        if share >= _HELD_BACK_SHARE
+    ]
+    if shares:
+        doubts.append(f"the GPU ran at lower clocks in the soak: {', '.join(shares)} of it.")
     return doubts
 
 

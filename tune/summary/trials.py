@@ -11,6 +11,8 @@ from tune.summary import outcomes
 
 def outcome_label(trial: Trial) -> str:
     """Return a trial's outcome in one or two words."""
+    if trial.kind is not None and trial.is_disturbed and trial.kind.was_measured:
+        return "disturbed"
     return "running" if trial.kind is None else outcomes.EXPLANATIONS[trial.kind].short
 
 

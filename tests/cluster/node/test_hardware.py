@@ -42,6 +42,7 @@ def fake_nvml(*, reports_power: bool = True, as_bytes: bool = False) -> Any:
         nvmlDeviceGetPowerUsage=lambda _: power(61_500),
         nvmlDeviceGetUtilizationRates=lambda index: types.SimpleNamespace(gpu=93 * index),
         nvmlDeviceGetTemperature=lambda _, __: 55,
+        nvmlDeviceGetCurrentClocksEventReasons=lambda index: 0x65 * index,
     )
 
 
@@ -83,8 +84,13 @@ def test_usage_is_read_per_gpu() -> None:
     usage = hardware.gpu_usage(nvml=fake_nvml())
     assert usage
     assert usage[1] == GpuUsage(
-        memory_free_bytes=9 * GIB, utilization_percent=93.0, temperature_c=55, power_w=61.5
+        memory_free_bytes=9 * GIB,
+        utilization_percent=93.0,
+        temperature_c=55,
+        power_w=61.5,
+        held_back_by=("power", "temperature"),  # bit 0 is idleness, and no limit
     )
+    assert usage[0].held_back_by == ()
 
 
 def test_this_machine_has_a_fingerprint_that_survives_json() -> None:

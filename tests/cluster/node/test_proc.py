@@ -26,6 +26,7 @@ def test_name_of_the_program_moves_no_field(
         is_dead=False,
         num_threads=3,
         resident_bytes=25 * os.sysconf("SC_PAGE_SIZE"),
+        cpu_s=11 / os.sysconf("SC_CLK_TCK"),
     )
 
 

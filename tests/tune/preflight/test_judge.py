@@ -87,6 +87,11 @@ def test_the_cpu_of_a_gpu_machine_can_be_asked_for() -> None:
             "or take --thread-cap 3.",
         ),
         (
+            gpu_host(gpu_usage=(dataclasses.replace(IDLE, memory_free_bytes=GIB // 5),)),
+            {},
+            "no trial fits into the GPU's memory: 205 MiB of 20.0 GiB are free. End the program",
+        ),
+        (
             cpu_host(missing_dashboard_packages=("aiohttp",)),
             {"dashboard": True},
             "--dashboard needs more packages: aiohttp are not installed. Run: pip install",

@@ -1,6 +1,7 @@
 """A validation measures under the profile's own caps and says whether its promise holds."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,16 @@ def speeds(*values: float) -> list[Outcome]:
         )
         for value in values
     ]
+
+
+def disturbed(*values: float) -> list[Outcome]:
+    """The same, in processes that a neighbour disturbed."""
+    found = []
+    for outcome in speeds(*values):
+        assert outcome.measurement is not None
+        measured = dataclasses.replace(outcome.measurement, disturbed=True, others_cpus=1.04)
+        found.append(dataclasses.replace(outcome, measurement=measured))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -60,6 +71,26 @@ def test_validation_is_exit_0_unless_training_is_a_tenth_slower(
     assert next(waiting, None) is None
     if exit_code == 1 and len(outcomes) > 1:
         assert "two more fresh processes rule out noise" in "\n".join(said)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "exit_code", "sentence"),
+    [
+        (disturbed(30_000.0) + speeds(61_000.0), 0, "it holds."),
+        (disturbed(30_000.0, 30_000.0, 30_000.0), 3, "so nothing can be told now"),
+        (disturbed(30_000.0), 3, "disturbed by other programs (1.0 CPUs of the trial's)"),
+        (speeds(40_000.0) + disturbed(30_000.0, 30_000.0, 30_000.0), 1, "0.65 x"),
+    ],
+    ids=["once", "always", "always: what it says of each", "all but one"],
+)
+def test_a_disturbed_process_tells_nothing(
+    tmp_path: Path, outcomes: list[Outcome], exit_code: int, sentence: str
+) -> None:
+    profile = profile_file.read(written(tmp_path))
+    said: list[str] = []
+    waiting = itertools.cycle(outcomes)
+    assert validation.validate(profile, lambda: next(waiting), said.append) == exit_code
+    assert sentence in "\n".join(said)
 
 
 def test_validation_runs_under_the_profiles_own_caps(tmp_path: Path) -> None:

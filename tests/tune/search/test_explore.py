@@ -6,7 +6,7 @@ import pytest
 from factories import failed, measurement, outcome, trial
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.search.explore import Explored, SearchProblem, propose
+from tune.search.explore import Explored, SearchProblem, propose, revisit
 from tune.search.trial import Stage
 
 SPACE = SearchSpace(
@@ -151,3 +151,35 @@ def test_when_all_was_tried_there_is_nothing_to_propose() -> None:
         if config != BASELINE
     ]
     assert stage_of(known(*rows)) is None
+
+
+def noisy(num_envs: int, speed: float) -> Row:
+    """A configuration whose speed other programs disturbed."""
+    config = BASELINE | {"num_envs": num_envs}
+    measured_ = measurement(steps_per_second=speed, disturbed=True)
+    return Stage.SEARCH, config, outcome(measurement=measured_), speed
+
+
+def test_the_best_of_what_was_disturbed_is_explored_once_more() -> None:
+    rows = [first(100.0), noisy(64, 60.0), noisy(128, 80.0), noisy(512, 40.0)]
+    seen = []
+    while (config := revisit(known(*rows))) is not None:
+        seen.append(config["num_envs"])
+        rows.append((Stage.SEARCH, config, measured(90.0), 90.0))
+    assert seen == [128, 64]  # 512 is under half of the best: no neighbour takes so much
+
+
+def test_a_machine_that_is_never_quiet_is_revisited_three_times() -> None:
+    rows = [first(100.0), *(noisy(num_envs, 90.0) for num_envs in (64, 128, 512, 1024, 2048))]
+    seen = []
+    while (config := revisit(known(*rows))) is not None:
+        seen.append(config["num_envs"])
+        rows.append(noisy(config["num_envs"], 90.0))
+    assert len(seen) == len(set(seen)) == 3
+
+
+def test_a_disturbed_step_of_the_ramp_does_not_end_it() -> None:
+    _, config, _, _ = stride(50.0)
+    disturbed = outcome(measurement=measurement(steps_per_second=50.0, disturbed=True))
+    assert stage_of(known(first(), (Stage.RAMP, config, disturbed, 50.0))) is Stage.RAMP
+    assert stage_of(known(first(), stride(50.0))) is Stage.SEARCH

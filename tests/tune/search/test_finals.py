@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from finals_trials import EXPLORED, config, died, measured
 from tune.search import finals
 from tune.search.candidates import choose_candidates
@@ -64,3 +66,50 @@ def test_without_a_soak_the_finals_are_the_end() -> None:
     plan = FinalsPlan(num_finalists=1, num_rounds=1, soak_updates=0)
     trials = [measured(1, 100.0, stage=Stage.BASELINE), measured(1, 99.0, stage=Stage.FINAL)]
     assert finals.next_step(trials, plan, Objective.THROUGHPUT, BASELINE) is None
+
+
+def ran_finals(trials: list[Trial], plan: FinalsPlan, num_affordable: int) -> list[int]:
+    """The leaders that the finals run while the time for them shrinks by one each."""
+    trials, ran = list(trials), []
+    while True:
+        left = num_affordable - len(ran)
+        step = finals.next_step(trials, plan, Objective.THROUGHPUT, BASELINE, num_affordable=left)
+        if step is None or step[0] is not Stage.FINAL:
+            return ran
+        ran.append(step[1]["num_envs"])
+        trials.append(measured(step[1]["num_envs"], 400.0 / step[1]["num_envs"], stage=step[0]))
+
+
+@pytest.mark.parametrize(
+    ("num_affordable", "ran"),
+    [
+        (6, [4, 8, 1, 1, 8, 4]),
+        (5, [4, 1, 1, 4]),
+        (4, [4, 1, 1, 4]),
+        (3, [4, 1, 1]),
+        (0, []),
+    ],
+)
+def test_short_time_leaves_out_leaders_and_not_rounds(num_affordable: int, ran: list[int]) -> None:
+    assert ran_finals(EXPLORED, PLAN, num_affordable) == ran
+
+
+def test_a_disturbed_final_is_run_again_and_then_stands() -> None:
+    plan = FinalsPlan(num_finalists=1, num_rounds=2, soak_updates=0)
+    trials, ran = list(EXPLORED), []
+    while (step := finals.next_step(trials, plan, Objective.THROUGHPUT, BASELINE)) is not None:
+        num_envs = step[1]["num_envs"]
+        ran.append(num_envs)
+        trials.append(measured(num_envs, 100.0 * num_envs, stage=step[0], disturbed=num_envs == 4))
+        assert len(ran) < 20
+    assert ran.count(1) == 2
+    assert ran.count(4) == 2 + 2  # two rounds, and as often again as there are leaders
+
+
+def test_on_a_machine_that_is_never_quiet_the_finals_end() -> None:
+    trials, ran = list(EXPLORED), 0
+    while (step := finals.next_step(trials, PLAN, Objective.THROUGHPUT, BASELINE)) is not None:
+        ran += step[0] is Stage.FINAL
+        trials.append(measured(step[1]["num_envs"], 100.0, stage=step[0], disturbed=True))
+        assert ran < 50
+    assert ran == 3 * PLAN.num_rounds + 3

@@ -102,6 +102,11 @@ def soaked(num_updates: int) -> Any:
     return factories.candidate(soak=factories.measurement(num_updates=num_updates))
 
 
+def slow_soak(**changes: Any) -> Any:
+    soak = factories.measurement(num_updates=200, steps_per_second=48_200.0, **changes)
+    return factories.candidate(soak=soak)
+
+
 @pytest.mark.parametrize(
     ("changes", "context", "warning"),
     [
@@ -127,6 +132,21 @@ def soaked(num_updates: int) -> Any:
             "the speed varied more than 2 %; the interval is as wide as it was seen.",
         ),
         (
+            {"chosen": {Kind.FASTEST: slow_soak()}},
+            {},
+            "the soak ran at 48.2 K env steps/s, below the 61.2 K to 62.9 K of the finals",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: slow_soak(gpu_held_back={"temperature": 0.6})}},
+            {},
+            "the GPU ran at lower clocks in the soak: its temperature limit for 60 % of it.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: factories.candidate(disturbed=True)}},
+            {},
+            "other programs disturbed every process that measured it",
+        ),
+        (
             {"chosen": {Kind.FASTEST: unsettled(2)}},
             {},
             "only 2 blocks of updates fitted into the time to measure, too few to tell how much",
@@ -149,6 +169,33 @@ def test_what_weakens_the_promise_is_a_warning(
 ) -> None:
     found = conclude(factories.result(**changes), **context)
     assert [text for text in found.warnings if warning in text]
+
+
+def test_a_soak_that_was_slower_is_the_speed_that_is_said() -> None:
+    rows = dict(conclude(factories.result(chosen={Kind.FASTEST: slow_soak()})).rows)
+    assert rows["speed"].startswith("48.2 K env steps/s, 95 % interval")
+
+
+@pytest.mark.parametrize("who", ["winner", "baseline"])
+def test_a_comparison_that_was_disturbed_is_none(who: str) -> None:
+    winner = factories.candidate(disturbed=who == "winner")
+    baseline = dataclasses.replace(factories.BASELINE, disturbed=who == "baseline")
+    found = conclude(factories.result(chosen={Kind.FASTEST: winner}, baseline=baseline))
+    assert found.headline.startswith("512 x 64, 8 minibatches looks like the fastest, but other")
+    assert "faster than" not in found.headline
+
+
+def test_the_time_that_neighbours_cost_is_said() -> None:
+    def trial(**changes: Any) -> Any:
+        measured = factories.measurement(num_blocks=6, measure_s=10.0, **changes)
+        return factories.trial(outcome=factories.outcome(measurement=measured))
+
+    trials = (trial(), trial(num_disturbed_blocks=4), trial(num_disturbed_blocks=5, disturbed=True))
+    rows = dict(conclude(factories.result(trials=trials)).rows)
+    assert rows["disturbed"] == (
+        "other programs used the CPUs or the GPU of 2 of 3 trials; 14 s do not count for it"
+    )
+    assert "disturbed" not in dict(conclude(factories.result()).rows)
 
 
 def test_a_complete_confirmed_result_warns_of_nothing() -> None:

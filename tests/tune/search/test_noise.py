@@ -1,0 +1,53 @@
+"""The noise between processes: what two-way layouts show, and the intervals that follow."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tune.search.noise import between_processes
+
+
+def drawn(rng: np.random.Generator, sd: float, rounds: int = 2) -> list[list[float]]:
+    """Speeds of four configurations in rounds, on a machine whose speed changes by the round."""
+    levels = np.log([100.0, 130.0, 150.0, 160.0])
+    moved = rng.normal(0.0, 0.3, rounds)
+    logs = levels[:, None] + moved[None, :] + rng.normal(0.0, sd, (4, rounds))
+    return [list(map(float, row)) for row in np.exp(logs)]
+
+
+def test_without_finals_what_is_known_stands() -> None:
+    found = between_processes([], known_sd=0.03)
+    assert (found.sd, found.dof, found.quantile) == (0.03, 2.0, pytest.approx(4.303, abs=0.001))
+    assert between_processes([[100.0], [130.0]], known_sd=0.03).sd == pytest.approx(0.03)
+
+
+def test_levels_and_rounds_are_no_noise() -> None:
+    rounds = [[100.0, 50.0], [130.0, 65.0], [150.0, 75.0]]
+    found = between_processes(rounds, known_sd=0.03)
+    assert found.dof == 2 + 2
+    assert found.sd == pytest.approx(0.03 * math.sqrt(2 / 4))
+
+
+def test_rows_of_different_lengths_count() -> None:
+    assert between_processes([[100.0, 50.0], [130.0]], known_sd=0.03).dof == 2.0
+    assert between_processes([[100.0, 50.0], [130.0, 80.0], [150.0]], known_sd=0.03).dof == 3.0
+
+
+def test_a_noisy_machine_is_seen_through_a_quiet_prior() -> None:
+    rng = np.random.default_rng(0)
+    found = np.mean([between_processes(drawn(rng, 0.1), known_sd=0.035).sd for _ in range(50)])
+    assert 0.065 < found < 0.11
+
+
+@pytest.mark.parametrize("sd", [0.02, 0.035, 0.06])
+def test_intervals_of_a_speed_up_cover_it(sd: float) -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(400):
+        rows = drawn(rng, sd)
+        noise = between_processes(rows, known_sd=0.035)
+        pairs = np.log(np.array(rows[3]) / np.array(rows[0]))
+        error = abs(float(pairs.mean()) - math.log(1.6))
+        covered += error <= noise.half_width(2, num_means=2)
+    assert covered >= 0.9 * 400
