@@ -55,7 +55,7 @@ NEIGHBOURS = {
     "bursts, 20 s on, 20 s off": Neighbour(takes=_bursts(20.0, 20.0, 0.5)),
     "bursts, 3 s on, 15 s off": Neighbour(takes=_bursts(3.0, 15.0, 0.5)),
     "two minutes from the finals on": Neighbour(
-        takes=lambda at_s: 0.5 if 240.0 <= at_s < 360.0 else 0.0
+        takes=lambda at_s: 0.5 if 150.0 <= at_s < 270.0 else 0.0
     ),
     "always": Neighbour(takes=lambda at_s: 0.5),
     "unseen: a drift of 15 % in 10 min": Neighbour(

@@ -117,7 +117,7 @@ def from_search(
         speed=ProfileSpeed(
             low=round(candidate.promised_low, 1),
             high=round(candidate.high, 1),
-            num_processes=candidate.num_processes,
+            num_processes=candidate.promised_processes,
             converged=measured.converged,
             startup_s=round(measured.startup_s, 3),
             build_s=round(measured.build_s, 3),

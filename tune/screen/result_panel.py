@@ -100,7 +100,7 @@ def _figures(candidate: Candidate, seen: Peaks) -> dict[str, Any]:
         "steps_per_second": candidate.promised,
         "low": candidate.promised_low,
         "high": candidate.high,
-        "num_processes": candidate.num_processes,
+        "num_processes": candidate.promised_processes,
         "confirmed": candidate.confirmed,
         "disturbed": candidate.disturbed,
         "device_bytes": candidate.device_bytes,

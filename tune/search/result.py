@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import enum
 import math
+import statistics
 
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 from tune.search.trial import Trial
@@ -74,8 +75,31 @@ class Candidate:
 
     @property
     def promised(self) -> float:
-        """Env steps per second that training will get: the soak's where that contradicts."""
-        return self.slower_soak.steps_per_second if self.slower_soak else self.steps_per_second
+        """Env steps per second that training will get.
+
+        It is the mean over the finals and the soak, which is one more fresh process, and the only
+        one that did not help to choose this configuration: the best of several noisy figures is
+        too high. A soak that contradicts the finals from below is promised in their place, one
+        from above is left out.
+        """
+        if self.slower_soak is not None:
+            return self.slower_soak.steps_per_second
+        speeds = (*self.rounds, *self._agreeing_soak)
+        return statistics.geometric_mean(speeds) if self.rounds else self.steps_per_second
+
+    @property
+    def promised_processes(self) -> int:
+        """The number of fresh processes behind the promise."""
+        if self.slower_soak is not None:
+            return 1
+        return self.num_processes + (len(self._agreeing_soak) if self.rounds else 0)
+
+    @property
+    def _agreeing_soak(self) -> tuple[float, ...]:
+        soak = self.soak
+        if soak is None or soak.disturbed or not self.low <= soak.steps_per_second <= self.high:
+            return ()
+        return (soak.steps_per_second,)
 
     @property
     def promised_low(self) -> float:

@@ -156,7 +156,10 @@ def _baseline_name(context: SearchContext, baseline: Candidate) -> str:
 
 def _speed(candidate: Candidate) -> str:
     return proven_speed(
-        candidate.promised, candidate.promised_low, candidate.high, candidate.num_processes
+        candidate.promised,
+        candidate.promised_low,
+        candidate.high,
+        candidate.promised_processes,
     )
 
 

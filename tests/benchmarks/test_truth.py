@@ -1,0 +1,50 @@
+"""The claims of searches beside simulated neighbours: true ones, or marked."""
+
+import dataclasses
+import functools
+import statistics
+
+import pytest
+
+from benchmarks import recorded, truth
+from benchmarks.replay import Replay, replay
+from benchmarks.search import FOLDER
+from benchmarks.truth import NEIGHBOURS, TruthRun
+
+SEARCHES = 6
+SEEN = [name for name, neighbour in NEIGHBOURS.items() if neighbour.is_seen]
+
+
+@functools.cache
+def scene() -> Replay:
+    return replay("phase1-2cpu", recorded.read(FOLDER / "phase1-2cpu.json"))
+
+
+@functools.cache
+def runs(name: str, *, is_seen: bool = True) -> list[TruthRun]:
+    neighbour = dataclasses.replace(NEIGHBOURS[name], is_seen=is_seen)
+    return truth.searches(scene(), neighbour, SEARCHES)
+
+
+@pytest.mark.first
+def test_intervals_cover_the_true_speed_up_and_nothing_slower_is_called_faster() -> None:
+    ran = [run for name in SEEN for run in runs(name)]
+    assert statistics.fmean(run.covers for run in ran) >= 0.9
+    assert not any(run.claims_false for run in ran)
+
+
+def test_promises_hold_unless_they_are_marked() -> None:
+    errors = [abs(run.error) for name in SEEN for run in runs(name) if not run.is_marked]
+    assert statistics.median(errors) < 0.03
+    assert statistics.quantiles(errors, n=10)[-1] < 0.08
+
+
+def test_a_machine_that_is_never_quiet_marks_its_result_and_a_quiet_one_never() -> None:
+    assert all(run.is_marked for run in runs("always"))
+    assert not any(run.is_marked or run.num_alarms for run in runs("none"))
+
+
+def test_without_a_look_at_the_neighbours_promises_break() -> None:
+    blind = runs("always", is_seen=False)
+    assert all(abs(run.error) > 0.3 for run in blind)
+    assert not any(run.is_marked for run in blind)
