@@ -1,7 +1,7 @@
 """The doubts that are left about a result, each a sentence. Pure."""
 
 from cluster.pages import units
-from search_spaces.config import config_name
+from search_spaces.config import config_key, config_name
 from trainables.measurement import Measurement, OutcomeKind, Sampling
 from tune.run_folder.record import SearchContext
 from tune.search.result import Candidate, SearchResult
@@ -10,6 +10,8 @@ from tune.summary.trials import outcome_label
 
 _HELD_BACK_SHARE = 0.1
 """The share of the soak from which on lowered clocks are worth a sentence."""
+
+_MOST_NAMES = 3
 
 
 def warnings(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
@@ -24,6 +26,7 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         doubts.append(
             "other programs disturbed every process that measured it: the speed is what was left."
         )
+    doubts += _never_quiet(winner, result)
     measured = winner.representative.measurement
     if (
         measured is not None
@@ -75,6 +78,24 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
     if shares:
         doubts.append(f"the GPU ran at lower clocks in the soak: {', '.join(shares)} of it.")
     return doubts
+
+
+def _never_quiet(winner: Candidate, result: SearchResult) -> list[str]:
+    """Return which other configurations were only measured while other programs ran."""
+    measured = [trial for trial in result.trials if trial.measurement is not None]
+    quiet = {config_key(trial.config) for trial in measured if not trial.is_disturbed}
+    names = {
+        config_key(trial.config): config_name(trial.config)
+        for trial in measured
+        if config_key(trial.config) not in quiet | {config_key(winner.config)}
+    }
+    if not names:
+        return []
+    some = ", ".join(list(names.values())[:_MOST_NAMES])
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return [
+        f"other programs ran whenever {some}{more} was measured: it may be faster than it looks."
+    ]
 
 
 def _wide_interval(measured: Measurement) -> str:

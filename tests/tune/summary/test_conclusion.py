@@ -176,6 +176,17 @@ def test_a_soak_that_was_slower_is_the_speed_that_is_said() -> None:
     assert rows["speed"].startswith("48.2 K env steps/s, 95 % interval")
 
 
+def test_what_was_never_measured_in_quiet_is_named() -> None:
+    configs = [{"num_envs": num_envs, "num_steps": 32} for num_envs in (1, 2, 3, 4, 5)]
+    noisy = factories.outcome(measurement=factories.measurement(disturbed=True))
+    disturbed = tuple(factories.trial(config=config, outcome=noisy) for config in configs)
+    warnings = conclude(factories.result(trials=disturbed)).warnings
+    assert any("and 2 more was measured: it may be faster than it looks" in w for w in warnings)
+    quiet = tuple(factories.trial(config=config) for config in configs)
+    warnings = conclude(factories.result(trials=(*disturbed, *quiet))).warnings
+    assert not any("faster than it looks" in w for w in warnings)
+
+
 @pytest.mark.parametrize("who", ["winner", "baseline"])
 def test_a_comparison_that_was_disturbed_is_none(who: str) -> None:
     winner = factories.candidate(disturbed=who == "winner")
