@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.interpreters.partial_eval
 
 from trainables.workload import CompiledProgram, DeviceUsage
 
@@ -87,6 +88,7 @@ class JaxWorkload:
             device_bytes=_device_bytes(self._compiled),
             flops_per_update=matmul_flops(traced.jaxpr.jaxpr),
             from_cache=len(_cache_hits) > hits,
+            dead_share=dead_share(traced.jaxpr.jaxpr),
         )
 
     def compile_for(self, target: str) -> CompiledProgram:
@@ -196,6 +198,19 @@ def matmul_flops(jaxpr: Any) -> float:
             trips = params["length"] if name == "scan" else 1
             total += trips * sum(matmul_flops(inner) for inner in _inner_jaxprs(params))
     return total
+
+
+def dead_share(jaxpr: Any) -> float | None:
+    """Return the share of a jaxpr's `matmul_flops` that reach none of its outputs.
+
+    `None` without any, or where this JAX does not offer its elimination of dead code.
+    """
+    flops = matmul_flops(jaxpr)
+    eliminate = getattr(jax.interpreters.partial_eval, "dce_jaxpr", None)  # not a stable API
+    if not flops or eliminate is None:
+        return None
+    living, _ = eliminate(jaxpr, [True] * len(jaxpr.outvars))
+    return 1.0 - matmul_flops(living) / flops
 
 
 def _inner_jaxprs(params: Mapping[str, Any]) -> list[Any]:

@@ -215,7 +215,8 @@ class Outcome:
     from outside: OS threads, resident bytes, memory maps (of the process with most of them).
     `thread_cap` is the cap the trial ended under. `log` is the file with its stderr.
     `threads_by_phase` has the peak of each phase that was seen, `seconds_by_phase` what each took;
-    both are of the last attempt, `None` where no process was watched.
+    both are of the last attempt, `None` where no process was watched. `host_growth` is the rise of
+    resident bytes per second while it was measured, `None` where it did not rise steadily.
     """
 
     kind: OutcomeKind
@@ -230,6 +231,7 @@ class Outcome:
     log: str | None = None
     threads_by_phase: dict[str, int] | None = None
     seconds_by_phase: dict[str, float] | None = None
+    host_growth: float | None = None
 
 
 class WireError(ValueError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from cluster.node import cgroups, limits
 from trainables.child import ChildProcess, spawn_child
 from trainables.classify import classify
+from trainables.growth import steady_growth
 from trainables.measurement import (
     CompileRequest,
     Outcome,
@@ -129,6 +130,7 @@ class _Watch:
     peak_maps: int | None = None
     threads_by_phase: dict[str, int] = dataclasses.field(default_factory=dict)
     seconds_by_phase: dict[str, float] = dataclasses.field(default_factory=dict)
+    _measured: list[tuple[float, int]] = dataclasses.field(default_factory=list)
     _maps_due: float = 0.0
     _in_phase_since: float | None = None
 
@@ -159,6 +161,8 @@ class _Watch:
             in_phase = self.threads_by_phase.get(self.phase, 0)
             self.threads_by_phase[self.phase] = max(in_phase, usage.num_threads)
             self.peak_host_bytes = max(self.peak_host_bytes or 0, host_bytes)
+            if self.phase is Phase.MEASURE:
+                self._measured.append((time.monotonic(), usage.resident_bytes))
         if (now := time.monotonic()) >= self._maps_due:
             self._maps_due = now + _LOOK_AT_MAPS_S
             self.peak_maps = max(self.peak_maps or 0, most_maps(usage.pids))
@@ -181,6 +185,7 @@ class _Watch:
             log=str(self.log_path),
             threads_by_phase=self.threads_by_phase or None,
             seconds_by_phase=self.seconds_by_phase or None,
+            host_growth=steady_growth(self._measured),
         )
 
 

@@ -152,14 +152,17 @@ def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
 
 def _refusal(request: TrialRequest, built: _Built) -> verdicts.TrialVerdict | None:
     """Return why the compiled program must not run here, if it must not."""
-    return verdicts.wrong_device(
-        request.platform, _device_usage(built.workload)
-    ) or verdicts.over_budget(built.program.device_bytes, request.device_budget_bytes)
+    return (
+        verdicts.wrong_device(request.platform, _device_usage(built.workload))
+        or verdicts.dead_code(built.program.dead_share)
+        or verdicts.over_budget(built.program.device_bytes, request.device_budget_bytes)
+    )
 
 
 def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     # These bring NumPy and NVML: not before the affinity holds.
     from trainables import throughput
+    from trainables.compilations import Compilations
     from trainables.disturbance import IGNORES, Neighbours, cpu_times
     from trainables.gpu_monitor import GpuMonitor
 
@@ -167,6 +170,7 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     send(Progress(phase=Phase.WARMUP, predicted_device_bytes=need))
     warmup = throughput.warm_up(workload.run, time.monotonic)
     health = _health(workload)  # asked once already here: what it compiles is no recompilation
+    compilations = Compilations()
     before = _device_usage(workload)
     verdict = verdicts.wrong_device(request.platform, before) or verdicts.unhealthy(health)
     if verdict:
@@ -195,7 +199,8 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
             break
     measure_s = time.monotonic() - started
     usage = _device_usage(workload)
-    if recompiled := verdicts.recompiled(before, usage):
+    recompiled = verdicts.recompiled(_num_compilations(before), _num_compilations(usage))
+    if recompiled := recompiled or verdicts.recompiled(0, compilations.count):
         return _report(built, recompiled)
     measurement = Measurement(
         **dataclasses.asdict(estimate),
@@ -228,6 +233,10 @@ def _health(workload: Workload) -> dict[str, float]:
 
 def _device_usage(workload: Workload) -> DeviceUsage | None:
     return workload.device_usage() if isinstance(workload, ReportsDevice) else None
+
+
+def _num_compilations(usage: DeviceUsage | None) -> int | None:
+    return None if usage is None else usage.num_compilations
 
 
 def _report(

@@ -11,6 +11,8 @@ TrialVerdict = tuple[OutcomeKind, str]
 MIN_BLOCKS_TO_GIVE_UP = 3
 """Fewest blocks whose interval is taken seriously."""
 _GIB = 2**30
+_MOST_DEAD = 0.5
+"""A forward pass too many is a third; a training whose result is dropped is nearly all."""
 
 
 def wrong_device(platform: str, usage: DeviceUsage | None) -> TrialVerdict | None:
@@ -46,6 +48,18 @@ def over_budget(need_bytes: int | None, budget_bytes: int | None) -> TrialVerdic
     )
 
 
+def dead_code(dead_share: float | None) -> TrialVerdict | None:
+    """Judge a program that computes what its update does not return: the compiler removes that."""
+    if dead_share is None or dead_share <= _MOST_DEAD:
+        return None
+    return (
+        OutcomeKind.ERROR,
+        f"{dead_share:.0%} of the update's matrix products reach neither the state nor the metrics "
+        "that it returns, so the compiler removes them, and what is left is no training: return "
+        "the new parameters in the state.",
+    )
+
+
 def unhealthy(health: Mapping[str, float]) -> TrialVerdict | None:
     """Judge metrics that are NaN or Inf: training does not recover from them."""
     bad = [f"{name} is {value}" for name, value in health.items() if not math.isfinite(value)]
@@ -68,13 +82,12 @@ def too_slow(estimate: Throughput, slow_below: float | None) -> TrialVerdict | N
     )
 
 
-def recompiled(before: DeviceUsage | None, after: DeviceUsage | None) -> TrialVerdict | None:
-    """Judge a trial that compiled during steady updates: it timed compilations and leaks memory."""
-    if before is None or after is None:
-        return None
-    if before.num_compilations is None or after.num_compilations is None:
-        return None
-    count = after.num_compilations - before.num_compilations
+def recompiled(before: int | None, after: int | None) -> TrialVerdict | None:
+    """Judge a trial that compiled during steady updates: it timed compilations and leaks memory.
+
+    `before` and `after` are the compilations up to then, `None` where nobody counts.
+    """
+    count = 0 if before is None or after is None else after - before
     if count <= 0:
         return None
     return (

@@ -50,12 +50,14 @@ class CompiledProgram:
 
     `device_bytes` is temp + argument + output - alias of XLA's memory analysis; `flops_per_update`
     counts loop bodies by their trip counts; `from_cache` says whether an earlier process had
-    compiled it. `None` where the framework cannot tell.
+    compiled it. `dead_share` is the share of the flops whose results the update does not return:
+    the compiler removes them. `None` where the framework cannot tell.
     """
 
     device_bytes: int | None
     flops_per_update: float | None = None
     from_cache: bool | None = None
+    dead_share: float | None = None
 
 
 @runtime_checkable

@@ -117,6 +117,35 @@ def _with_health(health: dict[str, float]) -> Sleeper:
     return workload
 
 
+def compiles_on_every_call(config: Config, options: Options) -> Sleeper:
+    """Build a JAX loop that cannot say so: a new function each time, and no `device_usage`."""
+    import jax
+
+    class Compiling(Sleeper):
+        def run(self, num_updates: int) -> None:
+            for _ in range(num_updates):
+                jax.jit(lambda x: x + 1.0)(1.0).block_until_ready()
+
+    return Compiling(config, options)
+
+
+def trains_for_nothing(config: Config, options: Options) -> Any:
+    """Build a JAX loop whose update drops the parameters that it trained."""
+    import jax
+    import jax.numpy as jnp
+
+    from trainables.jax_workload import JaxWorkload
+
+    def update(key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        key, noise_key = jax.random.split(key)
+        batch = jax.random.normal(noise_key, (64, 32))
+        weights = jnp.ones((32, 32))
+        weights -= 0.1 * jax.grad(lambda w: jnp.square(batch @ w).mean())(weights)
+        return key, {"mean": batch.mean(), "weights": jnp.sum(weights) if "kept" in config else 0.0}
+
+    return JaxWorkload(update, lambda: jax.random.key(0), env_steps_per_update=64)
+
+
 def tells_its_pid(config: Config, options: Options) -> Sleeper:
     Path(options["pid_file"]).write_text(str(os.getpid()))
     return Sleeper(config, options)

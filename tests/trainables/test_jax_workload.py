@@ -8,7 +8,7 @@ import pytest
 
 from trainables import workload as protocol
 from trainables.jax_phase12.workload import phase1, phase2
-from trainables.jax_workload import JaxWorkload, matmul_flops
+from trainables.jax_workload import JaxWorkload, dead_share, matmul_flops
 
 CONFIG = {"num_envs": 8, "num_steps": 16, "batch_size": 32}
 OPTIONS = {"synthetic_days": 2}
@@ -100,6 +100,24 @@ def convolved(x):
 def test_matrix_products_are_counted_by_trips(function, products):
     jaxpr = jax.make_jaxpr(function)(jnp.ones((8, 8)))
     assert matmul_flops(jaxpr.jaxpr) == products * 2 * 8**3
+
+
+def dropped(x):
+    scanned(x)
+    return x @ x
+
+
+@pytest.mark.parametrize(
+    ("function", "share"),
+    [(scanned, 0.0), (jax.jit(dropped), 5 / 6), (lambda x: (scanned(x), x + 1)[1], 1.0)],
+)
+def test_products_that_reach_no_output_are_dead(function, share):
+    jaxpr = jax.make_jaxpr(function)(jnp.ones((8, 8)))
+    assert dead_share(jaxpr.jaxpr) == pytest.approx(share)
+
+
+def test_without_products_none_are_dead():
+    assert dead_share(jax.make_jaxpr(jnp.sin)(jnp.ones(8)).jaxpr) is None
 
 
 @pytest.mark.parametrize("factory", [phase1, phase2])

@@ -105,6 +105,20 @@ def test_a_workload_that_implements_nothing_optional_is_measured_too() -> None:
     assert measurement.num_compilations is None
 
 
+def test_compiling_on_every_call_is_seen_in_a_loop_that_cannot_say_so(tmp_path: Path) -> None:
+    outcome = run_alive(request_for("compiles_on_every_call"), tmp_path)
+    assert outcome.kind is OutcomeKind.ERROR
+    assert "times during steady updates" in outcome.message
+
+
+def test_a_training_that_the_compiler_removes_is_an_error(tmp_path: Path) -> None:
+    outcome = run_alive(request_for("trains_for_nothing"), tmp_path)
+    assert outcome.kind is OutcomeKind.ERROR
+    assert outcome.message.startswith("100% of the update's matrix products reach neither")
+    kept = run_alive(request_for("trains_for_nothing", {"kept": 1}), tmp_path)
+    assert kept.kind is OutcomeKind.COMPLETED
+
+
 CUDA = {"platform": "cuda"}
 
 

@@ -45,23 +45,29 @@ def test_over_budget_is_more_than_all_of_it(
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
-    [
-        (USAGE, USAGE, None),
-        (USAGE, dataclasses.replace(USAGE, num_compilations=7), "recompiled 2 times"),
-        (USAGE, dataclasses.replace(USAGE, num_compilations=None), None),
-        (dataclasses.replace(USAGE, num_compilations=None), USAGE, None),
-        (None, USAGE, None),
-        (USAGE, None, None),
-    ],
+    [(5, 5, None), (5, 7, "recompiled 2 times"), (5, None, None), (None, 5, None)],
 )
 def test_recompilation_is_counted_where_it_can_be(
-    before: DeviceUsage | None, after: DeviceUsage | None, words: str | None
+    before: int | None, after: int | None, words: str | None
 ) -> None:
     verdict = verdicts.recompiled(before, after)
     assert (verdict is None) == (words is None)
     if verdict is not None and words is not None:
         assert verdict[0] is OutcomeKind.ERROR
         assert words in verdict[1]
+
+
+@pytest.mark.parametrize(
+    ("dead_share", "is_dead"), [(None, False), (0.0, False), (0.33, False), (0.99, True)]
+)
+def test_a_training_whose_result_is_dropped_is_no_training(
+    dead_share: float | None, is_dead: bool
+) -> None:
+    verdict = verdicts.dead_code(dead_share)
+    assert (verdict is not None) is is_dead
+    if verdict is not None:
+        assert verdict[0] is OutcomeKind.ERROR
+        assert "99% of the update's matrix products" in verdict[1]
 
 
 def test_each_metric_that_is_not_finite_is_named() -> None:

@@ -5,7 +5,7 @@ from search_spaces.config import config_key, config_name
 from trainables.measurement import Measurement, OutcomeKind, Sampling
 from tune.run_folder.record import SearchContext
 from tune.search.result import Candidate, SearchResult
-from tune.search.trial import EXPLORING
+from tune.search.trial import EXPLORING, Stage
 from tune.summary.trials import outcome_label
 
 _HELD_BACK_SHARE = 0.1
@@ -21,7 +21,7 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         doubts.append("the search was interrupted: go on with --resume for the whole answer.")
     if not winner.confirmed:
         doubts.append("not confirmed: measured while exploring, not again in finals.")
-    doubts += _of_the_soak(winner, context)
+    doubts += _of_the_soak(winner, context) + _growth(winner, result, context)
     if winner.disturbed:
         doubts.append(
             "other programs disturbed every process that measured it: the speed is what was left."
@@ -78,6 +78,27 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
     if shares:
         doubts.append(f"the GPU ran at lower clocks in the soak: {', '.join(shares)} of it.")
     return doubts
+
+
+def _growth(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
+    """Return how fast the winner's host memory grew in its soak, and how long that goes well."""
+    key = config_key(winner.config)
+    soaks = [
+        trial.outcome
+        for trial in result.trials
+        if trial.stage is Stage.SOAK and trial.measurement and config_key(trial.config) == key
+    ]
+    outcome = soaks[-1] if soaks else None
+    measured = outcome.measurement if outcome else None
+    if outcome is None or measured is None or outcome.host_growth is None:
+        return []
+    per_update = outcome.host_growth * measured.measure_s / measured.num_updates
+    left = context.host_budget_bytes - (outcome.peak_host_bytes or 0)
+    updates = max(0, round(left / per_update))
+    return [
+        f"host memory grew by {units.size(per_update)} per update in the soak: what is allowed is "
+        f"full after some {units.steps(updates)} updates more."
+    ]
 
 
 def _never_quiet(winner: Candidate, result: SearchResult) -> list[str]:

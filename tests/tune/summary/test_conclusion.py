@@ -209,6 +209,21 @@ def test_the_time_that_neighbours_cost_is_said() -> None:
     assert "disturbed" not in dict(conclude(factories.result()).rows)
 
 
+def test_memory_that_grew_in_the_soak_is_said_with_its_end() -> None:
+    measured = factories.measurement(num_updates=100, measure_s=10.0)
+    grew = factories.outcome(
+        measurement=measured, host_growth=10.0 * 30 * 2**20, peak_host_bytes=3 * 2**30
+    )
+    config = factories.candidate().config
+    trials = (factories.trial(stage=Stage.SOAK, config=config, outcome=grew),)
+    budget = 3 * 2**30 + 640 * 30 * 2**20
+    warnings = conclude(factories.result(trials=trials), host_budget_bytes=budget).warnings
+    assert (
+        "host memory grew by 30 MiB per update in the soak: what is allowed is full after some 640 "
+        "updates more."
+    ) in warnings
+
+
 def test_a_complete_confirmed_result_warns_of_nothing() -> None:
     assert conclude(factories.result()).warnings == ()
     assert conclude(factories.result(), soak_updates=0).warnings == ()
