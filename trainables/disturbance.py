@@ -68,6 +68,28 @@ class Neighbours:
         return others_s > _QUIET_CPUS * wall_s + self._rounding_s
 
 
+class Restarts:
+    """A count of the blocks in which processes of the trial's own started, or ended.
+
+    Their start-up is in the speed of such a block, and a longer block hides more of it.
+    """
+
+    def __init__(self) -> None:
+        self.num_blocks = 0
+        """Blocks so far in which that was seen."""
+        self._seen = self._now()
+
+    def look(self) -> None:
+        """Look at the end of a block."""
+        before, self._seen = self._seen, self._now()
+        (pids, ended_s), (pids_before, ended_before_s) = self._seen, before
+        self.num_blocks += bool(pids - pids_before) or ended_s > ended_before_s
+
+    @staticmethod
+    def _now() -> tuple[frozenset[int], float]:
+        return frozenset(_descendants(os.getpid())), _ended_s()
+
+
 def cpu_times(cpus: Sequence[int]) -> CpuTimes | None:
     """Return the times of this process's tree and of `cpus`; `None` where they are not counted."""
     busy_s = _busy_s(frozenset(cpus))
@@ -90,9 +112,14 @@ def _busy_s(cpus: frozenset[int]) -> float | None:
 def _own_s() -> float:
     """Return the CPU seconds of this process and of all that came from it, ended ones included."""
     stats = (read_stat(pid) for pid in _descendants(os.getpid()))
-    ended = os.times()
     living_s = sum(stat.cpu_s for stat in stats if stat is not None)
-    return time.process_time() + ended.children_user + ended.children_system + living_s
+    return time.process_time() + _ended_s() + living_s
+
+
+def _ended_s() -> float:
+    """Return the CPU seconds of the children that have ended and were waited for."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _descendants(pid: int) -> Iterator[int]:

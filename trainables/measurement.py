@@ -149,7 +149,9 @@ class Measurement(Throughput):
     earlier process compiled. `gpu_utilization` is NVML's percent. `health` is the last update's.
     `others_cpus` is the time that other programs took on the trial's CPUs, in CPUs' worth, `None`
     where the kernel does not count. `gpu_held_back` has the limits that lowered the GPU's clocks,
-    each with the share of looks at which it did.
+    each with the share of looks at which it did. In `num_restart_blocks` of the blocks processes
+    of the trial's own started or ended. `device_growth_bytes` is the rise of the allocator's peak
+    over the measurement.
     """
 
     env_steps_per_update: int
@@ -169,6 +171,8 @@ class Measurement(Throughput):
     compiled_from_cache: bool | None = None
     others_cpus: float | None = None
     gpu_held_back: dict[str, float] = dataclasses.field(default_factory=dict)
+    num_restart_blocks: int = 0
+    device_growth_bytes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

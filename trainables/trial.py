@@ -163,7 +163,7 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     # These bring NumPy and NVML: not before the affinity holds.
     from trainables import throughput
     from trainables.compilations import Compilations
-    from trainables.disturbance import IGNORES, Neighbours, cpu_times
+    from trainables.disturbance import IGNORES, Neighbours, Restarts, cpu_times
     from trainables.gpu_monitor import GpuMonitor
 
     workload, need = built.workload, built.program.device_bytes
@@ -178,9 +178,11 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
     gpu = GpuMonitor(request.platform, os.environ)
     neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
+    restarts = Restarts()
 
     def disturbed() -> bool:
         gpu.look()
+        restarts.look()
         return neighbours.disturbed() and not os.environ.get(IGNORES)
 
     started = time.monotonic()
@@ -218,6 +220,8 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         health=health,
         compiled_from_cache=built.program.from_cache,
         others_cpus=neighbours.others_cpus,
+        num_restart_blocks=restarts.num_blocks,
+        device_growth_bytes=_device_growth(before, usage),
     )
     return _report(built, verdict or verdicts.completed(estimate, request), measurement)
 
@@ -233,6 +237,12 @@ def _health(workload: Workload) -> dict[str, float]:
 
 def _device_usage(workload: Workload) -> DeviceUsage | None:
     return workload.device_usage() if isinstance(workload, ReportsDevice) else None
+
+
+def _device_growth(before: DeviceUsage | None, after: DeviceUsage | None) -> int | None:
+    peaks = [usage.peak_device_bytes for usage in (before, after) if usage is not None]
+    known = [peak for peak in peaks if peak is not None]
+    return known[1] - known[0] if len(known) == 2 else None
 
 
 def _num_compilations(usage: DeviceUsage | None) -> int | None:

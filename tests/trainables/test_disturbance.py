@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trainables.disturbance import CpuTimes, Neighbours, cpu_times
+from trainables.disturbance import CpuTimes, Neighbours, Restarts, cpu_times
 
 BUSY = "import time\nwhile True: pass"
 
@@ -82,3 +82,21 @@ def test_a_real_neighbour_on_the_cpu_is_seen() -> None:
         assert others > 0.1
     finally:
         os.kill(pid, 9)
+
+
+def test_a_process_that_lives_on_is_no_restart_and_one_in_each_block_is() -> None:
+    with subprocess.Popen(["sleep", "600"]) as child:
+        restarts = Restarts()
+        restarts.look()
+        assert restarts.num_blocks == 0
+        for _ in range(3):  # each starts, computes and ends within a block
+            subprocess.run([sys.executable, "-c", "sum(range(10**6))"], check=True)
+            restarts.look()
+        assert restarts.num_blocks == 3
+        with subprocess.Popen(["sleep", "600"]) as another:
+            restarts.look()
+            assert restarts.num_blocks == 4
+            restarts.look()
+            assert restarts.num_blocks == 4
+            another.kill()
+        child.kill()

@@ -25,7 +25,14 @@ from tune.run_folder.trials import to_csv, to_dict
 from tune.search.study import Limits, Study, StudyError, read_trials
 
 OLD = SUPPORT / "version_0_1"
-NEWER = {"disturbed", "num_disturbed_blocks", "others_cpus", "gpu_held_back"}
+NEWER = {
+    "disturbed",
+    "num_disturbed_blocks",
+    "others_cpus",
+    "gpu_held_back",
+    "num_restart_blocks",
+    "device_growth_bytes",
+}
 """Figures of a measurement that came later."""
 PROFILES = sorted(path.name for path in (OLD / "written").glob("*.yaml"))
 

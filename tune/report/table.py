@@ -49,6 +49,7 @@ def _columns(axes: list[str], names: Mapping[ConfigKey, str]) -> _Columns:
         *map(axis_column, axes),
         _number("env steps/s", ",.0f", lambda t, _: _of(t, lambda m: m.steps_per_second)),
         _number("± %", ".1f", lambda t, _: _of(t, _relative_side)),
+        _number("others' CPUs", ".2f", lambda t, _: _of(t, lambda m: m.others_cpus)),
         _text("outcome", lambda trial, _: outcome_label(trial)),
         _text("stage", lambda trial, _: trial.stage.value),
         _text("is", lambda trial, _: names.get(config_key(trial.config), "")),

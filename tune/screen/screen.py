@@ -184,8 +184,10 @@ class Screen:
                 self._console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)
             return
         self._line(conclusion.headline)
-        for row in result_panel.finals_rows(result):
-            self._line(f"  finals: {', '.join(row)}")
+        for name, speed, processes, memory in result_panel.finals_rows(result):
+            unit = " env steps/s" if speed[:1].isdigit() else ""  # else it says how it failed
+            ran = units.plural(int(processes), "process")
+            self._line(f"  finals: {name}: {speed}{unit}, {ran}, {memory}")
         warnings = (("warning", warning) for warning in conclusion.warnings)
         for label, text in (*conclusion.rows, *warnings, *conclusion.commands):
             self._line(f"  {label}: {text}")

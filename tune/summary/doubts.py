@@ -13,6 +13,12 @@ _HELD_BACK_SHARE = 0.1
 
 _MOST_NAMES = 3
 
+_SETTLING_BYTES = 2**26
+"""A rise of device memory's peak that a longer run may have for once."""
+
+_RESTARTS_SHARE = 0.5
+"""The share of blocks from which on processes that start in them are what is measured."""
+
 
 def warnings(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
     """Return a sentence for each thing that was not proven of the winner."""
@@ -35,6 +41,13 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         and winner.soak is not measured
     ):
         doubts.append(_wide_interval(measured))
+    if measured is not None and measured.num_restart_blocks >= _RESTARTS_SHARE * (
+        measured.num_blocks + measured.num_disturbed_blocks
+    ):
+        doubts.append(
+            f"processes of the loop's own started or ended in {measured.num_restart_blocks} of its "
+            "blocks of updates, and their start is in the speed: a loop that keeps them is faster."
+        )
     if result.baseline is None:
         doubts.append("the baseline did not run to its end here, so there is no speed-up to say.")
     doubts += [
@@ -69,6 +82,11 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
             f"the soak ran at {units.speed(soak.steps_per_second)} env steps/s, below the "
             f"{units.speed(winner.low)} to {units.speed(winner.high)} of the finals: the profile "
             "promises the soak's."
+        )
+    if (soak.device_growth_bytes or 0) > _SETTLING_BYTES:
+        doubts.append(
+            f"the peak of device memory rose by {units.size(soak.device_growth_bytes)} over the "
+            f"soak's {soak.num_updates} updates: longer training may not fit."
         )
     shares = [
         f"its {name} limit for {100 * share:.0f} %"

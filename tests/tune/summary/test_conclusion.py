@@ -102,6 +102,11 @@ def soaked(num_updates: int) -> Any:
     return factories.candidate(soak=factories.measurement(num_updates=num_updates))
 
 
+def restarting(num_blocks: int) -> Any:
+    measured = factories.measurement(num_blocks=9, num_restart_blocks=num_blocks)
+    return factories.candidate(representative=factories.outcome(measurement=measured))
+
+
 def slow_soak(**changes: Any) -> Any:
     soak = factories.measurement(num_updates=200, steps_per_second=48_200.0, **changes)
     return factories.candidate(soak=soak)
@@ -140,6 +145,16 @@ def slow_soak(**changes: Any) -> Any:
             {"chosen": {Kind.FASTEST: slow_soak(gpu_held_back={"temperature": 0.6})}},
             {},
             "the GPU ran at lower clocks in the soak: its temperature limit for 60 % of it.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: slow_soak(device_growth_bytes=2**30)}},
+            {},
+            "the peak of device memory rose by 1.00 GiB over the soak's 200 updates",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: restarting(5)}},
+            {},
+            "processes of the loop's own started or ended in 5 of its blocks of updates",
         ),
         (
             {"chosen": {Kind.FASTEST: factories.candidate(disturbed=True)}},
