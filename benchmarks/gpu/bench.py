@@ -94,8 +94,8 @@ class Bench:
     ) -> dict[str, str]:
         """Return a child's environment: a trial's own, and what the arguments change.
 
-        `share` is the share of the card's memory that the child may take. With `cached`, programs
-        are kept on the disk and read from there.
+        `share` is the share of the card's memory that the child may take. With `cached`, and in a
+        rehearsal, programs are kept on the disk and read from there.
         """
         base = ray_env.for_child(os.environ)
         allowed = limits.cpus().allowed
@@ -103,7 +103,7 @@ class Bench:
         environment = {**base, **caps.variables}
         if share is not None:
             environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{share:.3f}"
-        if cached:
+        if cached or self.rehearses:
             environment |= compile_cache.variables(self.folder / "compiled", base)
         return environment
 

@@ -1,5 +1,6 @@
-"""Workloads that ask for more device memory than there is, each in another way."""
+"""Workloads that ask for more device memory than there is, each in another way; one that rests."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,12 +17,18 @@ class _Hungry:
         self._platform = platform
 
     def run(self, num_updates: int) -> None:
-        """Allocate."""
-        self._allocate()
+        """Allocate, or rest, in each update."""
+        for _ in range(num_updates):
+            self._allocate()
 
     def device_usage(self) -> DeviceUsage:
         """Return where it runs."""
         return DeviceUsage(platform=self._platform, peak_device_bytes=None, num_compilations=None)
+
+
+def idle(config: Mapping[str, int], options: Mapping[str, Any]) -> _Hungry:
+    """Build a loop that rests in each update: a rehearsed search need not train."""
+    return _Hungry(lambda: time.sleep(0.02), "cpu")
 
 
 def array(config: Mapping[str, int], options: Mapping[str, Any]) -> _Hungry:

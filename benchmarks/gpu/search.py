@@ -17,8 +17,8 @@ from tune.preflight.findings import PreflightRequest
 SEARCH = "search"
 _LOOK_S = 0.25
 _REHEARSED = (
-    "--space num_envs=16,32 num_steps=8 batch_size=128 --baseline num_envs=16 num_steps=8 "
-    "batch_size=128 --max-runs 2 --finalists 1 --final-rounds 1 --soak-updates 3 --device cpu"
+    "--workload benchmarks.gpu.hungry:idle --space num_envs=1,2 --max-runs 2 "
+    "--finalists 1 --final-rounds 1 --soak-updates 3 --device cpu"
 )
 _SEARCH_S, _VALIDATION_S = 240.0, 90.0
 

@@ -30,20 +30,34 @@ _LEVER_SHAPES = (BASELINE, sizes(8192, 128, 131072))
 _REHEARSED = (sizes(16, 4, 32),)
 _COMPILE_S, _MEASURE_S = 35.0, 12.0
 
-FLAGS = {
-    "no command buffers": "--xla_gpu_enable_command_buffer=",
-    "command buffers for loops": "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL",
-    "latency hiding": "--xla_gpu_enable_latency_hiding_scheduler=true",
-    "no Triton products": "--xla_gpu_enable_triton_gemm=false",
-    "no autotuning": "--xla_gpu_autotune_level=0",
-    "loops double buffered": "--xla_gpu_enable_while_loop_double_buffering=true",
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Lever:
+    """One lever of the runtime: what it changes in a child's request, and in its environment."""
+
+    request: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _flag(flag: str) -> _Lever:
+    return _Lever(variables={"XLA_FLAGS": flag})
+
+
+_LEVERS = {
+    "as it is": _Lever(),
+    "no command buffers": _flag("--xla_gpu_enable_command_buffer="),
+    "command buffers for loops": _flag("--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"),
+    "latency hiding": _flag("--xla_gpu_enable_latency_hiding_scheduler=true"),
+    "no Triton products": _flag("--xla_gpu_enable_triton_gemm=false"),
+    "no autotuning": _flag("--xla_gpu_autotune_level=0"),
+    "loops double buffered": _flag("--xla_gpu_enable_while_loop_double_buffering=true"),
+    "products in highest": _Lever(request={"matmul_precision": "highest"}),
+    "products in tensorfloat32": _Lever(request={"matmul_precision": "tensorfloat32"}),
+    "products in bfloat16": _Lever(request={"matmul_precision": "bfloat16"}),
+    "no preallocation": _Lever(variables={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}),
+    "CUDA's allocator": _Lever(variables={"XLA_PYTHON_CLIENT_ALLOCATOR": "cuda_async"}),
 }
-"""Levers that are XLA's flags."""
-_PRECISIONS = ("highest", "tensorfloat32", "bfloat16")
-_ALLOCATION = {
-    "no preallocation": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
-    "CUDA's allocator": {"XLA_PYTHON_CLIENT_ALLOCATOR": "cuda_async"},
-}
+_REHEARSED_LEVERS = ("latency hiding",)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +72,7 @@ class _Job:
 def measure(bench: Bench) -> None:
     """Measure ours beside the reference."""
     shapes = _REHEARSED if bench.rehearses else _SHAPES
-    cartpole = _REHEARSED if bench.rehearses else _CARTPOLE
+    cartpole = () if bench.rehearses else _CARTPOLE
     pairs = [("Phase 1", one) for one in shapes] + [("CartPole", one) for one in cartpole]
     jobs = [
         _Job(key=f"{env}, {name_of(config)}", request=_request(bench, env, config))
@@ -72,19 +86,14 @@ def measure_levers(bench: Bench) -> None:
     jobs = []
     for config in _REHEARSED if bench.rehearses else _LEVER_SHAPES:
         request = _request(bench, "Phase 1", config, loops=["ours"])
-        where = f"Phase 1, {name_of(config)}"
-        jobs.append(_Job(key=f"{where}: as it is", request=request))
-        for name, flag in list(FLAGS.items())[: 1 if bench.rehearses else None]:
-            if thread_env.knows_xla_flag(flag.removeprefix("--").partition("=")[0]):
-                job = _Job(key=f"{where}: {name}", request=request, variables={"XLA_FLAGS": flag})
-                jobs.append(job)
-            else:
-                bench.cannot(LEVERS, f"{name}: this jaxlib has no {flag}.")
-        for precision in _PRECISIONS[: 1 if bench.rehearses else None]:
-            key = f"{where}: products in {precision}"
-            jobs.append(_Job(key=key, request=request | {"matmul_precision": precision}))
-        for name, variables in list(_ALLOCATION.items())[: 1 if bench.rehearses else None]:
-            jobs.append(_Job(key=f"{where}: {name}", request=request, variables=variables))
+        for name in _REHEARSED_LEVERS if bench.rehearses else _LEVERS:
+            lever = _LEVERS[name]
+            unknown = thread_env.unknown_xla_flags(lever.variables.get("XLA_FLAGS", ""))
+            if unknown:
+                bench.cannot(LEVERS, f"{name}: this jaxlib has no {unknown[0]}.")
+                continue
+            key = f"Phase 1, {name_of(config)}: {name}"
+            jobs.append(_Job(key=key, request=request | lever.request, variables=lever.variables))
     _run(bench, LEVERS, jobs)
 
 
@@ -92,15 +101,12 @@ def measure_compiling(bench: Bench) -> None:
     """Measure how long one program compiles, by CPUs and from the cache; nothing runs beside it."""
     config = (_REHEARSED if bench.rehearses else _LEVER_SHAPES)[0]
     allowed = len(bench.cpus(cap=10**6))
-    for cap in sorted({1, min(4, allowed), allowed}):
+    for cap in [] if bench.rehearses else sorted({1, min(4, allowed), allowed}):
         key = f"{cap} CPUs"
         _alone(bench, key, config, cap, environment=bench.environment(cap=cap))
     for key in ("first with a cache", "read from the cache"):
         environment = bench.environment(cached=True)
         _alone(bench, key, config, bench.thread_cap, environment=environment)
-    key, flag = "no autotuning", FLAGS["no autotuning"]
-    environment = bench.environment() | {"XLA_FLAGS": flag}
-    _alone(bench, key, config, bench.thread_cap, environment=environment)
 
 
 def measure_polling(bench: Bench) -> None:

@@ -52,7 +52,7 @@ class PidsCgroup:
         (self.path / "cgroup.procs").write_text(str(pid))
 
     def run(
-        self, command: Sequence[str], env: Mapping[str, str], *, timeout_s: float = 120
+        self, command: Sequence[str], env: Mapping[str, str], *, timeout_s: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the cgroup; whatever it left running is killed with it."""
         enter = 'echo $$ > "$0"/cgroup.procs && exec "$@"'
