@@ -93,7 +93,9 @@ def measure_levers(bench: Bench) -> None:
                 bench.cannot(LEVERS, f"{name}: this jaxlib has no {unknown[0]}.")
                 continue
             key = f"Phase 1, {name_of(config)}: {name}"
-            jobs.append(_Job(key=key, request=request | lever.request, variables=lever.variables))
+            jobs.append(
+                _Job(key=key, request={**request, **lever.request}, variables=lever.variables)
+            )
     _run(bench, LEVERS, jobs)
 
 
