@@ -39,7 +39,7 @@ _KINDS: Mapping[str, tuple[Sequence[str], Callable[[int], bool]]] = {
 _LEAST = 0.1
 """CPUs, or a share of the time: the product's threshold for the first sign."""
 _SLOWER = 0.85
-"""The share of the quiet median that a canary or the own CPU time falls under."""
+"""The share of the best so far that a canary or the own CPU time falls under."""
 
 _Signs = dict[str, bool]
 

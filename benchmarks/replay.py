@@ -195,12 +195,13 @@ class SimulatedMachine:
             message="measured.",
             wall_s=wall_s,
             thread_cap=1,
-            measurement=_measurement(point, speed),
+            measurement=measurement_of(point, speed),
             predicted_device_bytes=point.device_bytes,
         )
 
 
-def _measurement(point: ReplayPoint, speed: float) -> Measurement:
+def measurement_of(point: ReplayPoint, speed: float) -> Measurement:
+    """Return what a trial of this configuration measures if it measures `speed`."""
     return Measurement(
         steps_per_second=speed,
         low=speed * (1.0 - _TYPICAL_HALF_WIDTH),

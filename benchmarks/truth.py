@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import recorded
 from benchmarks.markdown import row
-from benchmarks.replay import Replay, ReplayPoint, replay
+from benchmarks.replay import Replay, ReplayPoint, measurement_of, replay
 from benchmarks.search import FOLDER, our_search
 from search_spaces.config import config_key
 from trainables import throughput
@@ -144,23 +144,11 @@ class _NoisyMachine:
             num_updates=_SOAK_UPDATES if stage is Stage.SOAK else None,
             disturbed=disturbed,
         )
-        return Measurement(
-            **dataclasses.asdict(estimate),
-            env_steps_per_update=_UPDATE_STEPS,
-            startup_s=0.0,
-            build_s=0.0,
-            compile_s=point.build_s,
-            warmup_s=point.warmup_s,
-            measure_s=self.now - began,
-            flops_per_update=None,
-            predicted_device_bytes=point.device_bytes,
-            peak_device_bytes=None,
-            num_compilations=None,
-            gpu_utilization=None,
-            gpu_temperature_c=None,
-            gpu_power_w=None,
-            health={},
-        )
+        figures = dataclasses.asdict(estimate) | {
+            "env_steps_per_update": _UPDATE_STEPS,
+            "measure_s": self.now - began,
+        }
+        return dataclasses.replace(measurement_of(point, speed), **figures)
 
 
 _CACHED = frozenset({Stage.FINAL, Stage.SOAK})

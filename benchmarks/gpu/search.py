@@ -1,6 +1,7 @@
 """Parts 1 and 2: preflight, a whole search, its profile validated twice; threads all along."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ _REHEARSED = (
     "--workload benchmarks.gpu.hungry:idle --space num_envs=1,2 --max-runs 2 "
     "--finalists 1 --final-rounds 1 --soak-updates 3 --device cpu"
 )
-_SEARCH_S, _VALIDATION_S = 240.0, 90.0
+_SEARCH_S, _OVERTIME_S, _VALIDATION_S = 240.0, 120.0, 90.0
 
 
 def measure(bench: Bench) -> None:
@@ -55,19 +56,26 @@ def _search(bench: Bench, profiles: Path) -> Row:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as p:
         peak = _PeakThreads(p.pid)
-        output = p.communicate(timeout=_SEARCH_S + 120)[0]
-        peak.end()
+        try:
+            output = p.communicate(timeout=_SEARCH_S + _OVERTIME_S)[0]
+        except subprocess.TimeoutExpired:
+            p.send_signal(signal.SIGINT)  # it keeps its best so far
+            output = p.communicate()[0]
+        finally:
+            peak.end()
     events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     last = [event for event in events if event["event"] == "finished"]
     table = folder / "trials.json"
+    trials = json.loads(table.read_text())["trials"] if table.exists() else []
+    cap = max((trial["outcome"]["thread_cap"] for trial in trials), default=bench.thread_cap)
     return {
         "arguments": arguments,
         "exit_code": p.returncode,
         "peak_threads": peak.threads,
-        "expected_trial_threads": thread_env.expected_threads(bench.thread_cap, bench.platform),
+        "expected_trial_threads": thread_env.expected_threads(cap, bench.platform),
         "memory": [event for event in events if event["event"] == "memory"],
         "finished": last[0] if last else output[-3000:],
-        "trials": json.loads(table.read_text())["trials"] if table.exists() else [],
+        "trials": trials,
     }
 
 

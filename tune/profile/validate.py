@@ -50,13 +50,11 @@ def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> 
             num_disturbed += 1
             if num_disturbed < _NUM_PROCESSES:
                 continue
-            if not measured:
-                say(
-                    "Other programs use this machine, so nothing can be told now: end them, or try "
-                    "again later. The profile may hold."
-                )
-                return CANNOT_TELL_NOW
-            break
+            say(
+                "Other programs use this machine, so nothing can be told now: end them, or try "
+                "again later. The profile may hold."
+            )
+            return CANNOT_TELL_NOW
         measured.append(outcome.measurement)
         if len(measured) == 1:
             if _is_within(_ratio(profile, measured)):

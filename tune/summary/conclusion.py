@@ -246,7 +246,7 @@ def _disturbed(result: SearchResult) -> str:
         for m in touched
     )
     return (
-        f"other programs used the CPUs or the GPU of {len(touched)} of "
+        f"other programs used the CPUs of {len(touched)} of "
         f"{units.plural(len(measured), 'trial')}; {units.duration(lost_s)} do not count for it"
     )
 

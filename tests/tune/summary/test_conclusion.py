@@ -219,7 +219,7 @@ def test_the_time_that_neighbours_cost_is_said() -> None:
     trials = (trial(), trial(num_disturbed_blocks=4), trial(num_disturbed_blocks=5, disturbed=True))
     rows = dict(conclude(factories.result(trials=trials)).rows)
     assert rows["disturbed"] == (
-        "other programs used the CPUs or the GPU of 2 of 3 trials; 14 s do not count for it"
+        "other programs used the CPUs of 2 of 3 trials; 14 s do not count for it"
     )
     assert "disturbed" not in dict(conclude(factories.result()).rows)
 
