@@ -30,6 +30,9 @@ _SLOW_SHARE = 0.9
 _LARGEST_RESERVE = 0.5
 """The most of --max-time to keep for finals and soak, so that a short search explores too."""
 
+_LARGEST_NEEDED = 0.75
+"""The same, where less would not do for all rounds of the best and of the baseline."""
+
 _LEAST_SOAK_S = 40.0
 """The time to start, compile, warm up, and run enough updates for a leak to show."""
 
@@ -243,19 +246,29 @@ class Search:
         )
 
     def _reserved_s(self, runs: list[Trial]) -> float:
-        """Return the seconds of --max-time to keep for finals and soak: at most half of it."""
+        """Return the seconds of --max-time to keep for finals and soak.
+
+        They are at most half of it, or what all rounds of the best and of the baseline need.
+        """
         if self._problem.shard is not None:
             return finals.typical_s(runs)
-        expected_s = finals.expected_s(runs, self._rules.finals, self.best)
-        return min(expected_s, _LARGEST_RESERVE * (self._rules.stopping.max_time_s or math.inf))
+        plan, most_s = self._rules.finals, self._rules.stopping.max_time_s or math.inf
+        expected_s = finals.expected_s(runs, plan, self.best)
+        # One trial more, which may still start, and the two that a comparison takes in each round.
+        needed_s = (1 + 2 * plan.num_rounds) * finals.typical_s(runs) + self._least_soak_s
+        kept_s = max(_LARGEST_RESERVE * most_s, min(needed_s, _LARGEST_NEEDED * most_s))
+        return min(expected_s, kept_s)
+
+    @property
+    def _least_soak_s(self) -> float:
+        return _LEAST_SOAK_S if self._rules.finals.soak_updates else 0.0
 
     def _num_affordable_finals(self) -> float:
         """Return the finals for which --max-time leaves room beside the soak."""
         if self.remaining_s is None:
             return math.inf
         final_s = finals.typical_final_s(self.trials)
-        least_soak_s = _LEAST_SOAK_S if self._rules.finals.soak_updates else 0.0
-        return math.inf if not final_s else (self.remaining_s - least_soak_s) // final_s
+        return math.inf if not final_s else (self.remaining_s - self._least_soak_s) // final_s
 
     def _is_broken(self) -> bool:
         return stopping.is_broken(

@@ -1,5 +1,7 @@
 """The policy, driven over surfaces that are known: no Ray, no process, no clock."""
 
+import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,27 @@ def test_a_soak_of_many_updates_does_not_eat_the_time_to_explore(tmp_path: Path)
     explored = [trial for trial in ran if trial.stage in EXPLORING]
     assert len(explored) * 15.0 >= 0.45 * 270.0
     assert [trial.stage for trial in ran][-2:] == [Stage.FINAL, Stage.SOAK]
+    assert clock.now <= 270.0
+
+
+@pytest.mark.parametrize("trial_s", [10.0, 24.0, 28.0])
+def test_a_short_search_keeps_time_for_all_rounds_of_the_best_and_the_baseline(
+    tmp_path: Path, trial_s: float
+) -> None:
+    clock = Clock()
+    plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=200)
+    search = make(tmp_path, clock=clock, plan=plan, max_runs=999, max_time_s=270.0)
+
+    def slow_machine(trial: Trial) -> Outcome:
+        clock.now += 40.0 if trial.stage is Stage.SOAK else trial_s
+        return dataclasses.replace(machine(trial), wall_s=trial_s)
+
+    ran = drive(search, slow_machine)
+    finals = Counter(config_key(trial.config) for trial in ran if trial.stage is Stage.FINAL)
+    best = search.result(partial=False).chosen[Kind.FASTEST]
+    assert finals[config_key(best.config)] == finals[config_key(BASELINE)] == 2
+    assert len([trial for trial in ran if trial.stage in EXPLORING]) > 1
+    assert ran[-1].stage is Stage.SOAK
     assert clock.now <= 270.0
 
 
