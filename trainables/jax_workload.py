@@ -8,17 +8,20 @@ copied into the program.
 """
 
 import dataclasses
-import math
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.interpreters.partial_eval
+import jax.numpy as jnp
+import numpy as np
 
+from trainables.flops import dead_share, matmul_flops, product_dtypes, product_speed
 from trainables.workload import CompiledProgram, DeviceUsage
 
 _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 _CACHE_HIT_EVENT = "/jax/compilation_cache/cache_hits"
+_LARGEST_DIGESTED_BYTES = 2**20  # parameters are among the small arrays, market data are not
 _compile_seconds: list[float] = []
 _cache_hits: list[str] = []
 
@@ -66,6 +69,7 @@ class JaxWorkload:
         self._init = init
         self._env_steps_per_update = env_steps_per_update
         self._compiled: Any = None
+        self._product_dtypes: set[Any] = set()
         self._state: Any = None
         self._metrics: Mapping[str, Any] = {}
 
@@ -84,6 +88,7 @@ class JaxWorkload:
         traced = self._trace(jax.eval_shape(self._init))
         hits = len(_cache_hits)
         self._compiled = traced.lower().compile()
+        self._product_dtypes = set(product_dtypes(traced.jaxpr.jaxpr))
         return CompiledProgram(
             device_bytes=_device_bytes(self._compiled),
             flops_per_update=matmul_flops(traced.jaxpr.jaxpr),
@@ -151,6 +156,17 @@ class JaxWorkload:
         """Return the metrics of the last update; none before the first."""
         return {name: float(value) for name, value in self._metrics.items()}
 
+    def fingerprint(self) -> bytes:
+        """Return a digest of the state's small floating-point arrays; empty if there are none."""
+        leaves = [leaf for leaf in jax.tree.leaves(self._state) if _is_digested(leaf)]
+        if not leaves:
+            return b""
+        return hashlib.blake2b(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).digest()
+
+    def peak_flops(self) -> float | None:
+        """Return the speed of a large product in the fastest of the update's number formats."""
+        return max((product_speed(dtype) for dtype in self._product_dtypes), default=None)
+
     def device_usage(self) -> DeviceUsage:
         """Return the default device, its allocator's peak, and the compilations so far."""
         device = jax.devices()[0]
@@ -174,49 +190,9 @@ def _device_bytes(compiled: Any) -> int | None:
     )
 
 
-def matmul_flops(jaxpr: Any) -> float:
-    """Return the floating-point operations of a jaxpr's matrix products and convolutions.
-
-    Loop bodies count by their trip counts; XLA's `cost_analysis` counts a scan's body once. A
-    `while_loop`, whose trip count is not known, counts once, a `cond` as its most costly branch.
-    All other operations are left out (a few percent of a network's work).
-    """
-    total = 0.0
-    for equation in jaxpr.eqns:
-        name, params = equation.primitive.name, equation.params
-        if name == "dot_general":
-            (contracted, _), _ = params["dimension_numbers"]
-            depth = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-            total += 2.0 * depth * equation.outvars[0].aval.size
-        elif name == "conv_general_dilated":
-            kernel = equation.invars[1].aval
-            out_channels = kernel.shape[params["dimension_numbers"].rhs_spec[0]]
-            total += 2.0 * kernel.size / out_channels * equation.outvars[0].aval.size
-        elif name == "cond":
-            total += max(matmul_flops(branch.jaxpr) for branch in params["branches"])
-        else:
-            trips = params["length"] if name == "scan" else 1
-            total += trips * sum(matmul_flops(inner) for inner in _inner_jaxprs(params))
-    return total
-
-
-def dead_share(jaxpr: Any) -> float | None:
-    """Return the share of a jaxpr's `matmul_flops` that reach none of its outputs.
-
-    `None` without any, or where this JAX does not offer its elimination of dead code.
-    """
-    flops = matmul_flops(jaxpr)
-    eliminate = getattr(jax.interpreters.partial_eval, "dce_jaxpr", None)  # not a stable API
-    if not flops or eliminate is None:
-        return None
-    living, _ = eliminate(jaxpr, [True] * len(jaxpr.outvars))
-    return 1.0 - matmul_flops(living) / flops
-
-
-def _inner_jaxprs(params: Mapping[str, Any]) -> list[Any]:
-    """Return the jaxprs among an equation's parameters: bodies of scan, jit, custom_vjp, ..."""
-    closed = (getattr(value, "jaxpr", value) for value in params.values())
-    return [jaxpr for jaxpr in closed if hasattr(jaxpr, "eqns")]
+def _is_digested(leaf: Any) -> bool:
+    is_float = jnp.issubdtype(leaf.dtype, jnp.floating)
+    return is_float and leaf.nbytes <= _LARGEST_DIGESTED_BYTES
 
 
 def _check_state_is_stable(before: Any, after: Any) -> None:

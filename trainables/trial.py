@@ -30,6 +30,7 @@ from trainables.measurement import (
     Phase,
     Progress,
     Report,
+    Throughput,
     TrialRequest,
     encode,
 )
@@ -38,9 +39,11 @@ from trainables.workload import (
     Compiles,
     DeviceUsage,
     InvalidConfigurationError,
+    KnowsPeak,
     LimitsDeviceMemory,
     ReportsDevice,
     ReportsHealth,
+    ShowsProgress,
     UnstableTrainingError,
     Workload,
     WorkloadInputError,
@@ -170,6 +173,7 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     send(Progress(phase=Phase.WARMUP, predicted_device_bytes=need))
     warmup = throughput.warm_up(workload.run, time.monotonic)
     health = _health(workload)  # asked once already here: what it compiles is no recompilation
+    fingerprint = _fingerprint(workload)
     compilations = Compilations()
     before = _device_usage(workload)
     verdict = verdicts.wrong_device(request.platform, before) or verdicts.unhealthy(health)
@@ -202,8 +206,13 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     measure_s = time.monotonic() - started
     usage = _device_usage(workload)
     recompiled = verdicts.recompiled(_num_compilations(before), _num_compilations(usage))
-    if recompiled := recompiled or verdicts.recompiled(0, compilations.count):
-        return _report(built, recompiled)
+    if defect := (
+        recompiled
+        or verdicts.recompiled(0, compilations.count)
+        or verdicts.nothing_trained(fingerprint, _fingerprint(workload))
+        or _beyond_peak(built, estimate)
+    ):
+        return _report(built, defect)
     measurement = Measurement(
         **dataclasses.asdict(estimate),
         env_steps_per_update=workload.env_steps_per_update,
@@ -224,6 +233,19 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         device_growth_bytes=_device_growth(before, usage),
     )
     return _report(built, verdict or verdicts.completed(estimate, request), measurement)
+
+
+def _fingerprint(workload: Workload) -> bytes:
+    return workload.fingerprint() if isinstance(workload, ShowsProgress) else b""
+
+
+def _beyond_peak(built: _Built, estimate: Throughput) -> verdicts.TrialVerdict | None:
+    """Judge the speed by the device's peak. It is measured last, so that it disturbs nothing."""
+    workload, flops = built.workload, built.program.flops_per_update
+    if not (flops and isinstance(workload, KnowsPeak)):
+        return None
+    updates_per_second = estimate.steps_per_second / workload.env_steps_per_update
+    return verdicts.beyond_peak(flops * updates_per_second, workload.peak_flops())
 
 
 def _health(workload: Workload) -> dict[str, float]:

@@ -14,6 +14,9 @@ _GIB = 2**30
 _MOST_DEAD = 0.5
 """A forward pass too many is a third; a training whose result is dropped is nearly all."""
 
+_MOST_OF_PEAK = 4.0
+"""Fast algorithms for convolutions need up to some 2.5 x fewer operations than are counted."""
+
 
 def wrong_device(platform: str, usage: DeviceUsage | None) -> TrialVerdict | None:
     """Judge a trial that runs on another platform than asked: an error, and never measured.
@@ -57,6 +60,28 @@ def dead_code(dead_share: float | None) -> TrialVerdict | None:
         f"{dead_share:.0%} of the update's matrix products reach neither the state nor the metrics "
         "that it returns, so the compiler removes them, and what is left is no training: return "
         "the new parameters in the state.",
+    )
+
+
+def nothing_trained(before: bytes, after: bytes) -> TrialVerdict | None:
+    """Judge a trial by its state before and after the updates; an empty one says nothing."""
+    if not before or before != after:
+        return None
+    return (
+        OutcomeKind.ERROR,
+        "no floating-point array of the state changed while it was measured, so nothing is "
+        "trained: return the new parameters in the state, and look at the learning rate.",
+    )
+
+
+def beyond_peak(flops_per_second: float, peak: float | None) -> TrialVerdict | None:
+    """Judge a trial that would multiply faster than its device can: its work was removed."""
+    if peak is None or flops_per_second <= _MOST_OF_PEAK * peak:
+        return None
+    return (
+        OutcomeKind.ERROR,
+        f"its matrix products would run at {flops_per_second / 1e9:,.0f} GFLOP/s, where a large "
+        f"one makes {peak / 1e9:,.0f} here: the compiler removed work whose result is not used.",
     )
 
 

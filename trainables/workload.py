@@ -124,6 +124,22 @@ class ReportsDevice(Protocol):
         """Return the device as the framework sees it now."""
 
 
+@runtime_checkable
+class ShowsProgress(Protocol):
+    """A workload that can show whether training changed anything."""
+
+    def fingerprint(self) -> bytes:
+        """Return a digest of the arrays that training changes; equal digests mean no training."""
+
+
+@runtime_checkable
+class KnowsPeak(Protocol):
+    """A workload that can measure how fast its device multiplies."""
+
+    def peak_flops(self) -> float | None:
+        """Return the floating-point operations per second of one large matrix product here."""
+
+
 Factory = Callable[[Mapping[str, int], Mapping[str, Any]], Workload]
 """`factory(config, options)`: `config` holds the tuned values, `options` what the person gave."""
 

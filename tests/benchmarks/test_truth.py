@@ -6,10 +6,11 @@ import statistics
 
 import pytest
 
-from benchmarks import recorded, truth
+from benchmarks import recorded
 from benchmarks.replay import Replay, replay
 from benchmarks.search import FOLDER
-from benchmarks.truth import NEIGHBOURS, TruthRun
+from benchmarks.truth import simulated
+from benchmarks.truth.simulated import NEIGHBOURS, TruthRun
 
 SEARCHES = 6
 SEEN = [name for name, neighbour in NEIGHBOURS.items() if neighbour.is_seen]
@@ -23,7 +24,7 @@ def scene() -> Replay:
 @functools.cache
 def runs(name: str, *, is_seen: bool = True) -> list[TruthRun]:
     neighbour = dataclasses.replace(NEIGHBOURS[name], is_seen=is_seen)
-    return truth.searches(scene(), neighbour, SEARCHES)
+    return simulated.searches(scene(), neighbour, SEARCHES)
 
 
 @pytest.mark.first

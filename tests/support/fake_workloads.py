@@ -129,6 +129,20 @@ def compiles_on_every_call(config: Config, options: Options) -> Sleeper:
     return Compiling(config, options)
 
 
+class Frozen(Sleeper):
+    """Trains nothing: what it would change stays the same."""
+
+    def fingerprint(self) -> bytes:
+        return b"as ever"
+
+
+class Impossible(Full):
+    """Claims more products per second than its device makes."""
+
+    def peak_flops(self) -> float:
+        return 1e6
+
+
 def trains_for_nothing(config: Config, options: Options) -> Any:
     """Build a JAX loop whose update drops the parameters that it trained."""
     import jax

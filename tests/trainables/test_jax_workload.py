@@ -2,13 +2,12 @@
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import pytest
 
 from trainables import workload as protocol
 from trainables.jax_phase12.workload import phase1, phase2
-from trainables.jax_workload import JaxWorkload, dead_share, matmul_flops
+from trainables.jax_workload import JaxWorkload
 
 CONFIG = {"num_envs": 8, "num_steps": 16, "batch_size": 32}
 OPTIONS = {"synthetic_days": 2}
@@ -42,6 +41,38 @@ def test_updates_are_counted_and_health_is_the_last_one():
     assert workload.health() == {"count": 4.0}
 
 
+def test_a_fingerprint_tells_whether_training_changed_anything():
+    def learn(rate):
+        def update(state):
+            return {**state, "weights": state["weights"] - rate, "step": state["step"] + 1}, {}
+
+        return update
+
+    def start():
+        return {"weights": jnp.ones(3), "step": jnp.int32(0), "data": jnp.ones((2**19,))}
+
+    def digests(rate):
+        loop = JaxWorkload(learn(rate), start, env_steps_per_update=1)
+        for _ in range(2):
+            loop.run(1)
+            yield loop.fingerprint()
+
+    assert len(set(digests(rate=0.1))) == 2
+    assert len(set(digests(rate=0.0))) == 1, "a counter is no training"
+    counter = JaxWorkload(lambda n: (n + 1, {}), lambda: jnp.int32(0), env_steps_per_update=1)
+    counter.run(1)
+    assert counter.fingerprint() == b"", "without floating-point numbers nothing can be told"
+
+
+def test_the_peak_is_of_the_update_s_own_products():
+    loop = JaxWorkload(count_up, zeros, env_steps_per_update=1)
+    loop.compile()
+    assert loop.peak_flops() is None
+    product = JaxWorkload(lambda x: (x @ x, {}), lambda: jnp.eye(8), env_steps_per_update=1)
+    product.compile()
+    assert product.peak_flops() > 1e8
+
+
 def test_compile_needs_no_memory():
     """A state of 4 TB is compiled and counted, though nothing could hold it."""
 
@@ -70,54 +101,6 @@ def test_a_state_that_changes_shape_is_refused(update, message):
     workload = JaxWorkload(update, lambda: jnp.zeros(3), env_steps_per_update=1)
     with pytest.raises(TypeError, match=message):
         workload.compile()
-
-
-def scanned(x):
-    return jax.lax.scan(lambda carry, _: (carry @ carry, None), x, None, length=5)[0]
-
-
-def branching(x):
-    return jax.lax.cond(x[0, 0] > 0, lambda x: x @ x @ x, lambda x: x, x)
-
-
-def convolved(x):
-    return jax.lax.conv_general_dilated(x[None, None], x[None, None, :2, :2], (1, 1), "SAME")
-
-
-@pytest.mark.parametrize(
-    ("function", "products"),
-    [
-        (lambda x: x @ x, 1),
-        (scanned, 5),
-        (jax.grad(lambda x: scanned(x).sum()), 15),
-        (jax.vmap(lambda row: row @ jnp.ones((8, 8))), 1),
-        (jax.jit(jax.checkpoint(scanned)), 5),
-        (branching, 2),
-        (convolved, 4 / 8),
-        (jnp.sin, 0),
-    ],
-)
-def test_matrix_products_are_counted_by_trips(function, products):
-    jaxpr = jax.make_jaxpr(function)(jnp.ones((8, 8)))
-    assert matmul_flops(jaxpr.jaxpr) == products * 2 * 8**3
-
-
-def dropped(x):
-    scanned(x)
-    return x @ x
-
-
-@pytest.mark.parametrize(
-    ("function", "share"),
-    [(scanned, 0.0), (jax.jit(dropped), 5 / 6), (lambda x: (scanned(x), x + 1)[1], 1.0)],
-)
-def test_products_that_reach_no_output_are_dead(function, share):
-    jaxpr = jax.make_jaxpr(function)(jnp.ones((8, 8)))
-    assert dead_share(jaxpr.jaxpr) == pytest.approx(share)
-
-
-def test_without_products_none_are_dead():
-    assert dead_share(jax.make_jaxpr(jnp.sin)(jnp.ones(8)).jaxpr) is None
 
 
 @pytest.mark.parametrize("factory", [phase1, phase2])

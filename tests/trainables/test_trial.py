@@ -142,6 +142,8 @@ CUDA = {"platform": "cuda"}
             "error",
             "times during steady updates: something that changes between updates is a static",
         ),
+        (request_for("Frozen"), "error", "no floating-point array of the state changed while"),
+        (request_for("Impossible"), "error", "where a large one makes 0 here: the compiler"),
     ],
 )
 def test_what_must_not_be_measured_is_not(request_: TrialRequest, kind: str, words: str) -> None:

@@ -70,6 +70,29 @@ def test_a_training_whose_result_is_dropped_is_no_training(
         assert "99% of the update's matrix products" in verdict[1]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_defect"),
+    [(b"one", b"two", False), (b"one", b"one", True), (b"", b"", False)],
+)
+def test_a_state_that_stays_as_it_was_is_no_training(
+    before: bytes, after: bytes, is_defect: bool
+) -> None:
+    assert (verdicts.nothing_trained(before, after) is not None) is is_defect
+
+
+@pytest.mark.parametrize(
+    ("gigaflops", "peak", "is_defect"),
+    [(100, None, False), (30, 40, False), (150, 40, False), (5700, 40, True)],
+)
+def test_no_device_multiplies_faster_than_its_peak(
+    gigaflops: float, peak: float | None, is_defect: bool
+) -> None:
+    verdict = verdicts.beyond_peak(gigaflops * 1e9, None if peak is None else peak * 1e9)
+    assert (verdict is not None) is is_defect
+    if verdict is not None:
+        assert "would run at 5,700 GFLOP/s, where a large one makes 40 here" in verdict[1]
+
+
 def test_each_metric_that_is_not_finite_is_named() -> None:
     health = {"loss": float("nan"), "entropy": 0.5, "approx_kl": float("-inf")}
     verdict = verdicts.unhealthy(health)

@@ -22,7 +22,7 @@ On a GPU: 0.3 %, 0.1 % and 0.1 % over seven, five and five processes on an H100 
 half a percent, until more cards were seen.
 """
 
-_KNOWN_DOF = 2.0
+KNOWN_DOF = 2.0
 """Degrees of freedom that the known figure counts for.
 
 With more of them, the intervals of machines that are noisier than known cover too little: of two
@@ -30,14 +30,17 @@ rounds of four leaders, with twice the known noise, 92 % are right with 2, 90 % 
 """
 
 
-def between_processes(rounds: Sequence[Sequence[float]], *, known_sd: float) -> Noise:
+def between_processes(
+    rounds: Sequence[Sequence[float]], *, known_sd: float, known_dof: float = KNOWN_DOF
+) -> Noise:
     """Return the noise in speeds: one row per configuration, its speeds in the order of rounds.
 
     Rows may differ in length. A two-way layout without interaction is fitted to the logs.
+    `known_sd` counts like `known_dof` degrees of freedom.
     """
     cells = [(c, r, math.log(v)) for c, row in enumerate(rounds) for r, v in enumerate(row)]
     if not cells:
-        return _noise(known_sd, _KNOWN_DOF)
+        return _noise(known_sd, known_dof)
     num_configs, num_rounds = len(rounds), max(map(len, rounds))
     design = np.zeros((len(cells), num_configs + num_rounds))
     for place, (c, r, _) in enumerate(cells):
@@ -46,8 +49,8 @@ def between_processes(rounds: Sequence[Sequence[float]], *, known_sd: float) -> 
     fitted = design @ np.linalg.lstsq(design, logs, rcond=None)[0]
     squares = float(np.square(logs - fitted).sum())
     dof = len(cells) - int(np.linalg.matrix_rank(design))
-    total = _KNOWN_DOF + dof
-    return _noise(math.sqrt((_KNOWN_DOF * known_sd**2 + squares) / total), total)
+    total = known_dof + dof
+    return _noise(math.sqrt((known_dof * known_sd**2 + squares) / total), total)
 
 
 def _noise(sd: float, dof: float) -> Noise:

@@ -1,14 +1,11 @@
 """The claims of searches on machines with neighbours, against the truth that a simulation knows.
 
-    python -m benchmarks.truth [--searches 60]
-
 The machine is a recorded landscape with a clock of its own, and a neighbour that takes a share of
 it at certain times. Trials sample it by the real rules, blocks, disturbances and all; searches run
 the real policy, finals and soak included. Neighbours that the kernel counts are seen by a trial,
 others (a shared memory bus, a slow drift of the clock) are not: no rule was chosen on those.
 """
 
-import argparse
 import dataclasses
 import math
 import statistics
@@ -23,9 +20,9 @@ from benchmarks.search import FOLDER, our_search
 from search_spaces.config import config_key
 from trainables import throughput
 from trainables.measurement import Measurement, Outcome, OutcomeKind, Sampling
-from tune.search.candidates import speedup
-from tune.search.noise import KNOWN_SD
-from tune.search.result import Kind
+from tune.search.candidates import candidates_of, speedup
+from tune.search.noise import KNOWN_DOF, KNOWN_SD, between_processes
+from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Stage, Trial
 
 _MAX_TIME_S = 420.0
@@ -33,6 +30,8 @@ _SOAK_UPDATES = 40
 _UPDATE_STEPS = 10_000
 _SEEN_SHARE = 0.1
 _STEP_S = 0.05
+_DOFS = (1.0, KNOWN_DOF, 4.0, 8.0, 16.0)
+_WANTED_COVERAGE = 0.95
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,8 @@ class TruthRun:
 
     `covers`: the interval of its speed-up has the true one. `claims_false`: it says "faster" of
     what is not. `error` is that of the promise, as a share; `is_marked` if the promise is marked
-    as disturbed. `num_alarms` of `num_trials` had a disturbed block.
+    as disturbed. `num_alarms` of `num_trials` had a disturbed block. `covers_with` says for each
+    weight of what is known of a machine's noise whether the interval would have the true speed-up.
     """
 
     covers: bool
@@ -81,6 +81,7 @@ class TruthRun:
     num_alarms: int
     num_trials: int
     wall_s: float
+    covers_with: dict[float, bool]
 
 
 class _NoisyMachine:
@@ -189,7 +190,22 @@ def search(scene: Replay, neighbour: Neighbour, seed: int) -> TruthRun:
         num_alarms=sum(one.num_disturbed_blocks > 0 for one in measured),
         num_trials=len(measured),
         wall_s=machine.now,
+        covers_with={
+            dof: is_baseline or is_marked or _covers(found, winner, baseline, true_gain, dof)
+            for dof in _DOFS
+        },
     )
+
+
+def _covers(
+    found: SearchResult, winner: Candidate, baseline: Candidate, true_gain: float, dof: float
+) -> bool:
+    """Return whether the interval has the true gain, if what is known weighs like `dof`."""
+    rows = [one.rounds for one in candidates_of(found.trials) if one.rounds]
+    noise = between_processes(rows, known_sd=KNOWN_SD["cpu"], known_dof=dof)
+    num_pairs = max(1, min(len(winner.rounds), len(baseline.rounds)))
+    distance = math.log(speedup(winner, baseline).ratio / true_gain)
+    return abs(distance) <= noise.half_width(num_pairs, num_means=2)
 
 
 def searches(scene: Replay, neighbour: Neighbour, num_searches: int) -> list[TruthRun]:
@@ -197,18 +213,38 @@ def searches(scene: Replay, neighbour: Neighbour, num_searches: int) -> list[Tru
     return [search(scene, neighbour, seed) for seed in range(num_searches)]
 
 
-def main() -> None:
+def show(landscape: str, num_searches: int) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--searches", type=int, default=60)
-    parser.add_argument("--landscape", default="phase1-2cpu")
-    arguments = parser.parse_args()
-    scene = replay(arguments.landscape, recorded.read(FOLDER / f"{arguments.landscape}.json"))
+    scene = replay(landscape, recorded.read(FOLDER / f"{landscape}.json"))
     names = ("neighbour", "covered", "false claims", "error, median", "95 %", "marked", "alarms")
     print(row((*names, "s")))
     print(row(("---", *["---:"] * len(names))))
     for name, neighbour in NEIGHBOURS.items():
-        print(_row(name, searches(scene, neighbour, arguments.searches)), flush=True)
+        print(_row(name, searches(scene, neighbour, num_searches)), flush=True)
+
+
+def show_cross_validation(landscape: str, num_searches: int) -> None:
+    """Print what the rule's weight would be without each neighbour, and how it does on that one."""
+    scene = replay(landscape, recorded.read(FOLDER / f"{landscape}.json"))
+    seen = {name: one for name, one in NEIGHBOURS.items() if one.is_seen}
+    runs = {name: searches(scene, one, num_searches) for name, one in seen.items()}
+    print(row(("held out", "weight chosen on the others", "covered there", "covered, held out")))
+    print(row(("---", "---:", "---:", "---:")))
+    for name, held_out in runs.items():
+        others = [run for other, ran in runs.items() if other != name for run in ran]
+        dof = chosen_weight(others)
+        cells = (f"{_coverage(others, dof):.0%}", f"{_coverage(held_out, dof):.0%}")
+        print(row((name, f"{dof:g}", *cells)), flush=True)
+
+
+def chosen_weight(runs: Sequence[TruthRun]) -> float:
+    """Return the largest weight, which makes the narrowest intervals, that covers enough."""
+    enough = [dof for dof in _DOFS if _coverage(runs, dof) >= _WANTED_COVERAGE]
+    return max(enough, default=min(_DOFS))
+
+
+def _coverage(runs: Sequence[TruthRun], dof: float) -> float:
+    return statistics.fmean(run.covers_with[dof] for run in runs)
 
 
 def _row(name: str, runs: Sequence[TruthRun]) -> str:
@@ -226,7 +262,3 @@ def _row(name: str, runs: Sequence[TruthRun]) -> str:
             f"{statistics.median(run.wall_s for run in runs):.0f}",
         )
     )
-
-
-if __name__ == "__main__":
-    main()

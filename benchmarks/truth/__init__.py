@@ -1,0 +1,1 @@
+"""The claims of searches beside neighbours, against the truth: simulated, and real."""

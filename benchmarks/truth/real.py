@@ -1,0 +1,314 @@
+"""Real searches beside real neighbours, and the truth of what each chose, measured in quiet.
+
+Each search is the product's own command line in a small space. Its neighbour is a busy loop that
+is stopped and continued by a schedule. After the search the neighbour is gone, and the chosen
+configuration and the baseline are measured in turn, in fresh processes, longer than a search does.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import math
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.markdown import row
+from cluster.errors import UserError
+from cluster.node import atomic, hardware
+from cluster.structure import destructure, revive
+from tune.profile import file as profile_file
+from tune.profile import validate
+from tune.profile.schema import Profile, ProfileBaseline
+
+RECORDS = Path(__file__).parent
+
+_SEARCH = ("--max-time", "150s", "--finalists", "2", "--soak-updates", "60", "--json")
+TASKS: Mapping[str, tuple[str, ...]] = {
+    "phase1": (
+        "tune.jax_phase12",
+        *("--space", "num_envs=64,256", "num_steps=32", "batch_size=512,2048", "num_epochs=4"),
+        *("--baseline", "num_envs=64", "batch_size=512"),
+    ),
+    "torch": (
+        "tune.pytorch_phase3",
+        *("--llm", "none", "--space", "vectorized_envs=8,32", "batch_size=256,1024"),
+    ),
+}
+"""The command line of each task, after `python -m`."""
+
+_TIMEOUT_S = 300.0
+_PULSE_S = 0.1
+_MOST_TIMES = 3
+
+Schedule = Callable[[float, float | None], float]
+"""`share(at_s, finals_at_s)`: the part of a CPU that a neighbour takes, by seconds of the search.
+
+`finals_at_s` is when the finals began, `None` before that.
+"""
+
+BUSY_LOOPS: Mapping[str, Schedule] = {
+    "none": lambda at_s, finals_at_s: 0.0,
+    "constant": lambda at_s, finals_at_s: 1.0,
+    "bursts, 20 s on, 20 s off": lambda at_s, finals_at_s: 1.0 if at_s % 40.0 >= 20.0 else 0.0,
+    "from the finals on": lambda at_s, finals_at_s: 0.0 if finals_at_s is None else 1.0,
+    "a drift, 0 to 1 and back in 2 min": lambda at_s, finals_at_s: (
+        0.5 - 0.5 * math.cos(2 * math.pi * at_s / 120.0)
+    ),
+}
+"""Kinds of neighbours: one busy loop each."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RealRun:
+    """One real search and its truth. Speeds are in env steps per second.
+
+    `low` to `high` is the interval of the speed-up that it claims, `None` where it chose the
+    baseline. `chosen_speeds` and `baseline_speeds` were measured afterwards, in quiet; those that
+    other programs disturbed are left out. `num_alarms` of `num_trials` had a disturbed block.
+    """
+
+    task: str
+    neighbour: str
+    recorded_at: str
+    chosen: dict[str, int]
+    promised: float
+    is_marked: bool
+    low: float | None
+    high: float | None
+    chosen_speeds: tuple[float, ...]
+    baseline_speeds: tuple[float, ...]
+    num_alarms: int
+    num_trials: int
+    wall_s: float
+
+    @property
+    def true_gain(self) -> float | None:
+        """The true speed-up, `None` where the baseline was chosen."""
+        if not (self.chosen_speeds and self.baseline_speeds):
+            return None
+        mean = statistics.geometric_mean
+        return mean(self.chosen_speeds) / mean(self.baseline_speeds)
+
+    @property
+    def covers(self) -> bool:
+        """Return whether the interval has the truth, or nothing is claimed."""
+        if self.low is None or self.high is None or self.true_gain is None:
+            return True
+        return self.is_marked or self.low <= self.true_gain <= self.high
+
+    @property
+    def claims_false(self) -> bool:
+        """Return whether it says "faster" of what is not."""
+        says_faster = self.low is not None and self.low > 1.0 and not self.is_marked
+        return says_faster and self.true_gain is not None and self.true_gain <= 1.0
+
+    @property
+    def error(self) -> float | None:
+        """The promise's error as a share, `None` where it is marked."""
+        if self.is_marked or not self.chosen_speeds:
+            return None
+        return self.promised / statistics.geometric_mean(self.chosen_speeds) - 1.0
+
+
+def read(path: Path) -> list[RealRun]:
+    """Read recorded searches; none if there is no such file."""
+    if not path.exists():
+        return []
+    return [revive(RealRun, fields) for fields in json.loads(path.read_text("utf-8"))["runs"]]
+
+
+def record(path: Path, *, minutes: float, tasks: Sequence[str], repeats: int) -> None:
+    """Run the searches that the file lacks, each kind of neighbour in turn, while there is time.
+
+    Raises:
+        UserError: if a task is unknown, or a search fails.
+    """
+    unknown = sorted(set(tasks) - set(TASKS))
+    if unknown:
+        raise UserError(f"--tasks names {unknown}; the tasks are {list(TASKS)}.")
+    runs, started = read(path), time.monotonic()
+    for task, neighbour in _missing(runs, tasks, repeats):
+        if time.monotonic() - started > 60.0 * minutes:
+            return
+        runs.append(_run(task, neighbour))
+        machine = hardware.probe()
+        about = {"cpu": machine.cpu_model, "num_cpus": machine.num_cpus}
+        fields = {"machine": about, "runs": [destructure(run) for run in runs]}
+        atomic.write_text(path, json.dumps(fields, indent=1) + "\n")
+        print(_line(runs[-1]), flush=True)
+
+
+def _missing(
+    runs: Sequence[RealRun], tasks: Sequence[str], repeats: int
+) -> Iterator[tuple[str, str]]:
+    """Yield what is still to be run; a round of all kinds before the next round of any."""
+    done = [(run.task, run.neighbour) for run in runs]
+    for number in range(repeats):
+        for neighbour in BUSY_LOOPS:
+            yield from (
+                (task, neighbour) for task in tasks if done.count((task, neighbour)) <= number
+            )
+
+
+def _run(task: str, neighbour: str) -> RealRun:
+    with tempfile.TemporaryDirectory(prefix="truth-") as name:
+        folder = Path(name)
+        started = time.monotonic()
+        with _Neighbour(BUSY_LOOPS[neighbour]) as beside:
+            _search(task, folder, beside)
+        wall_s = time.monotonic() - started
+        [path] = (folder / "profiles").glob("*-fastest.yaml")
+        profile = profile_file.read(path)
+        trials = json.loads((folder / "run" / "trials.json").read_text("utf-8"))
+        chosen_speeds, baseline_speeds = _truth(profile)
+    measured = [m for trial in trials["trials"] if (m := trial.get("measurement"))]
+    claim = _claim_over(profile)
+    return RealRun(
+        task=task,
+        neighbour=neighbour,
+        recorded_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        chosen=profile.config,
+        promised=profile.expected_sps,
+        is_marked=bool(profile.speed.disturbed),
+        low=claim.speedup_low if claim else None,
+        high=claim.speedup_high if claim else None,
+        chosen_speeds=chosen_speeds,
+        baseline_speeds=baseline_speeds,
+        num_alarms=sum(bool(one["num_disturbed_blocks"]) for one in measured),
+        num_trials=len(measured),
+        wall_s=wall_s,
+    )
+
+
+class _Neighbour(contextlib.AbstractContextManager["_Neighbour"]):
+    """A busy loop that follows a schedule, from entering to leaving."""
+
+    def __init__(self, share: Schedule) -> None:
+        self._share = share
+        self._finals_at_s: float | None = None
+        self._started = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def finals_begin(self) -> None:
+        """Take note that the finals begin now."""
+        if self._finals_at_s is None:
+            self._finals_at_s = time.monotonic() - self._started
+
+    def __enter__(self) -> "_Neighbour":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+            try:
+                while not self._over.is_set():
+                    share = self._share(time.monotonic() - self._started, self._finals_at_s)
+                    for is_on, part in ((True, share), (False, 1.0 - share)):
+                        if part > 0.0:
+                            process.send_signal(signal.SIGCONT if is_on else signal.SIGSTOP)
+                            self._over.wait(part * _PULSE_S)
+            finally:
+                process.kill()
+
+
+def _search(task: str, folder: Path, beside: _Neighbour) -> None:
+    command = [
+        *(sys.executable, "-m", *TASKS[task], *_SEARCH),
+        *("--out", str(folder / "run"), "--profiles", str(folder / "profiles")),
+    ]
+    last = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for last in process.stdout:
+            event = json.loads(last)
+            if event["event"] == "trial_started" and event["trial"]["stage"] == "final":
+                beside.finals_begin()
+    if process.returncode:
+        raise UserError(f"a search ended with {process.returncode}: {last.strip()}")
+
+
+def _truth(profile: Profile) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Measure the chosen configuration and the baseline in turn, there and back."""
+    chosen, baseline = _measurer(profile, profile.config), _claim_over(profile)
+    if baseline is None:
+        return (*chosen(), *chosen()), ()
+    against = _measurer(profile, baseline.config)
+    first, *others = chosen(), against(), against(), chosen()
+    return (*first, *others[2]), (*others[0], *others[1])
+
+
+def _measurer(profile: Profile, config: dict[str, int]) -> Callable[[], tuple[float, ...]]:
+    """Return what measures `config` in a fresh process; the speed is absent if it was disturbed."""
+    measure = validate.measurer(
+        dataclasses.replace(profile, config=config),
+        platform=profile.device,
+        options={},
+        timeout_s=_TIMEOUT_S,
+    )
+
+    def speed() -> tuple[float, ...]:
+        for _ in range(_MOST_TIMES):
+            measured = measure().measurement
+            if measured is not None and not measured.disturbed:
+                return (measured.steps_per_second,)
+        return ()
+
+    return speed
+
+
+def _claim_over(profile: Profile) -> ProfileBaseline | None:
+    """Return the baseline and the speed-up over it, unless the baseline itself was chosen."""
+    baseline = profile.baseline
+    return None if baseline is None or baseline.config == profile.config else baseline
+
+
+def show(path: Path) -> None:
+    """Print the table."""
+    runs = read(path)
+    columns = ("covered", "false claims", "error, median", "worst", "marked", "alarms", "s")
+    print(row(("neighbour", "searches", *columns)))
+    print(row(("---", *["---:"] * (1 + len(columns)))))
+    for neighbour in BUSY_LOOPS:
+        for task in TASKS:
+            of_kind = [run for run in runs if (run.task, run.neighbour) == (task, neighbour)]
+            if of_kind:
+                print(_cells(f"{task}, {neighbour}", of_kind))
+    if runs:
+        print(_cells("all", runs))
+
+
+def _cells(name: str, runs: Sequence[RealRun]) -> str:
+    errors = [abs(run.error) for run in runs if run.error is not None] or [math.nan]
+    return row(
+        (
+            name,
+            f"{len(runs)}",
+            f"{sum(run.covers for run in runs)} of {len(runs)}",
+            f"{sum(run.claims_false for run in runs)}",
+            f"{statistics.median(errors):.1%}",
+            f"{max(errors):.1%}",
+            f"{sum(run.is_marked for run in runs)}",
+            f"{sum(run.num_alarms for run in runs)} of {sum(run.num_trials for run in runs)}",
+            f"{statistics.median(run.wall_s for run in runs):.0f}",
+        )
+    )
+
+
+def _line(run: RealRun) -> str:
+    claim = "the baseline" if run.low is None else f"{run.low:.2f} to {run.high:.2f} x"
+    truth = "" if run.true_gain is None else f", truly {run.true_gain:.2f} x"
+    error = "marked" if run.error is None else f"{run.error:+.1%}"
+    return f"{run.task}, {run.neighbour}: {claim}{truth}; promise {error} ({run.wall_s:.0f} s)"
