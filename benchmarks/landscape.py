@@ -167,10 +167,11 @@ def _empty(
     }
     if platform == "cuda":
         about["gpu"] = machine.gpus[0].name
+    axes = {axis.name: tuple(map(int, axis.values)) for axis in space.axes}
     return Landscape(
         about=about,
-        axes={axis.name: axis.values for axis in space.axes},
-        baseline=tuple(default.get(axis.name, axis.values[0]) for axis in space.axes),
+        axes=axes,
+        baseline=tuple(default.get(name, values[0]) for name, values in axes.items()),
     )
 
 

@@ -45,6 +45,18 @@ Count = Annotated[int, Rule("must be at least 0", lambda value: value >= 0)]
 PositiveCount = Annotated[int, Rule("must be at least 1", lambda value: value >= 1)]
 
 
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _LONGEST_WORD and value.isprintable()
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
+
+
+_LONGEST_WORD = 2000
+Plain = Annotated[Any, Rule("must be a number or a printable word", _is_plain)]
+"""A number or a word: a value that an axis of a search may have."""
+
+
 class StructureError(ValueError):
     """A value that is not what its key needs; `key` is dotted from the top."""
 

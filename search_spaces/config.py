@@ -2,21 +2,34 @@
 
 import math
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from cluster.pages.units import plural
 
-ConfigKey = tuple[tuple[str, int], ...]
+Value = int | float | str
+"""A value of an axis: a number, or a word."""
+
+Config = dict[str, Any]
+"""A `Value` for each axis. The type is wider, because most code knows its axes to be whole."""
+
+ConfigKey = tuple[tuple[str, Any], ...]
+
+VARIABLE = "env."
+"""The beginning of an axis that is a variable of the trial's environment: env.OMP_NUM_THREADS."""
 
 SIZES = ("num_envs", "num_steps", "batch_size")
 """The axes by which people name a configuration of PPO."""
 
+COUNTS = frozenset({*SIZES, "num_epochs", "vectorized_envs", "num_minibatches"})
+"""Axes that are positive whole numbers in every loop that has them."""
 
-def config_key(config: dict[str, int]) -> ConfigKey:
+
+def config_key(config: Mapping[str, Any]) -> ConfigKey:
     """Return a configuration as a hashable value."""
     return tuple(sorted(config.items()))
 
 
-def config_violation(config: Mapping[str, int]) -> str | None:
+def config_violation(config: Mapping[str, Any]) -> str | None:
     """Return why a configuration can run on no machine, or `None`.
 
     Only the rule that every PPO-like loop shares is checked here; a workload's factory checks the
@@ -25,6 +38,11 @@ def config_violation(config: Mapping[str, int]) -> str | None:
     if not all(name in config for name in SIZES):
         return None
     num_envs, num_steps, batch_size = (config[name] for name in SIZES)
+    if not all(type(config[name]) is int and config[name] > 0 for name in SIZES):
+        return (
+            f"num_envs {num_envs}, num_steps {num_steps} and batch_size {batch_size} must be "
+            "positive whole numbers."
+        )
     samples = num_envs * num_steps
     if samples % batch_size:
         return (
@@ -34,12 +52,59 @@ def config_violation(config: Mapping[str, int]) -> str | None:
     return None
 
 
-def doublings(config: Mapping[str, int], other: Mapping[str, float]) -> float:
-    """Return how many doublings and halvings lead from `other` to `config`, over all axes."""
-    return sum(abs(math.log2(config[name] / other[name])) for name in config)
+def doublings(config: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """Return how many doublings and halvings lead from `other` to `config`, over all axes.
+
+    Another word counts as one; so does another number where one of the two is not positive.
+    """
+    return sum(_doublings(value, other[name]) for name, value in config.items())
 
 
-def config_text(config: Mapping[str, int]) -> str:
+def _doublings(value: Value, other: Value) -> float:
+    if value == other:
+        return 0.0
+    if isinstance(value, str) or isinstance(other, str) or value <= 0 or other <= 0:
+        return 1.0
+    return abs(math.log2(value / other))
+
+
+def weight(config: Mapping[str, Any]) -> float:
+    """Return the product of the positive numbers: the lightest configuration has the least."""
+    values = config.values()
+    return float(math.prod(v for v in values if not isinstance(v, str) and v > 0))
+
+
+def variables_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables of the environment that a configuration sets."""
+    return {
+        name.removeprefix(VARIABLE): value_text(value)
+        for name, value in config.items()
+        if name.startswith(VARIABLE)
+    }
+
+
+def without_variables(config: Mapping[str, Any]) -> Config:
+    """Return the configuration as a workload's factory takes it."""
+    return {name: value for name, value in config.items() if not name.startswith(VARIABLE)}
+
+
+def is_smaller(config: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether no number is larger than the other's and one is smaller, with the same words.
+
+    Axes that only one of the two has are no matter.
+    """
+    pairs = [(value, other[name]) for name, value in config.items() if name in other]
+    differing = [(one, two) for one, two in pairs if one != two]
+    has_words = any(isinstance(value, str) for pair in differing for value in pair)
+    return bool(differing) and not has_words and all(one < two for one, two in differing)
+
+
+def value_text(value: Value) -> str:
+    """Return a value as people write it: 256, 0.0003, adam."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def config_text(config: Mapping[str, Any]) -> str:
     """Return `256 envs x 128 steps, batch 8192, 4 epochs`; other axes by their names."""
     rest = dict(config)
     parts = []
@@ -49,29 +114,34 @@ def config_text(config: Mapping[str, int]) -> str:
         parts.append(f"batch {rest.pop('batch_size')}")
     if "num_epochs" in rest:
         parts.append(plural(rest.pop("num_epochs"), "epoch"))
-    return ", ".join([*parts, *(f"{name} {value}" for name, value in rest.items())])
+    return ", ".join([*parts, *(f"{name} {_shown(value)}" for name, value in rest.items())])
 
 
-def config_cell(config: Mapping[str, int], fixed: Collection[str] = ()) -> str:
+def config_cell(config: Mapping[str, Any], fixed: Collection[str] = ()) -> str:
     """Return `256 x 128 / 8192`, for a narrow column; axes in `fixed` are left out."""
     rest = {name: value for name, value in config.items() if name not in fixed}
     parts = []
     if num_minibatches(config) is not None:
         parts.append(f"{config['num_envs']} x {config['num_steps']} / {config['batch_size']}")
         rest = {name: value for name, value in rest.items() if name not in SIZES}
-    return " ".join([*parts, *(f"{name}={value}" for name, value in rest.items())])
+    return " ".join([*parts, *(f"{name}={_shown(value)}" for name, value in rest.items())])
 
 
-def config_name(config: Mapping[str, int]) -> str:
+def config_name(config: Mapping[str, Any]) -> str:
     """Return `256 x 128, 4 minibatches`, as people call a configuration; else names and values."""
     minibatches = num_minibatches(config)
     if minibatches is None:
-        return ", ".join(f"{name} {value}" for name, value in config.items())
+        return ", ".join(f"{name} {_shown(value)}" for name, value in config.items())
     return f"{config['num_envs']} x {config['num_steps']}, {plural(minibatches, 'minibatch')}"
 
 
-def num_minibatches(config: Mapping[str, int]) -> int | None:
+def num_minibatches(config: Mapping[str, Any]) -> int | None:
     """Return the gradient steps per epoch; `None` for a configuration without all of `SIZES`."""
     if not all(name in config for name in SIZES):
         return None
-    return config["num_envs"] * config["num_steps"] // config["batch_size"]
+    return int(config["num_envs"] * config["num_steps"] // config["batch_size"])
+
+
+def _shown(value: Value) -> str:
+    """Return a value for people, who would not see an empty word."""
+    return "(empty)" if value == "" else value_text(value)

@@ -6,6 +6,7 @@ Each machine explores a part, and one of them runs the finals.
 import dataclasses
 import re
 
+from search_spaces.config import Config
 from search_spaces.space import SearchSpace, SpaceError
 
 
@@ -16,7 +17,7 @@ class Shard:
     number: int
     count: int
 
-    def contains(self, space: SearchSpace, config: dict[str, int]) -> bool:
+    def contains(self, space: SearchSpace, config: Config) -> bool:
         """Return whether a configuration is of this part.
 
         Neighbours along every axis are of different parts, like the colours of a chessboard, so

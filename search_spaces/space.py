@@ -1,16 +1,22 @@
 """A search space as data: named axes with their values, and the valid configurations.
 
-Pure. Axes are ordered integers; searching happens in their exponents (log2), where "half as many
-environments" is the same step everywhere.
+Pure. An axis has numbers, in ascending order, or words, which have no order. Searching happens in
+the exponents of numbers (log2), where "half as many environments" is the same step everywhere.
 """
 
 import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from cluster.errors import UserError
-from search_spaces.config import config_violation
+from search_spaces.config import COUNTS, VARIABLE, Config, Value, config_violation, value_text
+from search_spaces.expression import Expression, parse_expression
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_APART = 2.0
+"""Doublings by which two words of an axis are apart."""
 
 
 class SpaceError(UserError):
@@ -19,84 +25,160 @@ class SpaceError(UserError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """One tunable integer and the values it may take, ascending."""
+    """A name with the values it may take: numbers, ascending, or words in the order given."""
 
     name: str
-    values: tuple[int, ...]
+    values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
-        if not self.values or list(self.values) != sorted(set(self.values)) or self.values[0] < 1:
+        numbers = [value for value in self.values if not isinstance(value, str)]
+        if not self.values or len(set(self.values)) < len(self.values):
+            raise SpaceError(f"axis {self.name} needs distinct values, got {list(self.values)}.")
+        if numbers and (len(numbers) < len(self.values) or list(self.values) != sorted(numbers)):
+            raise SpaceError(
+                f"axis {self.name} needs numbers, ascending, or words, got {list(self.values)}."
+            )
+        if self.name in COUNTS and not all(type(v) is int and v > 0 for v in self.values):
             raise SpaceError(
                 f"axis {self.name} needs distinct positive whole numbers, got {list(self.values)}."
             )
 
+    @property
+    def has_words(self) -> bool:
+        """Return whether the values are words."""
+        return isinstance(self.values[0], str)
+
+    def coordinates(self, value: Value) -> tuple[float, ...]:
+        """Return where a value lies: its log2, or, of words, a corner of its own.
+
+        A number beside one that has no logarithm lies at its place among the values.
+        """
+        if isinstance(value, str):
+            side = _APART / math.sqrt(2.0)
+            return tuple(side if value == other else 0.0 for other in self.values)
+        if any(isinstance(other, str) or other <= 0 for other in (*self.values, value)):
+            return (float(self.values.index(value)),)
+        return (math.log2(value),)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpace:
-    """The product of its axes, without configurations that do not divide into minibatches."""
+    """The product of its axes, without configurations that cannot run.
+
+    Those do not divide into minibatches, or break one of the person's rules in `requires`.
+    """
 
     axes: tuple[Axis, ...]
+    requires: tuple[Expression, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The axes' names, in order."""
         return tuple(axis.name for axis in self.axes)
 
-    def configurations(self) -> Iterator[dict[str, int]]:
-        """Yield every valid configuration; the first axis varies slowest."""
+    @property
+    def has_words(self) -> bool:
+        """Return whether any axis has words."""
+        return any(axis.has_words for axis in self.axes)
+
+    def configurations(self) -> Iterator[Config]:
+        """Yield every valid configuration; the first axis varies slowest.
+
+        Raises:
+            ExpressionError: if a rule has no value for one of them.
+        """
         for values in itertools.product(*(axis.values for axis in self.axes)):
             config = dict(zip(self.names, values, strict=True))
-            if config_violation(config) is None:
+            if config_violation(config) is None and self.broken_rule(config) is None:
                 yield config
 
-    def exponents(self, config: Mapping[str, int]) -> tuple[float, ...]:
-        """Return the configuration's coordinates as log2 per axis: one unit is one doubling."""
-        return tuple(math.log2(config[axis.name]) for axis in self.axes)
+    def broken_rule(self, config: Mapping[str, Value]) -> str | None:
+        """Return the text of the first rule that a configuration breaks, or `None`.
 
-    def override(self, assignments: Sequence[str]) -> "SearchSpace":
+        Raises:
+            ExpressionError: if a rule has no value for it.
+        """
+        return next((rule.text for rule in self.requires if not rule.value(config)), None)
+
+    def coordinates(self, config: Mapping[str, Value]) -> tuple[float, ...]:
+        """Return the configuration's coordinates: one unit is one doubling."""
+        return tuple(place for axis in self.axes for place in axis.coordinates(config[axis.name]))
+
+    def override(self, assignments: Sequence[str], requires: Sequence[str] = ()) -> "SearchSpace":
         """Return a space with axes replaced or added by `name=8`, `name=8,16,24` or `name=8:64`.
+
+        `requires` are further rules, as `num_envs % num_workers == 0`.
 
         Raises:
             SpaceError: if an assignment does not read like one of these, or nothing is left.
+            ExpressionError: if a rule is none.
         """
         axes = {axis.name: axis for axis in self.axes}
         for assignment in assignments:
             axis = parse_axis(assignment)
             axes[axis.name] = axis
-        space = SearchSpace(axes=tuple(axes.values()))
+        rules = (*self.requires, *map(parse_expression, requires))
+        space = SearchSpace(axes=tuple(axes.values()), requires=rules)
         if next(space.configurations(), None) is None:
-            raise SpaceError(
-                f"no configuration of this space divides into minibatches: {space.describe()}; "
-                "batch_size must divide num_envs * num_steps for at least one combination."
-            )
+            raise SpaceError(space._nothing_left())
         return space
 
     def describe(self) -> str:
-        """Return one line: each axis with its values."""
-        return "; ".join(f"{axis.name} {_values_in_words(axis.values)}" for axis in self.axes)
+        """Return one line: each axis with its values, and the rules."""
+        axes = [f"{axis.name} {_values_in_words(axis.values)}" for axis in self.axes]
+        return "; ".join([*axes, *(f"require {rule.text}" for rule in self.requires)])
+
+    def _nothing_left(self) -> str:
+        without = dataclasses.replace(self, requires=())
+        if self.requires and next(without.configurations(), None) is not None:
+            rules = " and ".join(rule.text for rule in self.requires)
+            return f"no configuration of this space meets --require {rules}: {self.describe()}."
+        return (
+            f"no configuration of this space divides into minibatches: {self.describe()}; "
+            "batch_size must divide num_envs * num_steps for at least one combination."
+        )
 
 
 def parse_axis(assignment: str) -> Axis:
-    """Read `name=8`, `name=8,16,24` or `name=8:64`, the last doubling from 8 up to 64.
+    """Read `name=8`, `name=8,16,24`, `name=8:64` (doubling), `name=1e-4,3e-4` or `name=a,b`.
+
+    Values with commas in them are parted by |. A name may be that of a variable: `env.NAME=...`.
 
     Raises:
-        SpaceError: naming what was got and the three forms.
+        SpaceError: naming what was got and the forms.
     """
     name, equals, text = assignment.partition("=")
+    name = name.strip()
+    if not (equals and _NAME.fullmatch(name.removeprefix(VARIABLE))):
+        raise _not_an_axis(assignment)
+    if re.fullmatch(r"\s*\d+\s*:\s*\d+\s*", text):
+        first, last = (int(part) for part in text.split(":"))
+        if not 0 < first <= last:
+            raise _not_an_axis(assignment)
+        return Axis(name=name, values=doubling(first, last))
+    texts = [part.strip() for part in text.split("|" if "|" in text else ",")]
+    if "|" not in text and not all(texts):
+        raise _not_an_axis(assignment)
+    numbers = [number for part in texts if (number := parse_number(part)) is not None]
+    is_exact = not name.startswith(VARIABLE) or [value_text(n) for n in numbers] == texts
+    if len(numbers) < len(texts) or not is_exact:  # a variable keeps its very text
+        return Axis(name=name, values=tuple(dict.fromkeys(texts)))
+    if any(isinstance(number, float) for number in numbers):
+        numbers = [float(number) for number in numbers]
+    return Axis(name=name, values=tuple(sorted(set(numbers))))
+
+
+def parse_number(text: str) -> int | float | None:
+    """Return a number as people write it, or `None` where the text is a word."""
     try:
-        if not (equals and name.strip().isidentifier()):
-            raise ValueError(assignment)
-        if ":" in text:
-            first, last = (int(part) for part in text.split(":"))
-            values = doubling(first, last)
-        else:
-            values = tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError as error:
-        raise SpaceError(
-            f"--space {assignment!r} is not an axis; write num_envs=256, num_envs=256,512 "
-            "or num_envs=64:1024 (doubling)."
-        ) from error
-    return Axis(name=name.strip(), values=values)
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def doubling(first: int, last: int) -> tuple[int, ...]:
@@ -113,7 +195,15 @@ def doubling(first: int, last: int) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _values_in_words(values: tuple[int, ...]) -> str:
-    if len(values) > 2 and values == doubling(values[0], values[-1]):
-        return f"{values[0]}..{values[-1]}"
-    return ",".join(str(value) for value in values)
+def _not_an_axis(assignment: str) -> SpaceError:
+    return SpaceError(
+        f"--space {assignment!r} is not an axis; write num_envs=256, num_envs=256,512, "
+        "num_envs=64:1024 (doubling), lr=1e-4,3e-4 or vec_env=dummy,subproc."
+    )
+
+
+def _values_in_words(values: tuple[Value, ...]) -> str:
+    whole = tuple(value for value in values if isinstance(value, int))
+    if len(whole) == len(values) > 2 and whole[0] > 0 and whole == doubling(whole[0], whole[-1]):
+        return f"{whole[0]}..{whole[-1]}"
+    return ("|" if any(value == "" for value in values) else ",").join(map(value_text, values))

@@ -79,6 +79,14 @@ SIGNATURES: tuple[Signature, ...] = (
         r"CUDA_ERROR_OUT_OF_MEMORY|CUDA error: out of memory",
         r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED",
         r"ran out of memory trying to instantiate command buffer",
+        r"PxgCudaDeviceMemoryAllocator fail to allocate memory \d+ bytes",  # PhysX, then error 700
+        r"ERROR_OUT_OF_DEVICE_MEMORY",  # Vulkan, in Isaac's Kit
+        r"Warp CUDA error 2: out of memory|Failed to allocate \d+ bytes on device 'cuda",  # Warp
+        r"Failed to determine best cudnn convolution algorithm",  # cuDNN, which cannot try any
+        r"Cuda failure (2 )?'out of memory'",  # NCCL
+        r"No available memory for the cache blocks",  # vLLM
+        r"Free memory on device.* is less than desired GPU memory utilization",
+        r"HIP out of memory",
     ),
     *_rows(
         OutcomeKind.HOST_MEMORY,
@@ -129,6 +137,13 @@ SIGNATURES: tuple[Signature, ...] = (
         "a disk is full",
         "Free some space.",
         r"\[Errno 28\] No space left on device.*",
+    ),
+    *_rows(  # the last: what comes before says more
+        OutcomeKind.INVALID,
+        "its sizes do not go together",
+        "Leave them out by --require, as --require 'num_envs * num_steps % batch_size == 0'.",
+        r"^\s*assert\b.*%.*== ?0.*(?=\n(.*\n){0,3}AssertionError)",
+        r"^(AssertionError|ValueError|RuntimeError): .*\b(divisible|multiple of|divides?)\b.*",
     ),
 )
 

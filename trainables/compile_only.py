@@ -10,6 +10,7 @@ the program would not fit.
 import sys
 import time
 
+from search_spaces.config import Config, without_variables
 from trainables.measurement import (
     Compiled,
     CompileRequest,
@@ -46,12 +47,14 @@ def compile_all(request: CompileRequest, send: Send, spawned_at: float) -> Repor
     return Report(kind=OutcomeKind.COMPLETED, message=f"{len(request.configs)} compiled.")
 
 
-def _compile(request: CompileRequest, config: dict[str, int]) -> Compiled:
+def _compile(request: CompileRequest, config: Config) -> Compiled:
     started = time.monotonic()
     problem = None
     program = CompiledProgram(device_bytes=None)
     try:
-        program = _program(load_factory(request.workload)(config, request.options), request)
+        program = _program(
+            load_factory(request.workload)(without_variables(config), request.options), request
+        )
     except InvalidConfigurationError as error:
         problem = str(error)
     return Compiled(

@@ -87,7 +87,7 @@ class Restarts:
 
     @staticmethod
     def _now() -> tuple[frozenset[int], float]:
-        return frozenset(_descendants(os.getpid())), _ended_s()
+        return frozenset(descendants(os.getpid())), _ended_s()
 
 
 def cpu_times(cpus: Sequence[int]) -> CpuTimes | None:
@@ -111,7 +111,7 @@ def _busy_s(cpus: frozenset[int]) -> float | None:
 
 def _own_s() -> float:
     """Return the CPU seconds of this process and of all that came from it, ended ones included."""
-    stats = (read_stat(pid) for pid in _descendants(os.getpid()))
+    stats = (read_stat(pid) for pid in descendants(os.getpid()))
     living_s = sum(stat.cpu_s for stat in stats if stat is not None)
     return time.process_time() + _ended_s() + living_s
 
@@ -122,11 +122,11 @@ def _ended_s() -> float:
     return times.children_user + times.children_system
 
 
-def _descendants(pid: int) -> Iterator[int]:
+def descendants(pid: int) -> Iterator[int]:
     """Yield the processes that came from `pid`; none where the kernel does not tell."""
     with contextlib.suppress(OSError):
         for task in (PROC / str(pid) / "task").iterdir():
             with contextlib.suppress(OSError):
                 for child in map(int, (task / "children").read_text().split()):
                     yield child
-                    yield from _descendants(child)
+                    yield from descendants(child)

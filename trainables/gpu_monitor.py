@@ -1,11 +1,13 @@
 """A GPU's figures during a trial, by NVML, sampled between blocks: no thread and no cost."""
 
 import collections
+import os
 import statistics
 from collections.abc import Callable, Mapping
 from typing import TypedDict
 
 from cluster.node import hardware
+from trainables.disturbance import descendants
 
 
 class GpuFigures(TypedDict):
@@ -15,6 +17,40 @@ class GpuFigures(TypedDict):
     gpu_temperature_c: float | None
     gpu_power_w: float | None
     gpu_held_back: dict[str, float]
+
+
+class GpuMemory:
+    """The GPU memory of this process and of all that came from it, looked at now and then.
+
+    It is the driver's figure for these processes. Where the driver does not know them (a container
+    has pids of its own), it is the fall of the GPU's free memory since the start.
+    """
+
+    def __init__(
+        self,
+        platform: str,
+        *,
+        by_process: Callable[[], Mapping[int, int]] = hardware.gpu_process_bytes,
+        read: Callable[[], dict[int, hardware.GpuUsage] | None] = hardware.gpu_usage,
+    ) -> None:
+        self.peak_bytes: int | None = None
+        """The most that was seen; `None` where there is no GPU."""
+        self._is_wanted = platform == "cuda"
+        self._by_process = by_process
+        self._read = read
+        self._free_at_start = self._free_bytes() if self._is_wanted else 0
+
+    def look(self) -> None:
+        """Take in what is used now."""
+        if not self._is_wanted:
+            return
+        known, own = self._by_process(), {os.getpid(), *descendants(os.getpid())}
+        used = sum(held for pid, held in known.items() if pid in own)
+        used = used or self._free_at_start - self._free_bytes()
+        self.peak_bytes = max(self.peak_bytes or 0, used)
+
+    def _free_bytes(self) -> int:
+        return sum(usage.memory_free_bytes for usage in (self._read() or {}).values())
 
 
 class GpuMonitor:

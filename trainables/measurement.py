@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from cluster.structure import revive
+from search_spaces.config import Config
 
 
 class OutcomeKind(enum.StrEnum):
@@ -97,7 +98,7 @@ class TrialRequest:
     """
 
     workload: str
-    config: dict[str, int]
+    config: Config
     options: dict[str, Any]
     platform: str
     cpus: tuple[int, ...]
@@ -116,7 +117,7 @@ class CompileRequest:
     """
 
     workload: str
-    configs: tuple[dict[str, int], ...]
+    configs: tuple[Config, ...]
     options: dict[str, Any]
     cpus: tuple[int, ...]
     target: str | None = None
@@ -183,7 +184,7 @@ class Compiled:
     why there is no such program.
     """
 
-    config: dict[str, int]
+    config: Config
     device_bytes: int | None
     compile_s: float
     problem: str | None = None

@@ -7,11 +7,13 @@ import shutil
 import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ray.tune
 
 from cluster.node import limits, ray_env, thread_env
+from cluster.node.thread_env import Framework
+from search_spaces.config import variables_of
 from trainables import compile_cache
 from trainables.measurement import (
     Outcome,
@@ -36,7 +38,7 @@ class TrialOrder:
 
     name: str
     request: TrialRequest
-    framework: Literal["jax", "torch"]
+    framework: Framework
     thread_cap: int
     timeout_s: float | None
     host_budget_bytes: int | None
@@ -120,7 +122,8 @@ def run_order(
     The outcome is the last attempt's, with the cap that it ended under and the time of all. `slot`
     numbers the trials that run side by side on one machine, for CPUs of their own.
     """
-    base = ray_env.for_child(environ)
+    chosen = variables_of(order.request.config)
+    base = ray_env.for_child(environ) | chosen
     if order.compile_cache is not None:
         base |= compile_cache.variables(order.compile_cache, base)
     cap, wall_s = order.thread_cap, 0.0
@@ -135,7 +138,7 @@ def run_order(
         )
         messages = run_child(
             dataclasses.replace(order.request, cpus=caps.cpus),
-            environment=base | caps.variables,
+            environment=thread_env.with_chosen(base | caps.variables, chosen),
             log_path=Path(order.log),
             thread_cap=caps.cap,
             timeout_s=order.timeout_s,

@@ -20,7 +20,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from cluster.errors import UserError
 from cluster.structure import revive
+from search_spaces.config import without_variables
 from trainables import verdicts
 from trainables.measurement import (
     CompileRequest,
@@ -41,12 +43,12 @@ from trainables.workload import (
     InvalidConfigurationError,
     KnowsPeak,
     LimitsDeviceMemory,
+    MeasuresItself,
     ReportsDevice,
     ReportsHealth,
     ShowsProgress,
     UnstableTrainingError,
     Workload,
-    WorkloadInputError,
     load_factory,
 )
 
@@ -120,6 +122,8 @@ def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
     """Return how the trial ended. Any other error is raised and ends the process."""
     try:
         built = _build(request, send, spawned_at)
+        if isinstance(built.workload, MeasuresItself):
+            return built.workload.measure_trial(request, send)
         if refusal := _refusal(request, built):
             return _report(built, refusal)
         return _measure(request, built, send)
@@ -127,7 +131,7 @@ def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
         return Report(kind=OutcomeKind.INVALID, message=str(error))
     except UnstableTrainingError as error:
         return Report(kind=OutcomeKind.UNSTABLE, message=str(error))
-    except WorkloadInputError as error:
+    except UserError as error:
         return Report(kind=OutcomeKind.ERROR, message=str(error))
 
 
@@ -136,7 +140,7 @@ def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     send(Progress(phase=Phase.IMPORT))
     factory = load_factory(request.workload)
     send(Progress(phase=Phase.BUILD))
-    workload = factory(request.config, request.options)
+    workload = factory(without_variables(request.config), request.options)
     built = time.monotonic()
     send(Progress(phase=Phase.COMPILE))
     if request.device_budget_bytes is not None and isinstance(workload, LimitsDeviceMemory):

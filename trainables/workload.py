@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from cluster.errors import UserError
+from trainables.measurement import Message, Report, TrialRequest
 
 
 class InvalidConfigurationError(ValueError):
@@ -125,6 +126,14 @@ class ReportsDevice(Protocol):
 
 
 @runtime_checkable
+class MeasuresItself(Protocol):
+    """A workload that sets its own pace, and so is timed by its own means."""
+
+    def measure_trial(self, request: TrialRequest, send: Callable[[Message], None]) -> Report:
+        """Run and measure one trial; `send` takes its phases."""
+
+
+@runtime_checkable
 class ShowsProgress(Protocol):
     """A workload that can show whether training changed anything."""
 
@@ -140,7 +149,7 @@ class KnowsPeak(Protocol):
         """Return the floating-point operations per second of one large matrix product here."""
 
 
-Factory = Callable[[Mapping[str, int], Mapping[str, Any]], Workload]
+Factory = Callable[[Mapping[str, Any], Mapping[str, Any]], Workload]
 """`factory(config, options)`: `config` holds the tuned values, `options` what the person gave."""
 
 

@@ -6,13 +6,16 @@ Nothing is imported: a module that cannot be imported here is still one that can
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from trainables.workload import split_name
 
 _NUM_DIGITS = 16
+_TEXTS = frozenset({".sh", ".yaml", ".yml", ".toml", ".json", ".cfg", ".gin"})
+"""Files that decide what a command does; others may be data of any size."""
 
 
 def source_of(workload: str) -> dict[str, str]:
@@ -41,6 +44,18 @@ def source_of(workload: str) -> dict[str, str]:
     else:
         return {}
     return {name: _hash(path) for name, path in files.items()}
+
+
+def source_of_command(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the hash of each file that a command names, and of the modules beside its scripts."""
+    files: set[Path] = set()
+    for word in arguments:
+        path = Path(word)
+        if path.suffix == ".py" and path.is_file():
+            files.update(_with_neighbours(path))
+        elif path.suffix in _TEXTS and path.is_file():
+            files.add(path)
+    return {os.path.relpath(path): _hash(path) for path in sorted(files)}
 
 
 def top_level_spec(module: str) -> ModuleSpec | None:

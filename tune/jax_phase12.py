@@ -8,6 +8,7 @@ from typing import Any, Literal
 from cluster import cli
 from cluster.errors import UserError
 from search_spaces import jax_phase12
+from search_spaces.config import Config
 from search_spaces.space import SearchSpace
 from trainables.workload import split_name
 from trainables.workload_source import source_of, top_level_spec
@@ -42,7 +43,7 @@ class JaxSpec(SearchSpec):
 def run(spec: JaxSpec) -> int:
     """Run one search; return its exit code."""
 
-    def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
+    def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, Config]:
         if spec.workload is not None and spec.space:
             space = SearchSpace(axes=())  # the person's own loop has exactly the given axes
         else:
@@ -55,7 +56,7 @@ def run(spec: JaxSpec) -> int:
         from tune.plan import command
 
         space, _ = space_for("cuda", 1)
-        return command.run(spec.plan, spec, task_of(spec), space.override(spec.space))
+        return command.run(spec.plan, spec, task_of(spec), space.override(spec.space, spec.require))
     from tune import session
 
     return session.run(spec, task_of(spec), space_for)

@@ -3,6 +3,8 @@
 import re
 
 from cluster.errors import UserError
+from search_spaces.config import Config
+from search_spaces.space import parse_number
 
 
 def parse_bytes(option: str, text: str) -> int:
@@ -58,15 +60,13 @@ def parse_assignments(option: str, assignments: tuple[str, ...]) -> dict[str, st
     return values
 
 
-def parse_integers(option: str, assignments: tuple[str, ...]) -> dict[str, int]:
-    """Read `name=123` pairs.
+def parse_config(option: str, assignments: tuple[str, ...]) -> Config:
+    """Read `name=123`, `name=1e-4` and `name=word` pairs.
 
     Raises:
-        UserError: if a value is not a positive whole number.
+        UserError: if one of them has no name or no equals sign.
     """
-    values = {}
-    for name, text in parse_assignments(option, assignments).items():
-        if not text.isdecimal() or int(text) < 1:
-            raise UserError(f"{option} takes positive whole numbers, got {name}={text}.")
-        values[name] = int(text)
-    return values
+    return {
+        name: text if (number := parse_number(text)) is None else number
+        for name, text in parse_assignments(option, assignments).items()
+    }

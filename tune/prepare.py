@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,9 +9,9 @@ from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
 from cluster.node.thread_env import ThreadEnv
-from search_spaces.config import config_violation, doublings
+from search_spaces.config import Config, Value, config_violation, doublings, value_text, weight
 from search_spaces.space import Axis, SearchSpace
-from tune.parse import parse_integers
+from tune.parse import parse_config
 from tune.preflight.findings import Preflight, PreflightRequest
 from tune.profile import warm_start
 from tune.run_folder.folder import RunFolder, locate, require_writable
@@ -21,7 +20,7 @@ from tune.screen.screen import Screen
 from tune.search.candidates import winning_kind
 from tune.spec import SearchSpec, Task
 
-SpaceFor = Callable[[str, int], tuple[SearchSpace, dict[str, int]]]
+SpaceFor = Callable[[str, int], tuple[SearchSpace, Config]]
 """`space_for(platform, num_cpus)`: a machine's default space, and the default configuration of the
 task, empty for a loop that has none."""
 
@@ -47,9 +46,9 @@ class Prepared:
     preflight: Preflight
     caps: ThreadEnv
     space: SearchSpace
-    baseline: dict[str, int]
+    baseline: Config
     baseline_called: str
-    recommended: tuple[dict[str, int], ...]
+    recommended: tuple[Config, ...]
     folder: RunFolder
     resume: bool
     screen: Screen
@@ -115,9 +114,9 @@ def prepare(
     """
     assert preflight.thread_env is not None
     space, default = space_for(preflight.platform, preflight.thread_env.cap)
-    space = space.override(spec.space)
-    baseline, baseline_called = _baseline(
-        space, default, parse_integers("--baseline", spec.baseline)
+    space = space.override(spec.space, spec.require)
+    baseline, baseline_called = baseline_of(
+        space, default, parse_config("--baseline", spec.baseline)
     )
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
@@ -144,10 +143,10 @@ def _recommended(
     spec: SearchSpec,
     task: Task,
     space: SearchSpace,
-    baseline: dict[str, int],
+    baseline: Config,
     preflight: Preflight,
     screen: Screen,
-) -> tuple[dict[str, int], ...]:
+) -> tuple[Config, ...]:
     if spec.warm_start is None:
         return ()
     found = warm_start.read(
@@ -163,9 +162,9 @@ def _recommended(
     return found.configs
 
 
-def _baseline(
-    space: SearchSpace, default: Mapping[str, int], given: Mapping[str, int]
-) -> tuple[dict[str, int], str]:
+def baseline_of(
+    space: SearchSpace, default: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[Config, str]:
     """Return the configuration to compare with, and what it is called.
 
     Values that the person gives are kept. All others are of the space: the nearest to the task's
@@ -177,25 +176,29 @@ def _baseline(
     unknown = sorted(given.keys() - set(space.names))
     if unknown:
         raise UserError(f"--baseline names {unknown}; the axes are {list(space.names)}.")
-    axes = [
-        Axis(name=axis.name, values=(given[axis.name],)) if axis.name in given else axis
-        for axis in space.axes
-    ]
+    axes = tuple(
+        _fixed(axis, given[axis.name]) if axis.name in given else axis for axis in space.axes
+    )
     known = {axis.name: default[axis.name] for axis in axes if axis.name in default}
 
-    def distance(config: dict[str, int]) -> tuple[float, int]:
+    def distance(config: Config) -> tuple[float, float]:
         of_default = {name: config[name] for name in known}
-        return doublings(of_default, known), math.prod(config.values())
+        return doublings(of_default, known), weight(config)
 
-    config = min(SearchSpace(axes=tuple(axes)).configurations(), key=distance, default=None)
+    possible = dataclasses.replace(space, axes=axes)
+    config = min(possible.configurations(), key=distance, default=None)
     if config is None:
         smallest = {axis.name: axis.values[0] for axis in axes}
-        raise UserError(
-            f"the baseline cannot run: {config_violation(smallest)} Set it with --baseline."
-        )
+        why = config_violation(smallest) or f"it breaks {possible.broken_rule(smallest)}."
+        raise UserError(f"the baseline cannot run: {why} Set it with --baseline.")
     if given:
         return config, _GIVEN
     if not default:
         return config, _SMALLEST
     is_default = all(config[name] == value for name, value in known.items())
     return config, _DEFAULT if is_default else _NEAREST
+
+
+def _fixed(axis: Axis, value: Value) -> Axis:
+    """Return the axis with one value, which need not be among its own."""
+    return Axis(name=axis.name, values=(value_text(value) if axis.has_words else value,))

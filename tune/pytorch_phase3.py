@@ -9,6 +9,7 @@ from typing import Literal
 from cluster import cli
 from cluster.errors import UserError
 from search_spaces import pytorch_phase3
+from search_spaces.config import Config
 from search_spaces.space import SearchSpace
 from trainables.pytorch_phase3.rollout import rollout_samples
 from tune.parse import require_at_least
@@ -78,7 +79,7 @@ def confirming_updates(spec: Phase3Spec) -> int:
     return math.ceil(num_steps / rollout_samples(pytorch_phase3.PHASE3_BASELINE))
 
 
-def space_of(platform: str, num_cpus: int) -> tuple[SearchSpace, dict[str, int]]:
+def space_of(platform: str, num_cpus: int) -> tuple[SearchSpace, Config]:
     """Return the default space and baseline, which are the same on every machine."""
     return pytorch_phase3.SPACE, dict(pytorch_phase3.PHASE3_BASELINE)
 

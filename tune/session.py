@@ -163,7 +163,8 @@ def _look_ahead(prepared: Prepared) -> Foresight:
 
     No program is kept, so that the trials measure a real compilation.
     """
-    if prepared.task.framework != "jax" or prepared.hardware_class is not None:
+    is_told = prepared.task.framework == "jax" and not prepared.space.has_words
+    if not is_told or prepared.hardware_class is not None:
         return look_ahead.NO_FORESIGHT  # this machine's compiler says nothing of a cluster's hosts
     compiler = Compiler(
         workload=prepared.task.workload,

@@ -28,7 +28,10 @@ class SearchSpec:
     objective: Objective = Objective.THROUGHPUT
     """throughput: env steps/s. balanced: discounts batch sizes that learn less per sample."""
     space: tuple[str, ...] = ()
-    """Axes to replace or add: num_envs=256:4096 (doubling), num_epochs=2,4, num_steps=128."""
+    """Axes to replace or add: num_envs=256:4096 (doubling), num_epochs=2,4, lr=1e-4,3e-4,
+    optimizer=adam,lion, env.NAME=1,2 (a variable of the trials)."""
+    require: tuple[str, ...] = ()
+    """Rules that configurations must meet: 'num_envs * num_steps % batch_size == 0'."""
     baseline: tuple[str, ...] = ()
     """Values of the configuration to compare with: num_envs=256 num_steps=128."""
     finalists: int = 3
@@ -139,6 +142,6 @@ class Task:
     workload: str
     options: dict[str, Any]
     data: dict[str, Any]
-    framework: Literal["jax", "torch"]
+    framework: Literal["jax", "torch", "any"]
     num_subprocesses: int = 0
     source: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -13,6 +13,7 @@ from benchmarks.gpu import recording
 from benchmarks.gpu.recording import CardRecord, Row
 from cluster.node import limits, ray_env, thread_env
 from cluster.node.thread_env import Framework, Platform
+from search_spaces.config import Config
 from trainables import compile_cache
 from trainables.measurement import CompileRequest, Outcome, Sampling, TrialRequest
 from trainables.process import run_child
@@ -22,8 +23,6 @@ BRIEF = Sampling(block_s=0.2, relative_half_width=1.0, min_blocks=2, max_measure
 
 _CHILD_TIMEOUT_S = 240.0
 _LOG_BYTES = 3000
-
-Config = Mapping[str, int]
 
 
 class OutOfTime(Exception):  # noqa: N818  # an end, and no error

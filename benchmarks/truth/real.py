@@ -70,6 +70,7 @@ BUSY_LOOPS: Mapping[str, Schedule] = {
 class RealRun:
     """One real search and its truth. Speeds are in env steps per second.
 
+    `is_marked`: the profile says that other programs disturbed the promise, or the comparison.
     `low` to `high` is the interval of the speed-up that it claims, `None` where it chose the
     baseline. `chosen_speeds` and `baseline_speeds` were measured afterwards, in quiet; those that
     other programs disturbed are left out. `num_alarms` of `num_trials` had a disturbed block.
@@ -177,7 +178,7 @@ def _run(task: str, neighbour: str) -> RealRun:
         recorded_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         chosen=profile.config,
         promised=profile.expected_sps,
-        is_marked=bool(profile.speed.disturbed),
+        is_marked=bool(profile.speed.disturbed or (claim and claim.disturbed)),
         low=claim.speedup_low if claim else None,
         high=claim.speedup_high if claim else None,
         chosen_speeds=chosen_speeds,

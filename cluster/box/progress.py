@@ -21,7 +21,7 @@ class SearchProgress:
     stage: str | None = None
     phase: str | None = None
     best_steps_per_second: float | None = None
-    best_config: dict[str, int] | None = None
+    best_config: dict[str, Any] | None = None
     dashboard_url: str | None = None
     headline: str | None = None
     succeeded: bool | None = None

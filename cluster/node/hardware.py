@@ -108,6 +108,24 @@ def gpu_usage(*, nvml: Any = None) -> dict[int, GpuUsage] | None:
     return {index: _usage(nvml, handle) for index, handle in enumerate(_handles(nvml))}
 
 
+def gpu_process_bytes(*, nvml: Any = None) -> dict[int, int]:
+    """Return the GPU memory of each process by its pid, over all GPUs.
+
+    Empty where the driver does not tell, as in many containers, whose pids are others than its own.
+    """
+    nvml = nvml or _load_nvml()
+    used: dict[int, int] = {}
+    for handle in _handles(nvml) if nvml else ():
+        for query in (
+            nvml.nvmlDeviceGetComputeRunningProcesses,
+            nvml.nvmlDeviceGetGraphicsRunningProcesses,
+        ):
+            listed = {one.pid: one.usedGpuMemory for one in _optional(nvml, query, handle) or ()}
+            for pid, held_bytes in listed.items():
+                used[pid] = max(used.get(pid, 0), held_bytes or 0)
+    return used
+
+
 def visible_gpus(num_gpus: int, environ: Mapping[str, str]) -> tuple[int, ...]:
     """Return which of the GPUs CUDA_VISIBLE_DEVICES leaves, by NVML index, as CUDA reads it.
 

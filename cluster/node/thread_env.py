@@ -20,7 +20,7 @@ from typing import Literal
 from cluster.node.limits import Cpus, ThreadLimit, ThreadLimits
 
 Platform = Literal["cpu", "cuda"]
-Framework = Literal["jax", "torch"]
+Framework = Literal["jax", "torch", "any"]  # any: a command, of which nothing is known
 
 DEFAULT_CAP = 4
 """On a CPU, XLA's gain beyond 4 cores is unmeasured here."""
@@ -93,8 +93,9 @@ def build(
     cpus = tuple(allowed_cpus[first : first + cap])
     variables = _pools(len(cpus), framework) | _stderr(base)
     kept: list[str] = []
-    if framework == "torch" and platform == "cpu":
+    if framework != "jax" and platform == "cpu":
         variables["CUDA_VISIBLE_DEVICES"] = ""  # torch takes any GPU that it can see
+        variables |= {"JAX_PLATFORMS": "cpu"} if framework == "any" else {}
     if framework == "jax":
         # Unset, JAX falls back to the CPU without a word when the GPU's plugin fails.
         variables["JAX_PLATFORMS"] = platform
@@ -112,6 +113,14 @@ def build(
     )
 
 
+def with_chosen(environment: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return a trial's environment with the variables that its configuration sets.
+
+    They were in the base of `build`, which may have added to XLA_FLAGS; all others are theirs.
+    """
+    return {**environment, **{n: v for n, v in chosen.items() if n != "XLA_FLAGS"}}
+
+
 def expected_threads(
     cap: int, platform: Platform, framework: Framework = "jax", num_subprocesses: int = 0
 ) -> int:
@@ -127,6 +136,8 @@ def expected_threads(
         return expected_threads(cap, platform, framework) + num_subprocesses + 1
     if framework == "torch":
         return 12 + 4 * cap
+    if framework == "any":
+        return max(expected_threads(cap, platform, one) for one in ("jax", "torch"))
     if platform == "cpu":
         return 12 + 5 * cap
     return 18 + 4 * cap if cap < DEFAULT_CAP else 16 + 6 * cap
@@ -232,8 +243,10 @@ def _pools(cap: int, framework: Framework) -> dict[str, str]:
         "NUMEXPR_NUM_THREADS": "1",
         "ARROW_IO_THREADS": "1",
     }
+    if framework != "torch":
+        variables["PJRT_NPROC"] = str(cap)
     if framework == "jax":
-        return variables | {"PJRT_NPROC": str(cap)}
+        return variables
     # torch computes in OpenMP's and MKL's teams. Its inter-op pool has no variable: the workload
     # calls torch.set_num_interop_threads. Tokenizers bring Rust's pool, one thread per CPU.
     # OpenMP's threads spin while they wait for each other; where one of them has lost its CPU to

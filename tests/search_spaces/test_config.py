@@ -2,7 +2,17 @@
 
 import pytest
 
-from search_spaces.config import config_cell, config_name, config_text, config_violation
+from search_spaces.config import (
+    Config,
+    config_cell,
+    config_name,
+    config_text,
+    config_violation,
+    doublings,
+    variables_of,
+    weight,
+    without_variables,
+)
 
 CONFIG = {"num_envs": 512, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
 
@@ -29,14 +39,20 @@ CONFIG = {"num_envs": 512, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
             "num_envs 8, num_epochs 1",
         ),
         ({"width": 4, "depth": 2}, "width 4, depth 2", "width=4 depth=2", "width 4, depth 2"),
+        (
+            {"lr": 1e-4, "a": ""},
+            "lr 0.0001, a (empty)",
+            "lr=0.0001 a=(empty)",
+            "lr 0.0001, a (empty)",
+        ),
     ],
 )
 def test_configurations_are_named_by_their_sizes(
-    config: dict[str, int], in_full: str, cell: str, sizes: str
+    config: Config, in_full: str, cell: str, sizes: str | None
 ) -> None:
     assert config_text(config) == in_full
     assert config_cell(config) == cell
-    assert config_name(config) == sizes
+    assert config_name(config) == (sizes or in_full)
 
 
 def test_a_cell_leaves_out_what_all_trials_share() -> None:
@@ -53,3 +69,34 @@ def test_a_violation_names_the_numbers() -> None:
 
 def test_axes_that_no_ppo_has_are_nobodys_violation() -> None:
     assert config_violation({"hidden": 3, "num_envs": 7}) is None
+
+
+def test_sizes_that_are_no_counts_are_a_violation_and_no_exception() -> None:
+    config = {"num_envs": "a", "num_steps": 10, "batch_size": 0}
+    assert config_violation(config) == (
+        "num_envs a, num_steps 10 and batch_size 0 must be positive whole numbers."
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "other", "expected"),
+    [
+        ({"a": 8}, {"a": 2}, 2.0),
+        ({"a": 0}, {"a": 4}, 1.0),
+        ({"a": 0}, {"a": 0}, 0.0),
+        ({"a": "x", "b": 2}, {"a": "y", "b": 1}, 2.0),
+        ({"a": "x"}, {"a": "x"}, 0.0),
+    ],
+)
+def test_another_word_is_one_step_away(config: Config, other: Config, expected: float) -> None:
+    assert doublings(config, other) == expected
+
+
+def test_words_weigh_nothing() -> None:
+    assert weight({"num_envs": 8, "num_workers": 0, "vec": "dummy", "lr": 0.5}) == 4.0
+
+
+def test_axes_that_are_variables_go_to_the_environment_alone() -> None:
+    config = {"num_envs": 8, "env.OMP_NUM_THREADS": 2, "env.XLA_FLAGS": ""}
+    assert variables_of(config) == {"OMP_NUM_THREADS": "2", "XLA_FLAGS": ""}
+    assert without_variables(config) == {"num_envs": 8}

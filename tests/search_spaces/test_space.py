@@ -1,8 +1,11 @@
 """A space of configurations, and the axes that a person names."""
 
+import math
+
 import pytest
 
 from search_spaces import jax_phase12
+from search_spaces.config import Value
 from search_spaces.space import Axis, SearchSpace, SpaceError, parse_axis
 
 
@@ -53,6 +56,56 @@ def test_an_override_that_leaves_nothing_says_why() -> None:
         space.override(["batch_size=999"])
 
 
-def test_one_exponent_is_one_doubling() -> None:
+def test_one_unit_is_one_doubling() -> None:
     space = SearchSpace(axes=(Axis(name="a", values=(1, 64)), Axis(name="b", values=(8,))))
-    assert space.exponents({"a": 64, "b": 8}) == (6.0, 3.0)
+    assert space.coordinates({"a": 64, "b": 8}) == (6.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "values"),
+    [
+        ("lr=3e-4,1e-4", "lr", (1e-4, 3e-4)),
+        ("gamma=1,0.99", "gamma", (0.99, 1.0)),
+        ("num_workers=0,4", "num_workers", (0, 4)),
+        ("vec=subproc,dummy", "vec", ("subproc", "dummy")),
+        ("compile=true,false", "compile", ("true", "false")),
+        ("env.OMP_NUM_THREADS=4,1", "env.OMP_NUM_THREADS", (1, 4)),
+        ("env.SEED=007,8", "env.SEED", ("007", "8")),
+        ("env.XLA_FLAGS=|--xla_a=1,2", "env.XLA_FLAGS", ("", "--xla_a=1,2")),
+        ("path=a:b", "path", ("a:b",)),
+    ],
+)
+def test_an_axis_has_numbers_or_words(text: str, name: str, values: tuple[Value, ...]) -> None:
+    axis = parse_axis(text)
+    assert (axis.name, axis.values) == (name, values)
+    assert [type(value) for value in axis.values] == [type(value) for value in values]
+
+
+@pytest.mark.parametrize("text", ["a=,b", "a=1,,2", "env.=1", "env.2=1", "a-b=1", "num_steps=1.5"])
+def test_words_and_numbers_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(SpaceError):
+        parse_axis(text)
+
+
+def test_words_are_all_equally_far_apart_and_have_no_order() -> None:
+    axis = Axis(name="vec", values=("a", "b", "c"))
+    places = [axis.coordinates(value) for value in axis.values]
+    distances = {round(math.dist(one, two), 9) for one in places for two in places if one != two}
+    assert distances == {2.0}
+
+
+def test_numbers_without_a_logarithm_lie_at_their_places() -> None:
+    axis = Axis(name="num_workers", values=(0, 4, 16))
+    assert [axis.coordinates(value) for value in axis.values] == [(0.0,), (1.0,), (2.0,)]
+
+
+def test_a_rule_takes_configurations_out_of_the_space() -> None:
+    space = SearchSpace(axes=()).override(["n=2,3,4", "m=4,6"], ["m % n == 0"])
+    assert [(c["n"], c["m"]) for c in space.configurations()] == [(2, 4), (2, 6), (3, 6), (4, 4)]
+    assert space.describe() == "n 2,3,4; m 4,6; require m % n == 0"
+    assert space.broken_rule({"n": 4, "m": 6}) == "m % n == 0"
+
+
+def test_rules_that_leave_nothing_are_named() -> None:
+    with pytest.raises(SpaceError, match=r"meets --require n > 9: n 2,3; require n > 9"):
+        SearchSpace(axes=()).override(["n=2,3"], ["n > 9"])

@@ -11,6 +11,7 @@ THREAD_LIMIT = OutcomeKind.THREAD_LIMIT
 DEVICE_MEMORY = OutcomeKind.DEVICE_MEMORY
 HOST_MEMORY = OutcomeKind.HOST_MEMORY
 ERROR = OutcomeKind.ERROR
+INVALID = OutcomeKind.INVALID
 
 # (exit status, stderr, kind). Seen with jaxlib 0.10.2, torch 2.13, NumPy 2.4, or marked as read.
 SAMPLES = [
@@ -32,6 +33,55 @@ SAMPLES = [
         "automatically choose an available backend)",
         ERROR,
     ),
+    # Other stacks, by their sources and issues
+    (
+        1,
+        "/buildAgent/work/PxgCudaDeviceMemoryAllocator.cpp (101) : internal error : "
+        "PxgCudaDeviceMemoryAllocator fail to allocate memory 339738624 bytes!! Result = 2\n"
+        "RuntimeError: CUDA error: an illegal memory access was encountered",
+        DEVICE_MEMORY,
+    ),
+    (
+        0,
+        "[Error] [carb.graphics-vulkan.plugin] VkResult: ERROR_OUT_OF_DEVICE_MEMORY",
+        DEVICE_MEMORY,
+    ),
+    (1, "Warp CUDA error 2: out of memory (in function wp_alloc_device_default)", DEVICE_MEMORY),
+    (1, "RuntimeError: Failed to allocate 8589934592 bytes on device 'cuda:0'", DEVICE_MEMORY),
+    (
+        1,
+        "jax.errors.JaxRuntimeError: UNKNOWN: Failed to determine best cudnn convolution algorithm",
+        DEVICE_MEMORY,
+    ),
+    (1, "box:1:1 [0] enqueue.cc:402 NCCL WARN Cuda failure 2 'out of memory'", DEVICE_MEMORY),
+    (
+        1,
+        "ValueError: No available memory for the cache blocks. Try increasing "
+        "`gpu_memory_utilization` when initializing the engine.",
+        DEVICE_MEMORY,
+    ),
+    (
+        1,
+        "ValueError: Free memory on device (3.1/24.0 GiB) on startup is less than desired GPU "
+        "memory utilization (0.9, 21.6 GiB).",
+        DEVICE_MEMORY,
+    ),
+    (
+        1,
+        '  File "a2c_common.py", line 238, in __init__\n'
+        "    assert(self.batch_size % self.minibatch_size == 0)\nAssertionError",
+        INVALID,
+    ),
+    (
+        1,
+        '  File "train.py", line 160, in train\n'
+        "    assert batch_size * num_minibatches % num_envs == 0\n"
+        "           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\nAssertionError",
+        INVALID,
+    ),
+    (1, "ValueError: The global batch size (6) must be divisible by the number of", INVALID),
+    (1, "AssertionError: num_envs must be a multiple of num_workers", INVALID),
+    (1, "AssertionError: the wallet is empty", ERROR),
     # XLA, one sentence for every pool
     (
         -6,

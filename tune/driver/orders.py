@@ -1,11 +1,15 @@
 """The order that a trial's worker gets: what to run, with which caps, and for how long."""
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 from cluster.errors import UserError
 from cluster.node import ray_env
+from search_spaces.config import value_text
 from trainables import compile_cache
+from trainables.command.options import FACTORY
 from trainables.measurement import Sampling, TrialRequest
 from trainables.ray_trainable import TrialOrder
 from tune.prepare import Prepared
@@ -15,6 +19,7 @@ from tune.search.trial import EXPLORING, Stage, Trial
 _EXPLORING = Sampling(max_measure_s=8.0)  # finals measure again, and longer
 _SOAK_S = 600.0  # ends a soak of very long updates early
 _LEAST_SOAK_S = 20.0
+_LONGEST_NAME = 120
 _SOAK_START_S = 20.0  # to start, compile and warm up
 
 
@@ -59,7 +64,7 @@ def _request(prepared: Prepared, search: Search, trial: Trial) -> TrialRequest:
     return TrialRequest(
         workload=prepared.task.workload,
         config=trial.config,
-        options=prepared.task.options,
+        options=_options(prepared),
         platform=prepared.preflight.platform,
         cpus=(),
         device_budget_bytes=prepared.preflight.device_budget_bytes,
@@ -67,6 +72,14 @@ def _request(prepared: Prepared, search: Search, trial: Trial) -> TrialRequest:
         slow_below=search.slow_below(trial),
         num_updates=prepared.spec.soak_updates if is_soak else None,
     )
+
+
+def _options(prepared: Prepared) -> dict[str, Any]:
+    """Return the workload's options. A command's own folders are in the search's."""
+    options = prepared.task.options
+    if prepared.task.workload != FACTORY or prepared.hardware_class is not None:
+        return options
+    return options | {"trials": str((prepared.folder.path / "trials" / "outputs").resolve())}
 
 
 def _soak_s(remaining_s: float | None) -> float:
@@ -84,5 +97,6 @@ def _thread_cap(prepared: Prepared, trials: tuple[Trial, ...]) -> int:
 
 def _trial_name(trial: Trial) -> str:
     """Return a trial's name in Ray's dashboard and folders: its number, stage and configuration."""
-    values = "_".join(f"{name}={value}" for name, value in trial.config.items())
-    return f"{trial.number:03d}_{trial.stage}_{values}"
+    values = "_".join(f"{name}={value_text(value)}" for name, value in trial.config.items())
+    words = re.sub(r"[^\w.=+-]+", "-", values)  # flags and paths are no names of folders
+    return f"{trial.number:03d}_{trial.stage}_{words[:_LONGEST_NAME]}"

@@ -12,9 +12,10 @@ import dataclasses
 import enum
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from cluster.pages import units
-from search_spaces.config import SIZES, ConfigKey, config_key
+from search_spaces.config import SIZES, Config, ConfigKey, config_key
 from search_spaces.space import SearchSpace
 from tune.memory import model as memory_model
 
@@ -55,7 +56,7 @@ class Entry:
     It is `None` where nothing predicts it; `fit` is `None` where nothing is known.
     """
 
-    config: dict[str, int]
+    config: Config
     device_bytes: float | None
     compiled: bool
     fit: Fit | None
@@ -96,7 +97,7 @@ class Capacity:
         return best
 
 
-def of_sizes(space: SearchSpace) -> list[dict[str, int]]:
+def of_sizes(space: SearchSpace) -> list[Config]:
     """Return the configurations that differ in sizes, with every other axis at its largest value.
 
     A space without the axes of `SIZES` keeps all of its configurations.
@@ -111,7 +112,7 @@ def of_sizes(space: SearchSpace) -> list[dict[str, int]]:
     ]
 
 
-def corners(configs: Sequence[dict[str, int]]) -> list[dict[str, int]]:
+def corners(configs: Sequence[Config]) -> list[Config]:
     """Return the few configurations to compile first: the largest, then those far from all others.
 
     Farthest-point sampling over the logarithms of all values. It finds the ends of every axis, so
@@ -127,7 +128,7 @@ def corners(configs: Sequence[dict[str, int]]) -> list[dict[str, int]]:
 
 
 def assess(
-    configs: Iterable[dict[str, int]],
+    configs: Iterable[Config],
     compiled: Mapping[ConfigKey, int],
     budget_bytes: int,
     *,
@@ -140,7 +141,7 @@ def assess(
     model = _fit(known, _UNSHRUNK_SHARE * budget_bytes if on_gpu else math.inf)
     margin = MARGIN_ON_GPU if on_gpu else MARGIN_ON_CPU
 
-    def entry(config: dict[str, int]) -> Entry:
+    def entry(config: Config) -> Entry:
         need = compiled.get(config_key(config))
         if need is not None:
             fit = Fit.FITS if need <= budget_bytes else Fit.TOO_LARGE
@@ -162,7 +163,7 @@ def assess(
     )
 
 
-def in_doubt(capacity: Capacity) -> list[dict[str, int]]:
+def in_doubt(capacity: Capacity) -> list[Config]:
     """Return the configurations that must be compiled too, the nearest to the limit first."""
 
     def nearness(entry: Entry) -> float:
@@ -189,7 +190,7 @@ def in_words(found: Capacity) -> str:
 
 
 def _fit(
-    known: Sequence[tuple[dict[str, int], int]], largest_bytes: float
+    known: Sequence[tuple[Config, int]], largest_bytes: float
 ) -> memory_model.MemoryModel | None:
     """Return the model of the programs up to `largest_bytes`; of all, if those are too few."""
     if not all(memory_model.applies_to(config) for config, _ in known):
@@ -200,7 +201,7 @@ def _fit(
 
 def _predict(
     model: memory_model.MemoryModel | None,
-    config: Mapping[str, int],
+    config: Mapping[str, Any],
     budget_bytes: int,
     margin: float,
 ) -> Fit | None:
@@ -213,7 +214,7 @@ def _predict(
 
 
 def _is_vouched_for(
-    config: Mapping[str, int], known: Iterable[tuple[Mapping[str, int], int]], most_bytes: float
+    config: Mapping[str, Any], known: Iterable[tuple[Mapping[str, Any], int]], most_bytes: float
 ) -> bool:
     """Return whether a program at least as large in every respect needs at most `most_bytes`."""
     return any(
@@ -222,13 +223,13 @@ def _is_vouched_for(
     )
 
 
-def _size(config: Mapping[str, int]) -> tuple[float, ...]:
+def _size(config: Mapping[str, Any]) -> tuple[float, ...]:
     return (math.prod(config.values()), *config.values())
 
 
-def _distance(one: Mapping[str, int], other: Mapping[str, int]) -> float:
+def _distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     return math.dist(_point(one), _point(other))
 
 
-def _point(config: Mapping[str, int]) -> list[float]:
+def _point(config: Mapping[str, Any]) -> list[float]:
     return [math.log2(value) for value in config.values()]

@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.node.thread_env import ThreadEnv, with_xla_flag
 from cluster.pages import units
+from search_spaces.config import Config
 from trainables.measurement import Compiled, CompileRequest, Outcome, OutcomeKind
 from trainables.process import run_child
 
@@ -35,7 +36,7 @@ class Compiler:
     target: str | None = None
 
     def compile(
-        self, configs: Sequence[dict[str, int]], *, patience_s: float | None = None
+        self, configs: Sequence[Config], *, patience_s: float | None = None
     ) -> Generator[Compiled, None, None]:
         """Yield the compiler's answer to each configuration; closing the iterator ends the child.
 

@@ -9,6 +9,7 @@ carries its own error, and a configuration is refused only if it exceeds the bud
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,11 +52,11 @@ class MemoryModel:
     covariance: Array
     column_scale: Array
 
-    def predict_bytes(self, config: Mapping[str, int]) -> float:
+    def predict_bytes(self, config: Mapping[str, Any]) -> float:
         """Return the predicted device bytes of a configuration."""
         return float(_features(config) @ self.coefficients)
 
-    def relative_error(self, config: Mapping[str, int]) -> float:
+    def relative_error(self, config: Mapping[str, Any]) -> float:
         """Return two standard errors of the prediction, as a share of it.
 
         It is the least-squares prediction interval, which grows away from what was compiled.
@@ -63,12 +64,12 @@ class MemoryModel:
         row = _features(config) / self.predict_bytes(config) / self.column_scale
         return float(2.0 * self.sigma * np.sqrt(1.0 + row @ self.covariance @ row))
 
-    def exceeds(self, config: Mapping[str, int], budget_bytes: int) -> bool:
+    def exceeds(self, config: Mapping[str, Any], budget_bytes: int) -> bool:
         """Return whether the prediction is over the budget by more than its own error."""
         return self.predict_bytes(config) > budget_bytes * (1.0 + self.relative_error(config))
 
 
-def fit(compiled: Iterable[tuple[Mapping[str, int], int]]) -> MemoryModel | None:
+def fit(compiled: Iterable[tuple[Mapping[str, Any], int]]) -> MemoryModel | None:
     """Fit a model to (configuration, device bytes) pairs; return `None` while there are too few.
 
     Relative residuals are fitted, not absolute ones, so that small programs count as much as large.
@@ -92,8 +93,8 @@ def fit(compiled: Iterable[tuple[Mapping[str, int], int]]) -> MemoryModel | None
 
 
 def chances(
-    compiled: Sequence[tuple[Mapping[str, int], int]],
-    configs: Sequence[Mapping[str, int]],
+    compiled: Sequence[tuple[Mapping[str, Any], int]],
+    configs: Sequence[Mapping[str, Any]],
     budget_bytes: int,
 ) -> Array:
     """Return the probability per configuration [m] that its program is within the budget.
@@ -131,8 +132,8 @@ def chances(
 
 
 def _local_error(
-    compiled: Sequence[tuple[Mapping[str, int], int]],
-    configs: Sequence[Mapping[str, int]],
+    compiled: Sequence[tuple[Mapping[str, Any], int]],
+    configs: Sequence[Mapping[str, Any]],
     errors: Array,
     sigma: float,
 ) -> tuple[Array, Array]:
@@ -159,7 +160,7 @@ def _correlation(left: Array, right: Array) -> Array:
 
 
 def least_bytes(
-    compiled: Sequence[tuple[Mapping[str, int], int]], configs: Sequence[Mapping[str, int]]
+    compiled: Sequence[tuple[Mapping[str, Any], int]], configs: Sequence[Mapping[str, Any]]
 ) -> Array:
     """Return the bytes per configuration [m] that its program needs at least.
 
@@ -172,12 +173,16 @@ def least_bytes(
     return np.asarray(np.where(is_smaller, needs, 0.0).max(axis=1))
 
 
-def applies_to(config: Mapping[str, int]) -> bool:
-    """Return whether the configuration has the axes that the model needs."""
-    return {"num_envs", "num_steps"} <= config.keys()
+def applies_to(config: Mapping[str, Any]) -> bool:
+    """Return whether the configuration has the axes that the model needs, and no words.
+
+    A word (a precision, a flag) changes a program in ways that sizes do not tell.
+    """
+    has_words = any(isinstance(value, str) for value in config.values())
+    return {"num_envs", "num_steps"} <= config.keys() and not has_words
 
 
-def _features(config: Mapping[str, int]) -> Array:
+def _features(config: Mapping[str, Any]) -> Array:
     num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
     # Without minibatches one gradient step takes the whole rollout.
     batch_size = config.get("batch_size", samples)

@@ -12,6 +12,7 @@ from cluster.errors import UserError
 from cluster.node import limits, ray_env, thread_env
 from cluster.node.thread_env import NoRoomError
 from cluster.pages import units
+from search_spaces.config import Config
 from search_spaces.space import SearchSpace
 from tune.memory import capacity
 from tune.memory import model as memory_model
@@ -52,7 +53,7 @@ def run(name: str, spec: SearchSpec, task: Task, space: SearchSpace) -> int:
     return 0 if any(entry.fit is capacity.Fit.FITS for entry in plan.capacity.entries) else 1
 
 
-def _configurations(space: SearchSpace) -> list[dict[str, int]]:
+def _configurations(space: SearchSpace) -> list[Config]:
     configs = capacity.of_sizes(space)
     has_model = all(memory_model.applies_to(config) for config in configs)
     if not has_model and len(configs) > MOST_COMPILES:

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable
 
 from cluster.errors import UserError
-from search_spaces.config import ConfigKey, config_key
+from search_spaces.config import Config, ConfigKey, config_key
 from trainables.measurement import Compiled
 from tune.memory import capacity
 from tune.memory.capacity import Capacity
@@ -34,7 +34,7 @@ class Plan:
 
 def make(
     gpu: KnownGpu,
-    configs: list[dict[str, int]],
+    configs: list[Config],
     budget_bytes: int,
     compilers: tuple[Compiler | str, Compiler],
     *,
@@ -73,7 +73,7 @@ def make(
 
 def explore(
     compiler: Compiler,
-    configs: list[dict[str, int]],
+    configs: list[Config],
     budget_bytes: int,
     on_program: Callable[[Compiled], None],
 ) -> Capacity:

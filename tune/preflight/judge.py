@@ -142,6 +142,8 @@ def _platform(
 
 def _package_problems(platform: Platform, machine: Machine, framework: Framework) -> list[Problem]:
     """Return what is wrong with the packages: without its GPU part a framework runs on the CPU."""
+    if framework == "any":
+        return []  # a command has packages of its own
     if framework == "torch":
         version = machine.versions.get("torch")
         if version is None or (platform == "cuda" and version.endswith("+cpu")):

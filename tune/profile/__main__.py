@@ -1,6 +1,7 @@
-"""The commands on profiles: python -m tune.profile show|list|env|validate"""
+"""The commands on profiles: python -m tune.profile show|list|env|command|validate"""
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from cluster import cli
+from cluster.errors import UserError
 from cluster.node import hardware, limits
 from cluster.node.hardware import Machine
 from cluster.pages import terminal
@@ -43,6 +45,17 @@ class ExportCaps:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingCommand:
+    """Print the finished training command, ready to paste, and what a run of it takes."""
+
+    file: tyro.conf.Positional[Path]
+    steps: float | None = None
+    """Steps of a whole run, as 1e9: says how long it takes."""
+    price: float | None = None
+    """Dollars per hour of this machine: says what it costs."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ValidateProfile:
     """Measure the profile's configuration here, in a fresh process, and compare.
 
@@ -63,6 +76,7 @@ ProfileCommand = (
     Annotated[ShowProfile, tyro.conf.subcommand("show")]
     | Annotated[ListProfiles, tyro.conf.subcommand("list")]
     | Annotated[ExportCaps, tyro.conf.subcommand("env")]
+    | Annotated[TrainingCommand, tyro.conf.subcommand("command")]
     | Annotated[ValidateProfile, tyro.conf.subcommand("validate")]
 )
 
@@ -73,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    command: ShowProfile | ListProfiles | ExportCaps | ValidateProfile = tyro.cli(
+    command: ShowProfile | ListProfiles | ExportCaps | TrainingCommand | ValidateProfile = tyro.cli(
         ProfileCommand,
         args=arguments,
         prog="python -m tune.profile",
@@ -86,6 +100,8 @@ def _run(arguments: Sequence[str] | None) -> int:
             return _list(command)
         case ExportCaps():
             return _env(command)
+        case TrainingCommand():
+            return _command(command)
         case ValidateProfile():
             return _validate(command)
 
@@ -127,6 +143,21 @@ def _env(command: ExportCaps) -> int:
         print("false")  # or `eval "$(...)" && train` would train without the caps
         raise
     print("\n".join(view.exports(profile, limits.cpus().allowed)))
+    _warn(profile, hardware.probe())
+    return 0
+
+
+def _command(command: TrainingCommand) -> int:
+    profile = profile_file.read(command.file)
+    for name in ("steps", "price"):
+        value = getattr(command, name)
+        if value is not None and not 0.0 < value < math.inf:
+            raise UserError(f"--{name} must be positive, got {value}.")
+    if command.price is not None and command.steps is None:
+        raise UserError("--price needs --steps: the steps of a whole run.")
+    print(view.training_command(profile, limits.cpus().allowed))
+    if command.steps is not None:
+        print(f"# {view.cost(profile, command.steps, command.price)}")
     _warn(profile, hardware.probe())
     return 0
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from cluster.node import hardware, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
+from search_spaces.config import variables_of
 from tune.preflight.findings import Preflight
 from tune.profile import file as profile_file
 from tune.profile.schema import (
+    EXPORTABLE,
     PROFILE_VERSION,
     Profile,
     ProfileBaseline,
@@ -71,7 +73,7 @@ def env_of(
         peaks(candidate, result.trials).thread_cap,
         preflight.platform,
         preflight.findings.cpus.allowed,
-        ray_env.as_given(os.environ),
+        ray_env.as_given(os.environ) | variables_of(candidate.config),
         task.framework,
     )
 
@@ -131,7 +133,7 @@ def from_search(
         soak=_soak(candidate, soak_updates),
         memory=_memory(candidate, seen, preflight),
         threads=_threads(seen, env, preflight),
-        environment=ProfileEnvironment(cpus=env.cpus, variables=dict(env.variables)),
+        environment=ProfileEnvironment(cpus=env.cpus, variables=_variables(candidate, env)),
         workload=ProfileWorkload(
             factory=task.workload,
             options=dict(task.options),
@@ -150,6 +152,16 @@ def from_search(
         machine_class=hardware.machine_class(preflight.machine),
         machine=preflight.machine,
     )
+
+
+def _variables(candidate: Candidate, env: ThreadEnv) -> dict[str, str]:
+    """Return the variables of the caps and of the configuration, as far as profiles may have them.
+
+    XLA_FLAGS of the caps begins with the configuration's.
+    """
+    chosen = variables_of(candidate.config)
+    both = thread_env.with_chosen(chosen | env.variables, chosen)
+    return {name: value for name, value in both.items() if name in EXPORTABLE}
 
 
 def _compile_s(candidate: Candidate, result: SearchResult) -> float | None:
@@ -175,6 +187,7 @@ def _baseline(candidate: Candidate, baseline: Candidate | None) -> ProfileBaseli
         speedup=round(gain.ratio, 4),
         speedup_low=round(gain.low, 4),
         speedup_high=round(gain.high, 4),
+        disturbed=baseline.disturbed or None,
     )
 
 

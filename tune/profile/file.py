@@ -15,8 +15,8 @@ import yaml
 from cluster.errors import UserError
 from cluster.node import atomic, hardware
 from cluster.node.hardware import Machine
-from cluster.structure import StructureError, convert, destructure, structure
-from search_spaces.config import num_minibatches
+from cluster.structure import PositiveCount, StructureError, convert, destructure, structure
+from search_spaces.config import COUNTS, Config, num_minibatches
 from tune.profile.schema import PROFILE_VERSION, Profile, ProfileConfig
 
 
@@ -115,7 +115,10 @@ def _from_fields(fields: Any) -> Profile:
         raise StructureError(
             "schema_version", f"this program reads version {PROFILE_VERSION}, got {version!r}"
         )
-    config: dict[str, int] = convert(ProfileConfig, fields.get("config"), "config")
+    given = fields.get("config")
+    for name in COUNTS & given.keys() if isinstance(given, dict) else ():
+        convert(PositiveCount, given[name], f"config.{name}")
+    config: Config = convert(ProfileConfig, given, "config")
     copies = {name: value for name, value in _plain_keys(config).items() if name not in _FIELDS}
     for name, value in copies.items():
         if fields.get(name) != value:
@@ -133,7 +136,7 @@ def _from_fields(fields: Any) -> Profile:
     return profile
 
 
-def _plain_keys(config: Mapping[str, int]) -> dict[str, int]:
+def _plain_keys(config: Mapping[str, Any]) -> Config:
     """Return the configuration as trainers read it: with num_minibatches, which follows from it."""
     minibatches = num_minibatches(config)
     values = dict(config) if minibatches is None else {"num_minibatches": minibatches, **config}

@@ -10,7 +10,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from cluster.node.hardware import Machine
-from cluster.structure import Count, NotNegative, Positive, PositiveCount, Rule
+from cluster.structure import Count, NotNegative, Plain, Positive, PositiveCount, Rule
 from search_spaces.config import config_violation, num_minibatches
 from trainables.measurement import OutcomeKind
 from tune.search.result import Kind
@@ -55,7 +55,7 @@ _Variables = Annotated[
     ),
 ]
 ProfileConfig = Annotated[
-    dict[str, PositiveCount],
+    dict[str, Plain],
     Rule("must name at least one value", bool),
     Rule(
         "must have a batch_size that divides num_envs * num_steps",
@@ -142,7 +142,8 @@ class ProfileThreads:
 class ProfileBaseline:
     """The baseline, measured in the same search, and the speed-up over it.
 
-    An interval of the speed-up that includes 1 is noise.
+    An interval of the speed-up that includes 1 is noise. With `disturbed`, other programs disturbed
+    every process of the baseline, and the speed-up is theirs too; it is absent if they did not.
     """
 
     config: ProfileConfig
@@ -152,6 +153,7 @@ class ProfileBaseline:
     speedup: Positive
     speedup_low: Positive
     speedup_high: Positive
+    disturbed: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,7 @@ class ProfileWorkload:
 
     factory: str
     options: dict[str, Any]
-    framework: Literal["jax", "torch"]
+    framework: Literal["jax", "torch", "any"]
     source: dict[str, str] | None = None
 
 

@@ -15,10 +15,12 @@ from typing import Any
 from cluster.node import limits, ray_env, thread_env
 from cluster.node.thread_env import Platform
 from cluster.pages import units
+from search_spaces.config import variables_of
 from trainables import compile_cache
+from trainables.command.options import FACTORY
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
-from trainables.workload_source import edited, source_of
+from trainables.workload_source import edited, source_of, source_of_command
 from tune.profile.file import ProfileError
 from tune.profile.schema import Profile, ProfileEnvironment
 from tune.summary import outcomes
@@ -97,8 +99,16 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
 
 def edited_files(profile: Profile) -> list[str]:
     """Return the files of the workload that differ here from those that were measured."""
-    recorded = profile.workload.source
-    return [] if recorded is None else edited(recorded, source_of(profile.workload.factory))
+    recorded, workload = profile.workload.source, profile.workload
+    if recorded is None:
+        return []
+    is_command = workload.factory == FACTORY
+    now = (
+        source_of_command(workload.options["arguments"])
+        if is_command
+        else source_of(workload.factory)
+    )
+    return edited(recorded, now)
 
 
 def environment(
@@ -133,7 +143,8 @@ def measurer(
     `options` replace the profile's own: data has another path on another machine. The child's log
     is kept in a temporary file, which the outcome names.
     """
-    base = ray_env.for_child(os.environ if environ is None else environ)
+    chosen = variables_of(profile.config)
+    base = ray_env.for_child(os.environ if environ is None else environ) | chosen
     caps = environment(profile, platform, base)
     request = TrialRequest(
         workload=profile.workload.factory,
@@ -144,7 +155,7 @@ def measurer(
         device_budget_bytes=profile.memory.device_budget_bytes,
     )
     folder = Path(tempfile.mkdtemp(prefix="validate-"))
-    variables = base | caps.variables
+    variables = thread_env.with_chosen(base | caps.variables, chosen)
     if profile.workload.framework == "jax":  # the first process's program is read by the next two
         variables |= compile_cache.variables(folder / "compiled", base)
 

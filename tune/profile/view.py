@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.pages import units
-from search_spaces.config import config_cell, config_name, config_text
+from cluster.structure import revive
+from search_spaces.config import config_cell, config_name, config_text, variables_of
+from trainables.command.options import FACTORY, CommandOptions, filled_in
 from trainables.measurement import OutcomeKind
 from tune.profile.schema import Profile
 from tune.summary import outcomes
@@ -88,6 +90,42 @@ def exports(profile: Profile, allowed_cpus: Sequence[int]) -> list[str]:
     ]
 
 
+def training_command(profile: Profile, allowed_cpus: Sequence[int]) -> str:
+    """Return the finished line for a shell that trains with a profile, caps and all.
+
+    Of a command it is that command. Another workload is a person's own to start.
+    """
+    cpus = tuple(cpu for cpu in profile.environment.cpus if cpu in allowed_cpus)
+    cpus = cpus or tuple(allowed_cpus[: len(profile.environment.cpus)])
+    words = ["YOUR", "TRAINING"]
+    variables = dict(profile.environment.variables)
+    if profile.workload.factory == FACTORY:
+        options = revive(CommandOptions, profile.workload.options)
+        words, own = filled_in(profile.config, options, Path("."), {})
+        variables |= variables_of(profile.config) | own
+    head = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    bound = f"taskset -c {units.cpu_ranges(cpus)}"
+    return " ".join([*head, bound, shlex.join(words)])
+
+
+def cost(profile: Profile, steps: float, price: float | None) -> str:
+    """Return the time that so many steps take, by the promise, and the dollars at `price` an hour.
+
+    The start-up of one process is in it.
+    """
+    start_s = profile.speed.startup_s + profile.speed.build_s + (profile.speed.compile_s or 0.0)
+    speeds = (profile.expected_sps, profile.speed.high, profile.speed.low)
+    middle, least, most = (start_s + steps / speed for speed in speeds)
+    text = (
+        f"{steps:,.0f} steps take {units.duration(middle)} "
+        f"({units.duration(least)} to {units.duration(most)})"
+    )
+    if price is None:
+        return f"{text}."
+    dollars = [f"${price * seconds / 3600:,.2f}" for seconds in (middle, least, most)]
+    return f"{text} and {dollars[0]} ({dollars[1]} to {dollars[2]}) at ${price:g} an hour."
+
+
 def _quoted(value: str) -> str:
     quoted = shlex.quote(value)
     return quoted if quoted.startswith("'") else f"'{quoted}'"
@@ -108,6 +146,8 @@ def _compared(profile: Profile) -> str:
     if baseline.config == profile.config:
         return "it is the search's baseline itself"
     against = f"{config_name(baseline.config)} at {units.speed(baseline.steps_per_second)}"
+    if baseline.disturbed or profile.speed.disturbed:
+        return f"not comparable with {against}: other programs disturbed one of the two"
     if baseline.speedup_low <= 1.0 <= baseline.speedup_high:
         return f"no more than noise apart from {against}"
     bounds = f"{units.times(baseline.speedup_low)} to {units.times(baseline.speedup_high)}"

@@ -7,10 +7,11 @@ At most three are, so that misleading profiles cost three trials.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cluster.errors import UserError
 from cluster.pages import units
-from search_spaces.config import config_name, doublings
+from search_spaces.config import Config, config_name, doublings
 from search_spaces.space import SearchSpace
 from tune.profile import file as profile_file
 from tune.profile.file import ProfileError
@@ -24,7 +25,7 @@ _MOST = 3
 class Recommended:
     """Configurations of the space, the most trusted first, and a sentence about them for people."""
 
-    configs: tuple[dict[str, int], ...]
+    configs: tuple[Config, ...]
     text: str
 
 
@@ -34,7 +35,7 @@ def read(
     factory: str,
     kind: Kind,
     space: SearchSpace,
-    baseline: Mapping[str, int],
+    baseline: Mapping[str, Any],
     machine_class: str,
     device: str,
 ) -> Recommended:
@@ -52,7 +53,7 @@ def read(
         raise UserError(f"--warm-start: {path} is a profile of another workload than {factory}.")
     usable.sort(key=lambda profile: profile.created_at, reverse=True)
     usable.sort(key=lambda profile: _distrust(profile, kind, machine_class, device))
-    configs: dict[tuple[int, ...], dict[str, int]] = {}
+    configs: dict[tuple[int, ...], Config] = {}
     for profile in usable:
         config = nearest(space, dict(baseline) | profile.config)
         if config != baseline:
@@ -61,7 +62,7 @@ def read(
     return Recommended(configs=chosen, text=_in_words(path, chosen, len(usable), num_unreadable))
 
 
-def nearest(space: SearchSpace, wanted: Mapping[str, int]) -> dict[str, int]:
+def nearest(space: SearchSpace, wanted: Mapping[str, Any]) -> Config:
     """Return the configuration of the space that is the fewest doublings from `wanted`."""
     return min(space.configurations(), key=lambda config: doublings(config, wanted))
 
@@ -88,9 +89,7 @@ def _distrust(profile: Profile, kind: Kind, machine_class: str, device: str) -> 
     )
 
 
-def _in_words(
-    path: Path, configs: Sequence[dict[str, int]], num_usable: int, num_unreadable: int
-) -> str:
+def _in_words(path: Path, configs: Sequence[Config], num_usable: int, num_unreadable: int) -> str:
     left_out = f" {units.plural(num_unreadable, 'file')} could not be read." * bool(num_unreadable)
     if not num_usable:
         return f"Warm start: {path} holds no profile of this workload.{left_out}"

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from cluster.pages import page, table
 from cluster.pages.elements import Content
 from cluster.pages.table import Cell, Column
-from search_spaces.config import ConfigKey, config_key, config_text
+from search_spaces.config import ConfigKey, config_key, config_text, value_text
 from trainables.measurement import Measurement, Outcome, Phase
 from tune.report.marks import speed_of
 from tune.run_folder.folder import RunFolder
@@ -28,7 +28,8 @@ def render(result: SearchResult, names: Mapping[ConfigKey, str]) -> list[Content
     axes = [
         axis for axis in dict.fromkeys(a for t in trials for a in t.config) if axis not in fixed
     ]
-    columns = _columns(axes, names)
+    words = {a for t in trials for a, value in t.config.items() if isinstance(value, str)}
+    columns = _columns(axes, words, names)
     every = f" Every trial: {config_text(fixed)}." if fixed else ""
     return [
         page.note(f"A click on a heading sorts; a trial's number opens its log.{every}"),
@@ -40,9 +41,15 @@ def render(result: SearchResult, names: Mapping[ConfigKey, str]) -> list[Content
     ]
 
 
-def _columns(axes: list[str], names: Mapping[ConfigKey, str]) -> _Columns:
+def _columns(axes: list[str], words: set[str], names: Mapping[ConfigKey, str]) -> _Columns:
     def axis_column(axis: str) -> tuple[Column, Callable[[Trial, Outcome], Cell]]:
-        return _number(axis, "d", lambda trial, _: trial.config.get(axis))
+        def cell(trial: Trial, outcome: Outcome) -> Cell:
+            value = trial.config.get(axis)
+            if isinstance(value, str) or value is None:
+                return Cell(text=value or "")
+            return Cell(text=value_text(value), value=value)
+
+        return Column(name=axis, is_number=axis not in words), cell
 
     return [
         (Column(name="trial", is_number=True), _log),

@@ -15,6 +15,8 @@ from typing import Any
 from cluster.errors import UserError
 from cluster.node import atomic
 from cluster.structure import revive
+from search_spaces.config import Config
+from trainables.command.options import FACTORY
 from tune.preflight.findings import Preflight
 from tune.run_folder.folder import RunFolder
 from tune.search.objective import Objective
@@ -31,8 +33,8 @@ class SearchContext:
     """The budgets, the room for threads and the options that a result is judged against.
 
     `baseline_called` says where the baseline comes from; records of version 0.1 have but
-    `baseline_is_default`. `cpus` are those of a trial under the full cap; `shard` is the part that
-    was asked for, if any.
+    `baseline_is_default`. `is_command`: the training is a command. `cpus` are those of a trial
+    under the full cap; `shard` is the part that was asked for, if any.
     """
 
     objective: Objective
@@ -44,6 +46,7 @@ class SearchContext:
     cpus: tuple[int, ...]
     shard: str | None = None
     baseline_called: str | None = None
+    is_command: bool = False
     baseline_is_default: bool = False
 
     @classmethod
@@ -54,6 +57,7 @@ class SearchContext:
         return cls(
             objective=spec.objective,
             baseline_called=baseline_called,
+            is_command=task.workload == FACTORY,
             soak_updates=spec.soak_updates,
             synthetic_data=bool(task.data.get("synthetic")),
             device_budget_bytes=preflight.device_budget_bytes,
@@ -96,8 +100,8 @@ class RunRecord:
     started_at: str
     task: Task
     context: SearchContext
-    space: dict[str, list[int]]
-    baseline: dict[str, int]
+    space: dict[str, list[Any]]
+    baseline: Config
     first_trial: int
     machine: dict[str, list[tuple[str, str]]]
     ending: SearchEnd | None = None

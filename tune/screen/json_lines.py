@@ -40,7 +40,7 @@ class JsonLines:
         task: Task,
         spec: SearchSpec,
         space: SearchSpace,
-        baseline: Mapping[str, int],
+        baseline: Mapping[str, Any],
         folder: Path,
     ) -> None:
         """Write what is searched, for how long at most, and where it is kept."""

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -84,7 +84,7 @@ class Screen:
         task: Task,
         spec: SearchSpec,
         space: SearchSpace,
-        baseline: Mapping[str, int],
+        baseline: Mapping[str, Any],
         folder: Path,
     ) -> None:
         """Say what is searched, for how long at most, and where it is kept."""

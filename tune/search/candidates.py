@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from search_spaces.config import ConfigKey, config_key
+from search_spaces.config import Config, ConfigKey, config_key
 from trainables.measurement import OutcomeKind
 from tune.search.noise import KNOWN_SD, between_processes
 from tune.search.objective import Objective, score, typical_noise_scale
@@ -85,7 +85,7 @@ def result_of(
     trials: tuple[Trial, ...],
     *,
     objective: Objective,
-    baseline: dict[str, int],
+    baseline: Config,
     stop_reason: str,
     partial: bool,
     wall_s: float,

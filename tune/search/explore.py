@@ -5,12 +5,11 @@ The sampler weighs a trial's expected gain by the probability that it fits into 
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from search_spaces.config import ConfigKey, config_key, doublings
+from search_spaces.config import Config, ConfigKey, config_key, doublings, is_smaller, weight
 from search_spaces.shard import Shard
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
@@ -39,13 +38,13 @@ class SearchProblem:
     """
 
     space: SearchSpace
-    baseline: dict[str, int]
+    baseline: Config
     device_budget_bytes: int | None
     compiled_ahead: Mapping[ConfigKey, int] = dataclasses.field(default_factory=dict)
-    warm_start: tuple[dict[str, int], ...] = ()
+    warm_start: tuple[Config, ...] = ()
     shard: Shard | None = None
 
-    def contains(self, config: dict[str, int]) -> bool:
+    def contains(self, config: Config) -> bool:
         """Return whether the configuration is in the part to explore."""
         return self.shard is None or self.shard.contains(self.space, config)
 
@@ -62,7 +61,7 @@ class Explored:
     min_gain: float
 
     @property
-    def compiled(self) -> list[tuple[dict[str, int], int]]:
+    def compiled(self) -> list[tuple[Config, int]]:
         """The configurations whose device bytes are known from the compiler or the allocator."""
         ahead = [(dict(key), need) for key, need in self.problem.compiled_ahead.items()]
         by_trials = [
@@ -75,7 +74,7 @@ class Explored:
         return [*ahead, *by_trials]
 
 
-def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, dict[str, int]] | None:
+def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, Config] | None:
     """Return a configuration that was not tried, with its stage; `None` if all were tried."""
     problem = known.problem
     tried = {config_key(trial.config) for trial, _ in known.scored}
@@ -97,7 +96,7 @@ def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, dict[str,
     return Stage.SEARCH, _sample(known, untried, rng)
 
 
-def revisit(known: Explored) -> dict[str, int] | None:
+def revisit(known: Explored) -> Config | None:
     """Return a configuration to explore once more, because other programs disturbed it.
 
     It is the best of those that could lead without a neighbour, who takes at most half of the
@@ -118,7 +117,7 @@ def revisit(known: Explored) -> dict[str, int] | None:
     return max(again, key=lambda item: item[0])[1]
 
 
-def _warm(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
+def _warm(known: Explored, untried: list[Config]) -> Config | None:
     """Return the next recommended configuration that has a chance to fit here."""
     return next(
         (
@@ -130,7 +129,7 @@ def _warm(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
     )
 
 
-def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | None:
+def _ramp(known: Explored, untried: list[Config]) -> Config | None:
     """Return the next step along num_envs, at most three in all, while they pay.
 
     The ramp begins at the baseline, or at a recommended configuration that did better. It reaches
@@ -150,7 +149,7 @@ def _ramp(known: Explored, untried: list[dict[str, int]]) -> dict[str, int] | No
         return None
     top = max(config["num_envs"] for config in upward)
     factor = (top / last.config["num_envs"]) ** (1.0 / (_MAX_STRIDES + 1 - len(climbed)))
-    target = {name: float(value) for name, value in last.config.items()}
+    target = dict(last.config)
     target["num_envs"] *= factor
     if "batch_size" in target:
         target["batch_size"] *= factor
@@ -170,32 +169,42 @@ def _pays(climbed: list[tuple[Trial, float | None]], min_gain: float) -> bool:
     return before is None or score > before * (1.0 + min_gain)
 
 
-def _sample(
-    known: Explored, untried: list[dict[str, int]], rng: np.random.Generator
-) -> dict[str, int]:
+def _sample(known: Explored, untried: list[Config], rng: np.random.Generator) -> Config:
+    ran = [trial.config for trial, score in known.scored if score is not None]
     informative = [
         (trial, score)
         for trial, score in known.scored
-        if trial.outcome is not None and (score is not None or not _says_nothing_of_speed(trial))
+        if trial.outcome is not None
+        and (score is not None or not _says_nothing_of_speed(trial) or _dies_of_size(trial, ran))
     ]
     if all(score is None for _, score in informative):  # start again from the lightest
-        return min(untried, key=lambda config: math.prod(config.values()))
+        return min(untried, key=weight)
     space = known.problem.space
     observations = sampler.Observations(
-        points=np.array([space.exponents(trial.config) for trial, _ in informative]),
+        points=np.array([space.coordinates(trial.config) for trial, _ in informative]),
         scores=np.array([1.0 if score is None else score for _, score in informative]),
         feasible=np.array([score is not None for _, score in informative]),
     )
-    candidates = np.array([space.exponents(config) for config in untried])
+    candidates = np.array([space.coordinates(config) for config in untried])
     return untried[sampler.choose(candidates, observations, rng, chances=_chances(known, untried))]
 
 
-def _chances(known: Explored, configs: list[dict[str, int]]) -> memory_model.Array:
+def _chances(known: Explored, configs: list[Config]) -> memory_model.Array:
     """Return the probability [m] that each fits into device memory, by the known programs."""
     compiled, budget_bytes = known.compiled, known.problem.device_budget_bytes
     if budget_bytes is None or not compiled:
         return np.ones(len(configs))
     return memory_model.chances(compiled, configs, budget_bytes)
+
+
+def _dies_of_size(trial: Trial, ran: list[Config]) -> bool:
+    """Return whether an error may be of the sizes: a smaller configuration ran, with these words.
+
+    It is then as bad as a limit, which keeps the search away from still larger ones.
+    """
+    return trial.kind is OutcomeKind.ERROR and any(
+        is_smaller(config, trial.config) for config in ran
+    )
 
 
 def _says_nothing_of_speed(trial: Trial) -> bool:

@@ -14,7 +14,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from search_spaces.config import ConfigKey, config_key
+from search_spaces.config import Config, ConfigKey, config_key
 from tune.search.candidates import (
     candidates_of,
     choose_by_kind,
@@ -43,10 +43,10 @@ def next_step(
     trials: Sequence[Trial],
     plan: FinalsPlan,
     objective: Objective,
-    baseline: dict[str, int],
+    baseline: Config,
     *,
     num_affordable: float = math.inf,
-) -> tuple[Stage, dict[str, int]] | None:
+) -> tuple[Stage, Config] | None:
     """Return the stage and configuration to run next; `None` when finals and soak are done.
 
     There is time for `num_affordable` more finals before the soak. Without time for one they end at
@@ -82,9 +82,7 @@ def next_step(
     return Stage.SOAK, winner.config
 
 
-def _rounds_done(
-    trials: Sequence[Trial], leaders: Sequence[dict[str, int]]
-) -> dict[ConfigKey, int]:
+def _rounds_done(trials: Sequence[Trial], leaders: Sequence[Config]) -> dict[ConfigKey, int]:
     """Return the finals of each leader that count.
 
     A disturbed one does not, and is run again: twice at most for each leader, and as often as there
@@ -103,7 +101,7 @@ def _rounds_done(
     return counts
 
 
-def _needed(leaders: Sequence[dict[str, int]], baseline: dict[str, int]) -> set[ConfigKey]:
+def _needed(leaders: Sequence[Config], baseline: Config) -> set[ConfigKey]:
     """Return the leaders without which there is nothing to say: the best and the baseline."""
     return {config_key(config) for config in leaders[:1]} | {config_key(baseline)}
 
@@ -146,8 +144,8 @@ def expected_s(explored: Sequence[Trial], plan: FinalsPlan, best: Trial | None) 
 
 
 def pick_leaders(
-    trials: Sequence[Trial], plan: FinalsPlan, objective: Objective, baseline: dict[str, int]
-) -> list[dict[str, int]]:
+    trials: Sequence[Trial], plan: FinalsPlan, objective: Objective, baseline: Config
+) -> list[Config]:
     """Return the best by the objective, the best of other kinds, and the baseline, each once.
 
     Two machines of one class differ by 8 % on average, so the best that a slow one found may not be

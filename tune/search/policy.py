@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cluster.pages.units import GIB
-from search_spaces.config import config_key
+from search_spaces.config import Config, config_key
 from trainables.measurement import Outcome, OutcomeKind
 from tune.memory import model as memory_model
 from tune.search import explore, finals, stopping
@@ -66,6 +66,7 @@ class Search:
         self._study = study
         self._problem = problem
         self._rules = rules
+        self._num_parallel = rules.stopping.num_parallel
         self._clock = clock
         self._started_at = clock() - elapsed_s
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
@@ -104,7 +105,7 @@ class Search:
         if again is not None:
             return self._study.ask(*again)
         running = {trial.stage for trial in self.trials if trial.outcome is None}
-        if running & EXPLORING or self._problem.shard is not None or self._is_broken():
+        if running & EXPLORING or self._problem.shard is not None or self._is_hopeless():
             return None  # finals compare, so they wait until no exploring trial runs
         step = finals.next_step(
             self.trials,
@@ -155,11 +156,8 @@ class Search:
             trial.measurement for trial in self.trials if trial.measurement is not None
         )
 
-    def _explore(self) -> tuple[Stage, dict[str, int]] | None:
-        """Return the next configuration to explore, or `None`.
-
-        `None` comes with `stop_reason` set, or means to wait for running trials.
-        """
+    def _explore(self) -> tuple[Stage, Config] | None:
+        """Return the next to explore; `None` with `stop_reason`, or to wait for running trials."""
         while True:
             self.stop_reason = self._reason_to_stop()
             if self.stop_reason is not None:
@@ -177,7 +175,7 @@ class Search:
                 return proposal
             self._study.tell(self._study.ask(*proposal), refusal, score=None)
 
-    def _revisit(self) -> tuple[Stage, dict[str, int]] | None:
+    def _revisit(self) -> tuple[Stage, Config] | None:
         """Return a configuration to explore once more before the finals, while there is time."""
         if self.stop_reason is None or self._is_broken():
             return None
@@ -197,7 +195,7 @@ class Search:
             ),
         )
 
-    def _refuse(self, config: dict[str, int], known: Explored) -> Outcome | None:
+    def _refuse(self, config: Config, known: Explored) -> Outcome | None:
         """Return the outcome of a configuration that is known not to fit, else `None`."""
         budget = self._problem.device_budget_bytes
         compiled = known.compiled
@@ -271,9 +269,10 @@ class Search:
         return math.inf if not final_s else (self.remaining_s - self._least_soak_s) // final_s
 
     def _is_broken(self) -> bool:
-        return stopping.is_broken(
-            self._of_this_session(), num_parallel=self._rules.stopping.num_parallel
-        )
+        return stopping.is_broken(self._of_this_session(), num_parallel=self._num_parallel)
+
+    def _is_hopeless(self) -> bool:
+        return stopping.is_hopeless(self._of_this_session(), num_parallel=self._num_parallel)
 
     def _of_this_session(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.number >= self._first_number]
@@ -288,7 +287,7 @@ class Search:
 
 
 def _predicted_over(
-    config: dict[str, int], compiled: list[tuple[dict[str, int], int]], budget_bytes: int
+    config: Config, compiled: list[tuple[Config, int]], budget_bytes: int
 ) -> float | None:
     """Return the predicted bytes if they are over the budget beyond doubt, else `None`."""
     least = float(memory_model.least_bytes(compiled, [config])[0])

@@ -9,6 +9,7 @@ import enum
 import math
 import statistics
 
+from search_spaces.config import Config
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 from tune.search.trial import Trial
 
@@ -51,7 +52,7 @@ class Candidate:
     `representative` is the latest of those processes; `soak` the soak's measurement.
     """
 
-    config: dict[str, int]
+    config: Config
     steps_per_second: float
     low: float
     high: float

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from trainables.measurement import OutcomeKind
-from tune.search.trial import Stage, Trial
+from tune.search.trial import EXPLORING, Stage, Trial
 
 _MAX_ERRORS = 3
 """The number of defects in a row after which the workload is taken to be broken."""
@@ -53,6 +53,18 @@ def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     ended = [trial for trial in trials if trial.outcome is not None]
     most = _MAX_ERRORS + num_parallel - 1
     return len(ended) >= most and all(map(says_nothing, ended[-most:]))
+
+
+def is_hopeless(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
+    """Return whether finals would be in vain: all is broken, and not only what was explored last.
+
+    A script may die of sizes that no signature knows. What ran before is then measured again; if
+    that fails too, it was not the sizes.
+    """
+    if not is_broken(trials, num_parallel=num_parallel):
+        return False
+    latest = [trial for trial in trials if trial.outcome is not None][-1]
+    return latest.stage not in EXPLORING or not any(trial.measurement for trial in trials)
 
 
 def says_nothing(trial: Trial) -> bool:

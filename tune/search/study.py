@@ -16,14 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from cluster.errors import UserError
 from cluster.structure import revive
-from search_spaces.space import SearchSpace
+from search_spaces.config import Value
+from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import Outcome, OutcomeKind
 from trainables.workload_source import edited
 from tune.search.trial import EXPLORING, Stage, Trial
@@ -133,13 +139,10 @@ class Study:
         """All trials that have ended or are running, by number."""
         return tuple(self._trials[number] for number in sorted(self._trials))
 
-    def ask(self, stage: Stage, config: Mapping[str, int]) -> Trial:
+    def ask(self, stage: Stage, config: Mapping[str, Any]) -> Trial:
         """Open a trial of `config`."""
         distributions = {
-            axis.name: IntDistribution(
-                min(*axis.values, config[axis.name]), max(*axis.values, config[axis.name]), log=True
-            )
-            for axis in self._space.axes
+            axis.name: _distribution(axis, config[axis.name]) for axis in self._space.axes
         }
         self._study.enqueue_trial(dict(config), user_attrs={"stage": stage.value})
         opened = self._study.ask(fixed_distributions=distributions)
@@ -258,7 +261,7 @@ def _finished(study: optuna.Study) -> list[Trial]:
         Trial(
             number=frozen.number,
             stage=Stage(frozen.user_attrs["stage"]),
-            config={name: int(value) for name, value in frozen.params.items()},
+            config=dict(frozen.params),
             outcome=_outcome(frozen.user_attrs),
             score=frozen.user_attrs.get("score"),
             started_at=_seconds(frozen.datetime_start),
@@ -268,6 +271,18 @@ def _finished(study: optuna.Study) -> list[Trial]:
         for frozen in study.get_trials(deepcopy=False)
         if "outcome" in frozen.user_attrs
     ]
+
+
+def _distribution(axis: Axis, value: Value) -> BaseDistribution:
+    """Return what Optuna is told of an axis; a baseline's value may lie outside of it."""
+    values = [*axis.values, value]
+    numbers = [one for one in values if not isinstance(one, str)]
+    if len(numbers) < len(values):
+        return CategoricalDistribution(list(dict.fromkeys(map(str, values))))
+    low, high = min(numbers), max(numbers)
+    if all(isinstance(one, int) for one in numbers):
+        return IntDistribution(int(low), int(high), log=low > 0)
+    return FloatDistribution(low, high, log=low > 0)
 
 
 def _outcome(attributes: Mapping[str, Any]) -> Outcome:

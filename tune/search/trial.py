@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from search_spaces.config import Config
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 
 
@@ -30,7 +31,7 @@ class Trial:
 
     number: int
     stage: Stage
-    config: dict[str, int]
+    config: Config
     outcome: Outcome | None = None
     score: float | None = None
     started_at: float | None = None

@@ -172,6 +172,8 @@ def _comparison(winner: Candidate, result: SearchResult, context: SearchContext)
     gain = speedup(winner, baseline)
     against = f"{_baseline_name(context, baseline)} at {units.speed(baseline.steps_per_second)}"
     bounds = f"{units.times(gain.low)} to {units.times(gain.high)}"
+    if winner.disturbed or baseline.disturbed:
+        return f"not comparable with {against}: other programs disturbed one of the two"
     if gain.is_noise:
         return f"no more than noise apart from {against}: {bounds}"
     return f"{bounds} the speed of {against}"
@@ -275,11 +277,11 @@ def _failures(result: SearchResult) -> list[tuple[str, str]]:
 def _commands(profile: Path, seen: Peaks, context: SearchContext) -> tuple[tuple[str, str], ...]:
     cpus = units.cpu_ranges(context.cpus[: seen.thread_cap])
     file = shlex.quote(str(profile))
+    train = f'eval "$(python -m tune.profile env {file})" && taskset -c {cpus} YOUR TRAINING'
+    if context.is_command:
+        train = f'sh -c "$(python -m tune.profile command {file})"'
     return (
-        (
-            "train",
-            f'eval "$(python -m tune.profile env {file})" && taskset -c {cpus} YOUR TRAINING',
-        ),
+        ("train", train),
         ("look at it", f"python -m tune.profile show {file}"),
         ("does it still hold", f"python -m tune.profile validate {file}"),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cluster.pages import units
-from search_spaces.config import SIZES, config_text
+from search_spaces.config import SIZES, Config, config_text
 from trainables.measurement import Outcome
 from tune.search.trial import Trial
 from tune.summary import outcomes
@@ -59,7 +59,7 @@ def ended_line(trial: Trial) -> str:
     return f"{head}: {config_text(trial.config)}: {', '.join(figures)}"
 
 
-def fixed_values(trials: Sequence[Trial]) -> dict[str, int]:
+def fixed_values(trials: Sequence[Trial]) -> Config:
     """Return the values that all trials share, without those of `SIZES`."""
     configs = [trial.config for trial in trials]
     if len(configs) < 2:

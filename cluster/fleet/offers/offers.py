@@ -133,7 +133,7 @@ def cells(offer: ClassOffer) -> tuple[str, ...]:
     )
 
 
-def configuration_text(config: Mapping[str, int]) -> str:
+def configuration_text(config: Mapping[str, Any]) -> str:
     """Return all axes of a configuration: the sizes that most have first, then others by name."""
     sizes = [name for name in _SIZES if name in config]
     return ", ".join(f"{name} {config[name]}" for name in [*sizes, *sorted(config.keys() - sizes)])

@@ -6,12 +6,12 @@ They are read as plain YAML here: tune, which writes them, is a floor above.
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 
 from cluster.errors import FleetError
-from cluster.structure import Rule, StructureError, structure_known
+from cluster.structure import Plain, Rule, StructureError, structure_known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class PulledProfile:
     low: float
     high: float
     is_proven: bool
-    config: dict[str, int]
+    config: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class _Profile:
     expected_sps: float
     confirmed: bool
     partial: bool
-    config: dict[str, int]
+    config: dict[str, Plain]
     speed: _Speed
     workload: _Workload
     search: _Search

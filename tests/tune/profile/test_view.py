@@ -1,11 +1,15 @@
 """A profile as a person reads it."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from profiles import written
+import factories
+from profiles import loaded, written
+from trainables.command.options import FACTORY
 from tune.profile import __main__ as profile
+from tune.search.result import Kind
 
 
 def test_show_says_everything_a_person_asks(
@@ -26,3 +30,73 @@ def test_show_says_everything_a_person_asks(
         "differs: CPU was AMD EPYC 7543",
     ):
         assert text in said
+
+
+@pytest.mark.parametrize("who", ["winner", "baseline"])
+def test_a_comparison_that_was_disturbed_is_none_in_the_profile_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], who: str
+) -> None:
+    result = factories.result(
+        chosen={Kind.FASTEST: factories.candidate(disturbed=who == "winner")},
+        baseline=dataclasses.replace(factories.BASELINE, disturbed=who == "baseline"),
+    )
+    path = written(tmp_path, result)
+    assert loaded(path)["baseline"].get("disturbed") == (True if who == "baseline" else None)
+    assert profile.main(["show", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "not comparable with 256 x 128, 4 minibatches" in said
+    assert "1.24 x" not in said
+
+
+COMMAND = {
+    "workload": FACTORY,
+    "mode": "train",
+    "phase": None,
+    "framework": "any",
+    "options": {
+        "arguments": ["python", "my train.py", "--n={num_envs}", "{num_envs * 2}", "{trial_dir}/x"],
+        "readings": [{"kind": "count", "pattern": r"(\d+)", "unit": "env step"}],
+        "variables": {"WORKERS": "{num_envs}"},
+    },
+}
+
+
+def test_a_command_is_printed_ready_to_paste_with_what_a_run_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = factories.candidate(config={"num_envs": 8, "env.OMP_NUM_THREADS": 2})
+    result = factories.result(chosen={Kind.FASTEST: chosen})
+    path = written(tmp_path, result, task=factories.task(**COMMAND))
+    arguments = ["command", str(path), "--steps", "1e9", "--price", "0.69"]
+    assert profile.main(arguments) == 0
+    command, cost = capsys.readouterr().out.splitlines()
+    assert " OMP_NUM_THREADS=2 " in f" {command} "
+    assert " WORKERS=8 taskset -c 0-1 python 'my train.py' --n=8 16 ./x" in command
+    assert cost == (
+        "# 1,000,000,000 steps take 4 h 28 min (4 h 25 min to 4 h 32 min) and $3.09 "
+        "($3.05 to $3.13) at $0.69 an hour."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--steps", "0"], "--steps must be positive, got 0.0"),
+        (["--price", "1"], "--price needs --steps"),
+        (["--steps", "inf"], "--steps must be positive, got inf"),
+    ],
+)
+def test_a_run_that_cannot_be_priced_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert profile.main(["command", str(written(tmp_path)), *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_of_another_workload_the_person_s_own_training_is_bound_and_capped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert profile.main(["command", str(written(tmp_path))]) == 0
+    [command] = capsys.readouterr().out.splitlines()
+    assert "PJRT_NPROC=2" in command
+    assert command.endswith("taskset -c 0-1 YOUR TRAINING")

@@ -209,6 +209,7 @@ def test_a_comparison_that_was_disturbed_is_none(who: str) -> None:
     found = conclude(factories.result(chosen={Kind.FASTEST: winner}, baseline=baseline))
     assert found.headline.startswith("512 x 64, 8 minibatches looks like the fastest, but other")
     assert "faster than" not in found.headline
+    assert dict(found.rows)["compared"].startswith("not comparable with ")
 
 
 def test_the_time_that_neighbours_cost_is_said() -> None:

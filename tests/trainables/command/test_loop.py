@@ -1,0 +1,280 @@
+"""Commands that are run, timed and ended, alive: scripts in miniature, each with one habit."""
+
+import os
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from search_spaces.config import Config
+from trainables.command.options import FACTORY
+from trainables.measurement import Outcome, OutcomeKind, Sampling, TrialRequest
+from trainables.process import run_child
+
+SAMPLING = Sampling(block_s=0.1, relative_half_width=0.5, min_blocks=3, max_measure_s=2.0)
+SPS = {"kind": "line", "pattern": "^SPS:", "steps": "num_envs * 8", "unit": "env step"}
+COUNT = {"kind": "count", "pattern": r"frames (\d+)", "unit": "frame"}
+
+STEADY = """
+    import sys, time
+    while True:
+        time.sleep(0.02)
+        print("SPS: 1")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person's folder, in which the trial stands."""
+    person = tmp_path / "person"
+    person.mkdir()
+    monkeypatch.chdir(person)
+    return person
+
+
+def run(
+    tmp_path: Path,
+    script: str,
+    *arguments: str,
+    config: Config | None = None,
+    environment: dict[str, str] | None = None,
+    num_updates: int | None = None,
+    timeout_s: float = 60.0,
+    **options: Any,
+) -> Outcome:
+    """Run a script as one trial."""
+    Path("train.py").write_text(textwrap.dedent(script))
+    request = TrialRequest(
+        workload=FACTORY,
+        config=config or {"num_envs": 4},
+        options={
+            "arguments": ["python3", "train.py", *arguments],
+            "readings": [SPS],
+            "trials": str(tmp_path / "trials"),
+            "patience_s": 30.0,
+        }
+        | options,
+        platform="cpu",
+        cpus=tuple(sorted(os.sched_getaffinity(0))),
+        sampling=SAMPLING,
+        num_updates=num_updates,
+    )
+    *_, outcome = run_child(
+        request,
+        environment={**os.environ, **(environment or {})},
+        log_path=tmp_path / "trial.log",
+        thread_cap=2,
+        timeout_s=timeout_s,
+    )
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
+def test_a_command_is_timed_by_its_lines_and_ended(folder: Path, tmp_path: Path) -> None:
+    outcome = run(tmp_path, STEADY)
+    measured = outcome.measurement
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    assert measured is not None
+    assert 200.0 < measured.steps_per_second <= 4 * 8 / 0.02
+    assert measured.env_steps_per_update == 32
+    assert measured.num_blocks >= 3
+    assert outcome.wall_s < 20.0, "it would run for ever"
+    assert list((tmp_path / "trials").iterdir()) == [], "its folder is gone"
+
+
+def test_a_soak_takes_its_readings_and_its_time(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = run(tmp_path, STEADY, num_updates=5)
+    assert outcome.measurement is not None
+    assert outcome.measurement.measure_s >= SAMPLING.max_measure_s
+    assert outcome.measurement.num_updates >= 5
+    assert "of 5 updates" in outcome.message
+
+
+def test_a_script_that_counts_by_time_is_timed_by_its_count(folder: Path, tmp_path: Path) -> None:
+    script = """
+        import time
+        frames = 0
+        while True:
+            time.sleep(0.05)
+            frames += 300
+            print(f"\\x1b[36mFps nan. frames {frames}\\x1b[0m", end="\\r")
+    """
+    outcome = run(tmp_path, script, readings=[SPS, COUNT])
+    assert outcome.measurement is not None, outcome.message
+    assert 1000.0 < outcome.measurement.steps_per_second <= 6000.0
+
+
+LIMITS_AND_MISTAKES = {
+    "dies of memory": (
+        "raise RuntimeError('CUDA out of memory. Tried to allocate 20.00 GiB.')",
+        OutcomeKind.DEVICE_MEMORY,
+        "CUDA out of memory",
+    ),
+    "says that memory is used up, and lives on": (
+        "import time\nprint('CUDA error: out of memory')\ntime.sleep(60)",
+        OutcomeKind.DEVICE_MEMORY,
+        "printed 'CUDA error: out of memory' and went on, so it was ended",
+    ),
+    "dies of threads": (
+        'raise RuntimeError("can\'t start new thread")',
+        OutcomeKind.THREAD_LIMIT,
+        "could not create another thread",
+    ),
+    "exits at once": (
+        "print('nothing to do')",
+        OutcomeKind.INVALID,
+        "ended by itself and did not say its speed: its last lines are: nothing to do",
+    ),
+    "says nothing at all": (
+        "",
+        OutcomeKind.INVALID,
+        "ended by itself and did not say its speed: it printed nothing",
+    ),
+    "ends too early": (
+        "for _ in range(3): print('SPS: 1')",
+        OutcomeKind.INVALID,
+        "ended by itself after 3 readings, too few to time: give it a larger total",
+    ),
+    "never says its speed": (
+        "import time\nprint('step 1 of 9')\ntime.sleep(60)",
+        OutcomeKind.ERROR,
+        "no line matched '^SPS:' in 2 s: its last lines are: step 1 of 9",
+    ),
+    "is killed by a signal": (
+        "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)",
+        OutcomeKind.ERROR,
+        "the trial was ended by SIGSEGV",
+    ),
+    "asks a person": ("input('go on? ')", OutcomeKind.ERROR, "EOFError"),
+    "needs a terminal": (
+        "import os\nos.get_terminal_size(0)",
+        OutcomeKind.ERROR,
+        "OSError: [Errno 25]",
+    ),
+    "has a defect": ("import time\n1 / 0", OutcomeKind.ERROR, "ZeroDivisionError"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS_AND_MISTAKES)
+def test_an_end_is_told_by_its_cause(name: str, folder: Path, tmp_path: Path) -> None:
+    script, kind, words = LIMITS_AND_MISTAKES[name]
+    patience_s = 2.0 if "never" in name else 30.0
+    outcome = run(tmp_path, script, patience_s=patience_s)
+    assert (outcome.kind, words in outcome.message) == (kind, True), outcome.message
+    assert outcome.measurement is None
+
+
+def test_a_program_that_is_not_there_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+    outcome = run(tmp_path, "", arguments=["no-such-program", "--x"])
+    assert outcome.kind is OutcomeKind.ERROR
+    assert "no-such-program cannot be started: No such file or directory" in outcome.message
+
+
+def test_a_configuration_fills_in_arguments_and_variables(folder: Path, tmp_path: Path) -> None:
+    script = """
+        import os, sys, time
+        print(sys.argv[1:], os.environ["WORKERS"], os.environ.get("PYTHONPATH"), os.getcwd())
+        while True:
+            time.sleep(0.02)
+            print("SPS: 1")
+    """
+    run(
+        tmp_path,
+        script,
+        "--envs={num_envs}",
+        "{trial_dir}",
+        '{"seed": {seed}}',
+        config={"num_envs": 6},
+        variables={"WORKERS": "{num_envs // 2}"},
+        seed=11,
+    )
+    log = (tmp_path / "trial.log").read_text()
+    place = str(tmp_path / "trials" / "trial-")
+    assert log.startswith(f"['--envs=6', '{place}"), log[:300]
+    assert "'{\"seed\": 11}'] 3 None " + place in log
+
+
+def test_each_run_has_a_folder_of_its_own_with_what_lies_beside(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "conf").mkdir()
+    (folder / "conf" / "sizes.txt").write_text("found")
+    (folder / "runs").mkdir()
+    (folder / "helper.py").write_text("WORD = 'helped'")
+    script = """
+        import os, time
+        import helper
+        print(open("conf/sizes.txt").read(), helper.WORD, sorted(os.listdir()))
+        os.mkdir("runs")
+        open("runs/log.txt", "w").write("mine")
+        while True:
+            time.sleep(0.02)
+            print("SPS: 1")
+    """
+    outcome = run(tmp_path, script, keep_outputs=True)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    log = (tmp_path / "trial.log").read_text()
+    assert log.startswith("found helped ['conf', 'helper.py', 'train.py']")
+    [kept] = (tmp_path / "trials").iterdir()
+    assert (kept / "runs" / "log.txt").read_text() == "mine"
+    assert list((folder / "runs").iterdir()) == [], "the person's own folder is as it was"
+
+
+def test_nothing_of_a_command_outlives_it(folder: Path, tmp_path: Path) -> None:
+    script = """
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:  # a daemon: a session and a parent of its own
+                open(os.environ["PID_FILE"], "w").write(str(os.getpid()))
+                time.sleep(300)
+            os._exit(0)
+        while True:
+            time.sleep(0.02)
+            print("SPS: 1")
+    """
+    pid_file = tmp_path / "pid"
+    outcome = run(tmp_path, script, environment={"PID_FILE": str(pid_file)})
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    pid = int(pid_file.read_text())
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_loud_command_is_timed_and_its_log_is_bounded(folder: Path, tmp_path: Path) -> None:
+    script = """
+        import time
+        for n in range(80):
+            print("x" * 100_000)
+            print("SPS: 1")
+        raise RuntimeError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+    """
+    outcome = run(tmp_path, script)
+    assert outcome.kind in (OutcomeKind.DEVICE_MEMORY, OutcomeKind.COMPLETED)
+    log = tmp_path / "trial.log"
+    assert log.stat().st_size < 10 * 2**20
+    if outcome.kind is OutcomeKind.DEVICE_MEMORY:
+        assert "a log is bounded" in log.read_text()
+
+
+def test_a_command_that_ends_gently_may_tidy_up(folder: Path, tmp_path: Path) -> None:
+    script = """
+        import os, signal, sys, time
+        def tidy(*_):
+            open(os.environ["TIDY"], "w").write("done")
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, tidy)
+        while True:
+            time.sleep(0.02)
+            print("SPS: 1")
+    """
+    tidied = tmp_path / "tidied"
+    run(tmp_path, script, environment={"TIDY": str(tidied)})
+    assert tidied.read_text() == "done"

@@ -1,0 +1,161 @@
+"""Presets, on lines in the form that each project prints: with colours, redraws, nan and units.
+
+The lines are written anew after the projects' own formats.
+"""
+
+import pytest
+
+from search_spaces.expression import parse_expression
+from trainables.command.presets import AUTO, readings_of, table
+from trainables.command.readings import Lines, Meter, ReadingError, first_to_match
+
+CONFIG = {"num_envs": 16, "num_steps": 32}
+
+PRINTED = {
+    "cleanrl": (
+        b"global_step=512, episodic_return=[21.]\nSPS: 410\nglobal_step=900, episodic_return=9.0\n"
+        b"SPS: 433\nSPS: 441\n",
+        [0, 512, 1024],
+    ),
+    "leanrl": (
+        b"  0%|          | 0/976 [00:00<?, ?it/s]\r"
+        b"speed:  1830.1 sps, reward avg:  21.93:   2%|2 | 20/976 [00:03<02:20]\r"
+        b"speed:  1833.0 sps, reward avg:  22.10:   2%|2 | 20/976 [00:03<02:20]\r"
+        b"speed:  1841.7 sps, reward avg:  24.02:   3%|3 | 30/976 [00:05<02:19]\r",
+        [0, 10 * 512],
+    ),
+    "sb3": (
+        b"-----------------------------------------\n| rollout/                |             |\n"
+        b"|    ep_len_mean          | 22.4        |\n| time/                   |             |\n"
+        b"|    fps                  | 1203        |\n|    iterations           | 1           |\n"
+        b"|    total_timesteps      | 2048        |\n-----------------------------------------\n"
+        b"|    fps                  | 901         |\n|    total_timesteps      | 4096        |\n",
+        [0, 2048],
+    ),
+    "sample-factory": (
+        b"\x1b[36m[2026-01-04 10:12:31,035][16355] Fps is (10 sec: nan, 60 sec: nan). "
+        b"Total num frames: 0. Throughput: 0: nan. Samples: 0. Policy #0 lag: (min: -1.0)\x1b[0m\n"
+        b"\x1b[36m[2026-01-04 10:12:36,036][16355] Fps is (10 sec: 3276.8, 60 sec: 3276.8, "
+        b"300 sec: 3276.8). Total num frames: 16384. Throughput: 0: 3148.7.\x1b[0m\n"
+        b"\x1b[37m\x1b[1m[2026-01-04 10:12:36,037] Avg episode reward: [(0, '4.2')]\x1b[0m\n",
+        [0, 16384],
+    ),
+    "rl_games": (
+        b"fps step: 112918 fps step and policy inference: 104337 fps total: 78179 epoch: 1/150 "
+        b"frames: 0\nsaving next best rewards: [5.3]\n"
+        b"fps step: 113000 fps step and policy inference: 104400 fps total: 79000 epoch: 2/150 "
+        b"frames: 65536\n",
+        [0, 79000],
+    ),
+    "rsl_rl-3.1": (
+        b"\x1b[1m Learning iteration 1/1500 \x1b[0m\n"
+        b"                       Computation: 46829 steps/s (collection: 1.926s, learning 0.173s)\n"
+        b"                       Computation: 50000 steps/s (collection: 1.9s, learning 0.17s)\n",
+        [0, 50000],
+    ),
+    "rsl_rl": (
+        b"                            Total steps: 98304 \n"
+        b"                       Steps per second: 60210 \n"
+        b"                            Total steps: 196608 \n"
+        b"                       Steps per second: 61000 \n",
+        [0, 98304],
+    ),
+    "stoix": (
+        b"\x1b[35m\x1b[1mACT - Timestep: 65536 | Episode return mean: 21.8 | Steps per second: "
+        b"100000.0\x1b[0m\n"
+        b"\x1b[36mTRAIN - Timestep: 65536 | Actor loss: 0.1 | Steps per second: 9.0\x1b[0m\n"
+        b"\x1b[35m\x1b[1mACT - Timestep: 131072 | Episode return mean: 22 | Steps per second: "
+        b"120000.0\x1b[0m\n",
+        [0, 120000],
+    ),
+    "brax": (
+        b"I0104 10:00:00.1 140 learner.py:130] [1003520] eval/episode_reward=-150.3, "
+        b"training/sps=5012.1, training/walltime=200.2\n"
+        b"I0104 10:00:09.1 140 learner.py:130] [2007040] training/sps=1.1e+05, eval/sps=2e5\n",
+        [0, 110000],
+    ),
+    "mujoco_playground": (b"0: reward=1.3\n1003520: reward=3.201\n", [0, 1003520]),
+    "skrl": (
+        b"\r  0%|          | 0/16000 [00:00<?, ?it/s]\r  1%|1         | 100/16000 "
+        b"[00:02<05:10, 51.2it/s]\r  1%|1         | 160/16000 [00:03<05:10, 51.2it/s]\r",
+        [0, 100 * 16, 160 * 16],
+    ),
+    "pufferlib": (
+        b"\x1b[H\x1b[2J SPS             1.2M    Epoch  3 \n\x1b[H Steps 5.1M   \n"
+        b"\x1b[H SPS             1.3M    Epoch  4 \n",
+        [0, 1.3e6],
+    ),
+    "rllib": (
+        b" num_env_steps_sampled_lifetime: 4000\n'num_env_steps_sampled_lifetime': 8000.0,\n",
+        [0, 4000],
+    ),
+    "verl": (
+        b"step:1 - actor/pg_loss:0.01 - perf/throughput:412.5 - timing_s/step:21.2\n"
+        b"step:2 - perf/throughput:np.float64(420.0) - timing_s/step:20.1\n",
+        [0, 420],
+    ),
+    "trl": (
+        b"{'loss': 0.0, 'num_tokens': 15000.0, 'step_time': 4.2}\n"
+        b"{'loss': 0.0, 'num_tokens': '2.9e+04', 'step_time': 4.1}\n",
+        [0, 14000],
+    ),
+    "openrlhf": (
+        b"Global step 1: {'reward': 0.1, 'timing/step_total': 31.2}\n"
+        b"Global step 2: {'reward': 0.2, 'timing/step_total': 30.0}\n",
+        [0, 1],
+    ),
+    "nemo-rl": (
+        b"  - E2E (Tokens/sec/gpu): 1011.5\n  - E2E (Tokens/sec/gpu): 1100.0\n",
+        [0, 1100],
+    ),
+}
+"""What each script prints, a second apart, and the steps that are read of it."""
+
+
+def test_every_preset_has_lines_here() -> None:
+    assert set(PRINTED) == {row.name for row in table()}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_preset_reads_its_script(name: str) -> None:
+    printed, steps = PRINTED[name]
+    [reading] = readings_of(name, CONFIG)
+    meter = Meter(reading, CONFIG)
+    heard, at_s = [], 0.0
+    for line in Lines().feed(printed):
+        point = meter.hear(line, at_s)
+        at_s += 1.0 if point is not None else 0.0
+        heard += [] if point is None else [point.steps]
+    assert heard == pytest.approx(steps)
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_auto_takes_each_script_for_its_own(name: str) -> None:
+    reading = first_to_match(readings_of(AUTO, CONFIG), Lines().feed(PRINTED[name][0]))
+    assert reading is not None
+    assert reading.preset == name
+
+
+def test_auto_leaves_out_what_the_axes_cannot_count() -> None:
+    names = {reading.preset for reading in readings_of(AUTO, ["n_envs"])}
+    assert "cleanrl" not in names
+    assert "sb3" in names
+
+
+def test_a_preset_without_its_axes_asks_for_steps() -> None:
+    with pytest.raises(ReadingError, match=r"counts num_envs \* num_steps steps, and num_envs"):
+        readings_of("cleanrl", ["n_envs"])
+    [reading] = readings_of("cleanrl", ["n_envs"], steps="n_envs * 128")
+    assert reading.steps == "n_envs * 128"
+
+
+def test_an_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(ReadingError, match=r"--preset is one of auto, cleanrl, .*, got 'clean'"):
+        readings_of("clean", [])
+
+
+def test_every_row_says_its_source_and_counts_what_can_be_computed() -> None:
+    for row in table():
+        assert row.source
+        assert row.checked
+        assert row.steps is None or parse_expression(row.steps).names <= set(CONFIG)

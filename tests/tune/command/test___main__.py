@@ -1,0 +1,133 @@
+"""The command line of a training command: what is refused before anything runs, and what would."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import UserError
+from search_spaces.space import SearchSpace
+from trainables.command.options import FACTORY
+from trainables.command.readings import ReadingKind
+from tune.command import __main__ as command
+from tune.command.__main__ import CommandSpec, options_of, space_of, split_at_dashes, task_of
+from tune.command.view import dry_run
+
+TRAIN = ["python3", "ppo.py", "--num-envs", "{num_envs}", "--num-steps", "{num_steps}"]
+SPACE = ("num_envs=4:16", "num_steps=64,128")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person's folder with a script."""
+    (tmp_path / "ppo.py").write_text("import helper\n")
+    (tmp_path / "helper.py").write_text("")
+    (tmp_path / "conf.yaml").write_text("a: 1\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(arguments: list[str], **options: object) -> str:
+    spec = CommandSpec(**{"space": SPACE, **options})  # type: ignore[arg-type]
+    with pytest.raises(UserError) as refusal:
+        options_of(spec, arguments, space_of(spec, arguments))
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        ([], {}, "write the training command behind --, as in"),
+        (TRAIN, {"space": ()}, "--space names what varies"),
+        (TRAIN[:4], {}, "the command does not use num_steps: write {num_steps}"),
+        ([*TRAIN, "{num_env}"], {}, "{num_env}, which is no axis: did you mean {num_envs}?"),
+        (["pyhton3", *TRAIN[1:]], {}, "there is no program 'pyhton3'"),
+        (["python3", "pp.py", *TRAIN[2:]], {}, "there is no pp.py here, in "),
+        (TRAIN, {"preset": "clean"}, "--preset is one of auto, cleanrl,"),
+        (TRAIN, {"rate": "fps ("}, "is no regular expression"),
+        (TRAIN, {"rate": "fps"}, "needs a group around the number"),
+        (TRAIN, {"line": "fps"}, "--line needs --steps"),
+        (TRAIN, {"line": "fps", "steps": "n_envs * 8"}, "names n_envs; the axes are num_envs"),
+        (TRAIN, {"line": "fps", "steps": "import os"}, "is no expression over axes"),
+        (TRAIN, {"rate": "(.)", "count": "(.)"}, "one way to read the speed is enough"),
+        (TRAIN, {"rate": "(.)", "preset": "sb3"}, "one way to read the speed is enough"),
+        (TRAIN, {"env": ("A",)}, "--env takes name=value"),
+        (TRAIN, {"require": ("num_envs > 99",)}, "no configuration of this space meets --require"),
+        (TRAIN, {"space": ("num_envs=0:4", "num_steps=1")}, "is not an axis"),
+        (
+            ["python3", "ppo.py", "{n} {num_envs}"],
+            {"space": ("n=4", "num_envs=4"), "preset": "cleanrl"},
+            "counts num_envs * num_steps steps, and num_steps is no axis: give the steps",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_anything_runs(
+    arguments: list[str], options: dict[str, object], words: str
+) -> None:
+    assert words in refused(arguments, **options)
+
+
+def test_a_dry_run_shows_commands_ready_for_a_shell() -> None:
+    arguments = [*TRAIN, "{num_envs * num_steps // 4}", '{"a": 1}', "--vec", "{vec}"]
+    spec = CommandSpec(
+        space=(*SPACE, "vec=dummy", "env.OMP_NUM_THREADS=2"),
+        env=("LOGS={trial_dir}",),
+        preset="cleanrl",
+    )
+    space = space_of(spec, arguments)
+    count, _, first, *rest = dry_run(space, options_of(spec, arguments, space))
+    assert count.startswith("6 configurations: num_envs 4..16; num_steps 64,128; vec dummy")
+    assert shlex.split(first) == [
+        "OMP_NUM_THREADS=2",
+        "LOGS=TRIAL_DIR",
+        *["python3", "ppo.py", "--num-envs", "4", "--num-steps", "64", "64"],
+        '{"a": 1}',
+        "--vec",
+        "dummy",
+    ]
+    assert rest[-1] == (
+        "Its speed is read from cleanrl: '^SPS: \\d+$': a line per num_envs * num_steps agent "
+        "steps, timed."
+    )
+
+
+def test_a_dry_run_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command.sys, "argv", ["-m", "--dry-run", "--space", *SPACE, "--", *TRAIN])
+    monkeypatch.setattr(command.cli.ray_env, "exec_into", lambda variables: None)
+    assert command.main() == 0
+    assert "read by the first preset that matches a line, of cleanrl, " in capsys.readouterr().out
+
+
+def test_a_task_carries_the_command_its_readings_and_its_source() -> None:
+    arguments = [*TRAIN, "--config", "conf.yaml"]
+    spec = CommandSpec(space=SPACE, count=r"frames (\d+)", unit="frame", seed=4)
+    task = task_of(options_of(spec, arguments, space_of(spec, arguments)))
+    assert (task.name, task.mode, task.workload, task.framework) == ("ppo", "ppo", FACTORY, "any")
+    assert task.options["arguments"] == arguments
+    assert task.options["seed"] == 4
+    [reading] = task.options["readings"]
+    assert (reading["kind"], reading["unit"]) == (ReadingKind.COUNT, "frame")
+    assert set(task.source) == {"ppo.py", "helper.py", "conf.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["python3", "some/dir/My_Train.py", "-x"], "my-train"),
+        (["python3", "-m", "rl_zoo3.train", "--algo", "ppo"], "rl-zoo3-train"),
+        (["./run.sh"], "run"),
+        (["torchrun", "--nproc=1"], "torchrun"),
+        (["/usr/bin/env"], "env"),
+    ],
+)
+def test_folders_and_profiles_are_named_by_the_script(arguments: list[str], name: str) -> None:
+    spec = CommandSpec(space=("n=1",), preset="sb3")
+    options = options_of(spec, arguments, SearchSpace(axes=()).override(spec.space))
+    assert task_of(options).name == name
+
+
+def test_only_the_first_dashes_part_options_from_the_command() -> None:
+    assert split_at_dashes(["--a", "1", "--", "x", "--", "y"]) == (["--a", "1"], ["x", "--", "y"])
+    assert split_at_dashes(["--help"]) == (["--help"], [])

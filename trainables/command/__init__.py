@@ -1,0 +1,1 @@
+"""A person's own training command as a workload: filled in, run, and timed by what it prints."""

@@ -1,0 +1,47 @@
+"""A folder of its own for each run of a command, in which it finds what lies beside it.
+
+Scripts write where they stand: runs/, logs/, checkpoints. So each run stands in an empty folder,
+with a link to everything in the person's own one. What it reads is there by the same relative path,
+and what it writes new stays with the run.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+_OUTPUTS = frozenset(
+    {
+        "checkpoints",
+        "eval_runs",
+        "logs",
+        "mlruns",
+        "multirun",
+        "nn",
+        "outputs",
+        "profiles",
+        "results",
+        "runs",
+        "tensorboard",
+        "train_dir",
+        "videos",
+        "wandb",
+    }
+)
+"""Folders where scripts write; a link to one would mix the runs."""
+
+_MOST_LINKS = 2000
+
+
+def make_standing_place(folder: Path, beside: Path) -> None:
+    """Make `folder`, with a link to each entry of `beside` but hidden ones and outputs.
+
+    Raises:
+        OSError: if that cannot be done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = sorted(os.scandir(beside), key=lambda entry: entry.name)
+    for entry in entries[:_MOST_LINKS]:
+        if entry.name.startswith(".") or (entry.name in _OUTPUTS and entry.is_dir()):
+            continue
+        with contextlib.suppress(FileExistsError):
+            (folder / entry.name).symlink_to(entry.path)

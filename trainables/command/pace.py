@@ -1,0 +1,52 @@
+"""Blocks of steady speed from the points of a meter: the start is left out. Pure."""
+
+from trainables.command.readings import Point
+
+_STEADY = 1.05
+_MOST_WARMUP = 6
+
+
+class Pace:
+    """Cuts a training's points into blocks, once it is warm.
+
+    Intervals between points are left out at the start while each is faster than the one before,
+    six at most: compiling, caches and first allocations are in them.
+    """
+
+    def __init__(self, block_s: float) -> None:
+        self.has_begun = False
+        """Whether there was a first point; what came before it was the start-up."""
+        self.is_steady = False
+        """Whether the warm-up is over; blocks come after that."""
+        self.sizes: list[float] = []
+        """The steps of each interval since then."""
+        self.num_points = 0
+        self._block_s = block_s
+        self._previous = Point(0.0, 0.0)
+        self._warm_speeds: list[float] = []
+        self._seconds = self._steps = 0.0
+
+    def hear(self, point: Point) -> float | None:
+        """Take in the next point; return the speed, in steps per second, of the block it ends."""
+        seconds, steps = point.at_s - self._previous.at_s, point.steps - self._previous.steps
+        self._previous = point
+        self.num_points += 1
+        if not self.has_begun:
+            self.has_begun = True
+        elif not self.is_steady:
+            self._warm_up(steps / seconds if seconds > 0 else 0.0)
+        else:
+            self.sizes.append(steps)
+            self._seconds += seconds
+            self._steps += steps
+            if self._seconds >= self._block_s:
+                speed = self._steps / self._seconds
+                self._seconds = self._steps = 0.0
+                return speed
+        return None
+
+    def _warm_up(self, speed: float) -> None:
+        before = self._warm_speeds[-1:]
+        self._warm_speeds.append(speed)
+        is_enough = len(self._warm_speeds) >= _MOST_WARMUP
+        self.is_steady = is_enough or any(speed <= _STEADY * other for other in before)

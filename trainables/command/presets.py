@@ -1,0 +1,79 @@
+"""Ways to read the output of popular training scripts, from the table presets.toml. Stdlib only."""
+
+import dataclasses
+import functools
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+
+from cluster.structure import structure
+from search_spaces.expression import parse_expression
+from trainables.command.readings import Reading, ReadingError, ReadingKind
+
+AUTO = "auto"
+"""The name that stands for every preset whose steps can be computed from the axes."""
+
+_TABLE = Path(__file__).with_name("presets.toml")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A row of the table: a reading, its source, and what it was checked against."""
+
+    name: str
+    kind: ReadingKind
+    pattern: str
+    unit: str
+    source: str
+    checked: str
+    steps: str | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """The row as a reading."""
+        return Reading(
+            kind=self.kind,
+            pattern=self.pattern,
+            steps=self.steps,
+            unit=self.unit,
+            preset=self.name,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Presets:
+    preset: tuple[Preset, ...]
+
+
+@functools.cache
+def table() -> tuple[Preset, ...]:
+    """Return all rows, in order."""
+    return structure(_Presets, tomllib.loads(_TABLE.read_text("utf-8"))).preset
+
+
+def readings_of(name: str, axes: Collection[str], *, steps: str | None = None) -> list[Reading]:
+    """Return the readings of a preset by its name; of all whose steps are known for `auto`.
+
+    `steps` replaces the preset's own expression.
+
+    Raises:
+        ReadingError: if there is no such preset, or its steps need axes that are not there.
+    """
+    if name == AUTO:
+        return [row.reading for row in table() if not _missing(row.steps, axes)]
+    row = next((row for row in table() if row.name == name), None)
+    if row is None:
+        names = ", ".join([AUTO, *(row.name for row in table())])
+        raise ReadingError(f"--preset is one of {names}, got {name!r}.")
+    wanted = steps or row.steps
+    if missing := _missing(wanted, axes):
+        raise ReadingError(
+            f"--preset {name} counts {wanted} steps, and {', '.join(missing)} is no axis: give "
+            "the steps of one update, as --steps '8 * 128'."
+        )
+    return [dataclasses.replace(row.reading, steps=wanted)]
+
+
+def _missing(steps: str | None, axes: Collection[str]) -> list[str]:
+    names = frozenset() if steps is None else parse_expression(steps).names
+    return sorted(names - set(axes))

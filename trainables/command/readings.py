@@ -1,0 +1,186 @@
+"""The speed of a training, read from the lines that it prints. Stdlib only, pure.
+
+Scripts say their speed in four ways, and each is turned into steps over time: a count of steps so
+far (timed by its arrival), a line per update of a known number of steps (timed in the same way), a
+rate (weighed by the time since the last), or seconds per update (which are then the time). A mean
+since the start, as many print it, is none of these: it has the start in it, and hides what is now.
+"""
+
+import dataclasses
+import enum
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cluster.errors import UserError
+from search_spaces.expression import parse_expression
+
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor moves
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # window titles
+    r"|\x1b[@-Z\\-_]"
+)
+_NUMBER = re.compile(
+    r"(?P<number>[-+]?(?:\d[\d,_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s?(?P<unit>[kKMBG](?![A-Za-z]))?"
+)
+_CALL = re.compile(r"[A-Za-z_][\w.]*\(")  # the digits in np.float64( are no number
+_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9}
+
+
+class ReadingKind(enum.StrEnum):
+    """The ways in which a script says how far it is, or how fast."""
+
+    RATE = "rate"
+    COUNT = "count"
+    LINE = "line"
+    SECONDS = "seconds"
+
+
+class ReadingError(UserError):
+    """A pattern or an expression that cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A way to read one script's lines.
+
+    `pattern` is a regular expression; its first group has the number, where the kind has one.
+    `steps` is an expression over the axes: the steps of one line, update or count. `unit` is what
+    is counted. `preset` names the row of the table that it came from, if any.
+    """
+
+    kind: ReadingKind
+    pattern: str
+    steps: str | None = None
+    unit: str = "env step"
+    preset: str | None = None
+
+    def compiled(self) -> re.Pattern[str]:
+        """Return the pattern, ready for use.
+
+        Raises:
+            ReadingError: if it is no regular expression, or lacks the group.
+        """
+        try:
+            pattern = re.compile(self.pattern)
+        except re.error as error:
+            raise ReadingError(
+                f"--{self.kind} {self.pattern!r} is no regular expression: {error}."
+            ) from error
+        if self.kind is not ReadingKind.LINE and not pattern.groups:
+            raise ReadingError(
+                f"--{self.kind} {self.pattern!r} needs a group around the number, as in "
+                r"'fps: (\S+)'."
+            )
+        return pattern
+
+    def steps_for(self, config: Mapping[str, Any]) -> float | None:
+        """Return the steps of one line, update or count; `None` where the kind needs none.
+
+        Raises:
+            ReadingError: if the kind needs them and they are not given, or not positive.
+        """
+        if self.kind is ReadingKind.RATE:
+            return None
+        if self.steps is None and self.kind is ReadingKind.COUNT:
+            return 1.0
+        if self.steps is None:
+            raise ReadingError(
+                f"--{self.kind} needs --steps, the steps of one update: "
+                "--steps 'num_envs * num_steps'."
+            )
+        value = parse_expression(self.steps).value(config)
+        if isinstance(value, str) or value <= 0:
+            raise ReadingError(f"--steps {self.steps!r} must be positive, got {value!r}.")
+        return float(value)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """Steps that were done by a moment, both counted from the first reading."""
+
+    at_s: float
+    steps: float
+
+
+class Meter:
+    """Turns matching lines into points: the steps of a training over time."""
+
+    def __init__(self, reading: Reading, config: Mapping[str, Any]) -> None:
+        self.reading = reading
+        self._pattern = reading.compiled()
+        self._steps = reading.steps_for(config)
+        self._point = Point(0.0, 0.0)
+        self._arrived_s: float | None = None
+        self._number: float | None = None
+
+    def hear(self, line: str, arrived_s: float) -> Point | None:
+        """Return the point that a line makes, `None` for a line that says nothing new."""
+        match = self._pattern.search(line)
+        if match is None:
+            return None
+        number = parse_figure(match[1] or "") if self._pattern.groups else None
+        if number is None and self.reading.kind is not ReadingKind.LINE:
+            return None  # nan, mostly: nothing was measured yet
+        before_s, before = self._arrived_s, self._number
+        if self.reading.kind is ReadingKind.COUNT and number == before:
+            return None  # a progress bar that was drawn again
+        self._arrived_s, self._number = arrived_s, number
+        if before_s is None:
+            return Point(0.0, 0.0)
+        seconds, steps = arrived_s - before_s, self._steps or 0.0
+        match self.reading.kind:
+            case ReadingKind.RATE:
+                steps = seconds * (number or 0.0)
+            case ReadingKind.SECONDS:
+                seconds = number or 0.0
+            case ReadingKind.COUNT:
+                steps *= (number or 0.0) - (before or 0.0)
+        if steps < 0.0:
+            return None  # another run's count begins
+        self._point = Point(self._point.at_s + seconds, self._point.steps + steps)
+        return self._point
+
+
+def clean(text: str) -> str:
+    """Return a line without colours, cursor moves and what surrounds it."""
+    return _ESCAPES.sub("", text).strip()
+
+
+class Lines:
+    """Splits what a program writes into lines, at newlines and at carriage returns."""
+
+    _LONGEST = 64 * 1024
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Return the lines that `data` ends, cleaned, without empty ones."""
+        *ended, self._rest = re.split(rb"[\r\n]+", self._rest + data)
+        self._rest = self._rest[-self._LONGEST :]
+        lines = (clean(line.decode(errors="replace")) for line in ended)
+        return [line for line in lines if line]
+
+    def rest(self) -> str:
+        """Return what was written after the last end of a line."""
+        return clean(self._rest.decode(errors="replace"))
+
+
+def parse_figure(text: str) -> float | None:
+    """Return the number in `1,234.5`, `12.3K`, `1.2M` or `np.float64(12.0)`; `None` for nan."""
+    match = _NUMBER.search(_CALL.sub("", text))
+    if match is None:
+        return None
+    number = float(match["number"].replace(",", "").replace("_", ""))
+    return number * _UNITS[match["unit"].lower()] if match["unit"] else number
+
+
+def first_to_match(readings: Sequence[Reading], lines: Sequence[str]) -> Reading | None:
+    """Return the first reading with two lines of its own, or else with one, among `lines`."""
+    counts = [sum(r.compiled().search(line) is not None for line in lines) for r in readings]
+    for least in (2, 1):
+        for reading, count in zip(readings, counts, strict=True):
+            if count >= least:
+                return reading
+    return None

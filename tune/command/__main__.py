@@ -1,0 +1,199 @@
+"""Find the fastest safe configuration of any training command: python -m tune.command
+
+    python -m tune.command --space num_envs=4:64 num_steps=64,128 -- \\
+        python ppo.py --num-envs {num_envs} --num-steps {num_steps} --total-timesteps 1000000000
+"""
+
+import dataclasses
+import functools
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster import cli
+from cluster.errors import UserError
+from cluster.structure import destructure
+from search_spaces.space import SearchSpace
+from trainables.command import presets, template
+from trainables.command.options import FACTORY, CommandOptions
+from trainables.command.readings import Reading, ReadingKind
+from trainables.workload_source import source_of_command
+from tune.command import view
+from tune.parse import parse_assignments, parse_config
+from tune.spec import SearchSpec, Task
+
+_PATIENCE_MARGIN_S = 5.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CommandSpec(SearchSpec):
+    """Find the fastest safe configuration of a training command, and prove it.
+
+    The command stands behind --, as a list of arguments; no shell reads it. Braces that name an
+    axis of --space, or an expression over axes, are filled in; {trial_dir}, {seed} and {gpu} too.
+    Give it a huge total of steps: it is ended as soon as enough was seen.
+    """
+
+    preset: str = presets.AUTO
+    """How the script says its speed: cleanrl, sb3, rsl_rl, ... auto: the first that matches."""
+    rate: str | None = None
+    """Instead: a regular expression whose group is steps per second since the last such line."""
+    count: str | None = None
+    """Instead: one whose group is the steps so far; they are timed."""
+    line: str | None = None
+    """Instead: one for the line of an update of --steps; they are timed."""
+    seconds: str | None = None
+    """Instead: one whose group is the seconds of an update of --steps."""
+    steps: str | None = None
+    """Steps of one update, or of one count: 'num_envs * num_steps'."""
+    unit: str = "env step"
+    """The name of what --rate, --count, --line or --seconds count."""
+    env: tuple[str, ...] = ()
+    """Variables of the command: NAME=value; braces are filled in here, too."""
+    keep_outputs: bool = False
+    """Keep the trials' own folders, with what the command wrote there."""
+    soak_updates: int = 50
+    """Readings the winner must survive in one process; 0 leaves the soak out."""
+    dry_run: bool = False
+    """Print the first commands and run nothing."""
+    check: bool = False
+    """Run the baseline alone for some seconds: what is read of it, and how fast it is."""
+
+
+def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
+    """Run one search of the command `arguments`; return its exit code."""
+    space = space_of(spec, arguments)
+    options = options_of(spec, arguments, space)
+    if spec.dry_run:
+        for line in view.dry_run(space, options):
+            print(line)
+        return 0
+    task = task_of(options)
+    # Lazy, so that --help does not wait for SciPy and Optuna.
+    from tune import session
+    from tune.command import probe
+
+    if spec.check or not (spec.resume or spec.address):
+        probed = probe.probe(spec, task, space, parse_config("--baseline", spec.baseline))
+        if spec.check:
+            print("\n".join(probed.sentences))
+            return 0
+        print(f"{probed.sentences[0]}\n", file=sys.stderr if spec.json else sys.stdout, flush=True)
+        task = dataclasses.replace(task, options=task.options | probed.options)
+    return session.run(spec, task, lambda platform, num_cpus: (SearchSpace(axes=()), {}))
+
+
+def space_of(spec: CommandSpec, arguments: Sequence[str]) -> SearchSpace:
+    """Return the space of `spec`, once its axes are known to be used by the command.
+
+    Raises:
+        UserError: if there is no command, no space, or one does not fit the other.
+    """
+    if not arguments:
+        raise UserError(
+            "write the training command behind --, as in: python -m tune.command --space "
+            "num_envs=4:64 -- python ppo.py --num-envs {num_envs}"
+        )
+    if not spec.space:
+        raise UserError("--space names what varies: --space num_envs=4:64 num_steps=64,128.")
+    space = SearchSpace(axes=()).override(spec.space, spec.require)
+    variables = parse_assignments("--env", spec.env)
+    template.check([*arguments, *variables.values()], space.names)
+    _require_program(arguments)
+    return space
+
+
+def options_of(spec: CommandSpec, arguments: Sequence[str], space: SearchSpace) -> CommandOptions:
+    """Return what the command's trials share.
+
+    Raises:
+        UserError: if an option cannot be followed.
+    """
+    readings = _readings(spec, space)
+    config = next(space.configurations())
+    for reading in readings:
+        reading.compiled()
+        reading.steps_for(config)
+    return CommandOptions(
+        arguments=tuple(arguments),
+        readings=tuple(readings),
+        variables=parse_assignments("--env", spec.env),
+        keep_outputs=spec.keep_outputs,
+        seed=spec.seed,
+        patience_s=max(1.0, spec.trial_timeout_s - _PATIENCE_MARGIN_S),
+    )
+
+
+def task_of(options: CommandOptions) -> Task:
+    """Return the task of a command."""
+    name = _name(options.arguments)
+    return Task(
+        name=name,
+        mode=name,
+        phase=None,
+        workload=FACTORY,
+        options=destructure(options),
+        data={},
+        framework="any",
+        source=source_of_command(options.arguments),
+    )
+
+
+def _readings(spec: CommandSpec, space: SearchSpace) -> list[Reading]:
+    own = {kind: getattr(spec, kind.value) for kind in ReadingKind}
+    given = {kind: pattern for kind, pattern in own.items() if pattern is not None}
+    if not given:
+        return presets.readings_of(spec.preset, space.names, steps=spec.steps)
+    if len(given) > 1 or spec.preset != presets.AUTO:
+        raise UserError(
+            "one way to read the speed is enough: give --preset, --rate, --count, --line or "
+            "--seconds."
+        )
+    [(kind, pattern)] = given.items()
+    return [Reading(kind=kind, pattern=pattern, steps=spec.steps, unit=spec.unit)]
+
+
+def _require_program(arguments: Sequence[str]) -> None:
+    program = arguments[0]
+    if shutil.which(program) is None:
+        raise UserError(f"there is no program {program!r}: write what you type in a shell.")
+    script = next((word for word in arguments[1:] if not word.startswith("-")), None)
+    is_python = Path(program).name.startswith("python") and "-m" not in arguments[1:3]
+    if is_python and script is not None and script.endswith(".py") and not Path(script).exists():
+        raise UserError(f"there is no {script} here, in {Path.cwd()}: go to its folder.")
+
+
+def _name(arguments: Sequence[str]) -> str:
+    """Return a name for folders and profiles: of the script or module, else of the program."""
+    words = list(arguments)
+    script = next((word for word in words if word.endswith((".py", ".sh"))), None)
+    if script is None and "-m" in words[:-1]:
+        script = words[words.index("-m") + 1]
+    stem = Path(script or words[0]).name.removesuffix(".py").removesuffix(".sh")
+    slug = "".join(c if c.isalnum() else "-" for c in stem.lower()).strip("-")
+    return slug or "command"
+
+
+def main() -> int:
+    """Run the command line."""
+    before, behind = split_at_dashes(sys.argv[1:])
+    return cli.main(
+        CommandSpec,
+        functools.partial(run, arguments=behind),
+        prog="python -m tune.command",
+        arguments=before,
+    )
+
+
+def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the options before the first --, and the command behind it."""
+    words = list(arguments)
+    if "--" not in words:
+        return words, []
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

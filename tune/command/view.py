@@ -1,0 +1,46 @@
+"""A command's configurations and readings in words. Pure."""
+
+import itertools
+import shlex
+from pathlib import Path
+
+from search_spaces.config import Config, variables_of
+from search_spaces.space import SearchSpace
+from trainables.command.options import CommandOptions, filled_in
+from trainables.command.readings import Reading, ReadingKind
+
+_SHOWN = 3
+
+
+def dry_run(space: SearchSpace, options: CommandOptions) -> list[str]:
+    """Return the first commands with their variables, ready for a shell, and how they are read."""
+    count = sum(1 for _ in space.configurations())
+    lines = [f"{count} configurations: {space.describe()}", ""]
+    for config in itertools.islice(space.configurations(), _SHOWN):
+        lines += [command_line(config, options, Path("TRIAL_DIR")), ""]
+    lines.append("Each runs in a folder of its own, with links to what lies here.")
+    if len(options.readings) == 1:
+        return [*lines, f"Its speed is read from {reading_text(options.readings[0])}."]
+    names = ", ".join(str(reading.preset) for reading in options.readings)
+    return [*lines, f"Its speed is read by the first preset that matches a line, of {names}."]
+
+
+def command_line(config: Config, options: CommandOptions, folder: Path) -> str:
+    """Return a configuration's command as a line for a shell."""
+    arguments, variables = filled_in(config, options, folder, {})
+    chosen = {**variables_of(config), **variables}
+    words = [f"{name}={shlex.quote(value)}" for name, value in chosen.items()]
+    return " ".join([*words, shlex.join(arguments)])
+
+
+def reading_text(reading: Reading) -> str:
+    """Return how lines are read, in words."""
+    times = "" if reading.steps is None else f" / ({reading.steps})"
+    how = {
+        ReadingKind.RATE: f"{reading.unit}s per second, as printed",
+        ReadingKind.COUNT: f"{reading.unit}s so far{times}, timed",
+        ReadingKind.LINE: f"a line per {reading.steps} {reading.unit}s, timed",
+        ReadingKind.SECONDS: f"seconds per {reading.steps} {reading.unit}s, as printed",
+    }[reading.kind]
+    name = "" if reading.preset is None else f"{reading.preset}: "
+    return f"{name}{shlex.quote(reading.pattern)}: {how}"
