@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from benchmarks.gpu.bench import Bench, Config, name_of, outcome_row, sizes
+from benchmarks.gpu.bench import Bench, name_of, outcome_row, sizes
+from search_spaces.config import Config
 from trainables.measurement import OutcomeKind
 
 MEMORY = "memory"

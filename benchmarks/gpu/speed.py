@@ -11,9 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.gpu.bench import Bench, Config, name_of, sizes
+from benchmarks.gpu.bench import Bench, name_of, sizes
 from benchmarks.gpu.search import BASELINE
 from cluster.node import thread_env
+from search_spaces.config import Config
 
 SPEEDS, LEVERS, COMPILING, POLLING = "speed", "levers", "compiling", "polling"
 

@@ -115,7 +115,7 @@ def _from_fields(fields: Any) -> Profile:
         raise StructureError(
             "schema_version", f"this program reads version {PROFILE_VERSION}, got {version!r}"
         )
-    given = fields.get("config")
+    given: Any = fields.get("config")
     for name in COUNTS & given.keys() if isinstance(given, dict) else ():
         convert(PositiveCount, given[name], f"config.{name}")
     config: Config = convert(ProfileConfig, given, "config")
