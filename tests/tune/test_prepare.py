@@ -5,7 +5,7 @@ import pytest
 from cluster.errors import UserError
 from search_spaces.jax_phase12 import PHASE12_BASELINE
 from search_spaces.space import SearchSpace
-from tune.prepare import _baseline
+from tune.prepare import baseline_of
 
 PPO = ("num_envs=64:1024", "num_steps=32:128", "batch_size=1024:8192", "num_epochs=4")
 
@@ -53,7 +53,7 @@ def test_baseline_is_given_or_of_the_space(
     called: str,
 ) -> None:
     axes = SearchSpace(axes=()).override(space)
-    assert _baseline(axes, default, given) == (config, called)
+    assert baseline_of(axes, default, given) == (config, called)
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_baseline_is_given_or_of_the_space(
 )
 def test_a_baseline_that_cannot_be_is_a_mistake(given: dict[str, int], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        _baseline(SearchSpace(axes=()).override(PPO), PHASE12_BASELINE, given)
+        baseline_of(SearchSpace(axes=()).override(PPO), PHASE12_BASELINE, given)
