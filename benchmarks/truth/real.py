@@ -67,13 +67,24 @@ BUSY_LOOPS: Mapping[str, Schedule] = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredTrial:
+    """One trial of a search that was measured; `others_cpus` as in `Measurement`."""
+
+    stage: str
+    steps_per_second: float
+    disturbed: bool
+    num_disturbed_blocks: int
+    others_cpus: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RealRun:
     """One real search and its truth. Speeds are in env steps per second.
 
     `is_marked`: the profile says that other programs disturbed the promise, or the comparison.
     `low` to `high` is the interval of the speed-up that it claims, `None` where it chose the
     baseline. `chosen_speeds` and `baseline_speeds` were measured afterwards, in quiet; those that
-    other programs disturbed are left out. `num_alarms` of `num_trials` had a disturbed block.
+    other programs disturbed are left out. `trials` are those of the search, in order.
     """
 
     task: str
@@ -86,8 +97,7 @@ class RealRun:
     high: float | None
     chosen_speeds: tuple[float, ...]
     baseline_speeds: tuple[float, ...]
-    num_alarms: int
-    num_trials: int
+    trials: tuple[MeasuredTrial, ...]
     wall_s: float
 
     @property
@@ -170,7 +180,18 @@ def _run(task: str, neighbour: str) -> RealRun:
         profile = profile_file.read(path)
         trials = json.loads((folder / "run" / "trials.json").read_text("utf-8"))
         chosen_speeds, baseline_speeds = _truth(profile)
-    measured = [m for trial in trials["trials"] if (m := trial.get("measurement"))]
+    ended = [(trial["stage"], trial["outcome"]["measurement"]) for trial in trials["trials"]]
+    measured = [
+        MeasuredTrial(
+            stage=stage,
+            steps_per_second=figures["steps_per_second"],
+            disturbed=figures["disturbed"],
+            num_disturbed_blocks=figures["num_disturbed_blocks"],
+            others_cpus=figures["others_cpus"],
+        )
+        for stage, figures in ended
+        if figures
+    ]
     claim = _claim_over(profile)
     return RealRun(
         task=task,
@@ -183,8 +204,7 @@ def _run(task: str, neighbour: str) -> RealRun:
         high=claim.speedup_high if claim else None,
         chosen_speeds=chosen_speeds,
         baseline_speeds=baseline_speeds,
-        num_alarms=sum(bool(one["num_disturbed_blocks"]) for one in measured),
-        num_trials=len(measured),
+        trials=tuple(measured),
         wall_s=wall_s,
     )
 
@@ -293,6 +313,7 @@ def show(path: Path) -> None:
 
 def _cells(name: str, runs: Sequence[RealRun]) -> str:
     errors = [abs(run.error) for run in runs if run.error is not None] or [math.nan]
+    trials = [trial for run in runs for trial in run.trials]
     return row(
         (
             name,
@@ -302,7 +323,7 @@ def _cells(name: str, runs: Sequence[RealRun]) -> str:
             f"{statistics.median(errors):.1%}",
             f"{max(errors):.1%}",
             f"{sum(run.is_marked for run in runs)}",
-            f"{sum(run.num_alarms for run in runs)} of {sum(run.num_trials for run in runs)}",
+            f"{sum(one.num_disturbed_blocks > 0 for one in trials)} of {len(trials)}",
             f"{statistics.median(run.wall_s for run in runs):.0f}",
         )
     )
