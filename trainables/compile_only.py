@@ -19,7 +19,7 @@ from trainables.measurement import (
     Progress,
     Report,
 )
-from trainables.trial import Send, serve
+from trainables.serving import Send, serve
 from trainables.workload import (
     CompiledProgram,
     Compiles,
@@ -27,7 +27,7 @@ from trainables.workload import (
     InvalidConfigurationError,
     Workload,
     WorkloadInputError,
-    load_factory,
+    build,
 )
 
 
@@ -52,9 +52,8 @@ def _compile(request: CompileRequest, config: Config) -> Compiled:
     problem = None
     program = CompiledProgram(device_bytes=None)
     try:
-        program = _program(
-            load_factory(request.workload)(without_variables(config), request.options), request
-        )
+        workload = build(request.workload, without_variables(config), request.options)
+        program = _program(workload, request)
     except InvalidConfigurationError as error:
         problem = str(error)
     return Compiled(

@@ -17,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from trainables.flops import dead_share, matmul_flops, product_dtypes, product_speed
-from trainables.workload import CompiledProgram, DeviceUsage
+from trainables.workload import CompiledProgram, DeviceUsage, WorkloadInputError
 
 _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 _CACHE_HIT_EVENT = "/jax/compilation_cache/cache_hits"
+_MOST_PROMOTIONS = 4
 _LARGEST_DIGESTED_BYTES = 2**20  # parameters are among the small arrays, market data are not
 _compile_seconds: list[float] = []
 _cache_hits: list[str] = []
@@ -48,6 +49,10 @@ class CompiledText:
     text: str
 
 
+class StateError(WorkloadInputError, TypeError):
+    """An update that does not return a state like the one it was given, with metrics."""
+
+
 class JaxWorkload:
     """A training loop whose update is one compiled program over a donated state.
 
@@ -69,6 +74,7 @@ class JaxWorkload:
         self._init = init
         self._env_steps_per_update = env_steps_per_update
         self._compiled: Any = None
+        self._dtypes: Any = None
         self._product_dtypes: set[Any] = set()
         self._state: Any = None
         self._metrics: Mapping[str, Any] = {}
@@ -82,10 +88,10 @@ class JaxWorkload:
         """Compile one update from shapes alone: neither state nor temporaries are allocated.
 
         Raises:
-            TypeError: if `update` returns a state of other shapes or dtypes than it was given: each
-                update would need its own program.
+            StateError: if `update` returns a state of other shapes or dtypes than it was given:
+                each update would need its own program.
         """
-        traced = self._trace(jax.eval_shape(self._init))
+        traced = self._trace(self._promote())
         hits = len(_cache_hits)
         self._compiled = traced.lower().compile()
         self._product_dtypes = set(product_dtypes(traced.jaxpr.jaxpr))
@@ -102,7 +108,7 @@ class JaxWorkload:
         The program's bytes are right. Its speed is not: without the card XLA uses slower sorts.
 
         Raises:
-            TypeError: as `compile`.
+            StateError: as `compile`.
         """
         return self.compiled_for(target).program
 
@@ -110,7 +116,7 @@ class JaxWorkload:
         """Compile as `compile_for`; return the program's instructions, too.
 
         Raises:
-            TypeError: as `compile`.
+            StateError: as `compile`.
         """
         from jax.experimental import topologies  # experimental: it may be absent
 
@@ -120,7 +126,7 @@ class JaxWorkload:
         there = jax.sharding.SingleDeviceSharding(topology.devices[0])
         state = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=there),
-            jax.eval_shape(self._init),
+            self._promote(),
         )
         traced = self._trace(state)
         compiled = traced.lower().compile()
@@ -129,6 +135,27 @@ class JaxWorkload:
             flops_per_update=matmul_flops(traced.jaxpr.jaxpr),
         )
         return CompiledText(program=program, text=compiled.as_text())
+
+    def _promote(self) -> Any:
+        """Return the shapes of the first state; its Python numbers get the update's dtypes.
+
+        `jax.lax.scan` does the same: `0` becomes a float where the update adds one.
+        """
+        state = jax.eval_shape(self._first_state)
+        for _ in range(_MOST_PROMOTIONS):
+            if not any(map(_is_weak, jax.tree.leaves(state))):
+                break
+            made = jax.eval_shape(self._update, state)
+            if not _is_pair(made) or jax.tree.structure(made[0]) != jax.tree.structure(state):
+                break  # said by what traces it next
+            self._dtypes = jax.tree.map(_promoted, state, made[0])
+            state = jax.eval_shape(self._first_state)
+        return state
+
+    def _first_state(self) -> Any:
+        if self._dtypes is None:
+            return self._init()
+        return jax.tree.map(_as_dtype, self._init(), self._dtypes)
 
     def text(self) -> str:
         """Return the instructions of the compiled update after all passes, as XLA prints them."""
@@ -139,6 +166,7 @@ class JaxWorkload:
     def _trace(self, state: Any) -> Any:
         # Donated: the new state is written where the old one was, so it is held once, not twice.
         traced = jax.jit(self._update, donate_argnums=0).trace(state)
+        _check_result(traced.out_info)
         _check_state_is_stable(state, traced.out_info[0])
         return traced
 
@@ -147,14 +175,14 @@ class JaxWorkload:
         if self._compiled is None:
             self.compile()
         if self._state is None:
-            self._state = jax.jit(self._init)()
+            self._state = jax.jit(self._first_state)()
         for _ in range(num_updates):
             self._state, self._metrics = self._compiled(self._state)
         jax.block_until_ready((self._state, self._metrics))
 
     def health(self) -> dict[str, float]:
         """Return the metrics of the last update; none before the first."""
-        return {name: float(value) for name, value in self._metrics.items()}
+        return {name: float(np.asarray(value).mean()) for name, value in self._metrics.items()}
 
     def fingerprint(self) -> bytes:
         """Return a digest of the state's small floating-point arrays; empty if there are none."""
@@ -195,9 +223,33 @@ def _is_digested(leaf: Any) -> bool:
     return is_float and leaf.nbytes <= _LARGEST_DIGESTED_BYTES
 
 
+def _is_pair(made: Any) -> bool:
+    return isinstance(made, tuple) and len(made) == 2
+
+
+def _is_weak(leaf: Any) -> bool:
+    """Return whether a leaf has but a Python number's type."""
+    return bool(getattr(leaf, "weak_type", False))
+
+
+def _promoted(before: Any, after: Any) -> Any:
+    return after.dtype if _is_weak(before) else before.dtype
+
+
+def _as_dtype(leaf: Any, dtype: Any) -> Any:
+    has_it = getattr(leaf, "dtype", None) == dtype and not _is_weak(jax.typeof(leaf))
+    return leaf if has_it else jax.lax.convert_element_type(leaf, dtype)
+
+
+def _check_result(made: Any) -> None:
+    if not _is_pair(made) or not isinstance(made[1], Mapping):
+        got = f"a pair with {type(made[1]).__name__}" if _is_pair(made) else type(made).__name__
+        raise StateError(f"update must return (state, metrics), metrics by name: got {got}.")
+
+
 def _check_state_is_stable(before: Any, after: Any) -> None:
     if jax.tree.structure(before) != jax.tree.structure(after):
-        raise TypeError(
+        raise StateError(
             "update must return a state of the structure it was given: "
             f"got {jax.tree.structure(after)} for {jax.tree.structure(before)}."
         )
@@ -205,7 +257,7 @@ def _check_state_is_stable(before: Any, after: Any) -> None:
         jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True
     ):
         if (old.shape, old.dtype) != (new.shape, new.dtype):
-            raise TypeError(
+            raise StateError(
                 f"update must return a state of the shapes it was given: state"
                 f"{jax.tree_util.keystr(path)} was {old.dtype}{list(old.shape)}, "
                 f"became {new.dtype}{list(new.shape)}."

@@ -204,12 +204,16 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The child's last message: how it ended, as far as it can tell, and what it measured."""
+    """The child's last message: how it ended, as far as it can tell, and what it measured.
+
+    If it `ends_search`, no trial of this search can run: its input is wrong.
+    """
 
     kind: OutcomeKind
     message: str
     measurement: Measurement | None = None
     predicted_device_bytes: int | None = None
+    ends_search: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +226,7 @@ class Outcome:
     `threads_by_phase` has the peak of each phase that was seen, `seconds_by_phase` what each took;
     both are of the last attempt, `None` where no process was watched. `host_growth` is the rise of
     resident bytes per second while it was measured, `None` where it did not rise steadily.
+    `ends_search` is the report's.
     """
 
     kind: OutcomeKind
@@ -237,6 +242,7 @@ class Outcome:
     threads_by_phase: dict[str, int] | None = None
     seconds_by_phase: dict[str, float] | None = None
     host_growth: float | None = None
+    ends_search: bool = False
 
 
 class WireError(ValueError):

@@ -186,6 +186,7 @@ class _Watch:
             threads_by_phase=self.threads_by_phase or None,
             seconds_by_phase=self.seconds_by_phase or None,
             host_growth=steady_growth(self._measured),
+            ends_search=ending.ends_search,
         )
 
 

@@ -6,36 +6,26 @@ Only the standard library is imported before the CPU affinity is set. NumPy and 
 thread pools by it when they are imported, so a later cap would have no effect.
 """
 
-import argparse
-import ctypes
 import dataclasses
-import faulthandler
-import json
 import math
 import os
-import resource
-import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 from cluster.errors import UserError
-from cluster.structure import revive
 from search_spaces.config import without_variables
 from trainables import verdicts
 from trainables.measurement import (
-    CompileRequest,
     Measurement,
-    Message,
     OutcomeKind,
     Phase,
     Progress,
     Report,
     Throughput,
     TrialRequest,
-    encode,
 )
+from trainables.serving import Send, serve
 from trainables.workload import (
     CompiledProgram,
     Compiles,
@@ -49,13 +39,12 @@ from trainables.workload import (
     ShowsProgress,
     UnstableTrainingError,
     Workload,
+    WorkloadInputError,
+    build,
     load_factory,
 )
 
-Send = Callable[[Message], None]
-Request = TypeVar("Request", TrialRequest, CompileRequest)
-
-_PR_SET_PDEATHSIG = 1
+_OF_EPISODES = ("return", "episode", "reward", "length")
 _NOISE_SCALE = "gradient_noise_scale"  # a ratio of two estimates, and the lower may be zero
 
 
@@ -75,49 +64,6 @@ def main() -> int:
     return serve(TrialRequest, run_trial, prog="python -m trainables.trial")
 
 
-def serve(
-    request_type: type[Request], run: Callable[[Request, Send, float], Report], *, prog: str
-) -> int:
-    """Serve as a child: read one request from stdin, bind to its CPUs, run it, report up the wire.
-
-    `run(request, send, spawned_at)` may import what it likes: the caps hold by then.
-    """
-    parser = argparse.ArgumentParser(prog=prog)
-    parser.add_argument("--wire-fd", type=int, required=True, help="where messages are written")
-    parser.add_argument("--parent-pid", type=int, required=True)
-    parser.add_argument("--spawned-at", type=float, required=True, help="on the monotonic clock")
-    args = parser.parse_args()
-    die_with_parent(args.parent_pid)
-    forbid_core_dump()
-    faulthandler.enable()  # a segmentation fault in a library then names the Python line
-    os.set_inheritable(args.wire_fd, False)  # or a stray grandchild could hold the wire open
-    request = revive(request_type, json.load(sys.stdin))
-    os.sched_setaffinity(0, request.cpus)
-    with os.fdopen(args.wire_fd, "w", encoding="utf-8") as wire:
-
-        def send(message: Message) -> None:
-            wire.write(encode(message))
-            wire.flush()
-
-        send(run(request, send, args.spawned_at))
-    return 0
-
-
-def die_with_parent(parent_pid: int) -> None:
-    """Ask the kernel to kill this process when the thread that spawned it ends."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent_pid:  # it died before we could ask
-        sys.exit(f"the parent {parent_pid} is gone.")
-
-
-def forbid_core_dump() -> None:
-    """Disable core dumps. Trials often abort at a limit, and the dumps would fill a rented disk."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-
-
 def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
     """Return how the trial ended. Any other error is raised and ends the process."""
     try:
@@ -131,6 +77,8 @@ def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
         return Report(kind=OutcomeKind.INVALID, message=str(error))
     except UnstableTrainingError as error:
         return Report(kind=OutcomeKind.UNSTABLE, message=str(error))
+    except WorkloadInputError as error:
+        return Report(kind=OutcomeKind.ERROR, message=str(error), ends_search=True)
     except UserError as error:
         return Report(kind=OutcomeKind.ERROR, message=str(error))
 
@@ -138,9 +86,9 @@ def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
 def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     started = time.monotonic()
     send(Progress(phase=Phase.IMPORT))
-    factory = load_factory(request.workload)
+    load_factory(request.workload)
     send(Progress(phase=Phase.BUILD))
-    workload = factory(without_variables(request.config), request.options)
+    workload = build(request.workload, without_variables(request.config), request.options)
     built = time.monotonic()
     send(Progress(phase=Phase.COMPILE))
     if request.device_budget_bytes is not None and isinstance(workload, LimitsDeviceMemory):
@@ -255,10 +203,34 @@ def _beyond_peak(built: _Built, estimate: Throughput) -> verdicts.TrialVerdict |
 def _health(workload: Workload) -> dict[str, float]:
     if not isinstance(workload, ReportsHealth):
         return {}
-    health = {name: float(value) for name, value in workload.health().items()}
-    if not math.isfinite(health.get(_NOISE_SCALE, 0.0)):
-        del health[_NOISE_SCALE]
-    return health
+    health = {name: _mean(name, value) for name, value in workload.health().items()}
+    return {name: value for name, value in health.items() if not _is_unknown_yet(name, value)}
+
+
+def _mean(name: str, value: Any) -> float:
+    """Return a metric as a number; an array of them is averaged.
+
+    Raises:
+        WorkloadInputError: if it is neither.
+    """
+    import numpy as np  # not before the affinity holds
+
+    try:
+        return float(np.asarray(value, dtype=float).mean())
+    except (TypeError, ValueError) as error:
+        raise WorkloadInputError(
+            f"health() has {name} = {value!r:.80}, which is no number and no array of numbers."
+        ) from error
+
+
+def _is_unknown_yet(name: str, value: float) -> bool:
+    """Return whether a metric has no value yet, which is no instability.
+
+    A ratio of estimates may be infinite; a mean over episodes is NaN until one has ended.
+    """
+    if name == _NOISE_SCALE:
+        return not math.isfinite(value)
+    return math.isnan(value) and any(word in name.lower() for word in _OF_EPISODES)
 
 
 def _device_usage(workload: Workload) -> DeviceUsage | None:

@@ -1,13 +1,17 @@
 """The interface of a training loop that can be tuned. Stdlib only.
 
-A workload is named on the command line as `package.module:factory`. The factory is called once, in
-a fresh process whose threads are already capped, and returns an object with `Workload`'s two
-members. Everything else is optional and is found with `isinstance` on the protocols below.
+A workload is named on the command line as `package.module:factory` or `file.py:factory`. The
+factory is called once, in a fresh process whose threads are already capped, and returns an object
+with `Workload`'s two members. Everything else is optional and is found with `isinstance` on the
+protocols below.
 """
 
 import dataclasses
 import importlib
+import inspect
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from cluster.errors import UserError
@@ -154,24 +158,34 @@ Factory = Callable[[Mapping[str, Any], Mapping[str, Any]], Workload]
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Split `package.module:factory` into its two halves; nothing is imported.
+    """Split `package.module:factory`, or `folder/file.py:factory`, into its two halves.
+
+    Nothing is imported.
 
     Raises:
         WorkloadInputError: if the name has another form.
     """
-    module_name, colon, attribute = name.partition(":")
-    if not (module_name and colon and attribute):
-        raise WorkloadInputError(f"workload must read package.module:factory, got {name!r}.")
+    module_name, colon, attribute = name.rpartition(":")
+    if not (module_name and colon and attribute.isidentifier()):
+        raise WorkloadInputError(
+            f"workload must read package.module:factory or file.py:factory, got {name!r}."
+        )
     return module_name, attribute
 
 
 def load_factory(name: str) -> Factory:
-    """Import `package.module:factory`.
+    """Import `package.module:factory` or `folder/file.py:factory`.
 
     Raises:
         WorkloadInputError: if the name has another form, or the module or factory is not there.
     """
     module_name, attribute = split_name(name)
+    if module_name.endswith(".py"):
+        file = Path(module_name)
+        if not file.is_file():
+            raise WorkloadInputError(f"workload {name!r}: there is no file {module_name} here.")
+        sys.path.insert(0, str(file.parent.resolve()))  # as `python file.py` has it
+        module_name = file.stem
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -184,3 +198,47 @@ def load_factory(name: str) -> Factory:
     if not callable(factory):
         raise WorkloadInputError(f"workload {name!r}: {module_name} has no function {attribute!r}.")
     return factory  # type: ignore[no-any-return]
+
+
+def build(name: str, config: Mapping[str, Any], options: Mapping[str, Any]) -> Workload:
+    """Build the workload `name` for a configuration, and hold it to the protocol.
+
+    Raises:
+        WorkloadInputError: if there is no such factory, or what it returns is no workload.
+    """
+    factory = load_factory(name)
+    try:
+        inspect.signature(factory).bind(config, options)
+    except TypeError as error:
+        raise WorkloadInputError(
+            f"workload {name!r} is called as factory(config, options): {error}."
+        ) from error
+    except ValueError:
+        pass  # a factory without a signature, as some of C's have
+    made = factory(config, options)
+    if problem := _contract_problem(made):
+        raise WorkloadInputError(
+            f"workload {name!r} returned {type(made).__name__}, which is no workload: {problem}."
+        )
+    return made
+
+
+def _contract_problem(made: Any) -> str | None:
+    """Return why an object is no workload, or `None`."""
+    steps = getattr(made, "env_steps_per_update", None)
+    if steps is None:
+        return "it has no env_steps_per_update, the environment steps of one update"
+    if callable(steps):
+        return "env_steps_per_update is a method: make it a number, or a property"
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        return f"env_steps_per_update must be a whole number of at least 1, got {steps!r}"
+    run = getattr(made, "run", None)
+    if not callable(run):
+        return "it has no run(num_updates), which trains for so many updates"
+    try:
+        inspect.signature(run).bind(1)
+    except TypeError:
+        return "run must take one argument, run(num_updates)"
+    except ValueError:
+        return None
+    return None

@@ -4,16 +4,20 @@ Nothing is imported: a module that cannot be imported here is still one that can
 """
 
 import ast
+import difflib
 import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Literal
 
-from trainables.workload import split_name
+from trainables.workload import WorkloadInputError, split_name
 
 _NUM_DIGITS = 16
+_OF_JAX = frozenset({"jax", "flax", "optax", "brax", "gymnax", "equinox", "haiku"})
+_OF_TORCH = frozenset({"torch", "stable_baselines3", "sb3_contrib", "torchrl", "tianshou", "skrl"})
 _TEXTS = frozenset({".sh", ".yaml", ".yml", ".toml", ".json", ".cfg", ".gin"})
 """Files that decide what a command does; others may be data of any size."""
 
@@ -28,6 +32,10 @@ def source_of(workload: str) -> dict[str, str]:
         WorkloadInputError: if the name is not `package.module:factory`.
     """
     module, _ = split_name(workload)
+    if module.endswith(".py"):
+        script = Path(module)
+        beside = _with_neighbours(script) if script.is_file() else []
+        return {path.name: _hash(path) for path in beside}
     found = top_level_spec(module)
     if found is None:
         return {}
@@ -56,6 +64,68 @@ def source_of_command(arguments: Sequence[str]) -> dict[str, str]:
         elif path.suffix in _TEXTS and path.is_file():
             files.add(path)
     return {os.path.relpath(path): _hash(path) for path in sorted(files)}
+
+
+def require_factory(workload: str) -> None:
+    """Require that the workload's file can be parsed and has the factory, as far as that shows.
+
+    What is certain now costs no trial. A package, or a file that takes names from elsewhere by *,
+    is believed.
+
+    Raises:
+        WorkloadInputError: naming the line, or what is there instead.
+    """
+    module, factory = split_name(workload)
+    file = _file_of(module)
+    if file is None:
+        return
+    if not file.is_file():
+        raise WorkloadInputError(f"--workload {workload}: there is no file {file} here.")
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise WorkloadInputError(f"{file}{line} is no Python: {error.args[0]}.") from error
+    names = {name for node in tree.body for name in _defined(node)}
+    if factory in names or "*" in names:
+        return
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    near = difflib.get_close_matches(factory, functions, n=1)
+    instead = f"did you mean {near[0]}?" if near else f"it has {', '.join(functions) or 'none'}."
+    raise WorkloadInputError(f"--workload {workload}: {file} has no function {factory}; {instead}")
+
+
+def framework_of(workload: str) -> Literal["jax", "torch"]:
+    """Return the framework that the workload's own files import; JAX if they do not tell."""
+    module, _ = split_name(workload)
+    file = _file_of(module)
+    files = [] if file is None or not file.is_file() else _with_neighbours(file)
+    imported = {name for path in files for name in _imported(path)}
+    return "torch" if imported & _OF_TORCH and not imported & _OF_JAX else "jax"
+
+
+def _file_of(module: str) -> Path | None:
+    """Return the file of a module that is one file, without an import; `None` for a package."""
+    if module.endswith(".py"):
+        return Path(module)
+    found = top_level_spec(module)
+    if found is None or found.submodule_search_locations or found.origin is None:
+        return None
+    return Path(found.origin) if found.origin.endswith(".py") else None
+
+
+def _defined(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a statement gives to its module; "*" for those of another module."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name
+        case ast.Import() | ast.ImportFrom():
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+        case ast.Name(ctx=ast.Store()):
+            yield node.id
+        case _:
+            for part in ast.iter_child_nodes(node):
+                yield from _defined(part)
 
 
 def top_level_spec(module: str) -> ModuleSpec | None:

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cluster import cli
 from cluster.errors import UserError
@@ -11,8 +11,13 @@ from search_spaces import jax_phase12
 from search_spaces.config import Config
 from search_spaces.space import SearchSpace
 from trainables.workload import split_name
-from trainables.workload_source import source_of, top_level_spec
-from tune.parse import parse_assignments
+from trainables.workload_source import (
+    framework_of,
+    require_factory,
+    source_of,
+    top_level_spec,
+)
+from tune.parse import parse_options
 from tune.spec import SearchSpec, Task
 
 _WORKLOAD = "trainables.jax_phase12.workload:phase{phase}"
@@ -31,9 +36,9 @@ class JaxSpec(SearchSpec):
     data: Path | None = None
     """CSV or Parquet of OHLCV bars; a synthetic market if left out."""
     workload: str | None = None
-    """Tune your own training loop instead: package.module:factory."""
-    framework: Literal["jax", "torch"] = "jax"
-    """Framework of the --workload: it must be installed here, and decides the thread caps."""
+    """Tune your own training loop instead: package.module:factory, or file.py:factory."""
+    framework: Literal["auto", "jax", "torch"] = "auto"
+    """Framework of the --workload, which decides the thread caps; auto: what its files import."""
     option: tuple[str, ...] = ()
     """Options for the workload's factory: name=value."""
     plan: str | None = None
@@ -69,26 +74,29 @@ def task_of(spec: JaxSpec) -> Task:
         UserError: if options contradict each other.
         WorkloadInputError: if the data is not usable.
     """
-    options: dict[str, Any] = dict(parse_assignments("--option", spec.option))
+    options = parse_options("--option", spec.option)
     if spec.workload is not None:
         if spec.data is not None:
             raise UserError("--data is for Phase 1 and 2; give your workload --option data=FILE.")
         module, name = split_name(spec.workload)
-        if top_level_spec(module) is None:
+        if not module.endswith(".py") and top_level_spec(module) is None:
             raise UserError(f"--workload {spec.workload}: no module {module}; run from its folder.")
+        require_factory(spec.workload)
+        stem = Path(module).stem if module.endswith(".py") else module.rpartition(".")[2]
+        framework = framework_of(spec.workload) if spec.framework == "auto" else spec.framework
         return Task(
-            name=name.replace("_", "-"),
-            mode=name,
+            name=f"{stem}-{name}".replace("_", "-"),
+            mode=f"{stem}-{name}",
             phase=None,
             workload=spec.workload,
-            options=options,
+            options=({"seed": spec.seed} if spec.seed else {}) | options,
             data={},
-            framework=spec.framework,
+            framework=framework,
             source=source_of(spec.workload),
         )
     if options:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
-    if spec.framework != "jax":
+    if spec.framework not in ("auto", "jax"):
         raise UserError("--framework is for --workload; Phase 1 and 2 are JAX.")
     # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.market.features import build_market

@@ -1,9 +1,10 @@
 """Parsers of values on a command line: sizes, times, name=value. Stdlib only, pure."""
 
 import re
+from typing import Any
 
 from cluster.errors import UserError
-from search_spaces.config import Config
+from search_spaces.config import Config, value_text
 from search_spaces.space import parse_number
 
 
@@ -58,6 +59,25 @@ def parse_assignments(option: str, assignments: tuple[str, ...]) -> dict[str, st
             raise UserError(f"{option} takes name=value, got {assignment!r}.")
         values[name] = value
     return values
+
+
+def parse_options(option: str, assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Read `name=value` pairs for a workload: numbers as numbers, true and false as such.
+
+    A number that would be written in another way, as 007 or 1.10, stays text.
+
+    Raises:
+        UserError: if one of them has no name or no equals sign.
+    """
+
+    def value_of(text: str) -> Any:
+        if text in ("true", "false"):
+            return text == "true"
+        number = parse_number(text)
+        is_same = number is not None and text in (value_text(number), str(number))
+        return number if is_same else text
+
+    return {n: value_of(text) for n, text in parse_assignments(option, assignments).items()}
 
 
 def parse_config(option: str, assignments: tuple[str, ...]) -> Config:

@@ -3,6 +3,7 @@
 Only the standard library is imported at the top, as the affinity is looked at while importing.
 """
 
+import argparse
 import math
 import os
 import resource
@@ -127,6 +128,43 @@ def compiles_on_every_call(config: Config, options: Options) -> Sleeper:
                 jax.jit(lambda x: x + 1.0)(1.0).block_until_ready()
 
     return Compiling(config, options)
+
+
+def no_workload(config: Config, options: Options) -> None:
+    """Forgets to return what it built."""
+
+
+def says_words(config: Config, options: Options) -> Any:
+    return _saying(config, options, {"loss": "high"})
+
+
+def says_arrays(config: Config, options: Options) -> Any:
+    import numpy as np
+
+    arrays = {"loss": np.array([1.0, 3.0]), "entropy": np.float32(0.5)}
+    return _saying(config, options, arrays | {"mean_return": float("nan")})
+
+
+def _saying(config: Config, options: Options, health: dict[str, Any]) -> Any:
+    workload = Sleeper(config, options)
+    workload.health = lambda: health  # type: ignore[attr-defined]
+    return workload
+
+
+def parses_arguments(config: Config, options: Options) -> Sleeper:
+    argparse.ArgumentParser().parse_args()
+    return Sleeper(config, options)
+
+
+def leaves_a_daemon(config: Config, options: Options) -> Sleeper:
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            Path(options["pid_file"]).write_text(str(os.getpid()))
+            time.sleep(300)
+        os._exit(0)
+    os.wait()
+    return Sleeper(config, options)
 
 
 class Frozen(Sleeper):

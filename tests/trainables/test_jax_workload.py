@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -73,6 +74,26 @@ def test_the_peak_is_of_the_update_s_own_products():
     assert product.peak_flops() > 1e8
 
 
+def test_python_numbers_of_the_first_state_are_promoted_as_scan_does():
+    def update(state):
+        return {"step": state["step"] + 1, "mean": state["mean"] + 0.5, "key": state["key"]}, {}
+
+    def start():
+        return {"step": 0, "mean": 0, "key": jax.random.key(0)}
+
+    loop = JaxWorkload(update, start, env_steps_per_update=1)
+    loop.compile()
+    loop.run(3)
+    assert float(loop._state["mean"]) == 1.5
+    assert int(loop._state["step"]) == 3
+
+
+def test_vector_metrics_are_averaged():
+    loop = JaxWorkload(lambda s: (s + 1, {"x": jnp.arange(4.0)}), lambda: 0, env_steps_per_update=1)
+    loop.run(1)
+    assert loop.health() == {"x": 1.5}
+
+
 def test_compile_needs_no_memory():
     """A state of 4 TB is compiled and counted, though nothing could hold it."""
 
@@ -95,6 +116,8 @@ def test_a_donated_state_is_counted_once():
         (lambda x: (x.astype(jnp.float16), {}), r"state was float32\[3\], became float16\[3\]"),
         (lambda x: (x[:2], {}), r"state was float32\[3\], became float32\[2\]"),
         (lambda x: ((x, x), {}), "state of the structure it was given"),
+        (lambda x: x, r"update must return \(state, metrics\), metrics by name: got ShapeDtype"),
+        (lambda x: (x, (x, x)), "metrics by name: got a pair with tuple"),
     ],
 )
 def test_a_state_that_changes_shape_is_refused(update, message):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from places import PYTHONPATH
@@ -142,6 +143,8 @@ CUDA = {"platform": "cuda"}
             "error",
             "times during steady updates: something that changes between updates is a static",
         ),
+        (request_for("no_workload"), "error", "returned NoneType, which is no workload: it has no"),
+        (request_for("says_words"), "error", "health() has loss = 'high', which is no number"),
         (request_for("Frozen"), "error", "no floating-point array of the state changed while"),
         (request_for("Impossible"), "error", "where a large one makes 0 here: the compiler"),
     ],
@@ -159,6 +162,33 @@ def test_training_that_breaks_while_it_is_measured_keeps_its_measurement() -> No
     assert report.kind is OutcomeKind.UNSTABLE
     assert "loss is nan" in report.message
     assert 0 < measured(report).num_updates < 200
+
+
+def test_arrays_are_averaged_and_returns_without_an_episode_are_left_out() -> None:
+    measurement = measured(run_here(request_for("says_arrays"))[0])
+    assert measurement.health == {"loss": 2.0, "entropy": 0.5}
+
+
+def test_wrong_input_ends_the_search_and_a_wrong_size_does_not() -> None:
+    for workload, ends in (("no_workload", True), ("bad_input", True), ("invalid", False)):
+        assert run_here(request_for(workload))[0].ends_search is ends
+
+
+def test_a_workload_that_parses_arguments_sees_none_of_ours(tmp_path: Path) -> None:
+    outcome = run_alive(request_for("parses_arguments"), tmp_path)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+
+
+def test_a_daemon_of_a_loop_is_ended_too(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    options = {"pid_file": str(pid_file)}
+    outcome = run_alive(request_for("leaves_a_daemon", options=options), tmp_path)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    pid = int(pid_file.read_text())
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)
 
 
 def test_an_infinite_noise_scale_is_left_out_and_no_instability() -> None:

@@ -12,6 +12,7 @@ from trainables.workload import (
     ReportsHealth,
     Workload,
     WorkloadInputError,
+    build,
     load_factory,
 )
 
@@ -23,7 +24,7 @@ def test_a_factory_is_found_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("", "must read package.module:factory, got ''"),
+        ("", "must read package.module:factory or file.py:factory, got ''"),
         ("fake_workloads", "must read package.module:factory"),
         ("fake_workloads:", "must read package.module:factory"),
         (":Sleeper", "must read package.module:factory"),
@@ -31,6 +32,8 @@ def test_a_factory_is_found_by_its_name() -> None:
         ("fake_workloads.deeper:factory", "no module 'fake_workloads.deeper'"),
         ("fake_workloads:no_such_factory", "fake_workloads has no function 'no_such_factory'"),
         ("fake_workloads:AFFINITY_AT_IMPORT", "has no function 'AFFINITY_AT_IMPORT'"),
+        ("nowhere/loop.py:make", "there is no file nowhere/loop.py here"),
+        ("fake_workloads:two words", "must read package.module:factory"),
     ],
 )
 def test_a_wrong_name_is_said_in_one_sentence(name: str, words: str) -> None:
@@ -57,3 +60,58 @@ def test_optional_parts_are_found(workload: type[fake_workloads.Sleeper], is_ful
     assert isinstance(built, Workload)
     for part in (Compiles, ReportsHealth, ReportsDevice):
         assert isinstance(built, part) is is_full
+
+
+def test_a_file_is_named_by_its_path_and_finds_what_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (folder / "beside_loop.py").write_text("STEPS = 7\n")
+    (folder / "named_loop.py").write_text("from beside_loop import STEPS\ndef make(c, o): ...\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert load_factory("deep/named_loop.py:make").__module__ == "named_loop"
+
+
+class Steps:
+    env_steps_per_update = 100
+
+    def run(self, num_updates: int) -> None: ...
+
+
+def made(**changes: object) -> object:
+    return type("Loop", (Steps,), changes)()
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (None, "returned NoneType, which is no workload: it has no env_steps_per_update"),
+        (made(env_steps_per_update=lambda self: 3), "env_steps_per_update is a method: make it"),
+        (made(env_steps_per_update=0), "must be a whole number of at least 1, got 0"),
+        (made(env_steps_per_update=2.5), "must be a whole number of at least 1, got 2.5"),
+        (made(env_steps_per_update=True), "must be a whole number of at least 1, got True"),
+        (made(run=None), "it has no run(num_updates)"),
+        (made(run=lambda self: None), "run must take one argument, run(num_updates)"),
+    ],
+)
+def test_what_is_no_workload_is_said_in_one_sentence(
+    returned: object, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_workloads, "wrong", lambda config, options: returned, raising=False)
+    with pytest.raises(WorkloadInputError) as error:
+        build("fake_workloads:wrong", {}, {})
+    assert words in str(error.value)
+
+
+def test_a_factory_is_called_with_two_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake_workloads, "wrong", lambda config: None, raising=False)
+    with pytest.raises(WorkloadInputError, match=r"is called as factory\(config, options\)"):
+        build("fake_workloads:wrong", {}, {})
+
+
+def test_a_mistake_within_a_factory_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake_workloads, "wrong", lambda c, o: c["n_envs"], raising=False)
+    with pytest.raises(KeyError, match="n_envs"):
+        build("fake_workloads:wrong", {}, {})

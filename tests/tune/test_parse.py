@@ -4,7 +4,7 @@ import pytest
 
 from cluster.errors import UserError
 from machines import GIB
-from tune.parse import parse_assignments, parse_bytes, parse_config, parse_duration
+from tune.parse import parse_assignments, parse_bytes, parse_config, parse_duration, parse_options
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,21 @@ def test_assignments_keep_what_stands_behind_the_first_equals_sign() -> None:
 def test_an_assignment_needs_a_name_and_a_value(text: str) -> None:
     with pytest.raises(UserError, match=f"--option takes name=value, got '{text}'"):
         parse_assignments("--option", (text,))
+
+
+def test_options_have_types_and_keep_what_is_no_plain_number() -> None:
+    texts = ("a=3", "b=1e-4", "c=true", "d=007", "e=1.10", "f=x=y", "g=0.5", "h=nan", "i=-2")
+    assert parse_options("--option", texts) == {
+        "a": 3,
+        "b": "1e-4",
+        "c": True,
+        "d": "007",
+        "e": "1.10",
+        "f": "x=y",
+        "g": 0.5,
+        "h": "nan",
+        "i": -2,
+    }
 
 
 def test_tuned_values_are_numbers_or_words() -> None:

@@ -4,7 +4,6 @@ command(config, options).measure_trial(request, send)
 """
 
 import collections
-import ctypes
 import dataclasses
 import os
 import shutil
@@ -46,7 +45,6 @@ _LIVES_ON_S = 5.0
 """Seconds after which a command that printed an out-of-memory error and goes on is ended."""
 
 _NUM_QUOTED_LINES = 3
-_PR_SET_CHILD_SUBREAPER = 36
 
 _Send = Callable[[Message], None]
 
@@ -76,8 +74,6 @@ class CommandLoop:
         If the command dies of something, this process ends in the same way, so that the cause is
         found in the log as of every other trial.
         """
-        # So that a daemon, whose parent ends, becomes a child of this process and is ended too.
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         folder = Path(self._options.trials or tempfile.gettempdir(), f"trial-{os.getpid()}")
         try:
             make_standing_place(folder, Path.cwd())

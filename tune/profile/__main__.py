@@ -15,7 +15,7 @@ from cluster.errors import UserError
 from cluster.node import hardware, limits
 from cluster.node.hardware import Machine
 from cluster.pages import terminal
-from tune.parse import parse_assignments, parse_duration
+from tune.parse import parse_duration, parse_options
 from tune.profile import file as profile_file
 from tune.profile import validate, view
 from tune.profile.file import ProfileError
@@ -164,7 +164,7 @@ def _command(command: TrainingCommand) -> int:
 
 def _validate(command: ValidateProfile) -> int:
     profile = profile_file.read(command.file)
-    options = parse_assignments("--option", command.option)
+    options = parse_options("--option", command.option)
     timeout_s = parse_duration("--timeout", command.timeout)
     machine = hardware.probe()
     num_gpus = len(hardware.visible_gpus(len(machine.gpus), os.environ))

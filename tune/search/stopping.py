@@ -49,8 +49,12 @@ def reason_to_stop(
 
 
 def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
-    """Return whether the last trials, of whatever stage, all ended in errors or lost workers."""
+    """Return whether no trial can run: the last, of whatever stage, all ended in errors or lost
+    workers, or one said so.
+    """
     ended = [trial for trial in trials if trial.outcome is not None]
+    if any(trial.outcome.ends_search for trial in ended if trial.outcome is not None):
+        return True
     most = _MAX_ERRORS + num_parallel - 1
     return len(ended) >= most and all(map(says_nothing, ended[-most:]))
 
