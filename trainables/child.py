@@ -14,6 +14,9 @@ from trainables.process_tree import ProcessTree
 _EXIT_POLL_S = 0.01
 _MAX_LINE_BYTES = 1 << 20
 _TAIL_BYTES = 1 << 16
+_LONGEST_LOG_BYTES = 1 << 24
+_KEPT_BYTES = 1 << 20
+"""Bytes that are kept of each end of a log that is too long."""
 
 
 class Wire:
@@ -93,6 +96,22 @@ class ChildProcess:
         if self.has_exited():
             self._process.wait()
         return is_gone
+
+    def bound_log(self) -> None:
+        """Keep the log's beginning and end alone once it is long: a loud loop would fill the disk.
+
+        The child appends, so it goes on at the new end. What it writes just now may be lost.
+        """
+        if self._log.stat().st_size - self._log_start <= _LONGEST_LOG_BYTES:
+            return
+        with self._log.open("r+b") as log:
+            size = log.seek(-_KEPT_BYTES, os.SEEK_END) + _KEPT_BYTES
+            tail = log.read()
+            log.truncate(self._log_start + _KEPT_BYTES)
+        left_out = size - self._log_start - 2 * _KEPT_BYTES
+        with self._log.open("ab") as log:
+            log.write(f"\n[... a log is bounded: {left_out} bytes are left out here]\n".encode())
+            log.write(tail)
 
     def log_tail(self) -> str:
         """Return the end of what it wrote to its log."""

@@ -27,8 +27,9 @@ from trainables.measurement import (
 )
 from trainables.process_tree import ProcessTree, TreeUsage, most_maps, proportional_bytes
 
-TRIAL_COMMAND = (sys.executable, "-m", "trainables.trial")
-COMPILE_COMMAND = (sys.executable, "-m", "trainables.compile_only")
+_LAUNCH = str(Path(__file__).with_name("launch.py"))
+TRIAL_COMMAND = (sys.executable, _LAUNCH, "trial")
+COMPILE_COMMAND = (sys.executable, _LAUNCH, "compile_only")
 
 _LOOK_S = 0.05
 _LOOK_WHILE_TIMED_S = 0.2
@@ -210,6 +211,7 @@ def _follow(
             yield message
         if has_exited:
             return None
+        child.bound_log()
         host_bytes = watch.look(child.tree, host_budget_bytes)
         if host_budget_bytes is not None and host_bytes > host_budget_bytes:
             return _over_budget(host_bytes, host_budget_bytes)

@@ -167,6 +167,15 @@ def leaves_a_daemon(config: Config, options: Options) -> Sleeper:
     return Sleeper(config, options)
 
 
+def loud(config: Config, options: Options) -> None:
+    """Writes 60 MB, and dies."""
+    print("the first word", flush=True)
+    for _ in range(60):
+        print("x" * 2**20, flush=True)
+        time.sleep(0.03)
+    raise ZeroDivisionError("the last word")
+
+
 class Frozen(Sleeper):
     """Trains nothing: what it would change stays the same."""
 

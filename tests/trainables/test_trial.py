@@ -26,7 +26,7 @@ from trainables.measurement import (
     Sampling,
     TrialRequest,
 )
-from trainables.process import run_child
+from trainables.process import TRIAL_COMMAND, run_child
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": PYTHONPATH}
 QUICK = Sampling(block_s=0.02, min_blocks=3, max_measure_s=1.0, relative_half_width=0.5)
@@ -179,6 +179,47 @@ def test_a_workload_that_parses_arguments_sees_none_of_ours(tmp_path: Path) -> N
     assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
 
 
+def test_a_loud_loop_does_not_fill_the_disk(tmp_path: Path) -> None:
+    outcome = run_alive(request_for("loud"), tmp_path)
+    assert outcome.kind is OutcomeKind.ERROR
+    assert "ZeroDivisionError: the last word" in outcome.message
+    log = tmp_path / "trial.log"
+    assert log.stat().st_size < 20 * 2**20
+    text = log.read_text()
+    assert text.startswith("the first word\n")
+    assert "[... a log is bounded: " in text
+
+
+def test_a_folder_with_modules_of_our_names_is_no_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = tmp_path / "person"
+    for name in ("trainables", "search_spaces", "cluster"):
+        (person / name).mkdir(parents=True)
+        (person / name / "__init__.py").write_text("raise ImportError('the person's own')\n")
+    (person / "my_loop.py").write_text(
+        "import my_net\n"
+        "class make:\n"
+        "    def __init__(self, config, options): self.env_steps_per_update = my_net.STEPS\n"
+        "    def run(self, num_updates):\n"
+        "        import time\n"
+        "        time.sleep(0.02 * num_updates)\n"
+    )
+    (person / "my_net.py").write_text("STEPS = 123\n")
+    monkeypatch.chdir(person)
+    request = dataclasses.replace(request_for("Sleeper"), workload="my_loop:make")
+    *_, outcome = run_child(
+        request,
+        environment={"PATH": os.environ["PATH"]},
+        log_path=tmp_path / "trial.log",
+        thread_cap=1,
+        timeout_s=60.0,
+    )
+    assert isinstance(outcome, Outcome)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    assert measured(outcome).env_steps_per_update == 123
+
+
 def test_a_daemon_of_a_loop_is_ended_too(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     options = {"pid_file": str(pid_file)}
@@ -282,7 +323,7 @@ def test_what_a_workload_raises_is_classified_from_the_log(
 
 
 def test_an_orphan_does_not_start() -> None:
-    command = [sys.executable, "-m", "trainables.trial", "--wire-fd=1", "--parent-pid=0"]
+    command = [*TRIAL_COMMAND, "--wire-fd=1", "--parent-pid=0"]
     done = subprocess.run(
         [*command, "--spawned-at=0"],
         env=ENVIRONMENT,

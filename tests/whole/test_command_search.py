@@ -54,6 +54,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A person's folder, in which a search of a script has ended."""
     folder = tmp_path_factory.mktemp("person")
     (folder / "train.py").write_text(textwrap.dedent(SCRIPT))
+    for name in ("trainables", "cluster", "search_spaces"):  # the person's own, and no matter
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise ImportError('not ours')")
     text = "--num-steps"
     ended = run(
         folder, "tune.command", *OPTIONS, "--json", "--out", "run", *COMMAND, text, "{num_steps}"

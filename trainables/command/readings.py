@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster.errors import UserError
 from search_spaces.expression import parse_expression
+from trainables.pace import Point
 
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor moves
@@ -55,6 +56,12 @@ class Reading:
     unit: str = "env step"
     preset: str | None = None
 
+    @property
+    def units(self) -> str:
+        """The plural of the unit: env steps, tokens per GPU."""
+        head, per, rest = self.unit.partition(" per ")
+        return f"{head}s{per}{rest}"
+
     def compiled(self) -> re.Pattern[str]:
         """Return the pattern, ready for use.
 
@@ -93,14 +100,6 @@ class Reading:
         if isinstance(value, str) or value <= 0:
             raise ReadingError(f"--steps {self.steps!r} must be positive, got {value!r}.")
         return float(value)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Point:
-    """Steps that were done by a moment, both counted from the first reading."""
-
-    at_s: float
-    steps: float
 
 
 class Meter:

@@ -103,7 +103,7 @@ def _found(task: Task, config: Config, outcome: Outcome, text: str) -> Probed:
         needs.append(units.plural(outcome.peak_threads, "thread"))
     return Probed(
         sentences=(
-            f"{config_text(config)}: {speed} {reading.unit}s/s{name}, {', '.join(needs)}.",
+            f"{config_text(config)}: {speed} {reading.units}/s{name}, {', '.join(needs)}.",
             f"Read from {shlex.quote(reading.pattern)}, "
             f"{units.plural(len(matched), 'line')}, such as:",
             *(f"  {line[:120]}" for line in matched[:_SHOWN_LINES]),

@@ -37,10 +37,10 @@ def reading_text(reading: Reading) -> str:
     """Return how lines are read, in words."""
     times = "" if reading.steps is None else f" / ({reading.steps})"
     how = {
-        ReadingKind.RATE: f"{reading.unit}s per second, as printed",
-        ReadingKind.COUNT: f"{reading.unit}s so far{times}, timed",
-        ReadingKind.LINE: f"a line per {reading.steps} {reading.unit}s, timed",
-        ReadingKind.SECONDS: f"seconds per {reading.steps} {reading.unit}s, as printed",
+        ReadingKind.RATE: f"{reading.units} per second, as printed",
+        ReadingKind.COUNT: f"{reading.units} so far{times}, timed",
+        ReadingKind.LINE: f"a line per {reading.steps} {reading.units}, timed",
+        ReadingKind.SECONDS: f"seconds per {reading.steps} {reading.units}, as printed",
     }[reading.kind]
     name = "" if reading.preset is None else f"{reading.preset}: "
     return f"{name}{shlex.quote(reading.pattern)}: {how}"

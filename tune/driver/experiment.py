@@ -184,7 +184,10 @@ def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
                 temp_dir=temp_dir,
                 dashboard=settings.dashboard,
             ),
-            runtime_env={"env_vars": settings.trial_variables},
+            runtime_env={
+                "env_vars": settings.trial_variables,
+                "worker_process_setup_hook": "tune.prepare_worker",
+            },
         )
     except Exception as error:  # Ray raises no narrower type for a node that is late
         if "timed out during startup" not in str(error):

@@ -17,6 +17,7 @@ from cluster.node import atomic
 from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.command.options import FACTORY
+from trainables.command.readings import Reading
 from tune.preflight.findings import Preflight
 from tune.run_folder.folder import RunFolder
 from tune.search.objective import Objective
@@ -33,8 +34,8 @@ class SearchContext:
     """The budgets, the room for threads and the options that a result is judged against.
 
     `baseline_called` says where the baseline comes from; records of version 0.1 have but
-    `baseline_is_default`. `is_command`: the training is a command. `cpus` are those of a trial
-    under the full cap; `shard` is the part that was asked for, if any.
+    `baseline_is_default`. `is_command`: the training is a command, and `steps` is what it counts.
+    `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
     """
 
     objective: Objective
@@ -47,6 +48,7 @@ class SearchContext:
     shard: str | None = None
     baseline_called: str | None = None
     is_command: bool = False
+    steps: str | None = None
     baseline_is_default: bool = False
 
     @classmethod
@@ -58,6 +60,7 @@ class SearchContext:
             objective=spec.objective,
             baseline_called=baseline_called,
             is_command=task.workload == FACTORY,
+            steps=_steps(task),
             soak_updates=spec.soak_updates,
             synthetic_data=bool(task.data.get("synthetic")),
             device_budget_bytes=preflight.device_budget_bytes,
@@ -105,6 +108,12 @@ class RunRecord:
     first_trial: int
     machine: dict[str, list[tuple[str, str]]]
     ending: SearchEnd | None = None
+
+
+def _steps(task: Task) -> str | None:
+    """Return the plural of what a command counts, once it is known how it is read."""
+    readings: Any = task.options.get("readings", ()) if task.workload == FACTORY else ()
+    return revive(Reading, readings[0]).units if len(readings) == 1 else None
 
 
 def command_line(arguments: Sequence[str]) -> str:

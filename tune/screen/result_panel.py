@@ -56,13 +56,14 @@ def finals_rows(result: SearchResult) -> list[tuple[str, str, str, str]]:
         if candidate is not None and not failed:
             order, processes = candidate.steps_per_second, candidate.num_processes
             speed = units.speed_interval(order, candidate.low, candidate.high)
-            speed += ", disturbed" if candidate.disturbed else ""
         memory = max((t.device_bytes for t in group if t.device_bytes), default=None)
         name = config_name(group[0].config)
         if result.baseline is not None and config_key(group[0].config) == config_key(
             result.baseline.config
         ):
             name += " (baseline)"
+        if candidate is not None and candidate.disturbed:
+            name += " (disturbed)"
         rows.append((order, (name, speed, str(processes), units.size(memory))))
     return [row for _, row in sorted(rows, key=lambda item: -item[0])]
 

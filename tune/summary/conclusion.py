@@ -65,6 +65,7 @@ def conclude(
     rows = [
         ("configuration", config_text(winner.config)),
         ("speed", _speed(winner)),
+        ("counted", _counted(context)),
         ("compared", _comparison(winner, result, context)),
         ("language model", _language_model(winner)),
         *_resources(winner, seen, context),
@@ -161,6 +162,13 @@ def _speed(candidate: Candidate) -> str:
         candidate.high,
         candidate.promised_processes,
     )
+
+
+def _counted(context: SearchContext) -> str:
+    """Return what an env step is in these figures, where the script counts something else."""
+    if context.steps in (None, "env steps"):
+        return ""
+    return f"env steps are the {context.steps} that the script counts"
 
 
 def _comparison(winner: Candidate, result: SearchResult, context: SearchContext) -> str:

@@ -6,13 +6,13 @@ from cluster.errors import UserError
 from trainables.command.readings import (
     Lines,
     Meter,
-    Point,
     Reading,
     ReadingKind,
     clean,
     first_to_match,
     parse_figure,
 )
+from trainables.pace import Point
 
 CONFIG = {"num_envs": 4, "num_steps": 8}
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from trainables.command.pace import Pace
-from trainables.command.readings import Point
+from trainables.pace import Pace, Point
 
 
 def blocks(intervals: Sequence[tuple[float, float]], block_s: float = 0.5) -> list[float]:

@@ -1,6 +1,15 @@
-"""Blocks of steady speed from the points of a meter: the start is left out. Pure."""
+"""Blocks of steady speed from the points of a training: the start is left out. Pure."""
 
-from trainables.command.readings import Point
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """Steps that were done by a moment, both counted from the first point."""
+
+    at_s: float
+    steps: float
+
 
 _STEADY = 1.05
 _MOST_WARMUP = 6

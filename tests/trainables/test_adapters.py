@@ -1,0 +1,118 @@
+"""Adapters of other people's loops, on loops in miniature."""
+
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from trainables.adapters import CountedLoop, StableBaselines3, called_back, counted
+from trainables.measurement import (
+    Message,
+    OutcomeKind,
+    Phase,
+    Progress,
+    Report,
+    Sampling,
+    TrialRequest,
+)
+from trainables.workload import MeasuresItself, Workload, _contract_problem
+
+REQUEST = TrialRequest(
+    workload="",
+    config={},
+    options={},
+    platform="cpu",
+    cpus=(0,),
+    sampling=Sampling(block_s=0.05, relative_half_width=0.5, min_blocks=3, max_measure_s=1.0),
+)
+
+
+def measured(loop: CountedLoop) -> tuple[Report, list[Message]]:
+    sent: list[Message] = []
+    return loop.measure_trial(REQUEST, sent.append), sent
+
+
+def steady(num: int = 10**6) -> Iterator[Any]:
+    for n in range(num):
+        time.sleep(0.01)
+        yield 50 * n, {"mean_return": n}
+
+
+def test_a_generator_is_timed_at_its_own_pace() -> None:
+    report, sent = measured(counted(steady))
+    assert report.kind is OutcomeKind.COMPLETED, report.message
+    assert report.measurement is not None
+    assert 1000.0 < report.measurement.steps_per_second <= 5000.0
+    assert report.measurement.env_steps_per_update == 50
+    assert report.measurement.health["mean_return"] > 3
+    phases = [message.phase for message in sent if isinstance(message, Progress)]
+    assert phases == [Phase.BUILD, Phase.WARMUP, Phase.MEASURE]
+
+
+def test_telling_the_same_steps_again_is_no_progress() -> None:
+    def stutters() -> Iterator[float]:
+        for n in range(10**6):
+            time.sleep(0.01)
+            yield 50.0 * (n // 2)
+
+    report, _ = measured(counted(stutters))
+    assert report.measurement is not None
+    assert report.measurement.env_steps_per_update == 50
+    assert report.measurement.steps_per_second <= 2500.0
+
+
+def test_a_training_that_calls_back_is_turned_inside_out() -> None:
+    def train(tell: Callable[..., None]) -> None:
+        for n in range(10**6):
+            time.sleep(0.01)
+            tell(50 * n, {"loss": 1.0})
+
+    report, _ = measured(called_back(train))
+    assert report.kind is OutcomeKind.COMPLETED
+    assert report.measurement is not None
+    assert report.measurement.health == {"loss": 1.0}
+
+
+def test_what_a_training_raises_in_its_thread_is_raised_in_the_trial() -> None:
+    def train(tell: Callable[..., None]) -> None:
+        tell(1)
+        raise MemoryError("CUDA out of memory")
+
+    with pytest.raises(MemoryError, match="CUDA out of memory"):
+        measured(called_back(train))
+
+
+@pytest.mark.parametrize("loop", [counted(lambda: steady(3)), called_back(lambda tell: tell(1))])
+def test_a_training_that_ends_too_early_is_invalid(loop: CountedLoop) -> None:
+    report, _ = measured(loop)
+    assert report.kind is OutcomeKind.INVALID
+    assert "too few to time: let it go on" in report.message
+
+
+def test_adapters_are_workloads() -> None:
+    model = SimpleNamespace(n_steps=8, n_envs=4, learn=lambda *a, **k: None)
+    for workload in (counted(steady), StableBaselines3(model)):
+        assert isinstance(workload, Workload)
+        assert _contract_problem(workload) is None
+    assert isinstance(counted(steady), MeasuresItself)
+
+
+def test_a_model_of_stable_baselines3_trains_by_rollouts() -> None:
+    calls: list[tuple[int, dict[str, Any]]] = []
+    model = SimpleNamespace(
+        n_steps=8,
+        n_envs=4,
+        learn=lambda steps, **options: calls.append((steps, options)),
+        ep_info_buffer=[{"r": 1.0}, {"r": 3.0}],
+        device=SimpleNamespace(type="cpu"),
+    )
+    workload = StableBaselines3(model)
+    assert workload.env_steps_per_update == 32
+    workload.run(3)
+    assert calls == [(96, {"log_interval": None, "reset_num_timesteps": False})]
+    assert workload.health() == {"mean_return": 2.0}
+    assert workload.device_usage().platform == "cpu"
+    model.ep_info_buffer = None
+    assert workload.health() == {}
