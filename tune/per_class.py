@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from cluster import cli
 from cluster.errors import UserError
+from cluster.node.arguments import with_options
 from cluster.node.stdout import lasting
 from tune.run_folder.folder import RUNS, new_path, nothing_to_resume
 from tune.spec import SearchSpec
@@ -55,11 +56,10 @@ def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
     folder = _folder(spec, task_name, datetime.datetime.now(datetime.UTC))
     children = [
         subprocess.Popen(
-            [
-                *(sys.executable, *sys.orig_argv[1:]),
-                f"--machine-class={name}",
-                f"--out={folder / name}",
-            ],
+            with_options(
+                [sys.executable, *sys.orig_argv[1:]],
+                [f"--machine-class={name}", f"--out={folder / name}"],
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -13,6 +13,7 @@ from typing import Any
 from cluster.box.folder import BoxFolder, JobFolder
 from cluster.errors import BoxError
 from cluster.node import processes
+from cluster.node.arguments import with_options
 from cluster.node.atomic import read_json, write_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
@@ -128,8 +129,9 @@ def _command(box: BoxFolder, job: JobFolder) -> list[str]:
     program, *arguments = request["words"]
     if program in ("python", "python3"):
         program = python
-    words = [program, *arguments, "--out", str(job.run), "--profiles", str(job.profiles), "--json"]
-    return [*words, "--resume"] if request["resume"] else words
+    options = ["--out", str(job.run), "--profiles", str(job.profiles), "--json"]
+    options += ["--resume"] * request["resume"]
+    return [program, *with_options(arguments, options)]
 
 
 def _spawn_supervisor(box: BoxFolder, job: JobFolder) -> None:

@@ -29,6 +29,7 @@ from cluster.fleet.offers import gpuhunt, offers, page, prices, profiles
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import StateFolder
 from cluster.node import source
+from cluster.node.arguments import with_options
 from cluster.pages.units import dollars
 
 Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
@@ -123,7 +124,7 @@ class SubmitCommand(_Fleet):
         if self.take_over is not None and (len(boxes) != 1 or self.resume):
             raise FleetError("--take-over goes on on one box: choose it with --only NAME.")
         name = self.name or submit.new_name(datetime.datetime.now(datetime.UTC))
-        words = [*words, *["--dashboard"] * self.dashboard]
+        words = with_options(words, ["--dashboard"] * self.dashboard)
         seen = parallel.each(boxes, status.read) if self.split else []
 
         def start(box: RemoteBox) -> None:

@@ -16,6 +16,7 @@ from cluster.fleet.part import Part
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
+from cluster.node.arguments import with_options
 
 _OURS = ("--out", "--profiles", "--json", "--resume")
 _KNOWN = "--known"
@@ -52,7 +53,8 @@ def check_words(words: Sequence[str], *, split: bool) -> None:
             "submit needs the command behind --: submit --hosts hosts.toml -- "
             "python -m tune.jax_phase12 --phase 1"
         )
-    for word in words:
+    search = words[: words.index("--")] if "--" in words else words  # behind it is the training's
+    for word in search:
         option = word.split("=", 1)[0].replace("_", "-")
         if option in _OURS or (split and option in _SPLITS):
             raise FleetError(f"leave {option} out: the fleet adds it on each box.")
@@ -139,7 +141,7 @@ def _start_split(box: RemoteBox, part: Part, own: Sequence[str], added: Sequence
     """Start a part by the person's `own` words and those that the fleet adds behind them."""
     request = {
         "name": part.job_name,
-        "words": [*own, *added],
+        "words": with_options(own, added),
         "own_words": list(own),
         "resume": False,
         "split": dataclasses.asdict(part),

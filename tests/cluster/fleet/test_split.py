@@ -285,3 +285,10 @@ def test_what_finishes_a_search_knows_all_parts_and_can_be_taken_over(
         submit.take_over(taker, journals[0].parents[1])  # type: ignore[arg-type]
         assert set(taker.files) == {"job.json", "run/journal.log"}
         assert json.loads(taker.files["job.json"])["words"] == OWN
+
+
+def test_options_of_the_training_itself_are_its_own() -> None:
+    words = ["python", "-m", "tune.command", "--space", "n=1", "--", "python", "t.py", "--out=x"]
+    submit.check_words(words, split=True)
+    with pytest.raises(FleetError, match="leave --out out"):
+        submit.check_words([*words[:3], "--out=x", *words[3:]], split=True)
