@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,4 +53,8 @@ def pids_cgroup() -> Iterator[Callable[[int], PidsCgroup]]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the longest files first: side by side, none is left to run alone at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+    seconds: dict[Path, float] = {}
+    for item in items:
+        if marker := item.get_closest_marker("seconds"):
+            seconds[item.path] = max(marker.args[0], seconds.get(item.path, 0.0))
+    items.sort(key=lambda item: -seconds.get(item.path, 0.0))

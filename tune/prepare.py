@@ -200,5 +200,19 @@ def baseline_of(
 
 
 def _fixed(axis: Axis, value: Value) -> Axis:
-    """Return the axis with one value, which need not be among its own."""
-    return Axis(name=axis.name, values=(value_text(value) if axis.has_words else value,))
+    """Return the axis with one value. A number need not be among its own, a word must be.
+
+    Raises:
+        UserError: if it is another word.
+    """
+    if not axis.has_words:
+        if isinstance(value, str):
+            raise UserError(f"--baseline {axis.name} must be a number, got {value!r}.")
+        return Axis(name=axis.name, values=(value,))
+    word = value_text(value)
+    if word not in axis.values:
+        words = ", ".join(map(str, axis.values))
+        raise UserError(
+            f"--baseline {axis.name}={word} is none of the axis' words, {words}: add it to --space."
+        )
+    return Axis(name=axis.name, values=(word,))

@@ -12,6 +12,7 @@ from cluster.errors import UserError
 
 
 @pytest.mark.slow
+@pytest.mark.seconds(250)
 def test_every_part_runs_is_kept_and_is_not_run_again(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

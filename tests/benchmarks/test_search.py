@@ -76,7 +76,7 @@ def together(name: str, num_hosts: int) -> float:
     return statistics.median(run.ended_s[-1] for run in ran)
 
 
-@pytest.mark.first
+@pytest.mark.seconds(60)
 def test_hosts_of_a_class_share_exploring_and_finals() -> None:
     alone, two, eight = (sum(together(name, n) for name in NAMES) for n in (1, 2, 8))
     assert alone > 1.4 * two

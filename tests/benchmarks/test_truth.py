@@ -27,7 +27,7 @@ def runs(name: str, *, is_seen: bool = True) -> list[TruthRun]:
     return simulated.searches(scene(), neighbour, SEARCHES)
 
 
-@pytest.mark.first
+@pytest.mark.seconds(70)
 def test_intervals_cover_the_true_speed_up_and_nothing_slower_is_called_faster() -> None:
     ran = [run for name in SEEN for run in runs(name)]
     assert statistics.fmean(run.covers for run in ran) >= 0.9

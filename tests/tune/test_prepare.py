@@ -43,6 +43,9 @@ PPO = ("num_envs=64:1024", "num_steps=32:128", "batch_size=1024:8192", "num_epoc
             "the smallest configuration",
         ),
         (("hidden=3,7",), {}, {"hidden": 5}, {"hidden": 5}, "your baseline"),
+        (("vec=a,b", "n=0,4"), {}, {"vec": "b"}, {"vec": "b", "n": 0}, "your baseline"),
+        (("v=1,x", "n=4,2"), {}, {"v": 1}, {"v": "1", "n": 2}, "your baseline"),
+        (("lr=1e-3,1e-4",), {}, {}, {"lr": 1e-4}, "the smallest configuration"),
     ],
 )
 def test_baseline_is_given_or_of_the_space(
@@ -66,3 +69,17 @@ def test_baseline_is_given_or_of_the_space(
 def test_a_baseline_that_cannot_be_is_a_mistake(given: dict[str, int], message: str) -> None:
     with pytest.raises(UserError, match=message):
         baseline_of(SearchSpace(axes=()).override(PPO), PHASE12_BASELINE, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"vec": "c"}, "--baseline vec=c is none of the axis' words, a, b: add it to --space"),
+        ({"n": "many"}, "--baseline n must be a number, got 'many'"),
+        ({"n": 3}, "the baseline cannot run: it breaks n % 2 == 0"),
+    ],
+)
+def test_a_baseline_of_words_is_of_the_space(given: dict[str, object], message: str) -> None:
+    space = SearchSpace(axes=()).override(("vec=a,b", "n=2,4"), ("n % 2 == 0",))
+    with pytest.raises(UserError, match=message):
+        baseline_of(space, {}, given)

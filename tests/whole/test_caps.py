@@ -11,7 +11,7 @@ import pytest
 from cluster.node import ray_env, thread_env
 from pids_cgroup import PidsCgroup
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(280)]
 
 FakeCpus = Callable[[int], dict[str, str]]
 MakeCgroup = Callable[[int], PidsCgroup]

@@ -13,7 +13,7 @@ import pytest
 from places import PYTHONPATH
 from tune.profile import file as profile_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(90), pytest.mark.timeout(900)]
 
 SCRIPT = """
     import argparse, time

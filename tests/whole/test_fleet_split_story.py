@@ -14,7 +14,7 @@ import yaml
 
 from netns_hosts import Box, Lab, lab, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(340), pytest.mark.timeout(1500)]
 
 FAKE = ("--", "python", "tests/support/fake_search.py")
 UP = ("up", "--accept-new", "--python", sys.executable)

@@ -25,7 +25,7 @@ from netns_hosts import Box, Lab, lab, wait_for
 from places import PYTHONPATH
 from subprocesses import read_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(230), pytest.mark.timeout(1500)]
 
 needs_dashboard = pytest.mark.skipif(
     bool(ray_env.missing_dashboard_packages()),

@@ -13,7 +13,7 @@ from search_command import SHORT, TINY, environment, report_of, run, table
 from tune.profile import file as profile_file
 
 
-@pytest.mark.first
+@pytest.mark.seconds(90)
 @pytest.mark.timeout(1500)
 def test_a_real_search_ends_with_a_profile_that_holds(tmp_path: Path) -> None:
     ended = run(tmp_path, *TINY, *SHORT, "--max-runs", "3", "--out", "out")

@@ -21,7 +21,7 @@ from tune.profile import file as profile_file
 
 SURFACE = ("--workload", "surface_workload:factory", "--memory-budget", "120MB")
 
-pytestmark = [pytest.mark.slow, pytest.mark.first, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(600), pytest.mark.timeout(1500)]
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def random_policy_return(state: ppo.TrainState, num_rollouts: int = 12) -> float
     return float(returns.mean)
 
 
-@pytest.mark.first
+@pytest.mark.seconds(60)
 @pytest.mark.parametrize("rules", [PHASE_1, PHASE_2], ids=["phase 1", "phase 2"])
 def test_it_learns_a_planted_trend(rules):
     """80,000 steps take the return to twice the random policy's and more, whatever the seed.

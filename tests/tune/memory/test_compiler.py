@@ -43,7 +43,7 @@ def test_an_unknown_flag_would_end_the_child_so_it_is_not_given(
     assert unoptimised({"JAX_PLATFORMS": "cpu"})["XLA_FLAGS"] == ""
 
 
-@pytest.mark.first
+@pytest.mark.seconds(40)
 def test_bytes_are_those_of_the_program_that_trials_run(tmp_path: Path) -> None:
     caps = thread_env.build(2, "cpu", sorted(os.sched_getaffinity(0)), os.environ)
     environment = dict(os.environ) | caps.variables

@@ -169,3 +169,19 @@ def test_a_workload_that_was_edited_is_not_resumed(tmp_path: Path) -> None:
 def test_a_journal_that_kept_no_source_is_resumed(tmp_path: Path) -> None:
     create(tmp_path)
     assert resume(tmp_path, source={"loop.py": "a1"}).trials == ()
+
+
+def test_words_fractions_and_zero_survive_the_journal_as_they_were(tmp_path: Path) -> None:
+    space = SearchSpace(axes=()).override(
+        ["n=2,4", "lr=1e-4,3e-4", "workers=0,2", "vec=a,b", "env.FLAGS=|--x=1,2", "shift=-1,1"]
+    )
+    configs = list(space.configurations())[:3] + list(space.configurations())[-3:]
+    configs.append(configs[0] | {"n": 7, "lr": 0.5, "workers": 1})  # a baseline beside the axes
+    journal = tmp_path / "journal.log"
+    study = Study.create(journal, space=space, limits=LIMITS, identity={})
+    for config in configs:
+        study.tell(study.ask(Stage.SEARCH, config), outcome(), score=1.0)
+    found = [trial.config for trial in read_trials(journal)]
+    assert found == configs
+    kinds = [[type(value) for value in config.values()] for config in configs]
+    assert [[type(value) for value in config.values()] for config in found] == kinds
