@@ -1,6 +1,7 @@
 """Blocks of steady speed from the points of a training: the start is left out. Pure."""
 
 import dataclasses
+import math
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -13,6 +14,19 @@ class Point:
 
 _STEADY = 1.05
 _MOST_WARMUP = 6
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of steady training."""
+
+    seconds: float
+    steps: float
+
+    @property
+    def speed(self) -> float:
+        """Steps per second."""
+        return self.steps / self.seconds
 
 
 class Pace:
@@ -30,16 +44,19 @@ class Pace:
         self.sizes: list[float] = []
         """The steps of each interval since then."""
         self.num_points = 0
+        self.quantum = 0
+        """The largest number that divides every interval's steps: the count moves by that much."""
         self._block_s = block_s
         self._previous = Point(0.0, 0.0)
         self._warm_speeds: list[float] = []
         self._seconds = self._steps = 0.0
 
-    def hear(self, point: Point) -> float | None:
-        """Take in the next point; return the speed, in steps per second, of the block it ends."""
+    def hear(self, point: Point) -> Block | None:
+        """Take in the next point; return the block that it ends, if it ends one."""
         seconds, steps = point.at_s - self._previous.at_s, point.steps - self._previous.steps
         self._previous = point
         self.num_points += 1
+        self.quantum = math.gcd(self.quantum, round(steps))
         if not self.has_begun:
             self.has_begun = True
         elif not self.is_steady:
@@ -49,9 +66,9 @@ class Pace:
             self._seconds += seconds
             self._steps += steps
             if self._seconds >= self._block_s:
-                speed = self._steps / self._seconds
+                block = Block(self._seconds, self._steps)
                 self._seconds = self._steps = 0.0
-                return speed
+                return block
         return None
 
     def _warm_up(self, speed: float) -> None:

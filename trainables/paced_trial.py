@@ -7,7 +7,7 @@ import time
 
 from trainables import verdicts
 from trainables.measurement import Measurement, Phase, Progress, Report, Throughput, TrialRequest
-from trainables.pace import Pace, Point
+from trainables.pace import Block, Pace, Point
 from trainables.serving import Send
 
 MIN_BLOCKS = 3
@@ -18,13 +18,19 @@ _SOAK_S = 20.0
 
 
 class PacedTrial:
-    """Takes the points of a training, and returns its report as soon as enough is known."""
+    """Takes the points of a training, and returns its report as soon as enough is known.
+
+    Where they come by a clock, and not when an update ends, the count stands still between its
+    leaps: at each end of the measurement it may be off by one of them.
+    """
 
     def __init__(self, request: TrialRequest, send: Send) -> None:
         # These bring NumPy and NVML: not before the affinity holds.
         from trainables.disturbance import Neighbours, cpu_times
         from trainables.gpu_monitor import GpuMemory, GpuMonitor
 
+        self.by_clock = False
+        """Whether the points come by a clock; to be set before the first."""
         self.health: dict[str, float] = {}
         """Metrics of the training, if it tells any."""
         self._request = request
@@ -33,8 +39,8 @@ class PacedTrial:
         self._memory = GpuMemory(request.platform)
         self._neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
         self._pace = Pace(request.sampling.block_s)
-        self._quiet: list[float] = []
-        self._noisy: list[float] = []
+        self._quiet: list[Block] = []
+        self._noisy: list[Block] = []
         self._disturbed_s = 0.0
         self._estimate: Throughput | None = None
         self._started = self._first_at = self._steady_at = self._looked_at = time.monotonic()
@@ -69,7 +75,7 @@ class PacedTrial:
             return None
         return self._report(estimate, verdicts.completed(estimate, self._request))
 
-    def _take_block(self, block: float, now: float) -> Report | None:
+    def _take_block(self, block: Block, now: float) -> Report | None:
         from trainables import throughput
         from trainables.disturbance import IGNORES
 
@@ -80,12 +86,36 @@ class PacedTrial:
         self._looked_at = now
         (self._noisy if is_disturbed else self._quiet).append(block)
         self._estimate = throughput.summarize(
-            self._quiet, len(self._pace.sizes), self._request.sampling, noisy=self._noisy
+            [block.speed for block in self._quiet],
+            len(self._pace.sizes),
+            self._request.sampling,
+            noisy=[block.speed for block in self._noisy],
         )
+        if self.by_clock:
+            self._estimate = self._counted_in_leaps(self._estimate)
         verdict = verdicts.too_slow(self._estimate, self._request.slow_below)
         if verdict is None and self._is_over(self._estimate):
             verdict = verdicts.completed(self._estimate, self._request)
         return None if verdict is None else self._report(self._estimate, verdict)
+
+    def _counted_in_leaps(self, estimate: Throughput) -> Throughput:
+        """Return the mean over all blocks that count, at least as uncertain as one leap makes it.
+
+        The median of a few blocks would be a multiple of a leap, and look certain.
+        """
+        counted = [*self._quiet, *self._noisy] if estimate.disturbed else self._quiet
+        seconds = sum(block.seconds for block in counted)
+        speed = sum(block.steps for block in counted) / seconds
+        leap = self._pace.quantum / seconds
+        low, high = min(estimate.low, speed - leap), max(estimate.high, speed + leap)
+        is_narrow = leap < self._request.sampling.relative_half_width * speed
+        return dataclasses.replace(
+            estimate,
+            steps_per_second=speed,
+            low=max(low, 0.0),
+            high=high,
+            converged=estimate.converged and is_narrow,
+        )
 
     def _is_over(self, estimate: Throughput) -> bool:
         sampling, spent_s = self._request.sampling, self._looked_at - self._steady_at

@@ -14,7 +14,7 @@ def blocks(intervals: Sequence[tuple[float, float]], block_s: float = 0.5) -> li
     seconds = itertools.accumulate((s for s, _ in intervals), initial=0.0)
     steps = itertools.accumulate((n for _, n in intervals), initial=0.0)
     heard = [pace.hear(Point(s, n)) for s, n in zip(seconds, steps, strict=True)]
-    return [speed for speed in heard if speed is not None]
+    return [block.speed for block in heard if block is not None]
 
 
 def test_the_start_is_left_out_while_it_gets_faster() -> None:
@@ -37,3 +37,10 @@ def test_a_long_interval_is_a_block() -> None:
 
 def test_points_without_time_between_them_are_no_speed() -> None:
     assert blocks([(0.0, 10.0), (0.0, 10.0), (1.0, 10.0), (1.0, 10.0)]) == [10.0, 10.0]
+
+
+def test_the_leap_of_a_count_divides_all_its_intervals() -> None:
+    pace = Pace(1.0)
+    for at, steps in enumerate([0, 1024, 2560, 4096, 6144]):
+        pace.hear(Point(5.0 * at, steps))
+    assert pace.quantum == 512

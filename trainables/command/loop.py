@@ -116,6 +116,7 @@ class _Trial:
             if reading is None:
                 return None
             self._meter = Meter(reading, self._config)
+            self._paced.by_clock = reading.by_clock
         point = self._meter.hear(line, now)
         return None if point is None else self._paced.take(point, now)
 

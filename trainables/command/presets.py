@@ -27,6 +27,7 @@ class Preset:
     source: str
     checked: str
     steps: str | None = None
+    by_clock: bool = False
 
     @property
     def reading(self) -> Reading:
@@ -37,6 +38,7 @@ class Preset:
             steps=self.steps,
             unit=self.unit,
             preset=self.name,
+            by_clock=self.by_clock,
         )
 
 

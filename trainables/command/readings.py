@@ -47,7 +47,8 @@ class Reading:
 
     `pattern` is a regular expression; its first group has the number, where the kind has one.
     `steps` is an expression over the axes: the steps of one line, update or count. `unit` is what
-    is counted. `preset` names the row of the table that it came from, if any.
+    is counted. `preset` names the row of the table that it came from, if any. `by_clock`: its lines
+    come every few seconds, and not when an update ends.
     """
 
     kind: ReadingKind
@@ -55,6 +56,7 @@ class Reading:
     steps: str | None = None
     unit: str = "env step"
     preset: str | None = None
+    by_clock: bool = False
 
     @property
     def units(self) -> str:

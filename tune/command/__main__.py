@@ -47,6 +47,8 @@ class CommandSpec(SearchSpec):
     """Instead: one whose group is the seconds of an update of --steps."""
     steps: str | None = None
     """Steps of one update, or of one count: 'num_envs * num_steps'."""
+    by_clock: bool = False
+    """With --count: the lines come every few seconds, and not when an update ends."""
     unit: str = "env step"
     """The name of what --rate, --count, --line or --seconds count."""
     env: tuple[str, ...] = ()
@@ -151,7 +153,15 @@ def _readings(spec: CommandSpec, space: SearchSpace) -> list[Reading]:
             "--seconds."
         )
     [(kind, pattern)] = given.items()
-    return [Reading(kind=kind, pattern=pattern, steps=spec.steps, unit=spec.unit)]
+    return [
+        Reading(
+            kind=kind,
+            pattern=pattern,
+            steps=spec.steps,
+            unit=spec.unit,
+            by_clock=spec.by_clock,
+        )
+    ]
 
 
 def _require_program(arguments: Sequence[str]) -> None:

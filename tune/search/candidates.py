@@ -128,10 +128,23 @@ def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
     if num_pairs:
         pairs = zip(candidate.rounds, baseline.rounds, strict=False)
         ratio = statistics.geometric_mean(mine / its for mine, its in pairs)
-    half_width = candidate.noise.half_width(max(1, num_pairs), num_means=2)
+    # Processes that agree by chance, or in the leaps of a count, know no more than each by itself.
+    own = math.hypot(*(_own_half_width(one) for one in (candidate, baseline)))
+    pairs_or_one = max(1, num_pairs)
+    half_width = max(
+        candidate.noise.half_width(pairs_or_one, num_means=2), own / math.sqrt(pairs_or_one)
+    )
     return Speedup(
         ratio=ratio, low=ratio * math.exp(-half_width), high=ratio * math.exp(half_width)
     )
+
+
+def _own_half_width(candidate: Candidate) -> float:
+    """Return the half width of the log speed's interval within the latest process."""
+    measured = candidate.representative.measurement
+    if measured is None or measured.low <= 0.0:
+        return 0.0
+    return math.log(measured.high / measured.low) / 2
 
 
 def _candidate(group: list[Trial], noise_scale: float | None, noise: Noise) -> Candidate:

@@ -1,5 +1,6 @@
 """The choice among candidates: fastest, lean and balanced; what is promised, and by how much."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -163,3 +164,26 @@ def test_nothing_is_called_balanced_without_a_noise_scale() -> None:
 def test_slow_trials_are_no_candidates_but_no_failures_either() -> None:
     trials = [*EXPLORED, died(16, Stage.SEARCH, OutcomeKind.SLOW)]
     assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 4
+
+
+def test_processes_that_agree_know_no_more_than_each_by_itself() -> None:
+    agreeing = finals_of([100.0, 100.0], [150.0, 150.0], peak_device_bytes=100)
+    narrow = gain_of(agreeing)
+    vague = [
+        dataclasses.replace(trial, outcome=dataclasses.replace(trial.outcome, measurement=wide))
+        for trial in agreeing
+        if trial.outcome is not None
+        and trial.measurement is not None
+        and (
+            wide := dataclasses.replace(
+                trial.measurement,
+                low=0.8 * trial.measurement.steps_per_second,
+                high=1.25 * trial.measurement.steps_per_second,
+            )
+        )
+    ]
+    wide_gain = gain_of(vague)
+    assert narrow.high - narrow.low < 0.1
+    # each is known to 22 %, a ratio of two to 32 %, a mean of two such pairs to 22 %
+    assert wide_gain.low == pytest.approx(1.5 * 0.8, rel=0.01)
+    assert not wide_gain.is_noise
