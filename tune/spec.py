@@ -133,7 +133,8 @@ class Task:
     `name` is in the names of output folders; `mode` and `phase` go into the profile; `data`
     describes the training data, with its hash; `framework` decides the thread caps;
     `num_subprocesses` is how many a trial starts, each of which needs room for threads; `source`
-    has the hash of each file of a person's own workload.
+    has the hash of each file of a person's own workload. No measurement depends on `run_options`,
+    so a search that is resumed may have others.
     """
 
     name: str
@@ -145,3 +146,4 @@ class Task:
     framework: Literal["jax", "torch", "any"]
     num_subprocesses: int = 0
     source: dict[str, str] = dataclasses.field(default_factory=dict)
+    run_options: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -8,8 +8,9 @@ import dataclasses
 import functools
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cluster import cli
 from cluster.errors import UserError
@@ -71,12 +72,12 @@ def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
         for line in view.dry_run(space, options):
             print(line)
         return 0
-    task = task_of(options)
+    task = task_of(options, run_options_of(spec))
     # Lazy, so that --help does not wait for SciPy and Optuna.
     from tune import session
     from tune.command import probe
 
-    if spec.check or not (spec.resume or spec.address):
+    if spec.check or not spec.address:  # resumed, too: what it settles is a search's identity
         probed = probe.probe(spec, task, space, parse_config("--baseline", spec.baseline))
         if spec.check:
             print("\n".join(probed.sentences))
@@ -121,13 +122,19 @@ def options_of(spec: CommandSpec, arguments: Sequence[str], space: SearchSpace) 
         arguments=tuple(arguments),
         readings=tuple(readings),
         variables=parse_assignments("--env", spec.env),
-        keep_outputs=spec.keep_outputs,
         seed=spec.seed,
-        patience_s=max(1.0, spec.trial_timeout_s - _PATIENCE_MARGIN_S),
     )
 
 
-def task_of(options: CommandOptions) -> Task:
+def run_options_of(spec: CommandSpec) -> dict[str, Any]:
+    """Return the options on which no measurement depends, so that they may change in a resume."""
+    return {
+        "keep_outputs": spec.keep_outputs,
+        "patience_s": max(1.0, spec.trial_timeout_s - _PATIENCE_MARGIN_S),
+    }
+
+
+def task_of(options: CommandOptions, run_options: Mapping[str, Any]) -> Task:
     """Return the task of a command."""
     name = _name(options.arguments)
     return Task(
@@ -135,7 +142,10 @@ def task_of(options: CommandOptions) -> Task:
         mode=name,
         phase=None,
         workload=FACTORY,
-        options=destructure(options),
+        options={
+            name: value for name, value in destructure(options).items() if name not in run_options
+        },
+        run_options=dict(run_options),
         data={},
         framework="any",
         source=source_of_command(options.arguments),

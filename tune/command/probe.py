@@ -68,7 +68,7 @@ def _run(
     request = TrialRequest(
         workload=task.workload,
         config=config,
-        options=task.options,
+        options=task.options | task.run_options,
         platform=platform,
         cpus=caps.cpus,
         sampling=_SAMPLING,

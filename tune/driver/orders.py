@@ -76,7 +76,7 @@ def _request(prepared: Prepared, search: Search, trial: Trial) -> TrialRequest:
 
 def _options(prepared: Prepared) -> dict[str, Any]:
     """Return the workload's options. A command's own folders are in the search's."""
-    options = prepared.task.options
+    options = prepared.task.options | prepared.task.run_options
     if prepared.task.workload != FACTORY or prepared.hardware_class is not None:
         return options
     return options | {"trials": str((prepared.folder.path / "trials" / "outputs").resolve())}

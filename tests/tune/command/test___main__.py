@@ -10,7 +10,14 @@ from search_spaces.space import SearchSpace
 from trainables.command.options import FACTORY
 from trainables.command.readings import ReadingKind
 from tune.command import __main__ as command
-from tune.command.__main__ import CommandSpec, options_of, space_of, split_at_dashes, task_of
+from tune.command.__main__ import (
+    CommandSpec,
+    options_of,
+    run_options_of,
+    space_of,
+    split_at_dashes,
+    task_of,
+)
 from tune.command.view import dry_run
 
 TRAIN = ["python3", "ppo.py", "--num-envs", "{num_envs}", "--num-steps", "{num_steps}"]
@@ -103,7 +110,7 @@ def test_a_dry_run_starts_nothing(
 def test_a_task_carries_the_command_its_readings_and_its_source() -> None:
     arguments = [*TRAIN, "--config", "conf.yaml"]
     spec = CommandSpec(space=SPACE, count=r"frames (\d+)", unit="frame", seed=4)
-    task = task_of(options_of(spec, arguments, space_of(spec, arguments)))
+    task = task_of(options_of(spec, arguments, space_of(spec, arguments)), run_options_of(spec))
     assert (task.name, task.mode, task.workload, task.framework) == ("ppo", "ppo", FACTORY, "any")
     assert task.options["arguments"] == arguments
     assert task.options["seed"] == 4
@@ -125,7 +132,17 @@ def test_a_task_carries_the_command_its_readings_and_its_source() -> None:
 def test_folders_and_profiles_are_named_by_the_script(arguments: list[str], name: str) -> None:
     spec = CommandSpec(space=("n=1",), preset="sb3")
     options = options_of(spec, arguments, SearchSpace(axes=()).override(spec.space))
-    assert task_of(options).name == name
+    assert task_of(options, {}).name == name
+
+
+def test_what_no_measurement_depends_on_may_change_in_a_resume() -> None:
+    tasks = []
+    for changes in ({}, {"trial_timeout": "5m", "keep_outputs": True}):
+        spec = CommandSpec(space=SPACE, preset="cleanrl", **changes)  # type: ignore[arg-type]
+        options = options_of(spec, TRAIN, space_of(spec, TRAIN))
+        tasks.append(task_of(options, run_options_of(spec)))
+    assert tasks[0].options == tasks[1].options
+    assert tasks[1].run_options == {"keep_outputs": True, "patience_s": 295.0}
 
 
 def test_only_the_first_dashes_part_options_from_the_command() -> None:
