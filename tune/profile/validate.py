@@ -207,9 +207,12 @@ def _holds(ratio: float) -> bool:
 
 def _process_line(number: int, measured: Measurement) -> str:
     speed = _interval(measured.steps_per_second, measured.low, measured.high)
-    how = "read from the cache" if measured.compiled_from_cache else "compiled"
     disturbed = "" if not measured.disturbed else f", disturbed by {_others(measured)}"
-    return f"process {number}: {speed}{disturbed}, {how} in {units.duration(measured.compile_s)}"
+    how = "read from the cache" if measured.compiled_from_cache else "compiled"
+    how = f"{how} in {units.duration(measured.compile_s)}"
+    if not measured.compile_s:  # a command compiles where nobody sees it
+        how = f"started in {units.duration(measured.build_s)}"
+    return f"process {number}: {speed}{disturbed}, {how}"
 
 
 def _others(measured: Measurement) -> str:
