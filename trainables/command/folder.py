@@ -9,6 +9,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from trainables.workload import WorkloadInputError
+
 _OUTPUTS = frozenset(
     {
         "checkpoints",
@@ -29,19 +31,27 @@ _OUTPUTS = frozenset(
 )
 """Folders where scripts write; a link to one would mix the runs."""
 
-_MOST_LINKS = 2000
+_MOST_LINKS = 20_000
 
 
 def make_standing_place(folder: Path, beside: Path) -> None:
     """Make `folder`, with a link to each entry of `beside` but hidden ones and outputs.
 
     Raises:
+        WorkloadInputError: if there are so many that this cannot be the folder of a training.
         OSError: if that cannot be done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     entries = sorted(os.scandir(beside), key=lambda entry: entry.name)
-    for entry in entries[:_MOST_LINKS]:
+    if len(entries) > _MOST_LINKS:
+        raise WorkloadInputError(
+            f"{beside} has {len(entries):,} entries, and each run gets a link to each: start from "
+            "the folder of your training."
+        )
+    for entry in entries:
         if entry.name.startswith(".") or (entry.name in _OUTPUTS and entry.is_dir()):
             continue
+        if folder.resolve().is_relative_to(Path(entry.path).resolve()):
+            continue  # a link to where it lies would make a circle
         with contextlib.suppress(FileExistsError):
             (folder / entry.name).symlink_to(entry.path)

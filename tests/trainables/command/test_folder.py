@@ -1,0 +1,37 @@
+"""The folder of one run, and what it has of the person's own."""
+
+from pathlib import Path
+
+import pytest
+
+from trainables.command import folder as standing
+from trainables.workload import WorkloadInputError
+
+
+def test_it_has_links_to_all_but_hidden_entries_and_outputs(tmp_path: Path) -> None:
+    person, run = tmp_path / "person", tmp_path / "trials" / "one"
+    for name in ("src", "runs", "wandb", ".git"):
+        (person / name).mkdir(parents=True)
+    (person / "train.py").write_text("x")
+    (person / "logs").write_text("a file that is called so")
+    standing.make_standing_place(run, person)
+    assert sorted(path.name for path in run.iterdir()) == ["logs", "src", "train.py"]
+    assert (run / "train.py").read_text() == "x"
+    standing.make_standing_place(run, person)  # again is no matter
+
+
+def test_a_folder_of_everything_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "_MOST_LINKS", 2)
+    person = tmp_path / "person"
+    person.mkdir()
+    for name in "abc":
+        (person / name).write_text("")
+    with pytest.raises(WorkloadInputError, match="has 3 entries, and each run gets a link"):
+        standing.make_standing_place(tmp_path / "run", person)
+
+
+def test_a_run_within_the_person_s_folder_is_not_in_itself(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("x")
+    run = tmp_path / "out" / "trials" / "one"
+    standing.make_standing_place(run, tmp_path)
+    assert [path.name for path in run.iterdir()] == ["train.py"]
