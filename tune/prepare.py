@@ -7,9 +7,17 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
-from cluster.node import hardware
+from cluster.node import hardware, thread_env
 from cluster.node.thread_env import ThreadEnv
-from search_spaces.config import Config, Value, config_violation, doublings, value_text, weight
+from search_spaces.config import (
+    VARIABLE,
+    Config,
+    Value,
+    config_violation,
+    doublings,
+    value_text,
+    weight,
+)
 from search_spaces.space import Axis, SearchSpace
 from tune.parse import parse_config
 from tune.preflight.findings import Preflight, PreflightRequest
@@ -115,6 +123,7 @@ def prepare(
     assert preflight.thread_env is not None
     space, default = space_for(preflight.platform, preflight.thread_env.cap)
     space = space.override(spec.space, spec.require)
+    _require_known_flags(space, task)
     baseline, baseline_called = baseline_of(
         space, default, parse_config("--baseline", spec.baseline)
     )
@@ -137,6 +146,21 @@ def prepare(
         screen=screen,
         hardware_class=hardware_class,
     )
+
+
+def _require_known_flags(space: SearchSpace, task: Task) -> None:
+    """Refuse an axis of XLA_FLAGS with one that the installed jaxlib would die of.
+
+    Raises:
+        UserError: naming the flags.
+    """
+    if task.framework != "jax":
+        return  # another interpreter may have another jaxlib
+    words = [w for axis in space.axes if axis.name == f"{VARIABLE}XLA_FLAGS" for w in axis.values]
+    unknown = [flag for word in words for flag in thread_env.unknown_xla_flags(str(word))]
+    if unknown:
+        flags = ", ".join(f"--{flag}" for flag in dict.fromkeys(unknown))
+        raise UserError(f"--space: the installed jaxlib does not know {flags}; leave it out.")
 
 
 def _recommended(

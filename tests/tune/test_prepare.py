@@ -2,9 +2,11 @@
 
 import pytest
 
+import factories
 from cluster.errors import UserError
 from search_spaces.jax_phase12 import PHASE12_BASELINE
 from search_spaces.space import SearchSpace
+from tune import prepare
 from tune.prepare import baseline_of
 
 PPO = ("num_envs=64:1024", "num_steps=32:128", "batch_size=1024:8192", "num_epochs=4")
@@ -83,3 +85,14 @@ def test_a_baseline_of_words_is_of_the_space(given: dict[str, object], message: 
     space = SearchSpace(axes=()).override(("vec=a,b", "n=2,4"), ("n % 2 == 0",))
     with pytest.raises(UserError, match=message):
         baseline_of(space, {}, given)
+
+
+def test_an_axis_of_flags_that_jaxlib_would_die_of_is_refused() -> None:
+    space = SearchSpace(axes=()).override(
+        ["env.XLA_FLAGS=|--xla_no_such_flag=1 --xla_cpu_enable_fast_math=false"]
+    )
+    with pytest.raises(UserError, match=r"jaxlib does not know --xla_no_such_flag; leave it out"):
+        prepare._require_known_flags(space, factories.task())
+    prepare._require_known_flags(space, factories.task(framework="any"))
+    known = SearchSpace(axes=()).override(["env.XLA_FLAGS=|--xla_cpu_enable_fast_math=false"])
+    prepare._require_known_flags(known, factories.task())

@@ -5,6 +5,7 @@ command(config, options).measure_trial(request, send)
 
 import collections
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 from cluster.structure import revive
 from search_spaces.config import Config
-from trainables.classify import SIGNATURES
+from trainables.classify import SIGNATURES, describe_exit
 from trainables.command.folder import make_standing_place
 from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import Meter, first_to_match
@@ -103,13 +104,13 @@ class _Trial:
                     return report
         except CommandEnded as end:
             if end.status != 0:
-                return end.status
+                return self._own_words(end.status) or end.status
         return self._paced.conclude() or self._too_short()
 
     def _hear(self, line: str, now: float) -> Report | None:
         """Take in a line; return the report if that is enough."""
         self._last.append(line)
-        if self._memory_error is None and (words := _memory_error(line)):
+        if self._memory_error is None and (words := self._memory_words(line)):
             self._memory_error = (now, words)
         if self._meter is None:
             reading = first_to_match(self._options.readings, [line])
@@ -154,15 +155,24 @@ class _Trial:
             "Use a smaller configuration.",
         )
 
+    def _own_words(self, status: int) -> Report | None:
+        """Return the report on a command that died after words of its own for used up memory."""
+        if self._options.oom is None or self._memory_error is None:
+            return None
+        return Report(
+            kind=OutcomeKind.DEVICE_MEMORY,
+            message=f"the command printed {self._memory_error[1]!r} and {describe_exit(status)}. "
+            "Use a smaller configuration.",
+        )
+
+    def _memory_words(self, line: str) -> str | None:
+        """Return the words of a line that says that the device's memory is used up."""
+        patterns = [s.pattern for s in SIGNATURES if s.kind is OutcomeKind.DEVICE_MEMORY]
+        if self._options.oom is not None:
+            patterns.append(re.compile(self._options.oom))
+        found = (pattern.search(line) for pattern in patterns)
+        return next((match[0][:160] for match in found if match), None)
+
     def _said(self) -> str:
         lines = " / ".join(line[:160] for line in self._last)
         return f"its last lines are: {lines}" if lines else "it printed nothing."
-
-
-def _memory_error(line: str) -> str | None:
-    """Return the words of a line that says that the device's memory is used up."""
-    for signature in SIGNATURES:
-        is_memory = signature.kind is OutcomeKind.DEVICE_MEMORY
-        if is_memory and (found := signature.pattern.search(line)):
-            return found[0][:160]
-    return None

@@ -18,7 +18,8 @@ class CommandOptions:
 
     `arguments` and the values of `variables` are templates. `readings` are tried in order: the
     first that matches a line is used. Each trial has a folder of its own in `trials`, else among
-    the temporary files; `keep_outputs` keeps it. `patience_s` is the longest wait for a line.
+    the temporary files; `keep_outputs` keeps it. `patience_s` is the longest wait for a line. `oom`
+    is a pattern of the command's own words for a device whose memory is used up.
     """
 
     arguments: tuple[str, ...]
@@ -27,6 +28,7 @@ class CommandOptions:
     variables: dict[str, str] = dataclasses.field(default_factory=dict)
     keep_outputs: bool = False
     seed: int = 0
+    oom: str | None = None
     patience_s: float = 590.0
 
 

@@ -6,6 +6,7 @@
 
 import dataclasses
 import functools
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,8 @@ class CommandSpec(SearchSpec):
     """With --count: the lines come every few seconds, and not when an update ends."""
     unit: str = "env step"
     """The name of what --rate, --count, --line or --seconds count."""
+    oom: str | None = None
+    """A regular expression for the script's own words when the GPU's memory is used up."""
     env: tuple[str, ...] = ()
     """Variables of the command: NAME=value; braces are filled in here, too."""
     keep_outputs: bool = False
@@ -123,6 +126,7 @@ def options_of(spec: CommandSpec, arguments: Sequence[str], space: SearchSpace) 
         readings=tuple(readings),
         variables=parse_assignments("--env", spec.env),
         seed=spec.seed,
+        oom=_pattern("--oom", spec.oom),
     )
 
 
@@ -172,6 +176,14 @@ def _readings(spec: CommandSpec, space: SearchSpace) -> list[Reading]:
             by_clock=spec.by_clock,
         )
     ]
+
+
+def _pattern(option: str, text: str | None) -> str | None:
+    try:
+        re.compile(text or "")
+    except re.error as error:
+        raise UserError(f"{option} {text!r} is no regular expression: {error}.") from error
+    return text
 
 
 def _require_program(arguments: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """The doubts that are left about a result, each a sentence. Pure."""
 
 from cluster.pages import units
-from search_spaces.config import config_key, config_name
+from search_spaces.config import config_key, config_name, is_smaller, weight
 from trainables.measurement import Measurement, OutcomeKind, Sampling
 from tune.run_folder.record import SearchContext
 from tune.search.result import Candidate, SearchResult
@@ -12,6 +12,7 @@ _HELD_BACK_SHARE = 0.1
 """The share of the soak from which on lowered clocks are worth a sentence."""
 
 _MOST_NAMES = 3
+_LEAST_DEATHS = 2
 
 _SETTLING_BYTES = 2**26
 """A rise of device memory's peak that a longer run may have for once."""
@@ -56,13 +57,27 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         for trial in result.trials
         if trial.stage not in EXPLORING and trial.failed
     ]
-    errors = result.outcome_counts.get(OutcomeKind.ERROR, 0)
+    doubts += _beyond(result)
+    errors = 0 if _beyond(result) else result.outcome_counts.get(OutcomeKind.ERROR, 0)
     if errors:
         verb = "failed with an error that is" if errors == 1 else "failed with errors that are"
         doubts.append(f"{units.plural(errors, 'trial')} {verb} no limit: read the logs.")
     if context.synthetic_data:
         doubts.append("synthetic data: speed holds for real bars of this shape, learning may not.")
     return doubts
+
+
+def _beyond(result: SearchResult) -> list[str]:
+    """Return from which sizes on trials died of something that nobody knows, if it is the sizes."""
+    died = [trial.config for trial in result.trials if trial.kind is OutcomeKind.ERROR]
+    ran = [trial.config for trial in result.trials if trial.measurement is not None]
+    if len(died) < _LEAST_DEATHS or not all(any(is_smaller(r, d) for r in ran) for d in died):
+        return []
+    smallest = min(died, key=weight)
+    return [
+        f"{units.plural(len(died), 'trial')} died of errors that are no known limit, all of them "
+        f"larger than what ran: it dies beyond about {config_name(smallest)}. Read the logs."
+    ]
 
 
 def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:

@@ -169,6 +169,14 @@ def test_an_end_is_told_by_its_cause(name: str, folder: Path, tmp_path: Path) ->
     assert outcome.measurement is None
 
 
+def test_a_person_s_own_words_for_used_up_memory_count(folder: Path, tmp_path: Path) -> None:
+    script = "print('not enough VRAM, giving up')\nraise SystemExit(1)"
+    told = run(tmp_path, script, oom="not enough VRAM")
+    assert told.kind is OutcomeKind.DEVICE_MEMORY
+    assert "printed 'not enough VRAM' and the trial exited with status 1" in told.message
+    assert run(tmp_path, script).kind is OutcomeKind.ERROR
+
+
 def test_a_program_that_is_not_there_is_a_sentence(folder: Path, tmp_path: Path) -> None:
     outcome = run(tmp_path, "", arguments=["no-such-program", "--x"])
     assert outcome.kind is OutcomeKind.ERROR

@@ -59,6 +59,7 @@ def refused(arguments: list[str], **options: object) -> str:
         (TRAIN, {"rate": "(.)", "count": "(.)"}, "one way to read the speed is enough"),
         (TRAIN, {"rate": "(.)", "preset": "sb3"}, "one way to read the speed is enough"),
         (TRAIN, {"env": ("A",)}, "--env takes name=value"),
+        (TRAIN, {"oom": "no ("}, "--oom 'no (' is no regular expression"),
         (TRAIN, {"require": ("num_envs > 99",)}, "no configuration of this space meets --require"),
         (TRAIN, {"space": ("num_envs=0:4", "num_steps=1")}, "is not an axis"),
         (

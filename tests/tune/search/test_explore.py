@@ -183,3 +183,27 @@ def test_a_disturbed_step_of_the_ramp_does_not_end_it() -> None:
     disturbed = outcome(measurement=measurement(steps_per_second=50.0, disturbed=True))
     assert stage_of(known(first(), (Stage.RAMP, config, disturbed, 50.0))) is Stage.RAMP
     assert stage_of(known(first(), stride(50.0))) is Stage.SEARCH
+
+
+def test_errors_at_larger_sizes_keep_the_search_away_from_still_larger_ones() -> None:
+    died = failed(OutcomeKind.ERROR, "SIGSEGV")
+    sizes = [(1024, 16384), (2048, 16384), (1024, 4096)]
+    deaths: list[Row] = [
+        (Stage.SEARCH, BASELINE | {"num_envs": n, "batch_size": b}, died, None) for n, b in sizes
+    ]
+    ran: list[Row] = [
+        (
+            Stage.SEARCH,
+            BASELINE | {"num_envs": n, "batch_size": 4096},
+            measured(100.0 + n),
+            100.0 + n,
+        )
+        for n in (64, 128, 512)
+    ]
+
+    def largest(*rows: Row) -> int:
+        explored = known(first(), *rows)
+        found = [propose(explored, np.random.default_rng(seed)) for seed in range(20)]
+        return sum(found_one[1]["num_envs"] > 512 for found_one in found if found_one)
+
+    assert largest(*ran, *deaths) < largest(*ran)

@@ -267,3 +267,43 @@ def test_host_that_takes_all_its_trials_along_is_no_broken_workload() -> None:
     assert stopping.is_broken(lost)
     assert not stopping.is_broken(lost, num_parallel=4)
     assert stopping.is_broken(lost * 2, num_parallel=4)
+
+
+def dies(trial: Trial) -> Outcome:
+    """Die of something that no signature knows, at all sizes but the baseline's."""
+    if trial.config == BASELINE:
+        return machine(trial)
+    return outcome(kind=OutcomeKind.ERROR, message="SIGSEGV", measurement=None)
+
+
+def test_deaths_of_sizes_that_nobody_knows_keep_what_ran(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=20)
+    stages = []
+    while (trial := search.ask()) is not None:
+        stages.append(trial.stage)
+        search.tell(trial, dies(trial))
+    assert stages.count(Stage.BASELINE) == 1
+    assert stages[-1] is Stage.SOAK
+    assert Stage.FINAL in stages
+    assert search.result(partial=False).chosen[Kind.FASTEST].config == BASELINE
+
+
+def test_a_loop_that_is_broken_by_now_ends_in_its_finals(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=20)
+    stages = []
+    while (trial := search.ask()) is not None:
+        stages.append(trial.stage)
+        broken = outcome(kind=OutcomeKind.ERROR, message="SIGSEGV", measurement=None)
+        search.tell(trial, machine(trial) if trial.stage is Stage.BASELINE else broken)
+    assert stages.count(Stage.FINAL) == 1
+    assert Stage.SOAK not in stages
+    assert not search.result(partial=False).chosen
+
+
+def test_input_that_no_trial_can_run_with_costs_one(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=20)
+    wrong = outcome(kind=OutcomeKind.ERROR, message="no file", measurement=None, ends_search=True)
+    first = search.ask()
+    assert first is not None
+    search.tell(first, wrong)
+    assert search.ask() is None

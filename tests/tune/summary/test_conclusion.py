@@ -294,3 +294,17 @@ def test_other_kinds_are_listed_where_they_differ() -> None:
 def test_the_limit_that_is_near_is_named(device_bytes: int, said: str) -> None:
     found = result(chosen={Kind.FASTEST: candidate(device_bytes=device_bytes)})
     assert re.match(said, limited_by(found, record().context))
+
+
+def test_errors_of_the_sizes_say_from_where_on() -> None:
+    ran = factories.trial(config={"num_envs": 64, "vec": "a"})
+    died = factories.failed(OutcomeKind.ERROR, "SIGSEGV")
+    larger = [factories.trial(config={"num_envs": n, "vec": "a"}, outcome=died) for n in (512, 256)]
+    said = conclude(factories.result(trials=(ran, *larger))).warnings
+    [beyond] = [text for text in said if "dies beyond about num_envs 256, vec a" in text]
+    assert beyond.startswith("2 trials died of errors that are no known limit")
+    assert not any("no limit: read the logs" in text for text in said)
+    other = factories.trial(config={"num_envs": 512, "vec": "b"}, outcome=died)
+    said = conclude(factories.result(trials=(ran, *larger, other))).warnings
+    assert any("3 trials failed with errors that are no limit" in text for text in said)
+    assert not any("dies beyond" in text for text in said)
