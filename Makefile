@@ -48,7 +48,8 @@ test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
 		tests/whole/test_join_cluster.py -k 'dashboard or job or jobs or listens'
 
 test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch
-	$(SIDE_BY_SIDE) tests/trainables/pytorch_phase3 tests/tune/test_pytorch_phase3.py
+	$(SIDE_BY_SIDE) tests/trainables/pytorch_phase3 tests/tune/test_pytorch_phase3.py \
+		tests/trainables/test_adapters.py
 
 setup-phase3:
 	@$(MAKE) --no-print-directory $(VENV)-phase3/.ready-test $(VENV)-phase3/.ready-torch VENV=$(VENV)-phase3

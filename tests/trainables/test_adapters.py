@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from places import ROOT
 from trainables.adapters import CountedLoop, StableBaselines3, called_back, counted
 from trainables.measurement import (
     Message,
@@ -17,7 +19,7 @@ from trainables.measurement import (
     Sampling,
     TrialRequest,
 )
-from trainables.workload import MeasuresItself, Workload, _contract_problem
+from trainables.workload import MeasuresItself, Workload, _contract_problem, build
 
 REQUEST = TrialRequest(
     workload="",
@@ -116,3 +118,34 @@ def test_a_model_of_stable_baselines3_trains_by_rollouts() -> None:
     assert workload.device_usage().platform == "cpu"
     model.ep_info_buffer = None
     assert workload.health() == {}
+
+
+LOOP = """
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from trainables.adapters import StableBaselines3
+
+
+def factory(config, options):
+    env = make_vec_env("CartPole-v1", n_envs=config["n_envs"], seed=options.get("seed", 0))
+    sizes = {"n_steps": config["n_steps"], "batch_size": config["batch_size"]}
+    return StableBaselines3(PPO("MlpPolicy", env, **sizes))
+"""
+
+
+def test_a_real_model_of_stable_baselines3_trains_by_rollouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("stable_baselines3", reason="Phase 3 brings it (extra torch)")
+    (tmp_path / "sb3_loop.py").write_text(LOOP)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = {"n_envs": 2, "n_steps": 32, "batch_size": 32}
+    workload = build("sb3_loop:factory", config, {})
+    assert isinstance(workload, StableBaselines3)
+    workload.run(2)
+    assert workload._model.num_timesteps == 2 * 64
+    assert workload.health()["mean_return"] > 5.0
+    workload.run(1)
+    assert workload._model.num_timesteps == 3 * 64
+    readme = (ROOT / "README.md").read_text()
+    assert LOOP.strip() in readme

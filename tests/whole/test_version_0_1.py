@@ -49,6 +49,7 @@ def test_trials_of_the_journal_are_written_as_that_version_wrote_them(folder: Ru
     written = [json.loads(json.dumps(to_dict(trial))) for trial in trials]
     for trial in written:
         assert trial["outcome"].pop("host_growth") is None
+        assert trial["outcome"].pop("ends_search") is False
         for name in NEWER & (trial["outcome"]["measurement"] or {}).keys():
             del trial["outcome"]["measurement"][name]
     assert written == document["trials"]
@@ -56,7 +57,10 @@ def test_trials_of_the_journal_are_written_as_that_version_wrote_them(folder: Ru
         list(csv.DictReader(io.StringIO(text)))
         for text in (to_csv(trials), (folder.path / "trials.csv").read_text())
     )
-    assert rows[0].keys() - old_rows[0].keys() == (NEWER - {"gpu_held_back"}) | {"host_growth"}
+    assert rows[0].keys() - old_rows[0].keys() == (NEWER - {"gpu_held_back"}) | {
+        "host_growth",
+        "ends_search",
+    }
     assert [{name: row[name] for name in old_rows[0]} for row in rows] == old_rows
 
 
