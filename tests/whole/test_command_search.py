@@ -34,6 +34,7 @@ SCRIPT = """
 """
 SPACE = ("--space", "num_envs=4:64", "vec=dummy,subproc", "num_steps=8")
 OPTIONS = (*SPACE, "--baseline", "vec=dummy", "--max-runs", "8", "--finalists", "1")
+SHORT = ("--soak-updates", "0")
 COMMAND = ("--", "python3", "train.py", "--num-envs", "{num_envs}", "--vec", "{vec}")
 
 
@@ -59,7 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name / "__init__.py").write_text("raise ImportError('not ours')")
     text = "--num-steps"
     ended = run(
-        folder, "tune.command", *OPTIONS, "--json", "--out", "run", *COMMAND, text, "{num_steps}"
+        *(folder, "tune.command", *OPTIONS, *SHORT, "--json", "--out", "run"),
+        *(*COMMAND, text, "{num_steps}"),
     )
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     assert "(preset cleanrl)" in ended.stderr, "the probe says what it reads"
