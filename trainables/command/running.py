@@ -15,6 +15,9 @@ from trainables.command.readings import Lines
 from trainables.workload import WorkloadInputError
 
 _POLL_S = 0.2
+_REST_S = 0.005
+"""A hundredth of a block: the most that a line's moment may be late."""
+_CHUNK_BYTES = 2**16
 _GRACE_S = 2.0
 """Seconds to tidy up (shared memory, workers) between SIGTERM and SIGKILL."""
 
@@ -90,6 +93,8 @@ class RunningCommand(contextlib.AbstractContextManager["RunningCommand"]):
                 if data:
                     self._log.write(data)
                     yield from ((line, now) for line in lines.feed(data))
+                    if len(data) < _CHUNK_BYTES:  # no more is waiting: a wake-up for each line
+                        time.sleep(_REST_S)  # of a chatty command would cost it its time
                 elif has_ended or data == b"":
                     if rest := lines.rest():
                         yield rest, now
@@ -99,7 +104,7 @@ class RunningCommand(contextlib.AbstractContextManager["RunningCommand"]):
     def _read(self) -> bytes | None:
         """Return what was written since, `None` for nothing, and nothing at all at the end."""
         try:
-            return os.read(self._pipe, 2**16)
+            return os.read(self._pipe, _CHUNK_BYTES)
         except BlockingIOError:
             return None
 
