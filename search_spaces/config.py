@@ -100,8 +100,8 @@ def is_smaller(config: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def value_text(value: Value) -> str:
-    """Return a value as people write it: 256, 0.0003, adam."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Return a value as people write it, with all of its digits: 256, 0.0003, adam."""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def config_text(config: Mapping[str, Any]) -> str:

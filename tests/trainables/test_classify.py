@@ -36,7 +36,7 @@ SAMPLES = [
     # Other stacks, by their sources and issues
     (
         1,
-        "/buildAgent/work/PxgCudaDeviceMemoryAllocator.cpp (101) : internal error : "
+        "PxgCudaDeviceMemoryAllocator.cpp (101) : internal error : "
         "PxgCudaDeviceMemoryAllocator fail to allocate memory 339738624 bytes!! Result = 2\n"
         "RuntimeError: CUDA error: an illegal memory access was encountered",
         DEVICE_MEMORY,

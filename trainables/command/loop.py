@@ -90,6 +90,10 @@ class _Trial:
         self._meter: Meter | None = None
         self._last = collections.deque[str](maxlen=_NUM_QUOTED_LINES)
         self._memory_error: tuple[float, str] | None = None
+        self._memory_patterns = [
+            *(s.pattern for s in SIGNATURES if s.kind is OutcomeKind.DEVICE_MEMORY),
+            *([] if options.oom is None else [re.compile(options.oom)]),
+        ]
         self._started = time.monotonic()
 
     def follow(self, running: RunningCommand) -> Report | int:
@@ -167,10 +171,7 @@ class _Trial:
 
     def _memory_words(self, line: str) -> str | None:
         """Return the words of a line that says that the device's memory is used up."""
-        patterns = [s.pattern for s in SIGNATURES if s.kind is OutcomeKind.DEVICE_MEMORY]
-        if self._options.oom is not None:
-            patterns.append(re.compile(self._options.oom))
-        found = (pattern.search(line) for pattern in patterns)
+        found = (pattern.search(line) for pattern in self._memory_patterns)
         return next((match[0][:160] for match in found if match), None)
 
     def _said(self) -> str:

@@ -18,7 +18,10 @@ _TABLE = Path(__file__).with_name("presets.toml")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """A row of the table: a reading, its source, and what it was checked against."""
+    """A row of the table: a reading, its source, and what it was checked against.
+
+    Lines that other programs print, too, such as any progress bar, are read `by_name_only`.
+    """
 
     name: str
     kind: ReadingKind
@@ -28,6 +31,7 @@ class Preset:
     checked: str
     steps: str | None = None
     by_clock: bool = False
+    by_name_only: bool = False
 
     @property
     def reading(self) -> Reading:
@@ -56,24 +60,33 @@ def table() -> tuple[Preset, ...]:
 def readings_of(name: str, axes: Collection[str], *, steps: str | None = None) -> list[Reading]:
     """Return the readings of a preset by its name; of all whose steps are known for `auto`.
 
-    `steps` replaces the preset's own expression.
+    `steps` replaces the expression of a preset that has one.
 
     Raises:
-        ReadingError: if there is no such preset, or its steps need axes that are not there.
+        ReadingError: if there is no such preset, its steps need axes that are not there, or it
+            counts steps by itself.
     """
     if name == AUTO:
-        return [row.reading for row in table() if not _missing(row.steps, axes)]
+        rows = [row for row in table() if not row.by_name_only]
+        readings = [_with_steps(row, steps) for row in rows]
+        return [reading for reading in readings if not _missing(reading.steps, axes)]
     row = next((row for row in table() if row.name == name), None)
     if row is None:
         names = ", ".join([AUTO, *(row.name for row in table())])
         raise ReadingError(f"--preset is one of {names}, got {name!r}.")
-    wanted = steps or row.steps
-    if missing := _missing(wanted, axes):
+    if steps is not None and row.steps is None:
+        raise ReadingError(f"--preset {name} reads the steps themselves: leave --steps out.")
+    reading = _with_steps(row, steps)
+    if missing := _missing(reading.steps, axes):
         raise ReadingError(
-            f"--preset {name} counts {wanted} steps, and {', '.join(missing)} is no axis: give "
-            "the steps of one update, as --steps '8 * 128'."
+            f"--preset {name} counts {reading.steps} steps, and {', '.join(missing)} is no axis: "
+            "give the steps of one update, as --steps '8 * 128'."
         )
-    return [dataclasses.replace(row.reading, steps=wanted)]
+    return [reading]
+
+
+def _with_steps(row: Preset, steps: str | None) -> Reading:
+    return dataclasses.replace(row.reading, steps=steps) if steps and row.steps else row.reading
 
 
 def _missing(steps: str | None, axes: Collection[str]) -> list[str]:

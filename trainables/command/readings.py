@@ -178,10 +178,7 @@ def parse_figure(text: str) -> float | None:
 
 
 def first_to_match(readings: Sequence[Reading], lines: Sequence[str]) -> Reading | None:
-    """Return the first reading with two lines of its own, or else with one, among `lines`."""
-    counts = [sum(r.compiled().search(line) is not None for line in lines) for r in readings]
-    for least in (2, 1):
-        for reading, count in zip(readings, counts, strict=True):
-            if count >= least:
-                return reading
-    return None
+    """Return the first reading, in their order, of the first line that any of them matches."""
+    patterns = [(reading, reading.compiled()) for reading in readings]
+    found = (r for line in lines for r, pattern in patterns if pattern.search(line))
+    return next(found, None)

@@ -167,6 +167,8 @@ def _readings(spec: CommandSpec, space: SearchSpace) -> list[Reading]:
             "--seconds."
         )
     [(kind, pattern)] = given.items()
+    if kind is ReadingKind.RATE and spec.steps is not None:
+        raise UserError("--rate reads steps per second themselves: leave --steps out.")
     return [
         Reading(
             kind=kind,

@@ -57,8 +57,8 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         for trial in result.trials
         if trial.stage not in EXPLORING and trial.failed
     ]
-    doubts += _beyond(result)
-    errors = 0 if _beyond(result) else result.outcome_counts.get(OutcomeKind.ERROR, 0)
+    doubts += (beyond := _beyond(result))
+    errors = 0 if beyond else result.outcome_counts.get(OutcomeKind.ERROR, 0)
     if errors:
         verb = "failed with an error that is" if errors == 1 else "failed with errors that are"
         doubts.append(f"{units.plural(errors, 'trial')} {verb} no limit: read the logs.")

@@ -117,9 +117,9 @@ def test_a_reading_that_cannot_be_used_says_what_is_missing(reading: Reading, wo
         Meter(reading, CONFIG)
 
 
-def test_the_reading_with_two_lines_comes_before_one_with_one() -> None:
+def test_the_first_line_decides_and_of_its_readings_the_first() -> None:
     often = Reading(kind=ReadingKind.COUNT, pattern=r"b (\d+)")
     once = Reading(kind=ReadingKind.COUNT, pattern=r"a (\d+)")
-    assert first_to_match([once, often], ["a 1", "b 1", "b 2"]) == often
-    assert first_to_match([once, often], ["a 1", "b 1"]) == once
+    assert first_to_match([once, often], ["x", "b 1", "a 1"]) == often
+    assert first_to_match([once, often], ["b 1, a 1", "b 1"]) == once
     assert first_to_match([once, often], ["c"]) is None

@@ -57,6 +57,7 @@ def refused(arguments: list[str], **options: object) -> str:
         (TRAIN, {"line": "fps", "steps": "n_envs * 8"}, "names n_envs; the axes are num_envs"),
         (TRAIN, {"line": "fps", "steps": "import os"}, "is no expression over axes"),
         (TRAIN, {"rate": "(.)", "count": "(.)"}, "one way to read the speed is enough"),
+        (TRAIN, {"rate": "(.)", "steps": "8"}, "--rate reads steps per second themselves"),
         (TRAIN, {"rate": "(.)", "preset": "sb3"}, "one way to read the speed is enough"),
         (TRAIN, {"env": ("A",)}, "--env takes name=value"),
         (TRAIN, {"oom": "no ("}, "--oom 'no (' is no regular expression"),
