@@ -28,6 +28,7 @@ from trainables.workload import (
     Workload,
     WorkloadInputError,
     build,
+    load_factory,
 )
 
 
@@ -52,7 +53,7 @@ def _compile(request: CompileRequest, config: Config) -> Compiled:
     problem = None
     program = CompiledProgram(device_bytes=None)
     try:
-        workload = build(request.workload, without_variables(config), request.options)
+        workload = build(load_factory(request.workload), without_variables(config), request.options)
         program = _program(workload, request)
     except InvalidConfigurationError as error:
         problem = str(error)

@@ -86,9 +86,9 @@ def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
 def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     started = time.monotonic()
     send(Progress(phase=Phase.IMPORT))
-    load_factory(request.workload)
+    factory = load_factory(request.workload)
     send(Progress(phase=Phase.BUILD))
-    workload = build(request.workload, without_variables(request.config), request.options)
+    workload = build(factory, without_variables(request.config), request.options)
     built = time.monotonic()
     send(Progress(phase=Phase.COMPILE))
     if request.device_budget_bytes is not None and isinstance(workload, LimitsDeviceMemory):

@@ -184,7 +184,8 @@ def load_factory(name: str) -> Factory:
         file = Path(module_name)
         if not file.is_file():
             raise WorkloadInputError(f"workload {name!r}: there is no file {module_name} here.")
-        sys.path.insert(0, str(file.parent.resolve()))  # as `python file.py` has it
+        if (beside := str(file.parent.resolve())) not in sys.path:
+            sys.path.insert(0, beside)  # as `python file.py` has it
         module_name = file.stem
     try:
         module = importlib.import_module(module_name)
@@ -200,25 +201,25 @@ def load_factory(name: str) -> Factory:
     return factory  # type: ignore[no-any-return]
 
 
-def build(name: str, config: Mapping[str, Any], options: Mapping[str, Any]) -> Workload:
-    """Build the workload `name` for a configuration, and hold it to the protocol.
+def build(factory: Factory, config: Mapping[str, Any], options: Mapping[str, Any]) -> Workload:
+    """Build a workload for a configuration, and hold it to the protocol.
 
     Raises:
-        WorkloadInputError: if there is no such factory, or what it returns is no workload.
+        WorkloadInputError: if the factory takes other arguments, or returns no workload.
     """
-    factory = load_factory(name)
+    name = getattr(factory, "__name__", repr(factory))
     try:
         inspect.signature(factory).bind(config, options)
     except TypeError as error:
         raise WorkloadInputError(
-            f"workload {name!r} is called as factory(config, options): {error}."
+            f"workload {name} is called as {name}(config, options): {error}."
         ) from error
     except ValueError:
         pass  # a factory without a signature, as some of C's have
     made = factory(config, options)
     if problem := _contract_problem(made):
         raise WorkloadInputError(
-            f"workload {name!r} returned {type(made).__name__}, which is no workload: {problem}."
+            f"workload {name} returned {type(made).__name__}, which is no workload: {problem}."
         )
     return made
 

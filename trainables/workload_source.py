@@ -11,8 +11,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from trainables.command.options import FACTORY
 from trainables.workload import WorkloadInputError, split_name
 
 _NUM_DIGITS = 16
@@ -22,8 +23,10 @@ _TEXTS = frozenset({".sh", ".yaml", ".yml", ".toml", ".json", ".cfg", ".gin"})
 """Files that decide what a command does; others may be data of any size."""
 
 
-def source_of(workload: str) -> dict[str, str]:
+def source_of(workload: str, options: Mapping[str, Any]) -> dict[str, str]:
     """Return the hash of each file that the factory's module consists of, by relative path.
+
+    Of a command they are the files that it names.
 
     A package is all of its modules; a module is its file, and the modules beside it that it
     imports, and theirs. Empty if there is no such module.
@@ -31,6 +34,8 @@ def source_of(workload: str) -> dict[str, str]:
     Raises:
         WorkloadInputError: if the name is not `package.module:factory`.
     """
+    if workload == FACTORY:
+        return _source_of_command(options["arguments"])
     module, _ = split_name(workload)
     if module.endswith(".py"):
         script = Path(module)
@@ -54,7 +59,7 @@ def source_of(workload: str) -> dict[str, str]:
     return {name: _hash(path) for name, path in files.items()}
 
 
-def source_of_command(arguments: Sequence[str]) -> dict[str, str]:
+def _source_of_command(arguments: Sequence[str]) -> dict[str, str]:
     """Return the hash of each file that a command names, and of the modules beside its scripts."""
     files: set[Path] = set()
     for word in arguments:

@@ -92,7 +92,7 @@ def task_of(spec: JaxSpec) -> Task:
             options=({"seed": spec.seed} if spec.seed else {}) | options,
             data={},
             framework=framework,
-            source=source_of(spec.workload),
+            source=source_of(spec.workload, {}),
         )
     if options:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster.errors import UserError
+from cluster.node.thread_env import Framework
 from search_spaces.shard import Shard, parse_shard
 from tune.parse import parse_bytes, parse_duration, require_at_least
 from tune.search.objective import Objective
@@ -143,7 +144,7 @@ class Task:
     workload: str
     options: dict[str, Any]
     data: dict[str, Any]
-    framework: Literal["jax", "torch", "any"]
+    framework: Framework
     num_subprocesses: int = 0
     source: dict[str, str] = dataclasses.field(default_factory=dict)
     run_options: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -19,7 +19,7 @@ from trainables.measurement import (
     Sampling,
     TrialRequest,
 )
-from trainables.workload import MeasuresItself, Workload, _contract_problem, build
+from trainables.workload import MeasuresItself, Workload, _contract_problem, build, load_factory
 
 REQUEST = TrialRequest(
     workload="",
@@ -140,7 +140,7 @@ def test_a_real_model_of_stable_baselines3_trains_by_rollouts(
     (tmp_path / "sb3_loop.py").write_text(LOOP)
     monkeypatch.syspath_prepend(tmp_path)
     config = {"n_envs": 2, "n_steps": 32, "batch_size": 32}
-    workload = build("sb3_loop:factory", config, {})
+    workload = build(load_factory("sb3_loop:factory"), config, {})
     assert isinstance(workload, StableBaselines3)
     workload.run(2)
     assert workload._model.num_timesteps == 2 * 64

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from trainables.command.options import FACTORY
 from trainables.workload import WorkloadInputError
 from trainables.workload_source import (
     edited,
     framework_of,
     require_factory,
     source_of,
-    source_of_command,
 )
 
 
@@ -46,7 +46,7 @@ def test_its_files_are_those_that_it_imports_of_its_own(
 ) -> None:
     # A module without a spec, as a script's `__main__`.
     monkeypatch.setitem(sys.modules, "sourced_main", types.ModuleType("sourced_main"))
-    assert source_of(workload).keys() == files
+    assert source_of(workload, {}).keys() == files
     imported = {name for name in sys.modules if name.startswith("sourced_")}
     assert imported == {"sourced_main"}
 
@@ -56,15 +56,15 @@ def test_its_files_are_those_that_it_imports_of_its_own(
     [("sourced_deep.py", True), ("sourced_net.py", True), ("sourced_stranger.py", False)],
 )
 def test_an_edit_of_one_of_them_changes_it(folder: Path, file: str, changed: bool) -> None:
-    before = source_of("sourced_loop:make")
+    before = source_of("sourced_loop:make", {})
     with (folder / file).open("a") as script:
         script.write("# faster now\n")
-    assert edited(before, source_of("sourced_loop:make")) == [file] * changed
+    assert edited(before, source_of("sourced_loop:make", {})) == [file] * changed
 
 
 def test_a_name_without_a_factory_is_a_mistake() -> None:
     with pytest.raises(WorkloadInputError, match="must read package"):
-        source_of("sourced_loop")
+        source_of("sourced_loop", {})
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,10 @@ def test_a_command_s_source_is_its_scripts_and_small_files(
     monkeypatch.chdir(folder)
     (folder / "sizes.yaml").write_text("a: 1")
     (folder / "bars.csv").write_text("1,2")
-    found = source_of_command(
-        ["python", "sourced_loop.py", "--c", "sizes.yaml", "bars.csv", "x.py"]
-    )
+    words = ["python", "sourced_loop.py", "--c", "sizes.yaml", "bars.csv", "x.py"]
+    found = source_of(FACTORY, {"arguments": words})
     files = {"sourced_loop.py", "sourced_net.py", "sourced_deep.py", "sizes.yaml"}
     assert found.keys() == files
     (folder / "sizes.yaml").write_text("a: 2")
-    after = source_of_command(["python", "sourced_loop.py", "--c", "sizes.yaml"])
+    after = source_of(FACTORY, {"arguments": words[:4]})
     assert edited(found, after) == ["sizes.yaml"]

@@ -20,7 +20,7 @@ from search_spaces.space import SearchSpace
 from trainables.command import presets, template
 from trainables.command.options import FACTORY, CommandOptions
 from trainables.command.readings import Reading, ReadingKind
-from trainables.workload_source import source_of_command
+from trainables.workload_source import source_of
 from tune.command import view
 from tune.parse import parse_assignments, parse_config
 from tune.spec import SearchSpec, Task
@@ -152,7 +152,7 @@ def task_of(options: CommandOptions, run_options: Mapping[str, Any]) -> Task:
         run_options=dict(run_options),
         data={},
         framework="any",
-        source=source_of_command(options.arguments),
+        source=source_of(FACTORY, {"arguments": options.arguments}),
     )
 
 

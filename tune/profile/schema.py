@@ -10,6 +10,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from cluster.node.hardware import Machine
+from cluster.node.thread_env import Framework
 from cluster.structure import Count, NotNegative, Plain, Positive, PositiveCount, Rule
 from search_spaces.config import config_violation, num_minibatches
 from trainables.measurement import OutcomeKind
@@ -175,7 +176,7 @@ class ProfileWorkload:
 
     factory: str
     options: dict[str, Any]
-    framework: Literal["jax", "torch", "any"]
+    framework: Framework
     source: dict[str, str] | None = None
 
 

@@ -17,10 +17,9 @@ from cluster.node.thread_env import Platform
 from cluster.pages import units
 from search_spaces.config import variables_of
 from trainables import compile_cache
-from trainables.command.options import FACTORY
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
-from trainables.workload_source import edited, source_of, source_of_command
+from trainables.workload_source import edited, source_of
 from tune.profile.file import ProfileError
 from tune.profile.schema import Profile, ProfileEnvironment
 from tune.summary import outcomes
@@ -102,13 +101,7 @@ def edited_files(profile: Profile) -> list[str]:
     recorded, workload = profile.workload.source, profile.workload
     if recorded is None:
         return []
-    is_command = workload.factory == FACTORY
-    now = (
-        source_of_command(workload.options["arguments"])
-        if is_command
-        else source_of(workload.factory)
-    )
-    return edited(recorded, now)
+    return edited(recorded, source_of(workload.factory, workload.options))
 
 
 def environment(

@@ -139,7 +139,7 @@ def test_a_workload_that_was_edited_is_named(
     loop = tmp_path / "my_loop_to_edit.py"
     loop.write_text("def make(config, options): ...\n")
     workload = "my_loop_to_edit:make"
-    task = factories.task(workload=workload, source=source_of(workload))
+    task = factories.task(workload=workload, source=source_of(workload, {}))
     known = profile_file.read(written(tmp_path / "profiles", task=task))
     assert known.workload.source is not None
     assert validation.edited_files(known) == []
