@@ -5,22 +5,20 @@ is stopped and continued by a schedule. After the search the neighbour is gone, 
 configuration and the baseline are measured in turn, in fresh processes, longer than a search does.
 """
 
-import contextlib
 import dataclasses
 import datetime
 import json
 import math
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.markdown import row
+from benchmarks.truth.busy_loop import BUSY_LOOPS, BusyLoop
 from cluster.errors import UserError
 from cluster.node import atomic, hardware
 from cluster.structure import destructure, revive
@@ -45,25 +43,7 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 """The command line of each task, after `python -m`."""
 
 _TIMEOUT_S = 300.0
-_PULSE_S = 0.1
 _MOST_TIMES = 3
-
-Schedule = Callable[[float, float | None], float]
-"""`share(at_s, finals_at_s)`: the part of a CPU that a neighbour takes, by seconds of the search.
-
-`finals_at_s` is when the finals began, `None` before that.
-"""
-
-BUSY_LOOPS: Mapping[str, Schedule] = {
-    "none": lambda at_s, finals_at_s: 0.0,
-    "constant": lambda at_s, finals_at_s: 1.0,
-    "bursts, 20 s on, 20 s off": lambda at_s, finals_at_s: 1.0 if at_s % 40.0 >= 20.0 else 0.0,
-    "from the finals on": lambda at_s, finals_at_s: 0.0 if finals_at_s is None else 1.0,
-    "a drift, 0 to 1 and back in 2 min": lambda at_s, finals_at_s: (
-        0.5 - 0.5 * math.cos(2 * math.pi * at_s / 120.0)
-    ),
-}
-"""Kinds of neighbours: one busy loop each."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +153,7 @@ def _run(task: str, neighbour: str) -> RealRun:
     with tempfile.TemporaryDirectory(prefix="truth-") as name:
         folder = Path(name)
         started = time.monotonic()
-        with _Neighbour(BUSY_LOOPS[neighbour]) as beside:
+        with BusyLoop(BUSY_LOOPS[neighbour]) as beside:
             _search(task, folder, beside)
         wall_s = time.monotonic() - started
         [path] = (folder / "profiles").glob("*-fastest.yaml")
@@ -209,43 +189,7 @@ def _run(task: str, neighbour: str) -> RealRun:
     )
 
 
-class _Neighbour(contextlib.AbstractContextManager["_Neighbour"]):
-    """A busy loop that follows a schedule, from entering to leaving."""
-
-    def __init__(self, share: Schedule) -> None:
-        self._share = share
-        self._finals_at_s: float | None = None
-        self._started = time.monotonic()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-
-    def finals_begin(self) -> None:
-        """Take note that the finals begin now."""
-        if self._finals_at_s is None:
-            self._finals_at_s = time.monotonic() - self._started
-
-    def __enter__(self) -> "_Neighbour":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _follow(self) -> None:
-        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
-            try:
-                while not self._over.is_set():
-                    share = self._share(time.monotonic() - self._started, self._finals_at_s)
-                    for is_on, part in ((True, share), (False, 1.0 - share)):
-                        if part > 0.0:
-                            process.send_signal(signal.SIGCONT if is_on else signal.SIGSTOP)
-                            self._over.wait(part * _PULSE_S)
-            finally:
-                process.kill()
-
-
-def _search(task: str, folder: Path, beside: _Neighbour) -> None:
+def _search(task: str, folder: Path, beside: BusyLoop) -> None:
     command = [
         *(sys.executable, "-m", *TASKS[task], *_SEARCH),
         *("--out", str(folder / "run"), "--profiles", str(folder / "profiles")),
