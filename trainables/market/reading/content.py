@@ -52,7 +52,7 @@ _NUL_SHARE = 0.3  # UTF-16 of plain text has a zero in every second byte
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Content:
+class Unpacked:
     """A file, unpacked: its kind, its first bytes, and how to read it from its beginning.
 
     name: the file's, for messages. encoding: of a text, by Python's name. is_whole: whether `head`
@@ -73,7 +73,7 @@ class Content:
         return decoder.decode(self.head, final=self.is_whole).removeprefix("\ufeff")
 
 
-def find_content(path: pathlib.Path) -> Content:
+def find_content(path: pathlib.Path) -> Unpacked:
     """Return what the file holds.
 
     Raises:
@@ -135,9 +135,9 @@ def _only_member(path: pathlib.Path) -> IO[bytes]:
     return archive.open(names[0])
 
 
-def _classified(name: str, head: bytes, is_whole: bool, opened: Callable[[], Any]) -> Content:
-    def content(kind: Literal["text", "parquet", "feather"], encoding: str = "utf-8") -> Content:
-        return Content(
+def _classified(name: str, head: bytes, is_whole: bool, opened: Callable[[], Any]) -> Unpacked:
+    def content(kind: Literal["text", "parquet", "feather"], encoding: str = "utf-8") -> Unpacked:
+        return Unpacked(
             name=name, kind=kind, head=head, is_whole=is_whole, encoding=encoding, opened=opened
         )
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from trainables.market.reading import numbers
-from trainables.market.reading.content import Content
+from trainables.market.reading.content import Unpacked
 from trainables.market.reading.layout import Layout, find_layout
 from trainables.market.reading.rows import RowNames, listed, shown
 from trainables.workload import WorkloadInputError
@@ -22,11 +22,11 @@ _DOT_MAY_MARK_THOUSANDS = ";\t|"  # with commas between the columns no country w
 class TextTable:
     """A CSV whose layout is known; its columns are read when they are asked for."""
 
-    content: Content
+    content: Unpacked
     layout: Layout
 
     @classmethod
-    def of(cls, content: Content) -> "TextTable":
+    def of(cls, content: Unpacked) -> "TextTable":
         """Return the table of a text.
 
         Raises:
@@ -76,7 +76,7 @@ class TextTable:
 
     @property
     def points_are_decimal(self) -> bool:
-        """Whether "10.000" is ten here."""
+        """Truth of "10.000" being ten here."""
         return not self._dots_may_mark_thousands
 
     @property

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
-from trainables.market.reading.content import Content, in_memory
+from trainables.market.reading.content import Unpacked, in_memory
 from trainables.market.reading.instruments import split_names
 from trainables.market.reading.rows import RowNames
 
@@ -23,7 +23,7 @@ class TypedTable:
     labels: tuple[str, ...]
 
     @classmethod
-    def of(cls, content: Content) -> "TypedTable":
+    def of(cls, content: Unpacked) -> "TypedTable":
         """Return the table of a Parquet or Feather file.
 
         Raises:
@@ -54,7 +54,7 @@ class TypedTable:
 
     @property
     def points_are_decimal(self) -> bool:
-        """Whether "10.000" is ten here."""
+        """Truth of "10.000" being ten here."""
         return True
 
     def read(
