@@ -73,7 +73,7 @@ def _check_order(
         bad = sign * (array - bound) < -_ROUNDING * bound
         if bad.any():
             side = "below" if sign > 0 else "above"
-            reason = f"{names[role]} is {side} {names[limit]} ({bound[np.argmax(bad)]})"
+            reason = f"{names[role]} is {side} {names[limit]} ({bound[rows.first(bad)]})"
             refuse_first(bad, names[role], reason, rows, got=array, wide=swapped)
 
 

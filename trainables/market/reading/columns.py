@@ -77,8 +77,8 @@ def find_columns(names: Sequence[str], file: str) -> Columns:
     plain = [plain_name(name) for name in names]
     if plain and not plain[0]:
         plain[0] = "unnamed:0"  # an index without a name
-    prices = [_only(ALIASES[name], name, plain, names, file) for name in PRICES]
     time, clock = _find_time(plain, names, file)
+    prices = [_only(ALIASES[name], name, plain, names, file) for name in PRICES]
     return Columns(
         time=time,
         clock=clock,

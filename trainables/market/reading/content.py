@@ -26,6 +26,7 @@ _PACKED: tuple[tuple[bytes, str], ...] = (
     (b"\x04\x22\x4d\x18", "lz4"),
     (b"\xfd7zXZ\x00", "xz"),
     (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
 )
 _STRANGERS = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook"),
@@ -48,7 +49,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_NUL_SHARE = 0.3  # UTF-16 of plain text has a zero in every second byte
+_NUL_SHARE = 0.4  # UTF-16 of plain text has a zero in every second byte
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,8 +158,8 @@ def _encoding_of(name: str, head: bytes) -> str:
         if head.startswith(mark):
             return encoding
     for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        every_second = head[start::2]
-        if every_second and every_second.count(0) > _NUL_SHARE * len(every_second):
+        every_second, others = head[start::2], head[1 - start :: 2]
+        if every_second.count(0) > _NUL_SHARE * len(head) and not others.count(0):
             return encoding
     if b"\x00" in head:
         raise WorkloadInputError(
@@ -181,8 +182,7 @@ def _refuse_other_texts(name: str, text: str) -> None:
         )
     if lower.startswith(("<!doctype", "<html", "<?xml", "<head", "<body", "<script")):
         raise WorkloadInputError(
-            f"{name} is a web page and not bars, so the download failed: it begins with {begins}; "
-            "download it again."
+            f"{name} is a web page or XML and not bars: it begins with {begins}; download it again."
         )
     if lower.startswith(("{", "[{", "[[", "[\n", "[\r", "[ ")) or lower.rstrip() == "[]":
         raise WorkloadInputError(

@@ -8,7 +8,7 @@ import datetime
 
 import numpy as np
 
-from trainables.market.reading.rows import RowNames, refuse_first, shown
+from trainables.market.reading.rows import RowNames, refuse_first
 from trainables.workload import WorkloadInputError
 
 _EARLIEST_YEAR, _LATEST_YEAR = 1900, 2100
@@ -76,10 +76,12 @@ def _refuse_other_orders(numbers: np.ndarray, name: str, rows: RowNames) -> None
 
     Counts do not keep below 24 hours, 60 minutes and 60 seconds in all their rows.
     """
-    for pairs in (2, 3):
+    for pairs in (0, 2, 3):
         clock = [numbers // 100**place % 100 for place in range(pairs)]
         date = numbers // 100**pairs
-        good = (clock[-1] < 24) & np.all([part < 60 for part in clock[:-1]], axis=0)
+        good = np.ones(len(numbers), bool)
+        for part, limit in zip(reversed(clock), (24, 60, 60), strict=False):
+            good &= part < limit
         middle = date // 100 % 100
         short = (date < 10**6) & (date >= 10**4) & (date % 100 >= 1) & (middle >= 1) & (middle < 32)
         year = date % 10_000
@@ -103,15 +105,18 @@ def from_count(numbers: np.ndarray, name: str, rows: RowNames) -> tuple[np.ndarr
     refuse_first(~np.isfinite(numbers), name, "the timestamp is missing or not finite", rows,
                  got=numbers)  # fmt: skip
     latest_ms = _tomorrow_ms()
+    units = _units_of_rows(numbers, latest_ms)
+    if (units >= 0).all():
+        return _per_row(numbers, units, name, rows)
     plausible = [unit for unit in _MS_OF if _is_plausible(numbers * _MS_OF[unit], unit, latest_ms)]
     if len(plausible) > 1:
         raise WorkloadInputError(
             f"column {name}: its numbers ({numbers[0]:.0f} in {rows.name(0)}) can be "
             f"{' or '.join(plausible)} since 1970; write 2024-01-31 14:30:00."
         )
-    if plausible:
-        return _to_ms(numbers * _MS_OF[plausible[0]]), ""
-    return _per_row(numbers, name, rows, latest_ms)
+    if not plausible:
+        raise _not_times(numbers, units, name, rows)
+    return _to_ms(numbers * _MS_OF[plausible[0]]), ""
 
 
 def _is_plausible(times_ms: np.ndarray, unit: str, latest_ms: float) -> bool:
@@ -133,39 +138,53 @@ def _is_plausible(times_ms: np.ndarray, unit: str, latest_ms: float) -> bool:
     return bool((steps[is_old] >= _LEAST_OLD_STEP_MS).all())
 
 
-def _per_row(
-    numbers: np.ndarray, name: str, rows: RowNames, latest_ms: float
-) -> tuple[np.ndarray, str]:
-    times_ms = np.full(len(numbers), np.nan)
-    unit_of = np.full(len(numbers), -1)
+def _units_of_rows(numbers: np.ndarray, latest_ms: float) -> np.ndarray:
+    """[num_rows] index into `_PER_ROW` of the unit that makes a time from 1980 on; -1 for none."""
+    units = np.full(len(numbers), -1)
     for index, unit in enumerate(_PER_ROW):
-        candidates = numbers * _MS_OF[unit]
-        inside = (candidates >= _OLD_MS) & (candidates <= latest_ms)
-        times_ms[inside], unit_of[inside] = candidates[inside], index
-    bad = unit_of < 0
-    if bad.mean() > 0.5:
-        raise WorkloadInputError(f"column {name}, {rows.name(0)}: {_not_a_time(numbers)}.")
-    main = _PER_ROW[int(np.bincount(unit_of[~bad]).argmax())]
-    refuse_first(bad, name, f"no time beside the others, which are {main} since 1970", rows,
-                 got=numbers)  # fmt: skip
+        times_ms = numbers * _MS_OF[unit]
+        units[(times_ms >= _OLD_MS) & (times_ms <= latest_ms)] = index
+    return units
+
+
+def _per_row(
+    numbers: np.ndarray, units: np.ndarray, name: str, rows: RowNames
+) -> tuple[np.ndarray, str]:
+    times_ms = numbers * np.array([_MS_OF[unit] for unit in _PER_ROW])[units]
     steps = np.abs(np.diff(times_ms))
     if steps.any() and np.median(steps[steps > 0]) < _LEAST_STEP_MS:
-        raise WorkloadInputError(f"column {name}, {rows.name(0)}: {_not_a_time(numbers)}.")
-    changes = np.flatnonzero(np.diff(unit_of))
+        raise WorkloadInputError(f"column {name}, {rows.name(0)}: {_no_count(numbers)}.")
+    changes = np.flatnonzero(np.diff(units)) + 1
     if not len(changes):
         return _to_ms(times_ms), ""
+    before, after = (_PER_ROW[units[changes[0] - step]] for step in (1, 0))
+    change = f"{before}, from {rows.name(int(changes[0]))} on {after}"
     if len(changes) > 1:
         raise WorkloadInputError(
-            f"column {name}: its unit changes {len(changes)} times, first in "
-            f"{rows.name(int(changes[0]) + 1)}, between {main} and others; write one unit."
+            f"column {name}: its numbers are {change} since 1970, and so on {len(changes)} times; "
+            "write one unit."
         )
-    before, after = (_PER_ROW[unit_of[changes[0] + step]] for step in (0, 1))
-    note = f"Times are {before}, from {rows.name(int(changes[0]) + 1)} on {after} since 1970."
-    return _to_ms(times_ms), note
+    return _to_ms(times_ms), f"Times are {change} since 1970."
 
 
-def _not_a_time(numbers: np.ndarray) -> str:
-    first = shown(int(numbers[0]) if float(numbers[0]).is_integer() else float(numbers[0]))
+def _not_times(
+    numbers: np.ndarray, units: np.ndarray, name: str, rows: RowNames
+) -> WorkloadInputError:
+    """Return the error of numbers of which not all are times."""
+    bad = units < 0
+    if bad.mean() > 0.5:
+        return WorkloadInputError(f"column {name}, {rows.name(0)}: {_no_count(numbers)}.")
+    unit = _PER_ROW[int(np.bincount(units[~bad]).argmax())]
+    index = int(np.argmax(bad))
+    return WorkloadInputError(
+        f"column {name}, {rows.name(index)}: {numbers[index]:.15g} is no time between 1980 and "
+        f"today beside the others, which are {unit} since 1970; correct or drop the row "
+        f"({int(bad.sum())} like it)."
+    )
+
+
+def _no_count(numbers: np.ndarray) -> str:
+    first = f"{numbers[0]:.15g}"
     if 20_000 < numbers.min() <= numbers.max() < 80_000:
         return (
             f"{first} looks like a day number of a spreadsheet, whose first day cannot be told; "

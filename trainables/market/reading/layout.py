@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from trainables.market.reading.columns import role_of
@@ -21,6 +22,7 @@ _NUMBER = re.compile(r"^[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?$")
 _DAY = re.compile(r"^(\d{8}|\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})$")
 _CLOCK = re.compile(r"^(\d{4}|\d{6}|\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)( ?[AaPp][Mm])?$")
 _TIME = re.compile(r"^\d{2,}[-./: T\d]*(Z|[+-]\d{2}:?\d{2})?$")
+_COUNT = re.compile(r"^\d{9,19}$")
 _OHLCV = ("open", "high", "low", "close", "volume")
 _KLINE = (
     "open_time",
@@ -163,20 +165,20 @@ def _fitted(
     names: tuple[str, ...], sample: Sequence[tuple[str, ...]], file: str
 ) -> tuple[str, ...]:
     """Return as many names as the rows have cells."""
-    if not sample or len(sample[0]) == len(names):
+    cells = Counter(len(row) for row in sample).most_common(1)[0][0] if sample else len(names)
+    if cells == len(names):
         return names
-    cells = len(sample[0])
     whole = [row for row in sample if len(row) == cells]
     if cells == len(names) + 1 and not any(row[-1] for row in whole):
         return (*names, "")  # each row ends with a delimiter
-    split = bool(_DAY.match(sample[0][0]) and cells > 1 and _CLOCK.match(sample[0][1]))
+    split = cells > 1 and bool(_DAY.match(whole[0][0]) and _CLOCK.match(whole[0][1]))
     if cells == len(names) + 1 and role_of(names[0]) == "timestamp" and split:
         return ("date", "time", *names[1:])  # the delimiter is also within the time
     if cells == len(names) - 1 and not names[-1]:
         return names[:-1]
     raise WorkloadInputError(
         f"{file} is not a readable CSV or Parquet file: its header ({listed(names)}) has "
-        f"{len(names)} columns and the row below it {cells}; give each column one name."
+        f"{len(names)} columns and the rows below it {cells}; give each column one name."
     )
 
 
@@ -208,18 +210,43 @@ def _names_of_data(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
     cells = rows[0]
     trailing = not any(row[-1] for row in rows)
     width = len(cells) - trailing
-    split = bool(_DAY.match(cells[0]) and _CLOCK.match(cells[1]))
-    if split and width == 7:
-        names: tuple[str, ...] = ("date", "time", *_OHLCV)
-    elif not split and width in (6, 7, 12) and _TIME.match(cells[0]):
-        names = _KLINE[:6] if width == 6 else (*_KLINE[:6], "trades") if width == 7 else _KLINE
+    if _DAY.match(cells[0]) and _CLOCK.match(cells[1]):
+        names: tuple[str, ...] | None = ("date", "time", *_OHLCV) if width == 7 else None
+    elif not _TIME.match(cells[0]):
+        names = None
     else:
+        names = _names_by_width(width, cells)
+    if names is None:
         return None
     opening = names.index("open")
     prices = [_prices(row[opening : opening + 4]) for row in rows]
-    if not _is_ohlc([price for price in prices if price]):
+    volumes = [row[opening + 4] for row in rows]
+    if not _is_ohlc([price for price in prices if price]) or _are_prices(volumes, prices):
         return None
     return (*names, "") if trailing else names
+
+
+def _names_by_width(width: int, cells: Sequence[str]) -> tuple[str, ...] | None:
+    is_count = _COUNT.match(cells[0]) is not None
+    if width == 6:
+        return _KLINE[:6]
+    if width == 7 and is_count and cells[6].isdigit():
+        return (*_KLINE[:6], "trades")  # Kraken's
+    if width == 12 and is_count and _COUNT.match(cells[6]) and int(cells[6]) > int(cells[0]):
+        return _KLINE
+    return None
+
+
+def _are_prices(
+    cells: Sequence[str], prices: Sequence[tuple[float, float, float, float] | None]
+) -> bool:
+    """Return whether what should be volumes are adjusted closes, which lie within their bars."""
+    inside = [
+        price[2] <= float(cell.replace(",", ".")) <= price[1]
+        for cell, price in zip(cells, prices, strict=True)
+        if price and _NUMBER.match(cell)
+    ]
+    return bool(inside) and sum(inside) > 0.5 * len(inside)
 
 
 def _prices(cells: Sequence[str]) -> tuple[float, float, float, float] | None:

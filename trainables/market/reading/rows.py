@@ -30,6 +30,13 @@ class RowNames:
         row = index if self.numbers is None else int(self.numbers[index])
         return f"row {row + 1}" + (" below the header" if self.under_header else "")
 
+    def first(self, chosen: np.ndarray) -> int:
+        """Return the index of the chosen row ([num_rows] bool) that stands first in the file."""
+        indices = np.flatnonzero(chosen)
+        if self.numbers is not None:
+            indices = indices[np.argsort(self.numbers[indices])]
+        return int(indices[0])
+
     def take(self, indices: np.ndarray) -> "RowNames":
         """Return the names of these rows alone."""
         numbers = indices if self.numbers is None else self.numbers[indices]
@@ -73,7 +80,7 @@ def refuse_first(
     count = int(bad.sum())
     if not count:
         return
-    index = int(np.argmax(bad))
+    index = rows.first(bad)
     value = "" if got is None else f", got {got[index]}"
     where = f"column {listed([column])}, {rows.name(index)}: {reason}{value}"
     if count > _COLUMN_WIDE * len(bad) and wide:

@@ -72,6 +72,7 @@ def read_times(column: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
     if pa.types.is_integer(kind):
         return _from_numbers(np.asarray(column.to_numpy()).astype(np.int64), name, rows)
     if pa.types.is_floating(kind):
+        _refuse_rounded(column, name)
         return _from_numbers(np.asarray(column.to_numpy()).astype(np.float64), name, rows)
     if _is_textual(kind):
         return _from_text(_text(column), name, rows)
@@ -110,6 +111,15 @@ def read_day_and_clock(
         return dataclasses.replace(found, values=found.values + since_midnight)
     joined = pc.binary_join_element_wise(_day_text(day, name), _clock_text(clock, name), " ")
     return _from_text(joined, name, rows)
+
+
+def _refuse_rounded(column: pa.ChunkedArray, name: str) -> None:
+    """Refuse floats of 32 bits or less, which hold seconds since 1970 to two minutes."""
+    if not pa.types.is_float64(column.type) and pc.max(column).as_py() > 2**24:
+        raise WorkloadInputError(
+            f"column {name} holds {column.type}, which has rounded its times; write them as "
+            "integers or as timestamps."
+        )
 
 
 def _is_textual(kind: pa.DataType) -> bool:

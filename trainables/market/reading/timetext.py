@@ -29,11 +29,12 @@ _MONTHS = tuple(
 _REWRITES: tuple[tuple[str, str], ...] = (
     (r"^\s+|\s+$", ""),
     (r"\s+", " "),
+    (r"^(\d{4}-\d{2}-\d{2})t", r"\1T"),
     (r"(?i) ?(?:GMT|UTC)([+-]\d{2}):?(\d{2})$", r"\1\2"),
     (r"(?i) ?(?:GMT|UTC|Z)$", "Z"),
     (r" ([+-]\d{2}:?\d{2})$", r"\1"),
     *_MONTHS,
-    (r"^(\d{1,2})\.(\d{1,2})\.(\d{4})", r"\3-\2-\1"),  # with points the day comes first
+    (r"^(\d{1,2})\.(\d{1,2})\.(\d{4}),?", r"\3-\2-\1"),  # with points the day comes first
     (r"^(\d{4})[./](\d{1,2})[./](\d{1,2})", r"\1-\2-\3"),
     (r"^(\d{4})(\d{2})(\d{2})([ T]|$)", r"\1-\2-\3\4"),
     (r"^(\d{4})-(\d)-", r"\1-0\2-"),
@@ -190,14 +191,19 @@ def _refuse_two_digit_years(column: pa.ChunkedArray, name: str, rows: RowNames) 
 
 
 def _why(column: pa.ChunkedArray, bad: int) -> str:
-    others = "" if bad == 0 else f", unlike {shown(column[0].as_py())}"
-    value = column[bad].as_py()
-    if bad and not any(character.isdigit() for character in value):
-        return f"is not a timestamp{others}; correct or drop the row"
+    value, other = column[bad].as_py(), column[0 if bad else min(1, len(column) - 1)].as_py()
+    if not any(character.isdigit() for character in value):
+        return f"is not a timestamp, unlike {shown(other)}; correct or drop the row"
+    if value != other and _shape(value) == _shape(other) and len(column) > 1:
+        return f"is no time of the calendar, though written like {shown(other)}; correct the row"
     return (
-        f"is not a timestamp we can read without guessing{others}; correct it, or write all of "
+        f"is not a timestamp we can read without guessing, beside {shown(other)}; write all of "
         "them as 2024-01-31 14:30:00, or as seconds since 1970"
     )
+
+
+def _shape(text: str) -> str:
+    return "".join("0" if character.isdigit() else character for character in text.strip())
 
 
 def split_zone(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str | None]:
