@@ -14,6 +14,7 @@ _DIGITS = r"^\s*-?\d+(\.\d*)?\s*$"
 _WHOLE = r"^\s*\d+\s*$"
 _EXPONENT = r"^\s*\d[.,]?\d*[eE]\+?\d+\s*$"
 _CLOCK = r"^\s*(\d{1,2}:\d{2}|\d{1,6}\s*$|\d{9}\s*$|\d{1,2} ?[AaPp][Mm])"
+_SAMPLE_ROWS = 1000
 _LARGEST_CLOCK = 235_959
 _DAY_MS = np.timedelta64(86_400_000, "ms")
 
@@ -179,28 +180,24 @@ def _clock_text(clock: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 def _from_text(text: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
     if (quick := timetext.read_iso(text)) is not None:
         return Times(values=quick[0], is_utc=quick[1])
-    empty = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)
-    refuse_first(np.asarray(empty), name, "the timestamp is missing", rows, remedy="fill it in")
-    if len(text) and pc.all(pc.match_substring_regex(text.slice(0, 3), _EXPONENT)).as_py():
+    sample = text.slice(0, _SAMPLE_ROWS)
+    if pc.all(pc.match_substring_regex(sample, _EXPONENT), min_count=0).as_py() and len(text):
         raise WorkloadInputError(
             f"column {name}, {rows.name(0)}: {shown(text[0].as_py())} has lost its last digits to "
             "a spreadsheet; format the column as whole numbers and export it again."
         )
-    digits = np.asarray(pc.match_substring_regex(text, _DIGITS))
-    if len(digits) and digits.mean() > 0.5:
-        return _from_digits(text, digits, name, rows)
+    if pc.mean(pc.match_substring_regex(sample, _DIGITS)).as_py() > 0.5:
+        return _from_digits(text, name, rows)
     text, zone = timetext.split_zone(text)
     values, is_utc = timetext.parse_times(text, name, rows)
     return Times(values=values, is_utc=is_utc, zone=zone)
 
 
-def _from_digits(text: pa.ChunkedArray, digits: np.ndarray, name: str, rows: RowNames) -> Times:
+def _from_digits(text: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
+    digits = np.asarray(pc.match_substring_regex(text, _DIGITS))
     if not digits.all():
         index = int(np.argmin(digits))
-        raise WorkloadInputError(
-            f"column {name}, {rows.name(index)}: {shown(text[index].as_py())} is not a timestamp, "
-            f"unlike {shown(text[0].as_py())}; correct or drop the row."
-        )
+        raise timetext.not_a_time(text, index, name, rows)
     if pc.any(pc.match_substring(text, ".")).as_py():
         return _from_numbers(np.asarray(text.cast(pa.float64())), name, rows)
     return _from_numbers(np.asarray(pc.utf8_trim_whitespace(text).cast(pa.int64())), name, rows)
