@@ -54,6 +54,10 @@ class OutcomeKind(enum.StrEnum):
         return self in (OutcomeKind.ERROR, OutcomeKind.NODE_LOST)
 
 
+ENV_STEPS = "env steps"
+"""The unit of speeds, where a script counts nothing else."""
+
+
 class Phase(enum.StrEnum):
     """Stages of a trial's life, in order.
 
@@ -152,7 +156,8 @@ class Measurement(Throughput):
     where the kernel does not count. `gpu_held_back` has the limits that lowered the GPU's clocks,
     each with the share of looks at which it did. In `num_restart_blocks` of the blocks processes
     of the trial's own started or ended. `device_growth_bytes` is the rise of the allocator's peak
-    over the measurement.
+    over the measurement. `unit` is what is counted, in the plural: a script may count agent steps
+    or tokens.
     """
 
     env_steps_per_update: int
@@ -174,6 +179,7 @@ class Measurement(Throughput):
     gpu_held_back: dict[str, float] = dataclasses.field(default_factory=dict)
     num_restart_blocks: int = 0
     device_growth_bytes: int | None = None
+    unit: str = ENV_STEPS
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,15 @@ import statistics
 import time
 
 from trainables import verdicts
-from trainables.measurement import Measurement, Phase, Progress, Report, Throughput, TrialRequest
+from trainables.measurement import (
+    ENV_STEPS,
+    Measurement,
+    Phase,
+    Progress,
+    Report,
+    Throughput,
+    TrialRequest,
+)
 from trainables.pace import Block, Pace, Point
 from trainables.serving import Send
 
@@ -31,6 +39,8 @@ class PacedTrial:
 
         self.by_clock = False
         """Whether the points come by a clock; to be set before the first."""
+        self.unit = ENV_STEPS
+        """What the points count, in the plural."""
         self.health: dict[str, float] = {}
         """Metrics of the training, if it tells any."""
         self._request = request
@@ -93,7 +103,7 @@ class PacedTrial:
         )
         if self.by_clock:
             self._estimate = self._counted_in_leaps(self._estimate)
-        verdict = verdicts.too_slow(self._estimate, self._request.slow_below)
+        verdict = verdicts.too_slow(self._estimate, self._request.slow_below, self.unit)
         if verdict is None and self._is_over(self._estimate):
             verdict = verdicts.completed(self._estimate, self._request)
         return None if verdict is None else self._report(self._estimate, verdict)
@@ -144,5 +154,6 @@ class PacedTrial:
             **self._gpu.figures(),
             health=dict(self.health),
             others_cpus=self._neighbours.others_cpus,
+            unit=self.unit,
         )
         return Report(kind=kind, message=message, measurement=measurement)

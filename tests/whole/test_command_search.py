@@ -96,7 +96,7 @@ def test_its_profile_has_the_command_and_holds(folder: Path) -> None:
             ["python3", "train.py", "--num-envs", "32", "--vec", "subproc", "--num-steps", "8"][-8:]
         )
     )
-    assert cost.startswith("# 1,000,000 steps take 2 min ")
+    assert cost.startswith("# 1,000,000 agent steps take 2 min ")
     checked = run(folder, "tune.profile", "validate", str(path))
     assert checked.returncode in {0, 1}, checked.stdout + checked.stderr
     assert "of what the profile promises" in checked.stdout
@@ -106,6 +106,8 @@ def test_the_report_and_the_tables_show_words(folder: Path) -> None:
     assert "subproc" in (folder / "run" / "trials.csv").read_text()
     page = (folder / "run" / "report.html").read_text()
     assert "Speed over num_envs and vec" in page
+    assert "agent steps/s" in page
+    assert "env steps" not in page, "the script counts something else"
     assert list((folder / "run" / "trials" / "outputs").iterdir()) == []
 
 

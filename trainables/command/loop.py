@@ -121,7 +121,7 @@ class _Trial:
             if reading is None:
                 return None
             self._meter = Meter(reading, self._config)
-            self._paced.by_clock = reading.by_clock
+            self._paced.by_clock, self._paced.unit = reading.by_clock, reading.units
         point = self._meter.hear(line, now)
         return None if point is None else self._paced.take(point, now)
 

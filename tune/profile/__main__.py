@@ -120,7 +120,7 @@ def _list(command: ListProfiles) -> int:
         raise ProfileError(
             f"{command.folder} is no folder. A search writes profiles: python -m tune.jax_phase12"
         )
-    rows: list[tuple[str, ...]] = [("file", "configuration", "env steps/s", "state")]
+    rows: list[tuple[str, ...]] = [("file", "configuration", "speed", "state")]
     errors: list[str] = []
     for path in sorted(command.folder.glob("*.yaml")):
         try:

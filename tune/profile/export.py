@@ -7,6 +7,7 @@ from pathlib import Path
 from cluster.node import hardware, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.config import variables_of
+from trainables.measurement import ENV_STEPS
 from tune.preflight.findings import Preflight
 from tune.profile import file as profile_file
 from tune.profile.schema import (
@@ -128,6 +129,7 @@ def from_search(
             flops_per_update=measured.flops_per_update,
             num_compilations=measured.num_compilations,
             disturbed=candidate.disturbed or None,
+            unit=None if candidate.unit == ENV_STEPS else candidate.unit,
         ),
         baseline=_baseline(candidate, result.baseline),
         soak=_soak(candidate, soak_updates),

@@ -33,7 +33,7 @@ from tune.search.result import Kind, SearchResult
 from tune.search.trial import Trial
 from tune.spec import SearchSpec, Task
 from tune.summary.conclusion import conclude
-from tune.summary.trials import ended_line, started_line
+from tune.summary.trials import ended_line, started_line, unit_of
 
 _REFRESHES_PER_SECOND = 1.0
 
@@ -185,7 +185,9 @@ class Screen:
             return
         self._line(conclusion.headline)
         for name, speed, processes, memory in result_panel.finals_rows(result):
-            unit = " env steps/s" if speed[:1].isdigit() else ""  # else it says how it failed
+            unit = (
+                f" {unit_of(result.trials)}/s" if speed[:1].isdigit() else ""
+            )  # else how it failed
             ran = units.plural(int(processes), "process")
             self._line(f"  finals: {name}: {speed}{unit}, {ran}, {memory}")
         warnings = (("warning", warning) for warning in conclusion.warnings)

@@ -94,7 +94,7 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
         )
     if winner.slower_soak is not None:
         doubts.append(
-            f"the soak ran at {units.speed(soak.steps_per_second)} env steps/s, below the "
+            f"the soak ran at {units.speed(soak.steps_per_second)} {soak.unit}/s, below the "
             f"{units.speed(winner.low)} to {units.speed(winner.high)} of the finals: the profile "
             "promises the soak's."
         )
