@@ -28,9 +28,9 @@ from tune.run_folder.log import quiet_libraries, run_log
 from tune.run_folder.record import RunRecord, SearchEnd
 from tune.run_folder.trials import write_trials
 from tune.screen.screen import Screen
-from tune.search.explore import SearchProblem
 from tune.search.finals import FinalsPlan
 from tune.search.policy import Search, SearchRules
+from tune.search.problem import SearchProblem
 from tune.search.result import Kind, SearchResult
 from tune.search.stopping import Stopping
 from tune.search.study import Limits, Study, explored_in
@@ -193,6 +193,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
         compiled_ahead=ahead.compiled,
         warm_start=prepared.recommended,
         shard=spec.part,
+        host_budget_bytes=prepared.preflight.host_budget_bytes,
     )
     rules = SearchRules(
         objective=spec.objective,

@@ -244,7 +244,7 @@ class Profile:
 
     @property
     def unit(self) -> str:
-        """What `expected_sps` counts, in the plural."""
+        """The name of what `expected_sps` counts, in the plural."""
         return self.speed.unit or ENV_STEPS
 
     @property

@@ -68,7 +68,7 @@ class Candidate:
 
     @property
     def unit(self) -> str:
-        """What its speeds count, in the plural."""
+        """The name of what its speeds count, in the plural."""
         measured = self.representative.measurement
         return ENV_STEPS if measured is None else measured.unit
 
