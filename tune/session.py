@@ -16,10 +16,10 @@ from tune import per_class
 from tune.memory import look_ahead
 from tune.memory.compiler import Compiler
 from tune.memory.look_ahead import Foresight
-from tune.preflight import judge
+from tune.preflight import judge, trying
 from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
-from tune.prepare import Prepared, SpaceFor, preflight_request, prepare
+from tune.prepare import Prepared, SpaceFor, preflight_request, prepare, settle
 from tune.profile import export
 from tune.report.write import write_report
 from tune.run_folder import record
@@ -48,6 +48,8 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     address = per_class.cluster_of(spec, os.environ)
     screen = Screen(as_json=spec.json)
     request = preflight_request(spec, task)
+    if spec.check:
+        return _check(spec, task, space_for, judge.check(request))
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
         return search(preflight=judge.check(request))
@@ -64,6 +66,16 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
             return search(preflight=preflight, hardware_class=chosen)
     screen.note(f"{len(names)} searches at once, one per class: {', '.join(names)}")
     return per_class.run(names, spec, task_name=task.name)
+
+
+def _check(spec: SearchSpec, task: Task, space_for: SpaceFor, preflight: Preflight) -> int:
+    """Try the baseline out and say what was found; return the exit code."""
+    judge.require_fit(preflight)
+    _, baseline, _ = settle(spec, space_for, preflight)
+    options, timeout_s = task.options | task.run_options, spec.trial_timeout_s
+    tried = trying.try_out(task.workload, options, baseline, preflight, timeout_s)
+    print("\n".join(tried.sentences()))
+    return 0
 
 
 def _search(

@@ -148,3 +148,52 @@ def test_a_check_says_what_is_read_how_fast_it_is_and_what_it_needs(tmp_path: Pa
     assert rest[0].startswith("  SPS: ")
     assert rest[-1].endswith("python3 train.py --num-envs 4 --vec dummy --num-steps=8")
     assert not (tmp_path / "runs").exists()
+
+
+LOOP = """
+    import time
+
+    class Loop:
+        env_steps_per_update = 64
+
+        def __init__(self, num_envs):
+            self.num_envs = num_envs
+
+        def run(self, num_updates):
+            time.sleep(0.01 * num_updates)
+
+        def health(self):
+            return {"mean_return": 3.25}
+
+    def loop(config, options):
+        return Loop(config["num_envs"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "words"),
+    [
+        (
+            LOOP,
+            0,
+            ("num_envs 4: ", " env steps/s, ", "of host memory", "It says: mean_return 3.25."),
+        ),
+        (
+            LOOP.replace("env_steps_per_update = 64", ""),
+            2,
+            ("error: num_envs 4 cannot be timed: ", "env_steps_per_update"),
+        ),
+        (LOOP.replace("0.01 *", "1 / 0 *"), 2, ("ZeroDivisionError: division by zero",)),
+    ],
+)
+def test_a_loop_is_checked_without_a_search(
+    source: str, code: int, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "loop.py").write_text(textwrap.dedent(source))
+    space = ("--workload", "loop.py:loop", "--space", "num_envs=4:8")
+    ended = run(tmp_path, "tune.jax_phase12", "--check", *space)
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback (" not in ended.stderr.partition("It wrote at last")[0]
+    for word in words:
+        assert word in ended.stdout + ended.stderr
+    assert not (tmp_path / "runs").exists()
