@@ -39,7 +39,7 @@ class Script:
 SCRIPTS = {
     "rl_zoo3": Script(
         space="n_envs=2,8 n_steps=64 batch_size=64 vec=subproc,dummy",
-        command="-m rl_zoo3.train --algo ppo --env CartPole-v1 --params n_envs:{n_envs} "
+        command="-m rl_zoo3.train --algo ppo --env CartPole-v1 -params n_envs:{n_envs} "
         "n_steps:{n_steps} batch_size:{batch_size} n_epochs:4 -n 1000000000 --vec-env {vec} "
         "--eval-freq -1 --num-threads 1 -f {trial_dir}/logs",
         reads="transitions/s (preset sb3)",
