@@ -38,9 +38,11 @@ SHORT = ("--soak-updates", "0")
 COMMAND = ("--", "python3", "train.py", "--num-envs", "{num_envs}", "--vec", "{vec}")
 
 
-def run(folder: Path, module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, module: str, *arguments: str, python: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, *python, "-m", module, *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": PYTHONPATH},
         capture_output=True,
@@ -197,3 +199,13 @@ def test_a_loop_is_checked_without_a_search(
     for word in words:
         assert word in ended.stdout + ended.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_with_a_tune_py_of_its_own_is_served_by_a_safe_path(tmp_path: Path) -> None:
+    (tmp_path / "tune.py").write_text("raise SystemExit('this is not it')\n")
+    (tmp_path / "train.py").write_text(textwrap.dedent(SCRIPT))
+    ended = run(
+        tmp_path, "tune.command", "--check", *OPTIONS, *COMMAND, "{num_steps}", python=("-P",)
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "agent steps/s" in ended.stdout
