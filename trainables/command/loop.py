@@ -16,7 +16,7 @@ from typing import Any
 from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.classify import SIGNATURES, describe_exit
-from trainables.command.folder import make_standing_place
+from trainables.command.folder import make_standing_place, reachable
 from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import MeanSinceStart, Meter, ReadingKind, first_to_match
 from trainables.command.running import CommandEnded, RunningCommand, end_as
@@ -69,7 +69,9 @@ class CommandLoop:
         try:
             make_standing_place(folder, Path.cwd())
             trial = _Trial(self._config, self._options, folder, request, send)
-            arguments, variables = filled_in(self._config, self._options, folder, os.environ)
+            filled, variables = filled_in(self._config, self._options, folder, os.environ)
+            arguments = [reachable(word, Path.cwd()) for word in filled]
+            variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}
             with RunningCommand(arguments, folder, {**os.environ, **variables}) as running:
                 ended = trial.follow(running)
         finally:
