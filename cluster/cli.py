@@ -16,6 +16,7 @@ Spec = TypeVar("Spec")
 NOTHING_FOUND = 1
 """The command was right and there is no result: no profile, no room, no box."""
 USER_ERROR = 2
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
 INTERRUPTED = 130
 
 
@@ -57,7 +58,8 @@ def main(
             prog=prog,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.EnumChoicesFromValues),
         )
-        ray_env.exec_into(ray_env.environment(os.environ))
+        joins = getattr(spec, "address", None) is not None or _RAY_JOB in os.environ
+        ray_env.exec_into(ray_env.environment(os.environ, private=not joins))
         return search(spec)
 
     return run(

@@ -48,7 +48,6 @@ def _drive_here(
 ) -> Ending:
     settings = experiment.RaySettings(
         num_gpus=1 if prepared.preflight.platform == "cuda" else 0,
-        trial_variables=prepared.caps.variables,
         dashboard=prepared.spec.dashboard,
         private=orders.private_folder(),
         folder=prepared.folder.path,

@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 import ray.tune
+from ray.tune.execution import class_cache
 
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
@@ -53,7 +54,6 @@ class RaySettings:
     """
 
     num_gpus: int
-    trial_variables: dict[str, str]
     dashboard: bool
     private: Path
     folder: Path
@@ -87,6 +87,7 @@ def run(
     Raises:
         RayError: if Ray does not start, or opens a socket to the outside.
     """
+    _spare_runtime_env()
     with _private_ray(settings) as dashboard:
         if dashboard is not None:
             on_dashboard(dashboard)
@@ -157,6 +158,16 @@ def _run(
     return Ending.FINISHED if searcher.finished else Ending.INTERRUPTED
 
 
+def _spare_runtime_env() -> None:
+    """Leave out the variables that Tune hands to its actors by a runtime_env.
+
+    In a private Ray they are inherited. Any runtime_env starts workers by `bash -c`, with the path
+    of Python unquoted: where it has a space they never start (ray #5288), and no one says so.
+    """
+    class_cache.DEFAULT_ENV_VARS = {}
+    class_cache.ENV_VARS_TO_PROPAGATE = set()
+
+
 @contextlib.contextmanager
 def _private_ray(settings: RaySettings) -> Iterator[Dashboard | None]:
     """Start Ray on loopback, check its sockets, yield its dashboard, and shut Ray down."""
@@ -184,10 +195,6 @@ def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
                 temp_dir=temp_dir,
                 dashboard=settings.dashboard,
             ),
-            runtime_env={
-                "env_vars": settings.trial_variables,
-                "worker_process_setup_hook": "tune.prepare_worker",
-            },
         )
     except Exception as error:  # Ray raises no narrower type for a node that is late
         if "timed out during startup" not in str(error):
