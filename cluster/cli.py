@@ -9,7 +9,7 @@ import tyro
 
 from cluster.errors import UserError
 from cluster.node import ray_env
-from cluster.node.stdout import until_unread
+from cluster.node.stdout import settle_streams, until_unread
 
 Spec = TypeVar("Spec")
 
@@ -29,6 +29,7 @@ def run(
     raised. Any other exception is a bug of ours and keeps its traceback. `interrupted` is printed
     on Ctrl-C, exit code 130.
     """
+    settle_streams()
     with until_unread():
         try:
             return action()

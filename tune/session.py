@@ -96,7 +96,7 @@ def _search(
         hardware_class=hardware_class,
         now=now,
     )
-    with hold(prepared.folder), run_log(prepared.folder.run_log):
+    with hold(prepared.folder, screen.note), run_log(prepared.folder.run_log):
         study = _open_study(prepared)
         record.write(prepared.folder, _record(prepared, study.trials, now))
         screen.started(

@@ -45,7 +45,7 @@ WORKERS = {
     # shell, unquoted: they hang where the path of Python has a space (ray #5288), and start later.
     "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "tune.prepare_worker",
 }
-"""Workers of a private Ray inherit it: they import our packages before a person's of these names."""
+"""Workers of a private Ray inherit it, and import our packages before a person's of their names."""
 
 BEHAVIOUR = {
     # A kill by Ray's memory monitor aborts the whole search; trials' memory is watched by us.
@@ -120,10 +120,11 @@ def for_child(environ: Mapping[str, str]) -> dict[str, str]:
 def exec_into(variables: Mapping[str, str]) -> None:
     """Restart this process with `variables` in its environment, unless it has had them already.
 
-    What they replace and do not set is taken away. Ray's system processes copy the driver's environment, its C++ core reads it when imported, as
-    OpenBLAS and OpenMP do, and nothing here writes `os.environ`. So the same command line is
-    executed again in this process (same pid, same terminal). Call it first in a program's main
-    and never in a library: what was done before is done again.
+    What they replace and do not set is taken away. Ray's system processes copy the driver's
+    environment, its C++ core reads it when imported, as OpenBLAS and OpenMP do, and nothing here
+    writes `os.environ`. So the same command line is executed again in this process (same pid, same
+    terminal). Call it first in a program's main and never in a library: what was done before is
+    done again.
 
     Raises:
         RuntimeError: if the variables do not survive the start (a sitecustomize changes them, say).

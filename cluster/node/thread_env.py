@@ -266,4 +266,4 @@ def _note(name: str, before: str, after: str) -> str | None:
     if after.startswith(f"{before} "):
         added = after.removeprefix(before).strip()
         return f"{name}={before} of your environment is kept and gains {added} in trials."
-    return f"{name}={before} of your environment becomes {after} in trials."
+    return f"{name}={before} of your environment becomes {after or 'unset'} in trials."

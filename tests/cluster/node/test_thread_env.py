@@ -203,3 +203,24 @@ def test_a_requested_cap_without_room_is_refused_with_the_one_that_fits() -> Non
             limits=room_for(250), cpus=cpus(64), platform="cpu", ray_threads=200, requested=16
         )
     assert raised.value.fitting_cap == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "becomes"),
+    [
+        ("JAX_PLATFORM_NAME", "gpu", ""),
+        ("JAX_DISABLE_JIT", "1", "0"),
+        ("JAX_CHECK_TRACER_LEAKS", "1", "0"),
+        ("JAX_PLATFORMS", "tpu", "cpu"),
+    ],
+)
+def test_switches_of_jax_that_end_or_slow_all_trials_are_set_right(
+    name: str, given: str, becomes: str
+) -> None:
+    env = build(2, "cpu", range(8), {name: given})
+    assert env.variables[name] == becomes
+    assert f"{name}={given} of your environment becomes" in "\n".join(env.notes)
+    assert name == "JAX_PLATFORMS" or name not in build(2, "cpu", range(8), {}).variables
+    assert name not in build(2, "cpu", range(8), {name: given}, "any").variables or name in (
+        "JAX_PLATFORMS",
+    )
