@@ -53,6 +53,8 @@ BEHAVIOUR = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # Tune would move every trial into a folder of its own, away from the person's modules.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # A Ctrl-C is ours: Tune would first ask Ray, which may be gone, to stop the trial.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Tune's own tables would be printed through ours, whatever `verbose` says.
     "RAY_AIR_NEW_OUTPUT": "0",
     # Ray nices its workers to 15, and trials with them; training will not run so.
