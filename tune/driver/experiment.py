@@ -17,6 +17,7 @@ from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import listeners, ray_env
 from trainables.ray_trainable import RayTrial
+from tune.driver import start_conditions
 from tune.driver.interruption import Interruption
 from tune.driver.joined import ClassWatch
 from tune.driver.searcher import StudySearcher
@@ -207,6 +208,9 @@ def _private_ray(settings: RaySettings) -> Iterator[tuple[Path, Dashboard | None
 
 
 def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
+    missing = start_conditions.missing_condition()
+    if missing is not None:
+        raise RayError(f"Ray cannot start here: {missing}")
     try:
         return ray.init(
             **ray_env.init_arguments(
@@ -219,10 +223,8 @@ def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
     except Exception as error:  # Ray raises no narrower type for a node that is late
         if "timed out during startup" not in str(error):
             raise
-        raise RayError(
-            "Ray did not start within its 30 s: this machine is too busy to be measured. End what "
-            "else runs here (top shows it) and start again."
-        ) from error
+        late = start_conditions.late_reason(temp_dir / "session_latest" / "logs")
+        raise RayError(f"Ray did not start within its 30 s: {late}") from error
 
 
 def _dashboard(address: str, temp_dir: Path) -> Dashboard:
