@@ -46,7 +46,7 @@ class PacedTrial:
         self._request = request
         self._send = send
         self._gpu = GpuMonitor(request.platform, os.environ)
-        self._memory = GpuMemory(request.platform)
+        self._memory = GpuMemory(request.platform, os.environ)
         self._neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
         self._pace = Pace(request.sampling.block_s)
         self._quiet: list[Block] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
-from cluster.node import hardware, thread_env
+from cluster.node import hardware, xla_flags
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.config import (
     VARIABLE,
@@ -167,7 +167,7 @@ def _require_known_flags(space: SearchSpace, task: Task) -> None:
     if task.framework != "jax":
         return  # another interpreter may have another jaxlib
     words = [w for axis in space.axes if axis.name == f"{VARIABLE}XLA_FLAGS" for w in axis.values]
-    unknown = [flag for word in words for flag in thread_env.unknown_xla_flags(str(word))]
+    unknown = [flag for word in words for flag in xla_flags.unknown_xla_flags(str(word))]
     if unknown:
         flags = ", ".join(f"--{flag}" for flag in dict.fromkeys(unknown))
         raise UserError(f"--space: the installed jaxlib does not know {flags}; leave it out.")

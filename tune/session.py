@@ -96,6 +96,7 @@ def _search(
     screen.preflight(preflight)
     judge.require_fit(preflight)
     from tune.driver import drive, loggers  # lazy: Ray has room only now
+    from tune.driver.experiment import Ending
 
     loggers.require(spec)
     now = datetime.datetime.now(datetime.UTC)
@@ -108,7 +109,7 @@ def _search(
         hardware_class=hardware_class,
         now=now,
     )
-    with hold(prepared.folder), run_log(prepared.folder.run_log):
+    with hold(prepared.folder, screen.note), run_log(prepared.folder.run_log):
         study = _open_study(prepared)
         record.write(prepared.folder, _record(prepared, study.trials, now))
         screen.started(
@@ -121,15 +122,23 @@ def _search(
         ahead = _look_ahead(prepared)
         screen.memory(ahead)
         search = _open_search(prepared, study, ahead, started_at)
-        ending = drive.drive(prepared, search)
-        code = _conclude(prepared, search.result(partial=not ending.is_finished), ahead)
-        if hardware_class is not None and ending.is_class_lost:
-            raise UserError(
-                f"no host of class {hardware_class.name} was left for "
-                f"{spec.class_timeout_s:.0f} s, so the search ended early: join one again (python "
-                "-m cluster.join worker) and go on with --resume."
-            )
-        return code
+
+        def conclude(ending: Ending) -> int:
+            code = _conclude(prepared, search.result(partial=not ending.is_finished), ahead)
+            if ending.is_ray_lost:
+                raise UserError(
+                    "a process of Ray itself was ended (by a person, or for want of memory), and "
+                    "the search with it; what it found is kept: go on with --resume."
+                )
+            if hardware_class is not None and ending.is_class_lost:
+                raise UserError(
+                    f"no host of class {hardware_class.name} was left for "
+                    f"{spec.class_timeout_s:.0f} s, so the search ended early: join one again "
+                    "(python -m cluster.join worker) and go on with --resume."
+                )
+            return code
+
+        return conclude(drive.drive(prepared, search, conclude))
 
 
 def _open_study(prepared: Prepared) -> Study:

@@ -4,7 +4,7 @@ import datetime
 import os
 from pathlib import Path
 
-from cluster.node import hardware, ray_env, thread_env
+from cluster.node import hardware, nvml, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.config import variables_of
 from trainables.measurement import ENV_STEPS
@@ -163,6 +163,8 @@ def _variables(candidate: Candidate, env: ThreadEnv) -> dict[str, str]:
     """
     chosen = variables_of(candidate.config)
     both = thread_env.with_chosen(chosen | env.variables, chosen)
+    if both.get(nvml.VISIBLE):
+        del both[nvml.VISIBLE]  # this machine's GPU; an empty value, which hides all, is the CPU's
     return {name: value for name, value in both.items() if name in EXPORTABLE}
 
 

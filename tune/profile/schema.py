@@ -21,6 +21,7 @@ PROFILE_VERSION = 1
 EXPORTABLE = frozenset(
     {
         "ARROW_IO_THREADS",
+        "CUDA_DEVICE_ORDER",
         "CUDA_VISIBLE_DEVICES",
         "JAX_PLATFORMS",
         "MKL_NUM_THREADS",

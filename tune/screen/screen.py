@@ -66,6 +66,7 @@ class Screen:
         self._search: Search | None = None
         self._running: dict[int, tuple[Phase, float]] = {}
         self._is_live = False
+        self._live: Live | None = None
 
     def preflight(self, preflight: Preflight) -> None:
         """Show what the machine allows."""
@@ -149,18 +150,29 @@ class Screen:
             yield
             return
         self._is_live = True
+        self._live = Live(
+            get_renderable=self._draw,
+            console=self._console,
+            refresh_per_second=_REFRESHES_PER_SECOND,
+            transient=True,
+        )
         try:
-            with Live(
-                get_renderable=self._draw,
-                console=self._console,
-                refresh_per_second=_REFRESHES_PER_SECOND,
-                transient=True,
-            ):
+            with self._live:
                 yield
         finally:
-            self._is_live = False
-            if search.trials:
-                self._console.print(self._trials(live=False))
+            self.stop()
+
+    def stop(self) -> None:
+        """End the live view, from any thread, and show the whole table."""
+        if self._live is None:
+            return
+        live, self._live = self._live, None
+        live.stop()
+        self._is_live = False
+        assert self._search is not None
+        assert self._console is not None
+        if self._search.trials:
+            self._console.print(self._trials(live=False))
 
     def finished(
         self,
