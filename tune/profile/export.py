@@ -1,10 +1,11 @@
 """The export of a search's result as profiles: one file per kind that was chosen."""
 
+import dataclasses
 import datetime
 import os
 from pathlib import Path
 
-from cluster.node import hardware, nvml, ray_env, thread_env
+from cluster.node import hardware, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.config import variables_of
 from trainables.measurement import ENV_STEPS
@@ -70,13 +71,17 @@ def env_of(
     A trial that dies of threads is run again at half the cap, so the cap may be lower than the
     preflight's. The environment is built like the trial's own, on top of the person's.
     """
-    return thread_env.build(
+    env = thread_env.build(
         peaks(candidate, result.trials).thread_cap,
         preflight.platform,
         preflight.findings.cpus.allowed,
         ray_env.as_given(os.environ) | variables_of(candidate.config),
         task.framework,
     )
+    # Of a GPU that shares the host's memory trials take less: see `tune.preflight.device`.
+    told = preflight.thread_env.variables if preflight.thread_env else {}
+    share = {n: told[n] for n in thread_env.POOL_FRACTIONS if n in told and n in env.variables}
+    return dataclasses.replace(env, variables=env.variables | share)
 
 
 def from_search(
@@ -163,8 +168,6 @@ def _variables(candidate: Candidate, env: ThreadEnv) -> dict[str, str]:
     """
     chosen = variables_of(candidate.config)
     both = thread_env.with_chosen(chosen | env.variables, chosen)
-    if both.get(nvml.VISIBLE):
-        del both[nvml.VISIBLE]  # this machine's GPU; an empty value, which hides all, is the CPU's
     return {name: value for name, value in both.items() if name in EXPORTABLE}
 
 

@@ -32,6 +32,11 @@ def smi(folder: Path, text: str, *, status: int = 0, capabilities: str = "") -> 
         ("Driver Version: 590.44       CUDA Version: 14.1", "", "cuda13"),
         ("Driver Version: 580.65.06    CUDA Version: N/A", "", "cuda13"),
         ("Driver Version: 535.183.01   CUDA Version: N/A", "", "cuda12"),
+        (
+            "KMD Version: 575.57.08   CUDA UMD Version: 13.3",
+            "",
+            "cuda13",
+        ),  # with a newer CUDA added
         (OLD_FORM, "7.0\\n", "cuda12"),
         (NEW_FORM, "9.0\\n6.1\\n", "cuda12"),
         (OLD_FORM, "Field compute_cap is not a valid field to query.", "cuda13"),

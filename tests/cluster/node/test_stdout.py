@@ -88,6 +88,7 @@ def action():
     print("\\u2265 17", flush=True)
     print("\\u2265 18", file=sys.stderr, flush=True)
     sys.stdin.read()
+    assert all(map(os.get_inheritable, range(3))), "what is started later has them, too"
     opened = os.open({path!r}, os.O_WRONLY | os.O_CREAT)
     os.write(opened, b"%d" % opened)
     return 0
