@@ -34,7 +34,11 @@ class JaxSpec(SearchSpec):
     phase: Literal[1, 2] = 1
     """1: entries. 2: position management."""
     data: Path | None = None
-    """CSV or Parquet of OHLCV bars; a synthetic market if left out."""
+    """CSV, Parquet or Feather of OHLCV bars; a synthetic market if left out."""
+    timezone: str | None = None
+    """Zone of the times in --data where they have none: America/New_York, +02:00. Default: UTC."""
+    symbol: str | None = None
+    """The instrument to trade where --data has several."""
     workload: str | None = None
     """Tune your own training loop instead: package.module:factory, or file.py:factory."""
     framework: Literal["auto", "jax", "torch"] = "auto"
@@ -76,8 +80,11 @@ def task_of(spec: JaxSpec) -> Task:
     """
     options = parse_options("--option", spec.option)
     if spec.workload is not None:
-        if spec.data is not None:
-            raise UserError("--data is for Phase 1 and 2; give your workload --option data=FILE.")
+        for name in ("data", "timezone", "symbol"):
+            if getattr(spec, name) is not None:
+                raise UserError(
+                    f"--{name} is for Phase 1 and 2; give your workload --option {name}=VALUE."
+                )
         module, name = split_name(spec.workload)
         if not module.endswith(".py") and top_level_spec(module) is None:
             raise UserError(f"--workload {spec.workload}: no module {module}; run from its folder.")
@@ -101,25 +108,30 @@ def task_of(spec: JaxSpec) -> Task:
     # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.market.features import build_market
     from trainables.market.options import MarketOptions
+    from trainables.market.overview import describe_bars
     from trainables.market.sessions import find_sessions
 
     data = str(spec.data.resolve()) if spec.data is not None else None
-    bars = MarketOptions(data=data, seed=spec.seed).load_bars()
+    chosen = MarketOptions(data=data, seed=spec.seed, timezone=spec.timezone, symbol=spec.symbol)
+    bars = chosen.load_bars()
     build_market(bars)  # fails here, and not in every trial, if no episode fits
+    sessions = find_sessions(bars.time)
+    read = {name: value for name, value in chosen.as_mapping().items() if name != "synthetic_days"}
     return Task(
         name=f"jax-phase{spec.phase}",
         mode="jax",
         phase=spec.phase,
         workload=_WORKLOAD.format(phase=spec.phase),
-        options={"data": data, "seed": spec.seed},
+        options=read,
         data={
             "source": bars.source,
             "synthetic": data is None,
             "bars": len(bars),
-            "episodes": find_sessions(bars.time).describe(),
+            "episodes": sessions.describe(),
             "sha256": bars.sha256(),
         },
         framework="jax",
+        notes=describe_bars(bars, sessions) if data is not None else (),
     )
 
 

@@ -39,7 +39,11 @@ class Phase3Spec(SearchSpec):
     env_workers: int = 0
     """Subprocesses for the environments; 0 keeps them in the trial's own, mostly the fastest."""
     data: Path | None = None
-    """CSV or Parquet of OHLCV bars; a synthetic market if left out."""
+    """CSV, Parquet or Feather of OHLCV bars; a synthetic market if left out."""
+    timezone: str | None = None
+    """Zone of the times in --data where they have none: America/New_York, +02:00. Default: UTC."""
+    symbol: str | None = None
+    """The instrument to trade where --data has several."""
     timesteps_reduction: float = 0.05
     """0.05, 0.1 or 0.15: share of the production run that confirms the winner, as its soak."""
     production_timesteps: int = 1_000_000
@@ -91,6 +95,8 @@ def task_of(spec: Phase3Spec) -> Task:
         WorkloadInputError: if the data or the language model is not usable.
     """
     # Lazy, so that --help does not wait for NumPy and Arrow.
+    from trainables.market.overview import describe_bars
+    from trainables.market.sessions import find_sessions
     from trainables.pytorch_phase3 import sources
     from trainables.pytorch_phase3.options import Phase3Options
 
@@ -98,6 +104,8 @@ def task_of(spec: Phase3Spec) -> Task:
     options = Phase3Options(
         data=str(spec.data.resolve()) if spec.data is not None else None,
         seed=spec.seed,
+        timezone=spec.timezone,
+        symbol=spec.symbol,
         llm=_absolute(spec.llm),
         llm_dtype=spec.llm_dtype,
         query_interval=spec.query_interval,
@@ -112,7 +120,7 @@ def task_of(spec: Phase3Spec) -> Task:
         mode="pytorch",
         phase=3,
         workload=_WORKLOAD,
-        options=dataclasses.asdict(options),
+        options=options.as_mapping(),
         data={
             "source": bars.source,
             "synthetic": spec.data is None,
@@ -122,6 +130,7 @@ def task_of(spec: Phase3Spec) -> Task:
         },
         framework="torch",
         num_subprocesses=spec.env_workers,
+        notes=describe_bars(bars, find_sessions(bars.time)) if spec.data is not None else (),
     )
 
 

@@ -137,7 +137,7 @@ class Task:
     describes the training data, with its hash; `framework` decides the thread caps;
     `num_subprocesses` is how many a trial starts, each of which needs room for threads; `source`
     has the hash of each file of a person's own workload. No measurement depends on `run_options`,
-    so a search that is resumed may have others.
+    so a search that is resumed may have others. `notes` are sentences about the data for a person.
     """
 
     name: str
@@ -150,3 +150,4 @@ class Task:
     num_subprocesses: int = 0
     source: dict[str, str] = dataclasses.field(default_factory=dict)
     run_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()

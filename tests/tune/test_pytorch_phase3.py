@@ -1,6 +1,5 @@
 """python -m tune.pytorch_phase3: what it makes of its options, before any trial."""
 
-import dataclasses
 import subprocess
 import sys
 import typing
@@ -101,7 +100,7 @@ def test_a_hub_id_stays_what_it_is() -> None:
 def test_the_command_knows_the_options_of_a_trial_and_their_defaults() -> None:
     assert typing.get_args(typing.get_type_hints(Phase3Spec)["llm_dtype"]) == DTYPES
     task = command.task_of(Phase3Spec(llm="none"))
-    assert task.options == dataclasses.asdict(Phase3Options(llm="none"))
+    assert task.options == Phase3Options(llm="none").as_mapping()
 
 
 def test_the_parent_imports_no_framework() -> None:

@@ -1,9 +1,10 @@
 """The bars at which an episode may start and end. NumPy only, pure.
 
-Minute data of an exchange has sessions: an episode starts in regular US hours, 09:30 to 16:00 in
+Minute data of a US exchange has sessions: an episode starts in regular hours, 09:30 to 16:00 in
 New York, and ends with them at the latest. That needs bars short enough for a session to be longer
-than the observation window. Hourly and daily bars, and markets that trade at other hours, have no
-such sessions: an episode may start at any bar and has at most `FREE_EPISODE_BARS` bars.
+than the observation window, and most bars within these hours. Hourly and daily bars, and markets
+that trade at other hours or round the clock, have no such sessions: an episode may start at any bar
+and has at most `FREE_EPISODE_BARS` bars.
 """
 
 import dataclasses
@@ -21,6 +22,8 @@ FREE_EPISODE_BARS = 240
 
 MIN_EPISODE_BARS = 10
 """Fewest bars that an episode may have."""
+
+_LEAST_SHARE = 0.5  # of the bars: a market with fewer in these hours has hours of its own
 
 _OPEN_MINUTE, _CLOSE_MINUTE = 9 * 60 + 30, 16 * 60
 _MINUTE, _DAY = np.timedelta64(1, "m"), np.timedelta64(1, "D")
@@ -41,6 +44,14 @@ class Sessions:
     progress: np.ndarray
     regular_hours: bool
 
+    @property
+    def share(self) -> float:
+        """The share of the bars that lie within any episode, 0 to 1."""
+        reach = np.full(len(self.episode_end), -1)
+        reach[self.starts] = self.episode_end[self.starts]
+        inside = np.maximum.accumulate(reach) >= np.arange(len(reach))
+        return float(inside.mean()) if len(inside) else 0.0
+
     def describe(self) -> str:
         """Return one line for a person."""
         if self.regular_hours:
@@ -53,10 +64,11 @@ def find_sessions(time: np.ndarray) -> Sessions:
     local = to_new_york(time)
     day = local.astype("datetime64[D]")
     minute = (local - day) // _MINUTE
-    regular = (minute >= _OPEN_MINUTE) & (minute < _CLOSE_MINUTE) & np.is_busday(day)
+    regular = in_regular_hours(local)
     index = np.arange(len(time))
     _, session_lengths = np.unique(day[regular], return_counts=True)
-    has_sessions = len(session_lengths) > 0 and np.median(session_lengths) > WINDOW_BARS
+    is_regular = len(time) > 0 and regular.mean() >= _LEAST_SHARE
+    has_sessions = is_regular and np.median(session_lengths) > WINDOW_BARS
     if has_sessions:
         # A regular bar's session ends at the last regular bar of its day. The days are sorted.
         regular_index = index[regular]
@@ -75,6 +87,14 @@ def find_sessions(time: np.ndarray) -> Sessions:
         progress=progress,
         regular_hours=bool(has_sessions),
     )
+
+
+def in_regular_hours(local: np.ndarray) -> np.ndarray:
+    """[num_bars] bool of wall-clock times ([num_bars] datetime64): 09:30 to 16:00 of a weekday."""
+    day = local.astype("datetime64[D]")
+    minute = (local - day) // _MINUTE
+    inside = (minute >= _OPEN_MINUTE) & (minute < _CLOSE_MINUTE)
+    return np.asarray(inside & np.is_busday(day))
 
 
 def to_new_york(time: np.ndarray) -> np.ndarray:

@@ -100,7 +100,10 @@ class Screen:
             "Ctrl-C ends the search and keeps the best so far.",
         ]
         self._json.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder)
-        for line in lines:
+        self._say(lines[0])
+        for text in task.notes:
+            self.note(text)
+        for line in lines[1:]:
             self._say(line)
 
     def dashboard(self, url: str, *, metrics_url: str) -> None:

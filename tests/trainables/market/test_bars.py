@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from good_bars import HEADER, hours, lines
+from good_bars import hours, lines
 from trainables.market.bars import MIN_BARS, load_bars
 from trainables.workload import WorkloadInputError
 
@@ -98,17 +98,37 @@ def test_hash_depends_on_every_value(write):
 @pytest.mark.parametrize(
     ("row", "column", "value", "message"),
     [
-        (7, 4, "", "column close, row 7: the value is missing"),
-        (7, 4, "n/a?", "column close, row 7: 'n/a\\?' is not a number"),
-        (7, 4, "inf", "column close, row 7: the value is missing or not finite"),
-        (9, 1, "0", "column open, row 9: the price is not positive, got 0.0"),
-        (9, 2, "5", "column high, row 9: high is below low \\(100.0\\), got 5.0"),
-        (9, 5, "-1", "column volume, row 9: the volume is negative"),
-        (9, 0, "2024-01-01T07:00:00", "column timestamp, row 9: the time is the same as the row"),
-        (9, 0, "2024-01-01T03:00:00", "column timestamp, row 9: the time is before the row above"),
-        (9, 0, "yesterday", "column timestamp, row 9: 'yesterday' is not a timestamp"),
-        (9, 0, "", "column timestamp, row 9: the timestamp is missing"),
-        (1, 0, "31/12/2023 23:00", "column timestamp, row 1: '31/12/2023 23:00' is not a time"),
+        (7, 4, "", "column close, row 7 below the header: the value is missing"),
+        (7, 4, "n/a?", "column close, row 7 below the header: 'n/a\\?' is not a number"),
+        (7, 4, "inf", "column close, row 7 below the header: the value is missing or not finite"),
+        (9, 1, "0", "column open, row 9 below the header: the price is not positive, got 0.0"),
+        (9, 2, "5", "column high, row 9 below the header: high is below low \\(100.0\\), got 5.0"),
+        (9, 5, "-1", "column volume, row 9 below the header: the volume is negative"),
+        (
+            9,
+            0,
+            "2024-01-01T07:00:00",
+            "column timestamp, row 9 below the header: the time is the same as the row",
+        ),
+        (
+            9,
+            0,
+            "2024-01-01T03:00:00",
+            "column timestamp, row 9 below the header: the time is before the row above",
+        ),
+        (
+            9,
+            0,
+            "yesterday",
+            "column timestamp, row 9 below the header: 'yesterday' is not a timestamp",
+        ),
+        (9, 0, "", "column timestamp, row 9 below the header: the timestamp is missing"),
+        (
+            1,
+            0,
+            "31/12/2023 23:00",
+            "column timestamp, row 1 below the header: '31/12/2023 23:00' is not a time",
+        ),
     ],
 )
 def test_bad_cell_is_named_by_row_and_column(write, row, column, value, message):
@@ -141,7 +161,7 @@ def test_too_short_a_file_says_how_many_rows_are_needed(write):
     ("content", "message"),
     [
         (None, "there is no file"),
-        (b"", "is not a readable CSV or Parquet file"),
+        (b"", "is not a readable CSV or Parquet file: it is empty"),
         (b"a,b\n1,2,3\n", "is not a readable CSV or Parquet file"),
         (b"\x89PNG\r\n\x1a\n\x00\x01\x02", "is not a readable|has no timestamp column"),
     ],
@@ -154,8 +174,8 @@ def test_what_is_no_table_is_refused(tmp_path, content, message):
         load_bars(path)
 
 
-def test_what_is_no_parquet_is_refused(tmp_path):
+def test_a_damaged_parquet_is_refused(tmp_path):
     path = tmp_path / "bars.parquet"
-    path.write_text(HEADER)
-    with pytest.raises(WorkloadInputError, match="is not a readable CSV or Parquet file"):
+    path.write_bytes(b"PAR1" + b"0" * 100)
+    with pytest.raises(WorkloadInputError, match="is not a readable CSV or Parquet file: Parquet"):
         load_bars(path)

@@ -26,8 +26,16 @@ def test_new_york_time_agrees_with_the_zone_database():
     assert (to_new_york(time) == np.array(expected, dtype="datetime64[s]")).all()
 
 
-def test_episodes_of_round_the_clock_minutes_stay_in_regular_hours():
-    time = np.arange("2024-03-04", "2024-03-18", np.timedelta64(1, "m"), dtype="datetime64[ms]")
+def minutes(first: str, last: str, opens: str, closes: str) -> np.ndarray:
+    """Every minute of these weekdays from one UTC time of day to another."""
+    time = np.arange(first, last, np.timedelta64(1, "m"), dtype="datetime64[ms]")
+    day = time.astype("datetime64[D]")
+    begin, end = (np.timedelta64(int(t[:2]) * 60 + int(t[3:]), "m") for t in (opens, closes))
+    return time[(time - day >= begin) & (time - day < end) & np.is_busday(day)]
+
+
+def test_episodes_of_minutes_with_extended_hours_stay_in_regular_hours():
+    time = minutes("2024-03-04", "2024-03-18", "11:30", "21:00")  # 07:30 to 16:00, then 1 h later
     sessions = find_sessions(time)
     local = to_new_york(time)
     minute = (local - local.astype("datetime64[D]")) // np.timedelta64(1, "m")
@@ -38,6 +46,25 @@ def test_episodes_of_round_the_clock_minutes_stay_in_regular_hours():
     ends = sessions.episode_end[sessions.starts]
     assert (minute[ends] == 959).all()
     assert (ends - sessions.starts < SESSION_BARS).all()
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "regular", "share"),
+    [
+        ("14:30", "21:00", True, 0.98),  # New York
+        ("09:30", "16:00", False, 0.98),  # New York's clock, taken as UTC
+        ("08:00", "16:30", False, 0.98),  # Xetra, London
+        ("07:00", "15:50", False, 0.98),  # Moscow
+        ("03:45", "10:00", False, 0.98),  # India
+        ("00:00", "23:59", False, 0.98),  # futures and currencies
+        ("09:00", "23:00", False, 0.98),  # with long hours before and after
+        ("14:30", "23:00", True, 0.76),
+    ],
+)
+def test_sessions_are_judged_by_the_share_of_bars_within(opens, closes, regular, share):
+    sessions = find_sessions(minutes("2024-01-03", "2024-02-03", opens, closes))
+    assert sessions.regular_hours == regular
+    assert sessions.share == pytest.approx(share, abs=0.02)
 
 
 @pytest.mark.parametrize("bar_length", [np.timedelta64(1, "h"), np.timedelta64(24, "h")])

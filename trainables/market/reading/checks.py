@@ -1,0 +1,125 @@
+"""The checks of bars: prices, volumes, and the order of times. NumPy only, pure."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from trainables.market.reading.columns import PRICES
+from trainables.market.reading.rows import RowNames, refuse_first
+from trainables.workload import WorkloadInputError
+
+_ROUNDING = 1e-9  # of a price: what adjusting prices for splits leaves
+_FIRST_DAY, _LAST_DAY = np.datetime64("1700-01-01"), np.datetime64("2100-01-01")
+_LONGEST_HOLE = np.timedelta64(3652, "D")  # a date that stands for "unknown" is that far away
+_LONG_BAR = np.timedelta64(93, "D")
+_FIXED_POINT_UNIT = 10_000
+_LEAST_FIXED_POINT, _MOST_PRICE = 1e7, 1e10
+
+
+def check_values(
+    values: Mapping[str, np.ndarray], names: Mapping[str, str], rows: RowNames
+) -> None:
+    """Check prices and volumes, [num_rows] each by our name; `names` has the file's.
+
+    Raises:
+        WorkloadInputError: naming the first row that no bar can have.
+    """
+    for role in (*PRICES, "volume"):
+        array, column = values[role], names[role]
+        refuse_first(
+            ~np.isfinite(array),
+            column,
+            "the value is missing or not finite",
+            rows,
+            got=array,
+            wide=f"give {column} values, or name another column {role}",
+        )
+        if role == "volume":
+            refuse_first(
+                array < 0,
+                column,
+                "the volume is negative",
+                rows,
+                got=array,
+                wide="if this market has no volume, write 0",
+            )
+        else:
+            refuse_first(
+                array <= 0,
+                column,
+                "the price is not positive",
+                rows,
+                got=array,
+                wide="such prices have no returns, so give another history",
+            )
+    _check_order(values, names, rows)
+    _check_scale(values["close"], names["close"])
+
+
+def _check_order(
+    values: Mapping[str, np.ndarray], names: Mapping[str, str], rows: RowNames
+) -> None:
+    """Check that high is the highest and low the lowest price of each bar."""
+    open_, high, low, close = (names[role] for role in PRICES)
+    swapped = f"are columns swapped? A bar has {low} <= {open_}, {close} <= {high}"
+    for role, limit, sign in (
+        ("high", "low", 1.0),
+        ("open", "low", 1.0),
+        ("close", "low", 1.0),
+        ("open", "high", -1.0),
+        ("close", "high", -1.0),
+    ):
+        array, bound = values[role], values[limit]
+        bad = sign * (array - bound) < -_ROUNDING * bound
+        if bad.any():
+            side = "below" if sign > 0 else "above"
+            reason = f"{names[role]} is {side} {names[limit]} ({bound[rows.first(bad)]})"
+            refuse_first(bad, names[role], reason, rows, got=array, wide=swapped)
+
+
+def _check_scale(close: np.ndarray, name: str) -> None:
+    """Refuse integers that stand for prices of nine decimals, as Databento's are."""
+    if not len(close):
+        return
+    usual = float(np.median(close))
+    is_fixed_point = usual >= _LEAST_FIXED_POINT and not (close % _FIXED_POINT_UNIT).any()
+    if is_fixed_point or usual >= _MOST_PRICE:
+        raise WorkloadInputError(
+            f"column {name}: its prices are like {usual:.0f}, which looks like an integer that "
+            "stands for decimals (Databento's count 0.000000001); divide the prices by that."
+        )
+
+
+def check_times(time: np.ndarray, name: str, rows: RowNames) -> None:
+    """Check [num_rows] datetime64[ms] for their order, and for dates that stand for nothing.
+
+    Raises:
+        WorkloadInputError: naming the first row that is out of place.
+    """
+    refuse_first(
+        (time < _FIRST_DAY) | (time >= _LAST_DAY),
+        name,
+        "the time is before 1700 or after 2099",
+        rows,
+        got=time,
+        wide="write times as 2024-01-31 14:30:00",
+    )
+    step = np.diff(time)
+    zero = np.timedelta64(0, "ms")
+    same, back = np.r_[False, step == zero], np.r_[False, step < zero]
+    several = "if the file holds several instruments, keep one; else correct or drop the row"
+    many = "the file seems to hold several instruments or lengths of bars; keep one"
+    for bad, reason in (
+        (same, "the time is the same as the row before"),
+        (back, "the time is before the row above"),
+    ):
+        refuse_first(bad, name, reason, rows, got=time, remedy=several, wide=many)
+    if not len(step):
+        return
+    hole = np.r_[False, step > _LONGEST_HOLE]
+    if np.median(step) < _LONG_BAR and hole.any():
+        index = int(np.argmax(hole))
+        raise WorkloadInputError(
+            f"column {name}, {rows.name(index)}: {time[index]} is more than ten years after the "
+            f"row above ({time[index - 1]}); correct or drop what is wrong of the two."
+        )
