@@ -9,13 +9,14 @@ import tyro
 
 from cluster.errors import UserError
 from cluster.node import ray_env
-from cluster.node.stdout import until_unread
+from cluster.node.stdout import settle_streams, until_unread
 
 Spec = TypeVar("Spec")
 
 NOTHING_FOUND = 1
 """The command was right and there is no result: no profile, no room, no box."""
 USER_ERROR = 2
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
 INTERRUPTED = 130
 
 
@@ -28,6 +29,7 @@ def run(
     raised. Any other exception is a bug of ours and keeps its traceback. `interrupted` is printed
     on Ctrl-C, exit code 130.
     """
+    settle_streams()
     with until_unread():
         try:
             return action()
@@ -57,7 +59,8 @@ def main(
             prog=prog,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.EnumChoicesFromValues),
         )
-        ray_env.exec_into(ray_env.environment(os.environ))
+        joins = getattr(spec, "address", None) is not None or _RAY_JOB in os.environ
+        ray_env.exec_into(ray_env.environment(os.environ, private=not joins))
         return search(spec)
 
     return run(

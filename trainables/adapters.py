@@ -6,13 +6,17 @@
 - `counted`: a generator that yields the steps so far, at whatever times.
 - `called_back`: a training that calls a function with the steps so far, as Brax's `progress_fn`.
 - `StableBaselines3`: a model of Stable-Baselines3, which trains by whole rollouts.
+- `pure_jax_rl`: a `make_train(config)` of PureJaxRL, whose whole training is one program.
 """
+
+from __future__ import annotations
 
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from trainables.measurement import OutcomeKind, Phase, Progress, Report, TrialRequest
 from trainables.pace import Point
@@ -20,13 +24,16 @@ from trainables.paced_trial import PacedTrial
 from trainables.serving import Send
 from trainables.workload import DeviceUsage, WorkloadInputError
 
+if TYPE_CHECKING:
+    from trainables.jax_workload import JaxWorkload
+
 Told = float | tuple[float, Mapping[str, float]]
 """Steps so far, alone or with metrics of the training."""
 
 _END = object()
 
 
-def counted(train: Callable[[], Iterable[Told]]) -> "CountedLoop":
+def counted(train: Callable[[], Iterable[Told]]) -> CountedLoop:
     """Return a workload of a generator: `train()` yields the steps that it has done so far.
 
     It may yield at whatever times, also with metrics: `yield steps, {"mean_return": 21.0}`.
@@ -34,7 +41,7 @@ def counted(train: Callable[[], Iterable[Told]]) -> "CountedLoop":
     return CountedLoop(train)
 
 
-def called_back(train: Callable[[Callable[..., None]], Any]) -> "CountedLoop":
+def called_back(train: Callable[[Callable[..., None]], Any]) -> CountedLoop:
     """Return a workload of a training that calls back: `train(tell)` calls `tell(steps)`.
 
     It may call `tell(steps, metrics)`. It runs in a thread of its own, and waits in `tell` while
@@ -135,3 +142,62 @@ class StableBaselines3:
 
         peak = torch.cuda.max_memory_reserved(device)
         return DeviceUsage(platform="cuda", peak_device_bytes=peak, num_compilations=None)
+
+
+class _UpdatesBegin(Exception):  # noqa: N818  # it ends the first part of a training, as planned
+    """The scan over all updates: its step, and the state that it begins with."""
+
+    def __init__(self, step: Callable[..., Any], state: Any) -> None:
+        super().__init__()
+        self.step = step
+        self.state = state
+
+
+def pure_jax_rl(
+    make_train: Callable[[dict[str, Any]], Callable[..., Any]], settings: Mapping[str, Any]
+) -> JaxWorkload:
+    """Return a workload of a training in the form of PureJaxRL: `make_train(settings)(rng)`.
+
+    Such a training ends in one `jax.lax.scan` over its NUM_UPDATES updates. The step of that scan
+    is the update, and the state it begins with is the first one. TOTAL_TIMESTEPS may be left out.
+
+    Raises:
+        WorkloadInputError: if there is no such scan.
+    """
+    import jax
+
+    from trainables.jax_workload import JaxWorkload
+
+    config: dict[str, Any] = {"TOTAL_TIMESTEPS": 10**9, **settings}
+    train = make_train(config)  # it writes NUM_UPDATES into its dict
+    scan = jax.lax.scan
+    begun: list[tuple[_UpdatesBegin, Any]] = []  # with the structure of its state
+
+    def stop_at_updates(f: Any, init: Any = None, xs: Any = None, *rest: Any, **more: Any) -> Any:
+        length = more.get("length", rest[0] if rest else None)
+        if xs is None and length == config.get("NUM_UPDATES"):
+            raise _UpdatesBegin(f, init)
+        return scan(f, init, xs, *rest, **more)
+
+    def init() -> Any:
+        try:
+            with mock.patch.object(jax.lax, "scan", stop_at_updates):
+                train(jax.random.PRNGKey(int(config.get("SEED", 0))))
+        except _UpdatesBegin as found:
+            leaves, structure = jax.tree.flatten(found.state)
+            begun.append((found, structure))
+            return leaves
+        raise WorkloadInputError(
+            "this training does not call jax.lax.scan(step, state, None, NUM_UPDATES) with the "
+            "NUM_UPDATES of its dict, as PureJaxRL's do: write its update as a JaxWorkload."
+        )
+
+    def update(leaves: Any) -> tuple[Any, dict[str, Any]]:
+        found, structure = begun[0]  # the same each time: optimizers are functions, and differ
+        state, info = found.step(structure.unflatten(leaves), None)
+        returns = info.get("returned_episode_returns") if isinstance(info, Mapping) else None
+        told = {} if returns is None else {"mean_return": returns.mean()}
+        return jax.tree.leaves(state), told
+
+    steps = int(config["NUM_ENVS"]) * int(config["NUM_STEPS"])
+    return JaxWorkload(update, init, env_steps_per_update=steps)

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import TypedDict
 
-from cluster.node import hardware
+from cluster.node import gpus
+from cluster.node.gpus import GpuUsage
 from trainables.disturbance import descendants
 
 
@@ -29,16 +30,18 @@ class GpuMemory:
     def __init__(
         self,
         platform: str,
+        environ: Mapping[str, str],
         *,
-        by_process: Callable[[], Mapping[int, int]] = hardware.gpu_process_bytes,
-        read: Callable[[], dict[int, hardware.GpuUsage] | None] = hardware.gpu_usage,
+        by_process: Callable[[], Mapping[int, int]] = gpus.gpu_process_bytes,
+        read: Callable[[Mapping[str, str]], GpuUsage | None] = gpus.own_gpu_usage,
     ) -> None:
         self.peak_bytes: int | None = None
         """The most that was seen; `None` where there is no GPU."""
         self._is_wanted = platform == "cuda"
+        self._environ = environ
         self._by_process = by_process
         self._read = read
-        self._free_at_start = self._free_bytes() if self._is_wanted else 0
+        self._free_at_start = self._free_bytes() if self._is_wanted else None
 
     def look(self) -> None:
         """Take in what is used now."""
@@ -46,11 +49,16 @@ class GpuMemory:
             return
         known, own = self._by_process(), {os.getpid(), *descendants(os.getpid())}
         used = sum(held for pid, held in known.items() if pid in own)
-        used = used or self._free_at_start - self._free_bytes()
+        if not used:
+            free_bytes = self._free_bytes()
+            if free_bytes is None or self._free_at_start is None:
+                return  # the driver does not tell just now
+            used = self._free_at_start - free_bytes
         self.peak_bytes = max(self.peak_bytes or 0, used)
 
-    def _free_bytes(self) -> int:
-        return sum(usage.memory_free_bytes for usage in (self._read() or {}).values())
+    def _free_bytes(self) -> int | None:
+        usage = self._read(self._environ)
+        return None if usage is None else usage.memory_free_bytes
 
 
 class GpuMonitor:
@@ -60,22 +68,18 @@ class GpuMonitor:
         self,
         platform: str,
         environ: Mapping[str, str],
-        read: Callable[[], dict[int, hardware.GpuUsage] | None] = hardware.gpu_usage,
+        read: Callable[[Mapping[str, str]], GpuUsage | None] = gpus.own_gpu_usage,
     ) -> None:
         self._read = read
+        self._environ = environ
         self._is_wanted = platform == "cuda"
-        self._visible = environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-        self._samples: list[hardware.GpuUsage] = []
+        self._samples: list[GpuUsage] = []
 
     def look(self) -> None:
-        """Take one sample; none if NVML has several GPUs and it is unknown which is ours."""
-        if not self._is_wanted:
-            return
-        usages = self._read() or {}
-        if len(usages) == 1:
-            self._samples.extend(usages.values())
-        elif self._visible.isdigit() and int(self._visible) in usages:
-            self._samples.append(usages[int(self._visible)])
+        """Take one sample; none if the driver does not tell, or no longer."""
+        usage = self._read(self._environ) if self._is_wanted else None
+        if usage is not None:
+            self._samples.append(usage)
 
     def figures(self) -> GpuFigures:
         """Return mean utilisation and power, the highest temperature, and what held it back.

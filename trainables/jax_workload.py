@@ -74,7 +74,7 @@ class JaxWorkload:
         self._init = init
         self._env_steps_per_update = env_steps_per_update
         self._compiled: Any = None
-        self._dtypes: Any = None
+        self._dtypes: dict[int, Any] = {}  # of leaves that a Python number had no say in
         self._product_dtypes: set[Any] = set()
         self._state: Any = None
         self._metrics: Mapping[str, Any] = {}
@@ -141,21 +141,40 @@ class JaxWorkload:
 
         `jax.lax.scan` does the same: `0` becomes a float where the update adds one.
         """
-        state = jax.eval_shape(self._first_state)
+        state = self._shapes()
         for _ in range(_MOST_PROMOTIONS):
             if not any(map(_is_weak, jax.tree.leaves(state))):
-                break
+                return state
             made = jax.eval_shape(self._update, state)
             if not _is_pair(made) or jax.tree.structure(made[0]) != jax.tree.structure(state):
                 break  # said by what traces it next
-            self._dtypes = jax.tree.map(_promoted, state, made[0])
-            state = jax.eval_shape(self._first_state)
-        return state
+            # The others stay weak: what they meet in the update may have been promoted just now.
+            changed = {
+                place: after.dtype
+                for place, (before, after) in enumerate(
+                    zip(jax.tree.leaves(state), jax.tree.leaves(made[0]), strict=True)
+                )
+                if _is_weak(before) and before.dtype != after.dtype
+            }
+            if not changed:
+                break
+            self._dtypes |= changed
+            state = self._shapes()
+        leaves = enumerate(jax.tree.leaves(state))
+        self._dtypes |= {place: leaf.dtype for place, leaf in leaves if _is_weak(leaf)}
+        return self._shapes()
+
+    def _shapes(self) -> Any:
+        """Return the shapes of the first state as it is now: a method's trace would be cached."""
+        return jax.eval_shape(lambda: self._first_state())
 
     def _first_state(self) -> Any:
-        if self._dtypes is None:
-            return self._init()
-        return jax.tree.map(_as_dtype, self._init(), self._dtypes)
+        leaves, structure = jax.tree.flatten(self._init())
+        typed = [
+            _as_dtype(leaf, self._dtypes[place]) if place in self._dtypes else leaf
+            for place, leaf in enumerate(leaves)
+        ]
+        return structure.unflatten(typed)
 
     def text(self) -> str:
         """Return the instructions of the compiled update after all passes, as XLA prints them."""
@@ -230,10 +249,6 @@ def _is_pair(made: Any) -> bool:
 def _is_weak(leaf: Any) -> bool:
     """Return whether a leaf has but a Python number's type."""
     return bool(getattr(leaf, "weak_type", False))
-
-
-def _promoted(before: Any, after: Any) -> Any:
-    return after.dtype if _is_weak(before) else before.dtype
 
 
 def _as_dtype(leaf: Any, dtype: Any) -> Any:

@@ -54,6 +54,10 @@ class OutcomeKind(enum.StrEnum):
         return self in (OutcomeKind.ERROR, OutcomeKind.NODE_LOST)
 
 
+ENV_STEPS = "env steps"
+"""The unit of speeds, where a script counts nothing else."""
+
+
 class Phase(enum.StrEnum):
     """Stages of a trial's life, in order.
 
@@ -152,7 +156,8 @@ class Measurement(Throughput):
     where the kernel does not count. `gpu_held_back` has the limits that lowered the GPU's clocks,
     each with the share of looks at which it did. In `num_restart_blocks` of the blocks processes
     of the trial's own started or ended. `device_growth_bytes` is the rise of the allocator's peak
-    over the measurement.
+    over the measurement. `unit` is what is counted, in the plural: a script may count agent steps
+    or tokens.
     """
 
     env_steps_per_update: int
@@ -174,6 +179,7 @@ class Measurement(Throughput):
     gpu_held_back: dict[str, float] = dataclasses.field(default_factory=dict)
     num_restart_blocks: int = 0
     device_growth_bytes: int | None = None
+    unit: str = ENV_STEPS
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +232,8 @@ class Outcome:
     `threads_by_phase` has the peak of each phase that was seen, `seconds_by_phase` what each took;
     both are of the last attempt, `None` where no process was watched. `host_growth` is the rise of
     resident bytes per second while it was measured, `None` where it did not rise steadily.
-    `ends_search` is the report's.
+    `ends_search` is the report's. `num_cpus_taken` is the number of CPUs that a process of it could
+    use, where it widened its affinity beyond the cap.
     """
 
     kind: OutcomeKind
@@ -243,6 +250,7 @@ class Outcome:
     seconds_by_phase: dict[str, float] | None = None
     host_growth: float | None = None
     ends_search: bool = False
+    num_cpus_taken: int | None = None
 
 
 class WireError(ValueError):

@@ -6,7 +6,15 @@ import statistics
 import time
 
 from trainables import verdicts
-from trainables.measurement import Measurement, Phase, Progress, Report, Throughput, TrialRequest
+from trainables.measurement import (
+    ENV_STEPS,
+    Measurement,
+    Phase,
+    Progress,
+    Report,
+    Throughput,
+    TrialRequest,
+)
 from trainables.pace import Block, Pace, Point
 from trainables.serving import Send
 
@@ -31,17 +39,20 @@ class PacedTrial:
 
         self.by_clock = False
         """Whether the points come by a clock; to be set before the first."""
+        self.unit = ENV_STEPS
+        """What the points count, in the plural."""
         self.health: dict[str, float] = {}
         """Metrics of the training, if it tells any."""
         self._request = request
         self._send = send
         self._gpu = GpuMonitor(request.platform, os.environ)
-        self._memory = GpuMemory(request.platform)
+        self._memory = GpuMemory(request.platform, os.environ)
         self._neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
         self._pace = Pace(request.sampling.block_s)
         self._quiet: list[Block] = []
         self._noisy: list[Block] = []
         self._disturbed_s = 0.0
+        self._is_disturbed = False
         self._estimate: Throughput | None = None
         self._started = self._first_at = self._steady_at = self._looked_at = time.monotonic()
 
@@ -81,7 +92,10 @@ class PacedTrial:
 
         self._gpu.look()
         self._memory.look()
-        is_disturbed = self._neighbours.disturbed() and not os.environ.get(IGNORES)
+        if now > self._looked_at:  # else this block came with the last one, as out of a file
+            disturbed = self._neighbours.disturbed()
+            self._is_disturbed = disturbed and not os.environ.get(IGNORES)
+        is_disturbed = self._is_disturbed
         self._disturbed_s += now - self._looked_at if is_disturbed else 0.0
         self._looked_at = now
         (self._noisy if is_disturbed else self._quiet).append(block)
@@ -93,7 +107,7 @@ class PacedTrial:
         )
         if self.by_clock:
             self._estimate = self._counted_in_leaps(self._estimate)
-        verdict = verdicts.too_slow(self._estimate, self._request.slow_below)
+        verdict = verdicts.too_slow(self._estimate, self._request.slow_below, self.unit)
         if verdict is None and self._is_over(self._estimate):
             verdict = verdicts.completed(self._estimate, self._request)
         return None if verdict is None else self._report(self._estimate, verdict)
@@ -144,5 +158,6 @@ class PacedTrial:
             **self._gpu.figures(),
             health=dict(self.health),
             others_cpus=self._neighbours.others_cpus,
+            unit=self.unit,
         )
         return Report(kind=kind, message=message, measurement=measurement)

@@ -25,7 +25,7 @@ from trainables.measurement import (
     WireError,
     decode,
 )
-from trainables.process_tree import ProcessTree, TreeUsage, most_maps, proportional_bytes
+from trainables.process_tree import ProcessTree, TreeUsage, most_cpus, most_maps, proportional_bytes
 
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
 TRIAL_COMMAND = (sys.executable, _LAUNCH, "trial")
@@ -33,6 +33,9 @@ COMPILE_COMMAND = (sys.executable, _LAUNCH, "compile_only")
 
 _LOOK_S = 0.05
 _LOOK_WHILE_TIMED_S = 0.2
+_BOUND = (Phase.WARMUP, Phase.MEASURE)
+"""Phases in which the trial's CPUs are its own for sure."""
+
 _LOOK_AT_MAPS_S = 2.0  # reading a process's maps holds up its own mmap calls
 _EXIT_GRACE_S = 5.0
 
@@ -74,7 +77,9 @@ def run_child(
     deadline = None if timeout_s is None else started + timeout_s
     before = _Refusals.read()
     room_bytes = limits.host_memory().available_bytes
-    watch = _Watch(thread_cap=thread_cap, log_path=log_path, started=started)
+    watch = _Watch(
+        thread_cap=thread_cap, num_cpus=len(request.cpus), log_path=log_path, started=started
+    )
     try:
         command = command or (
             COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND
@@ -122,6 +127,7 @@ class _Watch:
     """The peaks of a trial so far; `None` where it was never seen alive."""
 
     thread_cap: int
+    num_cpus: int
     log_path: Path
     started: float
     phase: Phase = Phase.START
@@ -129,6 +135,7 @@ class _Watch:
     peak_threads: int | None = None
     peak_host_bytes: int | None = None
     peak_maps: int | None = None
+    num_cpus_taken: int | None = None
     threads_by_phase: dict[str, int] = dataclasses.field(default_factory=dict)
     seconds_by_phase: dict[str, float] = dataclasses.field(default_factory=dict)
     _measured: list[tuple[float, int]] = dataclasses.field(default_factory=list)
@@ -143,6 +150,8 @@ class _Watch:
         """Take note that the trial entered another phase."""
         self.leave_phase()
         self.phase, self._in_phase_since = progress.phase, time.monotonic()
+        if progress.phase is Phase.MEASURE:
+            self._maps_due = 0.0  # a short trial is looked at once while it trains
         if progress.predicted_device_bytes is not None:
             self.predicted_device_bytes = progress.predicted_device_bytes
 
@@ -167,6 +176,9 @@ class _Watch:
         if (now := time.monotonic()) >= self._maps_due:
             self._maps_due = now + _LOOK_AT_MAPS_S
             self.peak_maps = max(self.peak_maps or 0, most_maps(usage.pids))
+            # It starts with the CPUs of its parent, and binds itself before it imports anything.
+            if self.phase in _BOUND and (num_cpus := most_cpus(usage.pids)) > self.num_cpus:
+                self.num_cpus_taken = max(self.num_cpus_taken or 0, num_cpus)
         return host_bytes
 
     def outcome(self, ending: Report, *, is_gone: bool) -> Outcome:
@@ -183,6 +195,7 @@ class _Watch:
             peak_threads=self.peak_threads,
             peak_host_bytes=self.peak_host_bytes,
             peak_maps=self.peak_maps,
+            num_cpus_taken=self.num_cpus_taken,
             log=str(self.log_path),
             threads_by_phase=self.threads_by_phase or None,
             seconds_by_phase=self.seconds_by_phase or None,

@@ -25,6 +25,15 @@ class TreeUsage:
     resident_bytes: int
 
 
+def most_cpus(pids: Iterable[int]) -> int:
+    """Return the largest number of CPUs that one of the processes may run on; 0 for none."""
+    most = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it has ended
+            most = max(most, len(os.sched_getaffinity(pid)))
+    return most
+
+
 class ProcessTree:
     """The processes that came from `leader`, which must be a session leader we have not reaped."""
 

@@ -33,7 +33,8 @@ class TrialOrder:
     `name` is the trial's name in Ray's dashboard. It is also all that loggers show of the order;
     the values of the configuration stand beside it. `compile_cache` is the folder of compiled
     programs, if there is one. `log` is a file of the driver's. If `is_remote`, the worker may be
-    another host: it writes elsewhere, and the outcome carries the log.
+    another host: it writes elsewhere, and the outcome carries the log. `variables` are those that
+    the preflight chose for this machine, as its GPU.
     """
 
     name: str
@@ -45,6 +46,7 @@ class TrialOrder:
     log: str
     compile_cache: str | None = None
     is_remote: bool = False
+    variables: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.name
@@ -123,7 +125,7 @@ def run_order(
     numbers the trials that run side by side on one machine, for CPUs of their own.
     """
     chosen = variables_of(order.request.config)
-    base = ray_env.for_child(environ) | chosen
+    base = ray_env.for_child(environ) | order.variables | chosen
     if order.compile_cache is not None:
         base |= compile_cache.variables(order.compile_cache, base)
     cap, wall_s = order.thread_cap, 0.0

@@ -7,13 +7,14 @@ Stdlib only.
 
 import argparse
 import ctypes
+import errno
 import faulthandler
 import json
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from cluster.structure import revive
@@ -45,7 +46,7 @@ def serve(
     faulthandler.enable()  # a segmentation fault in a library then names the Python line
     os.set_inheritable(args.wire_fd, False)  # or a stray grandchild could hold the wire open
     request = revive(request_type, json.load(sys.stdin))
-    os.sched_setaffinity(0, request.cpus)
+    bind_to(request.cpus)
     with os.fdopen(args.wire_fd, "w", encoding="utf-8") as wire:
 
         def send(message: Message) -> None:
@@ -54,6 +55,16 @@ def serve(
 
         send(run(request, send, args.spawned_at))
     return 0
+
+
+def bind_to(cpus: Iterable[int]) -> None:
+    """Bind this process to CPUs; where the kernel refuses (seccomp), variables alone cap it."""
+    try:
+        os.sched_setaffinity(0, cpus)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.ENOSYS):
+            raise
+        print(f"sched_setaffinity: {error.strerror}; trained unbound.", file=sys.stderr)
 
 
 def die_with_parent(parent_pid: int) -> None:

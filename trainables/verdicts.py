@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from trainables.measurement import OutcomeKind, Throughput, TrialRequest
+from trainables.measurement import ENV_STEPS, OutcomeKind, Throughput, TrialRequest
 from trainables.workload import DeviceUsage
 
 TrialVerdict = tuple[OutcomeKind, str]
@@ -91,7 +91,9 @@ def unhealthy(health: Mapping[str, float]) -> TrialVerdict | None:
     return (OutcomeKind.UNSTABLE, f"training is unstable: {', '.join(bad)}.") if bad else None
 
 
-def too_slow(estimate: Throughput, slow_below: float | None) -> TrialVerdict | None:
+def too_slow(
+    estimate: Throughput, slow_below: float | None, unit: str = ENV_STEPS
+) -> TrialVerdict | None:
     """Judge a trial whose interval lies wholly below `slow_below`: it cannot win.
 
     A speed that something beside the trial disturbed proves nothing.
@@ -102,7 +104,7 @@ def too_slow(estimate: Throughput, slow_below: float | None) -> TrialVerdict | N
         return None
     return (
         OutcomeKind.SLOW,
-        f"{estimate.steps_per_second:,.0f} env steps/s, at most {estimate.high:,.0f}: "
+        f"{estimate.steps_per_second:,.0f} {unit}/s, at most {estimate.high:,.0f}: "
         f"it cannot reach {slow_below:,.0f}.",
     )
 

@@ -16,4 +16,4 @@ sys.path.remove(_root)
 
 
 def prepare_worker() -> None:
-    """Do nothing: a worker of Ray that calls this has imported this package, and so ours first."""
+    """Do nothing: a worker of Ray calls this (`cluster.node.ray_env`) and so imports ours first."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
-from cluster.node import hardware, thread_env
+from cluster.node import hardware, xla_flags
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.config import (
     VARIABLE,
@@ -121,12 +121,8 @@ def prepare(
         UserError: if an option cannot be followed.
     """
     assert preflight.thread_env is not None
-    space, default = space_for(preflight.platform, preflight.thread_env.cap)
-    space = space.override(spec.space, spec.require)
+    space, baseline, baseline_called = settle(spec, space_for, preflight)
     _require_known_flags(space, task)
-    baseline, baseline_called = baseline_of(
-        space, default, parse_config("--baseline", spec.baseline)
-    )
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
         resume = resume and RunFolder(spec.out).journal.exists()  # the class may have joined later
@@ -148,6 +144,20 @@ def prepare(
     )
 
 
+def settle(
+    spec: SearchSpec, space_for: SpaceFor, preflight: Preflight
+) -> tuple[SearchSpace, Config, str]:
+    """Return the space, the baseline, and what the baseline is called.
+
+    Raises:
+        UserError: if --space, --require or --baseline cannot be followed.
+    """
+    assert preflight.thread_env is not None
+    space, default = space_for(preflight.platform, preflight.thread_env.cap)
+    space = space.override(spec.space, spec.require)
+    return space, *baseline_of(space, default, parse_config("--baseline", spec.baseline))
+
+
 def _require_known_flags(space: SearchSpace, task: Task) -> None:
     """Refuse an axis of XLA_FLAGS with one that the installed jaxlib would die of.
 
@@ -157,7 +167,7 @@ def _require_known_flags(space: SearchSpace, task: Task) -> None:
     if task.framework != "jax":
         return  # another interpreter may have another jaxlib
     words = [w for axis in space.axes if axis.name == f"{VARIABLE}XLA_FLAGS" for w in axis.values]
-    unknown = [flag for word in words for flag in thread_env.unknown_xla_flags(str(word))]
+    unknown = [flag for word in words for flag in xla_flags.unknown_xla_flags(str(word))]
     if unknown:
         flags = ", ".join(f"--{flag}" for flag in dict.fromkeys(unknown))
         raise UserError(f"--space: the installed jaxlib does not know {flags}; leave it out.")

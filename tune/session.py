@@ -16,10 +16,10 @@ from tune import per_class
 from tune.memory import look_ahead
 from tune.memory.compiler import Compiler
 from tune.memory.look_ahead import Foresight
-from tune.preflight import judge
+from tune.preflight import judge, trying
 from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
-from tune.prepare import Prepared, SpaceFor, preflight_request, prepare
+from tune.prepare import Prepared, SpaceFor, preflight_request, prepare, settle
 from tune.profile import export
 from tune.report.write import write_report
 from tune.run_folder import record
@@ -28,9 +28,9 @@ from tune.run_folder.log import quiet_libraries, run_log
 from tune.run_folder.record import RunRecord, SearchEnd
 from tune.run_folder.trials import write_trials
 from tune.screen.screen import Screen
-from tune.search.explore import SearchProblem
 from tune.search.finals import FinalsPlan
 from tune.search.policy import Search, SearchRules
+from tune.search.problem import SearchProblem
 from tune.search.result import Kind, SearchResult
 from tune.search.stopping import Stopping
 from tune.search.study import Limits, Study, explored_in
@@ -48,6 +48,8 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     address = per_class.cluster_of(spec, os.environ)
     screen = Screen(as_json=spec.json)
     request = preflight_request(spec, task)
+    if spec.check:
+        return _check(spec, task, space_for, judge.check(request))
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
         return search(preflight=judge.check(request))
@@ -64,6 +66,16 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
             return search(preflight=preflight, hardware_class=chosen)
     screen.note(f"{len(names)} searches at once, one per class: {', '.join(names)}")
     return per_class.run(names, spec, task_name=task.name)
+
+
+def _check(spec: SearchSpec, task: Task, space_for: SpaceFor, preflight: Preflight) -> int:
+    """Try the baseline out and say what was found; return the exit code."""
+    judge.require_fit(preflight)
+    _, baseline, _ = settle(spec, space_for, preflight)
+    options, timeout_s = task.options | task.run_options, spec.trial_timeout_s
+    tried = trying.try_out(task.workload, options, baseline, preflight, timeout_s)
+    print("\n".join(tried.sentences()))
+    return 0
 
 
 def _search(
@@ -84,6 +96,7 @@ def _search(
     screen.preflight(preflight)
     judge.require_fit(preflight)
     from tune.driver import drive, loggers  # lazy: Ray has room only now
+    from tune.driver.experiment import Ending
 
     loggers.require(spec)
     now = datetime.datetime.now(datetime.UTC)
@@ -96,7 +109,7 @@ def _search(
         hardware_class=hardware_class,
         now=now,
     )
-    with hold(prepared.folder), run_log(prepared.folder.run_log):
+    with hold(prepared.folder, screen.note), run_log(prepared.folder.run_log):
         study = _open_study(prepared)
         record.write(prepared.folder, _record(prepared, study.trials, now))
         screen.started(
@@ -109,15 +122,23 @@ def _search(
         ahead = _look_ahead(prepared)
         screen.memory(ahead)
         search = _open_search(prepared, study, ahead, started_at)
-        ending = drive.drive(prepared, search)
-        code = _conclude(prepared, search.result(partial=not ending.is_finished), ahead)
-        if hardware_class is not None and ending.is_class_lost:
-            raise UserError(
-                f"no host of class {hardware_class.name} was left for "
-                f"{spec.class_timeout_s:.0f} s, so the search ended early: join one again (python "
-                "-m cluster.join worker) and go on with --resume."
-            )
-        return code
+
+        def conclude(ending: Ending) -> int:
+            code = _conclude(prepared, search.result(partial=not ending.is_finished), ahead)
+            if ending.is_ray_lost:
+                raise UserError(
+                    "a process of Ray itself was ended (by a person, or for want of memory), and "
+                    "the search with it; what it found is kept: go on with --resume."
+                )
+            if hardware_class is not None and ending.is_class_lost:
+                raise UserError(
+                    f"no host of class {hardware_class.name} was left for "
+                    f"{spec.class_timeout_s:.0f} s, so the search ended early: join one again "
+                    "(python -m cluster.join worker) and go on with --resume."
+                )
+            return code
+
+        return conclude(drive.drive(prepared, search, conclude))
 
 
 def _open_study(prepared: Prepared) -> Study:
@@ -193,6 +214,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
         compiled_ahead=ahead.compiled,
         warm_start=prepared.recommended,
         shard=spec.part,
+        host_budget_bytes=prepared.preflight.host_budget_bytes,
     )
     rules = SearchRules(
         objective=spec.objective,

@@ -75,6 +75,8 @@ class SearchSpec:
     """Write TensorBoard's files beside the trials, with their configurations as HParams."""
     mlflow: str | None = None
     """Also log every trial to this MLflow tracking URI: sqlite:///mlflow.db, http://localhost:5000."""
+    check: bool = False
+    """Search nothing: run the baseline alone for some seconds, and say its speed and its needs."""
     json: bool = False
     """Print JSON lines instead of the screen."""
     debug: bool = False

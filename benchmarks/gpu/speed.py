@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.gpu.bench import Bench, name_of, sizes
 from benchmarks.gpu.search import BASELINE
-from cluster.node import thread_env
+from cluster.node.xla_flags import unknown_xla_flags
 from search_spaces.config import Config
 
 SPEEDS, LEVERS, COMPILING, POLLING = "speed", "levers", "compiling", "polling"
@@ -89,7 +89,7 @@ def measure_levers(bench: Bench) -> None:
         request = _request(bench, "Phase 1", config, loops=["ours"])
         for name in _REHEARSED_LEVERS if bench.rehearses else _LEVERS:
             lever = _LEVERS[name]
-            unknown = thread_env.unknown_xla_flags(lever.variables.get("XLA_FLAGS", ""))
+            unknown = unknown_xla_flags(lever.variables.get("XLA_FLAGS", ""))
             if unknown:
                 bench.cannot(LEVERS, f"{name}: this jaxlib has no {unknown[0]}.")
                 continue

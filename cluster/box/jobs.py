@@ -1,7 +1,6 @@
 """Start a job that outlives the connection, supervise it, and end it."""
 
 import contextlib
-import fcntl
 import os
 import re
 import signal
@@ -12,7 +11,7 @@ from typing import Any
 
 from cluster.box.folder import BoxFolder, JobFolder
 from cluster.errors import BoxError
-from cluster.node import processes
+from cluster.node import lock, processes
 from cluster.node.arguments import with_options
 from cluster.node.atomic import read_json, write_json
 
@@ -148,7 +147,7 @@ def _spawn_supervisor(box: BoxFolder, job: JobFolder) -> None:
 def _starting(box: BoxFolder) -> Iterator[None]:
     descriptor = os.open(box.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock.acquire(descriptor, wait=True)  # without locks two starts at once may meet
         yield
     finally:
         os.close(descriptor)

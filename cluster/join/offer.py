@@ -5,7 +5,8 @@ import json
 import os
 
 from cluster.errors import JoinError
-from cluster.node import hardware, limits, ray_env, thread_env
+from cluster.node import gpus, hardware, limits, ray_env, thread_env
+from cluster.node.gpus import Gpu
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +44,7 @@ def choose_offer(*, num_gpus: int | None, on_cpu: bool, is_head: bool) -> HostOf
     Raises:
         JoinError: if the number is negative, GPUs differ, or a worker has nothing to offer.
     """
-    gpus = _visible_gpus()
-    num_gpus = len(gpus) if num_gpus is None else num_gpus
+    num_gpus = len(_visible_gpus()) if num_gpus is None else num_gpus
     if num_gpus < 0:
         raise JoinError(f"--num-gpus must be at least 0, got {num_gpus}.")
     offer = HostOffer(machine_class=own_machine_class(), num_gpus=num_gpus, on_cpu=on_cpu)
@@ -59,19 +59,29 @@ def own_machine_class() -> str:
     Raises:
         JoinError: if its GPUs differ.
     """
-    gpus = _visible_gpus()
-    if len(set(gpus)) > 1:
-        names = ", ".join(gpu.name for gpu in gpus)
+    offered = _visible_gpus()
+    if len(set(offered)) > 1:
+        names = ", ".join(gpu.name for gpu in offered)
         raise JoinError(
             f"the GPUs of this host differ ({names}), and a host offers one class: choose with "
             "CUDA_VISIBLE_DEVICES."
         )
-    return hardware.machine_class(dataclasses.replace(hardware.probe(), gpus=gpus))
+    return hardware.machine_class(hardware.probe())
 
 
-def _visible_gpus() -> tuple[hardware.Gpu, ...]:
-    gpus = hardware.probe().gpus
-    return tuple(gpus[index] for index in hardware.visible_gpus(len(gpus), os.environ))
+def _visible_gpus() -> tuple[Gpu, ...]:
+    """Return the GPUs that CUDA shows; a host offers all of them.
+
+    Raises:
+        JoinError: if one does not answer, because Ray would give trials to it.
+    """
+    seen = gpus.visible_gpus(os.environ)
+    for name, fault in seen.faults.items():
+        raise JoinError(
+            f"GPU {name} does not answer ({fault}): restart the host, or choose the others "
+            "with CUDA_VISIBLE_DEVICES."
+        )
+    return tuple(one.gpu for one in seen.gpus)
 
 
 def check_room(offer: HostOffer, *, dashboard: bool) -> None:

@@ -6,6 +6,7 @@ Everything is read from /proc and the cgroup mounts it names, hence testable ove
 """
 
 import dataclasses
+import errno
 import math
 import os
 import re
@@ -138,6 +139,17 @@ def cpus(
         quota_cores=min(_quotas(proc), default=None),
         online=os.cpu_count() or len(numbers),
     )
+
+
+def may_choose_cpus() -> bool:
+    """Return whether a process may bind itself to CPUs; seccomp filters of containers refuse it."""
+    try:
+        os.sched_setaffinity(0, os.sched_getaffinity(0))
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.ENOSYS):
+            raise
+        return False
+    return True
 
 
 def _nproc(proc: Path) -> ThreadLimit:

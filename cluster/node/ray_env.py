@@ -36,7 +36,16 @@ PRIVATE = {
     # Named for other systems, it makes every listener take the node's address, here 127.0.0.1.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Under `uv run` Ray would start workers by uv, in another environment, without this one's JAX.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
+
+WORKERS = {
+    # What runtime_env's `worker_process_setup_hook` sets. Any runtime_env starts workers through a
+    # shell, unquoted: they hang where the path of Python has a space (ray #5288), and start later.
+    "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "tune.prepare_worker",
+}
+"""Workers of a private Ray inherit it, and import our packages before a person's of their names."""
 
 BEHAVIOUR = {
     # A kill by Ray's memory monitor aborts the whole search; trials' memory is watched by us.
@@ -44,6 +53,8 @@ BEHAVIOUR = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # Tune would move every trial into a folder of its own, away from the person's modules.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # A Ctrl-C is ours: Tune would first ask Ray, which may be gone, to stop the trial.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Tune's own tables would be printed through ours, whatever `verbose` says.
     "RAY_AIR_NEW_OUTPUT": "0",
     # Ray nices its workers to 15, and trials with them; training will not run so.
@@ -61,6 +72,8 @@ DRIVER = {
 }
 """The driver and every worker import numpy, pandas and pyarrow, and compute nothing with them."""
 
+_OF_IMAGES = ("RAY_", "TUNE_")
+_TOKENS = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 _TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
 _REPLACED = "RL_TUNER_REPLACED_ENV"
 OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum is 75 MiB; nothing large crosses it
@@ -69,18 +82,20 @@ _LONGEST_DIR = 43  # a Unix socket's path ends at 107 bytes, and Ray appends up 
 _TEMP_NAME = len("/tmpabcdefgh")  # as tempfile.mkdtemp names one
 
 
-def environment(base: Mapping[str, str]) -> dict[str, str]:
+def environment(base: Mapping[str, str], *, private: bool = False) -> dict[str, str]:
     """Return the variables Ray's driver must have from its start, on top of `base`.
 
     The values they replace ride along, so that `as_given` can show the person's own environment
-    again.
+    again. A `private` Ray takes none of Ray's and Tune's variables that an image or a cluster sets
+    (another head's Redis, TLS, hooks, folders), but a token: `exec_into` takes them away.
     """
     given = as_given(base)
-    variables = THRIFTY | PRIVATE | BEHAVIOUR | DRIVER
+    variables = THRIFTY | PRIVATE | BEHAVIOUR | DRIVER | (WORKERS if private else {})
     if not given.get("RAY_AUTH_TOKEN"):
         default = str(private_dir(given) / _TOKEN_NAME)
         variables[_TOKEN_PATH] = given.get(_TOKEN_PATH) or default
-    replaced = {name: given.get(name) for name in variables}
+    taken = {name for name in given if name.startswith(_OF_IMAGES)} if private else set()
+    replaced = {name: given.get(name) for name in variables.keys() | (taken - _TOKENS)}
     return variables | {_REPLACED: json.dumps(replaced, sort_keys=True)}
 
 
@@ -107,15 +122,19 @@ def for_child(environ: Mapping[str, str]) -> dict[str, str]:
 def exec_into(variables: Mapping[str, str]) -> None:
     """Restart this process with `variables` in its environment, unless it has had them already.
 
-    Ray's system processes copy the driver's environment, its C++ core reads it when imported, as
-    OpenBLAS and OpenMP do, and nothing here writes `os.environ`. So the same command line is
-    executed again in this process (same pid, same terminal). Call it first in a program's main
-    and never in a library: what was done before is done again.
+    What they replace and do not set is taken away. Ray's system processes copy the driver's
+    environment, its C++ core reads it when imported, as OpenBLAS and OpenMP do, and nothing here
+    writes `os.environ`. So the same command line is executed again in this process (same pid, same
+    terminal). Call it first in a program's main and never in a library: what was done before is
+    done again.
 
     Raises:
         RuntimeError: if the variables do not survive the start (a sitecustomize changes them, say).
     """
+    taken = json.loads(variables.get(_REPLACED, "{}")).keys() - variables.keys()
     changed = [name for name, value in variables.items() if os.environ.get(name) != value]
+    if _REPLACED not in os.environ:  # Ray itself sets some when it is imported
+        changed += sorted(taken & os.environ.keys())
     if not changed:
         return
     if _REPLACED in os.environ:
@@ -126,7 +145,8 @@ def exec_into(variables: Mapping[str, str]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, *sys.orig_argv[1:]]
-    os.execve(sys.executable, command, {**os.environ, **variables})
+    kept = {name: value for name, value in os.environ.items() if name not in taken}
+    os.execve(sys.executable, command, kept | dict(variables))
 
 
 def private_dir(base: Mapping[str, str]) -> Path:

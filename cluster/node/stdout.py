@@ -1,6 +1,7 @@
-"""Standard output without a reader: `... | head` has ended, or the terminal is gone."""
+"""Standard streams as a host leaves them: closed, without a reader, not in UTF-8."""
 
 import contextlib
+import io
 import os
 import select
 import sys
@@ -9,6 +10,32 @@ from typing import Any, TextIO, cast
 
 UNREAD = 141
 """The exit code that a shell gives a program that SIGPIPE ended."""
+
+
+def settle_streams() -> None:
+    """Make all three standard streams usable; call it before anything is opened or printed.
+
+    A stream that was closed (`>&-`, a daemon) leads to /dev/null: else the next file that is opened
+    takes its number, and gets what libraries print. What a stream cannot encode becomes `?`.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            _open_nowhere(descriptor)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
+        elif name != "stdin" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _open_nowhere(descriptor: int) -> None:
+    """Open /dev/null as this descriptor, for this process and all that it starts."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, descriptor)
+    if nowhere == descriptor:
+        os.set_inheritable(nowhere, True)
+    else:
+        os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -9,14 +9,10 @@ well known, 30 with an affinity of 4 and the variables here.
 """
 
 import dataclasses
-import functools
-import importlib.util
-import mmap
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
+from cluster.node import xla_flags
 from cluster.node.limits import Cpus, ThreadLimit, ThreadLimits
 
 Platform = Literal["cpu", "cuda"]
@@ -31,6 +27,18 @@ GPU_CAP = 16
 
 DEVICE_POOL_FRACTION = 0.9
 """Share of the GPU that XLA's pool takes: the rest holds CUDA's context and the kernels."""
+
+POOL_FRACTIONS = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+"""Names of the share of the GPU that XLA's pool takes. jaxlib does not start if both are set."""
+
+_JAX_SWITCHES = {
+    "JAX_PLATFORM_NAME": "",  # JAX_PLATFORMS says it, and this older name beside it contradicts
+    "JAX_DISABLE_JIT": "0",
+    "JAX_CHECK_TRACER_LEAKS": "0",
+    "JAX_DEBUG_INFS": "0",
+    "JAX_DEBUG_NANS": "0",
+}
+"""For finding errors in a program, at many times its cost: what they slow is no measurement."""
 
 _MARGIN_THREADS = 16  # git, nvidia-smi, a watchdog: what comes and goes beside a trial
 _SERIAL_PTXAS = "--xla_gpu_force_compilation_parallelism=1"
@@ -93,12 +101,15 @@ def build(
     cpus = tuple(allowed_cpus[first : first + cap])
     variables = _pools(len(cpus), framework) | _stderr(base)
     kept: list[str] = []
+    if platform == "cuda":
+        # NVML, which names GPUs and their memory, counts so; CUDA by itself, fastest first.
+        variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     if framework != "jax" and platform == "cpu":
         variables["CUDA_VISIBLE_DEVICES"] = ""  # torch takes any GPU that it can see
         variables |= {"JAX_PLATFORMS": "cpu"} if framework == "any" else {}
     if framework == "jax":
         # Unset, JAX falls back to the CPU without a word when the GPU's plugin fails.
-        variables["JAX_PLATFORMS"] = platform
+        variables |= {"JAX_PLATFORMS": platform, **_jax_switches(base)}
         if platform == "cuda":
             gpu_variables, kept = _cuda(base, len(cpus))
             variables |= gpu_variables
@@ -186,52 +197,6 @@ def choose_cap(
     )
 
 
-def unknown_xla_flags(flags: str) -> list[str]:
-    """Return those of `XLA_FLAGS` that the installed jaxlib does not know.
-
-    An unknown flag ends every process at backend initialisation. Without jaxlib, none is known to
-    be unknown: the list is empty.
-    """
-    names = re.findall(r"--([\w-]+)", flags) if flags.startswith("-") else []
-    return [name for name in names if knows_xla_flag(name) is False]
-
-
-def with_xla_flag(flags: str, flag: str) -> str:
-    """Return `XLA_FLAGS` with one more, `--name=value`.
-
-    They stay as they are if they name a file, set this flag themselves, or the jaxlib knows none
-    such.
-    """
-    name, _, _ = flag.removeprefix("--").partition("=")
-    is_file = flags and not flags.startswith("-")
-    if is_file or name in flags or not knows_xla_flag(name):
-        return flags
-    return f"{flags} {flag}".strip()
-
-
-@functools.cache
-def knows_xla_flag(name: str) -> bool | None:
-    """Return whether the installed jaxlib registers the flag, `None` without jaxlib.
-
-    The name is looked for as a C string in the library: XLA offers no list of flags short of
-    starting a backend, and that is what dies of an unknown one. Protobuf's descriptors hold the
-    names of retired flags too, but not between NUL bytes.
-    """
-    library = _jaxlib_library()
-    if library is None:
-        return None
-    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        return text.find(b"\0" + name.encode() + b"\0") >= 0
-
-
-@functools.cache
-def _jaxlib_library() -> Path | None:
-    spec = importlib.util.find_spec("jaxlib")
-    folders = spec.submodule_search_locations if spec else None
-    libraries = [path for folder in folders or () for path in Path(folder).glob("*.so")]
-    return max(libraries, key=lambda path: path.stat().st_size, default=None)
-
-
 def _pools(cap: int, framework: Framework) -> dict[str, str]:
     """Return the variables that size thread pools. jaxlib reads PJRT_NPROC, and no TF_NUM_*."""
     # numpy and scipy each carry an OpenBLAS, of up to 64 threads at import; nothing here needs one.
@@ -261,6 +226,11 @@ def _pools(cap: int, framework: Framework) -> dict[str, str]:
     }
 
 
+def _jax_switches(base: Mapping[str, str]) -> dict[str, str]:
+    """Return the person's switches of JAX that would end trials, or slow all of them, set right."""
+    return {name: value for name, value in _JAX_SWITCHES.items() if base.get(name)}
+
+
 def _stderr(base: Mapping[str, str]) -> dict[str, str]:
     """Return what keeps errors on stderr, from which the cause of a trial's death is read."""
     level = base.get("TF_CPP_MIN_LOG_LEVEL", "")
@@ -270,10 +240,9 @@ def _stderr(base: Mapping[str, str]) -> dict[str, str]:
 def _cuda(base: Mapping[str, str], cap: int) -> tuple[dict[str, str], list[str]]:
     """Return the variables for a GPU, and notes on the person's own values that are kept."""
     variables: dict[str, str] = {}
-    # jaxlib refuses to start if both names of the fraction are set.
     notes = [
         f"{name}={base[name]} of your environment is kept."
-        for name in ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+        for name in POOL_FRACTIONS
         if base.get(name)
     ]
     if not notes:
@@ -284,7 +253,7 @@ def _cuda(base: Mapping[str, str], cap: int) -> tuple[dict[str, str], list[str]]
         notes.append(f"XLA_FLAGS={flags} names a file and is kept as it is.")
     elif name in flags:
         notes.append(f"XLA_FLAGS={flags} of your environment is kept: it sets {name} itself.")
-    elif cap < DEFAULT_CAP and (more := with_xla_flag(flags, _SERIAL_PTXAS)) != flags:
+    elif cap < DEFAULT_CAP and (more := xla_flags.with_xla_flag(flags, _SERIAL_PTXAS)) != flags:
         # Where room is short: one pool and a swarm of ptxas processes less (29 instead of 36 under
         # a cap of 4), for a compilation, and an autotuning, that is slower (6 s instead of 4).
         variables["XLA_FLAGS"] = more
@@ -297,4 +266,4 @@ def _note(name: str, before: str, after: str) -> str | None:
     if after.startswith(f"{before} "):
         added = after.removeprefix(before).strip()
         return f"{name}={before} of your environment is kept and gains {added} in trials."
-    return f"{name}={before} of your environment becomes {after} in trials."
+    return f"{name}={before} of your environment becomes {after or 'unset'} in trials."

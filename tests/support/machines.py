@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-from cluster.node.hardware import Gpu, GpuUsage, Machine
+from cluster.node.gpus import Gpu, GpuUsage
+from cluster.node.hardware import Machine
 from cluster.node.limits import Cpus, MemoryLimit, ThreadLimit, ThreadLimits
 from tune.preflight.findings import Findings, Preflight, PreflightRequest
 from tune.preflight.judge import judge

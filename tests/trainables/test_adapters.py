@@ -1,5 +1,6 @@
 """Adapters of other people's loops, on loops in miniature."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from places import ROOT
-from trainables.adapters import CountedLoop, StableBaselines3, called_back, counted
+from trainables.adapters import CountedLoop, StableBaselines3, called_back, counted, pure_jax_rl
 from trainables.measurement import (
     Message,
     OutcomeKind,
@@ -19,7 +20,14 @@ from trainables.measurement import (
     Sampling,
     TrialRequest,
 )
-from trainables.workload import MeasuresItself, Workload, _contract_problem, build, load_factory
+from trainables.workload import (
+    MeasuresItself,
+    Workload,
+    WorkloadInputError,
+    _contract_problem,
+    build,
+    load_factory,
+)
 
 REQUEST = TrialRequest(
     workload="",
@@ -149,3 +157,82 @@ def test_a_real_model_of_stable_baselines3_trains_by_rollouts(
     assert workload._model.num_timesteps == 3 * 64
     readme = (ROOT / "README.md").read_text()
     assert LOOP.strip() in readme
+
+
+def make_train(config: dict[str, Any]) -> Any:
+    """Return a training in PureJaxRL's form, in miniature: a walk to the origin, by gradients."""
+    optax = pytest.importorskip("optax")
+    jax = pytest.importorskip("jax")
+    jnp = jax.numpy
+    config["NUM_UPDATES"] = config["TOTAL_TIMESTEPS"] // config["NUM_STEPS"] // config["NUM_ENVS"]
+
+    def train(rng: Any) -> dict[str, Any]:
+        tx = optax.adam(config["LR"])  # functions of its own in each trace, as a TrainState has
+        weights = jnp.ones((4, 4))
+        state = (Holder(weights, tx), tx.init(weights), rng)
+
+        def update_step(state: Any, _: None) -> Any:
+            holder, moments, rng = state
+            rng, key = jax.random.split(rng)
+
+            def env_step(places: Any, key: Any) -> Any:
+                places = places @ holder.weights
+                return places, -jnp.abs(places).sum(axis=1)
+
+            def loss(weights: Any) -> Any:
+                return jnp.square(places @ weights).mean()
+
+            places = jax.random.normal(key, (config["NUM_ENVS"], 4))
+            keys = jax.random.split(key, config["NUM_STEPS"])
+            _, rewards = jax.lax.scan(env_step, places, keys)
+            grads = jax.grad(loss)(holder.weights)
+            updates, moments = holder.tx.update(grads, moments)
+            holder = Holder(optax.apply_updates(holder.weights, updates), holder.tx)
+            return (holder, moments, rng), {"returned_episode_returns": rewards}
+
+        state, info = jax.lax.scan(update_step, state, None, config["NUM_UPDATES"])
+        return {"runner_state": state, "metrics": info}
+
+    return train
+
+
+class Holder:
+    """Weights with their optimizer, which is part of the structure, as flax's TrainState is."""
+
+    def __init__(self, weights: Any, tx: Any) -> None:
+        self.weights, self.tx = weights, tx
+
+
+def registered() -> None:
+    jax = pytest.importorskip("jax")
+    with contextlib.suppress(ValueError):  # once in a process
+        jax.tree_util.register_pytree_node(
+            Holder, lambda h: ((h.weights,), h.tx), lambda tx, leaves: Holder(leaves[0], tx)
+        )
+
+
+SETTINGS = {"LR": 0.01, "NUM_ENVS": 8, "NUM_STEPS": 4}
+
+
+def test_an_update_of_pure_jax_rl_is_that_of_its_own_training() -> None:
+    jax = pytest.importorskip("jax")
+    registered()
+    workload = pure_jax_rl(make_train, SETTINGS)
+    assert workload.env_steps_per_update == 32
+    workload.compile()
+    workload.run(3)
+    told = workload.health()["mean_return"]
+    whole = make_train(SETTINGS | {"TOTAL_TIMESTEPS": 3 * 32})(jax.random.PRNGKey(0))
+    last = whole["metrics"]["returned_episode_returns"][-1].mean()
+    assert told == pytest.approx(float(last), rel=1e-5)
+
+
+def test_a_training_without_that_scan_is_refused() -> None:
+    pytest.importorskip("jax")
+
+    def loops(config: dict[str, Any]) -> Any:
+        config["NUM_UPDATES"] = 3
+        return lambda rng: rng
+
+    with pytest.raises(WorkloadInputError, match="does not call jax"):
+        pure_jax_rl(loops, SETTINGS).compile()

@@ -1,11 +1,14 @@
 """The GPU's figures of a trial, from samples that a fake NVML gives."""
 
 import dataclasses
+import functools
 
 import pytest
 
-from cluster.node.hardware import GpuUsage
-from trainables.gpu_monitor import GpuMonitor
+from cluster.node import gpus
+from cluster.node.gpus import GpuUsage
+from fake_nvml import GIB, card, fake_nvml, uuid_of
+from trainables.gpu_monitor import GpuMemory, GpuMonitor
 
 
 def usage(utilization: float | None, temperature: float | None, power: float | None) -> GpuUsage:
@@ -17,7 +20,7 @@ def usage(utilization: float | None, temperature: float | None, power: float | N
     )
 
 
-BUSY, IDLE = usage(90.0, 70.0, 300.0), usage(0.0, 30.0, 20.0)
+BUSY = usage(90.0, 70.0, 300.0)
 NOTHING = {
     "gpu_utilization": None,
     "gpu_temperature_c": None,
@@ -27,8 +30,8 @@ NOTHING = {
 
 
 def test_utilisation_and_power_are_means_and_temperature_is_the_highest() -> None:
-    samples = iter([{0: usage(80.0, 60.0, 200.0)}, {0: usage(100.0, 58.0, None)}])
-    monitor = GpuMonitor("cuda", {}, lambda: next(samples))
+    samples = iter([usage(80.0, 60.0, 200.0), usage(100.0, 58.0, None)])
+    monitor = GpuMonitor("cuda", {}, lambda _: next(samples))
     monitor.look()
     monitor.look()
     assert monitor.figures() == {
@@ -39,36 +42,46 @@ def test_utilisation_and_power_are_means_and_temperature_is_the_highest() -> Non
     }
 
 
-@pytest.mark.parametrize(
-    ("visible", "gpus", "found"),
-    [
-        ({}, {0: BUSY}, BUSY),
-        ({"CUDA_VISIBLE_DEVICES": "3"}, {0: BUSY}, BUSY),  # a container shows its GPU alone
-        ({"CUDA_VISIBLE_DEVICES": "1,0"}, {0: IDLE, 1: BUSY}, BUSY),
-        ({}, {0: BUSY, 1: IDLE}, BUSY),
-        ({"CUDA_VISIBLE_DEVICES": "GPU-5f2b"}, {0: IDLE, 1: BUSY}, None),
-        ({"CUDA_VISIBLE_DEVICES": "7"}, {0: IDLE, 1: BUSY}, None),
-        ({}, None, None),
-    ],
-)
-def test_the_samples_are_of_our_gpu_or_there_are_none(
-    visible: dict[str, str], gpus: dict[int, GpuUsage] | None, found: GpuUsage | None
-) -> None:
-    monitor = GpuMonitor("cuda", visible, lambda: gpus)
+def test_a_gpu_that_is_lost_in_mid_run_ends_no_trial() -> None:
+    cards = [card(), card()]
+    driver = fake_nvml(cards)
+    read = functools.partial(gpus.own_gpu_usage, driver=driver)
+    monitor, memory = GpuMonitor("cuda", {}, read), GpuMemory("cuda", {}, read=read)
     monitor.look()
-    assert monitor.figures()["gpu_power_w"] == (found.power_w if found else None)
+    cards[1]["errors"]["handle"] = 15
+    monitor.look()
+    assert monitor.figures()["gpu_power_w"] == 61.5
+    cards[0]["errors"]["handle"] = cards[0]["errors"]["memory"] = 15
+    monitor.look()
+    memory.look()
+    assert monitor.figures()["gpu_power_w"] == 61.5
+    assert memory.peak_bytes is None
+
+
+def test_memory_is_the_fall_of_our_own_gpus_free_memory() -> None:
+    cards = [card(), card(free_gib=19)]
+    driver = fake_nvml(cards)
+    memory = GpuMemory(
+        "cuda",
+        {"CUDA_VISIBLE_DEVICES": uuid_of(1)},
+        by_process=lambda: gpus.gpu_process_bytes(driver=driver),
+        read=functools.partial(gpus.own_gpu_usage, driver=driver),
+    )
+    cards[0]["free_gib"], cards[1]["free_gib"] = 1, 16
+    memory.look()
+    assert memory.peak_bytes == 3 * GIB
 
 
 def test_nothing_is_asked_when_the_trial_runs_on_the_cpu() -> None:
-    monitor = GpuMonitor("cpu", {}, lambda: pytest.fail("asked"))
+    monitor = GpuMonitor("cpu", {}, lambda _: pytest.fail("asked"))
     monitor.look()
     assert monitor.figures() == NOTHING
 
 
 def test_limits_that_lower_the_clocks_are_shares_of_the_samples() -> None:
     held = dataclasses.replace(BUSY, held_back_by=("power", "temperature"))
-    samples = iter([{0: BUSY}, {0: held}, {0: dataclasses.replace(BUSY, held_back_by=("power",))}])
-    monitor = GpuMonitor("cuda", {}, lambda: next(samples))
+    samples = iter([BUSY, held, dataclasses.replace(BUSY, held_back_by=("power",))])
+    monitor = GpuMonitor("cuda", {}, lambda _: next(samples))
     for _ in range(3):
         monitor.look()
     shares = monitor.figures()["gpu_held_back"]

@@ -74,6 +74,21 @@ def test_the_peak_is_of_the_update_s_own_products():
     assert product.peak_flops() > 1e8
 
 
+def test_a_promotion_that_follows_from_another_is_made_too():
+    """A sum of another's numbers, as PureJaxRL's log of episodes has: both begin as a Python 0."""
+
+    def update(state):
+        a, b, c = state
+        return (a + 1.0, b + a, c + b), {}
+
+    workload = JaxWorkload(update, lambda: (0, 0, 0), env_steps_per_update=1)
+    workload.compile()
+    workload.run(3)
+    scanned, _ = jax.lax.scan(lambda state, _: update(state), (0.0, 0.0, 0.0), None, 3)
+    assert [x.dtype for x in workload._state] == [x.dtype for x in scanned]
+    assert [float(x) for x in workload._state] == [float(x) for x in scanned]
+
+
 def test_python_numbers_of_the_first_state_are_promoted_as_scan_does():
     def update(state):
         return {"step": state["step"] + 1, "mean": state["mean"] + 0.5, "key": state["key"]}, {}

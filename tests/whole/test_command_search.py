@@ -38,9 +38,11 @@ SHORT = ("--soak-updates", "0")
 COMMAND = ("--", "python3", "train.py", "--num-envs", "{num_envs}", "--vec", "{vec}")
 
 
-def run(folder: Path, module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, module: str, *arguments: str, python: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, *python, "-m", module, *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": PYTHONPATH},
         capture_output=True,
@@ -96,7 +98,7 @@ def test_its_profile_has_the_command_and_holds(folder: Path) -> None:
             ["python3", "train.py", "--num-envs", "32", "--vec", "subproc", "--num-steps", "8"][-8:]
         )
     )
-    assert cost.startswith("# 1,000,000 steps take 2 min ")
+    assert cost.startswith("# 1,000,000 agent steps take 2 min ")
     checked = run(folder, "tune.profile", "validate", str(path))
     assert checked.returncode in {0, 1}, checked.stdout + checked.stderr
     assert "of what the profile promises" in checked.stdout
@@ -106,6 +108,8 @@ def test_the_report_and_the_tables_show_words(folder: Path) -> None:
     assert "subproc" in (folder / "run" / "trials.csv").read_text()
     page = (folder / "run" / "report.html").read_text()
     assert "Speed over num_envs and vec" in page
+    assert "agent steps/s" in page
+    assert "env steps" not in page, "the script counts something else"
     assert list((folder / "run" / "trials" / "outputs").iterdir()) == []
 
 
@@ -146,3 +150,62 @@ def test_a_check_says_what_is_read_how_fast_it_is_and_what_it_needs(tmp_path: Pa
     assert rest[0].startswith("  SPS: ")
     assert rest[-1].endswith("python3 train.py --num-envs 4 --vec dummy --num-steps=8")
     assert not (tmp_path / "runs").exists()
+
+
+LOOP = """
+    import time
+
+    class Loop:
+        env_steps_per_update = 64
+
+        def __init__(self, num_envs):
+            self.num_envs = num_envs
+
+        def run(self, num_updates):
+            time.sleep(0.01 * num_updates)
+
+        def health(self):
+            return {"mean_return": 3.25}
+
+    def loop(config, options):
+        return Loop(config["num_envs"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "words"),
+    [
+        (
+            LOOP,
+            0,
+            ("num_envs 4: ", " env steps/s, ", "of host memory", "It says: mean_return 3.25."),
+        ),
+        (
+            LOOP.replace("env_steps_per_update = 64", ""),
+            2,
+            ("error: num_envs 4 cannot be timed: ", "env_steps_per_update"),
+        ),
+        (LOOP.replace("0.01 *", "1 / 0 *"), 2, ("ZeroDivisionError: division by zero",)),
+    ],
+)
+def test_a_loop_is_checked_without_a_search(
+    source: str, code: int, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "loop.py").write_text(textwrap.dedent(source))
+    space = ("--workload", "loop.py:loop", "--space", "num_envs=4:8")
+    ended = run(tmp_path, "tune.jax_phase12", "--check", *space)
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback (" not in ended.stderr.partition("It wrote at last")[0]
+    for word in words:
+        assert word in ended.stdout + ended.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_with_a_tune_py_of_its_own_is_served_by_a_safe_path(tmp_path: Path) -> None:
+    (tmp_path / "tune.py").write_text("raise SystemExit('this is not it')\n")
+    (tmp_path / "train.py").write_text(textwrap.dedent(SCRIPT))
+    ended = run(
+        tmp_path, "tune.command", "--check", *OPTIONS, *COMMAND, "{num_steps}", python=("-P",)
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "agent steps/s" in ended.stdout

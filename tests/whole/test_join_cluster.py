@@ -22,7 +22,7 @@ import yaml
 from cluster.join.ports import Ports
 from cluster.node import ray_env
 from netns_hosts import Box, Lab, lab, wait_for
-from places import PYTHONPATH
+from places import PYTHONPATH, SUPPORT
 from subprocesses import read_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.seconds(230), pytest.mark.timeout(1500)]
@@ -191,6 +191,25 @@ def test_each_class_is_searched_at_once_under_its_own_hosts_limits(cluster: Clus
         assert all(log.exists() for log in logs)
         [profile] = (work / "profiles").glob(f"{name}-*-fastest.yaml")
         assert yaml.safe_load(profile.read_text())["machine"]["num_cpus"] == int(name[-4])
+
+
+def test_a_person_s_command_is_searched_on_each_class(cluster: Cluster) -> None:
+    few = ("--space", "num_envs=4:8", "--max-runs", "2", "--finalists", "1", "--soak-updates", "0")
+    reading = ("--line", "^frames", "--steps", "num_envs", "--unit", "frame", "--out", "command")
+    command = ("--", sys.executable, str(SUPPORT / "frames.py"), "{num_envs}")
+    words = ("-m", "tune.command", "--address", cluster.head.address, *reading, *few, *command)
+    search = subprocess.Popen(
+        cluster.python(cluster.head, *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    ended(search, code=0, timeout_s=240)
+    work = cluster.folder(cluster.head)
+    profiles = list((work / "profiles").glob("*-frames-fastest.yaml"))
+    assert {path.name.split("-frames")[0][-4:] for path in profiles} == {"1cpu", "2cpu"}
+    for path in profiles:
+        assert yaml.safe_load(path.read_text())["config"] == {"num_envs": 8}
 
 
 @needs_dashboard

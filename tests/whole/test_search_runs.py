@@ -216,6 +216,36 @@ def interrupt(
     return table(folder / "out")
 
 
+def test_a_signal_to_all_of_its_processes_keeps_the_best_so_far_within_seconds(
+    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    """`timeout`, systemd and `docker stop` end Ray's processes by the same signal."""
+    process = start(*SURFACE, *SHORT, "--max-runs", "6", "--out", "out")
+    read_until(process, "trial 2 (")
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(timeout=60)
+    assert time.monotonic() - began < 8, "docker's SIGKILL comes after 10 s"
+    assert process.returncode == 130
+    [path] = (tmp_path / "profiles").glob("*fastest*.yaml")
+    assert profile_file.read(path).partial
+    assert "interrupted; this is the best so far" in report_of(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_a_process_of_ray_that_is_killed_costs_no_result(
+    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"], name: str
+) -> None:
+    process = start(*SURFACE, *SHORT, "--max-runs", "6", "--out", "out")
+    read_until(process, "trial 2 (")
+    [victim] = [member for member in descendants(process) if member.name() == name]
+    victim.kill()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "error: a process of Ray itself was ended" in output
+    assert list((tmp_path / "profiles").glob("*fastest*.yaml"))
+
+
 def test_a_killed_search_loses_its_running_trial_and_leaves_no_process(
     tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:

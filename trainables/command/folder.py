@@ -55,3 +55,14 @@ def make_standing_place(folder: Path, beside: Path) -> None:
             continue  # a link to where it lies would make a circle
         with contextlib.suppress(FileExistsError):
             (folder / entry.name).symlink_to(entry.path)
+
+
+def reachable(word: str, beside: Path) -> str:
+    """Return an argument, with a path that leads up from `beside` made absolute.
+
+    From a run's own folder it would lead elsewhere. It may stand behind an =, as in --config=../x.
+    """
+    head, equals, path = word.rpartition("=")
+    if not path.startswith("..") or not (beside / path).exists():
+        return word
+    return f"{head}{equals}{(beside / path).resolve()}"

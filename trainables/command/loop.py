@@ -16,10 +16,11 @@ from typing import Any
 from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.classify import SIGNATURES, describe_exit
-from trainables.command.folder import make_standing_place
+from trainables.command.folder import make_standing_place, reachable
 from trainables.command.options import CommandOptions, filled_in
-from trainables.command.readings import Meter, first_to_match
+from trainables.command.readings import MeanSinceStart, Meter, ReadingKind, first_to_match
 from trainables.command.running import CommandEnded, RunningCommand, end_as
+from trainables.command.scalars import ScalarFiles
 from trainables.measurement import (
     OutcomeKind,
     Phase,
@@ -27,6 +28,7 @@ from trainables.measurement import (
     Report,
     TrialRequest,
 )
+from trainables.pace import Point
 from trainables.paced_trial import PacedTrial
 from trainables.serving import Send
 from trainables.workload import WorkloadInputError
@@ -35,6 +37,7 @@ _LIVES_ON_S = 5.0
 """Seconds after which a command that printed an out-of-memory error and goes on is ended."""
 
 _NUM_QUOTED_LINES = 3
+_LOOK_S = 0.5
 
 
 def command(config: Mapping[str, Any], options: Mapping[str, Any]) -> "CommandLoop":
@@ -65,9 +68,12 @@ class CommandLoop:
         folder = Path(self._options.trials or tempfile.gettempdir(), f"trial-{os.getpid()}")
         try:
             make_standing_place(folder, Path.cwd())
-            arguments, variables = filled_in(self._config, self._options, folder, os.environ)
+            trial = _Trial(self._config, self._options, folder, request, send)
+            filled, variables = filled_in(self._config, self._options, folder, os.environ)
+            arguments = [reachable(word, Path.cwd()) for word in filled]
+            variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}
             with RunningCommand(arguments, folder, {**os.environ, **variables}) as running:
-                ended = _Trial(self._config, self._options, request, send).follow(running)
+                ended = trial.follow(running)
         finally:
             if not self._options.keep_outputs:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -81,7 +87,12 @@ class _Trial:
     """A trial of a command, from its lines to its report."""
 
     def __init__(
-        self, config: Config, options: CommandOptions, request: TrialRequest, send: Send
+        self,
+        config: Config,
+        options: CommandOptions,
+        folder: Path,
+        request: TrialRequest,
+        send: Send,
     ) -> None:
         self._config = config
         self._options = options
@@ -94,7 +105,13 @@ class _Trial:
             *(s.pattern for s in SIGNATURES if s.kind is OutcomeKind.DEVICE_MEMORY),
             *([] if options.oom is None else [re.compile(options.oom)]),
         ]
-        self._started = time.monotonic()
+        self._started = self._looked_at = time.monotonic()
+        self._mean = MeanSinceStart()
+        first = options.readings[0]
+        self._scalars: ScalarFiles | None = None
+        if first.kind is ReadingKind.SCALAR:
+            self._scalars = ScalarFiles(folder, first.pattern)
+            self._steps, self._paced.unit = first.steps_for(config) or 1.0, first.units
 
     def follow(self, running: RunningCommand) -> Report | int:
         """Read lines until enough is known; return the report, or the status of a death."""
@@ -104,11 +121,15 @@ class _Trial:
                 report = self._lives_on(now) or self._is_silent(now)
                 if line is not None and report is None:
                     report = self._hear(line, now)
+                if report is None and now - self._looked_at >= _LOOK_S:
+                    report = self._look(now)
                 if report is not None:
                     return report
         except CommandEnded as end:
             if end.status != 0:
                 return self._own_words(end.status) or end.status
+            if report := self._look(time.monotonic()):
+                return report
         return self._paced.conclude() or self._too_short()
 
     def _hear(self, line: str, now: float) -> Report | None:
@@ -121,9 +142,28 @@ class _Trial:
             if reading is None:
                 return None
             self._meter = Meter(reading, self._config)
-            self._paced.by_clock = reading.by_clock
+            self._paced.by_clock, self._paced.unit = reading.by_clock, reading.units
         point = self._meter.hear(line, now)
-        return None if point is None else self._paced.take(point, now)
+        if point is None:
+            return None
+        if self._is_a_person_s_rate and (found := self._mean.hear(self._meter.number, now)):
+            raise WorkloadInputError(f"--rate: {found}")
+        return self._paced.take(point, now)
+
+    @property
+    def _is_a_person_s_rate(self) -> bool:
+        reading = self._options.readings[0]
+        return reading.kind is ReadingKind.RATE and reading.preset is None
+
+    def _look(self, now: float) -> Report | None:
+        """Look for new events of the scalar; return the report if they are enough."""
+        self._looked_at = now
+        points = () if self._scalars is None else self._scalars.read()
+        for point in points:
+            done = Point(point.at_s, point.steps * self._steps)
+            if report := self._paced.take(done, now):
+                return report
+        return None
 
     def _too_short(self) -> Report:
         """Return the report on a command that came to its own end too early, without an error."""
@@ -143,6 +183,14 @@ class _Trial:
         waited_s = now - self._started
         if self._paced.has_begun or waited_s < self._options.patience_s:
             return None
+        if self._scalars is not None:
+            known = ", ".join(sorted(self._scalars.other_tags)[:8])
+            others = f"it wrote {known}" if known else "it wrote no scalar at all"
+            return Report(
+                kind=OutcomeKind.ERROR,
+                message=f"no scalar {self._options.readings[0].pattern!r} came into a TensorBoard "
+                f"file in its folder in {waited_s:.0f} s; {others}.",
+            )
         patterns = " or ".join(f"'{reading.pattern}'" for reading in self._options.readings[:3])
         return Report(
             kind=OutcomeKind.ERROR,

@@ -1,13 +1,16 @@
 """The speed of a training, read from the lines that it prints. Stdlib only, pure.
 
-Scripts say their speed in four ways, and each is turned into steps over time: a count of steps so
-far (timed by its arrival), a line per update of a known number of steps (timed in the same way), a
-rate (weighed by the time since the last), or seconds per update (which are then the time). A mean
-since the start, as many print it, is none of these: it has the start in it, and hides what is now.
+Scripts say their speed in five ways. Each is turned into steps over time: a count of steps so far
+(timed by its arrival), a line per update of a known number of steps (timed in the same way), a rate
+(weighed by the time since the last), seconds per update (which are then the time), the steps of a
+TensorBoard scalar (see scalars.py). A mean since the start, as many print it, is none of these: it
+has the start in it, and hides what is now.
 """
 
 import dataclasses
 import enum
+import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,6 +28,9 @@ _NUMBER = re.compile(
     r"(?P<number>[-+]?(?:\d[\d,_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s?(?P<unit>[kKMBG](?![A-Za-z]))?"
 )
 _CALL = re.compile(r"[A-Za-z_][\w.]*\(")  # the digits in np.float64( are no number
+_NOTHING = re.compile(r"(?!)")
+"""The pattern of a scalar, which no line has."""
+
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9}
 
 
@@ -35,6 +41,7 @@ class ReadingKind(enum.StrEnum):
     COUNT = "count"
     LINE = "line"
     SECONDS = "seconds"
+    SCALAR = "scalar"
 
 
 class ReadingError(UserError):
@@ -45,7 +52,8 @@ class ReadingError(UserError):
 class Reading:
     """A way to read one script's lines.
 
-    `pattern` is a regular expression; its first group has the number, where the kind has one.
+    `pattern` is a regular expression; its first group has the number, where the kind has one. Of a
+    scalar it is the tag.
     `steps` is an expression over the axes: the steps of one line, update or count. `unit` is what
     is counted. `preset` names the row of the table that it came from, if any. `by_clock`: its lines
     come every few seconds, and not when an update ends.
@@ -70,6 +78,8 @@ class Reading:
         Raises:
             ReadingError: if it is no regular expression, or lacks the group.
         """
+        if self.kind is ReadingKind.SCALAR:
+            return _NOTHING
         try:
             pattern = re.compile(self.pattern)
         except re.error as error:
@@ -91,7 +101,7 @@ class Reading:
         """
         if self.kind is ReadingKind.RATE:
             return None
-        if self.steps is None and self.kind is ReadingKind.COUNT:
+        if self.steps is None and self.kind in (ReadingKind.COUNT, ReadingKind.SCALAR):
             return 1.0
         if self.steps is None:
             raise ReadingError(
@@ -114,6 +124,11 @@ class Meter:
         self._point = Point(0.0, 0.0)
         self._arrived_s: float | None = None
         self._number: float | None = None
+
+    @property
+    def number(self) -> float:
+        """The number in the latest line that had one."""
+        return self._number or 0.0
 
     def hear(self, line: str, arrived_s: float) -> Point | None:
         """Return the point that a line makes, `None` for a line that says nothing new."""
@@ -141,6 +156,42 @@ class Meter:
             return None  # another run's count begins
         self._point = Point(self._point.at_s + seconds, self._point.steps + steps)
         return self._point
+
+
+class MeanSinceStart:
+    """A suspicion that a printed rate is a mean since the start: it hides the speed of now.
+
+    Such a mean creeps upwards while its lines come equally fast; a true rate of that many updates
+    would bring its lines closer together.
+    """
+
+    _LEAST_LINES = 8
+    _LEAST_RISE = 1.05
+
+    def __init__(self) -> None:
+        self._rates: list[float] = []
+        self._seconds: list[float] = []
+        self._arrived_s: float | None = None
+
+    def hear(self, rate: float, arrived_s: float) -> str | None:
+        """Take in a rate and its moment; return the finding in words, once there is one."""
+        if self._arrived_s is not None:
+            self._rates.append(rate)
+            self._seconds.append(arrived_s - self._arrived_s)
+        self._arrived_s = arrived_s
+        rates = self._rates[1:]  # the first interval may have compiling in it
+        if len(rates) < self._LEAST_LINES or any(b <= a for a, b in itertools.pairwise(rates)):
+            return None
+        half = len(rates) // 2
+        rise = rates[-1] / rates[0] if rates[0] > 0 else math.inf
+        faster = sum(self._seconds[1 : 1 + half]) / max(sum(self._seconds[-half:]), 1e-9)
+        if rise < self._LEAST_RISE or faster > math.sqrt(rise):
+            return None
+        return (
+            f"the rate that it prints only rises, from {rates[0]:,.0f} to {rates[-1]:,.0f}, while "
+            "its lines come equally fast: that is a mean since the start, and not the speed. Time "
+            "its lines by --line and --steps, or a count of steps by --count."
+        )
 
 
 def clean(text: str) -> str:

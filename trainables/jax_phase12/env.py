@@ -62,7 +62,8 @@ class TradingEnv:
     def observe(self, view: View) -> jax.Array:
         """[WINDOW_BARS * NUM_FEATURES + 5 or 8] the window of market features, and the account."""
         features = jnp.asarray(self.market.features)
-        start = (view.bar - WINDOW_BARS + 1, 0)
+        bar = view.bar - WINDOW_BARS + 1
+        start = (bar, jnp.zeros_like(bar))  # one dtype, also where JAX_ENABLE_X64 makes 0 an int64
         window = jax.lax.dynamic_slice(features, start, (WINDOW_BARS, NUM_FEATURES))
         return jnp.concatenate([window.reshape(-1), view.account])
 

@@ -16,6 +16,14 @@ from trainables.market.features import build_market
 from trainables.market.options import MarketOptions
 from trainables.market.positions import PHASE_1, PHASE_2, Rules
 
+_NUMBERS = {
+    "jax_enable_x64": False,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+}
+"""The training is written for these. JAX_ENABLE_X64=1 of an image, say, gives it indices of two
+types, and accumulators that change theirs."""
+
 
 def phase1(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
     """Build PPO that learns when to enter: hold, buy, sell."""
@@ -28,6 +36,8 @@ def phase2(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload
 
 
 def _build(rules: Rules, config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
+    for name, value in _NUMBERS.items():
+        jax.config.update(name, value)
     ppo_config = PpoConfig.from_mapping(config)
     chosen = MarketOptions.from_mapping(options)
     env = TradingEnv(market=build_market(chosen.load_bars()), rules=rules)

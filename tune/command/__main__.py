@@ -47,12 +47,14 @@ class CommandSpec(SearchSpec):
     """Instead: one for the line of an update of --steps; they are timed."""
     seconds: str | None = None
     """Instead: one whose group is the seconds of an update of --steps."""
+    scalar: str | None = None
+    """Instead: the tag of a TensorBoard scalar, whose steps are timed by its own clock."""
     steps: str | None = None
-    """Steps of one update, or of one count: 'num_envs * num_steps'."""
+    """Steps of one update, of one count, or of one step of the scalar: 'num_envs * num_steps'."""
     by_clock: bool = False
     """With --count: the lines come every few seconds, and not when an update ends."""
     unit: str = "env step"
-    """The name of what --rate, --count, --line or --seconds count."""
+    """The name of what is counted, unless a preset says it."""
     oom: str | None = None
     """A regular expression for the script's own words when the GPU's memory is used up."""
     env: tuple[str, ...] = ()
@@ -63,8 +65,6 @@ class CommandSpec(SearchSpec):
     """Readings the winner must survive in one process; 0 leaves the soak out."""
     dry_run: bool = False
     """Print the first commands and run nothing."""
-    check: bool = False
-    """Run the baseline alone for some seconds: what is read of it, and how fast it is."""
 
 
 def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
@@ -163,8 +163,8 @@ def _readings(spec: CommandSpec, space: SearchSpace) -> list[Reading]:
         return presets.readings_of(spec.preset, space.names, steps=spec.steps)
     if len(given) > 1 or spec.preset != presets.AUTO:
         raise UserError(
-            "one way to read the speed is enough: give --preset, --rate, --count, --line or "
-            "--seconds."
+            "one way to read the speed is enough: give --preset, --rate, --count, --line, "
+            "--seconds or --scalar."
         )
     [(kind, pattern)] = given.items()
     if kind is ReadingKind.RATE and spec.steps is not None:

@@ -40,6 +40,7 @@ def reading_text(reading: Reading) -> str:
         ReadingKind.RATE: f"{reading.units} per second, as printed",
         ReadingKind.COUNT: f"{reading.units} so far{times}, timed",
         ReadingKind.LINE: f"a line per {reading.steps} {reading.units}, timed",
+        ReadingKind.SCALAR: f"the steps of a TensorBoard scalar{times}, in {reading.units}",
         ReadingKind.SECONDS: f"seconds per {reading.steps} {reading.units}, as printed",
     }[reading.kind]
     name = "" if reading.preset is None else f"{reading.preset}: "

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 from cluster.node import ray_env
@@ -15,8 +16,11 @@ from tune.screen.screen import Screen
 from tune.search.policy import Search
 
 
-def drive(prepared: Prepared, search: Search) -> Ending:
-    """Run the search's trials to their end, or until a person or the cluster ends them.
+def drive(prepared: Prepared, search: Search, conclude: Callable[[Ending], int]) -> Ending:
+    """Run the search's trials to their end, or until the cluster ends them.
+
+    Where a person, a signal or the loss of Ray ends them, `conclude` writes the result in a thread,
+    and this process ends with the code that it returns.
 
     Raises:
         RayError: if Ray does not start as it must.
@@ -31,24 +35,33 @@ def drive(prepared: Prepared, search: Search) -> Ending:
         experiment=prepared.task.name,
         folder=prepared.folder.path,
     )
+
+    def conclude_now(ending: Ending) -> int:
+        prepared.screen.stop()
+        return conclude(ending)
+
     with prepared.screen.live(search):
         if prepared.hardware_class is None:
-            return _drive_here(prepared, search, searcher, callbacks)
+            return _drive_here(prepared, search, searcher, callbacks, conclude_now)
         return experiment.run_joined(
             searcher,
             prepared.hardware_class,
             folder=prepared.folder.path,
             class_timeout_s=prepared.spec.class_timeout_s,
+            conclude=conclude_now,
             callbacks=callbacks,
         )
 
 
 def _drive_here(
-    prepared: Prepared, search: Search, searcher: StudySearcher, callbacks: list[Any]
+    prepared: Prepared,
+    search: Search,
+    searcher: StudySearcher,
+    callbacks: list[Any],
+    conclude: Callable[[Ending], int],
 ) -> Ending:
     settings = experiment.RaySettings(
         num_gpus=1 if prepared.preflight.platform == "cuda" else 0,
-        trial_variables=prepared.caps.variables,
         dashboard=prepared.spec.dashboard,
         private=orders.private_folder(),
         folder=prepared.folder.path,
@@ -58,6 +71,7 @@ def _drive_here(
         searcher,
         settings,
         on_dashboard=lambda dashboard: _show(prepared.screen, dashboard),
+        conclude=conclude,
         callbacks=[*metrics, *callbacks],
     )
     if ending.is_finished:  # else --resume uses them again

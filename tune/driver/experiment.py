@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 import enum
-import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +11,14 @@ from typing import Any
 
 import ray
 import ray.tune
+from ray.tune.execution import class_cache
 
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import listeners, ray_env
 from trainables.ray_trainable import RayTrial
+from tune.driver import start_conditions
+from tune.driver.interruption import Interruption
 from tune.driver.joined import ClassWatch
 from tune.driver.searcher import StudySearcher
 
@@ -29,6 +30,8 @@ class Ending(enum.Enum):
     INTERRUPTED = "interrupted"
     CLASS_LOST = "class lost"
     """No host of the class was left."""
+    RAY_LOST = "Ray lost"
+    """A process of the private Ray itself died."""
 
     @property
     def is_finished(self) -> bool:
@@ -39,6 +42,11 @@ class Ending(enum.Enum):
     def is_class_lost(self) -> bool:
         """Return whether the search ended because its class had no host any more."""
         return self is Ending.CLASS_LOST
+
+    @property
+    def is_ray_lost(self) -> bool:
+        """Return whether the search ended because Ray itself did."""
+        return self is Ending.RAY_LOST
 
 
 class RayError(UserError):
@@ -53,7 +61,6 @@ class RaySettings:
     """
 
     num_gpus: int
-    trial_variables: dict[str, str]
     dashboard: bool
     private: Path
     folder: Path
@@ -78,20 +85,24 @@ def run(
     settings: RaySettings,
     *,
     on_dashboard: Callable[[Dashboard], None],
+    conclude: Callable[[Ending], int],
     callbacks: Sequence[ray.tune.Callback] = (),
 ) -> Ending:
-    """Run trials in a private Ray on this machine until the searcher is finished, or interrupted.
+    """Run trials in a private Ray on this machine until the searcher is finished.
 
-    `on_dashboard` is called with the dashboard, if there is one.
+    `on_dashboard` is called with the dashboard, if there is one. Where the search is interrupted or
+    Ray lost, `conclude` writes what there is, and this process ends with the code that it returns.
 
     Raises:
         RayError: if Ray does not start, or opens a socket to the outside.
     """
-    with _private_ray(settings) as dashboard:
+    _spare_runtime_env()
+    with _private_ray(settings) as (folder, dashboard):
         if dashboard is not None:
             on_dashboard(dashboard)
         return _run(
             searcher,
+            Interruption(_finish(conclude), busy=searcher.busy, ray_folder=folder),
             resources={"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1},
             num_parallel_trials=settings.num_parallel_trials,
             folder=settings.folder,
@@ -105,12 +116,17 @@ def run_joined(
     *,
     folder: Path,
     class_timeout_s: float,
+    conclude: Callable[[Ending], int],
     callbacks: Sequence[ray.tune.Callback] = (),
 ) -> Ending:
-    """Run trials on the hosts of a class, in the cluster that this process is connected to."""
+    """Run trials on the hosts of a class, in the cluster that this process is connected to.
+
+    See `run` for `conclude`.
+    """
     watch = ClassWatch(chosen.name, class_timeout_s)
     ending = _run(
         searcher,
+        Interruption(_finish(conclude), busy=searcher.busy, ray_folder=None),
         resources=chosen.trial_resources,
         num_parallel_trials=chosen.num_trials,
         folder=folder,
@@ -120,8 +136,13 @@ def run_joined(
     return Ending.CLASS_LOST if watch.is_lost else ending
 
 
+def _finish(conclude: Callable[[Ending], int]) -> Callable[[bool], int]:
+    return lambda ray_is_lost: conclude(Ending.RAY_LOST if ray_is_lost else Ending.INTERRUPTED)
+
+
 def _run(
     searcher: StudySearcher,
+    interruption: Interruption,
     *,
     resources: Mapping[str, float],
     num_parallel_trials: int,
@@ -129,7 +150,7 @@ def _run(
     callbacks: Sequence[ray.tune.Callback],
     stopper: ray.tune.Stopper | None = None,
 ) -> Ending:
-    with _ended_as_by_interrupt():
+    with interruption.watched():
         tuner = ray.tune.Tuner(
             ray.tune.with_resources(RayTrial, dict(resources)),
             tune_config=ray.tune.TuneConfig(
@@ -157,9 +178,19 @@ def _run(
     return Ending.FINISHED if searcher.finished else Ending.INTERRUPTED
 
 
+def _spare_runtime_env() -> None:
+    """Leave out the variables that Tune hands to its actors by a runtime_env.
+
+    In a private Ray they are inherited. Any runtime_env starts workers by `bash -c`, with the path
+    of Python unquoted: where it has a space they never start (ray #5288), and no one says so.
+    """
+    class_cache.DEFAULT_ENV_VARS = {}
+    class_cache.ENV_VARS_TO_PROPAGATE = set()
+
+
 @contextlib.contextmanager
-def _private_ray(settings: RaySettings) -> Iterator[Dashboard | None]:
-    """Start Ray on loopback, check its sockets, yield its dashboard, and shut Ray down."""
+def _private_ray(settings: RaySettings) -> Iterator[tuple[Path, Dashboard | None]]:
+    """Start Ray on loopback, check its sockets, yield its folder and dashboard, shut it down."""
     temp_dir = Path(tempfile.mkdtemp(dir=settings.private))
     try:
         context = _start_ray(settings, temp_dir)
@@ -169,13 +200,17 @@ def _private_ray(settings: RaySettings) -> Iterator[Dashboard | None]:
                 f"Ray opened a socket to the outside and was stopped: {exposed[0]}. "
                 "Unset RAY_* variables of your own and start again."
             )
-        yield _dashboard(context.dashboard_url, temp_dir) if settings.dashboard else None
+        url = context.dashboard_url
+        yield temp_dir, _dashboard(url, temp_dir) if settings.dashboard else None
     finally:
         ray.shutdown()
         shutil.rmtree(temp_dir, ignore_errors=True)
 
 
 def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
+    missing = start_conditions.missing_condition()
+    if missing is not None:
+        raise RayError(f"Ray cannot start here: {missing}")
     try:
         return ray.init(
             **ray_env.init_arguments(
@@ -184,18 +219,12 @@ def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
                 temp_dir=temp_dir,
                 dashboard=settings.dashboard,
             ),
-            runtime_env={
-                "env_vars": settings.trial_variables,
-                "worker_process_setup_hook": "tune.prepare_worker",
-            },
         )
     except Exception as error:  # Ray raises no narrower type for a node that is late
         if "timed out during startup" not in str(error):
             raise
-        raise RayError(
-            "Ray did not start within its 30 s: this machine is too busy to be measured. End what "
-            "else runs here (top shows it) and start again."
-        ) from error
+        late = start_conditions.late_reason(temp_dir / "session_latest" / "logs")
+        raise RayError(f"Ray did not start within its 30 s: {late}") from error
 
 
 def _dashboard(address: str, temp_dir: Path) -> Dashboard:
@@ -205,32 +234,6 @@ def _dashboard(address: str, temp_dir: Path) -> Dashboard:
         metrics_url=f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics",
         prometheus_config=temp_dir / "session_latest/metrics/prometheus/prometheus.yml",
     )
-
-
-@contextlib.contextmanager
-def _ended_as_by_interrupt() -> Iterator[None]:
-    """End a search on SIGTERM and on a lost terminal as on Ctrl-C: Tune stops its trials.
-
-    A lost terminal sends SIGHUP twice, from the kernel and from the shell; only the first counts,
-    because a second Ctrl-C would not let Tune finish. Under nohup none counts.
-    """
-
-    def interrupt(signum: int, frame: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    def interrupt_once(signum: int, frame: Any) -> None:
-        signal.signal(signum, signal.SIG_IGN)
-        interrupt(signum, frame)
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, interrupt_once)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if signal.getsignal(signal.SIGHUP) is interrupt_once:
-            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _trial_name(trial: Any) -> str:

@@ -136,8 +136,10 @@ def preflight(
 
 def files_of(task: Task) -> tuple[str, ...]:
     """Return the files that the workload's options name: every host needs them."""
-    values = [value for value in task.options.values() if isinstance(value, str)]
-    return tuple(value for value in values if Path(value).is_absolute() and Path(value).is_file())
+    values = task.options.values()
+    words = [w for value in values for w in (value if isinstance(value, list | tuple) else [value])]
+    paths = [Path(word) for word in words if isinstance(word, str)]
+    return tuple(str(path) for path in paths if path.is_absolute() and path.is_file())
 
 
 class ClassWatch(ray.tune.Stopper):  # type: ignore[misc]

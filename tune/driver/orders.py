@@ -53,6 +53,7 @@ def order(prepared: Prepared, search: Search, trial: Trial) -> TrialOrder:
         log=str(prepared.folder.trial_log(trial.number, trial.stage).resolve()),
         compile_cache=str(programs(prepared)) if prepared.keeps_programs else None,
         is_remote=prepared.hardware_class is not None,
+        variables={} if prepared.hardware_class else prepared.caps.variables,
     )
 
 

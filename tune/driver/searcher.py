@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,6 +40,8 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self._order_for = order_for
         self._observer = observer
         self.finished = False
+        self.busy = threading.RLock()
+        """Held while the search is changed: its end may be written by another thread."""
         self._running: dict[str, Trial] = {}
         self._orders: dict[str, TrialOrder] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -46,6 +49,10 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial's configuration and order; `None` to wait; FINISHED at the end."""
+        with self.busy:
+            return self._suggest(trial_id)
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         trial = self._search.ask()
         self._tell_excluded()
         if trial is None:
@@ -70,6 +77,10 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell the search a trial's outcome; without one, that its worker was lost."""
+        with self.busy:
+            self._complete(trial_id, result)
+
+    def _complete(self, trial_id: str, result: dict[str, Any] | None) -> None:
         if result is not None and "outcome" in result:
             self._outcomes[trial_id] = self._take_home(trial_id, result)
         trial = self._running.pop(trial_id)

@@ -6,7 +6,8 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.node.thread_env import ThreadEnv, with_xla_flag
+from cluster.node.thread_env import ThreadEnv
+from cluster.node.xla_flags import with_xla_flag
 from cluster.pages import units
 from search_spaces.config import Config
 from trainables.measurement import Compiled, CompileRequest, Outcome, OutcomeKind

@@ -20,7 +20,7 @@ from tune.memory.compiler import Compiler
 from tune.plan import gpus, view
 from tune.plan.gpus import KnownGpu
 from tune.plan.plan import MOST_COMPILES, make
-from tune.preflight import judge
+from tune.preflight import device
 from tune.spec import SearchSpec, Task
 
 _PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
@@ -65,7 +65,7 @@ def _configurations(space: SearchSpace) -> list[Config]:
 
 
 def _budget_bytes(spec: SearchSpec, gpu: KnownGpu) -> int:
-    return spec.memory_budget_bytes or judge.pool_bytes(gpu.memory_bytes, os.environ)
+    return spec.memory_budget_bytes or device.pool_bytes(gpu.memory_bytes, os.environ)
 
 
 def _compilers(

@@ -5,7 +5,8 @@ from typing import Literal
 
 from cluster.errors import UserError
 from cluster.node.container import Container
-from cluster.node.hardware import GpuUsage, Machine
+from cluster.node.gpus import GpuUsage
+from cluster.node.hardware import Machine
 from cluster.node.limits import Cpus, MemoryLimit, ThreadLimits
 from cluster.node.thread_env import Framework, Platform, ThreadEnv
 from tune.parse import require_at_least
@@ -58,8 +59,13 @@ class NotFitError(UserError):
 class Findings:
     """Everything that was read off the machine; the verdict is computed from it alone.
 
-    `machine` has the GPUs that CUDA_VISIBLE_DEVICES leaves, `gpu_usage` their use in the same
-    order; `hidden_gpus` counts the others.
+    `machine` has the GPUs that CUDA_VISIBLE_DEVICES leaves and that answer; `gpu_usage` has their
+    use, `gpu_names` their names for that variable, `gpu_capabilities` their compute capabilities
+    (`None` where the driver does not tell), in the same order. `gpu_faults` has why the others of
+    them do not answer, by name, `hidden_gpus` counts what is hidden, and `unknown_gpu` is a name in
+    the variable that no GPU has. `driver_fault` says why the driver as a whole does not answer;
+    `has_device_without_driver`: the kernel shows a GPU, and there is no driver's library.
+    `affinity_refused`: the kernel does not let a process choose its CPUs.
     """
 
     machine: Machine
@@ -70,6 +76,13 @@ class Findings:
     host_memory: MemoryLimit
     container: Container | None
     missing_dashboard_packages: tuple[str, ...] = ()
+    gpu_names: tuple[str, ...] = ()
+    gpu_capabilities: tuple[tuple[int, int] | None, ...] = ()
+    gpu_faults: dict[str, str] = dataclasses.field(default_factory=dict)
+    unknown_gpu: str | None = None
+    driver_fault: str | None = None
+    has_device_without_driver: bool = False
+    affinity_refused: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

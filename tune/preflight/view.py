@@ -4,7 +4,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from cluster.node.hardware import Gpu
+from cluster.node.gpus import Gpu
 from cluster.node.limits import MemoryLimit, ThreadLimit
 from cluster.pages import terminal, units
 from tune.preflight.findings import Preflight

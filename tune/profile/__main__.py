@@ -12,8 +12,8 @@ import tyro
 
 from cluster import cli
 from cluster.errors import UserError
-from cluster.node import hardware, limits
-from cluster.node.hardware import Machine
+from cluster.node import gpus, hardware, limits
+from cluster.node.nvml import DriverError
 from cluster.pages import terminal
 from tune.parse import parse_duration, parse_options
 from tune.profile import file as profile_file
@@ -108,8 +108,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _show(command: ShowProfile) -> int:
     profile = profile_file.read(command.file)
-    differences = profile_file.differences(profile, hardware.probe())
-    sections = view.sections(profile, differences)
+    sections = view.sections(profile, _differences(profile))
     terminal.show(sections, title="profile", styles=view.STYLES)
     return 0
 
@@ -120,7 +119,7 @@ def _list(command: ListProfiles) -> int:
         raise ProfileError(
             f"{command.folder} is no folder. A search writes profiles: python -m tune.jax_phase12"
         )
-    rows: list[tuple[str, ...]] = [("file", "configuration", "env steps/s", "state")]
+    rows: list[tuple[str, ...]] = [("file", "configuration", "speed", "state")]
     errors: list[str] = []
     for path in sorted(command.folder.glob("*.yaml")):
         try:
@@ -143,7 +142,7 @@ def _env(command: ExportCaps) -> int:
         print("false")  # or `eval "$(...)" && train` would train without the caps
         raise
     print("\n".join(view.exports(profile, limits.cpus().allowed)))
-    _warn(profile, hardware.probe())
+    _warn(profile)
     return 0
 
 
@@ -158,7 +157,7 @@ def _command(command: TrainingCommand) -> int:
     print(view.training_command(profile, limits.cpus().allowed))
     if command.steps is not None:
         print(f"# {view.cost(profile, command.steps, command.price)}")
-    _warn(profile, hardware.probe())
+    _warn(profile)
     return 0
 
 
@@ -166,10 +165,10 @@ def _validate(command: ValidateProfile) -> int:
     profile = profile_file.read(command.file)
     options = parse_options("--option", command.option)
     timeout_s = parse_duration("--timeout", command.timeout)
-    machine = hardware.probe()
-    num_gpus = len(hardware.visible_gpus(len(machine.gpus), os.environ))
+    wants_gpu = validate.platform_for(profile, command.device, 1) == "cuda"
+    num_gpus = len(gpus.visible_gpus(os.environ).gpus) if wants_gpu else 0
     platform = validate.platform_for(profile, command.device, num_gpus)
-    _warn(profile, machine)
+    _warn(profile)
     for name in validate.edited_files(profile):
         print(f"warning: {name} was edited since this profile was measured.", file=sys.stderr)
     print("One fresh process decides; if it is not within 10 %, the median of three.", flush=True)
@@ -177,9 +176,17 @@ def _validate(command: ValidateProfile) -> int:
     return validate.validate(profile, measure, lambda line: print(line, flush=True))
 
 
-def _warn(profile: Profile, machine: Machine) -> None:
-    for difference in profile_file.differences(profile, machine):
+def _warn(profile: Profile) -> None:
+    for difference in _differences(profile):
         print(f"warning: this machine is another: {difference}", file=sys.stderr)
+
+
+def _differences(profile: Profile) -> list[str]:
+    """Say how this machine differs, as far as its driver answers: a profile can be read anyway."""
+    try:
+        return profile_file.differences(profile, hardware.probe())
+    except DriverError as error:
+        return [str(error)]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The export of a search's result as profiles: one file per kind that was chosen."""
 
+import dataclasses
 import datetime
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from cluster.node import hardware, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.config import variables_of
+from trainables.measurement import ENV_STEPS
 from tune.preflight.findings import Preflight
 from tune.profile import file as profile_file
 from tune.profile.schema import (
@@ -69,13 +71,17 @@ def env_of(
     A trial that dies of threads is run again at half the cap, so the cap may be lower than the
     preflight's. The environment is built like the trial's own, on top of the person's.
     """
-    return thread_env.build(
+    env = thread_env.build(
         peaks(candidate, result.trials).thread_cap,
         preflight.platform,
         preflight.findings.cpus.allowed,
         ray_env.as_given(os.environ) | variables_of(candidate.config),
         task.framework,
     )
+    # Of a GPU that shares the host's memory trials take less: see `tune.preflight.device`.
+    told = preflight.thread_env.variables if preflight.thread_env else {}
+    share = {n: told[n] for n in thread_env.POOL_FRACTIONS if n in told and n in env.variables}
+    return dataclasses.replace(env, variables=env.variables | share)
 
 
 def from_search(
@@ -128,6 +134,7 @@ def from_search(
             flops_per_update=measured.flops_per_update,
             num_compilations=measured.num_compilations,
             disturbed=candidate.disturbed or None,
+            unit=None if candidate.unit == ENV_STEPS else candidate.unit,
         ),
         baseline=_baseline(candidate, result.baseline),
         soak=_soak(candidate, soak_updates),

@@ -37,7 +37,7 @@ def to_yaml(profile: Profile) -> str:
             }
         fields[name] = value
     body = yaml.dump(fields, Dumper=yaml.SafeDumper, sort_keys=False, width=100, allow_unicode=True)
-    return _HEADER.format(name=profile.file_name) + body
+    return _HEADER.format(name=profile.file_name, unit=profile.unit) + body
 
 
 def write(profile: Profile, folder: Path) -> Path:
@@ -102,7 +102,7 @@ _HEADER = """\
 # A training configuration and what was measured of it on the machine that is named at the end.
 # Before training:  eval "$(python -m tune.profile env {name})"
 # Does it still hold?  python -m tune.profile validate {name}
-# expected_sps is in env steps per second, expected_memory_gb in 10^9 bytes, expected_gpu_util in
+# expected_sps is in {unit} per second, expected_memory_gb in 10^9 bytes, expected_gpu_util in
 # percent. A profile is measured as a whole: search again rather than edit it.
 """
 

@@ -13,7 +13,7 @@ from cluster.node.hardware import Machine
 from cluster.node.thread_env import Framework
 from cluster.structure import Count, NotNegative, Plain, Positive, PositiveCount, Rule
 from search_spaces.config import config_violation, num_minibatches
-from trainables.measurement import OutcomeKind
+from trainables.measurement import ENV_STEPS, OutcomeKind
 from tune.search.result import Kind
 
 PROFILE_VERSION = 1
@@ -21,6 +21,7 @@ PROFILE_VERSION = 1
 EXPORTABLE = frozenset(
     {
         "ARROW_IO_THREADS",
+        "CUDA_DEVICE_ORDER",
         "CUDA_VISIBLE_DEVICES",
         "JAX_PLATFORMS",
         "MKL_NUM_THREADS",
@@ -98,7 +99,7 @@ class ProfileSpeed:
 
     `compile_s` is of the latest process that compiled its program and did not read it from the
     cache. With `disturbed`, other programs disturbed every process that was measured; it is absent
-    if they did not.
+    if they did not. `unit` is what is counted, in the plural; it is absent for env steps.
     """
 
     low: Positive
@@ -112,6 +113,7 @@ class ProfileSpeed:
     flops_per_update: NotNegative | None
     num_compilations: Count | None
     disturbed: bool | None = None
+    unit: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +242,11 @@ class Profile:
     def num_minibatches(self) -> int | None:
         """The gradient steps per epoch; `None` for a workload that has none."""
         return num_minibatches(self.config)
+
+    @property
+    def unit(self) -> str:
+        """The name of what `expected_sps` counts, in the plural."""
+        return self.speed.unit or ENV_STEPS
 
     @property
     def file_name(self) -> str:

@@ -75,9 +75,10 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
     low, high = min(m.low for m in measured), max(m.high for m in measured)
     here = statistics.median(m.steps_per_second for m in measured)
     overlap = low <= profile.speed.high and profile.speed.low <= high
+    promised = _interval(profile.expected_sps, profile.speed.low, profile.speed.high, profile.unit)
     lines = [
-        f"promised: {_interval(profile.expected_sps, profile.speed.low, profile.speed.high)}",
-        f"here:     {_interval(here, low, high)}"
+        f"promised: {promised}",
+        f"here:     {_interval(here, low, high, profile.unit)}"
         + (f", median of {len(measured)} fresh processes" if len(measured) > 1 else ""),
         f"Training here gets {units.times(ratio)} of what the profile promises: "
         + ("it holds." if _holds(ratio) else f"more than {TOLERANCE:.0%} slower."),
@@ -199,7 +200,7 @@ def _holds(ratio: float) -> bool:
 
 
 def _process_line(number: int, measured: Measurement) -> str:
-    speed = _interval(measured.steps_per_second, measured.low, measured.high)
+    speed = _interval(measured.steps_per_second, measured.low, measured.high, measured.unit)
     disturbed = "" if not measured.disturbed else f", disturbed by {_others(measured)}"
     how = "read from the cache" if measured.compiled_from_cache else "compiled"
     how = f"{how} in {units.duration(measured.compile_s)}"
@@ -214,6 +215,6 @@ def _others(measured: Measurement) -> str:
     return f"other programs ({measured.others_cpus:.1f} CPUs of the trial's)"
 
 
-def _interval(steps_per_second: float, low: float, high: float) -> str:
+def _interval(steps_per_second: float, low: float, high: float, unit: str) -> str:
     bounds = f"{units.speed(low)} to {units.speed(high)}"
-    return f"{units.speed(steps_per_second)} env steps/s ({bounds})"
+    return f"{units.speed(steps_per_second)} {unit}/s ({bounds})"

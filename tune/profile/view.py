@@ -66,7 +66,7 @@ def list_row(path: Path, profile: Profile) -> tuple[str, str, str, str]:
     return (
         path.name,
         config_cell(profile.config),
-        units.speed_interval(profile.expected_sps, low, high),
+        f"{units.speed_interval(profile.expected_sps, low, high)} {profile.unit}/s",
         f"{state}, {profile.created_at[:10]}",
     )
 
@@ -117,7 +117,7 @@ def cost(profile: Profile, steps: float, price: float | None) -> str:
     speeds = (profile.expected_sps, profile.speed.high, profile.speed.low)
     middle, least, most = (start_s + steps / speed for speed in speeds)
     text = (
-        f"{steps:,.0f} steps take {units.duration(middle)} "
+        f"{steps:,.0f} {profile.unit} take {units.duration(middle)} "
         f"({units.duration(least)} to {units.duration(most)})"
     )
     if price is None:
@@ -134,7 +134,9 @@ def _quoted(value: str) -> str:
 def _speed(profile: Profile) -> str:
     speed = profile.speed
     compiles = "" if speed.compile_s is None else f"; compiles in {units.duration(speed.compile_s)}"
-    proven = proven_speed(profile.expected_sps, speed.low, speed.high, speed.num_processes)
+    proven = proven_speed(
+        profile.expected_sps, speed.low, speed.high, speed.num_processes, profile.unit
+    )
     disturbed = "; other programs disturbed every process" if speed.disturbed else ""
     return f"{proven}{disturbed}{compiles}"
 

@@ -10,14 +10,14 @@ from cluster.pages.elements import Element
 from cluster.pages.page import note
 from cluster.pages.scale import Linear
 from search_spaces.config import ConfigKey, config_key, config_name
-from tune.report.marks import SPEED, speed_axis
+from tune.report.marks import speed_axis
 from tune.search.candidates import candidates_of
 from tune.search.objective import Objective, score
 from tune.search.result import Candidate, SearchResult
 
 
 def learning(result: SearchResult) -> Element:
-    """Return a chart of env steps/s against learning per sample, with profiles and Pareto front."""
+    """Return a chart of speed against learning per sample, with profiles and Pareto front."""
     candidates = candidates_of(result.trials)
     if not candidates:
         return note("There is nothing to weigh speed against: no configuration was measured.")
@@ -49,7 +49,7 @@ def learning(result: SearchResult) -> Element:
                 scale=Linear.over(x for x, _ in places),
                 tick=lambda value: f"{value:g}",
             ),
-            y=speed_axis([y for _, y in places]),
+            y=speed_axis([y for _, y in places], candidates[0].unit),
             series=[
                 Series(name="configuration", mark=Mark.CIRCLE, color="accent", points=points),
                 Series(name="chosen", mark=Mark.TARGET, color="proof", points=named),
@@ -77,7 +77,8 @@ def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[st
     )
     name = ", ".join(kinds)
     tip = (
-        f"{config_name(candidate.config)}: {units.speed(candidate.steps_per_second)} {SPEED}, "
+        f"{config_name(candidate.config)}: {units.speed(candidate.steps_per_second)} "
+        f"{candidate.unit}/s, "
         f"{100 * share:.0f} % learned per sample"
     )
     return ChartPoint(

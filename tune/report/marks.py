@@ -11,7 +11,6 @@ from tune.search.trial import EXPLORING, Trial
 from tune.summary import outcomes
 from tune.summary.trials import measured_speed, outcome_label
 
-SPEED = "env steps/s"
 MARKS: Mapping[OutcomeKind, Mark] = {
     OutcomeKind.DEVICE_MEMORY: Mark.CROSS,
     OutcomeKind.EXCLUDED: Mark.PLUS,
@@ -79,7 +78,7 @@ def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]
             y=measured.steps_per_second,
             low=measured.low,
             high=measured.high,
-            tip=f"{head(trial)}: {measured_speed(trial.outcome)} {SPEED}",
+            tip=f"{head(trial)}: {measured_speed(trial.outcome)} {measured.unit}/s",
         )
         if trial.stage not in EXPLORING:
             proven.append(point)
@@ -98,6 +97,6 @@ def names_axis(label: str, names: Sequence[str]) -> ChartAxis:
     return ChartAxis(label=label, scale=Ordinal(names=names), tick=lambda value: names[int(value)])
 
 
-def speed_axis(values: Sequence[float], *, from_zero: bool = False) -> ChartAxis:
-    """Return the axis of env steps/s."""
-    return ChartAxis(label=SPEED, scale=Linear.over(values, from_zero=from_zero), tick=short)
+def speed_axis(values: Sequence[float], unit: str, *, from_zero: bool = False) -> ChartAxis:
+    """Return the axis of speeds in `unit` per second."""
+    return ChartAxis(label=f"{unit}/s", scale=Linear.over(values, from_zero=from_zero), tick=short)

@@ -22,6 +22,7 @@ from tune.search.candidates import result_of
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Trial
 from tune.summary.conclusion import Conclusion, conclude, limited_by
+from tune.summary.trials import unit_of
 
 
 def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now: str) -> str:
@@ -82,7 +83,7 @@ def _result(conclusion: Conclusion, result: SearchResult) -> list[Content]:
         for candidate, names in _contenders(result)
     ]
     if bars:
-        content.append(table.bars("env steps/s, with the 95 % interval", bars))
+        content.append(table.bars(f"{unit_of(result.trials)}/s, with the 95 % interval", bars))
     return content
 
 

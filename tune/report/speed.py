@@ -14,11 +14,12 @@ from cluster.pages.grid import Heatmap, Square
 from cluster.pages.page import note
 from cluster.pages.scale import Linear
 from search_spaces.config import ConfigKey, config_key
-from tune.report.marks import MARKS, SPEED, causes, names_axis, speed_axis, speed_of, speed_series
+from tune.report.marks import MARKS, causes, names_axis, speed_axis, speed_of, speed_series
 from tune.search.candidates import candidates_of
 from tune.search.result import SearchResult
 from tune.search.trial import EXPLORING, Trial
 from tune.summary import outcomes
+from tune.summary.trials import unit_of
 
 _UNITS = {
     "num_envs": "environments",
@@ -31,7 +32,7 @@ _UNITS = {
 
 
 def landscape(result: SearchResult) -> Element:
-    """Return a map of env steps/s over num_envs and num_steps, or the first two axes that vary."""
+    """Return a map of speeds over num_envs and num_steps, or the first two axes that vary."""
     trials = [trial for trial in result.trials if trial.outcome is not None]
     axes = _varying(trials)
     if not trials:
@@ -45,7 +46,7 @@ def landscape(result: SearchResult) -> Element:
 
 
 def by_trial(result: SearchResult) -> Element:
-    """Return a chart of env steps/s by trial number, with the best so far."""
+    """Return a chart of speeds by trial number, with the best so far."""
     return _progress(
         result,
         title="Speed by trial",
@@ -57,7 +58,7 @@ def by_trial(result: SearchResult) -> Element:
 
 
 def by_second(result: SearchResult) -> Element:
-    """Return a chart of env steps/s over the time in which trials ran, with the best so far."""
+    """Return a chart of speeds over the time in which trials ran, with the best so far."""
     ends = running_s(result.trials)
     if result.trials and not ends:
         return note("There is no chart of speed over time: the journal has no times of trials.")
@@ -98,7 +99,7 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
         cells.setdefault(place, []).append(trial)
     speeds = _speed_by_config(trials)
     most = max(speeds.values(), default=0.0)
-    size, unit = _unit(most)
+    size, scale = _unit(most)
     squares: dict[tuple[int, int], Square] = {}
     for place, group in cells.items():
         known = [speeds[k] for t in group if (k := config_key(t.config)) in speeds]
@@ -113,8 +114,8 @@ def _map(x: str, y: str, others: Sequence[str], trials: Sequence[Trial]) -> Elem
     return grid.render_heatmap(
         Heatmap(
             title=f"Speed over {x} and {y}",
-            note=f"Numbers are {unit}{SPEED}, of finals where there were any. A dashed square "
-            f"was not tried.{several}",
+            note=f"Numbers are {scale}{unit_of(trials)}/s, of finals where there were any. "
+            f"A dashed square was not tried.{several}",
             x_label=_with_unit(x),
             y_label=_with_unit(y),
             columns=[str(value) for value in columns],
@@ -138,7 +139,7 @@ def _along(axis: str, trials: Sequence[Trial]) -> Element:
             title=f"Speed over {axis}",
             note="The only axis whose value differs between trials. Whiskers are 95 % intervals.",
             x=names_axis(_with_unit(axis), [str(value) for value in values]),
-            y=speed_axis(_highs(trials), from_zero=True),
+            y=speed_axis(_highs(trials), unit_of(trials), from_zero=True),
             series=speed_series(trials, lambda trial: float(values.index(trial.config[axis]))),
         )
     )
@@ -162,7 +163,7 @@ def _progress(
             title=title,
             note=how,
             x=ChartAxis(label=label, scale=scale(places), tick=lambda value: f"{value:g}"),
-            y=speed_axis(_highs(trials), from_zero=True),
+            y=speed_axis(_highs(trials), unit_of(trials), from_zero=True),
             series=speed_series(trials, place),
             lines=[
                 Line(
@@ -206,7 +207,9 @@ def _varying(trials: Sequence[Trial]) -> list[str]:
 
 
 def _square_tip(place: str, group: Sequence[Trial], best: float | None) -> str:
-    speed = "nothing measured" if best is None else f"at best {units.speed(best)} {SPEED}"
+    speed = (
+        "nothing measured" if best is None else f"at best {units.speed(best)} {unit_of(group)}/s"
+    )
     failed = [
         f"{outcomes.EXPLANATIONS[kind].short} {count}" for kind, count in causes(group).items()
     ]

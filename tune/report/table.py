@@ -13,7 +13,7 @@ from tune.report.marks import speed_of
 from tune.run_folder.folder import RunFolder
 from tune.search.result import SearchResult
 from tune.search.trial import Trial
-from tune.summary.trials import fixed_values, outcome_label, reason
+from tune.summary.trials import fixed_values, outcome_label, reason, unit_of
 
 _Columns = list[tuple[Column, Callable[[Trial, Outcome], Cell]]]
 
@@ -29,7 +29,7 @@ def render(result: SearchResult, names: Mapping[ConfigKey, str]) -> list[Content
         axis for axis in dict.fromkeys(a for t in trials for a in t.config) if axis not in fixed
     ]
     words = {a for t in trials for a, value in t.config.items() if isinstance(value, str)}
-    columns = _columns(axes, words, names)
+    columns = _columns(axes, words, names, unit_of(trials))
     every = f" Every trial: {config_text(fixed)}." if fixed else ""
     return [
         page.note(f"A click on a heading sorts; a trial's number opens its log.{every}"),
@@ -41,7 +41,9 @@ def render(result: SearchResult, names: Mapping[ConfigKey, str]) -> list[Content
     ]
 
 
-def _columns(axes: list[str], words: set[str], names: Mapping[ConfigKey, str]) -> _Columns:
+def _columns(
+    axes: list[str], words: set[str], names: Mapping[ConfigKey, str], unit: str
+) -> _Columns:
     def axis_column(axis: str) -> tuple[Column, Callable[[Trial, Outcome], Cell]]:
         def cell(trial: Trial, outcome: Outcome) -> Cell:
             value = trial.config.get(axis)
@@ -54,7 +56,7 @@ def _columns(axes: list[str], words: set[str], names: Mapping[ConfigKey, str]) -
     return [
         (Column(name="trial", is_number=True), _log),
         *map(axis_column, axes),
-        _number("env steps/s", ",.0f", lambda t, _: _of(t, lambda m: m.steps_per_second)),
+        _number(f"{unit}/s", ",.0f", lambda t, _: _of(t, lambda m: m.steps_per_second)),
         _number("± %", ".1f", lambda t, _: _of(t, _relative_side)),
         _number("others' CPUs", ".2f", lambda t, _: _of(t, lambda m: m.others_cpus)),
         _text("outcome", lambda trial, _: outcome_label(trial)),

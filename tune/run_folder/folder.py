@@ -3,14 +3,17 @@
 import contextlib
 import dataclasses
 import datetime
-import fcntl
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cluster.errors import UserError
+from cluster.node import lock
 
 RUNS = Path("runs")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,10 +95,11 @@ def require_writable(path: Path, *, option: str) -> None:
 
 
 @contextlib.contextmanager
-def hold(folder: RunFolder) -> Iterator[None]:
+def hold(folder: RunFolder, note: Callable[[str], None] = _log.warning) -> Iterator[None]:
     """Create the folder and lock it against every other search.
 
-    The lock is the kernel's: it ends with this process, however that ends.
+    The lock is the kernel's: it ends with this process, however that ends. Network file systems may
+    have none; then the search goes on without, and `note` says so.
 
     Raises:
         UserError: if the folder cannot be written, or another search holds it.
@@ -110,13 +114,23 @@ def hold(folder: RunFolder) -> Iterator[None]:
         ) from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            has_locks = lock.acquire(descriptor, wait=False)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode() or "unknown"
             raise UserError(
                 f"another search (process {holder}) runs in {folder.path}; "
                 "wait for it or choose another --out."
             ) from error
+        except OSError as error:
+            raise UserError(
+                f"cannot lock the output folder {folder.path} ({error.strerror}); choose another, "
+                "on a local disk, with --out."
+            ) from error
+        if not has_locks:
+            note(
+                f"The file system of {folder.path} has no locks: start no other search in this "
+                "folder, or choose one on a local disk with --out."
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield

@@ -17,7 +17,6 @@ from cluster.node import atomic
 from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.command.options import FACTORY
-from trainables.command.readings import Reading
 from tune.preflight.findings import Preflight
 from tune.run_folder.folder import RunFolder
 from tune.search.objective import Objective
@@ -34,7 +33,7 @@ class SearchContext:
     """The budgets, the room for threads and the options that a result is judged against.
 
     `baseline_called` says where the baseline comes from; records of version 0.1 have but
-    `baseline_is_default`. `is_command`: the training is a command, and `steps` is what it counts.
+    `baseline_is_default`. `is_command`: the training is a command.
     `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
     """
 
@@ -48,7 +47,6 @@ class SearchContext:
     shard: str | None = None
     baseline_called: str | None = None
     is_command: bool = False
-    steps: str | None = None
     baseline_is_default: bool = False
 
     @classmethod
@@ -60,7 +58,6 @@ class SearchContext:
             objective=spec.objective,
             baseline_called=baseline_called,
             is_command=task.workload == FACTORY,
-            steps=_steps(task),
             soak_updates=spec.soak_updates,
             synthetic_data=bool(task.data.get("synthetic")),
             device_budget_bytes=preflight.device_budget_bytes,
@@ -110,12 +107,6 @@ class RunRecord:
     ending: SearchEnd | None = None
 
 
-def _steps(task: Task) -> str | None:
-    """Return the plural of what a command counts, once it is known how it is read."""
-    readings: Any = task.options.get("readings", ()) if task.workload == FACTORY else ()
-    return revive(Reading, readings[0]).units if len(readings) == 1 else None
-
-
 def command_line(arguments: Sequence[str]) -> str:
     """Return the command line that repeats this process, without credentials in URLs."""
     return _CREDENTIALS.sub("", shlex.join(["python", *arguments[1:]]))
@@ -149,6 +140,7 @@ def read(folder: RunFolder) -> RunRecord:
             raise UserError(
                 f"{folder.record} is of schema version {version}; this reads {RECORD_VERSION}."
             )
+        document["context"].pop("steps", None)  # of records before the trials had their unit
         return revive(RunRecord, document)
     except FileNotFoundError as error:
         raise UserError(

@@ -16,7 +16,7 @@ from tune.search.candidates import Peaks, candidates_of, peaks, speedup
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Stage, Trial
 from tune.summary.conclusion import Conclusion
-from tune.summary.trials import outcome_label
+from tune.summary.trials import outcome_label, unit_of
 
 
 def render(conclusion: Conclusion, result: SearchResult) -> RenderableType:
@@ -33,7 +33,7 @@ def render(conclusion: Conclusion, result: SearchResult) -> RenderableType:
     finals = finals_rows(result)
     if finals:
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for column in ("finals", "env steps/s", "processes", "memory"):
+        for column in ("finals", f"{unit_of(result.trials)}/s", "processes", "memory"):
             table.add_column(column, header_style="bold", justify="left", overflow="fold")
         for row in finals:
             table.add_row(*row)

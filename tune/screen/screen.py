@@ -33,7 +33,7 @@ from tune.search.result import Kind, SearchResult
 from tune.search.trial import Trial
 from tune.spec import SearchSpec, Task
 from tune.summary.conclusion import conclude
-from tune.summary.trials import ended_line, started_line
+from tune.summary.trials import ended_line, started_line, unit_of
 
 _REFRESHES_PER_SECOND = 1.0
 
@@ -66,6 +66,7 @@ class Screen:
         self._search: Search | None = None
         self._running: dict[int, tuple[Phase, float]] = {}
         self._is_live = False
+        self._live: Live | None = None
 
     def preflight(self, preflight: Preflight) -> None:
         """Show what the machine allows."""
@@ -152,18 +153,29 @@ class Screen:
             yield
             return
         self._is_live = True
+        self._live = Live(
+            get_renderable=self._draw,
+            console=self._console,
+            refresh_per_second=_REFRESHES_PER_SECOND,
+            transient=True,
+        )
         try:
-            with Live(
-                get_renderable=self._draw,
-                console=self._console,
-                refresh_per_second=_REFRESHES_PER_SECOND,
-                transient=True,
-            ):
+            with self._live:
                 yield
         finally:
-            self._is_live = False
-            if search.trials:
-                self._console.print(self._trials(live=False))
+            self.stop()
+
+    def stop(self) -> None:
+        """End the live view, from any thread, and show the whole table."""
+        if self._live is None:
+            return
+        live, self._live = self._live, None
+        live.stop()
+        self._is_live = False
+        assert self._search is not None
+        assert self._console is not None
+        if self._search.trials:
+            self._console.print(self._trials(live=False))
 
     def finished(
         self,
@@ -188,7 +200,9 @@ class Screen:
             return
         self._line(conclusion.headline)
         for name, speed, processes, memory in result_panel.finals_rows(result):
-            unit = " env steps/s" if speed[:1].isdigit() else ""  # else it says how it failed
+            unit = (
+                f" {unit_of(result.trials)}/s" if speed[:1].isdigit() else ""
+            )  # else how it failed
             ran = units.plural(int(processes), "process")
             self._line(f"  finals: {name}: {speed}{unit}, {ran}, {memory}")
         warnings = (("warning", warning) for warning in conclusion.warnings)

@@ -13,7 +13,7 @@ from cluster.pages import units
 from search_spaces.config import config_cell, config_text, num_minibatches
 from trainables.measurement import Phase
 from tune.search.trial import EXPLORING, Stage, Trial
-from tune.summary.trials import fixed_values, measured_speed, outcome_label, reason
+from tune.summary.trials import fixed_values, measured_speed, outcome_label, reason, unit_of
 
 _MOST_LIVE_ROWS = 15
 _ROWS_AROUND = 11  # lines at most of heading, notes, reasons and the time
@@ -113,7 +113,7 @@ def _table(
     table.add_column("envs x steps / batch" if sizes else "configuration", overflow="fold")
     if wide:
         table.add_column("outcome", no_wrap=True)
-    table.add_column("env steps/s", justify="right", no_wrap=True)
+    table.add_column(f"{unit_of(trials)}/s", justify="right", no_wrap=True)
     table.add_column("memory", justify="right", no_wrap=True)
     table.add_column("threads", justify="right", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)

@@ -4,17 +4,12 @@ recommend, then a ramp while it pays, then the sampler's. Pure.
 The sampler weighs a trial's expected gain by the probability that it fits into memory.
 """
 
-import dataclasses
-from collections.abc import Mapping
-
 import numpy as np
 
 from search_spaces.config import Config, ConfigKey, config_key, doublings, is_smaller, weight
-from search_spaces.shard import Shard
-from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
-from tune.memory import model as memory_model
-from tune.search import sampler, stopping
+from tune.search import feasibility, sampler, stopping
+from tune.search.problem import Explored
 from tune.search.trial import Stage, Trial
 
 _MAX_STRIDES = 3
@@ -26,52 +21,6 @@ _HALF = 0.5
 
 _LEAST_CHANCE_WARM = 0.1
 """The same for a recommended configuration, which is known to run on another machine."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SearchProblem:
-    """The problem of a search: a space, the baseline to compare with, a budget of device bytes.
-
-    `compiled_ahead` has device bytes that the compiler told before the first trial. `warm_start`
-    has the configurations that other machines recommend, to be tried first. `shard` is the part of
-    the space to explore, if not all.
-    """
-
-    space: SearchSpace
-    baseline: Config
-    device_budget_bytes: int | None
-    compiled_ahead: Mapping[ConfigKey, int] = dataclasses.field(default_factory=dict)
-    warm_start: tuple[Config, ...] = ()
-    shard: Shard | None = None
-
-    def contains(self, config: Config) -> bool:
-        """Return whether the configuration is in the part to explore."""
-        return self.shard is None or self.shard.contains(self.space, config)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Explored:
-    """A problem, and every trial that counts with its score, `None` if unmeasured.
-
-    `min_gain` is the least improvement that counts, as a share.
-    """
-
-    problem: SearchProblem
-    scored: tuple[tuple[Trial, float | None], ...]
-    min_gain: float
-
-    @property
-    def compiled(self) -> list[tuple[Config, int]]:
-        """The configurations whose device bytes are known from the compiler or the allocator."""
-        ahead = [(dict(key), need) for key, need in self.problem.compiled_ahead.items()]
-        by_trials = [
-            (trial.config, trial.device_bytes)
-            for trial, _ in self.scored
-            if trial.device_bytes is not None
-            and trial.was_run
-            and memory_model.applies_to(trial.config)
-        ]
-        return [*ahead, *by_trials]
 
 
 def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, Config] | None:
@@ -123,7 +72,7 @@ def _warm(known: Explored, untried: list[Config]) -> Config | None:
         (
             config
             for config in known.problem.warm_start
-            if config in untried and _chances(known, [config])[0] >= _LEAST_CHANCE_WARM
+            if config in untried and feasibility.chances(known, [config])[0] >= _LEAST_CHANCE_WARM
         ),
         None,
     )
@@ -153,7 +102,7 @@ def _ramp(known: Explored, untried: list[Config]) -> Config | None:
     target["num_envs"] *= factor
     if "batch_size" in target:
         target["batch_size"] *= factor
-    likely = _chances(known, upward) >= _LEAST_CHANCE
+    likely = feasibility.chances(known, upward) >= _LEAST_CHANCE
     steps = [config for config, fits in zip(upward, likely, strict=True) if fits]
     return min(steps, key=lambda config: doublings(config, target), default=None)
 
@@ -186,15 +135,9 @@ def _sample(known: Explored, untried: list[Config], rng: np.random.Generator) ->
         feasible=np.array([score is not None for _, score in informative]),
     )
     candidates = np.array([space.coordinates(config) for config in untried])
-    return untried[sampler.choose(candidates, observations, rng, chances=_chances(known, untried))]
-
-
-def _chances(known: Explored, configs: list[Config]) -> memory_model.Array:
-    """Return the probability [m] that each fits into device memory, by the known programs."""
-    compiled, budget_bytes = known.compiled, known.problem.device_budget_bytes
-    if budget_bytes is None or not compiled:
-        return np.ones(len(configs))
-    return memory_model.chances(compiled, configs, budget_bytes)
+    return untried[
+        sampler.choose(candidates, observations, rng, chances=feasibility.chances(known, untried))
+    ]
 
 
 def _dies_of_size(trial: Trial, ran: list[Config]) -> bool:

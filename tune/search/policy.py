@@ -10,15 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cluster.pages.units import GIB
-from search_spaces.config import Config, config_key
-from trainables.measurement import Outcome, OutcomeKind
-from tune.memory import model as memory_model
-from tune.search import explore, finals, stopping
+from search_spaces.config import Config
+from trainables.measurement import Outcome
+from tune.search import explore, feasibility, finals, stopping
 from tune.search.candidates import result_of
-from tune.search.explore import Explored, SearchProblem
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective, required_speed, score, typical_noise_scale
+from tune.search.problem import Explored, SearchProblem
 from tune.search.result import SearchResult
 from tune.search.stopping import Stopping
 from tune.search.study import Study
@@ -170,7 +168,7 @@ class Search:
                 if not self.num_running:
                     self.stop_reason = "every configuration of the space was tried"
                 return None
-            refusal = self._refuse(proposal[1], known)
+            refusal = feasibility.refusal(known, proposal[1])
             if refusal is None:
                 return proposal
             self._study.tell(self._study.ask(*proposal), refusal, score=None)
@@ -193,27 +191,6 @@ class Search:
             scored=tuple(
                 (trial, self._score(trial)) for trial in self._explored() if self._counts(trial)
             ),
-        )
-
-    def _refuse(self, config: Config, known: Explored) -> Outcome | None:
-        """Return the outcome of a configuration that is known not to fit, else `None`."""
-        budget = self._problem.device_budget_bytes
-        compiled = known.compiled
-        if budget is None or not compiled or not memory_model.applies_to(config):
-            return None
-        own = self._problem.compiled_ahead.get(config_key(config))
-        predicted = _predicted_over(config, compiled, budget) if own is None else float(own)
-        if predicted is None or predicted <= budget:
-            return None
-        how = "its program, compiled ahead, needs" if own else "predicted to need"
-        source = "" if own else ", from the programs compiled so far"
-        return Outcome(
-            kind=OutcomeKind.EXCLUDED,
-            message=f"{how} {predicted / GIB:.2f} GiB of the budget's "
-            f"{budget / GIB:.2f} GiB{source}; not run.",
-            wall_s=0.0,
-            thread_cap=0,
-            predicted_device_bytes=round(predicted),
         )
 
     def _score(self, trial: Trial) -> float | None:
@@ -284,16 +261,3 @@ class Search:
         """
         mended = stopping.says_nothing(trial) and trial.number < self._first_number
         return not (stopping.is_lost(trial) or mended)
-
-
-def _predicted_over(
-    config: Config, compiled: list[tuple[Config, int]], budget_bytes: int
-) -> float | None:
-    """Return the predicted bytes if they are over the budget beyond doubt, else `None`."""
-    least = float(memory_model.least_bytes(compiled, [config])[0])
-    if least > budget_bytes:
-        return least
-    model = memory_model.fit(compiled)
-    if model is None or not model.exceeds(config, budget_bytes):
-        return None
-    return model.predict_bytes(config)

@@ -10,7 +10,7 @@ import math
 import statistics
 
 from search_spaces.config import Config
-from trainables.measurement import Measurement, Outcome, OutcomeKind
+from trainables.measurement import ENV_STEPS, Measurement, Outcome, OutcomeKind
 from tune.search.trial import Trial
 
 
@@ -65,6 +65,12 @@ class Candidate:
     rounds: tuple[float, ...] = ()
     disturbed: bool = False
     soak: Measurement | None = None
+
+    @property
+    def unit(self) -> str:
+        """The name of what its speeds count, in the plural."""
+        measured = self.representative.measurement
+        return ENV_STEPS if measured is None else measured.unit
 
     @property
     def slower_soak(self) -> Measurement | None:

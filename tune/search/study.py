@@ -68,8 +68,9 @@ def violations(outcome: Outcome, limits: Limits) -> dict[str, float]:
     }
     graded = {}
     died_of = outcome.kind
-    if died_of is OutcomeKind.EXCLUDED:  # predicted over the same limit
-        died_of = OutcomeKind.DEVICE_MEMORY
+    if died_of is OutcomeKind.EXCLUDED:  # predicted over a limit
+        on_host = outcome.predicted_device_bytes is None
+        died_of = OutcomeKind.HOST_MEMORY if on_host else OutcomeKind.DEVICE_MEMORY
     for kind, (use, limit) in uses.items():
         excess = math.log2(use / limit) if use and limit else 0.0
         graded[kind.value] = max(excess, _JUST_OVER) if died_of is kind else min(excess, 0.0)

@@ -65,7 +65,6 @@ def conclude(
     rows = [
         ("configuration", config_text(winner.config)),
         ("speed", _speed(winner)),
-        ("counted", _counted(context)),
         ("compared", _comparison(winner, result, context)),
         ("language model", _language_model(winner)),
         *_resources(winner, seen, context),
@@ -161,14 +160,8 @@ def _speed(candidate: Candidate) -> str:
         candidate.promised_low,
         candidate.high,
         candidate.promised_processes,
+        candidate.unit,
     )
-
-
-def _counted(context: SearchContext) -> str:
-    """Return what an env step is in these figures, where the script counts something else."""
-    if context.steps in (None, "env steps"):
-        return ""
-    return f"env steps are the {context.steps} that the script counts"
 
 
 def _comparison(winner: Candidate, result: SearchResult, context: SearchContext) -> str:
@@ -219,7 +212,7 @@ def _soak(winner: Candidate, context: SearchContext) -> str:
         return ""
     speed = units.speed(soak.steps_per_second)
     done = f"{soak.num_updates} of {units.plural(context.soak_updates, 'update')}"
-    return f"{done} in one process, {units.duration(soak.measure_s)} at {speed} env steps/s"
+    return f"{done} in one process, {units.duration(soak.measure_s)} at {speed} {soak.unit}/s"
 
 
 def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str]]:
@@ -227,7 +220,7 @@ def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str
         (
             kind.value,
             f"{config_text(candidate.config)}: {units.speed(candidate.steps_per_second)} "
-            f"env steps/s, {units.size(candidate.device_bytes)}",
+            f"{candidate.unit}/s, {units.size(candidate.device_bytes)}",
         )
         for kind, candidate in result.chosen.items()
         if config_key(candidate.config) != config_key(winner.config)

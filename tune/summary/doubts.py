@@ -49,6 +49,11 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
             f"processes of the loop's own started or ended in {measured.num_restart_blocks} of its "
             "blocks of updates, and their start is in the speed: a loop that keeps them is faster."
         )
+    if taken := winner.representative.num_cpus_taken:
+        doubts.append(
+            f"the training took {taken} CPUs for itself, beyond its cap of "
+            f"{winner.representative.thread_cap}: its threads are not bounded by the cap."
+        )
     if result.baseline is None:
         doubts.append("the baseline did not run to its end here, so there is no speed-up to say.")
     doubts += [
@@ -94,7 +99,7 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
         )
     if winner.slower_soak is not None:
         doubts.append(
-            f"the soak ran at {units.speed(soak.steps_per_second)} env steps/s, below the "
+            f"the soak ran at {units.speed(soak.steps_per_second)} {soak.unit}/s, below the "
             f"{units.speed(winner.low)} to {units.speed(winner.high)} of the finals: the profile "
             "promises the soak's."
         )

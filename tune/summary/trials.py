@@ -1,10 +1,10 @@
 """Trials in words: outcome, speed, and the lines for a start and an end. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cluster.pages import units
 from search_spaces.config import SIZES, Config, config_text
-from trainables.measurement import Outcome
+from trainables.measurement import ENV_STEPS, Outcome
 from tune.search.trial import Trial
 from tune.summary import outcomes
 
@@ -24,11 +24,19 @@ def measured_speed(outcome: Outcome | None) -> str:
     return units.speed_interval(measured.steps_per_second, measured.low, measured.high)
 
 
-def proven_speed(steps_per_second: float, low: float, high: float, num_processes: int) -> str:
+def unit_of(trials: Iterable[Trial]) -> str:
+    """Return what the speeds of a search's trials count, in the plural."""
+    measured = (t.outcome.measurement for t in trials if t.outcome is not None)
+    return next((m.unit for m in measured if m is not None), ENV_STEPS)
+
+
+def proven_speed(
+    steps_per_second: float, low: float, high: float, num_processes: int, unit: str = ENV_STEPS
+) -> str:
     """Return a speed with the bounds of its interval and the number of processes behind it."""
     processes = units.plural(num_processes, "fresh process")
     interval = f"95 % interval {units.speed(low)} to {units.speed(high)}"
-    return f"{units.speed(steps_per_second)} env steps/s, {interval}, from {processes}"
+    return f"{units.speed(steps_per_second)} {unit}/s, {interval}, from {processes}"
 
 
 def reason(trial: Trial) -> str | None:
@@ -47,10 +55,10 @@ def ended_line(trial: Trial) -> str:
     """Return the line for a trial that ended."""
     head = f"trial {trial.number} ({trial.stage}) {outcome_label(trial)}"
     outcome = trial.outcome
-    if outcome is None or not outcome.kind.was_measured:
+    if outcome is None or outcome.measurement is None or not outcome.kind.was_measured:
         message = outcome.message if outcome else ""
         return f"{head}: {config_text(trial.config)}: {message}"
-    figures = [f"{measured_speed(outcome)} env steps/s"]
+    figures = [f"{measured_speed(outcome)} {outcome.measurement.unit}/s"]
     if trial.device_bytes is not None:
         figures.append(units.size(trial.device_bytes))
     if outcome.peak_threads is not None:

@@ -2,48 +2,17 @@
 
 import dataclasses
 import json
-import types
 from typing import Any
 
 import pytest
 
 from cluster.node import hardware
-from cluster.node.hardware import Gpu, GpuUsage, Machine
+from cluster.node.gpus import Gpu
+from cluster.node.hardware import Machine
 from cluster.structure import structure
+from fake_nvml import card, fake_nvml
 
 GIB = 2**30
-
-
-class FakeNvmlError(Exception):
-    pass
-
-
-def fake_nvml(*, reports_power: bool = True, as_bytes: bool = False) -> Any:
-    """NVML with two RTX 4000 Ada, one of them busy."""
-
-    def power(value: int) -> int:
-        if not reports_power:
-            raise FakeNvmlError("not supported")
-        return value
-
-    name = "NVIDIA RTX 4000 Ada Generation"
-    return types.SimpleNamespace(
-        NVMLError=FakeNvmlError,
-        NVML_TEMPERATURE_GPU=0,
-        nvmlSystemGetDriverVersion=lambda: b"580.65.06" if as_bytes else "580.65.06",
-        nvmlSystemGetCudaDriverVersion=lambda: 12080,
-        nvmlDeviceGetCount=lambda: 2,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetName=lambda _: name.encode() if as_bytes else name,
-        nvmlDeviceGetMemoryInfo=lambda index: types.SimpleNamespace(
-            total=20 * GIB, free=(19 - 10 * index) * GIB
-        ),
-        nvmlDeviceGetPowerManagementLimit=lambda _: power(130_000),
-        nvmlDeviceGetPowerUsage=lambda _: power(61_500),
-        nvmlDeviceGetUtilizationRates=lambda index: types.SimpleNamespace(gpu=93 * index),
-        nvmlDeviceGetTemperature=lambda _, __: 55,
-        nvmlDeviceGetCurrentClocksEventReasons=lambda index: 0x65 * index,
-    )
 
 
 def machine(**changes: Any) -> Machine:
@@ -65,32 +34,16 @@ def machine(**changes: Any) -> Machine:
 
 
 @pytest.mark.parametrize("as_bytes", [False, True], ids=["text", "bytes of an old pynvml"])
-def test_gpus_are_read_from_nvml(as_bytes: bool) -> None:
-    found = hardware.probe(nvml=fake_nvml(as_bytes=as_bytes))
+def test_the_driver_is_read_from_nvml(as_bytes: bool) -> None:
+    driver = fake_nvml([card(), card()], cuda=12080, as_bytes=as_bytes)
+    found = hardware.probe(driver=driver)
     gpu = Gpu(name="NVIDIA RTX 4000 Ada Generation", memory_bytes=20 * GIB, power_limit_w=130.0)
     assert found.gpus == (gpu, gpu)
     assert (found.driver_version, found.cuda_driver_version) == ("580.65.06", "12.8")
 
 
-def test_a_figure_that_a_card_does_not_report_is_none() -> None:
-    nvml = fake_nvml(reports_power=False)
-    assert hardware.probe(nvml=nvml).gpus[0].power_limit_w is None
-    usage = hardware.gpu_usage(nvml=nvml)
-    assert usage
-    assert (usage[0].power_w, usage[0].temperature_c) == (None, 55)
-
-
-def test_usage_is_read_per_gpu() -> None:
-    usage = hardware.gpu_usage(nvml=fake_nvml())
-    assert usage
-    assert usage[1] == GpuUsage(
-        memory_free_bytes=9 * GIB,
-        utilization_percent=93.0,
-        temperature_c=55,
-        power_w=61.5,
-        held_back_by=("power", "temperature"),  # bit 0 is idleness, and no limit
-    )
-    assert usage[0].held_back_by == ()
+def test_a_driver_without_libcuda_names_no_cuda() -> None:
+    assert hardware.probe(driver=fake_nvml(cuda=None)).cuda_driver_version is None
 
 
 def test_this_machine_has_a_fingerprint_that_survives_json() -> None:
@@ -158,25 +111,6 @@ def test_differences_are_sentences() -> None:
         "jax was 0.10.2, is 0.11.0 here.",
         "ray was 2.60.0, is absent here.",
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "indices"),
-    [
-        (None, (0, 1)),
-        ("", ()),
-        ("-1", ()),
-        ("1", (1,)),
-        ("1, 0", (1, 0)),
-        ("0,5,1", (0,)),
-        ("GPU-8932f937", (0, 1)),
-    ],
-)
-def test_cuda_visible_devices_is_read_as_cuda_reads_it(
-    text: str | None, indices: tuple[int, ...]
-) -> None:
-    environ = {} if text is None else {"CUDA_VISIBLE_DEVICES": text}
-    assert hardware.visible_gpus(2, environ) == indices
 
 
 def test_class_is_read_back_from_its_resource() -> None:

@@ -1,5 +1,6 @@
 """Ray's environment and arguments, without Ray. test_caps.py starts the real one."""
 
+import json
 import os
 import socket
 import stat
@@ -37,6 +38,43 @@ def test_the_environment_of_its_own_result_is_the_same() -> None:
     given = {"OMP_NUM_THREADS": "64", "TMPDIR": "/scratch"}
     variables = ray_env.environment(given)
     assert ray_env.environment(given | variables) == variables
+
+
+OF_IMAGES = {
+    "RAY_REDIS_ADDRESS": "10.0.0.1:6379",
+    "RAY_USE_TLS": "1",
+    "RAY_RUNTIME_ENV_HOOK": "image.hook",
+    "RAY_num_heartbeats_timeout": "3",
+    "TUNE_RESULT_DIR": "/tmp/x",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "0",
+}
+
+
+def test_a_private_ray_takes_none_of_the_images_variables(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import json, os\nfrom cluster.node import ray_env\n"
+        "ray_env.exec_into(ray_env.environment(os.environ, private=True))\n"
+        "print(json.dumps([dict(os.environ), ray_env.as_given(os.environ)]))\n"
+    )
+    token = {"RAY_AUTH_TOKEN": "t" * 64}
+    done = run_program(str(program), PYTHONPATH=str(ROOT), **OF_IMAGES, **token)
+    environ, given = json.loads(done.stdout)
+    ours = ray_env.environment({}, private=True)
+    assert {n: v for n, v in environ.items() if n in OF_IMAGES and n not in ours} == {}
+    assert environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] == "1"
+    assert environ["RAY_AUTH_TOKEN"] == token["RAY_AUTH_TOKEN"], "a token is the person's own"
+    assert {n: given[n] for n in OF_IMAGES} == OF_IMAGES, "and found again"
+
+
+def test_a_driver_in_a_cluster_keeps_the_clusters_variables() -> None:
+    assert "RAY_REDIS_ADDRESS" not in ray_env.environment(OF_IMAGES)["RL_TUNER_REPLACED_ENV"]
+
+
+def test_workers_are_not_started_by_uv_nor_through_a_shell() -> None:
+    variables = ray_env.environment({"UV": "/usr/bin/uv"}, private=True)
+    assert variables["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "0"
+    assert variables["__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR"] == "tune.prepare_worker"
 
 
 @pytest.mark.parametrize(

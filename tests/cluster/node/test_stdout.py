@@ -11,6 +11,7 @@ from typing import TextIO
 import pytest
 
 from cluster.node.stdout import UNREAD, lasting, until_unread
+from places import ROOT
 
 
 def closed_pipe() -> TextIO:
@@ -78,3 +79,37 @@ def test_stream_is_the_one_it_stands_for_in_all_else(tmp_path: Path) -> None:
         assert (stream.fileno(), stream.encoding) == (file.fileno(), file.encoding)
         print("seen", file=stream)
     assert (tmp_path / "file").read_text() == "seen\n"
+
+
+PRINTS = """
+import os, sys
+from cluster import cli
+def action():
+    print("\\u2265 17", flush=True)
+    print("\\u2265 18", file=sys.stderr, flush=True)
+    sys.stdin.read()
+    assert all(map(os.get_inheritable, range(3))), "what is started later has them, too"
+    opened = os.open({path!r}, os.O_WRONLY | os.O_CREAT)
+    os.write(opened, b"%d" % opened)
+    return 0
+sys.exit(cli.run(action))
+"""
+
+
+@pytest.mark.parametrize("closed", ["", ">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_command_runs_with_closed_streams_and_no_file_takes_their_place(
+    tmp_path: Path, closed: str
+) -> None:
+    program, seen = tmp_path / "program.py", tmp_path / "seen"
+    program.write_text(PRINTS.format(path=str(seen)))
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" "$1" {closed}', sys.executable, program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(seen.read_text()) > 2
+    assert done.stdout == (b"" if ">&-" in closed.replace("2>&-", "") else b"? 17\n")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cluster.node import thread_env
+from cluster.node import thread_env, xla_flags
 from cluster.node.limits import Cpus, ThreadLimit, ThreadLimits
 from cluster.node.thread_env import NoRoomError, build
 
@@ -80,7 +80,7 @@ def test_a_persons_own_value_that_changes_is_said() -> None:
 def test_xla_flags_are_extended_and_never_overwritten(
     monkeypatch: pytest.MonkeyPatch, flags: str, becomes: str | None, note: str | None
 ) -> None:
-    monkeypatch.setattr(thread_env, "knows_xla_flag", lambda name: True)
+    monkeypatch.setattr(xla_flags, "knows_xla_flag", lambda name: True)
     env = build(2, "cuda", range(8), {"XLA_FLAGS": flags})
     assert env.variables.get("XLA_FLAGS") == becomes
     assert (len(env.notes) == 1 and note in env.notes[0]) if note else env.notes == ()
@@ -90,7 +90,7 @@ def test_xla_flags_are_extended_and_never_overwritten(
 def test_a_flag_is_not_set_for_a_jaxlib_that_may_not_know_it(
     monkeypatch: pytest.MonkeyPatch, knows: bool | None
 ) -> None:
-    monkeypatch.setattr(thread_env, "knows_xla_flag", lambda name: knows)
+    monkeypatch.setattr(xla_flags, "knows_xla_flag", lambda name: knows)
     assert "XLA_FLAGS" not in build(2, "cuda", range(8), {}).variables
 
 
@@ -140,16 +140,6 @@ def test_expected_threads_are_at_least_those_measured(
     cap: int, platform: Any, framework: Any, measured: int
 ) -> None:
     assert measured <= thread_env.expected_threads(cap, platform, framework) <= measured + 5
-
-
-def test_a_known_flag_is_told_from_a_retired_one() -> None:
-    pytest.importorskip("jaxlib")
-    flags = "--xla_cpu_multi_thread_eigen=false --xla_gpu_graph_level=0 --xla_no_such_flag"
-    assert thread_env.unknown_xla_flags(flags) == ["xla_gpu_graph_level", "xla_no_such_flag"]
-
-
-def test_flags_in_a_file_are_not_judged() -> None:
-    assert thread_env.unknown_xla_flags("/tmp/--xla_no_such_flag") == []
 
 
 @pytest.mark.parametrize(
@@ -213,3 +203,24 @@ def test_a_requested_cap_without_room_is_refused_with_the_one_that_fits() -> Non
             limits=room_for(250), cpus=cpus(64), platform="cpu", ray_threads=200, requested=16
         )
     assert raised.value.fitting_cap == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "becomes"),
+    [
+        ("JAX_PLATFORM_NAME", "gpu", ""),
+        ("JAX_DISABLE_JIT", "1", "0"),
+        ("JAX_CHECK_TRACER_LEAKS", "1", "0"),
+        ("JAX_PLATFORMS", "tpu", "cpu"),
+    ],
+)
+def test_switches_of_jax_that_end_or_slow_all_trials_are_set_right(
+    name: str, given: str, becomes: str
+) -> None:
+    env = build(2, "cpu", range(8), {name: given})
+    assert env.variables[name] == becomes
+    assert f"{name}={given} of your environment becomes" in "\n".join(env.notes)
+    assert name == "JAX_PLATFORMS" or name not in build(2, "cpu", range(8), {}).variables
+    assert name not in build(2, "cpu", range(8), {name: given}, "any").variables or name in (
+        "JAX_PLATFORMS",
+    )

@@ -35,3 +35,24 @@ def test_a_run_within_the_person_s_folder_is_not_in_itself(tmp_path: Path) -> No
     run = tmp_path / "out" / "trials" / "one"
     standing.make_standing_place(run, tmp_path)
     assert [path.name for path in run.iterdir()] == ["train.py"]
+
+
+@pytest.mark.parametrize(
+    ("word", "becomes"),
+    [
+        ("../train.py", "{up}/train.py"),
+        ("--config=../train.py", "--config={up}/train.py"),
+        ("../person/../train.py", "{up}/train.py"),
+        ("..", "{up}"),
+        ("../gone.py", "../gone.py"),
+        ("train.py", "train.py"),
+        ("lr=0.1", "lr=0.1"),
+        ("...", "..."),
+    ],
+)
+def test_a_path_that_leads_up_leads_to_the_same_place(
+    word: str, becomes: str, tmp_path: Path
+) -> None:
+    (tmp_path / "person").mkdir()
+    (tmp_path / "train.py").touch()
+    assert standing.reachable(word, tmp_path / "person") == becomes.format(up=tmp_path)

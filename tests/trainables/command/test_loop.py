@@ -1,8 +1,10 @@
 """Commands that are run, timed and ended, alive: scripts in miniature, each with one habit."""
 
 import os
+import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ def run(
     environment: dict[str, str] | None = None,
     num_updates: int | None = None,
     timeout_s: float = 60.0,
+    cpus: Sequence[int] | None = None,
     **options: Any,
 ) -> Outcome:
     """Run a script as one trial."""
@@ -58,7 +61,7 @@ def run(
         }
         | options,
         platform="cpu",
-        cpus=tuple(sorted(os.sched_getaffinity(0))),
+        cpus=tuple(cpus or sorted(os.sched_getaffinity(0))),
         sampling=SAMPLING,
         num_updates=num_updates,
     )
@@ -286,3 +289,74 @@ def test_a_command_that_ends_gently_may_tidy_up(folder: Path, tmp_path: Path) ->
     tidied = tmp_path / "tidied"
     run(tmp_path, script, environment={"TIDY": str(tidied)})
     assert tidied.read_text() == "done"
+
+
+OURS = [sys.executable, "train.py"]
+"""The interpreter that has tensorboardX."""
+
+SCALARS = """
+    import os, time
+    from tensorboardX import SummaryWriter
+    writer, step = SummaryWriter("runs/one", flush_secs=1, max_queue=1), 0
+    while True:
+        time.sleep(0.02)
+        step += 100
+        writer.add_scalar("{tag}", 0.5, step)
+"""
+
+
+def test_a_command_is_timed_by_a_scalar_that_it_writes(folder: Path, tmp_path: Path) -> None:
+    scalar = {"kind": "scalar", "pattern": "train/loss", "steps": "2", "unit": "frame"}
+    script = SCALARS.replace("{tag}", "train/loss")
+    outcome = run(tmp_path, script, readings=[scalar], arguments=OURS)
+    assert outcome.measurement is not None, outcome.message
+    assert outcome.measurement.unit == "frames"
+    # 100 steps of two frames in 20 ms and a little.
+    assert 2_000 < outcome.measurement.steps_per_second <= 10_000
+
+
+def test_a_scalar_that_never_comes_is_told_with_those_that_do(folder: Path, tmp_path: Path) -> None:
+    scalar = {"kind": "scalar", "pattern": "train/loss"}
+    script = SCALARS.replace("{tag}", "losses/value")
+    outcome = run(tmp_path, script, readings=[scalar], arguments=OURS, patience_s=6.0)
+    assert outcome.kind is OutcomeKind.ERROR
+    assert "no scalar 'train/loss'" in outcome.message
+    assert outcome.message.endswith("it wrote losses/value.")
+
+
+CUMULATIVE = """
+    import time
+    started, done = time.time() - 0.5, 0  # half a second of compiling came before
+    while True:
+        time.sleep(0.02)
+        done += 100
+        print("fps:", done / (time.time() - started))
+"""
+
+
+def test_a_mean_since_the_start_is_not_taken_for_a_rate(folder: Path, tmp_path: Path) -> None:
+    rate = {"kind": "rate", "pattern": r"fps: (\S+)"}
+    outcome = run(tmp_path, CUMULATIVE, readings=[rate])
+    assert outcome.kind is OutcomeKind.ERROR
+    assert "that is a mean since the start" in outcome.message
+    assert outcome.ends_search
+
+
+WIDENING = """
+    import os, time
+    os.sched_setaffinity(0, range(os.cpu_count()))
+    while True:
+        time.sleep(0.02)
+        print("SPS: 1")
+"""
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one CPU alone")
+@pytest.mark.parametrize("script", [STEADY, WIDENING])
+def test_a_training_that_takes_more_cpus_than_its_cap_is_seen(
+    script: str, folder: Path, tmp_path: Path
+) -> None:
+    outcome = run(tmp_path, script, cpus=(min(os.sched_getaffinity(0)),))
+    assert outcome.measurement is not None, outcome.message
+    taken = len(os.sched_getaffinity(0)) if script is WIDENING else None
+    assert outcome.num_cpus_taken == taken

@@ -5,6 +5,7 @@ import pytest
 from cluster.errors import UserError
 from trainables.command.readings import (
     Lines,
+    MeanSinceStart,
     Meter,
     Reading,
     ReadingKind,
@@ -123,3 +124,36 @@ def test_the_first_line_decides_and_of_its_readings_the_first() -> None:
     assert first_to_match([once, often], ["x", "b 1", "a 1"]) == often
     assert first_to_match([once, often], ["b 1, a 1", "b 1"]) == once
     assert first_to_match([once, often], ["c"]) is None
+
+
+LINES = 40
+
+
+def rates(*pairs: tuple[float, float]) -> str | None:
+    """Return the finding of pairs of a rate and the seconds since the line before."""
+    suspicion, now, found = MeanSinceStart(), 0.0, None
+    for rate, seconds in pairs:
+        now += seconds
+        found = found or suspicion.hear(rate, now)
+    return found
+
+
+@pytest.mark.parametrize("start_s", [5.0, 30.0])
+def test_a_mean_since_the_start_is_recognised(start_s: float) -> None:
+    mean = [(100 * n / (start_s + n), 1.0) for n in range(1, LINES)]
+    found = rates(*mean)
+    assert found is not None
+    assert "Time its lines by --line and --steps" in found
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [(100.0 + (n % 3), 1.0) for n in range(LINES)],  # steady, with noise
+        [(100.0 * 1.02**n, 1.02**-n) for n in range(LINES)],  # faster, and its lines too
+        [(100.0 + 1e-3 * n, 1.0) for n in range(LINES)],  # next to nothing
+        [(min(100.0, 30.0 * (n + 1)), 1.0) for n in range(LINES)],  # warm after four lines
+    ],
+)
+def test_a_true_rate_is_not_suspected(pairs: list[tuple[float, float]]) -> None:
+    assert rates(*pairs) is None

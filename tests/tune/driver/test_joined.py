@@ -47,6 +47,8 @@ def test_file_that_the_workload_was_told_of_is_looked_for_on_every_host(tmp_path
     bars.touch()
     options = {"data": str(bars), "seed": 0, "mode": "fast", "gone": str(tmp_path / "gone")}
     assert joined.files_of(task(options=options)) == (str(bars),)
+    command = {"arguments": ["python", str(bars), "{num_envs}", "train.py"]}
+    assert joined.files_of(task(options=command)) == (str(bars),)
     said = joined._check_here(code="other code", files=(), request=PreflightRequest())
     assert isinstance(said, str)
     assert "its code is another one" in said

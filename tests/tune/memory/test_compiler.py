@@ -39,7 +39,7 @@ def test_only_a_cpus_compiler_is_told_not_to_optimise(
 def test_an_unknown_flag_would_end_the_child_so_it_is_not_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cluster.node.thread_env.knows_xla_flag", lambda name: False)
+    monkeypatch.setattr("cluster.node.xla_flags.knows_xla_flag", lambda name: False)
     assert unoptimised({"JAX_PLATFORMS": "cpu"})["XLA_FLAGS"] == ""
 
 

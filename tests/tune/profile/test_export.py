@@ -1,5 +1,6 @@
 """A search becomes a profile: every key arrives, and nothing unmeasured is promised."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 import factories
+from machines import IDLE, gpu_host, verdict
 from profiles import loaded, written
 from tune.profile import file as profile_file
 from tune.search.result import Kind
@@ -139,3 +141,15 @@ def test_a_secret_of_the_environment_stays_out(
 ) -> None:
     monkeypatch.setenv("CLOUD_API_KEY", "hunter2")
     assert "hunter2" not in written(tmp_path).read_text()
+
+
+@pytest.mark.parametrize("has_host_memory", [False, True], ids=["own memory", "the host's"])
+def test_a_profile_has_the_order_and_the_share_of_gpus_and_not_the_number_of_this_one(
+    tmp_path: Path, has_host_memory: bool
+) -> None:
+    usage = dataclasses.replace(IDLE, has_host_memory=has_host_memory)
+    found = verdict(gpu_host(gpu_usage=(usage,), gpu_names=("1",)))
+    variables = loaded(written(tmp_path, preflight=found))["environment"]["variables"]
+    assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] == ("0.6" if has_host_memory else "0.9")
+    assert "CUDA_VISIBLE_DEVICES" not in variables

@@ -40,7 +40,7 @@ from tune.profile.schema import EXPORTABLE
         ({"search__trials__lost": 1}, "search.trials: may only count completed, device_memory"),
         (
             {"environment__variables__LD_PRELOAD": "/tmp/x.so"},
-            "environment.variables: may only set ARROW_IO_THREADS, CUDA_VISIBLE_DEVICES,",
+            "environment.variables: may only set ARROW_IO_THREADS, CUDA_DEVICE_ORDER, CUDA_VISIBLE",
         ),
     ],
 )

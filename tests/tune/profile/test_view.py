@@ -73,7 +73,7 @@ def test_a_command_is_printed_ready_to_paste_with_what_a_run_takes(
     assert " OMP_NUM_THREADS=2 " in f" {command} "
     assert " WORKERS=8 taskset -c 0-1 python 'my train.py' --n=8 16 ./x" in command
     assert cost == (
-        "# 1,000,000,000 steps take 4 h 28 min (4 h 25 min to 4 h 32 min) and $3.09 "
+        "# 1,000,000,000 env steps take 4 h 28 min (4 h 25 min to 4 h 32 min) and $3.09 "
         "($3.05 to $3.13) at $0.69 an hour."
     )
 

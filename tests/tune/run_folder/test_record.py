@@ -43,3 +43,13 @@ def test_what_a_search_is_judged_against_is_the_same_on_screen_and_page() -> Non
     )
     assert context.baseline_called == "your baseline"
     assert context.thread_room == 1000
+
+
+def test_a_record_of_a_command_from_before_trials_had_their_unit_is_read(tmp_path: Path) -> None:
+    written = record()
+    record_file.write(RunFolder(tmp_path), written)
+    path = tmp_path / "search.json"
+    document = json.loads(path.read_text())
+    document["context"]["steps"] = "agent steps"
+    path.write_text(json.dumps(document))
+    assert record_file.read(RunFolder(tmp_path)) == written

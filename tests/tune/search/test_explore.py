@@ -6,7 +6,8 @@ import pytest
 from factories import failed, measurement, outcome, trial
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.search.explore import Explored, SearchProblem, propose, revisit
+from tune.search.explore import propose, revisit
+from tune.search.problem import Explored, SearchProblem
 from tune.search.trial import Stage
 
 SPACE = SearchSpace(

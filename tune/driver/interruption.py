@@ -1,0 +1,154 @@
+"""The end of a search before its time, by a signal or by the loss of Ray: the result comes first.
+
+`timeout`, systemd, schedulers and `docker stop` send SIGTERM to all processes of a group or a
+container, Ray's too, and SIGKILL some seconds later. A driver that asks a dead Ray to stop a trial
+waits for a minute and is then aborted. So nothing is asked of Ray: a thread writes what the journal
+has, kills what is left, and ends this process, wherever its main thread hangs.
+"""
+
+import contextlib
+import logging
+import os
+import select
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cluster import cli
+from cluster.errors import UserError
+from cluster.node.proc import PROC, read_stat
+from trainables.disturbance import descendants
+
+_LOOK_S = 0.5
+_PATIENCE_S = 2.0  # for the main thread to end what it is writing
+_OVER = 0
+_RAY_SYSTEM = {"raylet", "gcs_server"}
+_BUG = 1
+
+
+class Interruption:
+    """A watch over one search: `finish(ray_is_lost)` writes its result and returns the exit code.
+
+    `busy` is held by whoever changes the search. `ray_folder` is that of a private Ray, which is
+    removed, and whose own processes are watched; `None` for a cluster of others.
+    """
+
+    def __init__(
+        self, finish: Callable[[bool], int], *, busy: threading.RLock, ray_folder: Path | None
+    ) -> None:
+        self._finish = finish
+        self._busy = busy
+        self._ray_folder = ray_folder
+        self._family: dict[int, int] = {}  # pid -> started
+        self._system: dict[int, int] = {}
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Watch until the block ends; where it does not end by itself, end the process.
+
+        A lost terminal sends SIGHUP twice; all that come after the first signal are nothing.
+        Under nohup none counts.
+        """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signals = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signals.append(signal.SIGHUP)
+        before = {signum: signal.signal(signum, _heard) for signum in signals}
+        # Written by the C handler, at once: a handler in Python waits for the main thread.
+        before_fd = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._look()
+        watch = threading.Thread(
+            target=self._watch, args=(reader, set(map(int, signals))), name="end", daemon=True
+        )
+        watch.start()
+        try:
+            yield
+        finally:
+            os.write(writer, bytes([_OVER]))
+            watch.join()  # for ever, where it ends the process
+            signal.set_wakeup_fd(before_fd)
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+            os.close(reader)
+            os.close(writer)
+
+    def _watch(self, reader: int, signals: set[int]) -> None:
+        while True:
+            heard = _heard_on(reader, _LOOK_S)
+            if signals.intersection(heard):
+                self._end(ray_is_lost=False)
+            if _OVER in heard:
+                return
+            self._look()
+            if self._is_ray_lost():
+                # The same signal may have ended Ray, a moment earlier.
+                self._end(ray_is_lost=not signals.intersection(_heard_on(reader, _LOOK_S)))
+
+    def _look(self) -> None:
+        """Take note of this process's descendants: orphans are nobody's any more."""
+        for pid in descendants(os.getpid()):
+            stat = read_stat(pid)
+            if stat is None or self._family.get(pid) == stat.started:
+                continue
+            self._family[pid] = stat.started
+            if self._ray_folder is not None and _command_of(pid) in _RAY_SYSTEM:
+                self._system[pid] = stat.started
+
+    def _is_ray_lost(self) -> bool:
+        return any(not _is_alive(pid, started) for pid, started in self._system.items())
+
+    def _end(self, *, ray_is_lost: bool) -> None:
+        """Write the result, kill what is left, and end this process."""
+        self._busy.acquire(timeout=_PATIENCE_S)
+        code = _BUG
+        try:
+            code = self._finish(ray_is_lost)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = cli.USER_ERROR
+        except BaseException:
+            traceback.print_exc()
+            raise
+        finally:
+            self._kill()
+            if self._ray_folder is not None:
+                shutil.rmtree(self._ray_folder, ignore_errors=True)
+            logging.shutdown()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError):
+                    stream.flush()
+            os._exit(code)
+
+    def _kill(self) -> None:
+        self._look()
+        for pid, started in self._family.items():
+            if _is_alive(pid, started):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _heard(signum: int, frame: Any) -> None:
+    """Do nothing: the signal was written to the wakeup pipe."""
+
+
+def _heard_on(reader: int, wait_s: float) -> bytes:
+    readable, _, _ = select.select([reader], [], [], wait_s)
+    return os.read(reader, 64) if readable else b""
+
+
+def _is_alive(pid: int, started: int) -> bool:
+    stat = read_stat(pid)
+    return stat is not None and stat.started == started and not stat.is_dead
+
+
+def _command_of(pid: int) -> str:
+    try:
+        return (PROC / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return ""

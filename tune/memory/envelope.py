@@ -1,0 +1,127 @@
+"""Bytes of a configuration, bounded by every model that agrees with what was measured. Pure.
+
+It serves trainings whose programs nobody can look into, commands above all. Bytes are affine in the
+sizes (environments are processes or states) and in the products of two (a rollout is num_envs *
+num_steps), and no coefficient is negative. A few measurements leave many such models; a linear
+program finds the least and the most that any of them predicts. If the least is over the budget, the
+configuration will not fit.
+"""
+
+import dataclasses
+import itertools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linprog
+
+from search_spaces.config import Config, config_key
+from tune.memory.model import Array
+
+_TOLERANCES = (0.05, 0.15, 0.3)
+"""Errors of a model that count as agreement; the least at which any model agrees is taken."""
+
+_SIZE = re.compile(
+    r"env|step|batch|size|horizon|length|rollout|worker|buffer|hidden|width|depth|layer"
+)
+_COUNT_OF_PARTS = re.compile(r"batches|accumulat|splits|chunks")
+"""The more parts, the smaller each: such an axis is no size."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """The bytes that a configuration used, `None` if it died of them."""
+
+    config: Config
+    num_bytes: int | None
+
+
+def bounds(uses: Sequence[Use], config: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the least and the most bytes that a model predicts; the most may be infinite.
+
+    Only uses count that have the same words, and the same values on axes that are no sizes. `None`
+    if there are none, or if no model agrees with them.
+    """
+    alike = [
+        (_features(use.config), need)
+        for use in uses
+        if (need := use.num_bytes) is not None and _setting(use.config) == _setting(config)
+    ]
+    if not alike:
+        return None
+    wanted = _features(config)
+    rows = np.array([row for row, _ in alike])
+    needs = np.array([need for _, need in alike], dtype=np.float64)
+    columns, scale = rows.max(axis=0), needs.max()
+    for tolerance in _TOLERANCES:
+        matrix = np.vstack([-rows, rows]) / columns
+        limits = np.concatenate([-needs * (1.0 - tolerance), needs * (1.0 + tolerance)]) / scale
+        least = _extreme(wanted / columns, matrix, limits)
+        if least is not None:
+            most = _extreme(-wanted / columns, matrix, limits)
+            return scale * least, math.inf if most is None else scale * -most
+    return None
+
+
+def chances(uses: Sequence[Use], configs: Sequence[Config], budget_bytes: int) -> Array:
+    """Return how likely each configuration [m] is within the budget.
+
+    It is the share of the models' range, in logarithms, that is within; 1 where nothing is known,
+    and 0 for what is at least as large as a configuration that died.
+    """
+    return np.array([_chance(uses, config, budget_bytes) for config in configs])
+
+
+def _chance(uses: Sequence[Use], config: Config, budget_bytes: int) -> float:
+    if any(use.num_bytes is None and _reaches(config, use.config) for use in uses):
+        return 0.0
+    if any(_is_far_below(use, config, budget_bytes) for use in uses):
+        return 1.0  # without a linear program, as almost always on a host
+    ends = bounds(uses, config)
+    if ends is None or ends[1] <= budget_bytes:
+        return 1.0
+    least, most = ends
+    if least > budget_bytes:
+        return 0.0
+    if math.isinf(most) or least <= 0.0:
+        return 0.5
+    return math.log(budget_bytes / least) / math.log(most / least)
+
+
+def _extreme(costs: Array, matrix: Array, limits: Array) -> float | None:
+    """Return the least of `costs @ c` over all models; `None` if there is none, or no bound."""
+    found = linprog(costs, A_ub=matrix, b_ub=limits, bounds=(0.0, None), method="highs")
+    return None if found.fun is None or found.status != 0 else float(found.fun)
+
+
+def _reaches(config: Config, dead: Config) -> bool:
+    """Return whether a configuration is at least as large as one that died, and else the same."""
+    pairs = zip(_features(config), _features(dead), strict=True)
+    return _setting(config) == _setting(dead) and all(one >= two for one, two in pairs)
+
+
+def _is_far_below(use: Use, config: Config, budget_bytes: int) -> bool:
+    """Return whether a configuration fits even if all bytes of `use` grow as its fastest term."""
+    if use.num_bytes is None or _setting(use.config) != _setting(config):
+        return False
+    growth = (_features(config) / _features(use.config)).max()
+    return bool(growth * use.num_bytes * (1.0 + _TOLERANCES[-1]) <= budget_bytes)
+
+
+def _is_size(name: str, value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and bool(_SIZE.search(name)) and not _COUNT_OF_PARTS.search(name)
+
+
+def _setting(config: Mapping[str, Any]) -> object:
+    """Return the words of a configuration, and its numbers that are no sizes."""
+    return config_key({n: v for n, v in config.items() if not _is_size(n, v)})
+
+
+def _features(config: Mapping[str, Any]) -> Array:
+    """Return 1, the sizes, and the products of two of them."""
+    sizes = [float(value) for name, value in config.items() if _is_size(name, value)]
+    pairs = [one * two for one, two in itertools.combinations(sizes, 2)]
+    return np.array([1.0, *sizes, *pairs])

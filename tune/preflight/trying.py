@@ -1,0 +1,96 @@
+"""A configuration that is tried out alone for some seconds, before a search or in its place."""
+
+import dataclasses
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import UserError
+from cluster.node import ray_env, thread_env
+from cluster.pages import units
+from search_spaces.config import Config, config_text, variables_of
+from trainables.measurement import Measurement, Outcome, OutcomeKind, Sampling, TrialRequest
+from trainables.process import run_child
+from tune.preflight import judge
+from tune.preflight.findings import Preflight
+
+_SAMPLING = Sampling(relative_half_width=0.2, min_blocks=3, max_measure_s=4.0)
+_LOG_LINES = 12
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TriedOut:
+    """A configuration that ran, its outcome, and what it wrote."""
+
+    config: Config
+    outcome: Outcome
+    measurement: Measurement
+    log: str
+
+    @property
+    def needs(self) -> str:
+        """The time, the memory and the threads of such a trial."""
+        outcome, measured = self.outcome, self.measurement
+        needs = [f"{units.duration(outcome.wall_s)} a trial"]
+        if outcome.peak_host_bytes is not None:
+            needs.append(f"{units.size(outcome.peak_host_bytes)} of host memory")
+        device_bytes = measured.peak_device_bytes or outcome.predicted_device_bytes
+        if device_bytes is not None:
+            needs.append(f"{units.size(device_bytes)} of the device's")
+        if outcome.peak_threads is not None:
+            needs.append(units.plural(outcome.peak_threads, "thread"))
+        return ", ".join(needs)
+
+    def sentences(self) -> list[str]:
+        """Return the findings in sentences."""
+        measured = self.measurement
+        speed = units.speed_interval(measured.steps_per_second, measured.low, measured.high)
+        told = ", ".join(f"{name} {value:.4g}" for name, value in measured.health.items())
+        lines = [f"{config_text(self.config)}: {speed} {measured.unit}/s, {self.needs}."]
+        return [*lines, f"It says: {told}."] if told else lines
+
+
+def try_out(
+    workload: str,
+    options: Mapping[str, Any],
+    config: Config,
+    preflight: Preflight,
+    timeout_s: float,
+) -> TriedOut:
+    """Run one configuration of a workload until its speed can be told.
+
+    Raises:
+        UserError: if it cannot run, or nothing can be measured of it.
+    """
+    judge.require_fit(preflight)
+    assert preflight.thread_env is not None
+    caps, chosen = preflight.thread_env, variables_of(config)
+    base = ray_env.for_child(os.environ) | chosen
+    request = TrialRequest(
+        workload=workload,
+        config=config,
+        options=dict(options),
+        platform=preflight.platform,
+        cpus=caps.cpus,
+        sampling=_SAMPLING,
+    )
+    with tempfile.TemporaryDirectory(prefix="rl-tuner-probe-") as folder:
+        log = Path(folder, "probe.log")
+        *_, outcome = run_child(
+            request,
+            environment=thread_env.with_chosen(base | caps.variables, chosen),
+            log_path=log,
+            thread_cap=caps.cap,
+            timeout_s=timeout_s,
+        )
+        text = log.read_text(errors="replace") if log.exists() else ""
+    assert isinstance(outcome, Outcome)
+    if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
+        said = "\n".join(f"  {line}" for line in text.splitlines()[-_LOG_LINES:])
+        raise UserError(
+            f"{config_text(config)} cannot be timed: {outcome.message}"
+            + (f"\nIt wrote at last:\n{said}" if said else "")
+        )
+    return TriedOut(config=config, outcome=outcome, measurement=outcome.measurement, log=text)

@@ -1,0 +1,98 @@
+"""The feasibility of configurations in memory, by programs and by what trials used. Pure."""
+
+import numpy as np
+
+from cluster.pages.units import GIB
+from search_spaces.config import Config, config_key
+from trainables.measurement import Outcome, OutcomeKind
+from tune.memory import envelope
+from tune.memory import model as memory_model
+from tune.memory.envelope import Use
+from tune.search.problem import Explored
+
+
+def chances(known: Explored, configs: list[Config]) -> memory_model.Array:
+    """Return the probability [m] that each fits, by the known programs and by what trials used."""
+    problem, compiled = known.problem, known.compiled
+    fits = np.ones(len(configs))
+    if problem.host_budget_bytes is not None:
+        uses = known.uses(OutcomeKind.HOST_MEMORY)
+        fits *= envelope.chances(uses, configs, problem.host_budget_bytes)
+    if problem.device_budget_bytes is None:
+        return fits
+    if compiled and all(memory_model.applies_to(config) for config in configs):
+        return fits * memory_model.chances(compiled, configs, problem.device_budget_bytes)
+    uses = known.uses(OutcomeKind.DEVICE_MEMORY)
+    return fits * envelope.chances(uses, configs, problem.device_budget_bytes)
+
+
+def refusal(known: Explored, config: Config) -> Outcome | None:
+    """Return the outcome of a configuration that is known not to fit, else `None`."""
+    problem = known.problem
+    for kind, budget in (
+        (OutcomeKind.HOST_MEMORY, problem.host_budget_bytes),
+        (OutcomeKind.DEVICE_MEMORY, problem.device_budget_bytes),
+    ):
+        if budget is None:
+            continue
+        of_programs = kind is OutcomeKind.DEVICE_MEMORY and memory_model.applies_to(config)
+        outcome = (
+            _over_by_programs(known, config, budget)
+            if of_programs
+            else _over_by_use(known.uses(kind), config, budget, kind)
+        )
+        if outcome is not None:
+            return outcome
+    return None
+
+
+def _over_by_programs(known: Explored, config: Config, budget: int) -> Outcome | None:
+    if not (compiled := known.compiled):
+        return None
+    own = known.problem.compiled_ahead.get(config_key(config))
+    predicted = _predicted_over(config, compiled, budget) if own is None else float(own)
+    if predicted is None or predicted <= budget:
+        return None
+    how = "its program, compiled ahead, needs" if own else "predicted to need"
+    source = "" if own else ", from the programs compiled so far"
+    return _excluded(
+        f"{how} {predicted / GIB:.2f} GiB of the budget's {budget / GIB:.2f} GiB{source}",
+        device_bytes=round(predicted),
+    )
+
+
+def _over_by_use(uses: list[Use], config: Config, budget: int, kind: OutcomeKind) -> Outcome | None:
+    if envelope.chances(uses, [config], budget)[0] > 0.0:
+        return None
+    ends, on_host = envelope.bounds(uses, config), kind is OutcomeKind.HOST_MEMORY
+    memory = "host memory" if on_host else "device memory"
+    if ends is None or ends[0] <= budget:
+        return _excluded(f"it is at least as large as what ran out of {memory} before")
+    return _excluded(
+        f"predicted to need {ends[0] / GIB:.2f} GiB of {memory} at least, from what others used; "
+        f"the budget is {budget / GIB:.2f} GiB",
+        device_bytes=None if on_host else round(ends[0]),
+    )
+
+
+def _excluded(why: str, device_bytes: int | None = None) -> Outcome:
+    return Outcome(
+        kind=OutcomeKind.EXCLUDED,
+        message=f"{why}; not run.",
+        wall_s=0.0,
+        thread_cap=0,
+        predicted_device_bytes=device_bytes,
+    )
+
+
+def _predicted_over(
+    config: Config, compiled: list[tuple[Config, int]], budget_bytes: int
+) -> float | None:
+    """Return the predicted bytes if they are over the budget beyond doubt, else `None`."""
+    least = float(memory_model.least_bytes(compiled, [config])[0])
+    if least > budget_bytes:
+        return least
+    model = memory_model.fit(compiled)
+    if model is None or not model.exceeds(config, budget_bytes):
+        return None
+    return model.predict_bytes(config)

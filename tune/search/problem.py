@@ -1,0 +1,72 @@
+"""The problem of a search, and what is known of it so far. Pure."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from search_spaces.config import Config, ConfigKey
+from search_spaces.shard import Shard
+from search_spaces.space import SearchSpace
+from trainables.measurement import OutcomeKind
+from tune.memory import model as memory_model
+from tune.memory.envelope import Use
+from tune.search.trial import Trial
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SearchProblem:
+    """The problem of a search: a space, the baseline to compare with, a budget of device bytes.
+
+    `compiled_ahead` has device bytes that the compiler told before the first trial. `warm_start`
+    has the configurations that other machines recommend, to be tried first. `shard` is the part of
+    the space to explore, if not all. `host_budget_bytes` bounds a trial's processes.
+    """
+
+    space: SearchSpace
+    baseline: Config
+    device_budget_bytes: int | None
+    compiled_ahead: Mapping[ConfigKey, int] = dataclasses.field(default_factory=dict)
+    warm_start: tuple[Config, ...] = ()
+    shard: Shard | None = None
+    host_budget_bytes: int | None = None
+
+    def contains(self, config: Config) -> bool:
+        """Return whether the configuration is in the part to explore."""
+        return self.shard is None or self.shard.contains(self.space, config)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Explored:
+    """A problem, and every trial that counts with its score, `None` if unmeasured.
+
+    `min_gain` is the least improvement that counts, as a share.
+    """
+
+    problem: SearchProblem
+    scored: tuple[tuple[Trial, float | None], ...]
+    min_gain: float
+
+    @property
+    def compiled(self) -> list[tuple[Config, int]]:
+        """The configurations whose device bytes are known from the compiler or the allocator."""
+        ahead = [(dict(key), need) for key, need in self.problem.compiled_ahead.items()]
+        by_trials = [
+            (trial.config, trial.device_bytes)
+            for trial, _ in self.scored
+            if trial.device_bytes is not None
+            and trial.was_run
+            and memory_model.applies_to(trial.config)
+        ]
+        return [*ahead, *by_trials]
+
+    def uses(self, died_of: OutcomeKind) -> list[Use]:
+        """Return the host's or the device's bytes of each trial, and which died of them."""
+        found = []
+        for trial, _ in self.scored:
+            on_host = died_of is OutcomeKind.HOST_MEMORY
+            seen = trial.outcome.peak_host_bytes if trial.outcome else None
+            need = seen if on_host else trial.device_bytes
+            if trial.kind is died_of:
+                found.append(Use(config=trial.config, num_bytes=None))
+            elif trial.measurement is not None and need is not None:
+                found.append(Use(config=trial.config, num_bytes=need))
+        return found
