@@ -99,7 +99,8 @@ def _one_instrument(cells: _Cells, table: TextTable | TypedTable, symbol: str | 
         instruments.refuse_symbol_without_names(symbol, file)
         chosen = None
     else:
-        chosen = instruments.rows_of_one(cells.data[found.symbol], symbol, file)
+        name = cells.names[found.symbol]
+        chosen = instruments.rows_of_one(cells.data[found.symbol], name, symbol, file)
     if chosen is not None:
         data = {i: column.take(pa.array(chosen)) for i, column in cells.data.items()}
         cells = dataclasses.replace(cells, data=data, rows=cells.rows.take(chosen))
