@@ -65,9 +65,8 @@ class TextTable:
             pyarrow.ArrowInvalid: if the text is no CSV.
         """
         cells = [cell for i in values for cell in self._sample_of(i)]
-        plain = numbers.is_plain(cells) and not (
-            self._dots_may_mark_thousands and numbers.may_be_thousands(cells)
-        )
+        is_sure = not self._dots_may_mark_thousands or numbers.show_decimals(cells)
+        plain = is_sure and numbers.is_plain(cells)
         types = {i: pa.string() for i in texts}
         if time is not None:
             types[time] = timetext.type_of(self._sample_of(time))
