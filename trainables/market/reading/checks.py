@@ -71,7 +71,9 @@ def _check_order(
         ("close", "high", -1.0),
     ):
         array, bound = values[role], values[limit]
-        bad = sign * (array - bound) < -_ROUNDING * bound
+        bad = array < bound if sign > 0 else array > bound
+        if bad.any():  # then by more than rounding?
+            bad &= np.abs(array - bound) > _ROUNDING * bound
         if bad.any():
             side = "below" if sign > 0 else "above"
             reason = f"{names[role]} is {side} {names[limit]} ({bound[rows.first(bad)]})"
