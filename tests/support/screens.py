@@ -55,10 +55,10 @@ class FakeSearch:
         self.remaining_s = remaining_s
 
 
-def begin(screen: Screen, **spec: Any) -> None:
+def begin(screen: Screen, notes: tuple[str, ...] = (), **spec: Any) -> None:
     screen.preflight(factories.preflight())
     screen.started(
-        task=factories.task(),
+        task=factories.task(notes=notes),
         spec=SearchSpec(**spec),
         space=jax_phase12.space(platform="cpu", num_cpus=4),
         baseline=jax_phase12.PHASE12_BASELINE,

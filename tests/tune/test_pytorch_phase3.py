@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import UserError
+from exports import EXPORTS
 from search_spaces import pytorch_phase3 as spaces
 from trainables.pytorch_phase3.options import DTYPES, Phase3Options
 from trainables.pytorch_phase3.rollout import MIN_ROLLOUT_SAMPLES, rollout_samples
@@ -91,6 +92,15 @@ def test_a_task_carries_absolute_paths_and_says_what_it_trains_on(
     assert (task.phase, task.framework) == (3, "torch")
     expected = Phase3Options(llm=str(tmp_path / "model.gguf"))
     assert Phase3Options.from_mapping(task.options) == expected
+
+
+def test_a_task_says_what_was_read_of_its_data() -> None:
+    spec = Phase3Spec(llm="none", data=EXPORTS / "pipe.csv", timezone="Asia/Tokyo")
+    task = command.task_of(spec)
+    assert task.notes[0].startswith("Read pipe.csv: 300 bars of 1 min, 2024-01-02 05:30")
+    assert task.options["timezone"] == "Asia/Tokyo"
+    assert "symbol" not in task.options
+    assert Phase3Options.from_mapping(task.options).timezone == "Asia/Tokyo"
 
 
 def test_a_hub_id_stays_what_it_is() -> None:

@@ -57,6 +57,14 @@ def test_without_a_terminal_every_event_is_one_plain_line() -> None:
     assert "\x1b" not in stdout.getvalue()
 
 
+def test_what_was_read_of_the_data_is_said_at_the_beginning() -> None:
+    stdout = io.StringIO()
+    begin(Screen(stdout=stdout), notes=("Read bars.csv: 300 bars.", "It was turned round."))
+    lines = stdout.getvalue().splitlines()
+    start = lines.index("Searching jax-phase1 on a synthetic market.")
+    assert lines[start + 1 : start + 3] == ["Read bars.csv: 300 bars.", "It was turned round."]
+
+
 def test_what_scrolls_away_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="tune"):
         screen = Screen(console=terminal(80))

@@ -11,6 +11,7 @@ from trainables.workload import WorkloadInputError
 _ROUNDING = 1e-9  # of a price: what adjusting prices for splits leaves
 _FIRST_DAY, _LAST_DAY = np.datetime64("1700-01-01"), np.datetime64("2100-01-01")
 _LONGEST_HOLE = np.timedelta64(3652, "D")  # a date that stands for "unknown" is that far away
+_FIRST_INTRADAY, _DAILY = np.datetime64("1980-01-01"), np.timedelta64(20, "h")
 _LONG_BAR = np.timedelta64(93, "D")
 _FIXED_POINT_UNIT = 10_000
 _LEAST_FIXED_POINT, _MOST_PRICE = 1e7, 1e10
@@ -81,7 +82,7 @@ def _check_scale(close: np.ndarray, name: str) -> None:
     """Refuse integers that stand for prices of nine decimals, as Databento's are."""
     if not len(close):
         return
-    usual = float(np.median(close))
+    usual = float(np.median(close[:: max(1, len(close) // 1000)]))
     is_fixed_point = usual >= _LEAST_FIXED_POINT and not (close % _FIXED_POINT_UNIT).any()
     if is_fixed_point or usual >= _MOST_PRICE:
         raise WorkloadInputError(
@@ -116,10 +117,22 @@ def check_times(time: np.ndarray, name: str, rows: RowNames) -> None:
         refuse_first(bad, name, reason, rows, got=time, remedy=several, wide=many)
     if not len(step):
         return
+    _check_unit(time, step, name, rows)
     hole = np.r_[False, step > _LONGEST_HOLE]
-    if np.median(step) < _LONG_BAR and hole.any():
+    if hole.any() and np.median(step) < _LONG_BAR:
         index = int(np.argmax(hole))
         raise WorkloadInputError(
             f"column {name}, {rows.name(index)}: {time[index]} is more than ten years after the "
             f"row above ({time[index - 1]}); correct or drop what is wrong of the two."
+        )
+
+
+def _check_unit(time: np.ndarray, step: np.ndarray, name: str, rows: RowNames) -> None:
+    """Refuse minutes of the seventies: milliseconds that were taken for microseconds, say."""
+    if time[0] >= _FIRST_INTRADAY or (step >= _DAILY).mean() > 0.5:
+        return
+    if (time < _FIRST_INTRADAY).mean() > 0.5:
+        raise WorkloadInputError(
+            f"column {name}, {rows.name(0)}: {time[0]}, and bars shorter than a day, are from a "
+            "wrong unit of time; write times as 2024-01-31 14:30:00."
         )

@@ -15,12 +15,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "start", "starttime", "timeperiodstart", "gmttime", "localtime", "time", "t", "date",
         "dateutc", "tradedate", "dtyyyymmdd", "day", "index", "indexlevel0", "unnamed:0",
     ),
-    "open": ("open", "o", "openprice"),
-    "high": ("high", "h", "highprice"),
-    "low": ("low", "l", "lowprice"),
-    "close": ("close", "c", "closeprice", "last", "latest", "close/last", "price"),
+    "open": ("open", "o", "openprice", "priceopen"),
+    "high": ("high", "h", "highprice", "pricehigh"),
+    "low": ("low", "l", "lowprice", "pricelow"),
+    "close": ("close", "c", "closeprice", "priceclose", "last", "latest", "close/last", "price"),
     "volume": (
-        "volume", "vol", "v", "realvolume", "volumefrom", "basevolume", "tickvolume", "tickvol",
+        "volume", "vol", "v", "realvolume", "volumefrom", "basevolume", "volumetraded", "tickvolume", "tickvol",
     ),
 }  # fmt: skip
 """Accepted column names, best first, as `plain_name` has them."""

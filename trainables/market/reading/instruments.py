@@ -41,16 +41,27 @@ def columns_of_one(tickers: Sequence[str], symbol: str | None, file: str) -> lis
     return [i for i, ticker in enumerate(tickers) if ticker in ("", chosen)]
 
 
-def rows_of_one(column: pa.ChunkedArray, symbol: str | None, file: str) -> np.ndarray | None:
+def rows_of_one(
+    column: pa.ChunkedArray, name: str, symbol: str | None, file: str
+) -> np.ndarray | None:
     """Return the indices of one instrument's rows, `None` for all of them.
 
     Raises:
         WorkloadInputError: if there are several instruments and none of them was chosen.
     """
-    there = sorted({str(value).strip() for value in pc.unique(column).to_pylist()})
-    chosen = _choose(there, symbol, file)
-    if len(there) < 2:
+    if pa.types.is_nested(column.type):  # lists are no symbols, whatever they are called
+        refuse_symbol_without_names(symbol, file)
         return None
+    values = pc.unique(column).to_pylist()
+    there = sorted({str(value).strip() for value in values if value is not None})
+    chosen = _choose(there, symbol, file, of=f" in column {name}")
+    if len(there) + (None in values) < 2:
+        return None
+    if symbol is None:
+        raise WorkloadInputError(
+            f"{file} has rows without a symbol in column {name}; choose the others, as --symbol "
+            f"{chosen}, or drop the column."
+        )
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
     return np.flatnonzero(np.asarray(pc.fill_null(pc.equal(text, chosen), False)))
 
@@ -80,13 +91,13 @@ def refuse_symbol_without_names(symbol: str | None, file: str) -> None:
         )
 
 
-def _choose(there: Sequence[str], symbol: str | None, file: str) -> str | None:
+def _choose(there: Sequence[str], symbol: str | None, file: str, of: str = "") -> str | None:
     if symbol is not None and symbol not in there:
         raise WorkloadInputError(
             f"--symbol {symbol} is not in {file}; it has {listed(there)}; name one of them."
         )
     if symbol is None and len(there) > 1:
         raise WorkloadInputError(
-            f"{file} has several symbols: {listed(there)}; choose one, as --symbol {there[0]}."
+            f"{file} has several symbols{of}: {listed(there)}; choose one, as --symbol {there[0]}."
         )
     return symbol if symbol is not None else next(iter(there), None)

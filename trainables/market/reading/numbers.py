@@ -48,10 +48,10 @@ def is_plain(cells: Sequence[str]) -> bool:
     return _all_match([pa.chunked_array([list(cells)], pa.string())], _PLAIN.cell)
 
 
-def may_be_thousands(cells: Sequence[str]) -> bool:
-    """Return whether all points in these cells may be marks of thousands, as in "10.000"."""
-    column = pa.chunked_array([list(cells)], pa.string())
-    return any("." in cell for cell in cells) and _all_match([column], _THREE_DECIMALS)
+def show_decimals(cells: Sequence[str]) -> bool:
+    """Return whether a point in these cells is no mark of thousands: it is one in "10.000"."""
+    column = pa.chunked_array([[cell for cell in cells if "." in cell]], pa.string())
+    return len(column) > 0 and not _all_match([column], _THREE_DECIMALS)
 
 
 def to_floats(

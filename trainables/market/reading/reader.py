@@ -80,10 +80,13 @@ def _read_cells(table: TextTable | TypedTable, symbol: str | None) -> _Cells:
     kept = instruments.columns_of_one(table.tickers, symbol, file)
     names = [table.names[i] for i in kept]
     found = find_columns(names, file)
-    texts = [i for i in (found.time, found.clock, found.symbol, found.period) if i is not None]
+    texts = [i for i in (found.clock, found.symbol, found.period) if i is not None]
     values = [*found.prices, *found.volumes]
-    read, note = table.read([kept[i] for i in texts], [kept[i] for i in values])
-    data = {i: read[kept[i]] for i in (*texts, *values)}
+    whole = kept[found.time] if found.clock is None else None
+    if whole is None:
+        texts.append(found.time)
+    read, note = table.read([kept[i] for i in texts], [kept[i] for i in values], time=whole)
+    data = {i: read[kept[i]] for i in (found.time, *texts, *values)}
     return _Cells(found=found, names=names, data=data, rows=table.rows, note=note)
 
 
@@ -96,7 +99,8 @@ def _one_instrument(cells: _Cells, table: TextTable | TypedTable, symbol: str | 
         instruments.refuse_symbol_without_names(symbol, file)
         chosen = None
     else:
-        chosen = instruments.rows_of_one(cells.data[found.symbol], symbol, file)
+        name = cells.names[found.symbol]
+        chosen = instruments.rows_of_one(cells.data[found.symbol], name, symbol, file)
     if chosen is not None:
         data = {i: column.take(pa.array(chosen)) for i, column in cells.data.items()}
         cells = dataclasses.replace(cells, data=data, rows=cells.rows.take(chosen))

@@ -2,19 +2,19 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 
-from trainables.market.reading import numbers
+from trainables.market.reading import numbers, timetext
 from trainables.market.reading.content import Unpacked
 from trainables.market.reading.layout import Layout, find_layout
 from trainables.market.reading.rows import RowNames, listed, shown
 from trainables.workload import WorkloadInputError
 
-_NOT_A_NUMBER = re.compile(r"conversion error to double")
+_NOT_OF_THE_TYPE = re.compile(r"conversion error to")
 _DOT_MAY_MARK_THOUSANDS = ";\t|"  # with commas between the columns no country writes 1.000 for 1000
 
 
@@ -53,26 +53,33 @@ class TextTable:
         return RowNames(file=self.content.name, under_header=self.layout.has_header)
 
     def read(
-        self, texts: Sequence[int], values: Sequence[int]
+        self, texts: Sequence[int], values: Sequence[int], *, time: int | None = None
     ) -> tuple[dict[int, pa.ChunkedArray], str]:
         """Read columns by position: as text, and as numbers where they are written plainly.
 
+        The column `time` holds whole times, which Arrow parses as it reads where it can.
         Returns the columns, and a note on lines below the last row or "".
 
         Raises:
             WorkloadInputError: if a row has more or fewer cells than there are columns.
             pyarrow.ArrowInvalid: if the text is no CSV.
         """
-        cells = [row[i] for row in self.layout.sample for i in values if i < len(row)]
-        plain = numbers.is_plain(cells) and not (
-            self._dots_may_mark_thousands and numbers.may_be_thousands(cells)
-        )
+        cells = [cell for i in values for cell in self._sample_of(i)]
+        is_sure = not self._dots_may_mark_thousands or numbers.show_decimals(cells)
+        plain = is_sure and numbers.is_plain(cells)
+        types = {i: pa.string() for i in texts}
+        if time is not None:
+            types[time] = timetext.type_of(self._sample_of(time))
+        types |= {i: pa.float64() if plain else pa.string() for i in values}
         try:
-            return self._read(texts, values, pa.float64() if plain else pa.string())
+            return self._read(types)
         except pa.ArrowInvalid as error:
-            if not plain or not _NOT_A_NUMBER.search(str(error)):
+            if not _NOT_OF_THE_TYPE.search(str(error)):
                 raise
-        return self._read(texts, values, pa.string())  # where the cell is named that is no number
+        return self._read(dict.fromkeys(types, pa.string()))  # the cell that is odd is named later
+
+    def _sample_of(self, position: int) -> list[str]:
+        return [row[position] for row in self.layout.sample if position < len(row)]
 
     @property
     def points_are_decimal(self) -> bool:
@@ -84,11 +91,7 @@ class TextTable:
         from_metatrader = self.layout.delimiter == "\t" and self.names[0].startswith("<")
         return self.layout.delimiter in _DOT_MAY_MARK_THOUSANDS and not from_metatrader
 
-    def _read(
-        self, texts: Sequence[int], values: Sequence[int], kind: pa.DataType
-    ) -> tuple[dict[int, pa.ChunkedArray], str]:
-        wanted = [*texts, *values]
-        types = {str(i): pa.string() for i in texts} | {str(i): kind for i in values}
+    def _read(self, types: Mapping[int, pa.DataType]) -> tuple[dict[int, pa.ChunkedArray], str]:
         skipped: list[Any] = []
 
         def keep_aside(row: Any) -> str:
@@ -108,11 +111,12 @@ class TextTable:
                 delimiter=self.layout.delimiter, invalid_row_handler=keep_aside
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                include_columns=[str(i) for i in wanted], column_types=types
+                include_columns=[str(i) for i in types],
+                column_types={str(i): kind for i, kind in types.items()},
             ),
         )
         note = self._note_on(skipped, table.num_rows)
-        return {i: table.column(str(i)) for i in wanted}, note
+        return {i: table.column(str(i)) for i in types}, note
 
     def _note_on(self, skipped: Sequence[Any], num_rows: int) -> str:
         """Return a note on the lines below the last row, which are no rows.

@@ -14,6 +14,8 @@ _DIGITS = r"^\s*-?\d+(\.\d*)?\s*$"
 _WHOLE = r"^\s*\d+\s*$"
 _EXPONENT = r"^\s*\d[.,]?\d*[eE]\+?\d+\s*$"
 _CLOCK = r"^\s*(\d{1,2}:\d{2}|\d{1,6}\s*$|\d{9}\s*$|\d{1,2} ?[AaPp][Mm])"
+_MIDNIGHT = r"[ T]0?0:00(:00(\.0+)?)?$"
+_SAMPLE_ROWS = 1000
 _LARGEST_CLOCK = 235_959
 _DAY_MS = np.timedelta64(86_400_000, "ms")
 
@@ -108,6 +110,7 @@ def read_day_and_clock(
             got=since_midnight,
         )
         found = read_times(day, name, rows)
+        _require_midnight(found.values, "UTC" if found.is_utc else None, name)
         return dataclasses.replace(found, values=found.values + since_midnight)
     joined = pc.binary_join_element_wise(_day_text(day, name), _clock_text(clock, name), " ")
     return _from_text(joined, name, rows)
@@ -141,16 +144,38 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _day_text(day: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    if pa.types.is_timestamp(day.type):
-        day = day.cast(pa.date32(), safe=False)
-    nested = pa.types.is_nested(day.type) or pa.types.is_boolean(day.type)
-    if nested or pa.types.is_time(day.type) or pa.types.is_duration(day.type):
+    """Return text of days, which have no time of day of their own but midnight.
+
+    Raises:
+        WorkloadInputError: if they are no days.
+    """
+    kind = day.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date64(kind):
+        _require_midnight(np.asarray(day.to_numpy()), getattr(kind, "tz", None), name)
+        return _text(day.cast(pa.date32(), safe=False))
+    is_day = pa.types.is_date32(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if not is_day and not _is_textual(kind):
         raise WorkloadInputError(
-            f"column {name} holds {shown(str(day.type))}, not days; write them as 2024-01-31."
+            f"column {name} holds {shown(str(kind))}, not days; write them as 2024-01-31."
         )
-    if pa.types.is_floating(day.type):
+    if pa.types.is_floating(kind):
         day = day.cast(pa.int64(), safe=False)
-    return _text(day)
+    text = _text(day)
+    has_clock = pc.match_substring(text.slice(0, 1), ":")
+    return pc.replace_substring_regex(text, _MIDNIGHT, "") if has_clock[0].as_py() else text
+
+
+def _require_midnight(days: np.ndarray, zone: str | None, name: str) -> None:
+    """Check that days ([num_rows] datetime64) are whole.
+
+    Raises:
+        WorkloadInputError: if one has a time of day, or they have a zone.
+    """
+    if zone is not None or (days != days.astype("datetime64[D]")).any():
+        raise WorkloadInputError(
+            f"column {name}: its days have a time of day or a zone of their own; drop the column "
+            "of times of day, or write whole times in a column timestamp."
+        )
 
 
 def _clock_text(clock: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -179,28 +204,24 @@ def _clock_text(clock: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 def _from_text(text: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
     if (quick := timetext.read_iso(text)) is not None:
         return Times(values=quick[0], is_utc=quick[1])
-    empty = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)
-    refuse_first(np.asarray(empty), name, "the timestamp is missing", rows, remedy="fill it in")
-    if len(text) and pc.all(pc.match_substring_regex(text.slice(0, 3), _EXPONENT)).as_py():
+    sample = text.slice(0, _SAMPLE_ROWS)
+    if pc.all(pc.match_substring_regex(sample, _EXPONENT), min_count=0).as_py() and len(text):
         raise WorkloadInputError(
             f"column {name}, {rows.name(0)}: {shown(text[0].as_py())} has lost its last digits to "
             "a spreadsheet; format the column as whole numbers and export it again."
         )
-    digits = np.asarray(pc.match_substring_regex(text, _DIGITS))
-    if len(digits) and digits.mean() > 0.5:
-        return _from_digits(text, digits, name, rows)
+    if pc.mean(pc.match_substring_regex(sample, _DIGITS)).as_py() > 0.5:
+        return _from_digits(text, name, rows)
     text, zone = timetext.split_zone(text)
     values, is_utc = timetext.parse_times(text, name, rows)
     return Times(values=values, is_utc=is_utc, zone=zone)
 
 
-def _from_digits(text: pa.ChunkedArray, digits: np.ndarray, name: str, rows: RowNames) -> Times:
+def _from_digits(text: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
+    digits = np.asarray(pc.match_substring_regex(text, _DIGITS))
     if not digits.all():
         index = int(np.argmin(digits))
-        raise WorkloadInputError(
-            f"column {name}, {rows.name(index)}: {shown(text[index].as_py())} is not a timestamp, "
-            f"unlike {shown(text[0].as_py())}; correct or drop the row."
-        )
+        raise timetext.not_a_time(text, index, name, rows)
     if pc.any(pc.match_substring(text, ".")).as_py():
         return _from_numbers(np.asarray(text.cast(pa.float64())), name, rows)
     return _from_numbers(np.asarray(pc.utf8_trim_whitespace(text).cast(pa.int64())), name, rows)

@@ -15,6 +15,7 @@ from trainables.market.reading.rows import RowNames, cell_error, shown
 from trainables.workload import WorkloadInputError
 
 _SAMPLE_ROWS = 1000
+_COUNTS = r"^\d{8,18}$"
 _KINDS = tuple((unit, zone) for zone in (None, "UTC") for unit in ("ms", "us", "ns"))
 _HALF_DAY = np.timedelta64(12, "h")
 _MONTHS = tuple(
@@ -66,6 +67,8 @@ def parse_times(column: pa.ChunkedArray, name: str, rows: RowNames) -> tuple[np.
     _refuse_two_digit_years(column, name, rows)
     ordered = _in_one_order(column, name, rows)
     sample = ordered.slice(0, _SAMPLE_ROWS)
+    if (fixed := _rearranged(ordered)) is not None and (quick := read_iso(fixed)) is not None:
+        return quick
     for rules in (_rules_for(sample), _REWRITES):  # mostly the first rows show all that is needed
         text = _rewritten(ordered, rules)
         half = _halves(text)
@@ -73,8 +76,7 @@ def parse_times(column: pa.ChunkedArray, name: str, rows: RowNames) -> tuple[np.
         if (parsed := read_iso(text)) is not None:
             time, is_utc = parsed
             return _with_halves(time, half, column, name, rows), is_utc
-    bad = _first_unread(text)
-    raise cell_error(name, bad, column[bad].as_py(), _why(column, bad), rows)
+    raise not_a_time(column, _first_unread(text), name, rows)
 
 
 def read_iso(text: pa.ChunkedArray) -> tuple[np.ndarray, bool] | None:
@@ -85,15 +87,71 @@ def read_iso(text: pa.ChunkedArray) -> tuple[np.ndarray, bool] | None:
     return None
 
 
+def type_of(cells: Sequence[str]) -> pa.DataType:
+    """Return the type as which a CSV's column of times with these cells is read: often text."""
+    sample = pa.array(list(cells), pa.string())
+    if len(sample) and pc.all(pc.match_substring_regex(sample, _COUNTS)).as_py():
+        return pa.int64()
+    fitting = (pa.timestamp(unit, zone) for unit, zone in _KINDS)
+    return next((kind for kind in fitting if _cast_to(sample, kind) is not None), pa.string())
+
+
+def _rearranged(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Rewrite cells of one shape, in which digits alone differ; `None` for other columns.
+
+    What the rules do to one cell shows where each digit goes, so that the bytes of all cells are
+    moved at once. That is ten times as fast as the rules on each cell.
+    """
+    whole = text.combine_chunks()
+    whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    cells = _as_bytes(whole)
+    if cells is None:
+        return None
+    first = whole[0].as_py()
+    places = [i for i, character in enumerate(first) if character.isdigit()]
+    others = np.setdiff1d(np.arange(len(first)), places)
+    digits = cells[:, places]
+    if ((digits < ord("0")) | (digits > ord("9"))).any() or (
+        cells[:, others] != cells[0, others]
+    ).any():
+        return None
+    probes = [first[:i] + str((int(first[i]) + 1) % 10) + first[i + 1 :] for i in places]
+    written = _rewritten(pa.array([first, *probes]), _REWRITES).to_pylist()
+    if len({len(one) for one in written}) != 1:
+        return None
+    pattern = np.frombuffer(written[0].encode(), np.uint8)
+    moved = np.broadcast_to(pattern, (len(cells), len(pattern))).copy()
+    for place, probe in zip(places, written[1:], strict=True):
+        for target in np.flatnonzero(np.frombuffer(probe.encode(), np.uint8) != pattern):
+            moved[:, target] = cells[:, place]
+    offsets = np.arange(len(cells) + 1, dtype=np.int32) * len(pattern)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(moved)]
+    return pa.chunked_array([pa.Array.from_buffers(pa.string(), len(cells), buffers)])
+
+
+def _as_bytes(text: pa.StringArray) -> np.ndarray | None:
+    """[num_rows, width] uint8 of cells of one width in ASCII, `None` of others."""
+    if not len(text) or text.null_count or not text[0].as_py().isascii():
+        return None
+    _, offsets, data = text.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    width = int(bounds[1] - bounds[0])
+    if not width or data is None or (np.diff(bounds) != width).any():
+        return None
+    return np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]].reshape(len(text), width)
+
+
 def _first_unread(text: pa.ChunkedArray) -> int:
     return max(_first_failure(text, pa.timestamp(unit, zone)) for unit, zone in _KINDS)
 
 
 def _cast_to(text: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
-    try:
-        return text.cast(kind)
-    except pa.ArrowInvalid:
-        return None
+    for part in (text.slice(0, 1), text):  # a cast that fails goes on to the end all the same
+        try:
+            found = part.cast(kind)
+        except pa.ArrowInvalid:
+            return None
+    return found
 
 
 def _first_failure(text: pa.ChunkedArray, kind: pa.DataType) -> int:
@@ -127,6 +185,8 @@ def _rewritten(text: pa.ChunkedArray, rules: Sequence[tuple[str, str]]) -> pa.Ch
 
 def _in_one_order(column: pa.ChunkedArray, name: str, rows: RowNames) -> pa.ChunkedArray:
     """Put the year first where all cells are like 31/12/2023 and some cell tells day from month."""
+    if not pc.all(pc.match_substring_regex(column.slice(0, 1), _TWO_ORDERS)).as_py():
+        return column
     if not pc.all(pc.match_substring_regex(column, _TWO_ORDERS)).as_py():
         return column
     first, second = (_number_in(column, _TWO_ORDERS, group) for group in (1, 2))
@@ -188,6 +248,15 @@ def _refuse_two_digit_years(column: pa.ChunkedArray, name: str, rows: RowNames) 
             "has a year of two digits, so its order cannot be told; write 2024-01-31 14:30:00",
             rows,
         )
+
+
+def not_a_time(column: pa.ChunkedArray, bad: int, name: str, rows: RowNames) -> WorkloadInputError:
+    """Return the error of the one cell that is no time, in a column of text."""
+    if not column[bad].as_py().strip():
+        return WorkloadInputError(
+            f"column {name}, {rows.name(bad)}: the timestamp is missing; fill it in."
+        )
+    return cell_error(name, bad, column[bad].as_py(), _why(column, bad), rows)
 
 
 def _why(column: pa.ChunkedArray, bad: int) -> str:

@@ -58,14 +58,14 @@ class TypedTable:
         return True
 
     def read(
-        self, texts: Sequence[int], values: Sequence[int]
+        self, texts: Sequence[int], values: Sequence[int], *, time: int | None = None
     ) -> tuple[dict[int, pa.ChunkedArray], str]:
-        """Read columns by position, with the types that they have. The note is "".
+        """Read columns by position, with the types that they have, `time` too. The note is "".
 
         Raises:
             pyarrow.ArrowException, OSError: if the file is damaged.
         """
-        wanted = [*texts, *values]
+        wanted = [*texts, *values, *([] if time is None else [time])]
         labels = list(dict.fromkeys(self.labels[i] for i in wanted))
         if not isinstance(self.source, str):
             self.source.seek(0)

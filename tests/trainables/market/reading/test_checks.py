@@ -98,3 +98,14 @@ def test_the_same_time_in_most_rows_is_said_as_such():
 def test_holes_of_weeks_and_a_single_bar_are_no_fault():
     check_times(np.r_[minutes(5), minutes(5) + np.timedelta64(60, "D")], "time", ROWS)
     check_times(minutes(1), "time", ROWS)
+
+
+@pytest.mark.parametrize("step_ms", [60, 60_000, 3_600_000])
+def test_short_bars_of_the_seventies_are_of_a_wrong_unit(step_ms):
+    times = np.datetime64("1970-01-20", "ms") + np.arange(300) * np.timedelta64(step_ms, "ms")
+    with pytest.raises(WorkloadInputError, match=r"row 1: 1970-01-20.* from a wrong unit of time"):
+        check_times(times, "time", ROWS)
+
+
+def test_days_of_the_seventies_are_no_fault():
+    check_times(np.arange("1962-01-02", "1978-01-02", dtype="datetime64[D]"), "time", ROWS)

@@ -29,18 +29,22 @@ def test_columns_of_one_instrument_and_of_none_are_kept():
 
 
 def test_rows_of_one_instrument_are_chosen():
-    assert rows_of_one(SYMBOLS, "B", "f").tolist() == [1, 4]
-    assert rows_of_one(pa.chunked_array([["A", "A"]]), None, "f") is None
-    with pytest.raises(WorkloadInputError, match="f has several symbols: A, B, None; choose"):
-        rows_of_one(SYMBOLS, None, "f")
-    with pytest.raises(WorkloadInputError, match="--symbol X is not in f; it has A"):
-        rows_of_one(pa.chunked_array([["A"]]), "X", "f")
+    assert rows_of_one(SYMBOLS, "s", "B", "f").tolist() == [1, 4]
+    assert rows_of_one(pa.chunked_array([["A", "A"]]), "s", None, "f") is None
+    assert rows_of_one(pa.chunked_array([[["A"], ["B"]]]), "s", None, "f") is None
+    with pytest.raises(WorkloadInputError, match="f has several symbols in column s: A, B; choose"):
+        rows_of_one(SYMBOLS, "s", None, "f")
+    with pytest.raises(WorkloadInputError, match="f has rows without a symbol in column s; choose"):
+        rows_of_one(pa.chunked_array([["A", None]]), "s", None, "f")
+    for symbol in ("X", "None"):
+        with pytest.raises(WorkloadInputError, match=f"--symbol {symbol} is not in f; it has A"):
+            rows_of_one(pa.chunked_array([["A", None]]), "s", symbol, "f")
 
 
 def test_many_symbols_make_a_bounded_sentence():
     symbols = pa.chunked_array([[f"S{i:04}" for i in range(5000)]])
     with pytest.raises(WorkloadInputError, match="S0011 and 4988 more; choose") as error:
-        rows_of_one(symbols, None, "f")
+        rows_of_one(symbols, "s", None, "f")
     assert len(str(error.value)) < 200
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from exports import csv_of, moments, saved
 from trainables.market.bars import load_bars
-from trainables.market.reading.numbers import is_plain, may_be_thousands, to_floats
+from trainables.market.reading.numbers import is_plain, show_decimals, to_floats
 from trainables.market.reading.rows import RowNames
 from trainables.workload import WorkloadInputError
 
@@ -158,6 +158,17 @@ def test_columns_of_other_types_are_refused(values):
 def test_cells_of_a_sample():
     assert is_plain(["100.5", "", "nan", "1e5"])
     assert not is_plain(["100,5"])
-    assert may_be_thousands(["1.000", "999"])
-    assert not may_be_thousands(["1.000", "1.5"])
-    assert not may_be_thousands(["999"])
+    assert show_decimals(["1.000", "1.5"])
+    assert not show_decimals(["1.000", "999"])
+    assert not show_decimals(["999"])
+
+
+def test_thousands_that_begin_late_in_a_file_are_not_taken_for_decimals(tmp_path):
+    text = csv_of(
+        moments(count=1000),
+        number=lambda price: f"{price * 100:.0f}",
+        volume=lambda row: point_for_comma(f"{100 + row:,}"),
+        delimiter=";",
+    )
+    with pytest.raises(WorkloadInputError, match=r"volume, row 901 .*'1.000' can be thousands"):
+        load_bars(saved(tmp_path, text))

@@ -333,7 +333,10 @@ REFUSED = [
     ("ts_inf.parquet", "row 201: the timestamp is missing or not finite"),
     ("tv_dup_volume.csv", "2 columns named Volume"),
     ("tv_no_volume.csv", "no volume column: .*add a column volume of zeros"),
-    ("two_symbols_by_time.csv", "several symbols: A, B; choose one, as --symbol A"),
+    (
+        "two_symbols_by_time.csv",
+        "several symbols in column symbol: A, B; choose one, as --symbol A",
+    ),
     ("underscore_number.csv", "row 151 .*'1_000' is not a number"),
     ("us_ampm.csv", "can be two dates"),
     ("wti_negative.csv", "row 151 .*the price is not positive, got -2.0"),

@@ -122,6 +122,7 @@ def clocks(form: str, step_s: int = 60, start: str = "2024-01-02T00:00:00") -> l
         lambda time: int(f"{time:%Y%m%d}"),
         lambda time: time.date(),
         lambda time: datetime.datetime(time.year, time.month, time.day),
+        lambda time: f"{time:%Y-%m-%d} 00:00:00",
     ],
 )
 def test_a_day_and_a_time_of_day_are_joined(day, clock, start):
@@ -144,6 +145,21 @@ def test_a_day_and_a_time_of_day_are_joined(day, clock, start):
 def test_times_of_day_that_are_none_are_refused(clock, message):
     with pytest.raises(WorkloadInputError, match=message):
         read_day_and_clock(column(DAYS), column(clock), "date", ROWS)
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        pa.array(MOMENTS),
+        pa.array(MOMENTS).cast(pa.timestamp("ms", "America/New_York")),
+    ],
+)
+@pytest.mark.parametrize(
+    "clock", [pa.array(["14:30"] * 300), pa.array([60] * 300, pa.duration("s"))]
+)
+def test_days_with_a_time_of_day_of_their_own_are_refused(days, clock):
+    with pytest.raises(WorkloadInputError, match="its days have a time of day or a zone of their"):
+        read_day_and_clock(column(days), column(clock), "date", ROWS)
 
 
 @pytest.mark.parametrize("step_s", [300, 900, 3600])

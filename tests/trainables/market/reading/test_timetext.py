@@ -59,6 +59,11 @@ def test_day_and_month_are_told_apart_where_a_row_tells(form):
     assert read(texts) == ("2022-01-03T00:00", "2022-10-29T00:00", False)
 
 
+def test_american_times_of_several_weeks_are_read():
+    texts = [f"{time:%m/%d/%Y %I:%M:%S %p}" for time in moments(3 * 3600, "2024-01-02T12:30:00")]
+    assert read(texts) == ("2024-01-02T12:30", "2024-02-08T21:30", False)
+
+
 @pytest.mark.parametrize(
     "form", ["%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "%d-%m-%Y %H:%M", "%-m/%-d/%Y"]
 )
