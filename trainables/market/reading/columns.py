@@ -20,7 +20,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "low": ("low", "l", "lowprice", "pricelow"),
     "close": ("close", "c", "closeprice", "priceclose", "last", "latest", "close/last", "price"),
     "volume": (
-        "volume", "vol", "v", "realvolume", "volumefrom", "basevolume", "volumetraded", "tickvolume", "tickvol",
+        "volume", "vol", "v", "realvolume", "volumefrom", "basevolume", "volumetraded",
+        "tickvolume", "tickvol",
     ),
 }  # fmt: skip
 """Accepted column names, best first, as `plain_name` has them."""
