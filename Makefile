@@ -59,13 +59,12 @@ tune-phase3: $(VENV)/.ready-torch
 test: $(VENV)/.ready-test
 	$(SIDE_BY_SIDE) -m "not slow"
 
-test-all: test
+test-all: test $(VENV)-scripts/.ready
 	$(SIDE_BY_SIDE) -m slow
 	@# After those: with the dashboard's packages Ray starts more, and most people have none.
 	@$(MAKE) --no-print-directory test-dashboard
 	@# Apart, so that the JAX path is tested without PyTorch.
 	@$(MAKE) --no-print-directory test-phase3 VENV=$(VENV)-phase3
-	@$(MAKE) --no-print-directory test-scripts
 
 test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
 	$(SIDE_BY_SIDE) -m slow tests/whole/test_dashboards.py tests/whole/test_fleet_dashboard.py \
@@ -117,8 +116,8 @@ $(VENV)/.ready-torch: pyproject.toml
 # In one environment, as they go together; Brax does not say that it imports mediapy.
 $(VENV)-scripts/.ready: Makefile
 	@echo "Setting up $(VENV)-scripts for other people's training scripts: some minutes, once."
-	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' rl_zoo3 \
+	@test -x $(@D)/bin/python || $(PYTHON) -E -m venv $(@D)
+	@$(@D)/bin/python -I -m pip install --quiet --disable-pip-version-check '$(TORCH)' rl_zoo3 \
 		'sample-factory>=2.1' skrl brax mediapy 'jax[cpu]<0.8'
 	@touch $@
 

@@ -205,7 +205,8 @@ def test_a_folder_with_a_tune_py_of_its_own_is_served_by_a_safe_path(tmp_path: P
     (tmp_path / "tune.py").write_text("raise SystemExit('this is not it')\n")
     (tmp_path / "train.py").write_text(textwrap.dedent(SCRIPT))
     ended = run(
-        tmp_path, "tune.command", "--check", *OPTIONS, *COMMAND, "{num_steps}", python=("-P",)
+        *(tmp_path, "tune.command", "--check", *OPTIONS, *COMMAND, "--num-steps={num_steps}"),
+        python=("-P",),
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "agent steps/s" in ended.stdout

@@ -21,6 +21,7 @@ PYTHON = ROOT / ".venv-scripts" / "bin" / "python"
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.seconds(700),
     pytest.mark.timeout(1200),
     pytest.mark.skipif(not PYTHON.exists(), reason="make test-scripts makes their environment"),
 ]
