@@ -185,7 +185,8 @@ def pure_jax_rl(
                 train(jax.random.PRNGKey(int(config.get("SEED", 0))))
         except _UpdatesBegin as found:
             leaves, structure = jax.tree.flatten(found.state)
-            begun.append((found, structure))
+            if not begun:
+                begun.append((found, structure))
             return leaves
         raise WorkloadInputError(
             "this training does not call jax.lax.scan(step, state, None, NUM_UPDATES) with the "

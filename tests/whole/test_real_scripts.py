@@ -93,7 +93,10 @@ def test_it_is_searched_and_its_profile_is_validated(name: str, tmp_path: Path) 
     assert searched.returncode == 0, searched.stdout[-3000:] + searched.stderr[-3000:]
     assert script.reads in searched.stderr
     finished = json.loads(searched.stdout.splitlines()[-1])
-    assert finished["outcomes"] == {"completed": finished["outcomes"]["completed"]}
+    assert finished["chosen"]["fastest"]["confirmed"]
+    trials = json.loads((tmp_path / "run" / "trials.json").read_text())["trials"]
+    # Each was timed, also one that was stopped because it could not win.
+    assert [t["outcome"]["message"] for t in trials if not t["outcome"]["measurement"]] == []
     [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
     profile = profile_file.read(path)
     assert profile.confirmed

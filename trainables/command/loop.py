@@ -28,7 +28,6 @@ from trainables.measurement import (
     Report,
     TrialRequest,
 )
-from trainables.pace import Point
 from trainables.paced_trial import PacedTrial
 from trainables.serving import Send
 from trainables.workload import WorkloadInputError
@@ -110,8 +109,8 @@ class _Trial:
         first = options.readings[0]
         self._scalars: ScalarFiles | None = None
         if first.kind is ReadingKind.SCALAR:
-            self._scalars = ScalarFiles(folder, first.pattern)
-            self._steps, self._paced.unit = first.steps_for(config) or 1.0, first.units
+            self._scalars = ScalarFiles(folder, first.pattern, first.steps_for(config) or 1.0)
+            self._paced.unit = first.units
 
     def follow(self, running: RunningCommand) -> Report | int:
         """Read lines until enough is known; return the report, or the status of a death."""
@@ -159,11 +158,8 @@ class _Trial:
         """Look for new events of the scalar; return the report if they are enough."""
         self._looked_at = now
         points = () if self._scalars is None else self._scalars.read()
-        for point in points:
-            done = Point(point.at_s, point.steps * self._steps)
-            if report := self._paced.take(done, now):
-                return report
-        return None
+        reports = (self._paced.take(point, now) for point in points)
+        return next((report for report in reports if report is not None), None)
 
     def _too_short(self) -> Report:
         """Return the report on a command that came to its own end too early, without an error."""

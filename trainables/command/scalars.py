@@ -20,11 +20,15 @@ _CLOCKS_APART_S = 1.0
 
 
 class ScalarFiles:
-    """The events of one scalar in all TensorBoard files that come into being under a folder."""
+    """The events of one scalar in all TensorBoard files that come into being under a folder.
 
-    def __init__(self, folder: Path, tag: str) -> None:
+    A step of the scalar is `steps_each` steps of the training.
+    """
+
+    def __init__(self, folder: Path, tag: str, steps_each: float = 1.0) -> None:
         self._folder = folder
         self._tag = tag
+        self._steps_each = steps_each
         self._since = time.time() - _CLOCKS_APART_S
         self._read_bytes: dict[Path, int] = {}
         self._first: Point | None = None
@@ -67,7 +71,7 @@ class ScalarFiles:
             event = Event.FromString(data[body:end])
             tags = {value.tag for value in event.summary.value}
             if self._tag in tags:
-                yield event.wall_time, float(event.step)
+                yield event.wall_time, event.step * self._steps_each
             self.other_tags |= tags - {self._tag}
             at = end + _FOOT_BYTES
         self._read_bytes[path] = start + at

@@ -47,16 +47,13 @@ def _found(task: Task, tried: TriedOut) -> Probed:
     reading = _reading(options, lines)
     matched = [line for line in lines if reading.compiled().search(line)]
     name = "" if reading.preset is None else f" (preset {reading.preset})"
-    head, *rest = tried.sentences()
-    per_second = f"{reading.units}/s"
     if reading.kind is ReadingKind.SCALAR:
         source = "a scalar in its TensorBoard files."
     else:
         source = f"{units.plural(len(matched), 'line')}, such as:"
     return Probed(
         sentences=(
-            head.replace(per_second, f"{per_second}{name}", 1),
-            *rest,
+            *tried.sentences(name),
             f"Read from {shlex.quote(reading.pattern)}, {source}",
             *(f"  {line[:120]}" for line in matched[:_SHOWN_LINES]),
             "The command was: "

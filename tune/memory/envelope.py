@@ -17,16 +17,17 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linprog
 
-from search_spaces.config import Config, config_key
+from search_spaces.config import VARIABLE, Config, config_key
 from tune.memory.model import Array
 
 _TOLERANCES = (0.05, 0.15, 0.3)
 """Errors of a model that count as agreement; the least at which any model agrees is taken."""
 
 _SIZE = re.compile(
-    r"env|step|batch|size|horizon|length|rollout|worker|buffer|hidden|width|depth|layer"
+    r"env|step|batch|size|horizon|length|rollout|worker|buffer|hidden|width|depth|layer",
+    re.IGNORECASE,
 )
-_COUNT_OF_PARTS = re.compile(r"batches|accumulat|splits|chunks")
+_COUNT_OF_PARTS = re.compile(r"batches|accumulat|splits|chunks", re.IGNORECASE)
 """The more parts, the smaller each: such an axis is no size."""
 
 
@@ -54,7 +55,7 @@ def bounds(uses: Sequence[Use], config: Mapping[str, Any]) -> tuple[float, float
     wanted = _features(config)
     rows = np.array([row for row, _ in alike])
     needs = np.array([need for _, need in alike], dtype=np.float64)
-    columns, scale = rows.max(axis=0), needs.max()
+    columns, scale = np.where(rows.max(axis=0) > 0.0, rows.max(axis=0), 1.0), needs.max()
     for tolerance in _TOLERANCES:
         matrix = np.vstack([-rows, rows]) / columns
         limits = np.concatenate([-needs * (1.0 - tolerance), needs * (1.0 + tolerance)]) / scale
@@ -69,8 +70,10 @@ def chances(uses: Sequence[Use], configs: Sequence[Config], budget_bytes: int) -
     """Return how likely each configuration [m] is within the budget.
 
     It is the share of the models' range, in logarithms, that is within; 1 where nothing is known,
-    and 0 for what is at least as large as a configuration that died.
+    and 0 for what is at least as large as a configuration that died. A death that a larger one, or
+    the same, contradicts was of something else.
     """
+    uses = [use for use in uses if use.num_bytes is not None or not _is_contradicted(use, uses)]
     return np.array([_chance(uses, config, budget_bytes) for config in configs])
 
 
@@ -96,6 +99,11 @@ def _extreme(costs: Array, matrix: Array, limits: Array) -> float | None:
     return None if found.fun is None or found.status != 0 else float(found.fun)
 
 
+def _is_contradicted(death: Use, uses: Sequence[Use]) -> bool:
+    ran = (use.config for use in uses if use.num_bytes is not None)
+    return any(_reaches(config, death.config) for config in ran)
+
+
 def _reaches(config: Config, dead: Config) -> bool:
     """Return whether a configuration is at least as large as one that died, and else the same."""
     pairs = zip(_features(config), _features(dead), strict=True)
@@ -106,12 +114,13 @@ def _is_far_below(use: Use, config: Config, budget_bytes: int) -> bool:
     """Return whether a configuration fits even if all bytes of `use` grow as its fastest term."""
     if use.num_bytes is None or _setting(use.config) != _setting(config):
         return False
-    growth = (_features(config) / _features(use.config)).max()
-    return bool(growth * use.num_bytes * (1.0 + _TOLERANCES[-1]) <= budget_bytes)
+    least = budget_bytes / (use.num_bytes * (1.0 + _TOLERANCES[-1]))
+    return bool((_features(config) <= least * _features(use.config)).all())
 
 
 def _is_size(name: str, value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = is_number and not name.startswith(VARIABLE)
     return is_number and bool(_SIZE.search(name)) and not _COUNT_OF_PARTS.search(name)
 
 

@@ -43,12 +43,12 @@ class TriedOut:
             needs.append(units.plural(outcome.peak_threads, "thread"))
         return ", ".join(needs)
 
-    def sentences(self) -> list[str]:
-        """Return the findings in sentences."""
+    def sentences(self, source: str = "") -> list[str]:
+        """Return the findings in sentences; `source` says where the speed was read."""
         measured = self.measurement
         speed = units.speed_interval(measured.steps_per_second, measured.low, measured.high)
         told = ", ".join(f"{name} {value:.4g}" for name, value in measured.health.items())
-        lines = [f"{config_text(self.config)}: {speed} {measured.unit}/s, {self.needs}."]
+        lines = [f"{config_text(self.config)}: {speed} {measured.unit}/s{source}, {self.needs}."]
         return [*lines, f"It says: {told}."] if told else lines
 
 

@@ -54,6 +54,7 @@ def test_one_measurement_rules_nothing_out_but_what_is_as_large_already() -> Non
         {"vec": "dummy"},
         {"vec": "subproc", "num_minibatches": 8},
         {"vec": "subproc", "lr": 1e-3},
+        {"vec": "subproc", "env.OMP_NUM_THREADS": 4},
         {"vec": "subproc", "grad_accumulation": 4},
     ],
 )
@@ -65,6 +66,19 @@ def test_other_words_and_other_values_that_are_no_sizes_are_not_judged(
     seen += uses(config(4, **known))
     assert chances(seen, [config(64, **other)], 16 * GIB)[0] == 1.0
     assert chances(seen, [config(64, **known)], 16 * GIB)[0] == 0.0
+
+
+def test_a_death_that_a_larger_run_contradicts_rules_nothing_out() -> None:
+    seen = [Use(config=config(64), num_bytes=None), *uses(config(128))]
+    assert list(chances(seen, [config(64), config(256)], 99 * GIB)) == [1.0, 1.0]
+
+
+def test_a_size_of_zero_is_a_size() -> None:
+    alone = {"NUM_ENVS": 4, "num_workers": 0}
+    seen = [Use(config=alone, num_bytes=GIB)]
+    assert chances(seen, [alone | {"NUM_ENVS": 8}], 9 * GIB)[0] == 1.0
+    [fits] = chances(seen, [alone | {"num_workers": 8}], 9 * GIB)
+    assert 0.0 < fits < 1.0, "what a worker takes is not known"
 
 
 def test_a_death_alone_is_no_model() -> None:
