@@ -54,9 +54,9 @@ SCRIPTS = {
     ),
     "brax": Script(
         space="num_envs=64,256",
-        command="-m brax.training.learner --env fast --num_envs {num_envs} --unroll_length 8 "
-        "--batch_size 64 --num_minibatches 4 --num_evals 100000 --total_env_steps 10000000000 "
-        "--logdir {trial_dir}",
+        command="-m brax.training.learner --env fast --episode_length 100 --num_envs {num_envs} "
+        "--unroll_length 8 --batch_size 64 --num_minibatches 4 --num_evals 1000000 "
+        "--num_resets_per_eval 1 --total_env_steps 10000000000 --logdir {trial_dir}",
         reads="env steps/s (preset brax)",
     ),
     "skrl": Script(
