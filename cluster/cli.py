@@ -1,14 +1,16 @@
 """Command lines to exit codes: a person's mistake becomes one sentence."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar, get_origin
 
 import tyro
 
 from cluster.errors import UserError
 from cluster.node import ray_env
+from cluster.node.arguments import gathered
 from cluster.node.stdout import settle_streams, until_unread
 
 Spec = TypeVar("Spec")
@@ -52,10 +54,12 @@ def main(
 ) -> int:
     """Parse `spec_type` from the command line, search by it and return the exit code."""
 
+    given = sys.argv[1:] if arguments is None else arguments
+
     def parse_and_search() -> int:
         spec = tyro.cli(
             spec_type,
-            args=arguments,
+            args=gathered(given, _lists(spec_type)),
             prog=prog,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.EnumChoicesFromValues),
         )
@@ -66,5 +70,14 @@ def main(
     return run(
         parse_and_search,
         interrupted="interrupted; nothing was running.",
-        debug="--debug" in (sys.argv[1:] if arguments is None else arguments),
+        debug="--debug" in given,
     )
+
+
+def _lists(spec_type: type[Any]) -> set[str]:
+    """Return the options of a specification that take several values."""
+    return {
+        f"--{field.name.replace('_', '-')}"
+        for field in dataclasses.fields(spec_type)
+        if get_origin(field.type) is tuple
+    }

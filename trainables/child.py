@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.node import regular
 from trainables.process_tree import ProcessTree
 
 _EXIT_POLL_S = 0.01
@@ -106,7 +107,7 @@ class ChildProcess:
             return
         with self._log.open("r+b") as log:
             size = log.seek(-_KEPT_BYTES, os.SEEK_END) + _KEPT_BYTES
-            tail = log.read()
+            tail = log.read(_KEPT_BYTES)  # not to the end: a loud child writes as fast as we read
             log.truncate(self._log_start + _KEPT_BYTES)
         left_out = size - self._log_start - 2 * _KEPT_BYTES
         with self._log.open("ab") as log:
@@ -136,7 +137,11 @@ def spawn_child(
     read_fd, write_fd = os.pipe()
     wire = Wire(read_fd)
     try:
-        with os.fdopen(os.memfd_create("request"), "w+b") as stdin, log.open("ab") as output:
+        log_fd = regular.open_own(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with (
+            os.fdopen(os.memfd_create("request"), "w+b") as stdin,
+            os.fdopen(log_fd, "ab") as output,
+        ):
             stdin.write(json.dumps(request).encode())
             stdin.seek(0)
             log_start = output.tell()

@@ -14,6 +14,9 @@ NEAR_LIMIT = 0.9
 """The share of a limit above which a death that names no cause is put down to that limit."""
 
 _MAX_QUOTE = 200
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+"""Signals that no training sends to itself."""
+
 _FEWER_THREADS = "Run it with a smaller thread cap, or raise the limit."
 _LESS_MEMORY = "Use a smaller configuration, or a machine with more memory."
 
@@ -185,7 +188,10 @@ def classify(
             f"{how} after the cgroup refused {thread_events_delta} threads. {_FEWER_THREADS}",
         )
     if exit_status is None:
-        return OutcomeKind.TIMEOUT, f"{how}. Raise --trial-timeout if it only needs longer."
+        return (
+            OutcomeKind.TIMEOUT,
+            f"{how}. Raise --trial-timeout, or --max-time, if it only needs longer.",
+        )
     if oom_events_delta > 0:
         return (
             OutcomeKind.HOST_MEMORY,
@@ -202,9 +208,9 @@ def classify(
             f"{how} with {peak_maps} of {max_maps} memory maps (vm.max_map_count). "
             "Look for a recompilation in each update, or raise that limit.",
         )
-    if exit_status == -signal.SIGKILL:
+    if exit_status is not None and -exit_status in _FROM_OUTSIDE:
         return (
-            OutcomeKind.ERROR,
+            OutcomeKind.NODE_LOST,
             f"{how}, by someone: there is no sign that memory ran out. "
             "Find out who ends processes on this machine.",
         )
@@ -236,6 +242,12 @@ def _is_near(peak: int | None, limit: int | None) -> bool:
     return peak is not None and limit is not None and peak >= NEAR_LIMIT * limit
 
 
+def printable(text: str, most: int) -> str:
+    """Return the text in one line of at most `most` characters; what cannot be printed, escaped."""
+    line = " ".join(text[: 4 * most].split())
+    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+    return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
 def _quote(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _MAX_QUOTE else f"{text[: _MAX_QUOTE - 3]}..."
+    return printable(text, _MAX_QUOTE)

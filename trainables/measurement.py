@@ -9,6 +9,7 @@ without a report.
 import dataclasses
 import enum
 import json
+import math
 from typing import Any
 
 from cluster.structure import revive
@@ -98,7 +99,9 @@ class TrialRequest:
     `platform` is "cpu" or "cuda". `cpus` are the CPU numbers the child binds itself to before it
     imports any framework. `slow_below` is a speed in env steps per second: a trial whose interval
     lies wholly below it is stopped as `slow`. `num_updates`, if set, makes the trial a soak:
-    exactly so many updates (or as many as `max_measure_s` allows) are run and measured.
+    exactly so many updates (or as many as `max_measure_s` allows) are run and measured. `ends_at`
+    is a moment of the monotonic clock: a trial that was measured by then, however briefly, reports
+    that before it, because it is killed soon after.
     """
 
     workload: str
@@ -110,6 +113,7 @@ class TrialRequest:
     sampling: Sampling = Sampling()
     slow_below: float | None = None
     num_updates: int | None = None
+    ends_at: float = math.inf
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

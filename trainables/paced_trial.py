@@ -108,7 +108,8 @@ class PacedTrial:
         if self.by_clock:
             self._estimate = self._counted_in_leaps(self._estimate)
         verdict = verdicts.too_slow(self._estimate, self._request.slow_below, self.unit)
-        if verdict is None and self._is_over(self._estimate):
+        ends_first = now + block.seconds > self._request.ends_at  # before there is another
+        if verdict is None and (ends_first or self._is_over(self._estimate)):
             verdict = verdicts.completed(self._estimate, self._request)
         return None if verdict is None else self._report(self._estimate, verdict)
 

@@ -1,9 +1,6 @@
-"""Run one trial in a process of its own: spawn it, watch it, kill all of it, say how it ended.
+"""Run one trial in a process of its own: spawn it, watch it, kill all of it, say how it ended."""
 
-The watch is light, because the trial is timed on the same CPUs. It looks at intervals, so its peaks
-are lower bounds: a pool of threads that lives for a few milliseconds can be missed.
-"""
-
+import contextlib
 import dataclasses
 import sys
 import time
@@ -11,9 +8,9 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from cluster.node import cgroups, limits
+from cluster.node.processes import adopt_orphans
 from trainables.child import ChildProcess, spawn_child
 from trainables.classify import classify
-from trainables.growth import steady_growth
 from trainables.measurement import (
     CompileRequest,
     Outcome,
@@ -25,7 +22,7 @@ from trainables.measurement import (
     WireError,
     decode,
 )
-from trainables.process_tree import ProcessTree, TreeUsage, most_cpus, most_maps, proportional_bytes
+from trainables.trial_watch import TrialWatch
 
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
 TRIAL_COMMAND = (sys.executable, _LAUNCH, "trial")
@@ -33,11 +30,8 @@ COMPILE_COMMAND = (sys.executable, _LAUNCH, "compile_only")
 
 _LOOK_S = 0.05
 _LOOK_WHILE_TIMED_S = 0.2
-_BOUND = (Phase.WARMUP, Phase.MEASURE)
-"""Phases in which the trial's CPUs are its own for sure."""
-
-_LOOK_AT_MAPS_S = 2.0  # reading a process's maps holds up its own mmap calls
 _EXIT_GRACE_S = 5.0
+_REPORT_S, _REPORT_SHARE = 5.0, 0.1  # before its time is up, a trial reports what it has
 
 _NO_ROOM = Report(
     kind=OutcomeKind.THREAD_LIMIT,
@@ -77,9 +71,14 @@ def run_child(
     deadline = None if timeout_s is None else started + timeout_s
     before = _Refusals.read()
     room_bytes = limits.host_memory().available_bytes
-    watch = _Watch(
+    with contextlib.suppress(OSError):  # a sandbox may not have it
+        adopt_orphans()
+    watch = TrialWatch(
         thread_cap=thread_cap, num_cpus=len(request.cpus), log_path=log_path, started=started
     )
+    if isinstance(request, TrialRequest) and timeout_s is not None:
+        ends_at = started + timeout_s - min(_REPORT_S, _REPORT_SHARE * timeout_s)
+        request = dataclasses.replace(request, ends_at=ends_at)
     try:
         command = command or (
             COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND
@@ -122,90 +121,8 @@ class _Refusals:
         return cls(threads=limits.thread_limit_events(), memory=_oom_kills())
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class _Watch:
-    """The peaks of a trial so far; `None` where it was never seen alive."""
-
-    thread_cap: int
-    num_cpus: int
-    log_path: Path
-    started: float
-    phase: Phase = Phase.START
-    predicted_device_bytes: int | None = None
-    peak_threads: int | None = None
-    peak_host_bytes: int | None = None
-    peak_maps: int | None = None
-    num_cpus_taken: int | None = None
-    threads_by_phase: dict[str, int] = dataclasses.field(default_factory=dict)
-    seconds_by_phase: dict[str, float] = dataclasses.field(default_factory=dict)
-    _measured: list[tuple[float, int]] = dataclasses.field(default_factory=list)
-    _maps_due: float = 0.0
-    _in_phase_since: float | None = None
-
-    def begin(self) -> None:
-        """Take note that the trial's process is there."""
-        self._in_phase_since = time.monotonic()
-
-    def hear(self, progress: Progress) -> None:
-        """Take note that the trial entered another phase."""
-        self.leave_phase()
-        self.phase, self._in_phase_since = progress.phase, time.monotonic()
-        if progress.phase is Phase.MEASURE:
-            self._maps_due = 0.0  # a short trial is looked at once while it trains
-        if progress.predicted_device_bytes is not None:
-            self.predicted_device_bytes = progress.predicted_device_bytes
-
-    def leave_phase(self) -> None:
-        """Take note that the last phase is over; only the end of the process follows."""
-        if self._in_phase_since is not None:
-            spent_s = time.monotonic() - self._in_phase_since
-            self.seconds_by_phase[self.phase] = self.seconds_by_phase.get(self.phase, 0.0) + spent_s
-            self._in_phase_since = None
-
-    def look(self, tree: ProcessTree, budget_bytes: int | None) -> int:
-        """Take in what the tree uses now; return its bytes of host memory."""
-        usage = tree.usage()
-        host_bytes = _host_bytes(usage, budget_bytes)
-        if usage.pids:
-            self.peak_threads = max(self.peak_threads or 0, usage.num_threads)
-            in_phase = self.threads_by_phase.get(self.phase, 0)
-            self.threads_by_phase[self.phase] = max(in_phase, usage.num_threads)
-            self.peak_host_bytes = max(self.peak_host_bytes or 0, host_bytes)
-            if self.phase is Phase.MEASURE:
-                self._measured.append((time.monotonic(), usage.resident_bytes))
-        if (now := time.monotonic()) >= self._maps_due:
-            self._maps_due = now + _LOOK_AT_MAPS_S
-            self.peak_maps = max(self.peak_maps or 0, most_maps(usage.pids))
-            # It starts with the CPUs of its parent, and binds itself before it imports anything.
-            if self.phase in _BOUND and (num_cpus := most_cpus(usage.pids)) > self.num_cpus:
-                self.num_cpus_taken = max(self.num_cpus_taken or 0, num_cpus)
-        return host_bytes
-
-    def outcome(self, ending: Report, *, is_gone: bool) -> Outcome:
-        """Return how it ended, with all that was seen."""
-        self.leave_phase()
-        stuck = "" if is_gone else " Its processes outlive SIGKILL (a stuck driver?): restart it."
-        return Outcome(
-            kind=ending.kind,
-            message=ending.message + stuck,
-            wall_s=time.monotonic() - self.started,
-            thread_cap=self.thread_cap,
-            measurement=ending.measurement,
-            predicted_device_bytes=ending.predicted_device_bytes or self.predicted_device_bytes,
-            peak_threads=self.peak_threads,
-            peak_host_bytes=self.peak_host_bytes,
-            peak_maps=self.peak_maps,
-            num_cpus_taken=self.num_cpus_taken,
-            log=str(self.log_path),
-            threads_by_phase=self.threads_by_phase or None,
-            seconds_by_phase=self.seconds_by_phase or None,
-            host_growth=steady_growth(self._measured),
-            ends_search=ending.ends_search,
-        )
-
-
 def _follow(
-    child: ChildProcess, watch: _Watch, deadline: float | None, host_budget_bytes: int | None
+    child: ChildProcess, watch: TrialWatch, deadline: float | None, host_budget_bytes: int | None
 ) -> Generator[Progress, None, Report | _TimedOut | None]:
     """Yield the child's progress; return its report, the parent's on it, or `None` if it died."""
     wire_closed_at: float | None = None
@@ -225,19 +142,33 @@ def _follow(
         if has_exited:
             return None
         child.bound_log()
-        host_bytes = watch.look(child.tree, host_budget_bytes)
-        if host_budget_bytes is not None and host_bytes > host_budget_bytes:
-            return _over_budget(host_bytes, host_budget_bytes)
         now = time.monotonic()
-        if deadline is not None and now > deadline:
-            return _TimedOut()
         if not child.wire.is_open:
             wire_closed_at = wire_closed_at or now
-            if now - wire_closed_at > _EXIT_GRACE_S:
-                return Report(
-                    kind=OutcomeKind.ERROR,
-                    message="the trial closed its wire without a report, and its process lives on.",
-                )
+        if ending := _reason_to_end(child, watch, host_budget_bytes, wire_closed_at):
+            return ending
+        if deadline is not None and now > deadline:
+            return _TimedOut()
+
+
+def _reason_to_end(
+    child: ChildProcess,
+    watch: TrialWatch,
+    host_budget_bytes: int | None,
+    wire_closed_at: float | None,
+) -> Report | None:
+    """Look at the child; return the report on it if it must not go on."""
+    host_bytes = watch.look(child.tree, host_budget_bytes)
+    if host_budget_bytes is not None and host_bytes > host_budget_bytes:
+        return _over_budget(host_bytes, host_budget_bytes)
+    if watch.is_filling_disk():
+        return _filling_disk(watch.log_path.parent)
+    if wire_closed_at is not None and time.monotonic() - wire_closed_at > _EXIT_GRACE_S:
+        return Report(
+            kind=OutcomeKind.ERROR,
+            message="the trial closed its wire without a report, and its process lives on.",
+        )
+    return None
 
 
 def _look_interval_s(phase: Phase) -> float:
@@ -245,19 +176,19 @@ def _look_interval_s(phase: Phase) -> float:
     return _LOOK_WHILE_TIMED_S if phase is Phase.MEASURE else _LOOK_S
 
 
-def _host_bytes(usage: TreeUsage, budget_bytes: int | None) -> int:
-    """Return resident bytes; where the plain sum is over the budget, shared pages count once."""
-    if budget_bytes is None or usage.resident_bytes <= budget_bytes or len(usage.pids) == 1:
-        return usage.resident_bytes
-    proportional = proportional_bytes(usage.pids)
-    return usage.resident_bytes if proportional is None else proportional
-
-
 def _over_budget(host_bytes: int, budget_bytes: int) -> Report:
     return Report(
         kind=OutcomeKind.HOST_MEMORY,
         message=f"the trial's processes held {host_bytes / 2**30:.2f} GiB of host memory, the "
         f"budget is {budget_bytes / 2**30:.2f} GiB. Use a smaller configuration.",
+    )
+
+
+def _filling_disk(folder: Path) -> Report:
+    return Report(
+        kind=OutcomeKind.ERROR,
+        message=f"the disk of {folder} became full while it ran, so it was ended: look for what "
+        "the training writes.",
     )
 
 

@@ -1,7 +1,8 @@
 """All processes of one trial, seen from outside: look at what they use, kill them. Linux only.
 
 A trial's processes are its leader's session, their descendants, and whatever was once seen to be
-either: a grandchild that left the session and lost its parent must be killed too.
+either: a grandchild that left the session and lost its parent must be killed too. One that did so
+before anybody looked is found as an orphan, if its trial's parent adopts them.
 """
 
 import contextlib
@@ -39,6 +40,8 @@ class ProcessTree:
 
     def __init__(self, leader: int) -> None:
         self._leader = leader
+        born = read_stat(leader)
+        self._born = 0 if born is None else born.started
         self._members: dict[int, int] = {}  # pid -> started
         self._foreign: set[int] = set()
 
@@ -65,6 +68,9 @@ class ProcessTree:
             if time.monotonic() > deadline:
                 return False
             time.sleep(_KILL_POLL_S)
+        for pid in self._members.keys() - {self._leader}:
+            with contextlib.suppress(ChildProcessError):  # most have another parent
+                os.waitpid(pid, os.WNOHANG)
         return True
 
     def _look(self) -> list[ProcessStat]:
@@ -88,6 +94,15 @@ class ProcessTree:
             or stat.session == self._leader
             or stat.parent in members
             or self._members.get(stat.pid) == stat.started
+            or self._is_orphan(stat)
+        )
+
+    def _is_orphan(self, stat: ProcessStat) -> bool:
+        """Return whether this process adopted it from the trial: its own are of its session."""
+        return (
+            stat.parent == os.getpid()
+            and stat.started >= self._born
+            and stat.session != os.getsid(0)
         )
 
 

@@ -6,6 +6,7 @@ Stdlib only.
 """
 
 import argparse
+import contextlib
 import ctypes
 import errno
 import faulthandler
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from cluster.node.processes import adopt_orphans
 from cluster.structure import revive
 from trainables.measurement import CompileRequest, Message, Report, TrialRequest, encode
 
@@ -24,7 +26,6 @@ Send = Callable[[Message], None]
 Request = TypeVar("Request", TrialRequest, CompileRequest)
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 def serve(
@@ -41,7 +42,8 @@ def serve(
     args = parser.parse_args()
     del sys.argv[1:]  # a workload that parses its own arguments must not see these
     die_with_parent(args.parent_pid)
-    adopt_orphans()
+    with contextlib.suppress(OSError):  # a sandbox may not have it
+        adopt_orphans()
     forbid_core_dump()
     faulthandler.enable()  # a segmentation fault in a library then names the Python line
     os.set_inheritable(args.wire_fd, False)  # or a stray grandchild could hold the wire open
@@ -74,11 +76,6 @@ def die_with_parent(parent_pid: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent_pid:  # it died before we could ask
         sys.exit(f"the parent {parent_pid} is gone.")
-
-
-def adopt_orphans() -> None:
-    """Become the parent of each descendant whose own has ended, so that no daemon gets away."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def forbid_core_dump() -> None:

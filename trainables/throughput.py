@@ -68,6 +68,7 @@ def measure(
     sampling: Sampling,
     num_updates: int | None = None,
     disturbed: Callable[[], bool] = lambda: False,
+    ends_at: float = math.inf,
 ) -> Iterator[Throughput]:
     """Yield the throughput after every block until it is known well enough, or time is up.
 
@@ -77,7 +78,8 @@ def measure(
 
     `disturbed()` is asked after each block, whether something beside the trial disturbed it. Such
     a block does not count while there are enough others, and its time is given again. After
-    `max_disturbed_s` of them without enough others it ends: another time is better.
+    `max_disturbed_s` of them without enough others it ends: another time is better. No block but
+    the first begins that would not end by the moment `ends_at`.
     """
     assert num_updates is None or num_updates > 0
     started = clock()
@@ -103,7 +105,7 @@ def measure(
                 or (estimate.disturbed and disturbed_s >= sampling.max_disturbed_s)
                 or spent_s >= sampling.max_measure_s + min(disturbed_s, sampling.max_disturbed_s)
             )
-        if is_over:
+        if is_over or clock() + block_s > ends_at:
             return
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from cluster.errors import UserError
@@ -45,6 +46,7 @@ from trainables.workload import (
 )
 
 _OF_EPISODES = ("return", "episode", "reward", "length")
+_MOST_METRICS, _LONGEST_METRIC = 256, 200
 _NOISE_SCALE = "gradient_noise_scale"  # a ratio of two estimates, and the lower may be zero
 
 
@@ -150,6 +152,7 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         sampling=request.sampling,
         num_updates=request.num_updates,
         disturbed=disturbed,
+        ends_at=request.ends_at,
     ):
         health = _health(workload)
         verdict = verdicts.unhealthy(health) or verdicts.too_slow(estimate, request.slow_below)
@@ -203,8 +206,23 @@ def _beyond_peak(built: _Built, estimate: Throughput) -> verdicts.TrialVerdict |
 def _health(workload: Workload) -> dict[str, float]:
     if not isinstance(workload, ReportsHealth):
         return {}
-    health = {name: _mean(name, value) for name, value in workload.health().items()}
+    metrics = workload.health()
+    if problem := _metrics_problem(metrics):
+        raise WorkloadInputError(f"health() {problem}.")
+    health = {name: _mean(name, value) for name, value in metrics.items()}
     return {name: value for name, value in health.items() if not _is_unknown_yet(name, value)}
+
+
+def _metrics_problem(metrics: Any) -> str | None:
+    """Return why these cannot be metrics: each goes into a table of all trials."""
+    if not isinstance(metrics, Mapping):
+        return f"must return a mapping of names to numbers, got {type(metrics).__name__}"
+    if len(metrics) > _MOST_METRICS:
+        return f"has {len(metrics):,} metrics, at most {_MOST_METRICS} are kept: choose some"
+    for name in metrics:
+        if not (isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST_METRIC):
+            return f"has the name {name!a:.80}, which is no printable word"
+    return None
 
 
 def _mean(name: str, value: Any) -> float:

@@ -142,6 +142,5 @@ def completed(estimate: Throughput, request: TrialRequest) -> TrialVerdict:
         )
     return (
         OutcomeKind.COMPLETED,
-        f"measured, but not to within {sampling.relative_half_width:.0%}: its "
-        f"{sampling.max_measure_s:g} s were up.",
+        f"measured, but not to within {sampling.relative_half_width:.0%}: its time was up.",
     )

@@ -82,7 +82,7 @@ class Prepared:
         """All that a measurement depends on; it must be the same in a search that is resumed."""
         return {
             "workload": self.task.workload,
-            "options": self.task.options,
+            "options": self.task.shown_options,
             "data": self.task.data,
             "space": self.space.describe(),
             "baseline": self.baseline,
@@ -125,7 +125,7 @@ def prepare(
     _require_known_flags(space, task)
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
-        resume = resume and RunFolder(spec.out).journal.exists()  # the class may have joined later
+        resume = resume and RunFolder(spec.out).has_search  # the class may have joined later
     folder = locate(task.name, out=spec.out, resume=resume, now=now)
     require_writable(spec.profiles, option="--profiles")
     return Prepared(

@@ -1,13 +1,12 @@
 """One search, from options to profile. The search commands parse their options and call `run`."""
 
+import dataclasses
 import datetime
 import functools
 import os
 import sys
 import time
-from pathlib import Path
 
-from cluster import cli
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware, ray_env
@@ -20,18 +19,14 @@ from tune.preflight import judge, trying
 from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
 from tune.prepare import Prepared, SpaceFor, preflight_request, prepare, settle
-from tune.profile import export
-from tune.report.write import write_report
 from tune.run_folder import record
 from tune.run_folder.folder import hold
 from tune.run_folder.log import quiet_libraries, run_log
-from tune.run_folder.record import RunRecord, SearchEnd
-from tune.run_folder.trials import write_trials
+from tune.run_folder.record import RunRecord
 from tune.screen.screen import Screen
 from tune.search.finals import FinalsPlan
 from tune.search.policy import Search, SearchRules
 from tune.search.problem import SearchProblem
-from tune.search.result import Kind, SearchResult
 from tune.search.stopping import Stopping
 from tune.search.study import Limits, Study, explored_in
 from tune.search.trial import Trial
@@ -49,7 +44,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     screen = Screen(as_json=spec.json)
     request = preflight_request(spec, task)
     if spec.check:
-        return _check(spec, task, space_for, judge.check(request))
+        return _check(spec, task, space_for, judge.check(request), screen)
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
         return search(preflight=judge.check(request))
@@ -68,13 +63,15 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     return per_class.run(names, spec, task_name=task.name)
 
 
-def _check(spec: SearchSpec, task: Task, space_for: SpaceFor, preflight: Preflight) -> int:
+def _check(
+    spec: SearchSpec, task: Task, space_for: SpaceFor, preflight: Preflight, screen: Screen
+) -> int:
     """Try the baseline out and say what was found; return the exit code."""
     judge.require_fit(preflight)
     _, baseline, _ = settle(spec, space_for, preflight)
     options, timeout_s = task.options | task.run_options, spec.trial_timeout_s
     tried = trying.try_out(task.workload, options, baseline, preflight, timeout_s)
-    print("\n".join(tried.sentences()))
+    screen.checked(tried, tried.sentences())
     return 0
 
 
@@ -95,8 +92,9 @@ def _search(
     """
     screen.preflight(preflight)
     judge.require_fit(preflight)
-    from tune.driver import drive, loggers  # lazy: Ray has room only now
-    from tune.driver.experiment import Ending
+    from tune.driver import drive, guard, loggers  # lazy: Ray has room only now
+    from tune.driver.ending import Ending, write_result
+    from tune.driver.interruption import uninterrupted
 
     loggers.require(spec)
     now = datetime.datetime.now(datetime.UTC)
@@ -110,8 +108,14 @@ def _search(
         now=now,
     )
     with hold(prepared.folder, screen.note), run_log(prepared.folder.run_log):
-        study = _open_study(prepared)
-        record.write(prepared.folder, _record(prepared, study.trials, now))
+        try:
+            study = _open_study(prepared)
+            record.write(prepared.folder, _record(prepared, study.trials, now))
+        except OSError as error:
+            raise UserError(
+                f"cannot write to the output folder {prepared.folder.path} ({error.strerror}); "
+                "free some space, or choose another with --out."
+            ) from error
         screen.started(
             task=task,
             spec=spec,
@@ -123,22 +127,28 @@ def _search(
         screen.memory(ahead)
         search = _open_search(prepared, study, ahead, started_at)
 
-        def conclude(ending: Ending) -> int:
-            code = _conclude(prepared, search.result(partial=not ending.is_finished), ahead)
-            if ending.is_ray_lost:
-                raise UserError(
-                    "a process of Ray itself was ended (by a person, or for want of memory), and "
-                    "the search with it; what it found is kept: go on with --resume."
-                )
-            if hardware_class is not None and ending.is_class_lost:
-                raise UserError(
-                    f"no host of class {hardware_class.name} was left for "
-                    f"{spec.class_timeout_s:.0f} s, so the search ended early: join one again "
-                    "(python -m cluster.join worker) and go on with --resume."
-                )
-            return code
+        def conclude_anew() -> int:
+            resumed = dataclasses.replace(prepared, resume=True)
+            found = _open_search(resumed, _open_study(resumed), ahead, started_at)
+            return write_result(resumed, found, ahead, Ending.DIED)
 
-        return conclude(drive.drive(prepared, search, conclude))
+        with guard.guarded(conclude_anew) as guarding:
+
+            def conclude_now(ending: Ending) -> int:
+                try:
+                    return write_result(prepared, search, ahead, ending)
+                finally:
+                    guarding.dismiss()
+
+            try:
+                ending = drive.drive(prepared, search, guarding, conclude_now)
+            except UserError:
+                raise
+            except Exception:  # a defect, of ours or of Ray: what was found comes before it
+                conclude_now(Ending.INTERRUPTED)
+                raise
+            with uninterrupted():
+                return conclude_now(ending)
 
 
 def _open_study(prepared: Prepared) -> Study:
@@ -169,7 +179,7 @@ def _record(prepared: Prepared, trials: tuple[Trial, ...], now: datetime.datetim
     return RunRecord(
         command=record.command_line(sys.orig_argv),
         started_at=now.isoformat(timespec="seconds"),
-        task=prepared.task,
+        task=prepared.task.shown(),
         context=prepared.context,
         space={axis.name: list(axis.values) for axis in prepared.space.axes},
         baseline=prepared.baseline,
@@ -234,37 +244,3 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
     )
     elapsed_s = time.monotonic() - started_at
     return Search(study, problem, rules, clock=time.monotonic, elapsed_s=elapsed_s)
-
-
-def _conclude(prepared: Prepared, result: SearchResult, ahead: Foresight) -> int:
-    """Write profiles, tables and the report, show the result, and return the exit code."""
-    folder, is_part = prepared.folder, prepared.spec.shard is not None
-    profiles = {} if is_part else _export(prepared, result)
-    files = write_trials(
-        folder.path, result.trials, wall_s=result.wall_s, compiling_ahead_s=ahead.wall_s
-    )
-    record.end(folder, SearchEnd.of(result, profiles))
-    prepared.screen.finished(
-        result, prepared.context, profiles=profiles, files=(folder.report, *files, folder.run_log)
-    )
-    try:
-        write_report(folder)  # last: an error here does not cost the result
-    except OSError as error:
-        prepared.screen.note(f"The report could not be written: {error}")
-    if result.partial:
-        return cli.INTERRUPTED
-    return 0 if (result.chosen if is_part else profiles) else cli.NOTHING_FOUND
-
-
-def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
-    """Write the profiles; return the path of each."""
-    return export.write_all(
-        result,
-        prepared.spec.profiles,
-        task=prepared.task,
-        preflight=prepared.preflight,
-        objective=prepared.spec.objective.value,
-        soak_updates=prepared.spec.soak_updates,
-        study=prepared.folder.journal,
-        now=datetime.datetime.now(datetime.UTC),
-    )

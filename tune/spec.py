@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster.errors import UserError
+from cluster.node.secret_names import without_secrets
 from cluster.node.thread_env import Framework
 from search_spaces.shard import Shard, parse_shard
 from tune.parse import parse_bytes, parse_duration, require_at_least
@@ -99,6 +100,8 @@ class SearchSpec:
         self.trial_timeout_s  # noqa: B018
         self.class_timeout_s  # noqa: B018
         self.memory_budget_bytes  # noqa: B018
+        if self.check and self.address is not None:
+            raise UserError("--check tries the training on this machine: leave out --address.")
         if self.part is not None:
             self.part.max_runs(self.max_runs)
 
@@ -151,3 +154,13 @@ class Task:
     source: dict[str, str] = dataclasses.field(default_factory=dict)
     run_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def shown_options(self) -> dict[str, Any]:
+        """Return the options as they may stand in files: without secrets."""
+        return without_secrets(self.options)
+
+    def shown(self) -> "Task":
+        """Return the task as it may stand in files."""
+        run_options = without_secrets(self.run_options)
+        return dataclasses.replace(self, options=self.shown_options, run_options=run_options)

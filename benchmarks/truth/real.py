@@ -5,6 +5,7 @@ is stopped and continued by a schedule. After the search the neighbour is gone, 
 configuration and the baseline are measured in turn, in fresh processes, longer than a search does.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -207,31 +208,36 @@ def _search(task: str, folder: Path, beside: BusyLoop) -> None:
 
 def _truth(profile: Profile) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Measure the chosen configuration and the baseline in turn, there and back."""
-    chosen, baseline = _measurer(profile, profile.config), _claim_over(profile)
-    if baseline is None:
-        return (*chosen(), *chosen()), ()
-    against = _measurer(profile, baseline.config)
-    first, *others = chosen(), against(), against(), chosen()
+    baseline = _claim_over(profile)
+    with contextlib.ExitStack() as stack:
+        chosen = stack.enter_context(_speed_of(profile, profile.config))
+        if baseline is None:
+            return (*chosen(), *chosen()), ()
+        against = stack.enter_context(_speed_of(profile, baseline.config))
+        first, *others = chosen(), against(), against(), chosen()
     return (*first, *others[2]), (*others[0], *others[1])
 
 
-def _measurer(profile: Profile, config: dict[str, int]) -> Callable[[], tuple[float, ...]]:
-    """Return what measures `config` in a fresh process; the speed is absent if it was disturbed."""
-    measure = validate.measurer(
+@contextlib.contextmanager
+def _speed_of(
+    profile: Profile, config: dict[str, int]
+) -> Iterator[Callable[[], tuple[float, ...]]]:
+    """Yield what measures `config` in a fresh process; the speed is absent if it was disturbed."""
+    with validate.measuring(
         dataclasses.replace(profile, config=config),
         platform=profile.device,
         options={},
         timeout_s=_TIMEOUT_S,
-    )
+    ) as measure:
 
-    def speed() -> tuple[float, ...]:
-        for _ in range(_MOST_TIMES):
-            measured = measure().measurement
-            if measured is not None and not measured.disturbed:
-                return (measured.steps_per_second,)
-        return ()
+        def speed() -> tuple[float, ...]:
+            for _ in range(_MOST_TIMES):
+                measured = measure().measurement
+                if measured is not None and not measured.disturbed:
+                    return (measured.steps_per_second,)
+            return ()
 
-    return speed
+        yield speed
 
 
 def _claim_over(profile: Profile) -> ProfileBaseline | None:

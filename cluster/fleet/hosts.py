@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cluster.errors import FleetError
+from cluster.node.regular import read_bounded
 from cluster.structure import Rule, StructureError, structure
 
 Provider = Literal["runpod", "vast", "other"]
@@ -123,7 +124,7 @@ def read(path: Path, *, only: tuple[str, ...] = ()) -> tuple[Host, ...]:
         FleetError: naming the file, the host and the key that is wrong.
     """
     try:
-        document = tomllib.loads(path.read_text())
+        document = tomllib.loads(read_bounded(path))
     except OSError as error:
         raise FleetError(f"cannot read the hosts file {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

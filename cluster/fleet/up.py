@@ -62,9 +62,12 @@ def pack(root: Path) -> Code:
         changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, check=True)
         archive = [*git, "archive", "--format=tar", "HEAD"]
         tar = subprocess.run(archive, capture_output=True, check=True).stdout
-    except (subprocess.CalledProcessError, FileNotFoundError) as error:
+    except FileNotFoundError as error:
+        raise FleetError("git is not installed: code travels as `git archive HEAD`.") from error
+    except subprocess.CalledProcessError as error:  # no checkout, no commit, or another's folder
+        said = " ".join(error.stderr.decode(errors="replace").split())
         raise FleetError(
-            f"{root} is not a git checkout with a commit: code travels as `git archive HEAD`."
+            f"{root} cannot travel as `git archive HEAD`; git says: {said:.300}"
         ) from error
     return Code(
         revision=head.stdout.decode().strip(),

@@ -79,11 +79,12 @@ def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
     # Lazy, so that --help does not wait for SciPy and Optuna.
     from tune import session
     from tune.command import probe
+    from tune.screen.screen import Screen
 
     if spec.check or not spec.address:  # resumed, too: what it settles is a search's identity
         probed = probe.probe(spec, task, space, parse_config("--baseline", spec.baseline))
         if spec.check:
-            print("\n".join(probed.sentences))
+            Screen(as_json=spec.json).checked(probed.tried, probed.sentences)
             return 0
         print(f"{probed.sentences[0]}\n", file=sys.stderr if spec.json else sys.stdout, flush=True)
         task = dataclasses.replace(task, options=task.options | probed.options)

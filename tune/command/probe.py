@@ -22,8 +22,9 @@ _SHOWN_LINES = 3
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
-    """The findings of a probe, in sentences, and the options that it settled."""
+    """A configuration that ran, the findings in sentences, and the options that they settled."""
 
+    tried: TriedOut
     sentences: tuple[str, ...]
     options: dict[str, Any]
 
@@ -52,6 +53,7 @@ def _found(task: Task, tried: TriedOut) -> Probed:
     else:
         source = f"{units.plural(len(matched), 'line')}, such as:"
     return Probed(
+        tried=tried,
         sentences=(
             *tried.sentences(name),
             f"Read from {shlex.quote(reading.pattern)}, {source}",

@@ -7,16 +7,21 @@ from typing import Any
 
 from cluster.node import ray_env
 from tune.driver import experiment, loggers, orders
-from tune.driver.experiment import Dashboard, Ending
+from tune.driver.ending import Ending
+from tune.driver.experiment import Dashboard
+from tune.driver.guard import Guard
 from tune.driver.metrics import SearchMetrics
 from tune.driver.searcher import StudySearcher
 from tune.prepare import Prepared
+from tune.run_folder.folder import note_others
 from tune.run_folder.log import quiet_libraries
 from tune.screen.screen import Screen
 from tune.search.policy import Search
 
 
-def drive(prepared: Prepared, search: Search, conclude: Callable[[Ending], int]) -> Ending:
+def drive(
+    prepared: Prepared, search: Search, guard: Guard, conclude: Callable[[Ending], int]
+) -> Ending:
     """Run the search's trials to their end, or until the cluster ends them.
 
     Where a person, a signal or the loss of Ray ends them, `conclude` writes the result in a thread,
@@ -42,7 +47,9 @@ def drive(prepared: Prepared, search: Search, conclude: Callable[[Ending], int])
 
     with prepared.screen.live(search):
         if prepared.hardware_class is None:
-            return _drive_here(prepared, search, searcher, callbacks, conclude_now)
+            private = orders.private_folder()
+            with note_others(private, prepared.screen.note):
+                return _drive_here(prepared, search, searcher, callbacks, guard, conclude_now)
         return experiment.run_joined(
             searcher,
             prepared.hardware_class,
@@ -58,6 +65,7 @@ def _drive_here(
     search: Search,
     searcher: StudySearcher,
     callbacks: list[Any],
+    guard: Guard,
     conclude: Callable[[Ending], int],
 ) -> Ending:
     settings = experiment.RaySettings(
@@ -71,6 +79,7 @@ def _drive_here(
         searcher,
         settings,
         on_dashboard=lambda dashboard: _show(prepared.screen, dashboard),
+        on_folder=guard.remember,
         conclude=conclude,
         callbacks=[*metrics, *callbacks],
     )

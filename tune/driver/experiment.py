@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import enum
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,35 +17,10 @@ from cluster.join.hardware_class import HardwareClass
 from cluster.node import listeners, ray_env
 from trainables.ray_trainable import RayTrial
 from tune.driver import start_conditions
-from tune.driver.interruption import Interruption
+from tune.driver.ending import Ending
+from tune.driver.interruption import Interruption, uninterrupted
 from tune.driver.joined import ClassWatch
 from tune.driver.searcher import StudySearcher
-
-
-class Ending(enum.Enum):
-    """The way in which a search under Ray ended."""
-
-    FINISHED = "finished"
-    INTERRUPTED = "interrupted"
-    CLASS_LOST = "class lost"
-    """No host of the class was left."""
-    RAY_LOST = "Ray lost"
-    """A process of the private Ray itself died."""
-
-    @property
-    def is_finished(self) -> bool:
-        """Return whether the search came to its end."""
-        return self is Ending.FINISHED
-
-    @property
-    def is_class_lost(self) -> bool:
-        """Return whether the search ended because its class had no host any more."""
-        return self is Ending.CLASS_LOST
-
-    @property
-    def is_ray_lost(self) -> bool:
-        """Return whether the search ended because Ray itself did."""
-        return self is Ending.RAY_LOST
 
 
 class RayError(UserError):
@@ -85,24 +59,28 @@ def run(
     settings: RaySettings,
     *,
     on_dashboard: Callable[[Dashboard], None],
+    on_folder: Callable[[Path], None],
     conclude: Callable[[Ending], int],
     callbacks: Sequence[ray.tune.Callback] = (),
 ) -> Ending:
     """Run trials in a private Ray on this machine until the searcher is finished.
 
-    `on_dashboard` is called with the dashboard, if there is one. Where the search is interrupted or
+    `on_folder` is called with Ray's folder before it starts, `on_dashboard` with the dashboard, if
+    there is one. Where the search is interrupted or
     Ray lost, `conclude` writes what there is, and this process ends with the code that it returns.
 
     Raises:
         RayError: if Ray does not start, or opens a socket to the outside.
     """
     _spare_runtime_env()
-    with _private_ray(settings) as (folder, dashboard):
+    with _private_ray(settings, on_folder) as (folder, dashboard):
         if dashboard is not None:
             on_dashboard(dashboard)
         return _run(
             searcher,
-            Interruption(_finish(conclude), busy=searcher.busy, ray_folder=folder),
+            Interruption(
+                conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folder=folder
+            ),
             resources={"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1},
             num_parallel_trials=settings.num_parallel_trials,
             folder=settings.folder,
@@ -126,7 +104,7 @@ def run_joined(
     watch = ClassWatch(chosen.name, class_timeout_s)
     ending = _run(
         searcher,
-        Interruption(_finish(conclude), busy=searcher.busy, ray_folder=None),
+        Interruption(conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folder=None),
         resources=chosen.trial_resources,
         num_parallel_trials=chosen.num_trials,
         folder=folder,
@@ -134,10 +112,6 @@ def run_joined(
         stopper=watch,
     )
     return Ending.CLASS_LOST if watch.is_lost else ending
-
-
-def _finish(conclude: Callable[[Ending], int]) -> Callable[[bool], int]:
-    return lambda ray_is_lost: conclude(Ending.RAY_LOST if ray_is_lost else Ending.INTERRUPTED)
 
 
 def _run(
@@ -175,6 +149,8 @@ def _run(
             ),
         )
         tuner.fit()
+    if searcher.write_error is not None:
+        return Ending.UNWRITABLE
     return Ending.FINISHED if searcher.finished else Ending.INTERRUPTED
 
 
@@ -189,9 +165,12 @@ def _spare_runtime_env() -> None:
 
 
 @contextlib.contextmanager
-def _private_ray(settings: RaySettings) -> Iterator[tuple[Path, Dashboard | None]]:
+def _private_ray(
+    settings: RaySettings, on_folder: Callable[[Path], None]
+) -> Iterator[tuple[Path, Dashboard | None]]:
     """Start Ray on loopback, check its sockets, yield its folder and dashboard, shut it down."""
     temp_dir = Path(tempfile.mkdtemp(dir=settings.private))
+    on_folder(temp_dir)
     try:
         context = _start_ray(settings, temp_dir)
         exposed = listeners.exposed_listeners()
@@ -203,8 +182,9 @@ def _private_ray(settings: RaySettings) -> Iterator[tuple[Path, Dashboard | None
         url = context.dashboard_url
         yield temp_dir, _dashboard(url, temp_dir) if settings.dashboard else None
     finally:
-        ray.shutdown()
-        shutil.rmtree(temp_dir, ignore_errors=True)
+        with uninterrupted():
+            ray.shutdown()
+            shutil.rmtree(temp_dir, ignore_errors=True)
 
 
 def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:

@@ -1,4 +1,5 @@
-"""The end of a search before its time, by a signal or by the loss of Ray: the result comes first.
+"""The end of a search before its time, by a signal or by a Ray that is lost or silent: the result
+comes first.
 
 `timeout`, systemd, schedulers and `docker stop` send SIGTERM to all processes of a group or a
 container, Ray's too, and SIGKILL some seconds later. A driver that asks a dead Ray to stop a trial
@@ -21,8 +22,8 @@ from typing import Any
 
 from cluster import cli
 from cluster.errors import UserError
-from cluster.node.proc import PROC, read_stat
-from trainables.disturbance import descendants
+from tune.driver.ending import Ending
+from tune.driver.family import Family, command_of, is_alive
 
 _LOOK_S = 0.5
 _PATIENCE_S = 2.0  # for the main thread to end what it is writing
@@ -32,20 +33,27 @@ _BUG = 1
 
 
 class Interruption:
-    """A watch over one search: `finish(ray_is_lost)` writes its result and returns the exit code.
+    """A watch over one search: `conclude(ending)` writes its result and returns the exit code.
 
-    `busy` is held by whoever changes the search. `ray_folder` is that of a private Ray, which is
-    removed, and whose own processes are watched; `None` for a cluster of others.
+    `busy` is held by whoever changes the search. `is_silent()` says whether a worker has not
+    answered for too long. `ray_folder` is that of a private Ray, which is removed, and whose own
+    processes are watched; `None` for a cluster of others.
     """
 
     def __init__(
-        self, finish: Callable[[bool], int], *, busy: threading.RLock, ray_folder: Path | None
+        self,
+        conclude: Callable[[Ending], int],
+        *,
+        busy: threading.RLock,
+        is_silent: Callable[[], bool],
+        ray_folder: Path | None,
     ) -> None:
-        self._finish = finish
+        self._conclude = conclude
         self._busy = busy
+        self._is_silent = is_silent
         self._ray_folder = ray_folder
-        self._family: dict[int, int] = {}  # pid -> started
-        self._system: dict[int, int] = {}
+        self._family = Family(os.getpid(), self._note)
+        self._system: dict[int, int] = {}  # pid -> started
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -62,7 +70,7 @@ class Interruption:
         before = {signum: signal.signal(signum, _heard) for signum in signals}
         # Written by the C handler, at once: a handler in Python waits for the main thread.
         before_fd = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        self._look()
+        self._family.look()
         watch = threading.Thread(
             target=self._watch, args=(reader, set(map(int, signals))), name="end", daemon=True
         )
@@ -82,33 +90,31 @@ class Interruption:
         while True:
             heard = _heard_on(reader, _LOOK_S)
             if signals.intersection(heard):
-                self._end(ray_is_lost=False)
+                self._end(Ending.INTERRUPTED)
             if _OVER in heard:
                 return
-            self._look()
+            self._family.look()
             if self._is_ray_lost():
                 # The same signal may have ended Ray, a moment earlier.
-                self._end(ray_is_lost=not signals.intersection(_heard_on(reader, _LOOK_S)))
+                by_signal = signals.intersection(_heard_on(reader, _LOOK_S))
+                self._end(Ending.INTERRUPTED if by_signal else Ending.RAY_LOST)
+            if self._is_silent():
+                self._end(Ending.SILENT)
 
-    def _look(self) -> None:
-        """Take note of this process's descendants: orphans are nobody's any more."""
-        for pid in descendants(os.getpid()):
-            stat = read_stat(pid)
-            if stat is None or self._family.get(pid) == stat.started:
-                continue
-            self._family[pid] = stat.started
-            if self._ray_folder is not None and _command_of(pid) in _RAY_SYSTEM:
-                self._system[pid] = stat.started
+    def _note(self, pid: int, started: int) -> None:
+        """Take note of a new process, if it is one of Ray's own."""
+        if self._ray_folder is not None and command_of(pid) in _RAY_SYSTEM:
+            self._system[pid] = started
 
     def _is_ray_lost(self) -> bool:
-        return any(not _is_alive(pid, started) for pid, started in self._system.items())
+        return any(not is_alive(pid, started) for pid, started in self._system.items())
 
-    def _end(self, *, ray_is_lost: bool) -> None:
+    def _end(self, ending: Ending) -> None:
         """Write the result, kill what is left, and end this process."""
         self._busy.acquire(timeout=_PATIENCE_S)
         code = _BUG
         try:
-            code = self._finish(ray_is_lost)
+            code = self._conclude(ending)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             code = cli.USER_ERROR
@@ -116,7 +122,7 @@ class Interruption:
             traceback.print_exc()
             raise
         finally:
-            self._kill()
+            self._family.kill()
             if self._ray_folder is not None:
                 shutil.rmtree(self._ray_folder, ignore_errors=True)
             logging.shutdown()
@@ -125,12 +131,17 @@ class Interruption:
                     stream.flush()
             os._exit(code)
 
-    def _kill(self) -> None:
-        self._look()
-        for pid, started in self._family.items():
-            if _is_alive(pid, started):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let no signal cut off what is written at the end: it takes seconds."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {signum: signal.signal(signum, _heard) for signum in signals}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _heard(signum: int, frame: Any) -> None:
@@ -140,15 +151,3 @@ def _heard(signum: int, frame: Any) -> None:
 def _heard_on(reader: int, wait_s: float) -> bytes:
     readable, _, _ = select.select([reader], [], [], wait_s)
     return os.read(reader, 64) if readable else b""
-
-
-def _is_alive(pid: int, started: int) -> bool:
-    stat = read_stat(pid)
-    return stat is not None and stat.started == started and not stat.is_dead
-
-
-def _command_of(pid: int) -> str:
-    try:
-        return (PROC / str(pid) / "comm").read_text().strip()
-    except OSError:
-        return ""

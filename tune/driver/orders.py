@@ -2,12 +2,13 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
 from cluster.node import ray_env
-from search_spaces.config import value_text
+from search_spaces.config import Config, config_key, value_text
 from trainables import compile_cache
 from trainables.command.options import FACTORY
 from trainables.measurement import Sampling, TrialRequest
@@ -47,8 +48,8 @@ def order(prepared: Prepared, search: Search, trial: Trial) -> TrialOrder:
         name=_trial_name(trial),
         request=_request(prepared, search, trial),
         framework=prepared.task.framework,
-        thread_cap=_thread_cap(prepared, search.trials),
-        timeout_s=prepared.spec.trial_timeout_s + soak_s,
+        thread_cap=thread_cap(prepared.caps.cap, search.trials, trial.config),
+        timeout_s=min(prepared.spec.trial_timeout_s + soak_s, search.time_for(trial)),
         host_budget_bytes=prepared.preflight.host_budget_bytes,
         log=str(prepared.folder.trial_log(trial.number, trial.stage).resolve()),
         compile_cache=str(programs(prepared)) if prepared.keeps_programs else None,
@@ -90,10 +91,20 @@ def _soak_s(remaining_s: float | None) -> float:
     return min(_SOAK_S, max(_LEAST_SOAK_S, remaining_s - _SOAK_START_S))
 
 
-def _thread_cap(prepared: Prepared, trials: tuple[Trial, ...]) -> int:
-    """Return the thread cap of the next trial: one that had to be halved is not tried again."""
-    used = [t.outcome.thread_cap for t in trials if t.outcome and t.outcome.thread_cap]
-    return min([prepared.caps.cap, *used])
+def thread_cap(full: int, trials: Sequence[Trial], config: Config) -> int:
+    """Return the thread cap of the next trial: one that had to be halved is not tried again.
+
+    It may be the configuration that starts too many threads. Two that had to be halved show that
+    the machine has less room for any.
+    """
+    halved = {
+        config_key(trial.config): trial.outcome.thread_cap
+        for trial in trials
+        if trial.outcome is not None and 0 < trial.outcome.thread_cap < full
+    }
+    if len(halved) > 1:
+        return min(halved.values())
+    return halved.get(config_key(config), full)
 
 
 def _trial_name(trial: Trial) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,9 @@ from trainables.measurement import Outcome, OutcomeKind, Progress
 from trainables.ray_trainable import TrialOrder
 from tune.search.policy import Search
 from tune.search.trial import Trial
+
+_GRACE_S = 60.0
+"""Seconds of patience with a worker, beyond its trial's time."""
 
 
 class Observer(Protocol):
@@ -42,15 +46,32 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self.finished = False
         self.busy = threading.RLock()
         """Held while the search is changed: its end may be written by another thread."""
+        self.write_error: OSError | None = None
+        """Why the journal could not be written; then the search is over."""
         self._running: dict[str, Trial] = {}
         self._orders: dict[str, TrialOrder] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self._deadlines: dict[str, float] = {}
         self._num_told = len(search.trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial's configuration and order; `None` to wait; FINISHED at the end."""
         with self.busy:
-            return self._suggest(trial_id)
+            if self.write_error is None:
+                try:
+                    return self._suggest(trial_id)
+                except OSError as error:
+                    self.write_error = error
+            return str(ray.tune.search.Searcher.FINISHED)
+
+    def is_silent(self) -> bool:
+        """Return whether a worker has not answered for longer than its trial may take.
+
+        The worker watches its trial, but who watches the worker? One that waits for its turn on a
+        busy cluster is not meant.
+        """
+        now = time.monotonic()
+        return any(now > deadline for deadline in list(self._deadlines.values()))
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         trial = self._search.ask()
@@ -62,6 +83,8 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             return str(ray.tune.search.Searcher.FINISHED)
         self._running[trial_id] = trial
         self._orders[trial_id] = order = self._order_for(trial)
+        if order.timeout_s is not None and not order.is_remote:  # it waits for no other's turn
+            self._deadlines[trial_id] = time.monotonic() + order.timeout_s + 2 * _GRACE_S
         self._observer.trial_started(trial)
         return {**trial.config, "stage": trial.stage.value, "order": order}
 
@@ -70,6 +93,9 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         if "outcome" in result:
             self._outcomes[trial_id] = self._take_home(trial_id, result)
         elif "progress" in result:
+            timeout_s = self._orders[trial_id].timeout_s
+            if timeout_s is not None:
+                self._deadlines[trial_id] = time.monotonic() + timeout_s + _GRACE_S
             progress = revive(Progress, json.loads(result["progress"]))
             self._observer.trial_progress(self._running[trial_id], progress)
 
@@ -78,13 +104,17 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     ) -> None:
         """Tell the search a trial's outcome; without one, that its worker was lost."""
         with self.busy:
-            self._complete(trial_id, result)
+            try:
+                self._complete(trial_id, result)
+            except OSError as error:
+                self.write_error = error
 
     def _complete(self, trial_id: str, result: dict[str, Any] | None) -> None:
         if result is not None and "outcome" in result:
             self._outcomes[trial_id] = self._take_home(trial_id, result)
         trial = self._running.pop(trial_id)
         self._orders.pop(trial_id)
+        self._deadlines.pop(trial_id, None)
         outcome = self._outcomes.pop(trial_id, None)
         if outcome is None:
             outcome = Outcome(

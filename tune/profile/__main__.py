@@ -172,8 +172,10 @@ def _validate(command: ValidateProfile) -> int:
     for name in validate.edited_files(profile):
         print(f"warning: {name} was edited since this profile was measured.", file=sys.stderr)
     print("One fresh process decides; if it is not within 10 %, the median of three.", flush=True)
-    measure = validate.measurer(profile, platform=platform, options=options, timeout_s=timeout_s)
-    return validate.validate(profile, measure, lambda line: print(line, flush=True))
+    with validate.measuring(
+        profile, platform=platform, options=options, timeout_s=timeout_s
+    ) as measure:
+        return validate.validate(profile, measure, lambda line: print(line, flush=True))
 
 
 def _warn(profile: Profile) -> None:

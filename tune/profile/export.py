@@ -143,7 +143,7 @@ def from_search(
         environment=ProfileEnvironment(cpus=env.cpus, variables=_variables(candidate, env)),
         workload=ProfileWorkload(
             factory=task.workload,
-            options=dict(task.options),
+            options=task.shown_options,
             framework=task.framework,
             source=task.source or None,
         ),

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from cluster.errors import UserError
-from cluster.node import atomic, hardware
+from cluster.node import atomic, hardware, plain_yaml
 from cluster.node.hardware import Machine
 from cluster.structure import PositiveCount, StructureError, convert, destructure, structure
 from search_spaces.config import COUNTS, Config, num_minibatches
@@ -74,14 +74,13 @@ def read(path: Path) -> Profile:
         ProfileError: if the file cannot be read, or any key is missing, unknown or out of range.
     """
     try:
-        fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_safe_loader())
+        fields = plain_yaml.read_yaml(path)
     except OSError as error:
         raise ProfileError(
             f"{path}: {error.strerror}. List the profiles there are: python -m tune.profile list"
         ) from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        what = " ".join(str(error).split())
-        raise ProfileError(f"{path} is not YAML ({what:.200}). {_SEARCH_AGAIN}") from error
+    except ValueError as error:
+        raise ProfileError(f"{path} is not YAML ({error!s:.200}). {_SEARCH_AGAIN}") from error
     try:
         return _from_fields(fields)
     except StructureError as error:
@@ -146,7 +145,3 @@ def _plain_keys(config: Mapping[str, Any]) -> Config:
 
 def _is_proven(profile: Profile) -> bool:
     return profile.confirmed and not profile.partial
-
-
-def _safe_loader() -> Any:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -5,14 +5,17 @@ in a slow or a fast mode for seconds, so a first measurement that is further off
 repeated twice, and the median counts. A process that other programs disturbed does not count.
 """
 
+import contextlib
 import os
+import shutil
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.node import limits, ray_env, thread_env
+from cluster.node.secret_names import MASK, masked
 from cluster.node.thread_env import Platform
 from cluster.pages import units
 from search_spaces.config import variables_of
@@ -124,26 +127,44 @@ def environment(
     )
 
 
-def measurer(
+@contextlib.contextmanager
+def measuring(
     profile: Profile,
     *,
     platform: Platform,
     options: Mapping[str, Any],
     timeout_s: float | None,
     environ: Mapping[str, str] | None = None,
-) -> Measure:
-    """Return a function that measures the profile's configuration once, in a fresh child process.
+) -> Iterator[Measure]:
+    """Yield a function that measures the profile's configuration once, in a fresh child process.
 
     `options` replace the profile's own: data has another path on another machine. The child's log
-    is kept in a temporary file, which the outcome names.
+    is in a temporary folder, which is kept where it says why nothing was measured.
+
+    Raises:
+        ProfileError: if an option is missing that is secret.
     """
+    workload_options = profile.workload.options | dict(options)
+    given = os.environ if environ is None else environ
+    # A command's own variable may be in the environment, where a secret belongs.
+    if variables_given := workload_options.get("variables"):
+        workload_options["variables"] = {
+            name: value
+            for name, value in variables_given.items()
+            if value != MASK or name not in given
+        }
+    if missing := masked(workload_options):
+        raise ProfileError(
+            f"the profile does not hold what is secret, {', '.join(missing)}: give it here by "
+            "--option NAME=VALUE, or a command's variable in the environment."
+        )
     chosen = variables_of(profile.config)
-    base = ray_env.for_child(os.environ if environ is None else environ) | chosen
+    base = ray_env.for_child(given) | chosen
     caps = environment(profile, platform, base)
     request = TrialRequest(
         workload=profile.workload.factory,
         config=profile.config,
-        options=profile.workload.options | dict(options),
+        options=workload_options,
         platform=platform,
         cpus=caps.cpus,
         device_budget_bytes=profile.memory.device_budget_bytes,
@@ -153,7 +174,10 @@ def measurer(
     if profile.workload.framework == "jax":  # the first process's program is read by the next two
         variables |= compile_cache.variables(folder / "compiled", base)
 
+    is_told = True
+
     def measure() -> Outcome:
+        nonlocal is_told
         last = None
         for message in run_child(
             request,
@@ -165,9 +189,13 @@ def measurer(
         ):
             last = message
         assert isinstance(last, Outcome)
+        is_told &= last.measurement is not None
         return last
 
-    return measure
+    try:
+        yield measure
+    finally:
+        shutil.rmtree(folder if is_told else folder / "compiled", ignore_errors=True)
 
 
 def platform_for(profile: Profile, device: str, num_gpus: int) -> Platform:

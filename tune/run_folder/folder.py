@@ -5,13 +5,17 @@ import dataclasses
 import datetime
 import logging
 import os
+import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cluster.errors import UserError
-from cluster.node import lock
+from cluster.node import lock, regular
+from cluster.node.proc import read_stat
 
 RUNS = Path("runs")
+_GUARD_S, _POLL_S = 20.0, 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +30,14 @@ class RunFolder:
     def journal(self) -> Path:
         """Optuna's journal, which has every trial."""
         return self.path / "journal.log"
+
+    @property
+    def has_search(self) -> bool:
+        """Return whether a search began here; an empty journal has none."""
+        if not os.path.lexists(self.journal):
+            return False
+        found = os.lstat(self.journal)
+        return not stat.S_ISREG(found.st_mode) or found.st_size > 0
 
     @property
     def run_log(self) -> Path:
@@ -65,7 +77,7 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
     """
     if not resume:
         folder = RunFolder(out or new_path(name, now))
-        if folder.journal.exists():
+        if folder.has_search:
             raise UserError(
                 f"{folder.path} holds a search already; go on with it by --resume, "
                 "or choose another --out."
@@ -76,7 +88,7 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
     else:
         candidates = [RunFolder(path) for path in sorted(RUNS.glob(f"{name}-*"), reverse=True)]
     for folder in candidates:
-        if folder.journal.exists():
+        if folder.has_search:
             return folder
     raise nothing_to_resume(out or RUNS / f"{name}-*")
 
@@ -106,19 +118,18 @@ def hold(folder: RunFolder, note: Callable[[str], None] = _log.warning) -> Itera
     """
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = regular.open_own(folder.path / "lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise UserError(
-            f"cannot write to the output folder {folder.path} ({error.strerror}); "
-            "choose another with --out."
+            f"cannot write to the output folder {folder.path} ({error.strerror}: "
+            f"{error.filename}); choose another with --out."
         ) from error
     try:
         try:
-            has_locks = lock.acquire(descriptor, wait=False)
+            has_locks = _acquire(descriptor)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode() or "unknown"
             raise UserError(
-                f"another search (process {holder}) runs in {folder.path}; "
+                f"another search (process {_holder(descriptor)}) runs in {folder.path}; "
                 "wait for it or choose another --out."
             ) from error
         except OSError as error:
@@ -131,8 +142,53 @@ def hold(folder: RunFolder, note: Callable[[str], None] = _log.warning) -> Itera
                 f"The file system of {folder.path} has no locks: start no other search in this "
                 "folder, or choose one on a local disk with --out."
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        _sign(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def note_others(private: Path, note: Callable[[str], None]) -> Iterator[None]:
+    """Say by `note` if another search of this user runs on this machine: they disturb each other.
+
+    Raises:
+        OSError: if the folder `private` cannot be written.
+    """
+    descriptor = regular.open_own(private / "search.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            lock.acquire(descriptor, wait=False)
+        except BlockingIOError:
+            note(
+                f"Another search (process {_holder(descriptor)}) runs on this machine. They take "
+                "each other's CPUs, so neither measures what training alone gets: wait for it."
+            )
+        else:
+            _sign(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int) -> bool:
+    """Lock the file as `lock.acquire` does; wait for the guard of a search that died."""
+    deadline = time.monotonic() + _GUARD_S
+    while True:
+        try:
+            return lock.acquire(descriptor, wait=False)
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            is_alive = not holder.isdecimal() or read_stat(int(holder)) is not None
+            if is_alive or time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_S)
+
+
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, 32, 0).decode(errors="replace") or "unknown"
+
+
+def _sign(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from cluster.node import atomic
+from cluster.node import atomic, regular
+from cluster.node.secret_names import without_secret_words
 from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.command.options import FACTORY
@@ -24,6 +25,7 @@ from tune.search.result import Kind, SearchResult
 from tune.spec import SearchSpec, Task
 
 RECORD_VERSION = 1
+_MOST_BYTES = 2**26
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -108,8 +110,8 @@ class RunRecord:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """Return the command line that repeats this process, without credentials in URLs."""
-    return _CREDENTIALS.sub("", shlex.join(["python", *arguments[1:]]))
+    """Return the command line that repeats this process, without secrets."""
+    return _CREDENTIALS.sub("", shlex.join(["python", *without_secret_words(arguments[1:])]))
 
 
 def write(folder: RunFolder, record: RunRecord) -> None:
@@ -134,7 +136,9 @@ def read(folder: RunFolder) -> RunRecord:
         UserError: if there is none, or it cannot be read.
     """
     try:
-        document: dict[str, Any] = json.loads(folder.record.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(
+            regular.read_bounded(folder.record, most_bytes=_MOST_BYTES)
+        )
         version = document.pop("schema_version")
         if version != RECORD_VERSION:
             raise UserError(

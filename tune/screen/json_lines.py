@@ -1,5 +1,6 @@
 """The events of a search as JSON lines, for a program that reads them."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from trainables.measurement import Progress
 from tune.memory.look_ahead import Foresight
 from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
+from tune.preflight.trying import TriedOut
 from tune.run_folder import trials as trial_files
 from tune.screen import result_panel
 from tune.search.result import Kind, SearchResult
@@ -77,6 +79,11 @@ class JsonLines:
     def note(self, text: str) -> None:
         """Write a sentence for people."""
         self._write("note", {"text": text})
+
+    def checked(self, tried: TriedOut, sentences: Sequence[str]) -> None:
+        """Write what `--check` found of the baseline."""
+        fields = {"text": sentences, "config": tried.config}
+        self._write("checked", fields | {"outcome": dataclasses.asdict(tried.outcome)})
 
     def trial_started(self, trial: Trial) -> None:
         """Write a trial that starts."""

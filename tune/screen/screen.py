@@ -5,6 +5,7 @@ otherwise sleeps, and only on a terminal.
 """
 
 import contextlib
+import io
 import logging
 import sys
 import time
@@ -20,10 +21,12 @@ from cluster.node.stdout import lasting
 from cluster.pages import terminal, units
 from search_spaces.config import config_name
 from search_spaces.space import SearchSpace
+from trainables.classify import printable
 from trainables.measurement import Phase, Progress
 from tune.memory.look_ahead import Foresight
 from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
+from tune.preflight.trying import TriedOut
 from tune.run_folder.record import SearchContext
 from tune.screen import result_panel, trials_table
 from tune.screen.json_lines import JsonLines
@@ -36,6 +39,7 @@ from tune.summary.conclusion import conclude
 from tune.summary.trials import ended_line, started_line, unit_of
 
 _REFRESHES_PER_SECOND = 1.0
+_LONGEST_LINE = 2000
 
 _log = logging.getLogger(__name__)
 
@@ -123,6 +127,12 @@ class Screen:
         self._json.note(text)
         self._say(text)
 
+    def checked(self, tried: TriedOut, sentences: Sequence[str]) -> None:
+        """Show what `--check` found of the baseline."""
+        self._json.checked(tried, sentences)
+        for sentence in sentences:
+            self._line(sentence)
+
     def trial_started(self, trial: Trial) -> None:
         """Show a trial that was handed to Ray."""
         self._running[trial.number] = (Phase.START, self._clock())
@@ -145,17 +155,18 @@ class Screen:
     def live(self, search: Search) -> Iterator[None]:
         """Show the trials while they run, and the whole table at the end."""
         self._search = search
-        if self._as_json:
-            with contextlib.redirect_stdout(sys.stderr):  # libraries may print
+        with contextlib.redirect_stdout(_Logged()):  # libraries may print, and Ray does
+            if self._console is None:
                 yield
-            return
-        if self._console is None:
-            yield
-            return
+            else:
+                yield from self._draw_while(self._console)
+
+    def _draw_while(self, console: Console) -> Iterator[None]:
         self._is_live = True
         self._live = Live(
             get_renderable=self._draw,
-            console=self._console,
+            console=console,
+            redirect_stdout=False,
             refresh_per_second=_REFRESHES_PER_SECOND,
             transient=True,
         )
@@ -260,6 +271,16 @@ class Screen:
 
     def _elapsed_s(self) -> float:
         return self._clock() - self._started_at
+
+
+class _Logged(io.TextIOBase):
+    """A stream into the run log."""
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            if line.strip():
+                _log.info("printed: %s", printable(line, _LONGEST_LINE))
+        return len(text)
 
 
 def _terminal(stdout: TextIO) -> Console | None:

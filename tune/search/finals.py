@@ -15,6 +15,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.config import Config, ConfigKey, config_key
+from trainables.measurement import OutcomeKind
 from tune.search.candidates import (
     candidates_of,
     choose_by_kind,
@@ -85,8 +86,8 @@ def next_step(
 def _rounds_done(trials: Sequence[Trial], leaders: Sequence[Config]) -> dict[ConfigKey, int]:
     """Return the finals of each leader that count.
 
-    A disturbed one does not, and is run again: twice at most for each leader, and as often as there
-    are leaders in all. After that a machine that is never quiet is taken as it is.
+    A disturbed or lost one does not, and is run again: twice at most for each leader, and as often
+    as there are leaders in all. After that a machine that is never quiet is taken as it is.
     """
     counts = {config_key(config): 0 for config in leaders}
     again = dict.fromkeys(counts, 0)
@@ -94,7 +95,8 @@ def _rounds_done(trials: Sequence[Trial], leaders: Sequence[Config]) -> dict[Con
         key = config_key(trial.config)
         if trial.stage is not Stage.FINAL or key not in counts:
             continue
-        if trial.is_disturbed and again[key] < _MOST_REPEATS and sum(again.values()) < len(leaders):
+        says_little = trial.is_disturbed or trial.kind is OutcomeKind.NODE_LOST
+        if says_little and again[key] < _MOST_REPEATS and sum(again.values()) < len(leaders):
             again[key] += 1
         else:
             counts[key] += 1

@@ -31,6 +31,7 @@ _LARGEST_RESERVE = 0.5
 _LARGEST_NEEDED = 0.75
 """The same, where less would not do for all rounds of the best and of the baseline."""
 
+_LEAST_TRIAL_S = 30.0
 _LEAST_SOAK_S = 40.0
 """The time to start, compile, warm up, and run enough updates for a leak to show."""
 
@@ -122,6 +123,17 @@ class Search:
         finished = self._study.tell(trial, outcome, score=value)
         self._noise_scale = self._typical_noise_scale()
         return finished
+
+    def time_for(self, trial: Trial) -> float:
+        """Return the seconds of --max-time that the trial may take, if it explores.
+
+        They are what the finals and the soak leave.
+        """
+        if self.remaining_s is None or trial.stage not in EXPLORING:
+            return math.inf
+        runs = [one for one in self._explored() if one.outcome is not None and one.was_run]
+        spare_s = self.remaining_s - self._reserved_s(runs)
+        return max(_LEAST_TRIAL_S, 2 * finals.typical_s(runs), spare_s)
 
     def slow_below(self, trial: Trial) -> float | None:
         """Return the env steps/s below which this trial cannot win; `None` for no such bound."""
@@ -257,7 +269,8 @@ class Search:
     def _counts(self, trial: Trial) -> bool:
         """Return whether the trial counts as tried.
 
-        A lost one does not, nor a defect of an earlier session, which may have been mended.
+        One that was lost for once does not, nor a defect of an earlier session, which may have been
+        mended.
         """
         mended = stopping.says_nothing(trial) and trial.number < self._first_number
-        return not (stopping.is_lost(trial) or mended)
+        return not (mended or stopping.is_run_again(trial, self.trials))

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from search_spaces.config import config_key
 from trainables.measurement import OutcomeKind
 from tune.search.trial import EXPLORING, Stage, Trial
 
@@ -77,8 +78,20 @@ def says_nothing(trial: Trial) -> bool:
 
 
 def is_lost(trial: Trial) -> bool:
-    """Return whether the trial's worker was lost; it then counts as not run, and is run again."""
+    """Return whether the trial, or its worker, was ended from outside."""
     return trial.kind is OutcomeKind.NODE_LOST
+
+
+def is_run_again(trial: Trial, trials: Sequence[Trial]) -> bool:
+    """Return whether a lost trial is no trial at all, so that its configuration is run again.
+
+    That is done once: whatever ends it may be of the configuration.
+    """
+    key = config_key(trial.config)
+    return is_lost(trial) and not any(
+        is_lost(other) and other.number < trial.number and config_key(other.config) == key
+        for other in trials
+    )
 
 
 def _trials_without_gain(runs: Sequence[tuple[Trial, float | None]], min_gain: float) -> int:

@@ -8,10 +8,12 @@ limit, each constraint graded as log2(use / limit); FAIL only for a defect or a 
 nothing about the configuration. Samplers ignore FAIL, and would propose the same point again.
 """
 
+import contextlib
 import dataclasses
 import datetime
+import errno
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from search_spaces.config import Value
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import Outcome, OutcomeKind
 from trainables.workload_source import edited
+from tune.search import journal as journal_file
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _JUST_OVER = 0.01
@@ -109,16 +112,19 @@ class Study:
         Raises:
             StudyError: if the journal is damaged, or is of a search with another identity.
         """
-        study = _load(journal)
-        _require_same(
-            journal,
-            study,
-            identity,
-            advice="Repeat that search's options with --resume, or choose another --out.",
-        )
+        with _reading(journal):
+            journal_file.mend_end(journal)
+            study = _load(journal)
+            _require_same(
+                journal,
+                study,
+                identity,
+                advice="Repeat that search's options with --resume, or choose another --out.",
+            )
+            resumed = cls(study, space, limits)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             study.tell(trial.number, state=TrialState.FAIL)
-        return cls(study, space, limits)
+        return resumed
 
     def adopt(self, journal: Path, explored: Sequence[FrozenTrial]) -> int:
         """Copy the trials that another search explored (`explored_in`); return their number.
@@ -160,6 +166,8 @@ class Study:
     def tell(self, trial: Trial, outcome: Outcome, *, score: float | None) -> Trial:
         """Tell a trial's outcome; `score` is the objective's value where something was measured."""
         opened = self._open.pop(trial.number)
+        # Known also where the journal cannot be written.
+        self._trials[trial.number] = dataclasses.replace(trial, outcome=outcome, score=score)
         opened.set_user_attr("outcome", dataclasses.asdict(outcome))
         for name, excess in violations(outcome, self._limits).items():
             opened.set_constraint(name, excess)
@@ -191,7 +199,8 @@ def read_trials(journal: Path) -> tuple[Trial, ...]:
     """
     if not journal.is_file():  # Optuna would create it
         raise StudyError(f"{journal} does not exist; name the folder of a search.")
-    return tuple(sorted(_finished(_load(journal)), key=lambda trial: trial.number))
+    with _reading(journal):
+        return tuple(sorted(_finished(_load(journal)), key=lambda trial: trial.number))
 
 
 def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTrial]:
@@ -204,7 +213,8 @@ def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTri
     """
     if not journal.is_file():
         raise StudyError(f"--known: {journal} does not exist; name a search's journal.log.")
-    study = _load(journal)
+    with _reading(journal):
+        study = _load(journal)
     _require_same(
         journal,
         study,
@@ -219,11 +229,25 @@ def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTri
 
 
 def _load(journal: Path) -> optuna.Study:
+    if not journal.is_file():  # Optuna would wait for a FIFO's writer
+        raise OSError(errno.EINVAL, "Not a regular file", str(journal))
+    return optuna.load_study(study_name="search", storage=_storage(journal))
+
+
+@contextlib.contextmanager
+def _reading(journal: Path) -> Iterator[None]:
+    """Raise what reading a damaged journal raises as a `StudyError`.
+
+    Optuna asserts the kinds of events that it knows; those of another version are none.
+    """
     try:
-        return optuna.load_study(study_name="search", storage=_storage(journal))
-    except (KeyError, TypeError, ValueError) as error:
+        yield
+    except UserError:
+        raise
+    except (OSError, LookupError, TypeError, ValueError, AssertionError, RecursionError) as error:
+        what = error.strerror if isinstance(error, OSError) else f"{error!r:.200}"
         raise StudyError(
-            f"{journal} is not a readable journal ({error}); move it away to start anew."
+            f"{journal} is not a readable journal ({what}); move it away to start anew."
         ) from error
 
 

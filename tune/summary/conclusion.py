@@ -91,7 +91,15 @@ def _filled(rows: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 def _nothing(result: SearchResult) -> str:
     if not result.outcome_counts:
         return "No trial came to an end, so there is no profile."
+    if _nothing_ran(result):
+        return "No trial could run, so there is no profile."
     return "No configuration was feasible, so there is no profile."
+
+
+def _nothing_ran(result: SearchResult) -> bool:
+    """Return whether all trials ended in defects, or were lost."""
+    counts = result.outcome_counts
+    return bool(counts) and all(kind.says_nothing for kind in counts)
 
 
 def limited_by(result: SearchResult, context: SearchContext) -> str:
@@ -229,6 +237,8 @@ def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str
 
 def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
     state = "interrupted; this is the best so far" if result.partial else "complete"
+    if _nothing_ran(result) and not result.partial:
+        state = "broken"
     return [
         ("trials", outcomes.counts_text(result.outcome_counts) or "none"),
         ("disturbed", _disturbed(result)),
@@ -257,7 +267,9 @@ def _disturbed(result: SearchResult) -> str:
 def _failures(result: SearchResult) -> list[tuple[str, str]]:
     """Return the kinds of failure, each with its last evidence and what to do."""
     latest = {
-        trial.kind: trial.outcome for trial in result.trials if trial.outcome and trial.failed
+        trial.kind: trial.outcome
+        for trial in result.trials
+        if trial.outcome and not trial.outcome.kind.was_measured
     }
     if not latest:
         return [("why", "no trial came to an end.")]

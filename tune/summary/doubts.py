@@ -1,7 +1,9 @@
 """The doubts that are left about a result, each a sentence. Pure."""
 
+from collections.abc import Mapping
+
 from cluster.pages import units
-from search_spaces.config import config_key, config_name, is_smaller, weight
+from search_spaces.config import ConfigKey, config_key, config_name, is_smaller, weight
 from trainables.measurement import Measurement, OutcomeKind, Sampling
 from tune.run_folder.record import SearchContext
 from tune.search.result import Candidate, SearchResult
@@ -13,6 +15,7 @@ _HELD_BACK_SHARE = 0.1
 
 _MOST_NAMES = 3
 _LEAST_DEATHS = 2
+_LEAST_BUSY = 3.0  # percent of the time
 
 _SETTLING_BYTES = 2**26
 """A rise of device memory's peak that a longer run may have for once."""
@@ -42,18 +45,7 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         and winner.soak is not measured
     ):
         doubts.append(_wide_interval(measured))
-    if measured is not None and measured.num_restart_blocks >= _RESTARTS_SHARE * (
-        measured.num_blocks + measured.num_disturbed_blocks
-    ):
-        doubts.append(
-            f"processes of the loop's own started or ended in {measured.num_restart_blocks} of its "
-            "blocks of updates, and their start is in the speed: a loop that keeps them is faster."
-        )
-    if taken := winner.representative.num_cpus_taken:
-        doubts.append(
-            f"the training took {taken} CPUs for itself, beyond its cap of "
-            f"{winner.representative.thread_cap}: its threads are not bounded by the cap."
-        )
+    doubts += _of_the_process(winner)
     if result.baseline is None:
         doubts.append("the baseline did not run to its end here, so there is no speed-up to say.")
     doubts += [
@@ -67,9 +59,57 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
     if errors:
         verb = "failed with an error that is" if errors == 1 else "failed with errors that are"
         doubts.append(f"{units.plural(errors, 'trial')} {verb} no limit: read the logs.")
+    doubts += _lost(result)
     if context.synthetic_data:
         doubts.append("synthetic data: speed holds for real bars of this shape, learning may not.")
     return doubts
+
+
+def _of_the_process(winner: Candidate) -> list[str]:
+    """Return what the process that measured the winner did otherwise than training should."""
+    outcome, measured = winner.representative, winner.representative.measurement
+    doubts = []
+    if measured is not None and measured.num_restart_blocks >= _RESTARTS_SHARE * (
+        measured.num_blocks + measured.num_disturbed_blocks
+    ):
+        doubts.append(
+            f"processes of the loop's own started or ended in {measured.num_restart_blocks} of its "
+            "blocks of updates, and their start is in the speed: a loop that keeps them is faster."
+        )
+    busy = None if measured is None else measured.gpu_utilization
+    if busy is not None and busy < _LEAST_BUSY:
+        doubts.append(
+            f"the GPU was busy for {busy:.0f} % of the time: does the training use it at all? Many "
+            "scripts take the CPU, and say nothing, where they cannot use it."
+        )
+    if outcome.num_cpus_taken:
+        doubts.append(
+            f"the training took {outcome.num_cpus_taken} CPUs for itself, beyond its cap of "
+            f"{outcome.thread_cap}: its threads are not bounded by the cap."
+        )
+    return doubts
+
+
+def _lost(result: SearchResult) -> list[str]:
+    """Return which configurations were never measured, because something ended their processes."""
+    measured = {config_key(trial.config) for trial in result.trials if trial.measurement}
+    names = {
+        config_key(trial.config): config_name(trial.config)
+        for trial in result.trials
+        if trial.kind is OutcomeKind.NODE_LOST and config_key(trial.config) not in measured
+    }
+    if not names:
+        return []
+    return [
+        f"{_some(names)} could not be measured, because something on this machine ended its "
+        "processes: find out what it was."
+    ]
+
+
+def _some(names: Mapping[ConfigKey, str]) -> str:
+    """Return a few names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(list(names.values())[:_MOST_NAMES]) + more
 
 
 def _beyond(result: SearchResult) -> list[str]:
@@ -150,10 +190,8 @@ def _never_quiet(winner: Candidate, result: SearchResult) -> list[str]:
     }
     if not names:
         return []
-    some = ", ".join(list(names.values())[:_MOST_NAMES])
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return [
-        f"other programs ran whenever {some}{more} was measured: it may be faster than it looks."
+        f"other programs ran whenever {_some(names)} was measured: it may be faster than it looks."
     ]
 
 

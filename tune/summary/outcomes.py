@@ -63,9 +63,9 @@ EXPLANATIONS: Mapping[OutcomeKind, Explanation] = {
         do="Read the trial's log; this is a defect in the workload, its setup or this tool.",
     ),
     OutcomeKind.NODE_LOST: Explanation(
-        short="worker lost",
-        means="Ray lost the worker; that says nothing about the configuration.",
-        do="Nothing: it is run again.",
+        short="lost",
+        means="Its process or its worker was ended from outside; the configuration may be good.",
+        do="Nothing: it is run once more. If it happens again, find out who ends processes here.",
     ),
     OutcomeKind.EXCLUDED: Explanation(
         short="not run",

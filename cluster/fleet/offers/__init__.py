@@ -1,1 +1,1 @@
-"""Machines compared: the best profile of each GPU class, and env steps per dollar."""
+"""Machines compared: the best profile of each GPU class, and steps per dollar."""

@@ -19,9 +19,9 @@ from cluster.pages.units import dollars, speed, steps
 OFFER_COLUMNS = (
     "GPU class",
     "host",
-    "env steps/s",
+    "speed",
     "$ per hour",
-    "env steps per $",
+    "steps per $",
     "configuration",
 )
 _SIZES = ("num_envs", "num_steps", "batch_size", "num_epochs")
@@ -36,7 +36,7 @@ class ClassOffer:
 
     @property
     def steps_per_dollar(self) -> float | None:
-        """Env steps per US dollar, `None` without a price."""
+        """Steps per US dollar, in the profile's unit; `None` without a price."""
         price = self.price_per_hour
         return None if price is None else self.profile.steps_per_second * 3600 / price
 
@@ -70,8 +70,9 @@ def advice(ranked: Sequence[ClassOffer]) -> str:
     unpriced = [offer.profile.machine_class for offer in ranked if offer.steps_per_dollar is None]
     if not priced:
         fastest = max(ranked, key=lambda offer: offer.profile.steps_per_second).profile
+        at = f"{speed(fastest.steps_per_second)} {fastest.unit}/s"
         return (
-            f"Fastest: {fastest.machine_class} with {speed(fastest.steps_per_second)} env steps/s; "
+            f"Fastest: {fastest.machine_class} with {at}; "
             f"what to rent needs prices: --price {fastest.machine_class}=DOLLARS_PER_HOUR."
         )
     first = priced[0]
@@ -79,7 +80,7 @@ def advice(ranked: Sequence[ClassOffer]) -> str:
     assert first.steps_per_dollar is not None
     sentence = (
         f"Rent this one: {first.profile.machine_class} at {dollars(first.price_per_hour)} an hour, "
-        f"{steps(first.steps_per_dollar)} env steps per dollar"
+        f"{steps(first.steps_per_dollar)} {first.profile.unit} per dollar"
     )
     if len(priced) == 1:
         sentence += ", the only one measured with a price"
@@ -113,10 +114,11 @@ def suffix(task: tuple[str, ...]) -> str:
 
 
 def interval_text(result: PulledProfile) -> str:
-    """Return a speed with its interval, `50.1 K ±1.3 %`, marked if finals have not proven it."""
+    """Return a speed as `50.1 K ±1.3 % env steps/s`, marked if finals have not proven it."""
     side = max(result.high - result.steps_per_second, result.steps_per_second - result.low)
     interval = f"±{100 * side / result.steps_per_second:.1f} %"
-    return f"{speed(result.steps_per_second)} {interval}" + " (unproven)" * (not result.is_proven)
+    marked = " (unproven)" * (not result.is_proven)
+    return f"{speed(result.steps_per_second)} {interval} {result.unit}/s{marked}"
 
 
 def cells(offer: ClassOffer) -> tuple[str, ...]:

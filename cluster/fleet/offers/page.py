@@ -24,9 +24,9 @@ from cluster.pages.units import dollars, steps
 TaskKey = tuple[str, ...]
 
 _VALUES: Mapping[str, Callable[[ClassOffer], float | None]] = {
-    "env steps/s": lambda offer: offer.profile.steps_per_second,
+    "speed": lambda offer: offer.profile.steps_per_second,
     "$ per hour": lambda offer: offer.price_per_hour,
-    "env steps per $": lambda offer: offer.steps_per_dollar,
+    "steps per $": lambda offer: offer.steps_per_dollar,
 }
 """The columns of numbers, with the values by which their rows are sorted."""
 
@@ -88,13 +88,13 @@ def _bars(offers: Sequence[ClassOffer]) -> list[Element]:
         )
         for offer in fastest
     ]
-    drawn = [table.bars("env steps/s, with the 95 % interval", speeds)]
+    drawn = [table.bars("speed, with the 95 % interval", speeds)]
     if all(offer.price_per_hour is None for offer in offers):
         unpriced = "There is no chart of prices and of steps per dollar: no price is known."
         return [*drawn, page.note(unpriced)]
     for column, words_of, color in (
         ("$ per hour", dollars, "quiet"),
-        ("env steps per $", steps, "proof"),
+        ("steps per $", steps, "proof"),
     ):
         known = [(o, value) for o in fastest if (value := _VALUES[column](o)) is not None]
         bars = [

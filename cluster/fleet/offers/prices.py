@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cluster.errors import FleetError
 from cluster.fleet.hosts import Host, Price
+from cluster.node.regular import read_bounded
 from cluster.structure import Rule, StructureError, convert, structure
 
 _ByClass = Annotated[
@@ -62,7 +63,7 @@ def read(path: Path | None, options: tuple[str, ...]) -> Prices:
         except ValueError:
             raise FleetError(f"--price takes CLASS=1.19, got {option!r}.") from None
     try:
-        document = {} if path is None else tomllib.loads(path.read_text())
+        document = {} if path is None else tomllib.loads(read_bounded(path))
     except OSError as error:
         raise FleetError(f"cannot read the prices file {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -4,13 +4,13 @@ They are read as plain YAML here: tune, which writes them, is a floor above.
 """
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-
 from cluster.errors import FleetError
+from cluster.node.plain_yaml import read_yaml
 from cluster.structure import Plain, Rule, StructureError, structure_known
 
 
@@ -18,8 +18,9 @@ from cluster.structure import Plain, Rule, StructureError, structure_known
 class PulledProfile:
     """One pulled profile, with the keys that a choice between machines needs.
 
-    `task` is all that two profiles must agree on for their speeds to be compared. `is_proven` means
-    that finals confirmed it and the search came to its end.
+    `task` is all that two profiles must agree on for their speeds to be compared. `unit` is what
+    the speeds count, in the plural. `is_proven` means that finals confirmed it and the search came
+    to its end.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class PulledProfile:
     steps_per_second: float
     low: float
     high: float
+    unit: str
     is_proven: bool
     config: dict[str, Any]
 
@@ -37,6 +39,14 @@ class PulledProfile:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Workload:
     factory: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The factory; all commands have the same, so theirs is the command."""
+        words = self.options.get("arguments")
+        is_command = isinstance(words, list) and all(isinstance(word, str) for word in words)
+        return shlex.join(words) if is_command and words else self.factory
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,7 @@ class _Data:
 class _Speed:
     low: float
     high: float
+    unit: str = "env steps"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +109,8 @@ def read(path: Path) -> PulledProfile:
         FleetError: if it is not one, naming the file and the key.
     """
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise FleetError(f"cannot read the profile {path}: {error}") from error
     try:
         profile = structure_known(_Profile, document)
@@ -112,7 +123,7 @@ def read(path: Path) -> PulledProfile:
         machine_class=profile.machine_class,
         kind=profile.kind,
         task=(
-            profile.workload.factory,
+            profile.workload.name,
             profile.search.objective,
             data.source or "-",
             (data.sha256 or "-")[:12],
@@ -120,6 +131,7 @@ def read(path: Path) -> PulledProfile:
         steps_per_second=profile.expected_sps,
         low=profile.speed.low,
         high=profile.speed.high,
+        unit=profile.speed.unit,
         is_proven=profile.confirmed and not profile.partial,
         config=profile.config,
     )

@@ -13,8 +13,9 @@ from tune.search.result import Kind
 
 
 def test_json_lines_have_a_stable_shape_and_nothing_else_is_on_stdout(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     screen = Screen(as_json=True, clock=lambda: 5.0)
     begin(screen)
     with screen.live(FakeSearch(TRIALS)):
@@ -27,7 +28,8 @@ def test_json_lines_have_a_stable_shape_and_nothing_else_is_on_stdout(
     screen.finished(factories.result(), CONTEXT, profiles=PROFILES, files=[])
     said = capsys.readouterr()
     events = [json.loads(line) for line in said.out.splitlines()]
-    assert said.err == "a library says hello\n"
+    assert said.err == ""
+    assert "printed: a library says hello" in caplog.messages
     assert all(list(event)[:3] == ["schema", "event", "elapsed_s"] for event in events)
     names = [event["event"] for event in events]
     assert names[:3] == ["preflight", "started", "trial_started"]

@@ -1,0 +1,129 @@
+"""A trial as it is seen from outside: its peaks and its phases, from look to look. Linux only.
+
+The looks are light, because the trial is timed on the same CPUs. They come at intervals, so peaks
+are lower bounds: a pool of threads that lives for a few milliseconds can be missed.
+"""
+
+import dataclasses
+import math
+import os
+import time
+from pathlib import Path
+
+from trainables.classify import printable
+from trainables.growth import steady_growth
+from trainables.measurement import Outcome, Phase, Progress, Report
+from trainables.process_tree import ProcessTree, TreeUsage, most_cpus, most_maps, proportional_bytes
+
+_BOUND = (Phase.WARMUP, Phase.MEASURE)
+"""Phases in which the trial's CPUs are its own for sure."""
+
+_LOOK_AT_MAPS_S = 2.0  # reading a process's maps holds up its own mmap calls
+_LONGEST_MESSAGE = 2000
+_NEARLY_FULL_BYTES = 16 * 2**20
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class TrialWatch:
+    """The peaks of a trial so far; `None` where it was never seen alive."""
+
+    thread_cap: int
+    num_cpus: int
+    log_path: Path
+    started: float
+    phase: Phase = Phase.START
+    predicted_device_bytes: int | None = None
+    peak_threads: int | None = None
+    peak_host_bytes: int | None = None
+    peak_maps: int | None = None
+    num_cpus_taken: int | None = None
+    threads_by_phase: dict[str, int] = dataclasses.field(default_factory=dict)
+    seconds_by_phase: dict[str, float] = dataclasses.field(default_factory=dict)
+    _measured: list[tuple[float, int]] = dataclasses.field(default_factory=list)
+    _maps_due: float = 0.0
+    _in_phase_since: float | None = None
+    _free_bytes: float | None = None
+
+    def begin(self) -> None:
+        """Take note that the trial's process is there."""
+        self._in_phase_since = time.monotonic()
+
+    def hear(self, progress: Progress) -> None:
+        """Take note that the trial entered another phase."""
+        self.leave_phase()
+        self.phase, self._in_phase_since = progress.phase, time.monotonic()
+        if progress.phase is Phase.MEASURE:
+            self._maps_due = 0.0  # a short trial is looked at once while it trains
+        if progress.predicted_device_bytes is not None:
+            self.predicted_device_bytes = progress.predicted_device_bytes
+
+    def leave_phase(self) -> None:
+        """Take note that the last phase is over; only the end of the process follows."""
+        if self._in_phase_since is not None:
+            spent_s = time.monotonic() - self._in_phase_since
+            self.seconds_by_phase[self.phase] = self.seconds_by_phase.get(self.phase, 0.0) + spent_s
+            self._in_phase_since = None
+
+    def look(self, tree: ProcessTree, budget_bytes: int | None) -> int:
+        """Take in what the tree uses now; return its bytes of host memory."""
+        usage = tree.usage()
+        host_bytes = _host_bytes(usage, budget_bytes)
+        if usage.pids:
+            self.peak_threads = max(self.peak_threads or 0, usage.num_threads)
+            in_phase = self.threads_by_phase.get(self.phase, 0)
+            self.threads_by_phase[self.phase] = max(in_phase, usage.num_threads)
+            self.peak_host_bytes = max(self.peak_host_bytes or 0, host_bytes)
+            if self.phase is Phase.MEASURE:
+                self._measured.append((time.monotonic(), usage.resident_bytes))
+        if (now := time.monotonic()) >= self._maps_due:
+            self._maps_due = now + _LOOK_AT_MAPS_S
+            self.peak_maps = max(self.peak_maps or 0, most_maps(usage.pids))
+            # It starts with the CPUs of its parent, and binds itself before it imports anything.
+            if self.phase in _BOUND and (num_cpus := most_cpus(usage.pids)) > self.num_cpus:
+                self.num_cpus_taken = max(self.num_cpus_taken or 0, num_cpus)
+        return host_bytes
+
+    def is_filling_disk(self) -> bool:
+        """Return whether the log's disk became full since the trial's start."""
+        free = _free_bytes(self.log_path.parent)
+        self._free_bytes = self._free_bytes or free
+        return free < _NEARLY_FULL_BYTES < self._free_bytes
+
+    def outcome(self, ending: Report, *, is_gone: bool) -> Outcome:
+        """Return how it ended, with all that was seen."""
+        self.leave_phase()
+        stuck = "" if is_gone else " Its processes outlive SIGKILL (a stuck driver?): restart it."
+        return Outcome(
+            kind=ending.kind,
+            message=printable(ending.message, _LONGEST_MESSAGE) + stuck,
+            wall_s=time.monotonic() - self.started,
+            thread_cap=self.thread_cap,
+            measurement=ending.measurement,
+            predicted_device_bytes=ending.predicted_device_bytes or self.predicted_device_bytes,
+            peak_threads=self.peak_threads,
+            peak_host_bytes=self.peak_host_bytes,
+            peak_maps=self.peak_maps,
+            num_cpus_taken=self.num_cpus_taken,
+            log=str(self.log_path),
+            threads_by_phase=self.threads_by_phase or None,
+            seconds_by_phase=self.seconds_by_phase or None,
+            host_growth=steady_growth(self._measured),
+            ends_search=ending.ends_search,
+        )
+
+
+def _host_bytes(usage: TreeUsage, budget_bytes: int | None) -> int:
+    """Return resident bytes; where the plain sum is over the budget, shared pages count once."""
+    if budget_bytes is None or usage.resident_bytes <= budget_bytes or len(usage.pids) == 1:
+        return usage.resident_bytes
+    proportional = proportional_bytes(usage.pids)
+    return usage.resident_bytes if proportional is None else proportional
+
+
+def _free_bytes(folder: Path) -> float:
+    """Return the free bytes of a folder's disk; no bound where that is not told."""
+    try:
+        state = os.statvfs(folder)
+    except OSError:
+        return math.inf
+    return state.f_bavail * state.f_frsize if state.f_blocks else math.inf
