@@ -20,8 +20,9 @@ from benchmarks.recorded import ConfigValues
 from benchmarks.replay import Replay, ReplayPoint, SimulatedMachine
 from benchmarks.search import our_search
 from search_spaces.space import Axis, SearchSpace, doubling
+from tune.search.constraints import Limits
 from tune.search.policy import Search
-from tune.search.study import Limits, Study
+from tune.search.study import Study
 from tune.search.trial import Stage
 
 _REPEATS = 5

@@ -26,13 +26,14 @@ from benchmarks.replay import Replay, SimulatedMachine, replay
 from cluster import cli
 from search_spaces.config import ConfigKey, config_key
 from tune.memory import capacity
+from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
 from tune.search.policy import Search, SearchRules
 from tune.search.problem import SearchProblem
 from tune.search.result import Kind
 from tune.search.stopping import Stopping
-from tune.search.study import Limits, Study
+from tune.search.study import Study
 from tune.search.trial import Trial
 from tune.spec import SearchSpec
 

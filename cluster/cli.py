@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_origin
@@ -34,6 +35,7 @@ def run(
     settle_streams()
     with until_unread():
         try:
+            _require_folder()
             return action()
         except UserError as error:
             if debug:
@@ -41,8 +43,22 @@ def run(
             print(f"error: {error}", file=sys.stderr)
             return USER_ERROR
         except KeyboardInterrupt:
+            # An impatient person's second would end the exit itself, by a signal.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             print(interrupted, file=sys.stderr)
             return INTERRUPTED
+
+
+def _require_folder() -> None:
+    """Check that this process stands anywhere.
+
+    Raises:
+        UserError: if somebody deleted the folder where it was started.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError("the folder you are in was deleted: cd to another.") from error
 
 
 def main(

@@ -24,11 +24,12 @@ from tune.run_folder.folder import hold
 from tune.run_folder.log import quiet_libraries, run_log
 from tune.run_folder.record import RunRecord
 from tune.screen.screen import Screen
+from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
 from tune.search.policy import Search, SearchRules
 from tune.search.problem import SearchProblem
 from tune.search.stopping import Stopping
-from tune.search.study import Limits, Study, explored_in
+from tune.search.study import Study, explored_in
 from tune.search.trial import Trial
 from tune.spec import SearchSpec, Task
 

@@ -16,13 +16,7 @@ def open_own(path: Path, flags: int) -> int:
     Raises:
         OSError: if it cannot be opened, or is a link, a FIFO or a device.
     """
-    # Not blocking: a FIFO is else opened when somebody reads it.
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.set_blocking(descriptor, True)
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return _open_at_once(str(path), flags | os.O_NOFOLLOW)
 
 
 def read_bounded(path: Path, *, most_bytes: int = _MOST_BYTES) -> str:
@@ -32,10 +26,18 @@ def read_bounded(path: Path, *, most_bytes: int = _MOST_BYTES) -> str:
         OSError: if it cannot be read, is no regular file, or is longer than `most_bytes`.
         UnicodeDecodeError: if it is no text.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    with open(path, "rb", opener=_open_at_once) as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise OSError(errno.EFBIG, f"Longer than {most_bytes / 2**20:.0f} MiB", str(path))
     return content.decode()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a regular file, and never wait for one that is another: a FIFO waits for its reader."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.set_blocking(descriptor, True)
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "Not a regular file", path)

@@ -8,7 +8,7 @@ MASK = "***"
 """What stands in a file in place of a secret."""
 
 _NAMES = re.compile(
-    r"(?:^|[_.-])(?:api_?key|access_?key|auth|credentials?|passwd|password|secret|token)"
+    r"(?:^|[_.-])(?:api[_-]?key|access[_-]?key|auth|credentials?|passwd|password|secret|token)"
     r"(?:$|[_.-])",
     re.IGNORECASE,
 )

@@ -9,12 +9,13 @@ from search_spaces.config import ConfigKey
 from search_spaces.shard import Shard
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
+from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
 from tune.search.policy import Search, SearchRules
 from tune.search.problem import SearchProblem
 from tune.search.stopping import Stopping
-from tune.search.study import Limits, Study, explored_in
+from tune.search.study import Study, explored_in
 from tune.search.trial import Trial
 
 SPACE = SearchSpace(

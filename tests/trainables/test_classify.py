@@ -11,6 +11,7 @@ THREAD_LIMIT = OutcomeKind.THREAD_LIMIT
 DEVICE_MEMORY = OutcomeKind.DEVICE_MEMORY
 HOST_MEMORY = OutcomeKind.HOST_MEMORY
 ERROR = OutcomeKind.ERROR
+NODE_LOST = OutcomeKind.NODE_LOST
 INVALID = OutcomeKind.INVALID
 
 # (exit status, stderr, kind). Seen with jaxlib 0.10.2, torch 2.13, NumPy 2.4, or marked as read.
@@ -221,7 +222,7 @@ SAMPLES = [
     # nothing that anyone knows
     (1, "ValueError: the workload is broken", ERROR),
     (-11, "Fatal Python error: Segmentation fault", ERROR),
-    (-9, "", ERROR),
+    (-9, "", NODE_LOST),
     (0, "", ERROR),
 ]
 
@@ -269,10 +270,10 @@ def test_threads_come_before_the_memory_that_fails_after_them() -> None:
 @pytest.mark.parametrize(
     ("exit_status", "evidence", "kind", "words"),
     [
-        (-9, {}, ERROR, "by someone"),
+        (-9, {}, NODE_LOST, "by someone"),
         (-9, {"oom_events_delta": 1}, HOST_MEMORY, "killed a process for memory"),
         (-9, {"peak_host_bytes": 95, "host_budget_bytes": 100}, HOST_MEMORY, "95 of 100 bytes"),
-        (-9, {"peak_host_bytes": 50, "host_budget_bytes": 100}, ERROR, "by someone"),
+        (-9, {"peak_host_bytes": 50, "host_budget_bytes": 100}, NODE_LOST, "by someone"),
         (-11, {"peak_host_bytes": 95, "host_budget_bytes": 100}, ERROR, "SIGSEGV"),
         (1, {"oom_events_delta": 1}, HOST_MEMORY, "killed a process for memory"),
         (1, {"thread_events_delta": 3}, THREAD_LIMIT, "refused 3 threads"),

@@ -1,5 +1,6 @@
 """Trials that take points as they come: what they make of counts that move in leaps."""
 
+import dataclasses
 import math
 
 import pytest
@@ -49,3 +50,15 @@ def test_small_leaps_are_no_matter() -> None:
     found = measured(640.0, 4, by_clock=True)
     assert found.converged
     assert found.steps_per_second == pytest.approx(640.0, rel=0.005)
+
+
+def test_the_report_comes_before_the_trial_is_killed() -> None:
+    """Points come every 60 s: the next would be too late."""
+    trial = PacedTrial(REQUEST, lambda message: None)
+    sampling = Sampling(max_measure_s=1000.0)
+    trial._request = dataclasses.replace(REQUEST, sampling=sampling, ends_at=trial._started + 400.0)
+    reports = [
+        trial.take(Point(60.0 * number, 100.0 * number), trial._started + 60.0 * number)
+        for number in range(7)
+    ]
+    assert [report is not None for report in reports] == [False] * 6 + [True]

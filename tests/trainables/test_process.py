@@ -66,7 +66,7 @@ def run_fake(tmp_path: Path) -> RunFake:
         ("interrupted_by_openblas", "thread_limit", "OpenBLAS blas_thread_init"),
         ("raise_out_of_memory", "device_memory", "68719476736 bytes"),
         ("exit_in_silence", "error", "exited with status 0 without a report"),
-        ("kill_itself", "error", "SIGKILL, by someone"),
+        ("kill_itself", "node_lost", "SIGKILL, by someone"),
         ("garbage", "error", "garbage on its wire: not a trial's message: 'WARNING: All"),
         ("line_without_end", "error", "garbage on its wire"),
     ],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import statistics
 from collections.abc import Callable
 
@@ -52,6 +53,7 @@ def measure_all(
     update_s: float = 0.1,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
     num_updates: int | None = None,
+    ends_at: float = math.inf,
 ) -> list[Throughput]:
     return list(
         measure(
@@ -61,6 +63,7 @@ def measure_all(
             update_s=update_s,
             sampling=sampling,
             num_updates=num_updates,
+            ends_at=ends_at,
         )
     )
 
@@ -141,6 +144,13 @@ def test_updates_longer_than_the_cap_are_measured_and_said_not_to_be_known(
     assert last.num_blocks == last.num_updates == num_blocks
     assert not last.converged
     assert last.steps_per_second == pytest.approx(1000 / update_s)
+
+
+@pytest.mark.parametrize(("ends_at", "num_blocks"), [(0.0, 1), (25.0, 2), (95.0, 9)])
+def test_no_block_begins_that_would_not_end_in_time(ends_at: float, num_blocks: int) -> None:
+    sampling = Sampling(max_measure_s=1000.0, relative_half_width=0.0)
+    *_, last = measure_all(constant(10.0), update_s=10.0, sampling=sampling, ends_at=ends_at)
+    assert last.num_blocks == num_blocks
 
 
 def test_the_callers_time_between_blocks_is_in_no_block() -> None:

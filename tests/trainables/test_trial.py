@@ -261,7 +261,7 @@ def test_time_that_was_up_is_said() -> None:
     sampling = dataclasses.replace(QUICK, min_blocks=1000, max_measure_s=0.1)
     report, _ = run_here(request_for("Sleeper", sampling=sampling))
     assert report.kind is OutcomeKind.COMPLETED
-    assert report.message == "measured, but not to within 50%: its 0.1 s were up."
+    assert report.message == "measured, but not to within 50%: its time was up."
     assert not measured(report).converged
 
 

@@ -28,7 +28,8 @@ from places import SUPPORT
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.driver import metrics
-from tune.search.study import Limits, Study
+from tune.search.constraints import Limits
+from tune.search.study import Study
 from tune.search.trial import Stage
 
 SEARCH = (

@@ -253,8 +253,9 @@ def test_a_killed_search_loses_its_running_trial_and_leaves_no_process(
     process = start(*arguments)
     read_until(process, "trial 2 (")
     family = descendants(process)
-    trials = [member for member in family if "trainables.trial" in " ".join(member.cmdline())]
-    process.kill()
+    trials = [member for member in family if "launch.py trial" in " ".join(member.cmdline())]
+    assert trials
+    os.killpg(process.pid, signal.SIGKILL)  # with its guard, which would conclude
     process.wait()
     wait_for(
         lambda: (

@@ -75,6 +75,7 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
     Raises:
         UserError: if there is nothing to resume, or a new search would use an old one's folder.
     """
+    require_utf8(out or RUNS, option="--out")
     if not resume:
         folder = RunFolder(out or new_path(name, now))
         if folder.has_search:
@@ -93,12 +94,28 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
     raise nothing_to_resume(out or RUNS / f"{name}-*")
 
 
+def require_utf8(path: Path, *, option: str) -> None:
+    """Check that Ray, which knows no other names, can work in the folder `path`.
+
+    Raises:
+        UserError: naming the option.
+    """
+    name = str(path.absolute())
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{option} is not UTF-8, which Ray needs: {name!a}; choose another folder."
+        ) from error
+
+
 def require_writable(path: Path, *, option: str) -> None:
     """Check before the search that the folder `path` can be written or made.
 
     Raises:
         UserError: naming the option.
     """
+    require_utf8(path, option=option)
     existing = next(
         parent for parent in (path.resolve(), *path.resolve().parents) if parent.exists()
     )
@@ -190,5 +207,6 @@ def _holder(descriptor: int) -> str:
 
 
 def _sign(descriptor: int) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    with contextlib.suppress(OSError):  # on a full disk it is locked all the same
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -24,6 +24,10 @@ class _LastingHandler(logging.FileHandler):
         descriptor = regular.open_own(Path(self.baseFilename), flags)
         return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
         pass
 

@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import datetime
 import errno
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,51 +34,12 @@ from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import Outcome, OutcomeKind
 from trainables.workload_source import edited
 from tune.search import journal as journal_file
+from tune.search.constraints import Limits, violations
 from tune.search.trial import EXPLORING, Stage, Trial
-
-_JUST_OVER = 0.01
-"""The excess of a process that died at a limit: the true one is not known."""
 
 
 class StudyError(UserError):
     """The journal cannot be used: damaged, or of another search."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The limits on a trial: OS threads of its tree, device and host bytes; `None` is no limit."""
-
-    num_threads: int | None
-    device_bytes: int | None
-    host_bytes: int | None
-
-
-def violations(outcome: Outcome, limits: Limits) -> dict[str, float]:
-    """Return log2(use / limit) per constraint; the trial is feasible iff none is positive.
-
-    All constraints appear on every trial: a sampler that models them needs complete rows. A use or
-    a limit that is not known is no violation, unless the trial died of it.
-    """
-    measured = outcome.measurement.peak_device_bytes if outcome.measurement else None
-    uses = {
-        OutcomeKind.THREAD_LIMIT: (outcome.peak_threads, limits.num_threads),
-        OutcomeKind.DEVICE_MEMORY: (
-            measured or outcome.predicted_device_bytes,
-            limits.device_bytes,
-        ),
-        OutcomeKind.HOST_MEMORY: (outcome.peak_host_bytes, limits.host_bytes),
-    }
-    graded = {}
-    died_of = outcome.kind
-    if died_of is OutcomeKind.EXCLUDED:  # predicted over a limit
-        on_host = outcome.predicted_device_bytes is None
-        died_of = OutcomeKind.HOST_MEMORY if on_host else OutcomeKind.DEVICE_MEMORY
-    for kind, (use, limit) in uses.items():
-        excess = math.log2(use / limit) if use and limit else 0.0
-        graded[kind.value] = max(excess, _JUST_OVER) if died_of is kind else min(excess, 0.0)
-    for kind in (OutcomeKind.UNSTABLE, OutcomeKind.TIMEOUT, OutcomeKind.INVALID):
-        graded[kind.value] = _JUST_OVER if outcome.kind is kind else 0.0
-    return graded
 
 
 class Study:

@@ -1,5 +1,6 @@
 """The end before its time, in real processes whose main thread never comes back."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -17,19 +18,26 @@ PROGRAM = """
 import subprocess, sys, threading, time
 from pathlib import Path
 from cluster.errors import UserError
+from tune.driver.ending import Ending
 from tune.driver.interruption import Interruption
 
 folder, busy = Path(sys.argv[1]), threading.RLock()
 (folder / "ray").mkdir()
 ray = [subprocess.Popen([folder / "raylet", "60"], start_new_session=True)]
 
-def finish(ray_is_lost):
-    (folder / "result").write_text(str(ray_is_lost))
-    if ray_is_lost:
+def conclude(ending):
+    (folder / "result").write_text(ending.name)
+    if ending is Ending.RAY_LOST:
         raise UserError("Ray is gone: go on with --resume.")
     return 130
 
-with Interruption(finish, busy=busy, ray_folder=folder / "ray").watched():
+watch = Interruption(
+    conclude,
+    busy=busy,
+    is_silent=lambda: "silent" in sys.argv,
+    ray_folder=folder / "ray",
+)
+with watch.watched():
     (folder / "pid").write_text(str(ray[0].pid))
     print("ready", flush=True)
     if "ends" not in sys.argv:
@@ -65,6 +73,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     yield start
     for process in started:
         process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(raylet_of(tmp_path), signal.SIGKILL)  # it has the pipes, too
         process.communicate()
 
 
@@ -89,7 +99,7 @@ def test_a_signal_writes_the_result_and_leaves_no_process(
     process.send_signal(sent)  # the second is nothing
     assert process.wait(timeout=20) == 130
     assert time.monotonic() - began < 5
-    assert (tmp_path / "result").read_text() == "False"
+    assert (tmp_path / "result").read_text() == "INTERRUPTED"
     assert not is_alive(raylet_of(tmp_path))
     assert not (tmp_path / "ray").exists()
 
@@ -101,7 +111,7 @@ def test_a_signal_that_ended_ray_first_is_the_signals_end(
     os.kill(raylet_of(tmp_path), signal.SIGKILL)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 130
-    assert (tmp_path / "result").read_text() == "False"
+    assert (tmp_path / "result").read_text() == "INTERRUPTED"
 
 
 def test_a_ray_that_is_killed_ends_the_search_with_a_sentence(
@@ -111,7 +121,16 @@ def test_a_ray_that_is_killed_ends_the_search_with_a_sentence(
     os.kill(raylet_of(tmp_path), signal.SIGKILL)
     _, said = process.communicate(timeout=20)
     assert (process.returncode, said) == (2, "error: Ray is gone: go on with --resume.\n")
-    assert (tmp_path / "result").read_text() == "True"
+    assert (tmp_path / "result").read_text() == "RAY_LOST"
+
+
+def test_a_worker_that_no_longer_answers_ends_the_search(
+    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    process = start("silent")
+    process.communicate(timeout=20)
+    assert (tmp_path / "result").read_text() == "SILENT"
+    assert not is_alive(raylet_of(tmp_path))
 
 
 def test_a_search_that_ends_by_itself_is_left_alone(

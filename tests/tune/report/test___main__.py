@@ -13,7 +13,8 @@ from search_spaces.space import Axis, SearchSpace
 from searches import record
 from tune.run_folder import record as record_file
 from tune.run_folder.folder import RunFolder
-from tune.search.study import Limits, Study
+from tune.search.constraints import Limits
+from tune.search.study import Study
 from tune.search.trial import Stage
 
 NO_LIMITS = Limits(num_threads=None, device_bytes=None, host_bytes=None)

@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 
+import factories
 from finals_trials import EXPLORED, config, died, measured
+from trainables.measurement import OutcomeKind
 from tune.search import finals
 from tune.search.candidates import choose_candidates
 from tune.search.finals import FinalsPlan
@@ -113,3 +115,19 @@ def test_on_a_machine_that_is_never_quiet_the_finals_end() -> None:
         trials.append(measured(step[1]["num_envs"], 100.0, stage=step[0], disturbed=True))
         assert ran < 50
     assert ran == 3 * PLAN.num_rounds + 3
+
+
+def test_a_lost_final_is_run_again() -> None:
+    lost = factories.failed(OutcomeKind.NODE_LOST, "killed.")
+    sizes = factories.trial().config
+    explored = factories.trial(number=0, stage=Stage.BASELINE)
+    final = factories.trial(number=1, stage=Stage.FINAL)
+    killed = factories.trial(number=2, stage=Stage.FINAL, outcome=lost)
+    plan = FinalsPlan(num_finalists=1, num_rounds=2, soak_updates=0)
+    step = finals.next_step((explored, final, killed), plan, Objective.THROUGHPUT, sizes)
+    assert step == (Stage.FINAL, sizes)
+    again = factories.trial(number=3, stage=Stage.FINAL)
+    assert (
+        finals.next_step((explored, final, killed, again), plan, Objective.THROUGHPUT, sizes)
+        is None
+    )

@@ -10,7 +10,8 @@ from optuna.trial import TrialState
 from factories import measurement, outcome
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
-from tune.search.study import Limits, Study, StudyError, read_trials, violations
+from tune.search.constraints import Limits, violations
+from tune.search.study import Study, StudyError, read_trials
 from tune.search.trial import Stage
 
 SPACE = SearchSpace(

@@ -177,6 +177,11 @@ def slow_soak(**changes: Any) -> Any:
             {},
             "1 trial failed with an error that is no limit: read the logs.",
         ),
+        (
+            {"trials": (sized(5, outcome=factories.failed(OutcomeKind.NODE_LOST, "killed")),)},
+            {},
+            "16384 x 256, 32 minibatches could not be measured, because something on this machine",
+        ),
     ],
 )
 def test_what_weakens_the_promise_is_a_warning(
@@ -308,3 +313,20 @@ def test_errors_of_the_sizes_say_from_where_on() -> None:
     said = conclude(factories.result(trials=(ran, *larger, other))).warnings
     assert any("3 trials failed with errors that are no limit" in text for text in said)
     assert not any("dies beyond" in text for text in said)
+
+
+@pytest.mark.parametrize(("busy", "is_said"), [(0.0, True), (2.4, True), (60.0, False)])
+def test_a_gpu_that_is_not_used_is_said(busy: float, is_said: bool) -> None:
+    measured = factories.measurement(gpu_utilization=busy)
+    used = factories.candidate(representative=factories.outcome(measurement=measured))
+    warnings = conclude(factories.result(chosen={Kind.FASTEST: used})).warnings
+    assert any("does the training use it at all?" in text for text in warnings) == is_said
+
+
+def test_a_search_of_which_nothing_ran_is_called_broken() -> None:
+    lost = factories.trial(outcome=factories.failed(OutcomeKind.NODE_LOST, "SIGKILL, by someone."))
+    found = conclude(factories.result(chosen={}, trials=(lost,)))
+    rows = dict(found.rows)
+    assert found.headline == "No trial could run, so there is no profile."
+    assert rows["search"].startswith("broken, ")
+    assert "SIGKILL, by someone" in rows["lost"]

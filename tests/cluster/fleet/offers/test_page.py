@@ -30,7 +30,7 @@ def test_page_says_which_class_to_rent_and_on_what_grounds(tmp_path: Path) -> No
     own.touch()
     html = page_of(tmp_path, Prices(given={"rtx-4090": 0.5, "a100": 2.0}))
     assert f"<h1>Rent this one: {RTX} at $0.50 an hour, 360 M env steps per dollar" in html
-    for text in ("env steps/s, with the 95 % interval", "$ per hour", "env steps per $", A100):
+    for text in ("speed, with the 95 % interval", "$ per hour", "steps per $", A100):
         assert text in html
     assert 'href="../a%20b/search-1/run/report.html"' in html
     assert html.count("/run/report.html") == 1, "the other search has left no report"

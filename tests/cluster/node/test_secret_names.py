@@ -1,0 +1,41 @@
+"""Secrets by their names, and what only looks like one."""
+
+from typing import Any
+
+import pytest
+
+from cluster.node.secret_names import MASK, masked, without_secret_words, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("values", "hidden"),
+    [
+        ({"api_key": "x", "seed": 3}, ["api_key"]),
+        ({"variables": {"HF_TOKEN": "x", "OMP_NUM_THREADS": "2"}}, ["variables.HF_TOKEN"]),
+        ({"wandb-api-key": "x", "db.password": 5, "PASSWD": "p"}, None),
+        ({"client_secret": "x", "auth": "y", "credentials": "z"}, None),
+        ({"max_tokens": 256, "token": 7, "tokenizer": "gpt", "keys": "a"}, []),
+        ({"author": "me", "secretary": "x", "auth": True, "token": None}, []),
+    ],
+)
+def test_what_is_secret_by_its_name_is_masked(
+    values: dict[str, Any], hidden: list[str] | None
+) -> None:
+    shown = without_secrets(values)
+    assert masked(shown) == (list(values) if hidden is None else hidden)
+    assert {n: v for n, v in shown.items() if v != MASK and n != "variables"} == {
+        n: v for n, v in values.items() if n in shown and shown[n] != MASK and n != "variables"
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("train.py --lr 1 --api-key x --n 2", "train.py --lr 1 --api-key *** --n 2"),
+        ("x --option api_key=s seed=1", "x --option api_key=*** seed=1"),
+        ("x --token=s --max-tokens=5", "x --token=*** --max-tokens=5"),
+        ("x --token --json", "x --token --json"),
+    ],
+)
+def test_a_command_line_is_shown_without_them(line: str, shown: str) -> None:
+    assert without_secret_words(line.split()) == shown.split()
