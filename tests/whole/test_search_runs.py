@@ -252,9 +252,17 @@ def test_a_killed_search_loses_its_running_trial_and_leaves_no_process(
     arguments = (*SURFACE, *SHORT, "--max-runs", "3", "--out", "out")
     process = start(*arguments)
     read_until(process, "trial 2 (")
-    family = descendants(process)
-    trials = [member for member in family if "launch.py trial" in " ".join(member.cmdline())]
-    assert trials
+    trials: list[psutil.Process] = []
+
+    def trial_is_found() -> bool:
+        trials.extend(
+            member
+            for member in descendants(process)
+            if "launch.py trial" in " ".join(member.cmdline())
+        )
+        return bool(trials)
+
+    wait_for(trial_is_found)
     os.killpg(process.pid, signal.SIGKILL)  # with its guard, which would conclude
     process.wait()
     wait_for(
