@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainables.market.reading.arrow_arrays import numpy_of
 from trainables.market.reading.columns import role_of
 from trainables.market.reading.rows import listed
 from trainables.workload import WorkloadInputError
@@ -63,7 +64,7 @@ def rows_of_one(
             f"{chosen}, or drop the column."
         )
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    return np.flatnonzero(np.asarray(pc.fill_null(pc.equal(text, chosen), False)))
+    return np.flatnonzero(numpy_of(pc.fill_null(pc.equal(text, chosen), False)))
 
 
 def refuse_several_periods(column: pa.ChunkedArray, name: str, file: str) -> None:

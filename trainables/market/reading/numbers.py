@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainables.market.reading.arrow_arrays import numpy_of, text_array
 from trainables.market.reading.rows import RowNames, cell_error, shown
 from trainables.workload import WorkloadInputError
 
@@ -45,12 +46,12 @@ _THREE_DECIMALS = r"^\s*[-+]?(\d+|[1-9]\d{0,2}\.\d{3})\s*$"
 
 def is_plain(cells: Sequence[str]) -> bool:
     """Return whether these cells are numbers that Arrow's CSV reader parses as they are."""
-    return _all_match([pa.chunked_array([list(cells)], pa.string())], _PLAIN.cell)
+    return _all_match([pa.chunked_array([text_array(cells)])], _PLAIN.cell)
 
 
 def show_decimals(cells: Sequence[str]) -> bool:
     """Return whether a point in these cells is no mark of thousands: it is one in "10.000"."""
-    column = pa.chunked_array([[cell for cell in cells if "." in cell]], pa.string())
+    column = pa.chunked_array([text_array([cell for cell in cells if "." in cell])])
     return len(column) > 0 and not _all_match([column], _THREE_DECIMALS)
 
 
@@ -102,7 +103,7 @@ def _cast(column: pa.ChunkedArray, name: str) -> np.ndarray:
         raise WorkloadInputError(
             f"column {name} holds {shown(str(kind))}, not numbers; write it as numbers."
         )
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
+    return numpy_of(column.cast(pa.float64(), safe=False))
 
 
 def _all_match(columns: Sequence[pa.ChunkedArray], pattern: str) -> bool:
@@ -140,7 +141,7 @@ def _any_holds(columns: Sequence[pa.ChunkedArray], mark: str) -> bool:
 
 def _first_with_mark(texts: Mapping[str, pa.ChunkedArray], mark: str) -> tuple[str, int, str]:
     for name, column in texts.items():
-        marked = np.asarray(pc.fill_null(pc.match_substring(column, mark), False))
+        marked = numpy_of(pc.fill_null(pc.match_substring(column, mark), False))
         if marked.any():
             index = int(np.argmax(marked))
             return name, index, column[index].as_py()
@@ -158,7 +159,7 @@ def _commonest(columns: Sequence[pa.ChunkedArray]) -> _Style:
 
 def _parse(column: pa.ChunkedArray, style: _Style, name: str, rows: RowNames) -> np.ndarray:
     known = pc.match_substring_regex(column, f"{style.cell}|{_TO_BE_MISSING}")
-    good = np.asarray(pc.fill_null(known, True))
+    good = numpy_of(pc.fill_null(known, True))
     if not good.all():
         index = int(np.argmin(good))
         bad = int((~good).sum())
@@ -179,4 +180,4 @@ def _parse(column: pa.ChunkedArray, style: _Style, name: str, rows: RowNames) ->
         column = pc.replace_substring(column, style.thousands, "")
     if style.decimal != ".":
         column = pc.replace_substring(column, style.decimal, ".")
-    return np.asarray(column.cast(pa.float64()).to_numpy())
+    return numpy_of(column.cast(pa.float64()))

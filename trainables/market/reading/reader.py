@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.market.reading import checks, instruments, times, zones
+from trainables.market.reading.arrow_arrays import number_array
 from trainables.market.reading.columns import PRICES, Columns, find_columns
 from trainables.market.reading.numbers import to_floats
 from trainables.market.reading.rows import RowNames
@@ -102,7 +103,8 @@ def _one_instrument(cells: _Cells, table: TextTable | TypedTable, symbol: str | 
         name = cells.names[found.symbol]
         chosen = instruments.rows_of_one(cells.data[found.symbol], name, symbol, file)
     if chosen is not None:
-        data = {i: column.take(pa.array(chosen)) for i, column in cells.data.items()}
+        places = number_array(chosen.astype(np.int64), pa.int64())
+        data = {i: column.take(places) for i, column in cells.data.items()}
         cells = dataclasses.replace(cells, data=data, rows=cells.rows.take(chosen))
     if found.period is not None:
         period = cells.data[found.period]

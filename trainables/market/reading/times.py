@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables.market.reading import epoch, timetext
+from trainables.market.reading.arrow_arrays import numpy_of
 from trainables.market.reading.rows import RowNames, refuse_first, shown
 from trainables.workload import WorkloadInputError
 
@@ -57,7 +58,7 @@ def read_times(column: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
         WorkloadInputError: if a time is missing, cannot be read, or can be read in two ways.
     """
     refuse_first(
-        np.asarray(column.is_null()),
+        numpy_of(column.is_null()),
         name,
         "the timestamp is missing",
         rows,
@@ -66,16 +67,16 @@ def read_times(column: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
     )
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        values = np.asarray(column.to_numpy()).astype("datetime64[ms]")  # with a zone: UTC already
+        values = numpy_of(column).astype("datetime64[ms]")  # with a zone: UTC already
         return Times(values=values, is_utc=getattr(kind, "tz", None) is not None)
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64(), safe=False)
         kind = column.type
     if pa.types.is_integer(kind):
-        return _from_numbers(np.asarray(column.to_numpy()).astype(np.int64), name, rows)
+        return _from_numbers(numpy_of(column).astype(np.int64), name, rows)
     if pa.types.is_floating(kind):
         _refuse_rounded(column, name)
-        return _from_numbers(np.asarray(column.to_numpy()).astype(np.float64), name, rows)
+        return _from_numbers(numpy_of(column).astype(np.float64), name, rows)
     if _is_textual(kind):
         return _from_text(_text(column), name, rows)
     raise WorkloadInputError(
@@ -94,14 +95,14 @@ def read_day_and_clock(
     """
     for column in (day, clock):
         refuse_first(
-            np.asarray(column.is_null()),
+            numpy_of(column.is_null()),
             name,
             "the timestamp is missing",
             rows,
             remedy="fill it in",
         )
     if pa.types.is_duration(clock.type):
-        since_midnight = np.asarray(clock.to_numpy()).astype("timedelta64[ms]")
+        since_midnight = numpy_of(clock).astype("timedelta64[ms]")
         refuse_first(
             (since_midnight < np.timedelta64(0, "ms")) | (since_midnight >= _DAY_MS),
             name,
@@ -151,7 +152,7 @@ def _day_text(day: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """
     kind = day.type
     if pa.types.is_timestamp(kind) or pa.types.is_date64(kind):
-        _require_midnight(np.asarray(day.to_numpy()), getattr(kind, "tz", None), name)
+        _require_midnight(numpy_of(day), getattr(kind, "tz", None), name)
         return _text(day.cast(pa.date32(), safe=False))
     is_day = pa.types.is_date32(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
     if not is_day and not _is_textual(kind):
@@ -218,13 +219,13 @@ def _from_text(text: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
 
 
 def _from_digits(text: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
-    digits = np.asarray(pc.match_substring_regex(text, _DIGITS))
+    digits = numpy_of(pc.match_substring_regex(text, _DIGITS))
     if not digits.all():
         index = int(np.argmin(digits))
         raise timetext.not_a_time(text, index, name, rows)
     if pc.any(pc.match_substring(text, ".")).as_py():
-        return _from_numbers(np.asarray(text.cast(pa.float64())), name, rows)
-    return _from_numbers(np.asarray(pc.utf8_trim_whitespace(text).cast(pa.int64())), name, rows)
+        return _from_numbers(numpy_of(text.cast(pa.float64())), name, rows)
+    return _from_numbers(numpy_of(pc.utf8_trim_whitespace(text).cast(pa.int64())), name, rows)
 
 
 def _from_numbers(numbers: np.ndarray, name: str, rows: RowNames) -> Times:

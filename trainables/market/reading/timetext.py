@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainables.market.reading.arrow_arrays import numpy_of, text_array
 from trainables.market.reading.rows import RowNames, cell_error, shown
 from trainables.workload import WorkloadInputError
 
@@ -83,13 +84,13 @@ def read_iso(text: pa.ChunkedArray) -> tuple[np.ndarray, bool] | None:
     """Return the times of text in ISO 8601 and whether it has zones; `None` if it is not."""
     for unit, zone in _KINDS:
         if (found := _cast_to(text, pa.timestamp(unit, zone))) is not None:
-            return np.asarray(found.to_numpy()).astype("datetime64[ms]"), zone is not None
+            return numpy_of(found).astype("datetime64[ms]"), zone is not None
     return None
 
 
 def type_of(cells: Sequence[str]) -> pa.DataType:
     """Return the type as which a CSV's column of times with these cells is read: often text."""
-    sample = pa.array(list(cells), pa.string())
+    sample = text_array(cells)
     if len(sample) and pc.all(pc.match_substring_regex(sample, _COUNTS)).as_py():
         return pa.int64()
     fitting = (pa.timestamp(unit, zone) for unit, zone in _KINDS)
@@ -116,7 +117,7 @@ def _rearranged(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
     ).any():
         return None
     probes = [first[:i] + str((int(first[i]) + 1) % 10) + first[i + 1 :] for i in places]
-    written = _rewritten(pa.array([first, *probes]), _REWRITES).to_pylist()
+    written = _rewritten(text_array([first, *probes]), _REWRITES).to_pylist()
     if len({len(one) for one in written}) != 1:
         return None
     pattern = np.frombuffer(written[0].encode(), np.uint8)
@@ -205,15 +206,15 @@ def _in_one_order(column: pa.ChunkedArray, name: str, rows: RowNames) -> pa.Chun
 
 def _number_in(column: pa.ChunkedArray, pattern: str, group: int) -> np.ndarray:
     whole = pc.replace_substring_regex(column, pattern + ".*", rf"\{group}")
-    return np.asarray(whole.cast(pa.int32()))
+    return numpy_of(whole.cast(pa.int32()))
 
 
 def _halves(text: pa.ChunkedArray) -> np.ndarray | None:
     """Return which times are after noon, `None` if they have 24 hours."""
-    marked = np.asarray(pc.match_substring_regex(text, _HALVES))
+    marked = numpy_of(pc.match_substring_regex(text, _HALVES))
     if not marked.any():
         return None
-    after_noon = np.asarray(pc.match_substring_regex(text, r"(?i)P\.?M\.?$"))
+    after_noon = numpy_of(pc.match_substring_regex(text, r"(?i)P\.?M\.?$"))
     return np.where(marked, after_noon.astype(int), -1)
 
 
@@ -238,7 +239,7 @@ def _with_halves(
 
 
 def _refuse_two_digit_years(column: pa.ChunkedArray, name: str, rows: RowNames) -> None:
-    short = np.asarray(pc.match_substring_regex(column.slice(0, _SAMPLE_ROWS), _SHORT_YEAR))
+    short = numpy_of(pc.match_substring_regex(column.slice(0, _SAMPLE_ROWS), _SHORT_YEAR))
     if short.mean() > 0.5:
         index = int(np.argmax(short))
         raise cell_error(

@@ -70,7 +70,9 @@ class TypedTable:
         if not isinstance(self.source, str):
             self.source.seek(0)
         if self.kind == "parquet":
-            table = pyarrow.parquet.read_table(self.source, columns=labels, use_threads=False)
+            # Not read_table, which imports datasets, and they pandas.
+            with pyarrow.parquet.ParquetFile(self.source) as opened:
+                table = opened.read(columns=labels, use_threads=False)
         else:
             table = pyarrow.feather.read_table(self.source, columns=labels, use_threads=False)
         return {i: table.column(self.labels[i]) for i in wanted}, ""

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainables.market.reading.arrow_arrays import number_array, numpy_of
 from trainables.market.reading.rows import RowNames, refuse_first
 from trainables.workload import WorkloadInputError
 
@@ -47,12 +48,11 @@ def zone_to_utc(local: np.ndarray, timezone: str, name: str, rows: RowNames) -> 
 
 
 def _to_utc(local: np.ndarray, timezone: str, ambiguous: str) -> np.ndarray:
-    zoned = pc.assume_timezone(
-        pa.array(local), timezone, ambiguous=ambiguous, nonexistent="earliest"
-    )
-    return np.asarray(zoned.cast(pa.timestamp("ms", "UTC"))).astype("datetime64[ms]")
+    times = number_array(local.astype("datetime64[ms]"), pa.timestamp("ms"))
+    zoned = pc.assume_timezone(times, timezone, ambiguous=ambiguous, nonexistent="earliest")
+    return numpy_of(zoned.cast(pa.timestamp("ms", "UTC"))).astype("datetime64[ms]")
 
 
 def _local_of(utc: np.ndarray, timezone: str) -> np.ndarray:
-    zoned = pa.array(utc).cast(pa.timestamp("ms", timezone))
-    return np.asarray(pc.local_timestamp(zoned)).astype("datetime64[ms]")
+    zoned = number_array(utc.astype("datetime64[ms]"), pa.timestamp("ms", timezone))
+    return numpy_of(pc.local_timestamp(zoned)).astype("datetime64[ms]")
