@@ -80,7 +80,8 @@ def main(
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.EnumChoicesFromValues),
         )
         joins = getattr(spec, "address", None) is not None or _RAY_JOB in os.environ
-        ray_env.exec_into(ray_env.environment(os.environ, private=not joins))
+        dashboard = getattr(spec, "dashboard", False)
+        ray_env.exec_into(ray_env.environment(os.environ, private=not joins, dashboard=dashboard))
         return search(spec)
 
     return run(

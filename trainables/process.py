@@ -33,8 +33,8 @@ _LOOK_WHILE_TIMED_S = 0.2
 _EXIT_GRACE_S = 5.0
 _REPORT_S, _REPORT_SHARE = 5.0, 0.1  # before its time is up, a trial reports what it has
 
-_NO_ROOM = Report(
-    kind=OutcomeKind.THREAD_LIMIT,
+_NO_ROOM = Report(  # others took it: no configuration has begun yet
+    kind=OutcomeKind.NODE_LOST,
     message="the trial could not be started: there is no room for one more process. "
     "End other processes, or raise the limit.",
 )

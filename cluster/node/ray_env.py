@@ -82,15 +82,20 @@ _LONGEST_DIR = 43  # a Unix socket's path ends at 107 bytes, and Ray appends up 
 _TEMP_NAME = len("/tmpabcdefgh")  # as tempfile.mkdtemp names one
 
 
-def environment(base: Mapping[str, str], *, private: bool = False) -> dict[str, str]:
+def environment(
+    base: Mapping[str, str], *, private: bool = False, dashboard: bool = False
+) -> dict[str, str]:
     """Return the variables Ray's driver must have from its start, on top of `base`.
 
     The values they replace ride along, so that `as_given` can show the person's own environment
     again. A `private` Ray takes none of Ray's and Tune's variables that an image or a cluster sets
-    (another head's Redis, TLS, hooks, folders), but a token: `exec_into` takes them away.
+    (another head's Redis, TLS, hooks, folders), but a token: `exec_into` takes them away. With a
+    dashboard it has temporary files of its own, which the dashboard's processes leave behind.
     """
     given = as_given(base)
     variables = THRIFTY | PRIVATE | BEHAVIOUR | DRIVER | (WORKERS if private else {})
+    if private and dashboard:
+        variables["TMPDIR"] = str(temporary_dir(given))
     if not given.get("RAY_AUTH_TOKEN"):
         default = str(private_dir(given) / _TOKEN_NAME)
         variables[_TOKEN_PATH] = given.get(_TOKEN_PATH) or default
@@ -155,6 +160,11 @@ def private_dir(base: Mapping[str, str]) -> Path:
     wanted = Path(base.get("TMPDIR") or "/tmp", name)
     fits = len(os.fsencode(wanted)) <= _LONGEST_DIR - _TEMP_NAME
     return wanted if fits else Path("/tmp", name)
+
+
+def temporary_dir(base: Mapping[str, str]) -> Path:
+    """Return the folder for temporary files of this process's Ray and its dashboard."""
+    return private_dir(as_given(base)) / f"tmp-{os.getpid()}"
 
 
 def token_path(environ: Mapping[str, str]) -> str:

@@ -122,7 +122,7 @@ def test_a_trial_may_clean_up_after_its_report(run_fake: RunFake, tmp_path: Path
     assert (tmp_path / "done").exists()
 
 
-def test_no_room_for_a_process_is_a_thread_limit(
+def test_no_room_for_a_process_says_nothing_of_the_configuration(
     run_fake: RunFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -130,7 +130,7 @@ def test_no_room_for_a_process_is_a_thread_limit(
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     outcome = run_fake("report")
-    assert outcome.kind is OutcomeKind.THREAD_LIMIT
+    assert outcome.kind is OutcomeKind.NODE_LOST
     assert outcome.peak_threads is None
 
 

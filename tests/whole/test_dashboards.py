@@ -7,11 +7,13 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -109,6 +111,7 @@ class Watched:
     """One real search with everything on, and what was seen of it while it ran."""
 
     folder: Path
+    temporary: Path
     scrapes: Sequence[str]
     exposed: Sequence[Listener]
 
@@ -129,18 +132,24 @@ def events(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Run a search to its end, scraping all the while."""
     for package in ("mlflow", "opencensus", "tensorboardX"):
         pytest.importorskip(package)
     folder = tmp_path_factory.mktemp("watched")
     scrapes: list[str] = []
     exposed: list[Listener] = []
+    temporary = Path(tempfile.mkdtemp(prefix="f-", dir="/tmp"))  # Ray's sockets need a short path
+    own = {
+        "PYTHONPATH": str(SUPPORT),
+        "RAY_metrics_report_interval_ms": "3000",
+        "TMPDIR": str(temporary),
+    }
     with (folder / "events").open("w") as out, (folder / "errors").open("w") as errors:
         search = subprocess.Popen(
             [sys.executable, "-m", "tune.jax_phase12", *SEARCH],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(SUPPORT), "RAY_metrics_report_interval_ms": "3000"},
+            env=os.environ | own,
             stdout=out,
             stderr=errors,
         )
@@ -158,7 +167,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
         search.kill()
         search.wait()
     assert (folder / "errors").read_text() == ""
-    return Watched(folder=folder, scrapes=scrapes, exposed=exposed)
+    yield Watched(folder=folder, temporary=temporary, scrapes=scrapes, exposed=exposed)
+    shutil.rmtree(temporary)
 
 
 def values(scrape: str, metric: str, label: str = "") -> dict[str, float]:
@@ -201,6 +211,12 @@ def test_prometheus_finds_what_the_search_knows(watched: Watched) -> None:
 def test_with_the_dashboard_on_every_socket_is_on_loopback(watched: Watched) -> None:
     assert watched.scrapes
     assert watched.exposed == []
+
+
+@pytest.mark.slow
+def test_no_temporary_file_of_the_dashboard_is_left(watched: Watched) -> None:
+    left = {path.name for path in watched.temporary.rglob("*")}
+    assert left == {f"rl-tuner-{os.getuid()}", "ray_token", "search.lock"}
 
 
 def tensorboard_values(folder: Path) -> Iterator[Any]:

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from pids_cgroup import PidsCgroup
 from places import PYTHONPATH
 from subprocesses import read_until
 from tune.profile import file as profile_file
@@ -250,6 +251,21 @@ def test_a_driver_that(name: str, place: Place) -> None:
     assert code == 0, said
     assert place.kinds()[0] == "baseline completed"
     assert not profile_file.read(place.profile()).partial
+
+
+def test_threads_that_others_take_after_the_preflight(
+    place: Place, pids_cgroup: Callable[[int], PidsCgroup]
+) -> None:
+    cgroup = pids_cgroup(2000)
+    process = place.start("tune.jax_phase12", *FAULTY)
+    cgroup.add(process.pid)
+    before = read_until(process, "trial 0 (baseline) measured")
+    cgroup.limit(int((cgroup.path / "pids.current").read_text()))  # not one more, for anybody
+    rest, _ = process.communicate(timeout=200)
+    assert "Traceback" not in rest, before + rest
+    assert process.returncode == 0 or "error: " in rest, before + rest
+    assert "there is no room for one more process" in rest or "process died" in rest
+    assert profile_file.read(place.profile()).config["num_envs"] in {8, 16}
 
 
 @pytest.mark.parametrize("times", [1, 3])

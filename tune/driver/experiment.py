@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,13 +74,13 @@ def run(
         RayError: if Ray does not start, or opens a socket to the outside.
     """
     _spare_runtime_env()
-    with _private_ray(settings, on_folder) as (folder, dashboard):
+    with _private_ray(settings, on_folder) as (folders, dashboard):
         if dashboard is not None:
             on_dashboard(dashboard)
         return _run(
             searcher,
             Interruption(
-                conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folder=folder
+                conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folders=folders
             ),
             resources={"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1},
             num_parallel_trials=settings.num_parallel_trials,
@@ -104,7 +105,7 @@ def run_joined(
     watch = ClassWatch(chosen.name, class_timeout_s)
     ending = _run(
         searcher,
-        Interruption(conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folder=None),
+        Interruption(conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folders=()),
         resources=chosen.trial_resources,
         num_parallel_trials=chosen.num_trials,
         folder=folder,
@@ -167,11 +168,14 @@ def _spare_runtime_env() -> None:
 @contextlib.contextmanager
 def _private_ray(
     settings: RaySettings, on_folder: Callable[[Path], None]
-) -> Iterator[tuple[Path, Dashboard | None]]:
-    """Start Ray on loopback, check its sockets, yield its folder and dashboard, shut it down."""
+) -> Iterator[tuple[list[Path], Dashboard | None]]:
+    """Start Ray on loopback, check its sockets, yield its folders and dashboard, shut it down."""
     temp_dir = Path(tempfile.mkdtemp(dir=settings.private))
-    on_folder(temp_dir)
+    folders = [temp_dir, *([ray_env.temporary_dir(os.environ)] if settings.dashboard else [])]
     try:
+        for folder in folders:
+            on_folder(folder)
+            folder.mkdir(exist_ok=True)
         context = _start_ray(settings, temp_dir)
         exposed = listeners.exposed_listeners()
         if exposed:
@@ -180,11 +184,12 @@ def _private_ray(
                 "Unset RAY_* variables of your own and start again."
             )
         url = context.dashboard_url
-        yield temp_dir, _dashboard(url, temp_dir) if settings.dashboard else None
+        yield folders, _dashboard(url, temp_dir) if settings.dashboard else None
     finally:
         with uninterrupted():
             ray.shutdown()
-            shutil.rmtree(temp_dir, ignore_errors=True)
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:

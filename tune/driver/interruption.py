@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ class Interruption:
     """A watch over one search: `conclude(ending)` writes its result and returns the exit code.
 
     `busy` is held by whoever changes the search. `is_silent()` says whether a worker has not
-    answered for too long. `ray_folder` is that of a private Ray, which is removed, and whose own
-    processes are watched; `None` for a cluster of others.
+    answered for too long. `ray_folders` are those of a private Ray: they are removed, and its own
+    processes are watched. A cluster of others has none.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Interruption:
         *,
         busy: threading.RLock,
         is_silent: Callable[[], bool],
-        ray_folder: Path | None,
+        ray_folders: Sequence[Path],
     ) -> None:
         self._conclude = conclude
         self._busy = busy
         self._is_silent = is_silent
-        self._ray_folder = ray_folder
+        self._ray_folders = ray_folders
         self._family = Family(os.getpid(), self._note)
         self._system: dict[int, int] = {}  # pid -> started
 
@@ -103,7 +103,7 @@ class Interruption:
 
     def _note(self, pid: int, started: int) -> None:
         """Take note of a new process, if it is one of Ray's own."""
-        if self._ray_folder is not None and command_of(pid) in _RAY_SYSTEM:
+        if self._ray_folders and command_of(pid) in _RAY_SYSTEM:
             self._system[pid] = started
 
     def _is_ray_lost(self) -> bool:
@@ -123,8 +123,8 @@ class Interruption:
             raise
         finally:
             self._family.kill()
-            if self._ray_folder is not None:
-                shutil.rmtree(self._ray_folder, ignore_errors=True)
+            for folder in self._ray_folders:
+                shutil.rmtree(folder, ignore_errors=True)
             logging.shutdown()
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError):

@@ -38,7 +38,9 @@ def private_folder() -> Path:
     try:
         return ray_env.prepare(os.environ)
     except OSError as error:
-        raise UserError(f"Ray has no folder to work in: {error}") from error
+        raise UserError(
+            f"Ray has no folder to work in ({error}): set TMPDIR to one that can be written."
+        ) from error
 
 
 def order(prepared: Prepared, search: Search, trial: Trial) -> TrialOrder:

@@ -35,7 +35,7 @@ watch = Interruption(
     conclude,
     busy=busy,
     is_silent=lambda: "silent" in sys.argv,
-    ray_folder=folder / "ray",
+    ray_folders=[folder / "ray"],
 )
 with watch.watched():
     (folder / "pid").write_text(str(ray[0].pid))
