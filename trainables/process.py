@@ -1,6 +1,5 @@
 """Run one trial in a process of its own: spawn it, watch it, kill all of it, say how it ended."""
 
-import contextlib
 import dataclasses
 import sys
 import time
@@ -8,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from cluster.node import cgroups, limits
-from cluster.node.processes import adopt_orphans
+from cluster.node.processes import adopting_orphans
 from trainables.child import ChildProcess, spawn_child
 from trainables.classify import classify
 from trainables.measurement import (
@@ -71,27 +70,24 @@ def run_child(
     deadline = None if timeout_s is None else started + timeout_s
     before = _Refusals.read()
     room_bytes = limits.host_memory().available_bytes
-    with contextlib.suppress(OSError):  # a sandbox may not have it
-        adopt_orphans()
     watch = TrialWatch(
         thread_cap=thread_cap, num_cpus=len(request.cpus), log_path=log_path, started=started
     )
     if isinstance(request, TrialRequest) and timeout_s is not None:
         ends_at = started + timeout_s - min(_REPORT_S, _REPORT_SHARE * timeout_s)
         request = dataclasses.replace(request, ends_at=ends_at)
-    try:
-        command = command or (
-            COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND
-        )
-        child = spawn_child(command, dataclasses.asdict(request), environment, log_path)
-    except BlockingIOError:
-        yield watch.outcome(_NO_ROOM, is_gone=True)
-        return
-    watch.begin()
-    try:
-        ending = yield from _follow(child, watch, deadline, host_budget_bytes)
-    finally:
-        is_gone = child.end()
+    command = command or (COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND)
+    with adopting_orphans():
+        try:
+            child = spawn_child(command, dataclasses.asdict(request), environment, log_path)
+        except BlockingIOError:
+            yield watch.outcome(_NO_ROOM, is_gone=True)
+            return
+        watch.begin()
+        try:
+            ending = yield from _follow(child, watch, deadline, host_budget_bytes)
+        finally:
+            is_gone = child.end()
     if not isinstance(ending, Report):
         refused = _Refusals.read()
         kind, message = classify(

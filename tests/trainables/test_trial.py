@@ -158,7 +158,7 @@ def test_what_must_not_be_measured_is_not(request_: TrialRequest, kind: str, wor
 
 
 def test_training_that_breaks_while_it_is_measured_keeps_its_measurement() -> None:
-    report, _ = run_here(request_for("Full", {"nan_after": 20}, num_updates=200))
+    report, _ = run_here(request_for("Full", {"nan_after": 3}, num_updates=200))
     assert report.kind is OutcomeKind.UNSTABLE
     assert "loss is nan" in report.message
     assert 0 < measured(report).num_updates < 200
