@@ -227,7 +227,7 @@ def test_threads_that_a_cgroup_refuses(pids_cgroup: Callable[[int], Any], tmp_pa
 
 def test_a_fork_that_a_cgroup_refuses(pids_cgroup: Callable[[int], Any], tmp_path: Path) -> None:
     done = pids_cgroup(1).run(parent_command(tmp_path, "report"), ENVIRONMENT)
-    assert "OutcomeKind.THREAD_LIMIT" in done.stdout, done.stderr
+    assert "OutcomeKind.NODE_LOST" in done.stdout, done.stderr
     assert "could not be started" in done.stdout
 
 
