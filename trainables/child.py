@@ -1,5 +1,6 @@
 """A child process: spawned with a pipe to talk on, read, and killed with all its descendants."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -94,6 +95,7 @@ class ChildProcess:
         """Kill what is left of it and reap it; return whether no process of it is left."""
         self.wire.close()
         is_gone = self.tree.kill()
+        self.bound_log()
         if self.has_exited():
             self._process.wait()
         return is_gone
@@ -101,8 +103,13 @@ class ChildProcess:
     def bound_log(self) -> None:
         """Keep the log's beginning and end alone once it is long: a loud loop would fill the disk.
 
-        The child appends, so it goes on at the new end. What it writes just now may be lost.
+        The child appends, so it goes on at the new end. What it writes just now may be lost. A log
+        that the child removed, or a disk that is full, is left as it is.
         """
+        with contextlib.suppress(OSError):
+            self._bound_log()
+
+    def _bound_log(self) -> None:
         if self._log.stat().st_size - self._log_start <= _LONGEST_LOG_BYTES:
             return
         with self._log.open("r+b") as log:
@@ -116,10 +123,13 @@ class ChildProcess:
 
     def log_tail(self) -> str:
         """Return the end of what it wrote to its log."""
-        with self._log.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(self._log_start, size - _TAIL_BYTES))
-            return log.read().decode(errors="replace")
+        try:
+            with self._log.open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(max(self._log_start, size - _TAIL_BYTES))
+                return log.read(_TAIL_BYTES).decode(errors="replace")
+        except OSError:  # the child removed it
+            return ""
 
 
 def spawn_child(

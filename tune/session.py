@@ -1,5 +1,6 @@
 """One search, from options to profile. The search commands parse their options and call `run`."""
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -146,7 +147,8 @@ def _search(
             except UserError:
                 raise
             except Exception:  # a defect, of ours or of Ray: what was found comes before it
-                conclude_now(Ending.INTERRUPTED)
+                with contextlib.suppress(UserError):
+                    conclude_now(Ending.INTERRUPTED)
                 raise
             with uninterrupted():
                 return conclude_now(ending)

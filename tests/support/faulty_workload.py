@@ -92,6 +92,7 @@ FAULTS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "fill": _fill,
     "eat memory": lambda _: _eat_memory(),
     "unprintable": lambda _: _raise_unprintable(),
+    "remove logs": lambda _: [log.unlink() for log in Path("out/trials").glob("*.log")],
     "close all": lambda _: os.closerange(0, 300),
 }
 
