@@ -6,6 +6,7 @@ the parent, which drives trials and never trains.
 
 import dataclasses
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -76,6 +77,16 @@ def probe(
         python=platform.python_version(),
         versions=_versions(_PACKAGES),
     )
+
+
+def torch_cuda() -> str | None:
+    """Return the CUDA that the installed PyTorch was built for, `None` for none; nothing is run."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return None
+    text = cgroups.read_text(Path(found.origin).with_name("version.py")) or ""
+    built = re.search(r"^cuda\b.*=\s*['\"](\d+[\d.]*)['\"]", text, re.MULTILINE)
+    return None if built is None else built[1]
 
 
 def machine_class(machine: Machine) -> str:

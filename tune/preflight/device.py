@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 
 from cluster.errors import UserError
 from cluster.node import jax_extra, nvml, thread_env
-from cluster.node.hardware import Machine
 from cluster.node.jax_extra import NvidiaDriver
 from cluster.node.thread_env import POOL_FRACTIONS, Framework, Platform
 from cluster.pages import units
@@ -212,7 +211,7 @@ def _package_problems(
     if framework == "any":
         return []  # a command has packages of its own
     if framework == "torch":
-        return _torch_problems(platform, machine)
+        return _torch_problems(platform, findings)
     extra = "cpu"
     if platform == "cuda":
         try:
@@ -232,13 +231,31 @@ def _package_problems(
     return [Problem(what=what, got=got, do=f"{do}, {_OR_CPU}")]
 
 
-def _torch_problems(platform: Platform, machine: Machine) -> list[Problem]:
+def _torch_problems(platform: Platform, findings: Findings) -> list[Problem]:
+    machine = findings.machine
     version = machine.versions.get("torch")
     if version is not None and not (platform == "cuda" and version.endswith("+cpu")):
-        return []
+        return _torch_driver_problems(platform, findings)
     got = f"torch is {version or 'not installed'}"
     do = "Run: pip install torch"
     return [Problem(what=f"PyTorch for {platform} is missing", got=got, do=do)]
+
+
+def _torch_driver_problems(platform: Platform, findings: Findings) -> list[Problem]:
+    """Return that the driver is older than PyTorch's CUDA: it runs all of its own major version."""
+    built, driver = findings.torch_cuda, findings.machine.cuda_driver_version
+    if platform != "cuda" or built is None or driver is None:
+        return []
+    major = int(built.partition(".")[0])
+    if major <= int(driver.partition(".")[0]):
+        return []
+    return [
+        Problem(
+            what=f"PyTorch would not use the GPU under driver {findings.machine.driver_version}",
+            got=f"it is built for CUDA {built}, and the driver runs CUDA {driver}",
+            do=f"Install its build for CUDA {major - 1} (pytorch.org/get-started), {_OR_CPU}",
+        )
+    ]
 
 
 def _jax_extra(findings: Findings) -> str:

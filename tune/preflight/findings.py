@@ -65,7 +65,8 @@ class Findings:
     them do not answer, by name, `hidden_gpus` counts what is hidden, and `unknown_gpu` is a name in
     the variable that no GPU has. `driver_fault` says why the driver as a whole does not answer;
     `has_device_without_driver`: the kernel shows a GPU, and there is no driver's library.
-    `affinity_refused`: the kernel does not let a process choose its CPUs.
+    `affinity_refused`: the kernel does not let a process choose its CPUs. `torch_cuda` is the CUDA
+    that the installed PyTorch was built for.
     """
 
     machine: Machine
@@ -83,6 +84,7 @@ class Findings:
     driver_fault: str | None = None
     has_device_without_driver: bool = False
     affinity_refused: bool = False
+    torch_cuda: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

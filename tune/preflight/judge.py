@@ -49,6 +49,7 @@ def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None
         driver_fault=driver_fault,
         has_device_without_driver=driver is None and nvml.has_device_file(),
         affinity_refused=not limits.may_choose_cpus(),
+        torch_cuda=hardware.torch_cuda(),
         thread_limits=limits.threads(),
         cpus=limits.cpus(),
         host_memory=limits.host_memory(),

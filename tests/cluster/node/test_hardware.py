@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,3 +117,22 @@ def test_differences_are_sentences() -> None:
 def test_class_is_read_back_from_its_resource() -> None:
     assert hardware.class_of_resource(hardware.class_resource("h100-80gb-700w")) == "h100-80gb-700w"
     assert hardware.class_of_resource("GPU") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "cuda"),
+    [
+        ("cuda: Optional[str] = '13.0'", "13.0"),
+        ('cuda = "12.8"', "12.8"),
+        ("cuda: Optional[str] = None", None),
+        ("hip: Optional[str] = '6.4'", None),
+    ],
+)
+def test_torchs_cuda_is_read_and_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, cuda: str | None
+) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise AssertionError('imported')\n")
+    (tmp_path / "torch" / "version.py").write_text(f"__version__ = '2.13.0'\n{line}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert hardware.torch_cuda() == cuda
