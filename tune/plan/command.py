@@ -38,6 +38,8 @@ def run(name: str, spec: SearchSpec, task: Task, space: SearchSpace) -> int:
     configs = _configurations(space)
     budget_bytes = _budget_bytes(spec, gpu)
     say: Callable[[str], None] = (lambda _: None) if spec.json else _say
+    for text in task.notes:
+        say(text)
     say(f"{task.name} on {gpu.name}, {units.plural(len(configs), 'configuration')}:")
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
         log = Path(folder) / "compile.log"

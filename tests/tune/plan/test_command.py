@@ -2,9 +2,11 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
+import good_bars
 from cluster.errors import UserError
 from tune import jax_phase12
 from tune.jax_phase12 import JaxSpec
@@ -19,6 +21,19 @@ def test_the_command_refuses_before_it_compiles() -> None:
     spec = JaxSpec(plan="L4", workload="fake_workloads:Full", space=("a=1:1024", "b=1:1024"))
     with pytest.raises(UserError, match="at most 24, got 121: narrow --space"):
         jax_phase12.run(spec)
+
+
+def test_it_says_what_it_read_of_the_bars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise UserError("far enough.")
+
+    monkeypatch.setattr(command, "make", stop)
+    (tmp_path / "bars.csv").write_text("\n".join([good_bars.HEADER, *good_bars.lines()]))
+    with pytest.raises(UserError, match="far enough"):
+        jax_phase12.run(JaxSpec(plan="L4", data=tmp_path / "bars.csv"))
+    assert capsys.readouterr().out.startswith("Read bars.csv: ")
 
 
 @pytest.mark.slow
