@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -231,18 +232,19 @@ def test_a_training_that_eats_the_memory_is_ended_at_the_budget(place: Place) ->
 
 
 DRIVER_ENDS = {
-    "is killed": (signal.SIGKILL,),
-    "is aborted": (signal.SIGABRT,),
-    "crashes": (signal.SIGSEGV,),
+    "is killed": (signal.SIGKILL, "trial 1 ("),
+    "is killed in the finals": (signal.SIGKILL, "trial 2 (final) starts"),
+    "is aborted": (signal.SIGABRT, "trial 1 ("),
+    "crashes": (signal.SIGSEGV, "trial 1 ("),
 }
 
 
 @pytest.mark.parametrize("name", DRIVER_ENDS)
 def test_a_driver_that(name: str, place: Place) -> None:
     process = place.start("tune.jax_phase12", *FAULTY)
-    read_until(process, "trial 1 (")
-    for signum in DRIVER_ENDS[name]:
-        process.send_signal(signum)
+    signum, moment = DRIVER_ENDS[name]
+    read_until(process, moment)
+    process.send_signal(signum)
     said, _ = process.communicate(timeout=60)
     assert "error: the search's own process died" in said
     assert "go on with --resume" in said
@@ -252,6 +254,32 @@ def test_a_driver_that(name: str, place: Place) -> None:
     assert code == 0, said
     assert place.kinds()[0] == "baseline completed"
     assert not profile_file.read(place.profile()).partial
+
+
+@pytest.mark.parametrize("num_cpus", [2, 128, 384])
+@pytest.mark.parametrize("limit", [120, 240, 300, 400, 700])
+def test_threads_are_limited_and_cpus_are_many(
+    place: Place,
+    fake_cpus: Callable[[int], dict[str, str]],
+    pids_cgroup: Callable[[int], PidsCgroup],
+    limit: int,
+    num_cpus: int,
+) -> None:
+    cgroup = pids_cgroup(limit)
+    folders = (str(place.folder / "out"), str(place.folder / "profiles"))
+    ended = cgroup.run(
+        [*SEARCH, "--max-runs", "1", "--out", folders[0], "--profiles", folders[1]],
+        place.environment(**fake_cpus(num_cpus)),
+    )
+    assert_clean(ended.stdout + ended.stderr)
+    assert cgroup.events == 0
+    if ended.returncode == 0:
+        assert place.kinds() == ["baseline completed", "final completed"]
+        place.profile()
+    else:
+        needed = re.search(r"smallest limit that would do is (\d+)", ended.stderr)
+        assert needed is not None, ended
+        assert (ended.returncode, limit < int(needed[1]) < 300) == (2, True), ended
 
 
 def test_threads_that_others_take_after_the_preflight(
