@@ -1,6 +1,7 @@
 """A training loop with one fault, which the options choose: `fault=NAME`, `when=NUM_ENVS`.
 
-Without a `when` every configuration has it. It strikes in the first update.
+Without a `when` every configuration has it. It strikes in the first update. `update_s`, `steps` and
+`health` are those of the loop that has it.
 """
 
 import contextlib
@@ -112,8 +113,8 @@ class FaultyLoop:
 
     def __init__(self, config: Mapping[str, int], options: Mapping[str, Any]) -> None:
         self._options = options
-        self._update_s = float(options.get("update_s", 0.005))
         self._is_faulty = options.get("when", config["num_envs"]) == config["num_envs"]
+        self._update_s = float(options.get("update_s", 0.005) if self._is_faulty else 0.005)
         self.env_steps_per_update = options.get("steps", config["num_envs"])
 
     def run(self, num_updates: int) -> None:
