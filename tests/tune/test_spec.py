@@ -17,6 +17,7 @@ from tune.search.objective import Objective
         ({"thread_cap": 0}, "--thread-cap must be at least 1"),
         ({"min_gain": 1.5}, "--min-gain is a share"),
         ({"trial_timeout": "never"}, "--trial-timeout is a time"),
+        ({"check": True, "address": "auto"}, "--check tries the training on this machine"),
     ],
 )
 def test_a_spec_that_makes_no_search_is_refused(options: dict[str, object], message: str) -> None:

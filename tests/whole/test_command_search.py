@@ -201,6 +201,17 @@ def test_a_loop_is_checked_without_a_search(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_check_for_a_program_is_one_line_of_json(tmp_path: Path) -> None:
+    (tmp_path / "loop.py").write_text(textwrap.dedent(LOOP))
+    space = ("--workload", "loop.py:loop", "--space", "num_envs=4:8")
+    ended = run(tmp_path, "tune.jax_phase12", "--check", "--json", *space)
+    assert ended.returncode == 0, ended.stderr
+    [event] = map(json.loads, ended.stdout.splitlines())
+    assert (event["event"], event["config"]) == ("checked", {"num_envs": 4})
+    assert event["outcome"]["measurement"]["health"] == {"mean_return": 3.25}
+    assert event["text"][-1] == "It says: mean_return 3.25."
+
+
 def test_a_folder_with_a_tune_py_of_its_own_is_served_by_a_safe_path(tmp_path: Path) -> None:
     (tmp_path / "tune.py").write_text("raise SystemExit('this is not it')\n")
     (tmp_path / "train.py").write_text(textwrap.dedent(SCRIPT))

@@ -101,6 +101,24 @@ def test_time_is_kept_for_finals_and_soak_and_most_of_it_is_used(
     assert "--max-time" in search.result(partial=False).stop_reason
 
 
+def test_a_trial_gets_the_time_that_finals_and_soak_leave(tmp_path: Path) -> None:
+    clock = Clock()
+    search = make(tmp_path, clock=clock, max_runs=999, max_time_s=600.0)
+    first = search.ask()
+    assert first is not None
+    assert search.time_for(first) == 600.0
+    clock.now += 10.0
+    search.tell(first, machine(first))
+    second = search.ask()
+    assert second is not None
+    assert 300.0 <= search.time_for(second) < 590.0  # at most half is kept
+    assert search.time_for(trial(stage=Stage.FINAL)) == float("inf")
+    clock.now += 575.0
+    assert search.time_for(second) == 30.0  # the least
+    (tmp_path / "other").mkdir()
+    assert make(tmp_path / "other").time_for(first) == float("inf")
+
+
 def test_a_soak_of_many_updates_does_not_eat_the_time_to_explore(tmp_path: Path) -> None:
     clock = Clock()
     plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=100_000)
