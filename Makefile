@@ -14,7 +14,8 @@ endif
 # What pip is told for PyTorch. Without a GPU its CPU build saves gigabytes: TORCH='--index-url ... torch'.
 TORCH ?= torch
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -I -m pip install --quiet --disable-pip-version-check
+# An empty --target: a pip.conf may name one, too.
+PIP := $(BIN)/python -I -m pip install --quiet --disable-pip-version-check --target=
 # Images send pip elsewhere (PIP_USER, PIP_TARGET) or pin versions for their own packages
 # (PIP_CONSTRAINT, NGC's); pip takes an empty value for none.
 export PIP_USER := 0
@@ -117,7 +118,7 @@ $(VENV)/.ready-torch: pyproject.toml
 $(VENV)-scripts/.ready: Makefile
 	@echo "Setting up $(VENV)-scripts for other people's training scripts: some minutes, once."
 	@test -x $(@D)/bin/python || $(PYTHON) -E -m venv $(@D)
-	@$(@D)/bin/python -I -m pip install --quiet --disable-pip-version-check '$(TORCH)' rl_zoo3 \
+	@$(@D)/bin/python -I -m pip install --quiet --disable-pip-version-check --target= '$(TORCH)' rl_zoo3 \
 		'sample-factory>=2.1' skrl brax mediapy 'jax[cpu]<0.8'
 	@touch $@
 

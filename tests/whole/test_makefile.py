@@ -101,6 +101,18 @@ def test_the_images_variables_do_not_send_pip_elsewhere(tmp_path: Path) -> None:
     assert variables["PIP_INDEX_URL"] == own["PIP_INDEX_URL"], "a mirror is the person's own"
 
 
+@needs_make
+def test_a_pip_conf_that_names_a_target_is_overruled(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "install", f"VENV={tmp_path}", "EXTRAS=cpu", "EXTRA=cpu"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--target= --editable '.[cpu]'" in done.stdout
+
+
 def test_the_options_that_make_tune_passes_make_a_search() -> None:
     [line] = [line for line in MAKEFILE.splitlines() if "-m tune.jax_phase12" in line]
     options = dict(re.findall(r"--([a-z-]+) ([0-9a-z]+)", line))
