@@ -6,6 +6,7 @@ Arguments, as JSON: the environment of the child on top of this one's, and its C
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from trainables.measurement import Outcome, Sampling, TrialRequest
@@ -26,16 +27,17 @@ def main(variables: dict[str, str], cpus: list[int]) -> None:
         cpus=tuple(cpus),
         sampling=Sampling(block_s=0.2, min_blocks=2, max_measure_s=1.0),
     )
-    for message in run_child(
-        request,
-        environment=os.environ | variables,
-        log_path=Path(os.devnull),
-        thread_cap=len(cpus),
-    ):
-        if isinstance(message, Outcome):
-            print(message.kind, message.message)
-            if message.measurement:
-                print(message.measurement.compile_s, message.measurement.steps_per_second)
+    with tempfile.TemporaryDirectory() as folder:
+        *_, outcome = run_child(
+            request,
+            environment=os.environ | variables,
+            log_path=Path(folder, "trial.log"),
+            thread_cap=len(cpus),
+        )
+    assert isinstance(outcome, Outcome)
+    print(outcome.kind, outcome.message)
+    if outcome.measurement:
+        print(outcome.measurement.compile_s, outcome.measurement.steps_per_second)
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ LAUGHS = "".join(
 PROFILES = {
     "a FIFO": (a_fifo, "Not a regular file"),
     "a device": (lambda path: path.symlink_to("/dev/zero"), "Not a regular file"),
-    "a folder": (a_folder, "Is a directory"),
+    "a folder": (a_folder, "Not a regular file"),
     "empty": (text(""), "must map names to values"),
     "binary": (text(bytes(range(256))), "is not YAML"),
     "too long": (text("a: 1\n" * 400_000), "Longer than 1 MiB"),

@@ -47,10 +47,13 @@ def guarded(conclude: Callable[[], object]) -> Iterator[Guard]:
     """Yield the guard of this process, which calls `conclude` in its own if this one dies."""
     reader, writer = os.pipe()
     driver = Family(os.getpid())
+    # Held back: what a signal raises within a fork's own hooks is lost.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     pid = os.fork()
     if pid == 0:
         os.close(writer)
         _stand_guard(driver, reader, conclude)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(reader)
     guard = Guard(writer)
     try:
@@ -66,6 +69,7 @@ def _stand_guard(driver: Family, reader: int, conclude: Callable[[], object]) ->
     try:
         for signum in _ENDS:  # they are for the driver
             signal.signal(signum, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         told = _heard(reader, driver.look)
         if _OVER not in told:
             driver.kill(spare=os.getpid())
