@@ -157,7 +157,7 @@ def _reason_to_end(
     host_bytes = watch.look(child.tree, host_budget_bytes)
     if host_budget_bytes is not None and host_bytes > host_budget_bytes:
         return _over_budget(host_bytes, host_budget_bytes)
-    if watch.is_filling_disk():
+    if watch.has_filled_disk:
         return _filling_disk(watch.log_path.parent)
     if wire_closed_at is not None and time.monotonic() - wire_closed_at > _EXIT_GRACE_S:
         return Report(

@@ -18,14 +18,17 @@ from trainables.process_tree import ProcessTree, TreeUsage, most_cpus, most_maps
 _BOUND = (Phase.WARMUP, Phase.MEASURE)
 """Phases in which the trial's CPUs are its own for sure."""
 
-_LOOK_AT_MAPS_S = 2.0  # reading a process's maps holds up its own mmap calls
+_LOOK_CLOSELY_S = 2.0  # reading a process's maps holds up its own mmap calls
 _LONGEST_MESSAGE = 2000
 _NEARLY_FULL_BYTES = 16 * 2**20
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class TrialWatch:
-    """The peaks of a trial so far; `None` where it was never seen alive."""
+    """The peaks of a trial so far; `None` where it was never seen alive.
+
+    `has_filled_disk`: the log's disk became full since the trial's start.
+    """
 
     thread_cap: int
     num_cpus: int
@@ -37,12 +40,13 @@ class TrialWatch:
     peak_host_bytes: int | None = None
     peak_maps: int | None = None
     num_cpus_taken: int | None = None
+    has_filled_disk: bool = False
     threads_by_phase: dict[str, int] = dataclasses.field(default_factory=dict)
     seconds_by_phase: dict[str, float] = dataclasses.field(default_factory=dict)
     _measured: list[tuple[float, int]] = dataclasses.field(default_factory=list)
-    _maps_due: float = 0.0
+    _close_look_due: float = 0.0
     _in_phase_since: float | None = None
-    _free_bytes: float | None = None
+    _free_at_start: float | None = None
 
     def begin(self) -> None:
         """Take note that the trial's process is there."""
@@ -53,7 +57,7 @@ class TrialWatch:
         self.leave_phase()
         self.phase, self._in_phase_since = progress.phase, time.monotonic()
         if progress.phase is Phase.MEASURE:
-            self._maps_due = 0.0  # a short trial is looked at once while it trains
+            self._close_look_due = 0.0  # a short trial is looked at once while it trains
         if progress.predicted_device_bytes is not None:
             self.predicted_device_bytes = progress.predicted_device_bytes
 
@@ -75,19 +79,16 @@ class TrialWatch:
             self.peak_host_bytes = max(self.peak_host_bytes or 0, host_bytes)
             if self.phase is Phase.MEASURE:
                 self._measured.append((time.monotonic(), usage.resident_bytes))
-        if (now := time.monotonic()) >= self._maps_due:
-            self._maps_due = now + _LOOK_AT_MAPS_S
+        if (now := time.monotonic()) >= self._close_look_due:
+            self._close_look_due = now + _LOOK_CLOSELY_S
             self.peak_maps = max(self.peak_maps or 0, most_maps(usage.pids))
             # It starts with the CPUs of its parent, and binds itself before it imports anything.
             if self.phase in _BOUND and (num_cpus := most_cpus(usage.pids)) > self.num_cpus:
                 self.num_cpus_taken = max(self.num_cpus_taken or 0, num_cpus)
+            free = _free_bytes(self.log_path.parent)
+            self._free_at_start = self._free_at_start or free
+            self.has_filled_disk = free < _NEARLY_FULL_BYTES < self._free_at_start
         return host_bytes
-
-    def is_filling_disk(self) -> bool:
-        """Return whether the log's disk became full since the trial's start."""
-        free = _free_bytes(self.log_path.parent)
-        self._free_bytes = self._free_bytes or free
-        return free < _NEARLY_FULL_BYTES < self._free_bytes
 
     def outcome(self, ending: Report, *, is_gone: bool) -> Outcome:
         """Return how it ended, with all that was seen."""

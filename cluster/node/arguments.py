@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 def with_options(words: Sequence[str], options: Sequence[str]) -> list[str]:
     """Return `words` with more options: before the first --, behind which another command stands.
 
-    The same options again, behind earlier ones of a name, are those that count.
+    Of an option of one value that was there before, the later value is the one that counts.
     """
     place = words.index("--") if "--" in words else len(words)
     return [*words[:place], *options, *words[place:]]

@@ -34,9 +34,12 @@ def test_secrets_are_in_no_file(place: Place) -> None:
     holders = [
         str(path)
         for path in place.folder.rglob("*")
-        if path.is_file() and secret.encode() in path.read_bytes()
+        if path.is_file()
+        and any(
+            text in path.read_bytes() for text in (secret.encode(), secret.encode().hex().encode())
+        )
     ]
-    assert holders == []
+    assert holders == []  # nor in Ray Tune's pickles, which are written in hexadecimals
     code, said = place.run("tune.profile", "validate", str(place.profile()))
     assert code == 2
     assert "does not hold what is secret, api_key" in said

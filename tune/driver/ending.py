@@ -52,7 +52,7 @@ def _early_end(prepared: Prepared, ending: Ending) -> str | None:
         "and the search with it; what it found is kept:",
         Ending.SILENT: "a worker of Ray has not answered for longer than its trial may take (it "
         "was stopped, or a driver hangs), so the search was ended; what it found is kept:",
-        Ending.UNWRITABLE: f"{prepared.folder.journal} cannot be written any more (is the disk "
+        Ending.UNWRITABLE: f"{prepared.folder.path} cannot be written any more (is the disk "
         "full?), so the search ended; what it found is above: free some space and",
         Ending.DIED: "the search's own process died (ended by a person, or for want of memory or "
         "threads); what it found is kept:",
@@ -72,19 +72,20 @@ def write_result(prepared: Prepared, search: Search, ahead: Foresight, ending: E
     profiles: dict[Kind, Path] = {}
     files: tuple[Path, ...] = ()
     problems: list[str] = []
-    with _noted(problems):
+    with _noted(problems, prepared.spec.profiles):
         profiles = {} if is_part else _export(prepared, result)
-    with _noted(problems):
+    with _noted(problems, folder.path):
         files = write_trials(
             folder.path, result.trials, wall_s=result.wall_s, compiling_ahead_s=ahead.wall_s
         )
-    with _noted(problems):
+    with _noted(problems, folder.record):
         record.end(folder, SearchEnd.of(result, profiles))
     prepared.screen.finished(
         result, prepared.context, profiles=profiles, files=(folder.report, *files, folder.run_log)
     )
-    with _noted(problems):
+    with _noted(problems, folder.report):
         write_report(folder)  # last: an error here does not cost the result
+    folder.forget_tune_state()
     if reason := _early_end(prepared, ending):
         problems.append(reason)
     if problems:
@@ -95,14 +96,14 @@ def write_result(prepared: Prepared, search: Search, ahead: Foresight, ending: E
 
 
 @contextlib.contextmanager
-def _noted(problems: list[str]) -> Iterator[None]:
-    """Note why a file could not be written, and go on: the result is shown in any case."""
+def _noted(problems: list[str], place: Path) -> Iterator[None]:
+    """Note why nothing could be written to `place`, and go on: the result is shown in any case."""
     try:
         yield
     except UserError as error:
         problems.append(str(error))
     except OSError as error:
-        problems.append(f"{error.filename or 'a file'} could not be written ({error.strerror}).")
+        problems.append(f"{error.filename or place} could not be written ({error.strerror}).")
 
 
 def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:

@@ -22,6 +22,7 @@ from tune.driver.ending import Ending
 from tune.driver.interruption import Interruption, uninterrupted
 from tune.driver.joined import ClassWatch
 from tune.driver.searcher import StudySearcher
+from tune.run_folder.folder import TUNE_FOLDER
 
 
 class RayError(UserError):
@@ -66,9 +67,9 @@ def run(
 ) -> Ending:
     """Run trials in a private Ray on this machine until the searcher is finished.
 
-    `on_folder` is called with Ray's folder before it starts, `on_dashboard` with the dashboard, if
-    there is one. Where the search is interrupted or
-    Ray lost, `conclude` writes what there is, and this process ends with the code that it returns.
+    `on_folder` is called with each folder of Ray's before it starts, `on_dashboard` with the
+    dashboard, if there is one. Where the search is interrupted or Ray lost, `conclude` writes what
+    there is, and this process ends with the code that it returns.
 
     Raises:
         RayError: if Ray does not start, or opens a socket to the outside.
@@ -125,6 +126,8 @@ def _run(
     callbacks: Sequence[ray.tune.Callback],
     stopper: ray.tune.Stopper | None = None,
 ) -> Ending:
+    # Tune keeps whole orders there, with whatever a person gave as an option.
+    (folder / TUNE_FOLDER).mkdir(mode=0o700, exist_ok=True)
     with interruption.watched():
         tuner = ray.tune.Tuner(
             ray.tune.with_resources(RayTrial, dict(resources)),
@@ -137,7 +140,7 @@ def _run(
                 trial_dirname_creator=_trial_name,
             ),
             run_config=ray.tune.RunConfig(
-                name="ray",
+                name=TUNE_FOLDER,
                 storage_path=str(folder.resolve()),
                 callbacks=list(callbacks),
                 stop=stopper,
@@ -150,7 +153,7 @@ def _run(
             ),
         )
         tuner.fit()
-    if searcher.write_error is not None:
+    if searcher.is_unwritable:
         return Ending.UNWRITABLE
     return Ending.FINISHED if searcher.finished else Ending.INTERRUPTED
 

@@ -1,5 +1,4 @@
-"""The end of a search before its time, by a signal or by a Ray that is lost or silent: the result
-comes first.
+"""The early end of a search, by a signal or a Ray that is lost or silent: the result comes first.
 
 `timeout`, systemd, schedulers and `docker stop` send SIGTERM to all processes of a group or a
 container, Ray's too, and SIGKILL some seconds later. A driver that asks a dead Ray to stop a trial

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from trainables.measurement import Outcome, OutcomeKind, Progress
 from trainables.ray_trainable import TrialOrder
 from tune.search.policy import Search
 from tune.search.trial import Trial
+
+_log = logging.getLogger(__name__)
 
 _GRACE_S = 60.0
 """Seconds of patience with a worker, beyond its trial's time."""
@@ -46,8 +49,8 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self.finished = False
         self.busy = threading.RLock()
         """Held while the search is changed: its end may be written by another thread."""
-        self.write_error: OSError | None = None
-        """Why the journal could not be written; then the search is over."""
+        self.is_unwritable = False
+        """Whether the search's folder cannot be written any more; then it is over."""
         self._running: dict[str, Trial] = {}
         self._orders: dict[str, TrialOrder] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -57,11 +60,11 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial's configuration and order; `None` to wait; FINISHED at the end."""
         with self.busy:
-            if self.write_error is None:
+            if not self.is_unwritable:
                 try:
                     return self._suggest(trial_id)
                 except OSError as error:
-                    self.write_error = error
+                    self._give_up(error)
             return str(ray.tune.search.Searcher.FINISHED)
 
     def is_silent(self) -> bool:
@@ -107,7 +110,11 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             try:
                 self._complete(trial_id, result)
             except OSError as error:
-                self.write_error = error
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self.is_unwritable = True
+        _log.error("the search's folder cannot be written: %s", error)
 
     def _complete(self, trial_id: str, result: dict[str, Any] | None) -> None:
         if result is not None and "outcome" in result:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from cluster.node.secret_names import MASK
 from cluster.pages import units
 from cluster.structure import revive
 from search_spaces.config import config_cell, config_name, config_text, variables_of
@@ -103,7 +104,10 @@ def training_command(profile: Profile, allowed_cpus: Sequence[int]) -> str:
         options = revive(CommandOptions, profile.workload.options)
         words, own = filled_in(profile.config, options, Path("."), {})
         variables |= variables_of(profile.config) | own
-    head = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    head = [
+        f'{name}="${name}"' if value == MASK else f"{name}={shlex.quote(value)}"
+        for name, value in variables.items()
+    ]
     bound = f"taskset -c {units.cpu_ranges(cpus)}"
     return " ".join([*head, bound, shlex.join(words)])
 

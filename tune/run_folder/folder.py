@@ -15,6 +15,10 @@ from cluster.node import lock, regular
 from cluster.node.proc import read_stat
 
 RUNS = Path("runs")
+TUNE_FOLDER = "ray"
+"""The name of Ray Tune's folder in a search's own."""
+
+_TUNE_STATE = ("experiment_state-*", "search_gen_state-*", "tuner.pkl")
 _GUARD_S, _POLL_S = 20.0, 0.1
 
 _log = logging.getLogger(__name__)
@@ -53,6 +57,15 @@ class RunFolder:
     def report(self) -> Path:
         """The report, for a browser."""
         return self.path / "report.html"
+
+    def forget_tune_state(self) -> None:
+        """Remove what Ray Tune would resume from: whole orders, with what is secret in them.
+
+        A search resumes from its journal.
+        """
+        for pattern in _TUNE_STATE:
+            for path in (self.path / TUNE_FOLDER).glob(pattern):
+                path.unlink(missing_ok=True)
 
     def trial_log(self, number: int, stage: str) -> Path:
         """Return the path of one trial's stdout and stderr."""

@@ -141,13 +141,12 @@ def _sample(known: Explored, untried: list[Config], rng: np.random.Generator) ->
 
 
 def _dies_of_size(trial: Trial, ran: list[Config]) -> bool:
-    """Return whether an error may be of the sizes: a smaller configuration ran, with these words.
+    """Return whether a death may be of the sizes: a smaller configuration ran, with these words.
 
-    It is then as bad as a limit, which keeps the search away from still larger ones.
+    It is then as bad as a limit, which keeps the search away from still larger ones. So is one that
+    was killed twice: a machine without memory ends processes, and may not say so.
     """
-    return trial.kind is OutcomeKind.ERROR and any(
-        is_smaller(config, trial.config) for config in ran
-    )
+    return stopping.says_nothing(trial) and any(is_smaller(config, trial.config) for config in ran)
 
 
 def _says_nothing_of_speed(trial: Trial) -> bool:

@@ -32,6 +32,8 @@ _LARGEST_NEEDED = 0.75
 """The same, where less would not do for all rounds of the best and of the baseline."""
 
 _LEAST_TRIAL_S = 30.0
+"""The least that an exploring trial gets, however little of --max-time is left."""
+
 _LEAST_SOAK_S = 40.0
 """The time to start, compile, warm up, and run enough updates for a leak to show."""
 

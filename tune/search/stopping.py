@@ -51,11 +51,12 @@ def reason_to_stop(
 
 def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     """Return whether no trial can run: the last, of whatever stage, all ended in errors or lost
-    workers, or one said so.
+    workers, or one said so. An exploring trial that is run again is no trial.
     """
     ended = [trial for trial in trials if trial.outcome is not None]
     if any(trial.outcome.ends_search for trial in ended if trial.outcome is not None):
         return True
+    ended = [t for t in ended if t.stage not in EXPLORING or not is_run_again(t, ended)]
     most = _MAX_ERRORS + num_parallel - 1
     return len(ended) >= most and all(map(says_nothing, ended[-most:]))
 

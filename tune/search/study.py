@@ -11,7 +11,6 @@ nothing about the configuration. Samplers ignore FAIL, and would propose the sam
 import contextlib
 import dataclasses
 import datetime
-import errno
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -189,8 +188,6 @@ def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTri
 
 
 def _load(journal: Path) -> optuna.Study:
-    if not journal.is_file():  # Optuna would wait for a FIFO's writer
-        raise OSError(errno.EINVAL, "Not a regular file", str(journal))
     return optuna.load_study(study_name="search", storage=_storage(journal))
 
 

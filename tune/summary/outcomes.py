@@ -49,8 +49,8 @@ EXPLANATIONS: Mapping[OutcomeKind, Explanation] = {
     ),
     OutcomeKind.TIMEOUT: Explanation(
         short="timed out",
-        means="The trial did not finish within --trial-timeout and was killed.",
-        do="Raise --trial-timeout, or look at the log for what hangs.",
+        means="The trial did not finish in its time and was killed.",
+        do="Raise --trial-timeout or --max-time, or look at the log for what hangs.",
     ),
     OutcomeKind.SLOW: Explanation(
         short="slow",

@@ -97,5 +97,5 @@ def test_a_journal_that_cannot_be_written_ends_the_search() -> None:
     searcher = searcher_of(OneTrial(disk_is_full=True))
     searcher.suggest("a")
     searcher.on_trial_complete("a")
-    assert searcher.write_error is not None
+    assert searcher.is_unwritable
     assert searcher.suggest("b") == "FINISHED"

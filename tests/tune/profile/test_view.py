@@ -56,7 +56,7 @@ COMMAND = {
     "options": {
         "arguments": ["python", "my train.py", "--n={num_envs}", "{num_envs * 2}", "{trial_dir}/x"],
         "readings": [{"kind": "count", "pattern": r"(\d+)", "unit": "env step"}],
-        "variables": {"WORKERS": "{num_envs}"},
+        "variables": {"WORKERS": "{num_envs}", "HF_TOKEN": "s3cret"},
     },
 }
 
@@ -71,7 +71,10 @@ def test_a_command_is_printed_ready_to_paste_with_what_a_run_takes(
     assert profile.main(arguments) == 0
     command, cost = capsys.readouterr().out.splitlines()
     assert " OMP_NUM_THREADS=2 " in f" {command} "
-    assert " WORKERS=8 taskset -c 0-1 python 'my train.py' --n=8 16 ./x" in command
+    assert (
+        " WORKERS=8 HF_TOKEN=\"$HF_TOKEN\" taskset -c 0-1 python 'my train.py' --n=8 16 ./x"
+        in command
+    )
     assert cost == (
         "# 1,000,000,000 env steps take 4 h 28 min (4 h 25 min to 4 h 32 min) and $3.09 "
         "($3.05 to $3.13) at $0.69 an hour."

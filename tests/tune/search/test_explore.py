@@ -186,8 +186,11 @@ def test_a_disturbed_step_of_the_ramp_does_not_end_it() -> None:
     assert stage_of(known(first(), stride(50.0))) is Stage.SEARCH
 
 
-def test_errors_at_larger_sizes_keep_the_search_away_from_still_larger_ones() -> None:
-    died = failed(OutcomeKind.ERROR, "SIGSEGV")
+@pytest.mark.parametrize("kind", [OutcomeKind.ERROR, OutcomeKind.NODE_LOST])
+def test_deaths_at_larger_sizes_keep_the_search_away_from_still_larger_ones(
+    kind: OutcomeKind,
+) -> None:
+    died = failed(kind, "SIGSEGV, or SIGKILL by someone who did not say why")
     sizes = [(1024, 16384), (2048, 16384), (1024, 4096)]
     deaths: list[Row] = [
         (Stage.SEARCH, BASELINE | {"num_envs": n, "batch_size": b}, died, None) for n, b in sizes

@@ -306,6 +306,24 @@ def test_deaths_of_sizes_that_nobody_knows_keep_what_ran(tmp_path: Path) -> None
     assert search.result(partial=False).chosen[Kind.FASTEST].config == BASELINE
 
 
+def test_three_configurations_that_are_killed_twice_each_end_exploring(
+    tmp_path: Path,
+) -> None:
+    """A machine that runs out of memory may end processes, and not say so."""
+    search = make(tmp_path, max_runs=20)
+    tried: Counter[object] = Counter()
+    while (asked := search.ask()) is not None:
+        is_small = asked.config["num_envs"] <= BASELINE["num_envs"]
+        tried[config_key(asked.config)] += asked.stage in EXPLORING
+        killed = outcome(kind=OutcomeKind.NODE_LOST, message="SIGKILL", measurement=None)
+        search.tell(asked, machine(asked) if is_small else killed)
+    result = search.result(partial=False)
+    killed_keys = {config_key(t.config) for t in search.trials if stopping.is_lost(t)}
+    assert [tried[key] for key in killed_keys] == [2] * 3
+    assert "failed with an error" in result.stop_reason
+    assert result.chosen[Kind.FASTEST].config["num_envs"] <= BASELINE["num_envs"]
+
+
 def test_a_loop_that_is_broken_by_now_ends_in_its_finals(tmp_path: Path) -> None:
     search = make(tmp_path, max_runs=20)
     stages = []
