@@ -76,6 +76,7 @@ def fleet(folder: Path) -> str:
             steps_per_second=speed,
             low=0.99 * speed,
             high=1.01 * speed,
+            unit="env steps",
             is_proven=True,
             config={"num_envs": 256, "num_steps": 128},
         )
