@@ -59,7 +59,7 @@ class Place:
         return process.returncode, said
 
     def search(self, *arguments: str, **variables: str) -> tuple[int, str]:
-        return self.run("tune.jax_phase12", *FAULTY, *arguments, **variables)
+        return self.run("tune.jax_phase12", *FAULTY, *arguments, timeout_s=300, **variables)
 
     def kinds(self) -> list[str]:
         trials = json.loads((self.folder / "out" / "trials.json").read_text())["trials"]

@@ -104,7 +104,7 @@ def make(
 
 def drive(search: Search, machine: Machine = machine, *, at_most: int = 200) -> list[Trial]:
     """Run trials one at a time until the search is over."""
-    ran = []
+    ran: list[Trial] = []
     while len(ran) < at_most and (trial := search.ask()) is not None:
         ran.append(search.tell(trial, machine(trial)))
     return ran

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cluster.node import cgroups
+from cluster.node import cgroups, limits
 from cluster.node.proc import read_stat
 from places import PYTHONPATH, SUPPORT
 from trainables import process
@@ -94,7 +94,7 @@ def test_a_hang_while_the_cgroup_refused_threads_is_a_thread_limit(
     run_fake: RunFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = iter([7, 9])
-    monkeypatch.setattr(process.limits, "thread_limit_events", lambda: next(counts))
+    monkeypatch.setattr(limits, "thread_limit_events", lambda: next(counts))
     outcome = run_fake("hang", timeout_s=0.5)
     assert outcome.kind is OutcomeKind.THREAD_LIMIT
     assert "refused 2 threads" in outcome.message

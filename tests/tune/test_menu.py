@@ -62,6 +62,7 @@ def made(choice: str, **answers: str) -> str:
 
 PHASE1, PHASE2, PHASE3 = menu.SEARCHES
 FLEET = "fleet: the same on rented boxes"
+LOOK, VALIDATE = "look at profiles", "validate a profile: does it still hold?"
 
 
 @pytest.fixture
@@ -94,10 +95,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             {"Language model": "owner/name"},
             "-m tune.pytorch_phase3 --llm owner/name --max-time 20m",
         ),
-        ("look at profiles", {}, "-m tune.profile list"),
-        ("look at profiles", {"Which": "gpu"}, "-m tune.profile show profiles/gpu-fastest.yaml"),
+        (LOOK, {}, "-m tune.profile list"),
+        (LOOK, {"Which": "gpu"}, "-m tune.profile show profiles/gpu-fastest.yaml"),
         (
-            "validate a profile: does it still hold?",
+            VALIDATE,
             {},
             "-m tune.profile validate profiles/gpu-fastest.yaml",
         ),
@@ -127,15 +128,15 @@ def parsed(words: Sequence[str]) -> Any:
             parsed(arguments[arguments.index("--") + 2 :])
         return tyro.cli(getattr(commands, f"{name.capitalize()}Command"), args=options)
     if module == "tune.profile":
-        return tyro.cli(profile.Command, args=arguments)  # type: ignore[call-overload]
+        return tyro.cli(profile.ProfileCommand, args=arguments)  # type: ignore[call-overload]
     specs: dict[str, Any] = {"tune.jax_phase12": JaxSpec, "tune.pytorch_phase3": Phase3Spec}
     config = (tyro.conf.EnumChoicesFromValues,)
     return tyro.cli(specs[module], args=arguments, config=config) if module in specs else None
 
 
-@pytest.mark.parametrize("choice", [*menu.SEARCHES, *menu.FLEET])
+@pytest.mark.parametrize("choice", [*menu.SEARCHES, *menu.FLEET, LOOK, VALIDATE])
 def test_every_command_takes_the_options_that_the_menu_gives_it(folder: Path, choice: str) -> None:
-    every = {**menu.SEARCHES, **menu.FLEET}
+    every = {**menu.MAIN, **menu.FLEET}
     answers = {"Your bars": "bars.csv", "Objective": "balanced", "Language": "none"}
     assert parsed(every[choice](Script(answers))) is not None
 
@@ -149,7 +150,7 @@ def test_the_newest_report_is_opened(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("choice", "sentence"),
     [
-        ("look at profiles", "There are no profiles in profiles/ yet; a search writes them."),
+        (LOOK, "There are no profiles in profiles/ yet; a search writes them."),
         ("open the newest report", "There is no report in runs/ yet; a search writes one"),
     ],
 )

@@ -14,6 +14,7 @@ import searches
 from cluster.fleet.offers import page as fleet_page
 from cluster.fleet.offers.offers import ClassOffer
 from cluster.fleet.offers.profiles import PulledProfile
+from trainables.measurement import OutcomeKind
 from tune.report import page as report_page
 from tune.run_folder.folder import RunFolder
 
@@ -116,7 +117,7 @@ def pages(folder: Path) -> dict[str, str]:
     many = tuple(
         searches.ended(n, {"num_envs": 64 << n % 9, "num_steps": 8 << n % 7}, kind)
         for n in range(140)
-        for kind in [list(searches.OutcomeKind)[n % 10]]
+        for kind in [list(OutcomeKind)[n % 10]]
     )
     made = {
         "every outcome": of(searches.every_outcome()),

@@ -1,11 +1,13 @@
 """The command line of a training command: what is refused before anything runs, and what would."""
 
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
 from cluster.errors import UserError
+from cluster.node import ray_env
 from search_spaces.space import SearchSpace
 from trainables.command.options import FACTORY
 from trainables.command.readings import ReadingKind
@@ -103,8 +105,8 @@ def test_a_dry_run_shows_commands_ready_for_a_shell() -> None:
 def test_a_dry_run_starts_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command.sys, "argv", ["-m", "--dry-run", "--space", *SPACE, "--", *TRAIN])
-    monkeypatch.setattr(command.cli.ray_env, "exec_into", lambda variables: None)
+    monkeypatch.setattr(sys, "argv", ["-m", "--dry-run", "--space", *SPACE, "--", *TRAIN])
+    monkeypatch.setattr(ray_env, "exec_into", lambda variables: None)
     assert command.main() == 0
     assert "read by the first preset that matches a line, of cleanrl, " in capsys.readouterr().out
 

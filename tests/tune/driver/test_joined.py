@@ -1,8 +1,10 @@
 """A search on a joined cluster: its head, its class of hosts, and what each host must have."""
 
+import time
 from pathlib import Path
 
 import pytest
+import ray
 
 from cluster.errors import UserError
 from cluster.node import source
@@ -21,8 +23,8 @@ def test_cluster_without_a_head_is_one_sentence() -> None:
 
 def test_class_is_lost_when_its_hosts_stay_away(monkeypatch: pytest.MonkeyPatch) -> None:
     now, resources = [100.0], {"class:l4": 1.0}
-    monkeypatch.setattr(joined.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(joined.ray, "cluster_resources", lambda: resources)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
     watch = ClassWatch("l4", timeout_s=60)
 
     def after(seconds: float, places: float) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import factories
-from cluster.node import hardware
+from cluster.node import limits
 from places import SUPPORT
 from profiles import rewritten, written
 from trainables.measurement import Outcome, OutcomeKind
@@ -94,7 +94,7 @@ def test_a_disturbed_process_tells_nothing(
 
 
 def test_validation_runs_under_the_profiles_own_caps(tmp_path: Path) -> None:
-    allowed = sorted(hardware.limits.cpus().allowed)
+    allowed = sorted(limits.cpus().allowed)
     path = written(tmp_path)
     profile = profile_file.read(path)
     here = validation.environment(profile, "cpu", {})

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import factories
 import searches
 from factories import outcome
 from report_pages import Page, page_of
@@ -67,7 +68,7 @@ def test_what_a_person_named_is_text_and_nothing_else() -> None:
         for trial in every_outcome()
         if trial.outcome is not None
     )
-    task = searches.task(
+    task = factories.task(
         name=HOSTILE, workload=HOSTILE, options={HOSTILE: HOSTILE}, data={"source": HOSTILE}
     )
     ending = record().ending

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-import searches
+from factories import preflight, task
 from searches import record
 from tune.jax_phase12 import JaxSpec
 from tune.run_folder import record as record_file
@@ -39,7 +39,7 @@ def test_the_record_is_plain_json_that_names_its_version(tmp_path: Path) -> None
 
 def test_what_a_search_is_judged_against_is_the_same_on_screen_and_page() -> None:
     context = SearchContext.of(
-        JaxSpec(baseline=("num_envs=2",)), searches.task(), searches.preflight(), "your baseline"
+        JaxSpec(baseline=("num_envs=2",)), task(), preflight(), "your baseline"
     )
     assert context.baseline_called == "your baseline"
     assert context.thread_room == 1000

@@ -18,7 +18,8 @@ def drawn(rng: np.random.Generator, sd: float, rounds: int = 2) -> list[list[flo
 
 def test_without_finals_what_is_known_stands() -> None:
     found = between_processes([], known_sd=0.03)
-    assert (found.sd, found.dof, found.quantile) == (0.03, 2.0, pytest.approx(4.303, abs=0.001))
+    assert (found.sd, found.dof) == (0.03, 2.0)
+    assert found.quantile == pytest.approx(4.303, abs=0.001)
     assert between_processes([[100.0], [130.0]], known_sd=0.03).sd == pytest.approx(0.03)
 
 
