@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_origin
 import tyro
 
 from cluster.errors import UserError
-from cluster.node import ray_env
+from cluster.node import ray_env, raylets
 from cluster.node.arguments import gathered
 from cluster.node.stdout import settle_streams, until_unread
 
@@ -79,9 +79,16 @@ def main(
             prog=prog,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.EnumChoicesFromValues),
         )
-        joins = getattr(spec, "address", None) is not None or _RAY_JOB in os.environ
+        address = getattr(spec, "address", None) or ("auto" if _RAY_JOB in os.environ else None)
+        token = None
+        if address is not None:
+            token = raylets.token_variables(address, ray_env.as_given(os.environ))
         dashboard = getattr(spec, "dashboard", False)
-        ray_env.exec_into(ray_env.environment(os.environ, private=not joins, dashboard=dashboard))
+        ray_env.exec_into(
+            ray_env.environment(
+                os.environ, private=address is None, dashboard=dashboard, token=token
+            )
+        )
         return search(spec)
 
     return run(

@@ -133,12 +133,17 @@ class ChildProcess:
 
 
 def spawn_child(
-    command: Sequence[str], request: Mapping[str, Any], environment: Mapping[str, str], log: Path
+    command: Sequence[str],
+    request: Mapping[str, Any],
+    environment: Mapping[str, str],
+    log: Path,
+    *,
+    folder: Path | None = None,
 ) -> ChildProcess:
     """Start `command` with the request as JSON on stdin, and the wire's number as an argument.
 
-    Its output is appended to `log`. The request is a file and not a pipe, so that a child that
-    never reads cannot block its parent.
+    It runs in `folder`, or in ours. Its output is appended to `log`. The request is a file and not
+    a pipe, so that a child that never reads cannot block its parent.
 
     Raises:
         BlockingIOError: if a limit leaves no room for another process.
@@ -166,6 +171,7 @@ def spawn_child(
                 stdout=output,
                 stderr=output,
                 env=environment,
+                cwd=folder,
                 pass_fds=(write_fd,),
                 start_new_session=True,
             )

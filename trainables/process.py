@@ -53,15 +53,16 @@ def run_child(
     timeout_s: float | None = None,
     host_budget_bytes: int | None = None,
     command: Sequence[str] | None = None,
+    folder: Path | None = None,
 ) -> Generator[Progress | Outcome, None, None]:
     """Run one trial; yield its progress, then exactly one outcome, when all of it is gone.
 
     A `CompileRequest` is run in the same way: what it compiled comes with the progress.
 
-    `environment` is the child's whole environment. Its output is appended to `log_path`, because a
-    pipe that nobody reads would stop it. A report counts whatever happens after it (frameworks
-    crash while they shut down); a death without a report is classified. Closing the generator, or
-    an exception in it, ends the trial.
+    `environment` is the child's whole environment, `folder` where it runs if not here. Its output
+    is appended to `log_path`, because a pipe that nobody reads would stop it. A report counts
+    whatever happens after it (frameworks crash while they shut down); a death without a report is
+    classified. Closing the generator, or an exception in it, ends the trial.
 
     The child dies with the thread that calls this, and is watched only while that thread waits
     here: take the next message soon.
@@ -79,7 +80,9 @@ def run_child(
     command = command or (COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND)
     with adopting_orphans():
         try:
-            child = spawn_child(command, dataclasses.asdict(request), environment, log_path)
+            child = spawn_child(
+                command, dataclasses.asdict(request), environment, log_path, folder=folder
+            )
         except BlockingIOError:
             yield watch.outcome(_NO_ROOM, is_gone=True)
             return

@@ -1,5 +1,6 @@
 """Ray Tune's side of a trial: build the capped environment, run the child, forward its messages."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import ray.tune
+from ray.tune import PlacementGroupFactory
 
-from cluster.node import limits, ray_env, thread_env
+from cluster.node import limits, ray_env, source, thread_env
 from cluster.node.thread_env import Framework
 from search_spaces.config import variables_of
 from trainables import compile_cache
@@ -22,8 +24,25 @@ from trainables.measurement import (
     TrialRequest,
 )
 from trainables.process import run_child
+from trainables.travelled import PERSONS_FOLDER, Travelled, without_ours
 
 _LONGEST_LOG_BYTES = 2**20
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A place for one trial: the resources that Ray must find on one of `nodes`, if any are given.
+
+    `nodes` are Ray's own ids.
+    """
+
+    resources: dict[str, float]
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def label_selector(self) -> dict[str, str]:
+        """Ray's selector of these nodes, for a placement group; empty for any node."""
+        return {"ray.io/node-id": f"in({','.join(self.nodes)})"} if self.nodes else {}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +53,14 @@ class TrialOrder:
     the values of the configuration stand beside it. `compile_cache` is the folder of compiled
     programs, if there is one. `log` is a file of the driver's. If `is_remote`, the worker may be
     another host: it writes elsewhere, and the outcome carries the log. `variables` are those that
-    the preflight chose for this machine, as its GPU.
+    the preflight chose for this machine, as its GPU. `place` is where Ray runs the trial, and
+    `travelled` has the files that came to that host with the search, if it had nothing of it.
     """
 
     name: str
     request: TrialRequest
     framework: Framework
+    place: Place
     thread_cap: int
     timeout_s: float | None
     host_budget_bytes: int | None
@@ -47,6 +68,7 @@ class TrialOrder:
     compile_cache: str | None = None
     is_remote: bool = False
     variables: dict[str, str] = dataclasses.field(default_factory=dict)
+    travelled: Travelled | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -61,12 +83,24 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
     child, also after one that died.
     """
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory | None:
+        """Return what Ray must find before the trial starts, in the order's own place."""
+        order: TrialOrder | None = config.get("order")
+        if order is None:  # Tune asks once before there is a trial
+            return None
+        return PlacementGroupFactory(
+            [order.place.resources], bundle_label_selector=[order.place.label_selector]
+        )
+
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the trial of `config["order"]`."""
         order: TrialOrder = config["order"]
         self._folder: str | None = None
         if order.is_remote:
             self._folder = tempfile.mkdtemp(prefix="rl-tuner-trial-")
+            with contextlib.suppress(PermissionError):  # others' Ray nices its workers to 15
+                os.setpriority(os.PRIO_PROCESS, 0, 0)
             order = dataclasses.replace(order, log=str(self._log(self._folder)))
         self._messages = run_order(order, environ=os.environ, slot=_slot())
 
@@ -124,7 +158,14 @@ def run_order(
     The outcome is the last attempt's, with the cap that it ended under and the time of all. `slot`
     numbers the trials that run side by side on one machine, for CPUs of their own.
     """
-    chosen = variables_of(order.request.config)
+    request, folder = order.request, None
+    if order.travelled is not None:
+        request, folder = (
+            order.travelled.request(request, source.ROOT),
+            source.ROOT / PERSONS_FOLDER,
+        )
+        environ = without_ours(environ, source.ROOT)
+    chosen = variables_of(request.config)
     base = ray_env.for_child(environ) | order.variables | chosen
     if order.compile_cache is not None:
         base |= compile_cache.variables(order.compile_cache, base)
@@ -132,19 +173,20 @@ def run_order(
     while True:
         caps = thread_env.build(
             cap,
-            order.request.platform,  # type: ignore[arg-type]
+            request.platform,  # type: ignore[arg-type]
             limits.cpus().allowed,
             base,
             order.framework,
             slot=slot,
         )
         messages = run_child(
-            dataclasses.replace(order.request, cpus=caps.cpus),
+            dataclasses.replace(request, cpus=caps.cpus),
             environment=thread_env.with_chosen(base | caps.variables, chosen),
             log_path=Path(order.log),
             thread_cap=caps.cap,
             timeout_s=order.timeout_s,
             host_budget_bytes=order.host_budget_bytes,
+            folder=folder,
         )
         for message in messages:
             if isinstance(message, Progress):

@@ -24,7 +24,16 @@ _TEXTS = frozenset({".sh", ".yaml", ".yml", ".toml", ".json", ".cfg", ".gin"})
 
 
 def source_of(workload: str, options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the hash of each file that the factory's module consists of, by relative path.
+    """Return the hash of each file of `source_files`, by its name.
+
+    Raises:
+        WorkloadInputError: if the name is not `package.module:factory`.
+    """
+    return {name: _hash(path) for name, path in source_files(workload, options).items()}
+
+
+def source_files(workload: str, options: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the files that the factory's module consists of, by relative path.
 
     Of a command they are the files that it names.
 
@@ -35,32 +44,30 @@ def source_of(workload: str, options: Mapping[str, Any]) -> dict[str, str]:
         WorkloadInputError: if the name is not `package.module:factory`.
     """
     if workload == FACTORY:
-        return _source_of_command(options["arguments"])
+        return _files_of_command(options["arguments"])
     module, _ = split_name(workload)
     if module.endswith(".py"):
         script = Path(module)
         beside = _with_neighbours(script) if script.is_file() else []
-        return {path.name: _hash(path) for path in beside}
+        return {path.name: path for path in beside}
     found = top_level_spec(module)
     if found is None:
         return {}
     if found.submodule_search_locations:
         folders = [Path(place) for place in found.submodule_search_locations]
-        files = {
+        return {
             path.relative_to(folder.parent).as_posix(): path
             for folder in folders
             for path in sorted(folder.rglob("*.py"))
             if path.is_file()  # an editor's lock is a link to nowhere
         }
-    elif found.origin is not None and found.origin.endswith(".py"):
-        files = {path.name: path for path in _with_neighbours(Path(found.origin))}
-    else:
-        return {}
-    return {name: _hash(path) for name, path in files.items()}
+    if found.origin is not None and found.origin.endswith(".py"):
+        return {path.name: path for path in _with_neighbours(Path(found.origin))}
+    return {}
 
 
-def _source_of_command(arguments: Sequence[str]) -> dict[str, str]:
-    """Return the hash of each file that a command names, and of the modules beside its scripts."""
+def _files_of_command(arguments: Sequence[str]) -> dict[str, Path]:
+    """Return the files that a command names, and the modules beside its scripts."""
     files: set[Path] = set()
     for word in arguments:
         path = Path(word)
@@ -68,7 +75,7 @@ def _source_of_command(arguments: Sequence[str]) -> dict[str, str]:
             files.update(_with_neighbours(path))
         elif path.suffix in _TEXTS and path.is_file():
             files.add(path)
-    return {os.path.relpath(path): _hash(path) for path in sorted(files)}
+    return {os.path.relpath(path): path for path in sorted(files)}
 
 
 def require_factory(workload: str) -> None:

@@ -7,9 +7,9 @@ import functools
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware, ray_env
 from cluster.pages import units
 from tune import per_class
@@ -34,6 +34,9 @@ from tune.search.study import Study, explored_in
 from tune.search.trial import Trial
 from tune.spec import SearchSpec, Task
 
+if TYPE_CHECKING:  # it imports Ray
+    from tune.driver.hosts.choice import ChosenClass
+
 
 def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     """Run a search and return its exit code: 0 with a profile, 1 without, 130 if interrupted.
@@ -50,19 +53,14 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
         return search(preflight=judge.check(request))
-    from tune.driver import joined  # lazy: a machine may be too small for Ray
+    from tune.driver.hosts import choice  # lazy: a machine may be too small for Ray
 
-    with joined.connect(address):
-        names = list(joined.classes())
-        if spec.machine_class is not None or len(names) < 2:
-            chosen = joined.require(
-                spec.machine_class, timeout_s=spec.class_timeout_s, note=screen.note
-            )
-            screen.note(chosen.describe())
-            preflight = joined.preflight(chosen, request, files=joined.files_of(task))
-            return search(preflight=preflight, hardware_class=chosen)
-    screen.note(f"{len(names)} searches at once, one per class: {', '.join(names)}")
-    return per_class.run(names, spec, task_name=task.name)
+    with choice.chosen(address, spec, task, request, note=screen.note) as hosts:
+        if isinstance(hosts, choice.ChosenClass):
+            screen.note(hosts.hardware_class.describe())
+            return search(preflight=hosts.preflight, hosts=hosts)
+    screen.note(f"{len(hosts)} searches at once, one per class: {', '.join(hosts)}")
+    return per_class.run(hosts, spec, task_name=task.name)
 
 
 def _check(
@@ -85,7 +83,7 @@ def _search(
     started_at: float,
     screen: Screen,
     preflight: Preflight,
-    hardware_class: HardwareClass | None = None,
+    hosts: "ChosenClass | None" = None,
 ) -> int:
     """Run one search on the machine of `preflight`: this one, or the hosts of a class.
 
@@ -106,7 +104,7 @@ def _search(
         space_for,
         screen=screen,
         preflight=preflight,
-        hardware_class=hardware_class,
+        hardware_class=None if hosts is None else hosts.hardware_class,
         now=now,
     )
     with hold(prepared.folder, screen.note), run_log(prepared.folder.run_log):
@@ -143,7 +141,13 @@ def _search(
                     guarding.dismiss()
 
             try:
-                ending = drive.drive(prepared, search, guarding, conclude_now)
+                ending = drive.drive(
+                    prepared,
+                    search,
+                    guarding,
+                    conclude_now,
+                    places=None if hosts is None else hosts.places,
+                )
             except UserError:
                 raise
             except Exception:  # a defect, of ours or of Ray: what was found comes before it

@@ -26,9 +26,9 @@ class HostOffer:
         """Number of trials that may run here side by side."""
         return self.num_gpus or int(self.on_cpu)
 
-    def ray_arguments(self) -> list[str]:
+    def ray_arguments(self, *, is_head: bool) -> list[str]:
         """Return the offer as arguments of `ray start`, which else starts a worker per core."""
-        resources = {}
+        resources = {hardware.JOINED: 1} if is_head else {}
         if self.num_trials:
             resources[hardware.class_resource(self.machine_class)] = self.num_trials
         return [

@@ -43,7 +43,7 @@ def command(
         *where,
         f"--node-ip-address={address}",
         *ports.ray_arguments(is_head=is_head, has_client=_has_ray_client()),
-        *offer.ray_arguments(),
+        *offer.ray_arguments(is_head=is_head),
         f"--object-store-memory={ray_env.OBJECT_STORE_BYTES}",
         f"--temp-dir={temp_dir}",
         "--disable-usage-stats",

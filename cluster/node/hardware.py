@@ -28,6 +28,8 @@ _PACKAGES = (
     "numpy",
 )
 _CLASS_RESOURCE = "class:"
+JOINED = "rl-tuner-joined"
+"""The resource by which a head of `cluster.join` says so."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,7 @@ DRIVER = {
 
 _OF_IMAGES = ("RAY_", "TUNE_")
 _TOKENS = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+_OF_TOKENS = _TOKENS | {"RAY_AUTH_MODE"}
 _TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
 _REPLACED = "RL_TUNER_REPLACED_ENV"
 OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum is 75 MiB; nothing large crosses it
@@ -83,7 +84,11 @@ _TEMP_NAME = len("/tmpabcdefgh")  # as tempfile.mkdtemp names one
 
 
 def environment(
-    base: Mapping[str, str], *, private: bool = False, dashboard: bool = False
+    base: Mapping[str, str],
+    *,
+    private: bool = False,
+    dashboard: bool = False,
+    token: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the variables Ray's driver must have from its start, on top of `base`.
 
@@ -91,12 +96,16 @@ def environment(
     again. A `private` Ray takes none of Ray's and Tune's variables that an image or a cluster sets
     (another head's Redis, TLS, hooks, folders), but a token: `exec_into` takes them away. With a
     dashboard it has temporary files of its own, which the dashboard's processes leave behind.
+    `token` are the variables of a cluster that others started, empty if it takes none; without them
+    our own token is used.
     """
     given = as_given(base)
     variables = THRIFTY | PRIVATE | BEHAVIOUR | DRIVER | (WORKERS if private else {})
     if private and dashboard:
         variables["TMPDIR"] = str(temporary_dir(given))
-    if not given.get("RAY_AUTH_TOKEN"):
+    if token is not None:
+        variables = {n: v for n, v in variables.items() if n not in _OF_TOKENS} | dict(token)
+    elif not given.get("RAY_AUTH_TOKEN"):
         default = str(private_dir(given) / _TOKEN_NAME)
         variables[_TOKEN_PATH] = given.get(_TOKEN_PATH) or default
     taken = {name for name in given if name.startswith(_OF_IMAGES)} if private else set()
@@ -169,7 +178,9 @@ def temporary_dir(base: Mapping[str, str]) -> Path:
 
 def token_path(environ: Mapping[str, str]) -> str:
     """Return where the token is that every client of this Ray must show, in words for a person."""
-    return environ.get(_TOKEN_PATH) or "your variable RAY_AUTH_TOKEN"
+    if environ.get("RAY_AUTH_TOKEN"):
+        return "your variable RAY_AUTH_TOKEN"
+    return environ.get(_TOKEN_PATH) or "none is known here: see RAY_AUTH_MODE"
 
 
 def prepare(environ: Mapping[str, str]) -> Path:

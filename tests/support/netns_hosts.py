@@ -5,6 +5,7 @@ it. Needs root, iproute2 and openssh-server; only addresses inside the namespace
 """
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from trainables.disturbance import IGNORES
 T = TypeVar("T")
 _SSHD = Path("/usr/sbin/sshd")
 _NETWORK = "10.79.0"
+_NUMBERS = itertools.count()
 _BOX = """
 set -e
 mount --bind "$0/root" /mnt
@@ -172,7 +174,7 @@ class Lab:
         self.checkout = folder / "checkout"
         self.hosts_file = folder / "hosts.toml"
         _remove_stale()
-        self._prefix = f"fl{os.getpid()}_"
+        self._prefix = f"fl{os.getpid()}_{next(_NUMBERS)}"
         self.boxes: dict[str, Box] = {}
         _keygen(self.key)
         _copy_tree(self.checkout)

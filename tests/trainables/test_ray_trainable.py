@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainables.measurement import Outcome, Sampling, TrialRequest
-from trainables.ray_trainable import TrialOrder, run_order
+from trainables.ray_trainable import Place, TrialOrder, run_order
 
 WORKLOAD = """
 import os
@@ -39,6 +39,7 @@ def test_a_trial_sees_the_gpu_that_the_preflight_chose(
             sampling=Sampling(block_s=0.05, min_blocks=2, max_measure_s=0.3),
         ),
         framework="jax",
+        place=Place(resources={"CPU": 1.0}),
         thread_cap=1,
         timeout_s=60.0,
         host_budget_bytes=None,

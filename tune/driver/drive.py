@@ -10,6 +10,7 @@ from tune.driver import experiment, loggers, orders
 from tune.driver.ending import Ending
 from tune.driver.experiment import Dashboard
 from tune.driver.guard import Guard
+from tune.driver.hosts.places import LocalPlaces, Places
 from tune.driver.metrics import SearchMetrics
 from tune.driver.searcher import StudySearcher
 from tune.prepare import Prepared
@@ -20,10 +21,16 @@ from tune.search.policy import Search
 
 
 def drive(
-    prepared: Prepared, search: Search, guard: Guard, conclude: Callable[[Ending], int]
+    prepared: Prepared,
+    search: Search,
+    guard: Guard,
+    conclude: Callable[[Ending], int],
+    *,
+    places: Places | None = None,
 ) -> Ending:
     """Run the search's trials to their end, or until the cluster ends them.
 
+    `places` are those of a cluster's hosts; without them a private Ray is started here.
     Where a person, a signal or the loss of Ray ends them, `conclude` writes the result in a thread,
     and this process ends with the code that it returns.
 
@@ -31,8 +38,14 @@ def drive(
         RayError: if Ray does not start as it must.
     """
     quiet_libraries()
+    num_gpus = 1 if prepared.preflight.platform == "cuda" else 0
+    here = LocalPlaces(num_gpus=num_gpus)
+    taken = here if places is None else places
     searcher = StudySearcher(
-        search, lambda trial: orders.order(prepared, search, trial), prepared.screen
+        search,
+        lambda trial: orders.order(prepared, search, trial, taken),
+        prepared.screen,
+        num_places=lambda: taken.num_trials,
     )
     callbacks = loggers.callbacks(
         tensorboard=prepared.spec.tensorboard,
@@ -46,13 +59,13 @@ def drive(
         return conclude(ending)
 
     with prepared.screen.live(search):
-        if prepared.hardware_class is None:
+        if places is None:
             private = orders.private_folder()
             with note_others(private, prepared.screen.note):
-                return _drive_here(prepared, search, searcher, callbacks, guard, conclude_now)
+                return _drive_here(prepared, search, searcher, here, callbacks, guard, conclude_now)
         return experiment.run_joined(
             searcher,
-            prepared.hardware_class,
+            places,
             folder=prepared.folder.path,
             class_timeout_s=prepared.spec.class_timeout_s,
             conclude=conclude_now,
@@ -64,12 +77,13 @@ def _drive_here(
     prepared: Prepared,
     search: Search,
     searcher: StudySearcher,
+    places: LocalPlaces,
     callbacks: list[Any],
     guard: Guard,
     conclude: Callable[[Ending], int],
 ) -> Ending:
     settings = experiment.RaySettings(
-        num_gpus=1 if prepared.preflight.platform == "cuda" else 0,
+        places=places,
         dashboard=prepared.spec.dashboard,
         private=orders.private_folder(),
         folder=prepared.folder.path,

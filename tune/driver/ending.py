@@ -47,7 +47,7 @@ def _early_end(prepared: Prepared, ending: Ending) -> str | None:
     name = "" if chosen is None else chosen.name
     reason = {
         Ending.CLASS_LOST: f"no host of class {name} was left for {waited_s:.0f} s, so the search "
-        "ended early: join one again (python -m cluster.join worker) and",
+        "ended early: let one join again and",
         Ending.RAY_LOST: "a process of Ray itself was ended (by a person, or for want of memory), "
         "and the search with it; what it found is kept:",
         Ending.SILENT: "a worker of Ray has not answered for longer than its trial may take (it "

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,12 @@ import ray.tune
 from ray.tune.execution import class_cache
 
 from cluster.errors import UserError
-from cluster.join.hardware_class import HardwareClass
 from cluster.node import listeners, ray_env
 from trainables.ray_trainable import RayTrial
 from tune.driver import start_conditions
 from tune.driver.ending import Ending
+from tune.driver.hosts.places import ClassWatch, LocalPlaces, Places
 from tune.driver.interruption import Interruption, uninterrupted
-from tune.driver.joined import ClassWatch
 from tune.driver.searcher import StudySearcher
 from tune.run_folder.folder import TUNE_FOLDER
 
@@ -31,20 +30,15 @@ class RayError(UserError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RaySettings:
-    """One search's share of this machine. One trial per GPU at a time, or one on the CPU.
+    """One search's share of this machine.
 
     `private` is a folder of this user alone, for Ray's sockets and logs; `folder` is the search's.
     """
 
-    num_gpus: int
+    places: LocalPlaces
     dashboard: bool
     private: Path
     folder: Path
-
-    @property
-    def num_parallel_trials(self) -> int:
-        """The number of trials that run side by side."""
-        return max(self.num_gpus, 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +77,6 @@ def run(
             Interruption(
                 conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folders=folders
             ),
-            resources={"CPU": 0, "GPU": 1} if settings.num_gpus else {"CPU": 1},
-            num_parallel_trials=settings.num_parallel_trials,
             folder=settings.folder,
             callbacks=callbacks,
         )
@@ -92,7 +84,7 @@ def run(
 
 def run_joined(
     searcher: StudySearcher,
-    chosen: HardwareClass,
+    places: Places,
     *,
     folder: Path,
     class_timeout_s: float,
@@ -103,12 +95,10 @@ def run_joined(
 
     See `run` for `conclude`.
     """
-    watch = ClassWatch(chosen.name, class_timeout_s)
+    watch = ClassWatch(places, class_timeout_s, searcher.waiting)
     ending = _run(
         searcher,
         Interruption(conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folders=()),
-        resources=chosen.trial_resources,
-        num_parallel_trials=chosen.num_trials,
         folder=folder,
         callbacks=callbacks,
         stopper=watch,
@@ -120,8 +110,6 @@ def _run(
     searcher: StudySearcher,
     interruption: Interruption,
     *,
-    resources: Mapping[str, float],
-    num_parallel_trials: int,
     folder: Path,
     callbacks: Sequence[ray.tune.Callback],
     stopper: ray.tune.Stopper | None = None,
@@ -130,11 +118,10 @@ def _run(
     (folder / TUNE_FOLDER).mkdir(mode=0o700, exist_ok=True)
     with interruption.watched():
         tuner = ray.tune.Tuner(
-            ray.tune.with_resources(RayTrial, dict(resources)),
+            RayTrial,
             tune_config=ray.tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=-1,  # until the searcher says FINISHED
-                max_concurrent_trials=num_parallel_trials,
                 reuse_actors=True,
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
@@ -202,8 +189,8 @@ def _start_ray(settings: RaySettings, temp_dir: Path) -> Any:
     try:
         return ray.init(
             **ray_env.init_arguments(
-                num_cpus=settings.num_parallel_trials,
-                num_gpus=settings.num_gpus,
+                num_cpus=settings.places.num_trials,
+                num_gpus=settings.places.num_gpus,
                 temp_dir=temp_dir,
                 dashboard=settings.dashboard,
             ),

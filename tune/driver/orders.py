@@ -13,6 +13,7 @@ from trainables import compile_cache
 from trainables.command.options import FACTORY
 from trainables.measurement import Sampling, TrialRequest
 from trainables.ray_trainable import TrialOrder
+from tune.driver.hosts.places import Places
 from tune.prepare import Prepared
 from tune.search.policy import Search
 from tune.search.trial import EXPLORING, Stage, Trial
@@ -43,13 +44,15 @@ def private_folder() -> Path:
         ) from error
 
 
-def order(prepared: Prepared, search: Search, trial: Trial) -> TrialOrder:
-    """Return the order for the worker of `trial`."""
+def order(prepared: Prepared, search: Search, trial: Trial, places: Places) -> TrialOrder:
+    """Return the order for the worker of `trial`, in the next of the places."""
     soak_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
     return TrialOrder(
         name=_trial_name(trial),
         request=_request(prepared, search, trial),
         framework=prepared.task.framework,
+        place=places.place(),
+        travelled=places.travelled,
         thread_cap=thread_cap(prepared.caps.cap, search.trials, trial.config),
         timeout_s=min(prepared.spec.trial_timeout_s + soak_s, search.time_for(trial)),
         host_budget_bytes=prepared.preflight.host_budget_bytes,

@@ -13,7 +13,7 @@ import ray.tune.search
 
 from cluster.structure import revive
 from trainables.measurement import Outcome, OutcomeKind, Progress
-from trainables.ray_trainable import TrialOrder
+from trainables.ray_trainable import Place, TrialOrder
 from tune.search.policy import Search
 from tune.search.trial import Trial
 
@@ -40,12 +40,18 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     """Gives Ray Tune whole trial orders where it asks for configurations."""
 
     def __init__(
-        self, search: Search, order_for: Callable[[Trial], TrialOrder], observer: Observer
+        self,
+        search: Search,
+        order_for: Callable[[Trial], TrialOrder],
+        observer: Observer,
+        *,
+        num_places: Callable[[], int] = lambda: 1,
     ) -> None:
         super().__init__()
         self._search = search
         self._order_for = order_for
         self._observer = observer
+        self._num_places = num_places
         self.finished = False
         self.busy = threading.RLock()
         """Held while the search is changed: its end may be written by another thread."""
@@ -55,6 +61,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self._orders: dict[str, TrialOrder] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._deadlines: dict[str, float] = {}
+        self._waiting: set[str] = set()
         self._num_told = len(search.trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -76,7 +83,13 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         now = time.monotonic()
         return any(now > deadline for deadline in list(self._deadlines.values()))
 
+    def waiting(self) -> list[Place]:
+        """Return the places of the trials that Ray has not started yet, as far as is known."""
+        return [order.place for key, order in list(self._orders.items()) if key in self._waiting]
+
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if len(self._running) >= self._num_places():
+            return None
         trial = self._search.ask()
         self._tell_excluded()
         if trial is None:
@@ -85,6 +98,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             self.finished = True
             return str(ray.tune.search.Searcher.FINISHED)
         self._running[trial_id] = trial
+        self._waiting.add(trial_id)
         self._orders[trial_id] = order = self._order_for(trial)
         if order.timeout_s is not None and not order.is_remote:  # it waits for no other's turn
             self._deadlines[trial_id] = time.monotonic() + order.timeout_s + 2 * _GRACE_S
@@ -93,6 +107,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take a message from the trial's child."""
+        self._waiting.discard(trial_id)
         if "outcome" in result:
             self._outcomes[trial_id] = self._take_home(trial_id, result)
         elif "progress" in result:
@@ -122,6 +137,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         trial = self._running.pop(trial_id)
         self._orders.pop(trial_id)
         self._deadlines.pop(trial_id, None)
+        self._waiting.discard(trial_id)
         outcome = self._outcomes.pop(trial_id, None)
         if outcome is None:
             outcome = Outcome(

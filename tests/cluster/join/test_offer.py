@@ -10,7 +10,8 @@ from fake_nvml import card, fake_nvml
 
 def test_host_that_offers_nothing_publishes_no_class() -> None:
     offer = HostOffer(machine_class="x", num_gpus=0, on_cpu=False)
-    assert "--resources={}" in offer.ray_arguments()
+    assert "--resources={}" in offer.ray_arguments(is_head=False)
+    assert '--resources={"rl-tuner-joined": 1}' in offer.ray_arguments(is_head=True)
     assert HostOffer(machine_class="x", num_gpus=0, on_cpu=True).num_trials == 1
 
 

@@ -22,7 +22,7 @@ def test_dashboard_is_on_loopback_and_the_token_is_no_argument(short_dir: Path) 
         temp_dir=short_dir,
     )
     assert "--dashboard-host=127.0.0.1" in words
-    assert '--resources={"class:rtx-4090-24gb-450w": 2}' in words
+    assert '--resources={"rl-tuner-joined": 1, "class:rtx-4090-24gb-450w": 2}' in words
     assert token not in " ".join(words)
     variables = ray_node.environment(environ, Ports(), is_head=True)
     assert token not in variables.values()

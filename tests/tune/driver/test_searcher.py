@@ -8,7 +8,7 @@ import pytest
 
 import factories
 from trainables.measurement import Phase, Progress
-from trainables.ray_trainable import TrialOrder
+from trainables.ray_trainable import Place, TrialOrder
 from tune.driver import searcher as module
 from tune.driver.searcher import StudySearcher
 from tune.search.trial import Trial
@@ -50,6 +50,7 @@ def searcher_of(search: Any, *, is_remote: bool = False) -> StudySearcher:
         name="x",
         request=None,  # type: ignore[arg-type]
         framework="jax",
+        place=Place(resources={"CPU": 1.0}),
         thread_cap=1,
         timeout_s=100.0,
         host_budget_bytes=None,

@@ -1,0 +1,235 @@
+"""A cluster that nobody prepared: `ray start` on a head and hosts of two classes."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster.node import ray_env
+from places import ROOT, SUPPORT
+from plain_cluster import RAY, WORK, PlainCluster, plain_cluster
+from subprocesses import read_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(200), pytest.mark.timeout(900)]
+
+needs_dashboard = pytest.mark.skipif(
+    bool(ray_env.missing_dashboard_packages()),
+    reason="needs ray[default], for the Jobs API: make test-dashboard",
+)
+
+SEARCH = (
+    *("-m", "tune.jax_phase12", "--workload", "loop.py:factory", "--memory-budget", "120MB"),
+    *("--final-rounds", "1", "--finalists", "1", "--soak-updates", "3"),
+    *("--space", "num_envs=64:256", "num_steps=32", "batch_size=512,1024"),
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlainCluster]:
+    """A head, `a` with one CPU, `b` and `c` with two."""
+    with plain_cluster(tmp_path_factory.mktemp("plain"), "--include-dashboard=false") as built:
+        built.add("a", cpus="0")
+        built.add("b", cpus="0,1")
+        built.add("c", cpus="0,1")
+        yield built
+
+
+def search(cluster: PlainCluster, *words: str, **variables: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        cluster.command(*SEARCH, *words, **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(process: "subprocess.Popen[str]", *, code: int, timeout_s: float = 300) -> str:
+    said, _ = process.communicate(timeout=timeout_s)
+    assert process.returncode == code, said
+    return said
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def class_with(cluster: PlainCluster, num_cpus: int) -> str:
+    """The name of the class with so many CPUs, as a search names those that there are."""
+    said = ended(search(cluster, "--address", "auto", "--machine-class", "h100"), code=2)
+    found = re.search(r"no host of class h100 is in the cluster \(it has: (.*)\)\.", said)
+    assert found, said
+    [name] = [name for name in found[1].split(", ") if name.endswith(f"-{num_cpus}cpu")]
+    return name
+
+
+def test_each_class_is_searched_with_code_that_travelled(cluster: PlainCluster) -> None:
+    words = ("--address", "auto", "--json", "--max-runs", "1", "--out", "both")
+    said = ended(search(cluster, *words), code=0)
+    events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    names = {event["machine_class"] for event in events if "machine_class" in event}
+    assert {name[-5:] for name in names} == {"-1cpu", "-2cpu"}
+    for name in names:
+        folder = cluster.folder / "both" / name
+        rows = rows_of(folder)
+        assert {row["kind"] for row in rows} <= {"completed", "slow"}, said
+        assert {row["thread_cap"] for row in rows} == {name[-4]}
+        assert {row["health/niceness"] for row in rows if row["kind"] == "completed"} == {"0.0"}
+        assert all((folder / "trials" / Path(row["log"]).name).exists() for row in rows)
+        [profile] = (cluster.folder / "profiles").glob(f"{name}-*-fastest.yaml")
+        assert yaml.safe_load(profile.read_text())["machine"]["num_cpus"] == int(name[-4])
+
+
+def test_script_of_a_person_travels_with_its_modules_and_data(cluster: PlainCluster) -> None:
+    """One of its modules has the name of a package of ours."""
+    frames = (SUPPORT / "frames.py").read_text()
+    read = "import sys\nimport cluster\ncluster.check(sys.argv.pop())\n"
+    (cluster.folder / "script.py").write_text(f"{read}{frames}")
+    check = 'def check(path):\n    assert open(path).read() == "bars"\n'
+    (cluster.folder / "cluster.py").write_text(check)
+    bars = cluster.head.folder / "tmp" / "bars.csv"  # elsewhere on the head, and nowhere else
+    bars.write_text("bars")
+    few = ("--space", "num_envs=4:8", "--max-runs", "2", "--finalists", "1", "--soak-updates", "0")
+    reading = ("--line", "^frames", "--steps", "num_envs", "--unit", "frame")
+    where = ("--address", "auto", "--out", "cmd", "--profiles", "cmd")
+    words = ("-m", "tune.command", *where, *reading, *few)
+    command = ("--", "python", "script.py", "{num_envs}", "/tmp/bars.csv")
+    done = subprocess.run(
+        cluster.command(*words, *command), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    profiles = list((cluster.folder / "cmd").glob("*-script-fastest.yaml"))
+    assert len(profiles) == 2
+    for path in profiles:
+        assert yaml.safe_load(path.read_text())["config"] == {"num_envs": 8}
+
+
+def test_host_that_joins_takes_part_and_one_that_is_lost_costs_its_trial(
+    cluster: PlainCluster,
+) -> None:
+    name = class_with(cluster, 1)
+    where = ("--address", "auto", "--machine-class", name, "--out", "join", "--profiles", "join")
+    process = search(cluster, "--json", "--max-runs", "6", *where)
+    said = read_until(process, '"number": 0, "phase": "measure"')
+    d = cluster.add("d", cpus="0")
+    said += read_until(process, f"{d.address} joined the cluster: 2 trials at once now.")
+    cluster.lose(cluster.lab.boxes["a"])
+    said += ended(process, code=0)
+    assert f"{cluster.lab.boxes['a'].address} left the cluster." in said
+    rows = rows_of(cluster.folder / "join")
+    assert [row for row in rows if row["kind"] == "node_lost"], said
+    assert {row["kind"] for row in rows} <= {"completed", "slow", "node_lost"}
+    assert rows[-1]["stage"] == "soak"
+    [profile] = (cluster.folder / "join").glob(f"{name}-*-fastest.yaml")
+    assert yaml.safe_load(profile.read_text())["partial"] is False
+
+
+def test_host_without_the_framework_is_left_out_by_name(cluster: PlainCluster) -> None:
+    bare = cluster.lab.add_box("e", cpus="0,1")
+    (bare.home / "sitecustomize.py").write_text("import sys\nsys.modules['jax'] = None\n")
+    head = f"--address={cluster.head.address}:6379"
+    cluster.start(bare, head, "--num-cpus=2", PYTHONPATH="/mnt")
+    words = ("--address", "auto", "--machine-class", class_with(cluster, 2), "--max-runs", "1")
+    said = ended(search(cluster, *words, "--out", "bare"), code=0)
+    assert f"{bare.address} is left out: its Python has no jax: install it there." in said
+    hosts = sorted(cluster.lab.boxes[name].address for name in "bc")
+    assert f"2 at once on {', '.join(hosts)}" in said
+    cluster.lose(bare)
+
+
+def test_what_others_use_is_waited_for_and_then_said(cluster: PlainCluster) -> None:
+    hog = (
+        "import ray, time\n"
+        "ray.init('auto', log_to_driver=False)\n"
+        "@ray.remote(num_cpus=1)\n"
+        "def f(): time.sleep(600)\n"
+        "print([f.remote() for _ in range(5)], flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    others = subprocess.Popen(
+        cluster.command("-c", hog), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    read_until(others, "ObjectRef")
+    words = ("--address", "auto", "--machine-class", class_with(cluster, 2))
+    said = ended(search(cluster, *words, "--class-timeout", "8s", "--out", "busy"), code=2)
+    assert "Waiting: no host of" in said
+    assert "had 2 CPU free for 8 s: others use them (see `ray status`)." in said
+    cluster.lab.kill(others)
+
+
+def test_driver_with_another_ray_is_told_both_versions(cluster: PlainCluster) -> None:
+    folder = cluster.folder / "other"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text("import ray\nray.__version__ = '2.50.0'\n")
+    path = f"{WORK}/other:{ROOT}"
+    said = ended(search(cluster, "--address", "auto", PYTHONPATH=path), code=2)
+    assert re.search(
+        r"error: the cluster at \S+ runs Ray [\d.]+ and Python [\d.]+, and here is Ray 2.50.0 and "
+        r"Python [\d.]+: install the same\.",
+        said,
+    )
+
+
+def test_search_from_a_host_outside_is_told_so(cluster: PlainCluster) -> None:
+    outside = cluster.lab.add_box("o")
+    (outside.folder / "tmp/work").mkdir()
+    shutil.copy(SUPPORT / "surface_workload.py", outside.folder / "tmp/work/loop.py")
+    words = (*SEARCH, "--address", cluster.head.address)
+    environ = {"HOME": "/mnt", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        outside.command_in(WORK, sys.executable, *words, **environ),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert (
+        "either this host is not part of it (python -m cluster.join, or ray start)" in done.stderr
+    )
+    cluster.lab.boxes["o"].lose()
+
+
+@needs_dashboard
+def test_job_with_a_working_directory_searches_a_cluster_that_wants_a_token(
+    tmp_path: Path,
+) -> None:
+    with plain_cluster(tmp_path, "--include-dashboard=true", token="7" * 64) as cluster:
+        cluster.add("a", cpus="0,1")
+        project = cluster.folder / "project"  # a person's checkout, with a loop of theirs
+        shutil.copytree(cluster.lab.checkout, project)
+        shutil.copy(SUPPORT / "surface_workload.py", project / "loop.py")
+        submit = ("job", "submit", "--address", "http://127.0.0.1:8265", "--working-dir", ".")
+        where = ("--max-runs", "1", "--out", f"{WORK}/job", "--profiles", f"{WORK}/job")
+        environ = {"HOME": "/mnt", "RAY_AUTH_MODE": "token"}
+        words = (*RAY, *submit, "--", "python", *SEARCH, *where)
+        done = subprocess.run(
+            cluster.head.command_in(WORK / "project", *words, **environ),
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(r"Job '\w+' succeeded", done.stdout)
+        assert list((cluster.folder / "job").glob("*-2cpu-*-fastest.yaml"))
+
+
+def test_a_token_is_taken_from_where_ray_takes_it(tmp_path: Path) -> None:
+    with plain_cluster(tmp_path, "--include-dashboard=false", token="7" * 64) as cluster:
+        cluster.add("a", cpus="0,1")
+        words = ("--address", cluster.head.address, "--max-runs", "1", "--out", "token")
+        ended(search(cluster, *words), code=0)
+        other = cluster.folder / "other"
+        other.write_text("8" * 64)
+        other.chmod(0o600)
+        wrong = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{WORK}/other"}
+        said = ended(search(cluster, *words, **wrong), code=2)
+        assert f"or its token is another one ({WORK}/other)." in said

@@ -1,0 +1,185 @@
+"""Hosts of one class that were found in a cluster, kept in sight while a search runs.
+
+Nodes that join take part, and nodes that are gone are left alone.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import ray
+
+from cluster.join.hardware_class import HardwareClass
+from cluster.node import hardware
+from cluster.pages import units
+from trainables.ray_trainable import Place
+from trainables.travelled import Travelled
+from tune.driver.hosts.host_check import HostCheck, answer
+from tune.driver.hosts.joined import thread_cap, tightest
+from tune.preflight.findings import Preflight
+
+_FRAMEWORKS = ("jax", "jaxlib", "torch")
+_ALIKE = 0.9  # a budget of host memory is 85 % of what is free: such a host still has it
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node that can run trials, as Ray knows it.
+
+    `num_cpus` and `num_gpus` are those that its `ray start` was given.
+    """
+
+    node_id: str
+    address: str
+    num_cpus: int
+    num_gpus: int
+
+    @property
+    def num_trials(self) -> int:
+        """The number of trials side by side: one for each GPU, or one on the CPU."""
+        return max(self.num_gpus, 1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FittingHost:
+    """A node that fits, with its own verdict."""
+
+    node: Node
+    verdict: Preflight
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Return whether a trial must ask Ray for a GPU here."""
+        return self.node.num_gpus > 0
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the frameworks, on which speeds depend."""
+        known = self.verdict.machine.versions
+        return {name: known[name] for name in _FRAMEWORKS if name in known}
+
+
+class FoundHosts:
+    """The hosts of one class. `travelled` has the files that came to them with the search."""
+
+    def __init__(
+        self,
+        name: str,
+        hosts: Sequence[FittingHost],
+        *,
+        check: HostCheck,
+        travelled: Travelled | None,
+        note: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.travelled = travelled
+        self.preflight = tightest([host.verdict for host in hosts])
+        self._hosts = {host.node.node_id: host for host in hosts}
+        self._check = check
+        self._note = note
+        self._asked: dict[str, tuple[Node, Any]] = {}
+        self._refused: set[str] = set()
+
+    @property
+    def num_trials(self) -> int:
+        """The number of trials that may run side by side now."""
+        return sum(host.node.num_trials for host in self._hosts.values())
+
+    @property
+    def hardware_class(self) -> HardwareClass:
+        """The class as it is now."""
+        nodes = [host.node for host in self._hosts.values()]
+        return HardwareClass(
+            name=self.name,
+            hosts=tuple((node.node_id, node.address, node.num_trials) for node in nodes),
+            uses_gpu=any(host.uses_gpu for host in self._hosts.values()),
+        )
+
+    def place(self) -> Place:
+        """Return a place on one of the hosts: a GPU with its share of the CPUs, or all CPUs."""
+        nodes = [host.node for host in self._hosts.values()]
+        resources = {
+            "CPU": float(min(node.num_cpus // node.num_trials for node in nodes)),
+            "GPU": float(any(node.num_gpus for node in nodes)),
+        }
+        return Place(
+            resources={name: amount for name, amount in resources.items() if amount},
+            nodes=tuple(sorted(self._hosts)),
+        )
+
+    def refuse_others(self, node_ids: Iterable[str]) -> None:
+        """Leave these nodes out for good: they were asked, and are not of this class."""
+        self._refused.update(set(node_ids) - self._hosts.keys())
+
+    def look(self) -> bool:
+        """Take leave of nodes that are gone, ask new ones; return whether a host is left."""
+        nodes = {node.node_id: node for node in nodes_of(ray.nodes())}
+        for node_id in self._hosts.keys() - nodes.keys():
+            self._note(f"{self._hosts.pop(node_id).node.address} left the cluster.")
+        for node_id in nodes.keys() - self._hosts.keys() - self._asked.keys() - self._refused:
+            node = nodes[node_id]
+            self._asked[node_id] = (node, self._check.ask(node_id, num_trials=node.num_trials))
+        for node_id, (node, asked) in list(self._asked.items()):
+            if ray.wait([asked], timeout=0)[0]:
+                del self._asked[node_id]
+                self._take(node, answer(asked))
+        return bool(self._hosts)
+
+    def _take(self, node: Node, verdict: Preflight | str) -> None:
+        """Take a node that joined among the hosts, or say why not."""
+        reason = verdict if isinstance(verdict, str) else self._misfit(node, verdict)
+        if reason is not None:
+            self._refused.add(node.node_id)
+            self._note(f"{node.address} joined the cluster and is left out: {reason}")
+            return
+        assert isinstance(verdict, Preflight)
+        self._hosts[node.node_id] = FittingHost(node=node, verdict=verdict)
+        self._note(f"{node.address} joined the cluster: {self.num_trials} trials at once now.")
+
+    def _misfit(self, node: Node, verdict: Preflight) -> str | None:
+        """Return why a host that fits cannot go on with what the search has measured so far."""
+        if (name := hardware.machine_class(verdict.machine)) != self.name:
+            return f"it is of class {name}, not {self.name}."
+        if scarce := self._scarce_memory(verdict):
+            return scarce
+        if thread_cap(verdict) < thread_cap(self.preflight):
+            return "it has room for fewer threads than the others."
+        host = FittingHost(node=node, verdict=verdict)
+        others = next(iter(self._hosts.values()), None)
+        if others is not None and host.versions != others.versions:
+            return other_versions(host.versions, others.versions)
+        return None
+
+    def _scarce_memory(self, verdict: Preflight) -> str | None:
+        """Return of which memory a host has too little for the search's budgets, if of any."""
+        ours = self.preflight
+        compared = [("host", verdict.host_budget_bytes, int(_ALIKE * ours.host_budget_bytes))]
+        if verdict.platform == "cuda":
+            compared += [("device", verdict.device_budget_bytes, ours.device_budget_bytes)]
+        for what, here, least in compared:
+            if here < least:
+                needed = f"{units.size(here)}, and {units.size(least)} are needed"
+                return f"it has too little {what} memory to spare ({needed})."
+        return None
+
+
+def nodes_of(said: Iterable[Mapping[str, Any]]) -> list[Node]:
+    """Return the nodes that are alive and have CPUs or GPUs to give, from `ray.nodes()`."""
+    nodes = [
+        Node(
+            node_id=one["NodeID"],
+            address=one["NodeManagerAddress"],
+            num_cpus=int(one["Resources"].get("CPU", 0)),
+            num_gpus=int(one["Resources"].get("GPU", 0)),
+        )
+        for one in said
+        if one["Alive"]
+    ]
+    return [node for node in nodes if node.num_cpus or node.num_gpus]
+
+
+def other_versions(here: Mapping[str, str], others: Mapping[str, str]) -> str:
+    """Return how the versions of the frameworks differ, and what to do."""
+    name = next(name for name in {**others, **here} if here.get(name) != others.get(name))
+    own = f"{name} {here[name]}" if name in here else f"no {name}"
+    return f"it has {own}, and the others have {others.get(name, 'none')}: install the same."

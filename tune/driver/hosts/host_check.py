@@ -1,0 +1,83 @@
+"""The preflight of a search on one host of a cluster, asked for from here."""
+
+import dataclasses
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from cluster.node import source
+from cluster.node.thread_env import Framework
+from tune.preflight import judge
+from tune.preflight.findings import Preflight, PreflightRequest
+
+_CHECK_S = 120.0
+_NEEDED: dict[Framework, tuple[str, ...]] = {"jax": ("jax", "numpy"), "torch": ("torch",)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HostCheck:
+    """A question that every host of a search is asked.
+
+    `request` is that of one trial; `files` are to lie at the same path on each host.
+    """
+
+    request: PreflightRequest
+    files: tuple[str, ...] = ()
+
+    def ask(self, node_id: str, *, num_trials: int) -> Any:
+        """Ask the host for its preflight, with so many trials side by side; see `answer`."""
+        strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        task = ray.remote(num_cpus=0, max_retries=0)(check_here).options(
+            scheduling_strategy=strategy
+        )
+        return task.remote(
+            code=source.digest(),
+            files=self.files,
+            request=dataclasses.replace(
+                self.request, num_parallel_trials=num_trials, ray_runs=True
+            ),
+        )
+
+
+def answer(asked: Any) -> Preflight | str:
+    """Wait for what `HostCheck.ask` asked for; return it, or why the host cannot take part."""
+    try:
+        verdict = ray.get(asked, timeout=_CHECK_S)
+    except ray.exceptions.GetTimeoutError:
+        return f"it did not answer within {_CHECK_S:.0f} s."
+    except ray.exceptions.RayError as error:
+        return _fault(str(error))
+    assert isinstance(verdict, Preflight | str)
+    if isinstance(verdict, Preflight) and not verdict.fit:
+        return str(verdict.problems[0])
+    return verdict
+
+
+def check_here(*, code: str, files: tuple[str, ...], request: PreflightRequest) -> Preflight | str:
+    """Check the host on which this runs: return its preflight, or why it cannot take part."""
+    if source.digest() != code:
+        return "its code is another one: bring all hosts to the same commit, and join them again."
+    missing = [path for path in files if not Path(path).is_file()]
+    if missing:
+        return f"it has no {missing[0]}: copy the file to the same path on every host."
+    absent = [name for name in _NEEDED.get(request.framework, ()) if not _is_installed(name)]
+    if absent:
+        return f"its Python has no {absent[0]}: install it there."
+    return judge.check(request)
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _fault(said: str) -> str:
+    """Return the cause of a check that failed, in one sentence."""
+    if missing := re.search(r"No module named '([\w.]+)'", said):
+        return f"its Python has no {missing[1]}: install it there."
+    last = said.strip().splitlines()[-1].strip()
+    return f"its check failed: {last.rstrip('.')}."
