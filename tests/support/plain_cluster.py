@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,8 @@ class PlainCluster:
             (box.home / ".ray").mkdir()
             (box.home / ".ray" / "auth_token").write_text(self.token)
             variables |= {"RAY_AUTH_MODE": "token"}
-        environ = {"HOME": "/mnt", **_QUICK, **variables}
+        activated = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environ = {"HOME": "/mnt", "PATH": activated, **_QUICK, **variables}
         process = subprocess.Popen(
             box.command_in(Path("/mnt"), *bind, *RAY, "start", *own, **environ),
             stdout=subprocess.PIPE,

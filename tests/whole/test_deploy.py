@@ -9,11 +9,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import ray.autoscaler
 import tyro
 import yaml
 
-from cluster.node import hardware
 from places import ROOT
 from tune.jax_phase12 import JaxSpec
 
@@ -88,17 +89,30 @@ def test_rayjob_searches_and_leaves_its_results_on_a_volume() -> None:
         assert path.is_relative_to(mount["mountPath"])
 
 
-def test_each_group_of_workers_publishes_a_class_with_a_place_per_gpu() -> None:
-    for group in rayjob()["spec"]["rayClusterSpec"]["workerGroupSpecs"]:
+def test_workers_have_gpus_that_ray_counts_and_the_head_gives_nothing() -> None:
+    cluster = rayjob()["spec"]["rayClusterSpec"]
+    assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    for group in cluster["workerGroupSpecs"]:
         parameters = group["rayStartParams"]
-        assert all(isinstance(value, str) for value in parameters.values())
-        # KubeRay hands it to a shell, quotes and all.
-        resources = json.loads(shlex.split(parameters["resources"])[0])
-        [(name, places)] = resources.items()
-        assert hardware.class_of_resource(name)
+        # What it is told overrules what Ray and the search find out.
+        assert not {"num-gpus", "num-cpus", "resources"} & parameters.keys()
         [container] = group["template"]["spec"]["containers"]
-        gpus = container["resources"]["limits"]["nvidia.com/gpu"]
-        assert places == int(parameters["num-gpus"]) == gpus
+        assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+def test_launcher_reads_its_document_and_the_search_in_it() -> None:
+    text = (DEPLOY / "ray-up.yaml").read_text()
+    document = yaml.safe_load(text)
+    schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
+    jsonschema.validate(document, schema)
+    types = document["available_node_types"]
+    assert types[document["head_node_type"]]["resources"] == {"CPU": 0}
+    workers = [one for name, one in types.items() if name != document["head_node_type"]]
+    assert sum(one["max_workers"] for one in workers) <= document["max_workers"]
+    command = re.search(r'ray exec \S+ "(.*?)"', text.replace("\\\n#", ""), re.DOTALL)
+    assert command is not None
+    spec = spec_of(command[1])
+    assert (spec.address, spec.class_timeout_s) == ("auto", 900)
 
 
 def test_all_containers_have_the_same_image_and_the_same_thrift() -> None:

@@ -138,7 +138,7 @@ def test_host_without_the_framework_is_left_out_by_name(cluster: PlainCluster) -
     cluster.start(bare, head, "--num-cpus=2", PYTHONPATH="/mnt")
     words = ("--address", "auto", "--machine-class", class_with(cluster, 2), "--max-runs", "1")
     said = ended(search(cluster, *words, "--out", "bare"), code=0)
-    assert f"{bare.address} is left out: its Python has no jax: install it there." in said
+    assert f"{bare.address} is left out: its Python has no jax: pip install" in said
     hosts = sorted(cluster.lab.boxes[name].address for name in "bc")
     assert f"2 at once on {', '.join(hosts)}" in said
     cluster.lose(bare)

@@ -1,6 +1,7 @@
 """The preflight of a search on one host of a cluster, asked for from here."""
 
 import dataclasses
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -10,12 +11,14 @@ import ray
 import ray.exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from cluster.node import source
+from cluster.node import nvml, source
 from cluster.node.thread_env import Framework
 from tune.preflight import judge
 from tune.preflight.findings import Preflight, PreflightRequest
 
 _CHECK_S = 120.0
+_OF_INDEX = {"pynvml": "nvidia-ml-py", "ray.tune": "ray[tune]"}
+"""Packages by what brings them, where that has another name."""
 _NEEDED: dict[Framework, tuple[str, ...]] = {"jax": ("jax", "numpy"), "torch": ("torch",)}
 
 
@@ -65,19 +68,25 @@ def check_here(*, code: str, files: tuple[str, ...], request: PreflightRequest) 
     missing = [path for path in files if not Path(path).is_file()]
     if missing:
         return f"it has no {missing[0]}: copy the file to the same path on every host."
-    absent = [name for name in _NEEDED.get(request.framework, ()) if not _is_installed(name)]
+    needed = _NEEDED.get(request.framework, ()) + ("pynvml",) * nvml.has_device_file()
+    absent = [name for name in needed if importlib.util.find_spec(name) is None]
+    try:
+        importlib.import_module("ray.tune")
+    except ImportError:  # a bare `pip install ray` brings no Tune
+        absent.append("ray.tune")
     if absent:
-        return f"its Python has no {absent[0]}: install it there."
+        return _lacks(absent[0])
     return judge.check(request)
 
 
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+def _lacks(package: str) -> str:
+    name = _OF_INDEX.get(package, package)
+    return f"its Python has no {package}: pip install '{name}' there."
 
 
 def _fault(said: str) -> str:
     """Return the cause of a check that failed, in one sentence."""
     if missing := re.search(r"No module named '([\w.]+)'", said):
-        return f"its Python has no {missing[1]}: install it there."
+        return _lacks(missing[1])
     last = said.strip().splitlines()[-1].strip()
     return f"its check failed: {last.rstrip('.')}."

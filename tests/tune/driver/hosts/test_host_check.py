@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.node import source
+from cluster.node import nvml, source
 from tune.driver.hosts import host_check
 from tune.driver.hosts.host_check import check_here
 from tune.preflight.findings import Preflight, PreflightRequest
@@ -30,8 +30,20 @@ def test_host_that_cannot_take_part_says_why(
     assert said == f"it has no {gone}: copy the file to the same path on every host."
     monkeypatch.setitem(sys.modules, "jax", None)
     assert check_here(code=code, files=(), request=REQUEST) == (
-        "its Python has no jax: install it there."
+        "its Python has no jax: pip install 'jax' there."
     )
+    monkeypatch.undo()
+    for hidden, package, brings in (
+        ("pandas", "ray.tune", "ray[tune]"),
+        ("pynvml", "pynvml", "nvidia-ml-py"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, hidden, None)
+            patched.setattr(nvml, "has_device_file", lambda: True)
+            for name in [name for name in sys.modules if name.startswith("ray.tune")]:
+                patched.delitem(sys.modules, name)
+            said = check_here(code=code, files=(), request=REQUEST)
+        assert said == f"its Python has no {package}: pip install '{brings}' there."
 
 
 @pytest.mark.parametrize(
@@ -40,7 +52,7 @@ def test_host_that_cannot_take_part_says_why(
         (
             "ray.exceptions.RayTaskError\n  import pandas\nModuleNotFoundError: "
             "No module named 'pandas'",
-            "its Python has no pandas: install it there.",
+            "its Python has no pandas: pip install 'pandas' there.",
         ),
         ("Failed to unpack.\n  The disk is full.\n", "its check failed: The disk is full."),
     ],

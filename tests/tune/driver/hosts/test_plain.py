@@ -65,7 +65,7 @@ def test_trial_asks_for_a_gpu_and_its_share_of_cpus_or_for_a_whole_host(
 @pytest.mark.parametrize(
     ("said", "answer", "reason"),
     [
-        (node("x"), "its Python has no jax: install it there.", "its Python has no jax: "),
+        (node("x"), "its Python has no jax: pip install 'jax' there.", "its Python has no jax: "),
         (
             node("x", gpus=2),
             verdict(gpu_host(gpus=(GPU, OTHER), gpu_usage=(IDLE, IDLE)), num_parallel_trials=2),
