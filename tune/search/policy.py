@@ -124,6 +124,8 @@ class Search:
         value = self._score(dataclasses.replace(trial, outcome=outcome))
         finished = self._study.tell(trial, outcome, score=value)
         self._noise_scale = self._typical_noise_scale()
+        if trial.stage in EXPLORING and stopping.is_run_again(finished, self.trials):
+            self.stop_reason = None  # it was counted while it ran
         return finished
 
     def time_for(self, trial: Trial) -> float:

@@ -324,6 +324,23 @@ def test_three_configurations_that_are_killed_twice_each_end_exploring(
     assert result.chosen[Kind.FASTEST].config["num_envs"] <= BASELINE["num_envs"]
 
 
+def test_the_last_trial_is_run_again_if_it_is_lost_after_the_others_ended(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=2, num_parallel=2)
+    first, last = search.ask(), search.ask()
+    assert first is not None
+    assert last is not None
+    search.tell(first, machine(first))
+    assert search.ask() is None, "two are enough"
+    search.tell(last, outcome(kind=OutcomeKind.NODE_LOST, message="gone", measurement=None))
+    again = search.ask()
+    assert again is not None
+    assert (again.stage, again.config) == (last.stage, last.config)
+    search.tell(again, machine(again))
+    following = search.ask()
+    assert following is not None
+    assert following.stage is Stage.FINAL
+
+
 def test_a_loop_that_is_broken_by_now_ends_in_its_finals(tmp_path: Path) -> None:
     search = make(tmp_path, max_runs=20)
     stages = []
