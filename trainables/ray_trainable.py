@@ -13,7 +13,7 @@ from typing import Any
 import ray.tune
 from ray.tune import PlacementGroupFactory
 
-from cluster.node import limits, ray_env, source, thread_env
+from cluster.node import limits, nvml, ray_env, source, thread_env
 from cluster.node.thread_env import Framework
 from search_spaces.config import variables_of
 from trainables import compile_cache
@@ -33,16 +33,24 @@ _LONGEST_LOG_BYTES = 2**20
 class Place:
     """A place for one trial: the resources that Ray must find on one of `nodes`, if any are given.
 
-    `nodes` are Ray's own ids.
+    `nodes` are Ray's own ids. `gpu` is the GPU's name for CUDA_VISIBLE_DEVICES where the driver
+    gives it away, and `slot` numbers such places for CPUs of their own; else Ray says which GPU.
     """
 
     resources: dict[str, float]
     nodes: tuple[str, ...] = ()
+    gpu: str | None = None
+    slot: int | None = None
 
     @property
     def label_selector(self) -> dict[str, str]:
         """Ray's selector of these nodes, for a placement group; empty for any node."""
         return {"ray.io/node-id": f"in({','.join(self.nodes)})"} if self.nodes else {}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variable that shows the trial its own GPU."""
+        return {} if self.gpu is None else {nvml.VISIBLE: self.gpu}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +174,9 @@ def run_order(
         )
         environ = without_ours(environ, source.ROOT)
     chosen = variables_of(request.config)
-    base = ray_env.for_child(environ) | order.variables | chosen
+    base = ray_env.for_child(environ) | order.variables | order.place.variables | chosen
+    if order.place.slot is not None:
+        slot = order.place.slot
     if order.compile_cache is not None:
         base |= compile_cache.variables(order.compile_cache, base)
     cap, wall_s = order.thread_cap, 0.0

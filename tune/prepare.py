@@ -65,7 +65,9 @@ class Prepared:
     @property
     def num_parallel_trials(self) -> int:
         """The number of trials that run side by side."""
-        return 1 if self.hardware_class is None else self.hardware_class.num_trials
+        if self.hardware_class is None:
+            return self.preflight.num_places
+        return self.hardware_class.num_trials
 
     @property
     def keeps_programs(self) -> bool:
@@ -101,6 +103,7 @@ def preflight_request(spec: SearchSpec, task: Task) -> PreflightRequest:
         memory_budget_bytes=spec.memory_budget_bytes,
         framework=task.framework,
         num_subprocesses=task.num_subprocesses,
+        max_gpus=1 if spec.check else spec.gpus,
         dashboard=spec.dashboard,
     )
 

@@ -246,6 +246,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
             num_finalists=spec.finalists,
             num_rounds=spec.final_rounds,
             soak_updates=spec.soak_updates,
+            side_by_side=spec.finals == "together",
         ),
         seed=spec.seed,
     )

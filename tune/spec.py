@@ -42,8 +42,13 @@ class SearchSpec:
     """How often each finalist is re-measured."""
     soak_updates: int = 200
     """Updates the winner must survive in one process; 0 leaves the soak out."""
+    finals: Literal["alone", "together"] = "alone"
+    """alone: finals run one after the other on one GPU. together: side by side on all, sooner done;
+    they may disturb each other, and GPUs of one kind differ."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """auto takes the GPU if there is one; a GPU that cannot be used is an error."""
+    gpus: int | None = None
+    """GPUs of this machine to explore on side by side; all of the first one's kind if left out."""
     thread_cap: int | None = None
     """CPUs that a trial binds itself to; chosen from the room for threads if left out."""
     memory_budget: str | None = None
@@ -51,7 +56,7 @@ class SearchSpec:
     trial_timeout: str = "10m"
     """After this a trial is killed with all its processes."""
     address: str | None = None
-    """Search on a cluster of cluster.join: its head's address. One search per class of hardware."""
+    """Search on a Ray cluster: auto, or its head's address. One search per class of hardware."""
     machine_class: str | None = None
     """Of the cluster's classes, search this one alone."""
     class_timeout: str = "60s"
@@ -91,6 +96,7 @@ class SearchSpec:
             ("final_rounds", 1),
             ("soak_updates", 0),
             ("seed", 0),
+            ("gpus", 1),
             ("thread_cap", 1),
         ):
             require_at_least(f"--{name.replace('_', '-')}", getattr(self, name), least)
@@ -100,6 +106,8 @@ class SearchSpec:
         self.trial_timeout_s  # noqa: B018
         self.class_timeout_s  # noqa: B018
         self.memory_budget_bytes  # noqa: B018
+        if self.gpus is not None and (self.address is not None or self.device == "cpu"):
+            raise UserError("--gpus is for this machine's GPUs: leave out --address, --device cpu.")
         if self.check and self.address is not None:
             raise UserError("--check tries the training on this machine: leave out --address.")
         if self.part is not None:

@@ -38,7 +38,8 @@ def uuid_of(index: int) -> str:
 def card(name: str = "NVIDIA RTX 4000 Ada Generation", **changes: Any) -> dict[str, Any]:
     """A card, idle but for `changes`. An `error` of NVML by its number, for one query or "handle".
 
-    `mig` are the sizes of its MIG devices in GiB; `None`: MIG is off.
+    `mig` are the sizes of its MIG devices in GiB; `None`: MIG is off. `lost_when` is a file: once
+    it is there, the card is lost.
     """
     return {
         "name": name,
@@ -79,6 +80,7 @@ def fake_nvml(  # noqa: C901 - a module, as a function
 
     def handle(index: int) -> tuple[int, None]:
         fail(cards[index]["errors"].get("handle", 0))
+        fail(15 if Path(cards[index].get("lost_when", "/never")).exists() else 0)
         return index, None
 
     def part(handle: Any, number: int) -> tuple[int, int]:

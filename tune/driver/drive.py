@@ -38,14 +38,17 @@ def drive(
         RayError: if Ray does not start as it must.
     """
     quiet_libraries()
-    num_gpus = 1 if prepared.preflight.platform == "cuda" else 0
-    here = LocalPlaces(num_gpus=num_gpus)
+    here = LocalPlaces(
+        prepared.preflight.gpus,
+        on_gpu=prepared.preflight.platform == "cuda",
+        note=prepared.screen.note,
+    )
     taken = here if places is None else places
     searcher = StudySearcher(
         search,
         lambda trial: orders.order(prepared, search, trial, taken),
         prepared.screen,
-        num_places=lambda: taken.num_trials,
+        taken,
     )
     callbacks = loggers.callbacks(
         tensorboard=prepared.spec.tensorboard,

@@ -47,11 +47,12 @@ def private_folder() -> Path:
 def order(prepared: Prepared, search: Search, trial: Trial, places: Places) -> TrialOrder:
     """Return the order for the worker of `trial`, in the next of the places."""
     soak_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
+    compares = trial.stage not in EXPLORING
     return TrialOrder(
         name=_trial_name(trial),
         request=_request(prepared, search, trial),
         framework=prepared.task.framework,
-        place=places.place(),
+        place=places.take(alone=compares and prepared.spec.finals == "alone"),
         travelled=places.travelled,
         thread_cap=thread_cap(prepared.caps.cap, search.trials, trial.config),
         timeout_s=min(prepared.spec.trial_timeout_s + soak_s, search.time_for(trial)),

@@ -14,6 +14,7 @@ import ray.tune.search
 from cluster.structure import revive
 from trainables.measurement import Outcome, OutcomeKind, Progress
 from trainables.ray_trainable import Place, TrialOrder
+from tune.driver.hosts.places import Places
 from tune.search.policy import Search
 from tune.search.trial import Trial
 
@@ -44,14 +45,13 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         search: Search,
         order_for: Callable[[Trial], TrialOrder],
         observer: Observer,
-        *,
-        num_places: Callable[[], int] = lambda: 1,
+        places: Places,
     ) -> None:
         super().__init__()
         self._search = search
         self._order_for = order_for
         self._observer = observer
-        self._num_places = num_places
+        self._places = places
         self.finished = False
         self.busy = threading.RLock()
         """Held while the search is changed: its end may be written by another thread."""
@@ -88,7 +88,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         return [order.place for key, order in list(self._orders.items()) if key in self._waiting]
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if len(self._running) >= self._num_places():
+        if len(self._running) >= self._places.num_trials:
             return None
         trial = self._search.ask()
         self._tell_excluded()
@@ -135,7 +135,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         if result is not None and "outcome" in result:
             self._outcomes[trial_id] = self._take_home(trial_id, result)
         trial = self._running.pop(trial_id)
-        self._orders.pop(trial_id)
+        order = self._orders.pop(trial_id)
         self._deadlines.pop(trial_id, None)
         self._waiting.discard(trial_id)
         outcome = self._outcomes.pop(trial_id, None)
@@ -147,6 +147,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
                 wall_s=0.0,
                 thread_cap=0,
             )
+        outcome = self._places.give_back(order.place, outcome)
         self._observer.trial_ended(self._search.tell(trial, outcome))
         self._num_told = len(self._search.trials)
 

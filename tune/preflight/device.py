@@ -7,12 +7,11 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from cluster.errors import UserError
-from cluster.node import jax_extra, nvml, thread_env
-from cluster.node.jax_extra import NvidiaDriver
+from cluster.node import nvml, thread_env
 from cluster.node.thread_env import POOL_FRACTIONS, Framework, Platform
 from cluster.pages import units
 from tune.preflight.findings import Device, Findings, Problem
+from tune.preflight.packages import OR_CPU, package_problems
 
 SHARED_SHARE = 0.6
 """Share of free memory that trials may use where device and host have one: the rest is the host's
@@ -22,7 +21,6 @@ _HELD_SHARE = 0.1  # of a GPU's memory; driver and desktop hold less
 _CUDA_NEEDS_BYTES = units.GIB
 """Free memory of a GPU without which no trial runs. On an H100 with 1.8 GiB free CUDA took 0.5 GiB,
 and trials ran in the rest; with 0.2 GiB CUDA did not start (benchmarks/gpu)."""
-_OR_CPU = "or search on the CPU with --device cpu."
 
 
 def with_idle_first(findings: Findings) -> tuple[Findings, list[str]]:
@@ -57,7 +55,7 @@ def platform_of(
     machine, hidden = findings.machine, findings.hidden_gpus
     warnings: list[str] = []
     if device == "cpu":
-        return "cpu", _package_problems("cpu", findings, framework), warnings
+        return "cpu", package_problems("cpu", findings, framework), warnings
     unusable = _unusable(findings)
     if unusable is not None:
         return "cuda", [unusable], warnings
@@ -69,7 +67,7 @@ def platform_of(
                 "/dev/nvidia0 is there and NVML, the driver's library, is not: trials run on the "
                 "CPU. A container needs NVIDIA_DRIVER_CAPABILITIES=compute,utility."
             )
-        return "cpu", _package_problems("cpu", findings, framework), warnings
+        return "cpu", package_problems("cpu", findings, framework), warnings
     if not machine.gpus:
         got = "CUDA_VISIBLE_DEVICES hides it" if hidden else "NVML, the NVIDIA driver, shows none"
         do = "Check nvidia-smi, or search on the CPU with --device cpu."
@@ -80,8 +78,31 @@ def platform_of(
         warnings.append(f"CUDA_VISIBLE_DEVICES names {findings.unknown_gpu}, which no GPU is.")
     if len(set(machine.gpus)) > 1:
         names = ", ".join(gpu.name for gpu in machine.gpus)
-        warnings.append(f"the GPUs differ ({names}): pick one with CUDA_VISIBLE_DEVICES.")
-    return "cuda", _package_problems("cuda", findings, framework), warnings
+        warnings.append(
+            f"the GPUs differ ({names}): trials run on the first kind. Choose others with "
+            "CUDA_VISIBLE_DEVICES."
+        )
+    return "cuda", package_problems("cuda", findings, framework), warnings
+
+
+def alike(findings: Findings) -> tuple[str, ...]:
+    """Return the names of the first GPU and of all of its kind that no other program holds."""
+    gpus = findings.machine.gpus
+    return tuple(
+        name
+        for i, name in enumerate(findings.gpu_names)
+        if i == 0 or (gpus[i] == gpus[0] and not _is_held(findings, i))
+    )
+
+
+def count_problems(wanted: int | None, platform: Platform, names: Sequence[str]) -> list[Problem]:
+    """Return that --gpus asks for more than there are, if so."""
+    num_gpus = len(names) if platform == "cuda" else 0
+    if wanted is None or wanted <= max(num_gpus, 1):
+        return []
+    got = f"{num_gpus} of one kind that no other program holds" if num_gpus else "none"
+    do = f"Take --gpus {num_gpus}, or leave it out." if num_gpus else "Leave it out."
+    return [Problem(what=f"--gpus {wanted} are not there", got=got, do=do)]
 
 
 def pool_problems(environ: Mapping[str, str]) -> list[Problem]:
@@ -180,7 +201,7 @@ def _unusable(findings: Findings) -> Problem | None:
             what="the NVIDIA driver does not answer",
             got=findings.driver_fault.removesuffix("."),
             do="After an update of the driver restart the machine, or the container, until "
-            f"nvidia-smi shows the GPU; {_OR_CPU}",
+            f"nvidia-smi shows the GPU; {OR_CPU}",
         )
     if findings.machine.gpus:
         return None
@@ -189,93 +210,15 @@ def _unusable(findings: Findings) -> Problem | None:
             what=f"GPU {name} cannot be used",
             got=why,
             do="Restart the machine, or give the container all of the GPU, until nvidia-smi shows "
-            f"its memory; {_OR_CPU}",
+            f"its memory; {OR_CPU}",
         )
     if findings.unknown_gpu is not None:
         return Problem(
             what="CUDA_VISIBLE_DEVICES names no GPU of this machine",
             got=findings.unknown_gpu,
-            do=f"nvidia-smi -L lists them: name one, {_OR_CPU}",
+            do=f"nvidia-smi -L lists them: name one, {OR_CPU}",
         )
     return None
-
-
-def _package_problems(
-    platform: Platform, findings: Findings, framework: Framework
-) -> list[Problem]:
-    """Return what is wrong with the packages: without its GPU part a framework runs on the CPU."""
-    machine = findings.machine
-    if platform == "cuda" and machine.cuda_driver_version is None:
-        do = "A container needs NVIDIA_DRIVER_CAPABILITIES=compute,utility."
-        return [Problem(what="CUDA is missing", got="the driver has no libcuda.so", do=do)]
-    if framework == "any":
-        return []  # a command has packages of its own
-    if framework == "torch":
-        return _torch_problems(platform, findings)
-    extra = "cpu"
-    if platform == "cuda":
-        try:
-            extra = _jax_extra(findings)
-        except UserError as error:
-            got = str(error).removesuffix(".")
-            return [Problem(what="JAX does not run here", got=got, do=f"O{_OR_CPU[1:]}")]
-    do = f"Run: pip install -e '.[{extra}]' (make tune does it too)"
-    if "jax" not in machine.versions or "jaxlib" not in machine.versions:
-        return [Problem(what="JAX is missing", got="jax or jaxlib is not installed", do=do)]
-    plugins = [name for name in machine.versions if name.startswith("jax-cuda")]
-    if extra == "cpu" or any(_runs_on(name, extra) for name in plugins):
-        return []
-    gpu = machine.gpus[0].name
-    got = f"there is a GPU ({gpu}), and {' and '.join(plugins) or 'no CUDA plugin'} of JAX"
-    what = f"JAX would not use the GPU under driver {machine.driver_version}"
-    return [Problem(what=what, got=got, do=f"{do}, {_OR_CPU}")]
-
-
-def _torch_problems(platform: Platform, findings: Findings) -> list[Problem]:
-    machine = findings.machine
-    version = machine.versions.get("torch")
-    if version is not None and not (platform == "cuda" and version.endswith("+cpu")):
-        return _torch_driver_problems(platform, findings)
-    got = f"torch is {version or 'not installed'}"
-    do = "Run: pip install torch"
-    return [Problem(what=f"PyTorch for {platform} is missing", got=got, do=do)]
-
-
-def _torch_driver_problems(platform: Platform, findings: Findings) -> list[Problem]:
-    """Return that the driver is older than PyTorch's CUDA: it runs all of its own major version."""
-    built, driver = findings.torch_cuda, findings.machine.cuda_driver_version
-    if platform != "cuda" or built is None or driver is None:
-        return []
-    major = int(built.partition(".")[0])
-    if major <= int(driver.partition(".")[0]):
-        return []
-    return [
-        Problem(
-            what=f"PyTorch would not use the GPU under driver {findings.machine.driver_version}",
-            got=f"it is built for CUDA {built}, and the driver runs CUDA {driver}",
-            do=f"Install its build for CUDA {major - 1} (pytorch.org/get-started), {_OR_CPU}",
-        )
-    ]
-
-
-def _jax_extra(findings: Findings) -> str:
-    """Return the extra for the first GPU.
-
-    Raises:
-        UserError: if there is none.
-    """
-    capabilities: Sequence[tuple[int, int] | None] = findings.gpu_capabilities
-    driver = NvidiaDriver(
-        version=findings.machine.driver_version,
-        cuda=findings.machine.cuda_driver_version,
-        least_capability=capabilities[0] if capabilities else None,
-    )
-    return jax_extra.choose(driver)
-
-
-def _runs_on(plugin: str, extra: str) -> bool:
-    """Return whether the driver of `extra` runs the plugin: it runs its own CUDA and older ones."""
-    return int(plugin.removeprefix("jax-cuda")[:2]) <= int(extra.removeprefix("cuda"))
 
 
 def _fraction(text: str) -> float | None:

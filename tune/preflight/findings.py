@@ -18,7 +18,9 @@ Device = Literal["auto", "cpu", "gpu"]
 class PreflightRequest:
     """A request to judge a machine: for one search, or for its trials on a host of a cluster.
 
-    `num_subprocesses` are those that each trial starts. `ray_runs` says that this is a host of a
+    `num_subprocesses` are those that each trial starts. `max_gpus` is how many GPUs of one kind
+    take trials side by side, `None` for all; on a host of a cluster, where Ray counts the GPUs, it
+    is 1, and `num_parallel_trials` run side by side. `ray_runs` says that this is a host of a
     cluster, whose running Ray is already among the threads in use.
 
     Raises:
@@ -31,6 +33,7 @@ class PreflightRequest:
     framework: Framework = "jax"
     num_subprocesses: int = 0
     num_parallel_trials: int = 1
+    max_gpus: int | None = 1
     dashboard: bool = False
     ray_runs: bool = False
 
@@ -92,6 +95,7 @@ class Preflight:
     """The verdict on a machine, and what a search there may use.
 
     `thread_env` and `trial_threads` are `None` if not even one thread per trial fits.
+    `gpus` are the names of those that take trials side by side, where there are several.
     `device_budget_bytes` bounds a trial's device memory (on a CPU: its program's buffers),
     `host_budget_bytes` the resident memory of its process tree.
     """
@@ -105,6 +109,12 @@ class Preflight:
     host_budget_bytes: int
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
+    gpus: tuple[str, ...] = ()
+
+    @property
+    def num_places(self) -> int:
+        """The number of trials that run side by side on this machine."""
+        return max(len(self.gpus), 1)
 
     @property
     def fit(self) -> bool:

@@ -63,34 +63,29 @@ def judge(
     findings: Findings, request: PreflightRequest, *, environ: Mapping[str, str]
 ) -> Preflight:
     """Judge a machine by its findings. Pure."""
-    framework, num_parallel = request.framework, request.num_parallel_trials
+    framework = request.framework
     findings, notes = device.with_idle_first(findings)
     platform, problems, warnings = device.platform_of(request.device, findings, framework)
     problems += _xla_flag_problems(environ) if framework == "jax" else []
+    names = device.alike(findings)
     if platform == "cuda":
         problems += device.pool_problems(environ) if framework == "jax" else []
         problems += device.taken_problems(findings)
         warnings += notes
+    problems += device.count_problems(request.max_gpus, platform, names)
     if findings.affinity_refused:
         warnings.append(
             "sched_setaffinity is refused here (seccomp?): trials cannot be bound to CPUs, and "
             "variables alone cap their threads."
         )
-    ray_threads = ray_env.expected_threads(
-        num_parallel, request.dashboard, ray_runs=request.ray_runs
-    )
+    gpus = names[: request.max_gpus] if platform == "cuda" else ()
+    num_parallel = len(gpus) if len(gpus) > 1 else request.num_parallel_trials
     env = trial_threads = None
     try:
-        cap = thread_env.choose_cap(
-            limits=findings.thread_limits,
-            cpus=findings.cpus,
-            platform=platform,
-            ray_threads=ray_threads,
-            framework=framework,
-            num_subprocesses=request.num_subprocesses,
-            num_parallel_trials=num_parallel,
-            requested=request.thread_cap,
-        )
+        cap, fitting = _cap_and_places(findings, request, platform, num_parallel)
+        if fitting < num_parallel:
+            warnings.append(_few_places(findings, fitting, num_parallel))
+            num_parallel, gpus = fitting, gpus[:fitting]
         env = thread_env.build(cap, platform, findings.cpus.allowed, environ, framework)
         trial_threads = thread_env.expected_threads(
             env.cap, platform, framework, request.num_subprocesses
@@ -108,18 +103,71 @@ def judge(
     device_bytes = (
         request.memory_budget_bytes or device.device_bytes(findings, platform, environ) // shares
     )
-    host_bytes = int(findings.host_memory.available_bytes * _HOST_SHARE) // num_parallel
     return Preflight(
         findings=findings,
         platform=platform,
-        ray_threads=ray_threads,
+        ray_threads=_ray_threads(request, num_parallel),
         thread_env=env,
         trial_threads=trial_threads,
         device_budget_bytes=device_bytes,
-        host_budget_bytes=host_bytes,
+        host_budget_bytes=_host_bytes(findings, num_parallel),
         problems=tuple(problems),
         warnings=(*warnings, *_memory_warnings(findings, platform, device_bytes)),
+        gpus=gpus if len(gpus) > 1 else (),
     )
+
+
+def _cap_and_places(
+    findings: Findings, request: PreflightRequest, platform: Platform, most: int
+) -> tuple[int, int]:
+    """Return the thread cap, and for how many trials side by side there is room.
+
+    On a host of a cluster there must be room for all: Ray gives the places away.
+
+    Raises:
+        NoRoomError: if there is none.
+    """
+    fewest = 1 if request.max_gpus != 1 else most
+    for num_parallel in range(most, 0, -1):
+        scarce = _host_bytes(findings, num_parallel) < _LITTLE_MEMORY_BYTES
+        if scarce and num_parallel > fewest:
+            continue
+        try:
+            cap = thread_env.choose_cap(
+                limits=findings.thread_limits,
+                cpus=findings.cpus,
+                platform=platform,
+                ray_threads=_ray_threads(request, num_parallel),
+                framework=request.framework,
+                num_subprocesses=request.num_subprocesses,
+                num_parallel_trials=num_parallel,
+                requested=request.thread_cap,
+            )
+        except NoRoomError:
+            if num_parallel == fewest:
+                raise
+        else:
+            return cap, num_parallel
+    raise AssertionError("the fewest either fit or raise")
+
+
+def _ray_threads(request: PreflightRequest, num_parallel: int) -> int:
+    return ray_env.expected_threads(num_parallel, request.dashboard, ray_runs=request.ray_runs)
+
+
+def _host_bytes(findings: Findings, num_parallel: int) -> int:
+    return int(findings.host_memory.available_bytes * _HOST_SHARE) // num_parallel
+
+
+def _few_places(findings: Findings, fitting: int, wanted: int) -> str:
+    scarce = _host_bytes(findings, wanted) < _LITTLE_MEMORY_BYTES
+    what = "host memory has" if scarce else f"{_binding(findings)} has"
+    return f"{what} room for trials on {fitting} of {wanted} GPUs: the others stay idle."
+
+
+def _binding(findings: Findings) -> str:
+    binding = findings.thread_limits.binding
+    return "the limit on threads" if binding is None else binding.name
 
 
 def require_fit(preflight: Preflight) -> None:

@@ -53,6 +53,7 @@ def sections(preflight: Preflight) -> dict[str, list[tuple[str, str]]]:
             ("CPU quota", "none" if quota is None else f"{quota:g} cores"),
             ("memory", _memory(findings.host_memory)),
             ("GPU", ", ".join(map(_gpu, machine.gpus)) or "none"),
+            *([("side by side", f"GPUs {', '.join(preflight.gpus)}")] if preflight.gpus else []),
             ("driver", f"{machine.driver_version or 'none'}"),
         ],
         "Limits on threads": [

@@ -33,11 +33,15 @@ _MOST_REPEATS = 2
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FinalsPlan:
-    """The numbers of leaders to re-measure, of rounds for each, and of updates in the soak."""
+    """The numbers of leaders to re-measure, of rounds for each, and of updates in the soak.
+
+    `side_by_side`: where there are places for it, finals run beside each other.
+    """
 
     num_finalists: int = 3
     num_rounds: int = 2
     soak_updates: int = 200
+    side_by_side: bool = False
 
 
 def next_step(

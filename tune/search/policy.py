@@ -115,7 +115,8 @@ class Search:
             self._problem.baseline,
             num_affordable=self._num_affordable_finals(),
         )
-        if step is None or (running and step[0] is not Stage.FINAL):
+        waits = step is None or step[0] is not Stage.FINAL or not self._rules.finals.side_by_side
+        if step is None or (running and waits):
             return None  # the winner is known when all finals have ended
         return self._study.ask(*step)
 

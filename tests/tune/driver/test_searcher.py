@@ -10,6 +10,7 @@ import factories
 from trainables.measurement import Phase, Progress
 from trainables.ray_trainable import Place, TrialOrder
 from tune.driver import searcher as module
+from tune.driver.hosts.places import LocalPlaces
 from tune.driver.searcher import StudySearcher
 from tune.search.trial import Trial
 
@@ -57,7 +58,7 @@ def searcher_of(search: Any, *, is_remote: bool = False) -> StudySearcher:
         log="log",
         is_remote=is_remote,
     )
-    return StudySearcher(search, lambda trial: order, Nobody())
+    return StudySearcher(search, lambda trial: order, Nobody(), LocalPlaces(on_gpu=False, note=len))
 
 
 def progress() -> dict[str, Any]:

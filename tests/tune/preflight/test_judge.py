@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cluster.node.limits import MemoryLimit
+from cluster.node.limits import Cpus, MemoryLimit
 from machines import GIB, GPU, IDLE, JAX, cpu_host, gpu_host, room_for, verdict
 from tune.preflight import judge as preflight
 from tune.preflight.findings import Findings, NotFitError
@@ -31,6 +31,90 @@ def test_a_gpu_that_is_there_is_used() -> None:
 def test_the_cpu_of_a_gpu_machine_can_be_asked_for() -> None:
     found = verdict(gpu_host(plugin=None), device="cpu")
     assert (found.fit, found.platform) == (True, "cpu")
+
+
+def several(num_gpus: int, **changes: Any) -> Findings:
+    """A machine of so many GPUs of one kind, with 64 CPUs and 100 free GiB."""
+    cpus = Cpus(allowed=tuple(range(64)), quota_cores=None, online=64)
+    memory = MemoryLimit(total_bytes=128 * GIB, available_bytes=100 * GIB, source="/proc/meminfo")
+    given: dict[str, Any] = {
+        "gpus": (GPU,) * num_gpus,
+        "gpu_usage": (IDLE,) * num_gpus,
+        "gpu_names": tuple(map(str, range(num_gpus))),
+        "gpu_capabilities": ((8, 9),) * num_gpus,
+        "cpus": cpus,
+        "host_memory": memory,
+    }
+    return gpu_host(**given | changes)
+
+
+H100 = dataclasses.replace(GPU, name="NVIDIA H100 80GB HBM3")
+HELD = dataclasses.replace(IDLE, memory_free_bytes=3 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("findings", "max_gpus", "gpus", "cap"),
+    [
+        (several(1), None, (), 16),
+        (several(2), None, ("0", "1"), 16),
+        (several(8), None, tuple("01234567"), 8),
+        (several(8), 3, ("0", "1", "2"), 16),
+        (several(8), 1, (), 16),
+        (several(4, gpus=(GPU, H100, GPU, H100)), None, ("0", "2"), 16),
+        (several(4, gpu_usage=(IDLE, HELD, IDLE, IDLE)), None, ("0", "2", "3"), 16),
+        (several(2, gpu_usage=(HELD, IDLE)), None, (), 16),  # on the idle one alone
+        (several(2, gpus=(GPU, H100), gpu_usage=(HELD, IDLE)), None, (), 16),
+    ],
+)
+def test_trials_side_by_side_take_all_idle_gpus_of_the_first_kind(
+    findings: Findings, max_gpus: int | None, gpus: tuple[str, ...], cap: int
+) -> None:
+    found = verdict(findings, max_gpus=max_gpus)
+    assert found.fit
+    assert found.gpus == gpus
+    assert found.num_places == max(len(gpus), 1)
+    assert found.thread_env is not None
+    assert found.thread_env.cap == min(cap, found.thread_env.cap)
+    assert found.host_budget_bytes == int(0.85 * 100 * GIB) // found.num_places
+    assert found.device_budget_bytes == verdict(findings).device_budget_bytes
+    assert not [warning for warning in found.warnings if "stay idle" in warning]
+
+
+def test_no_more_trials_side_by_side_than_there_is_room_for() -> None:
+    one = verdict(several(1), max_gpus=None)
+    assert one.trial_threads is not None
+    least = verdict(several(1), thread_cap=1)
+    assert least.trial_threads is not None
+    room = 190 + 3 * (25 + least.trial_threads) + 60
+    found = verdict(several(8, thread_limits=room_for(room)), max_gpus=None)
+    assert found.fit
+    assert 1 < found.num_places < 8
+    num = found.num_places
+    assert f"pids cgroup /c has room for trials on {num} of 8 GPUs: the others stay idle." in (
+        found.warnings
+    )
+    memory = MemoryLimit(total_bytes=128 * GIB, available_bytes=8 * GIB, source="/proc/meminfo")
+    found = verdict(several(8, host_memory=memory), max_gpus=None)
+    assert found.gpus == ("0", "1", "2")
+    assert "host memory has room for trials on 3 of 8 GPUs: the others stay idle." in found.warnings
+
+
+@pytest.mark.parametrize(
+    ("findings", "problem"),
+    [
+        (several(2), "--gpus 4 are not there: 2 of one kind that no other program holds. Take --g"),
+        (cpu_host(), "--gpus 4 are not there: none. Leave it out."),
+    ],
+)
+def test_more_gpus_than_there_are_is_a_problem(findings: Findings, problem: str) -> None:
+    found = verdict(findings, max_gpus=4)
+    assert str(found.problems[0]).startswith(problem)
+
+
+def test_a_host_of_a_cluster_has_as_many_places_as_ray_counts() -> None:
+    found = verdict(several(8), num_parallel_trials=8, ray_runs=True)
+    assert found.gpus == ()
+    assert found.host_budget_bytes == int(0.85 * 100 * GIB) // 8
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import ray
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
 from cluster.pages import units
+from trainables.measurement import Outcome
 from trainables.ray_trainable import Place
 from trainables.travelled import Travelled
 from tune.driver.hosts.host_check import HostCheck, answer
@@ -95,8 +96,8 @@ class FoundHosts:
             uses_gpu=any(host.uses_gpu for host in self._hosts.values()),
         )
 
-    def place(self) -> Place:
-        """Return a place on one of the hosts: a GPU with its share of the CPUs, or all CPUs."""
+    def take(self, *, alone: bool) -> Place:
+        """Take a GPU with its share of the CPUs, or all CPUs, of a host: of the first if alone."""
         nodes = [host.node for host in self._hosts.values()]
         resources = {
             "CPU": float(min(node.num_cpus // node.num_trials for node in nodes)),
@@ -104,8 +105,12 @@ class FoundHosts:
         }
         return Place(
             resources={name: amount for name, amount in resources.items() if amount},
-            nodes=tuple(sorted(self._hosts)),
+            nodes=tuple(self._hosts)[:1] if alone else tuple(sorted(self._hosts)),
         )
+
+    def give_back(self, place: Place, outcome: Outcome) -> Outcome:
+        """Return how the trial ended: Ray has its place back by itself."""
+        return outcome
 
     def refuse_others(self, node_ids: Iterable[str]) -> None:
         """Leave these nodes out for good: they were asked, and are not of this class."""

@@ -42,7 +42,7 @@ class HostCheck:
             code=source.digest(),
             files=self.files,
             request=dataclasses.replace(
-                self.request, num_parallel_trials=num_trials, ray_runs=True
+                self.request, num_parallel_trials=num_trials, max_gpus=1, ray_runs=True
             ),
         )
 

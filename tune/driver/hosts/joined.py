@@ -10,6 +10,7 @@ import ray
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
+from trainables.measurement import Outcome
 from trainables.ray_trainable import Place
 from tune.driver.hosts.host_check import HostCheck, answer
 from tune.preflight.findings import NotFitError, Preflight
@@ -30,9 +31,18 @@ class JoinedPlaces:
         """The number of places when the search began."""
         return self.hardware_class.num_trials
 
-    def place(self) -> Place:
-        """Return a place of the class, and a whole GPU if it has any."""
-        return Place(resources=self.hardware_class.trial_resources)
+    def take(self, *, alone: bool) -> Place:
+        """Take a place of the class, with a whole GPU if it has any: on the first host if alone."""
+        alive = classes().get(self.hardware_class.name)
+        hosts = alive.hosts[:1] if alone and alive is not None else ()
+        return Place(
+            resources=self.hardware_class.trial_resources,
+            nodes=tuple(node_id for node_id, _, _ in hosts),
+        )
+
+    def give_back(self, place: Place, outcome: Outcome) -> Outcome:
+        """Return how the trial ended: Ray has its place back by itself."""
+        return outcome
 
     def look(self) -> bool:
         """Return whether a host of the class is alive."""

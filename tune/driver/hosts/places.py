@@ -2,16 +2,28 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import ray
 import ray.tune
 
+from cluster.node import nvml
+from cluster.node.gpus import visible_gpus
+from trainables.measurement import Outcome, OutcomeKind
 from trainables.ray_trainable import Place
 from trainables.travelled import Travelled
 
 _LOOK_S = 1.0
+
+
+def gpu_fault(name: str) -> str | None:
+    """Return why the GPU of this name for CUDA_VISIBLE_DEVICES does not answer, else `None`."""
+    try:
+        seen = visible_gpus({nvml.VISIBLE: name})
+    except nvml.DriverError as error:
+        return error.reason
+    return next(iter(seen.faults.values()), None)
 
 
 class Places(Protocol):
@@ -25,28 +37,69 @@ class Places(Protocol):
     def travelled(self) -> Travelled | None:
         """The files that came to those hosts with the search, if they had nothing of it."""
 
-    def place(self) -> Place:
-        """Return what Ray must find for the next trial."""
+    def take(self, *, alone: bool) -> Place:
+        """Take a place for the next trial.
+
+        `alone`: nothing else runs, and the trial is compared with others that ran so. Those all
+        have the same host and GPU, as long as it is there.
+        """
+
+    def give_back(self, place: Place, outcome: Outcome) -> Outcome:
+        """Give a place back after a trial; return how it ended, as far as the place tells more."""
 
     def look(self) -> bool:
         """Look at the hosts again; return whether there is one."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPlaces:
-    """The places of a private Ray on this host: one for each GPU, or one on the CPU."""
+    """The places of a private Ray on this host: one for each GPU, or one on the CPU.
 
-    num_gpus: int
-    travelled: None = None
+    `gpus` are several of one kind, by their names for CUDA_VISIBLE_DEVICES; without them there is
+    one place, whose GPU the preflight chose. `fault_of` says why a GPU does not answer.
+    """
+
+    travelled = None
+
+    def __init__(
+        self,
+        gpus: Sequence[str] = (),
+        *,
+        on_gpu: bool,
+        note: Callable[[str], None],
+        fault_of: Callable[[str], str | None] = gpu_fault,
+    ) -> None:
+        self.num_gpus = max(len(gpus), int(on_gpu))
+        self._free = dict(enumerate(gpus))
+        self._num_taken = 0
+        self._note = note
+        self._fault_of = fault_of
 
     @property
     def num_trials(self) -> int:
         """The number of trials that may run side by side."""
-        return max(self.num_gpus, 1)
+        return max(len(self._free) + self._num_taken, 1)
 
-    def place(self) -> Place:
-        """Return a whole GPU, or the CPU."""
-        return Place(resources={"GPU": 1} if self.num_gpus else {"CPU": 1})
+    def take(self, *, alone: bool) -> Place:
+        """Take the first GPU that is free, or the CPU; one that runs alone finds all of them so."""
+        resources = {"GPU": 1.0} if self.num_gpus else {"CPU": 1.0}
+        if not self._free:
+            return Place(resources=resources)
+        slot = min(self._free)
+        self._num_taken += 1
+        return Place(resources=resources, gpu=self._free.pop(slot), slot=slot)
+
+    def give_back(self, place: Place, outcome: Outcome) -> Outcome:
+        """Give a GPU back; leave it out if it is lost, which its trial's end then says."""
+        if place.gpu is None or place.slot is None:
+            return outcome
+        self._num_taken -= 1
+        fault = None if outcome.kind.was_measured else self._fault_of(place.gpu)
+        if fault is None or not (self._free or self._num_taken):  # the last stays
+            self._free[place.slot] = place.gpu
+            return outcome
+        self._note(f"GPU {place.gpu} does not answer ({fault}): it is left out.")
+        message = f"its GPU {place.gpu} does not answer: {fault}"
+        return dataclasses.replace(outcome, kind=OutcomeKind.NODE_LOST, message=message)
 
     def look(self) -> bool:
         """Return that this host is there."""

@@ -60,7 +60,7 @@ def require_free(chosen: FoundHosts, *, timeout_s: float, note: Callable[[str], 
     Raises:
         UserError: if others still have all places after `timeout_s`.
     """
-    place = chosen.place()
+    place = chosen.take(alone=False)
     group = placement_group([place.resources], bundle_label_selector=[place.label_selector])
     wanted = " and ".join(f"{amount:g} {name}" for name, amount in place.resources.items())
     try:

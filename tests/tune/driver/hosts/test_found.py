@@ -30,7 +30,8 @@ def test_host_that_joins_is_asked_and_takes_part(monkeypatch: pytest.MonkeyPatch
     nodes.silent.clear()
     hosts.look()
     assert hosts.num_trials == 2
-    assert hosts.place().nodes == ("id-a", "id-b")
+    assert hosts.take(alone=False).nodes == ("id-a", "id-b")
+    assert hosts.take(alone=True).nodes == ("id-a",), "what is compared runs on one host"
     assert nodes.notes == ["b joined the cluster: 2 trials at once now."]
 
 
@@ -41,14 +42,14 @@ def test_host_that_is_gone_gets_no_trial_and_the_last_is_the_end(
     hosts = searching(monkeypatch, nodes)
     nodes.said[0] = node("a", gpus=1, alive=False)
     assert hosts.look()
-    assert (hosts.num_trials, hosts.place().nodes) == (1, ("id-b",))
+    assert (hosts.num_trials, hosts.take(alone=False).nodes) == (1, ("id-b",))
     nodes.said.clear()
     assert not hosts.look()
     assert hosts.num_trials == 0, "no trial is handed out"
     nodes.said.append(node("c", gpus=1))
     nodes.answers["c"] = CARD
     assert hosts.look()
-    assert hosts.place().nodes == ("id-c",)
+    assert hosts.take(alone=False).nodes == ("id-c",)
     assert nodes.notes == [
         "a left the cluster.",
         "b left the cluster.",

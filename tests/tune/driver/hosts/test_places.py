@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 import ray
 
+from cluster.node import nvml
+from factories import outcome
+from fake_nvml import card, fake_nvml
+from trainables.measurement import Outcome, OutcomeKind
 from trainables.ray_trainable import Place
-from tune.driver.hosts.places import ClassWatch, LocalPlaces
+from tune.driver.hosts.places import ClassWatch, LocalPlaces, gpu_fault
 
 
 @dataclasses.dataclass
@@ -18,8 +22,11 @@ class Hosts:
     num_trials: int = 1
     travelled: None = None
 
-    def place(self) -> Place:
+    def take(self, *, alone: bool) -> Place:
         return Place(resources={"CPU": 1.0})
+
+    def give_back(self, place: Place, outcome: Outcome) -> Outcome:
+        return outcome
 
     def look(self) -> bool:
         return self.num_trials > 0
@@ -73,7 +80,81 @@ def test_trial_that_waits_for_nodes_which_are_gone_ends_the_search(
     assert watch.stop_all() == is_lost
 
 
-def test_here_are_as_many_places_as_gpus_or_one() -> None:
-    assert [LocalPlaces(num_gpus=n).num_trials for n in (0, 1, 2)] == [1, 1, 2]
-    assert LocalPlaces(num_gpus=0).place() == Place(resources={"CPU": 1})
-    assert LocalPlaces(num_gpus=2).place() == Place(resources={"GPU": 1})
+def local(gpus: tuple[str, ...] = (), *, on_gpu: bool = True, **faults: str) -> LocalPlaces:
+    return LocalPlaces(gpus, on_gpu=on_gpu, note=len, fault_of=faults.get)
+
+
+@pytest.mark.parametrize(
+    ("places", "num_trials", "first"),
+    [
+        (local(on_gpu=False), 1, Place(resources={"CPU": 1.0})),
+        (local(), 1, Place(resources={"GPU": 1.0})),
+        (local(("2", "3")), 2, Place(resources={"GPU": 1.0}, gpu="2", slot=0)),
+    ],
+)
+def test_here_are_as_many_places_as_gpus_or_one(
+    places: LocalPlaces, num_trials: int, first: Place
+) -> None:
+    assert places.num_trials == num_trials
+    assert places.take(alone=False) == first
+    assert places.num_trials == num_trials
+
+
+def test_trials_side_by_side_have_gpus_of_their_own_and_alone_the_first() -> None:
+    places = local(("a", "b", "c"))
+    taken = [places.take(alone=False) for _ in range(3)]
+    assert [place.gpu for place in taken] == ["a", "b", "c"]
+    assert [place.variables for place in taken[:1]] == [{"CUDA_VISIBLE_DEVICES": "a"}]
+    places.give_back(taken[1], outcome())
+    assert places.take(alone=False) == taken[1]
+    for place in taken:
+        places.give_back(place, outcome())
+    assert [places.take(alone=True).gpu for _ in range(1)] == ["a"]
+
+
+def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on() -> None:
+    notes: list[str] = []
+    faults = {"a": "GPU is lost"}
+    places = LocalPlaces(("a", "b"), on_gpu=True, note=notes.append, fault_of=faults.get)
+    first, second = places.take(alone=False), places.take(alone=False)
+    died = outcome(kind=OutcomeKind.ERROR, measurement=None, message="CUDA_ERROR_UNKNOWN")
+    ended = places.give_back(first, died)
+    assert ended.kind is OutcomeKind.NODE_LOST
+    assert ended.message == "its GPU a does not answer: GPU is lost"
+    assert notes == ["GPU a does not answer (GPU is lost): it is left out."]
+    assert places.num_trials == 1
+    assert places.give_back(second, died) == died, "the card answers: it is the training"
+    assert places.take(alone=True) == second
+
+
+def test_the_last_gpu_stays_whatever_it_says() -> None:
+    """The search then ends as it would with one."""
+    faults = {"a": "GPU is lost", "b": "GPU is lost"}
+    places = LocalPlaces(("a", "b"), on_gpu=True, note=len, fault_of=faults.get)
+    died = outcome(kind=OutcomeKind.ERROR, measurement=None)
+    first, second = places.take(alone=False), places.take(alone=False)
+    assert places.give_back(first, died).kind is OutcomeKind.NODE_LOST
+    assert places.give_back(second, died) == died
+    assert places.take(alone=False) == second
+
+
+def test_a_measured_trial_asks_nobody() -> None:
+    places = LocalPlaces(("a", "b"), on_gpu=True, note=len, fault_of={"a": "lost"}.get)
+    place = places.take(alone=False)
+    assert places.give_back(place, outcome()) == outcome()
+    assert places.num_trials == 2
+
+
+@pytest.mark.parametrize(
+    ("cards", "name", "fault"),
+    [
+        ([card(), card()], "1", None),
+        ([card(), card(errors={"handle": 15})], "1", "GPU is lost"),
+        ([card(), card(errors={"handle": 15})], "0", None),
+    ],
+)
+def test_driver_says_why_a_gpu_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, cards: list[Any], name: str, fault: str | None
+) -> None:
+    monkeypatch.setattr(nvml, "load", lambda: fake_nvml(cards))
+    assert gpu_fault(name) == fault

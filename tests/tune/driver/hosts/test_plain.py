@@ -54,12 +54,14 @@ def test_trial_asks_for_a_gpu_and_its_share_of_cpus_or_for_a_whole_host(
     nodes = Nodes([node("a", cpus=16, gpus=2), node("b", cpus=6, gpus=1)], {"a": CARDS, "b": CARD})
     [cards] = install(monkeypatch, nodes).find().values()
     assert cards.num_trials == 3
-    assert cards.place() == Place(resources={"CPU": 6.0, "GPU": 1.0}, nodes=("id-a", "id-b"))
-    assert cards.place().label_selector == {"ray.io/node-id": "in(id-a,id-b)"}
+    assert cards.take(alone=False) == Place(
+        resources={"CPU": 6.0, "GPU": 1.0}, nodes=("id-a", "id-b")
+    )
+    assert cards.take(alone=False).label_selector == {"ray.io/node-id": "in(id-a,id-b)"}
     nodes = Nodes([node("a", cpus=16), node("b", cpus=8)], {"a": CPU, "b": CPU})
     [hosts] = install(monkeypatch, nodes).find().values()
     assert hosts.num_trials == 2
-    assert hosts.place().resources == {"CPU": 8.0}
+    assert hosts.take(alone=False).resources == {"CPU": 8.0}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""One machine with several GPUs: exploring uses all, what is compared runs alone on one.
+
+The GPUs are a fake driver's; the training is a command that sleeps and says what it sees.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fake_nvml import FOLDER, card
+from places import PYTHONPATH
+from search_command import environment
+
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(120), pytest.mark.timeout(600)]
+
+SCRIPT = """
+import os, sys, time
+print("sees", os.environ.get("CUDA_VISIBLE_DEVICES"), sorted(os.sched_getaffinity(0)), flush=True)
+num_envs, lost = int(sys.argv[1]), sys.argv[2]
+if os.environ["CUDA_VISIBLE_DEVICES"] == "1" and lost != "never" and not os.path.exists(lost):
+    time.sleep(2)
+    open(lost, "x").close()  # now the driver says so, too
+    sys.exit("CUDA_ERROR_UNKNOWN: unknown error")
+while True:
+    time.sleep(0.02 + num_envs / 10000)
+    print("frames", flush=True)
+"""
+SEARCH = (
+    *("--line", "^frames", "--steps", "num_envs", "--unit", "frame", "--out", "out"),
+    *("--space", "num_envs=4:128", "--max-runs", "6", "--finalists", "1", "--soak-updates", "5"),
+)
+
+
+def searched(
+    folder: Path, cards: list[dict[str, Any]], *words: str, lost: str = "never", **variables: str
+) -> str:
+    """Search on a machine with these cards, and return what was said.
+
+    GPU 1 is lost in its first trial if `lost` is a file to say so.
+    """
+    (folder / "script.py").write_text(SCRIPT)
+    driver = {"PYTHONPATH": f"{FOLDER}:{PYTHONPATH}", "FAKE_NVML": json.dumps({"cards": cards})}
+    command = (sys.executable, "script.py", "{num_envs}", lost)
+    done = subprocess.run(
+        [sys.executable, "-m", "tune.command", *SEARCH, *words, "--", *command],
+        cwd=folder,
+        env=environment(**driver, **variables),
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def trials_of(folder: Path) -> list[dict[str, Any]]:
+    return list(json.loads((folder / "out" / "trials.json").read_text())["trials"])
+
+
+def gpu_of(folder: Path, trial: dict[str, Any]) -> str:
+    """The GPU that the trial's process saw, by its log."""
+    [log] = (folder / "out" / "trials").glob(f"{trial['number']:03d}-*.log")
+    found = re.search(r"^sees (\S+) ", log.read_text(), re.MULTILINE)
+    assert found, log.read_text()
+    return found[1]
+
+
+def beside(trial: dict[str, Any], trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The trials that ran while this one did."""
+    return [
+        other
+        for other in trials
+        if other["number"] != trial["number"]
+        and other["started_at"] < trial["ended_at"]
+        and other["ended_at"] > trial["started_at"]
+    ]
+
+
+COMPARED = {"final", "soak"}
+
+
+@pytest.mark.parametrize(
+    ("num_cards", "visible", "gpus"),
+    [(2, None, {"0", "1"}), (4, "2,3", {"2", "3"}), (8, None, set("01234567"))],
+)
+def test_exploring_takes_all_gpus_and_finals_run_alone_on_the_first(
+    tmp_path: Path, num_cards: int, visible: str | None, gpus: set[str]
+) -> None:
+    variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    said = searched(tmp_path, [card() for _ in range(num_cards)], **variables)
+    assert f"side by side: GPUs {', '.join(sorted(gpus))}" in said
+    trials = trials_of(tmp_path)
+    explored = [trial for trial in trials if trial["stage"] not in COMPARED]
+    compared = [trial for trial in trials if trial["stage"] in COMPARED]
+    assert {gpu_of(tmp_path, trial) for trial in explored} <= gpus
+    assert len({gpu_of(tmp_path, trial) for trial in explored}) > 1
+    for trial in explored:
+        others = {gpu_of(tmp_path, other) for other in beside(trial, trials)}
+        assert gpu_of(tmp_path, trial) not in others
+    assert {gpu_of(tmp_path, trial) for trial in compared} == {min(gpus)}
+    assert [other for trial in compared for other in beside(trial, trials)] == []
+
+
+def test_finals_together_take_all_gpus(tmp_path: Path) -> None:
+    searched(tmp_path, [card(), card()], "--finals", "together", "--finalists", "3")
+    finals = [trial for trial in trials_of(tmp_path) if trial["stage"] == "final"]
+    assert {gpu_of(tmp_path, trial) for trial in finals} == {"0", "1"}
+    assert any(beside(trial, finals) for trial in finals)
+
+
+def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on(tmp_path: Path) -> None:
+    lost = tmp_path / "lost"
+    cards = [card(), card(lost_when=str(lost)), card()]
+    said = searched(tmp_path, cards, lost=str(lost))
+    assert "GPU 1 does not answer (GPU is lost): it is left out." in said
+    trials = trials_of(tmp_path)
+    on_it = [trial for trial in trials if gpu_of(tmp_path, trial) == "1"]
+    assert [trial["outcome"]["kind"] for trial in on_it] == ["node_lost"]
+    assert "its GPU 1 does not answer: GPU is lost" in on_it[0]["outcome"]["message"]
+    again = [one for one in trials if one["config"] == on_it[0]["config"] and one not in on_it]
+    assert again
+    assert {trial["outcome"]["kind"] for trial in again} <= {"completed", "slow"}
+
+
+def test_more_gpus_than_there_are_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="--gpus 3 are not there: 2 of one kind"):
+        searched(tmp_path, [card(), card()], "--gpus", "3")
