@@ -34,13 +34,13 @@ class Place:
     """A place for one trial: the resources that Ray must find on one of `nodes`, if any are given.
 
     `nodes` are Ray's own ids. `gpu` is the GPU's name for CUDA_VISIBLE_DEVICES where the driver
-    gives it away, and `slot` numbers such places for CPUs of their own; else Ray says which GPU.
+    gives it away, and `cpus` are that place's own; else Ray says which GPU.
     """
 
     resources: dict[str, float]
     nodes: tuple[str, ...] = ()
     gpu: str | None = None
-    slot: int | None = None
+    cpus: tuple[int, ...] = ()
 
     @property
     def label_selector(self) -> dict[str, str]:
@@ -175,8 +175,7 @@ def run_order(
         environ = without_ours(environ, source.ROOT)
     chosen = variables_of(request.config)
     base = ray_env.for_child(environ) | order.variables | order.place.variables | chosen
-    if order.place.slot is not None:
-        slot = order.place.slot
+    own_cpus = order.place.cpus
     if order.compile_cache is not None:
         base |= compile_cache.variables(order.compile_cache, base)
     cap, wall_s = order.thread_cap, 0.0
@@ -184,10 +183,10 @@ def run_order(
         caps = thread_env.build(
             cap,
             request.platform,  # type: ignore[arg-type]
-            limits.cpus().allowed,
+            own_cpus or limits.cpus().allowed,
             base,
             order.framework,
-            slot=slot,
+            slot=0 if own_cpus else slot,
         )
         messages = run_child(
             dataclasses.replace(request, cpus=caps.cpus),

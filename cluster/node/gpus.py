@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.node import limits, nvml
 
+_MOST_CPUS = 4096
 _CLOCK_LIMITS = {
     0x04: "power",
     0x08: "hardware",
@@ -46,12 +47,16 @@ class GpuUsage:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VisibleGpu:
-    """One GPU that CUDA shows: its name for CUDA_VISIBLE_DEVICES, what it is, what it does now."""
+    """One GPU that CUDA shows: its name for CUDA_VISIBLE_DEVICES, what it is, what it does now.
+
+    `near_cpus` are on its side of the host; empty where the driver does not tell.
+    """
 
     name: str
     gpu: Gpu
     usage: GpuUsage
     capability: tuple[int, int] | None
+    near_cpus: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +151,14 @@ def _visible_gpu(driver: Any, device: nvml.NvmlDevice) -> VisibleGpu:
         ),
         usage=_usage(driver, device),
         capability=None if capability is None else (capability[0], capability[1]),
+        near_cpus=_near_cpus(driver, device.parent),
+    )
+
+
+def _near_cpus(driver: Any, handle: Any) -> tuple[int, ...]:
+    words = nvml.ask(driver, "nvmlDeviceGetCpuAffinity", handle, _MOST_CPUS // 64) or ()
+    return tuple(
+        64 * at + bit for at, word in enumerate(words) for bit in range(64) if word >> bit & 1
     )
 
 

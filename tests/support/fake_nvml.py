@@ -124,6 +124,7 @@ def fake_nvml(  # noqa: C901 - a module, as a function
         nvmlDeviceGetTemperature=of_card("temperature", lambda one, _: 55),
         nvmlDeviceGetCurrentClocksEventReasons=of_card("clocks", lambda one, _: one.get("held", 0)),
         nvmlDeviceGetCudaComputeCapability=of_card("capability", lambda one, _: one["capability"]),
+        nvmlDeviceGetCpuAffinity=of_card("affinity", lambda one, _: one.get("near", [])),
         nvmlDeviceGetMigMode=of_card("mig", lambda one, _: [int(one["mig"] is not None), 0]),
         nvmlDeviceGetMaxMigDeviceCount=lambda handle: 7,
         nvmlDeviceGetMigDeviceHandleByIndex=part,

@@ -4,6 +4,7 @@ The GPUs are a fake driver's; the training is a command that sleeps and says wha
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -87,14 +88,15 @@ COMPARED = {"final", "soak"}
 
 @pytest.mark.parametrize(
     ("num_cards", "visible", "gpus"),
-    [(2, None, {"0", "1"}), (4, "2,3", {"2", "3"}), (8, None, set("01234567"))],
+    [(2, None, {"0", "1"}), (4, "2,3", {"2", "3"})],
 )
 def test_exploring_takes_all_gpus_and_finals_run_alone_on_the_first(
     tmp_path: Path, num_cards: int, visible: str | None, gpus: set[str]
 ) -> None:
     variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
     said = searched(tmp_path, [card() for _ in range(num_cards)], **variables)
-    assert f"side by side: GPUs {', '.join(sorted(gpus))}" in said
+    for number, gpu in enumerate(sorted(gpus), start=1):
+        assert f"place {number}: GPU {gpu}, CPU" in said
     trials = trials_of(tmp_path)
     explored = [trial for trial in trials if trial["stage"] not in COMPARED]
     compared = [trial for trial in trials if trial["stage"] in COMPARED]
@@ -105,6 +107,13 @@ def test_exploring_takes_all_gpus_and_finals_run_alone_on_the_first(
         assert gpu_of(tmp_path, trial) not in others
     assert {gpu_of(tmp_path, trial) for trial in compared} == {min(gpus)}
     assert [other for trial in compared for other in beside(trial, trials)] == []
+
+
+def test_a_trial_needs_a_cpu_of_its_own(tmp_path: Path) -> None:
+    num_cpus = len(os.sched_getaffinity(0))
+    said = searched(tmp_path, [card() for _ in range(num_cpus + 1)])
+    few = f"the number of CPUs has room for trials on {num_cpus} of {num_cpus + 1} GPUs"
+    assert f"{few}: the others stay idle." in said
 
 
 def test_finals_together_take_all_gpus(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         PreflightRequest(
             device=options.device,
             thread_cap=options.thread_cap,
+            max_gpus=None,
             memory_budget_bytes=None if budget is None else parse_bytes("--memory-budget", budget),
         )
     )

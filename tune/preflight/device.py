@@ -43,6 +43,7 @@ def with_idle_first(findings: Findings) -> tuple[Findings, list[str]]:
         gpu_usage=tuple(findings.gpu_usage[i] for i in order),
         gpu_names=tuple(names[i] for i in order),
         gpu_capabilities=tuple(findings.gpu_capabilities[i] for i in order),
+        gpu_cpus=tuple(findings.gpu_cpus[i] for i in order) if findings.gpu_cpus else (),
     )
     note = f"another program holds memory of GPU {names[0]}: trials run on GPU {names[idle[0]]}."
     return moved, [note]

@@ -43,6 +43,14 @@ class PreflightRequest:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GpuPlace:
+    """One of several GPUs that take trials side by side: its name for CUDA, and CPUs of its own."""
+
+    name: str
+    cpus: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """A reason that no search can run: what is wrong, what was found, the one thing to change."""
 
@@ -64,9 +72,10 @@ class Findings:
 
     `machine` has the GPUs that CUDA_VISIBLE_DEVICES leaves and that answer; `gpu_usage` has their
     use, `gpu_names` their names for that variable, `gpu_capabilities` their compute capabilities
-    (`None` where the driver does not tell), in the same order. `gpu_faults` has why the others of
-    them do not answer, by name, `hidden_gpus` counts what is hidden, and `unknown_gpu` is a name in
-    the variable that no GPU has. `driver_fault` says why the driver as a whole does not answer;
+    (`None` where the driver does not tell), `gpu_cpus` the CPUs near them (empty where it does
+    not), in the same order. `gpu_faults` has why the others of them do not answer, by name,
+    `hidden_gpus` counts what is hidden, and `unknown_gpu` is a name in the variable that no GPU
+    has. `driver_fault` says why the driver as a whole does not answer;
     `has_device_without_driver`: the kernel shows a GPU, and there is no driver's library.
     `affinity_refused`: the kernel does not let a process choose its CPUs. `torch_cuda` is the CUDA
     that the installed PyTorch was built for.
@@ -82,6 +91,7 @@ class Findings:
     missing_dashboard_packages: tuple[str, ...] = ()
     gpu_names: tuple[str, ...] = ()
     gpu_capabilities: tuple[tuple[int, int] | None, ...] = ()
+    gpu_cpus: tuple[tuple[int, ...], ...] = ()
     gpu_faults: dict[str, str] = dataclasses.field(default_factory=dict)
     unknown_gpu: str | None = None
     driver_fault: str | None = None
@@ -95,7 +105,7 @@ class Preflight:
     """The verdict on a machine, and what a search there may use.
 
     `thread_env` and `trial_threads` are `None` if not even one thread per trial fits.
-    `gpus` are the names of those that take trials side by side, where there are several.
+    `gpus` are those that take trials side by side, where there are several.
     `device_budget_bytes` bounds a trial's device memory (on a CPU: its program's buffers),
     `host_budget_bytes` the resident memory of its process tree.
     """
@@ -109,7 +119,7 @@ class Preflight:
     host_budget_bytes: int
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
-    gpus: tuple[str, ...] = ()
+    gpus: tuple[GpuPlace, ...] = ()
 
     @property
     def num_places(self) -> int:

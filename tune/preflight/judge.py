@@ -15,11 +15,13 @@ from cluster.pages import units
 from tune.preflight import device
 from tune.preflight.findings import (
     Findings,
+    GpuPlace,
     NotFitError,
     Preflight,
     PreflightRequest,
     Problem,
 )
+from tune.preflight.gpu_places import gpu_places
 
 _HOST_SHARE = (
     0.85  # of what is free, for a trial's process tree; at 1 the kernel kills without a message
@@ -43,6 +45,7 @@ def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None
         gpu_usage=tuple(one.usage for one in seen.gpus),
         gpu_names=tuple(one.name for one in seen.gpus),
         gpu_capabilities=tuple(one.capability for one in seen.gpus),
+        gpu_cpus=tuple(one.near_cpus for one in seen.gpus),
         gpu_faults=seen.faults,
         hidden_gpus=seen.num_hidden,
         unknown_gpu=seen.unknown,
@@ -78,19 +81,21 @@ def judge(
             "sched_setaffinity is refused here (seccomp?): trials cannot be bound to CPUs, and "
             "variables alone cap their threads."
         )
-    gpus = names[: request.max_gpus] if platform == "cuda" else ()
-    num_parallel = len(gpus) if len(gpus) > 1 else request.num_parallel_trials
+    names = names[: request.max_gpus] if platform == "cuda" else ()
+    num_parallel = len(names) if len(names) > 1 else request.num_parallel_trials
     env = trial_threads = None
+    gpus: tuple[GpuPlace, ...] = ()
     try:
         cap, fitting = _cap_and_places(findings, request, platform, num_parallel)
         if fitting < num_parallel:
-            warnings.append(_few_places(findings, fitting, num_parallel))
-            num_parallel, gpus = fitting, gpus[:fitting]
+            warnings.append(_few_places(findings, request, fitting, num_parallel))
+            num_parallel, names = fitting, names[:fitting]
         env = thread_env.build(cap, platform, findings.cpus.allowed, environ, framework)
         trial_threads = thread_env.expected_threads(
             env.cap, platform, framework, request.num_subprocesses
         )
         warnings += env.notes
+        gpus = gpu_places(findings, names, env.cap) if len(names) > 1 else ()
         if platform == "cuda":
             own = device.variables(findings, environ)
             env = dataclasses.replace(env, variables=env.variables | own)
@@ -113,7 +118,7 @@ def judge(
         host_budget_bytes=_host_bytes(findings, num_parallel),
         problems=tuple(problems),
         warnings=(*warnings, *_memory_warnings(findings, platform, device_bytes)),
-        gpus=gpus if len(gpus) > 1 else (),
+        gpus=gpus,
     )
 
 
@@ -129,8 +134,7 @@ def _cap_and_places(
     """
     fewest = 1 if request.max_gpus != 1 else most
     for num_parallel in range(most, 0, -1):
-        scarce = _host_bytes(findings, num_parallel) < _LITTLE_MEMORY_BYTES
-        if scarce and num_parallel > fewest:
+        if num_parallel > fewest and _scarce(findings, request, num_parallel):
             continue
         try:
             cap = thread_env.choose_cap(
@@ -159,15 +163,20 @@ def _host_bytes(findings: Findings, num_parallel: int) -> int:
     return int(findings.host_memory.available_bytes * _HOST_SHARE) // num_parallel
 
 
-def _few_places(findings: Findings, fitting: int, wanted: int) -> str:
-    scarce = _host_bytes(findings, wanted) < _LITTLE_MEMORY_BYTES
-    what = "host memory has" if scarce else f"{_binding(findings)} has"
-    return f"{what} room for trials on {fitting} of {wanted} GPUs: the others stay idle."
+def _scarce(findings: Findings, request: PreflightRequest, num_parallel: int) -> str | None:
+    """Return of what, beside threads, there is too little for so many trials."""
+    if _host_bytes(findings, num_parallel) < _LITTLE_MEMORY_BYTES:
+        return "the host's memory"
+    if num_parallel * (request.thread_cap or 1) > len(findings.cpus.allowed):
+        return "the number of CPUs"
+    return None
 
 
-def _binding(findings: Findings) -> str:
+def _few_places(findings: Findings, request: PreflightRequest, fitting: int, wanted: int) -> str:
     binding = findings.thread_limits.binding
-    return "the limit on threads" if binding is None else binding.name
+    threads = "the limit on threads" if binding is None else binding.name
+    what = _scarce(findings, request, fitting + 1) or threads
+    return f"{what} has room for trials on {fitting} of {wanted} GPUs: the others stay idle."
 
 
 def require_fit(preflight: Preflight) -> None:

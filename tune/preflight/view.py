@@ -53,7 +53,10 @@ def sections(preflight: Preflight) -> dict[str, list[tuple[str, str]]]:
             ("CPU quota", "none" if quota is None else f"{quota:g} cores"),
             ("memory", _memory(findings.host_memory)),
             ("GPU", ", ".join(map(_gpu, machine.gpus)) or "none"),
-            *([("side by side", f"GPUs {', '.join(preflight.gpus)}")] if preflight.gpus else []),
+            *[
+                (f"place {number}", f"GPU {place.name}, CPUs {units.cpu_ranges(place.cpus)}")
+                for number, place in enumerate(preflight.gpus, start=1)
+            ],
             ("driver", f"{machine.driver_version or 'none'}"),
         ],
         "Limits on threads": [

@@ -71,10 +71,11 @@ def test_trials_side_by_side_take_all_idle_gpus_of_the_first_kind(
 ) -> None:
     found = verdict(findings, max_gpus=max_gpus)
     assert found.fit
-    assert found.gpus == gpus
+    assert tuple(place.name for place in found.gpus) == gpus
     assert found.num_places == max(len(gpus), 1)
     assert found.thread_env is not None
-    assert found.thread_env.cap == min(cap, found.thread_env.cap)
+    assert found.thread_env.cap == cap
+    assert {len(place.cpus) for place in found.gpus} <= {cap}
     assert found.host_budget_bytes == int(0.85 * 100 * GIB) // found.num_places
     assert found.device_budget_bytes == verdict(findings).device_budget_bytes
     assert not [warning for warning in found.warnings if "stay idle" in warning]
@@ -95,8 +96,15 @@ def test_no_more_trials_side_by_side_than_there_is_room_for() -> None:
     )
     memory = MemoryLimit(total_bytes=128 * GIB, available_bytes=8 * GIB, source="/proc/meminfo")
     found = verdict(several(8, host_memory=memory), max_gpus=None)
-    assert found.gpus == ("0", "1", "2")
-    assert "host memory has room for trials on 3 of 8 GPUs: the others stay idle." in found.warnings
+    assert [place.name for place in found.gpus] == ["0", "1", "2"]
+    assert "the host's memory has room for trials on 3 of 8 GPUs: the others stay idle." in (
+        found.warnings
+    )
+    found = verdict(several(8), max_gpus=None, thread_cap=12)
+    assert found.num_places == 5
+    assert "the number of CPUs has room for trials on 5 of 8 GPUs: the others stay idle." in (
+        found.warnings
+    )
 
 
 @pytest.mark.parametrize(

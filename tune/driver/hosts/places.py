@@ -13,6 +13,7 @@ from cluster.node.gpus import visible_gpus
 from trainables.measurement import Outcome, OutcomeKind
 from trainables.ray_trainable import Place
 from trainables.travelled import Travelled
+from tune.preflight.findings import GpuPlace
 
 _LOOK_S = 1.0
 
@@ -54,48 +55,50 @@ class Places(Protocol):
 class LocalPlaces:
     """The places of a private Ray on this host: one for each GPU, or one on the CPU.
 
-    `gpus` are several of one kind, by their names for CUDA_VISIBLE_DEVICES; without them there is
-    one place, whose GPU the preflight chose. `fault_of` says why a GPU does not answer.
+    `gpus` are several of one kind, as the preflight chose them; without them there is one place,
+    whose GPU it chose. `fault_of` says why a GPU does not answer.
     """
 
     travelled = None
 
     def __init__(
         self,
-        gpus: Sequence[str] = (),
+        gpus: Sequence[GpuPlace] = (),
         *,
         on_gpu: bool,
         note: Callable[[str], None],
         fault_of: Callable[[str], str | None] = gpu_fault,
     ) -> None:
         self.num_gpus = max(len(gpus), int(on_gpu))
-        self._free = dict(enumerate(gpus))
-        self._num_taken = 0
+        self._order = [gpu.name for gpu in gpus]
+        self._free = list(gpus)
+        self._taken: list[GpuPlace] = []
         self._note = note
         self._fault_of = fault_of
 
     @property
     def num_trials(self) -> int:
         """The number of trials that may run side by side."""
-        return max(len(self._free) + self._num_taken, 1)
+        return max(len(self._free) + len(self._taken), 1)
 
     def take(self, *, alone: bool) -> Place:
         """Take the first GPU that is free, or the CPU; one that runs alone finds all of them so."""
         resources = {"GPU": 1.0} if self.num_gpus else {"CPU": 1.0}
         if not self._free:
             return Place(resources=resources)
-        slot = min(self._free)
-        self._num_taken += 1
-        return Place(resources=resources, gpu=self._free.pop(slot), slot=slot)
+        chosen = self._free.pop(0)
+        self._taken.append(chosen)
+        return Place(resources=resources, gpu=chosen.name, cpus=chosen.cpus)
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
         """Give a GPU back; leave it out if it is lost, which its trial's end then says."""
-        if place.gpu is None or place.slot is None:
+        given_back = [gpu for gpu in self._taken if gpu.name == place.gpu]
+        if place.gpu is None or not given_back:
             return outcome
-        self._num_taken -= 1
+        self._taken.remove(given_back[0])
         fault = None if outcome.kind.was_measured else self._fault_of(place.gpu)
-        if fault is None or not (self._free or self._num_taken):  # the last stays
-            self._free[place.slot] = place.gpu
+        if fault is None or not (self._free or self._taken):  # the last stays
+            self._free = sorted([*self._free, *given_back], key=lambda g: self._order.index(g.name))
             return outcome
         self._note(f"GPU {place.gpu} does not answer ({fault}): it is left out.")
         message = f"its GPU {place.gpu} does not answer: {fault}"

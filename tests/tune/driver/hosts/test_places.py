@@ -13,6 +13,7 @@ from fake_nvml import card, fake_nvml
 from trainables.measurement import Outcome, OutcomeKind
 from trainables.ray_trainable import Place
 from tune.driver.hosts.places import ClassWatch, LocalPlaces, gpu_fault
+from tune.preflight.findings import GpuPlace
 
 
 @dataclasses.dataclass
@@ -80,8 +81,12 @@ def test_trial_that_waits_for_nodes_which_are_gone_ends_the_search(
     assert watch.stop_all() == is_lost
 
 
-def local(gpus: tuple[str, ...] = (), *, on_gpu: bool = True, **faults: str) -> LocalPlaces:
-    return LocalPlaces(gpus, on_gpu=on_gpu, note=len, fault_of=faults.get)
+def gpus_of(*names: str) -> tuple[GpuPlace, ...]:
+    return tuple(GpuPlace(name=name, cpus=(number,)) for number, name in enumerate(names))
+
+
+def local(names: tuple[str, ...] = (), *, on_gpu: bool = True, **faults: str) -> LocalPlaces:
+    return LocalPlaces(gpus_of(*names), on_gpu=on_gpu, note=len, fault_of=faults.get)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def local(gpus: tuple[str, ...] = (), *, on_gpu: bool = True, **faults: str) -> 
     [
         (local(on_gpu=False), 1, Place(resources={"CPU": 1.0})),
         (local(), 1, Place(resources={"GPU": 1.0})),
-        (local(("2", "3")), 2, Place(resources={"GPU": 1.0}, gpu="2", slot=0)),
+        (local(("2", "3")), 2, Place(resources={"GPU": 1.0}, gpu="2", cpus=(0,))),
     ],
 )
 def test_here_are_as_many_places_as_gpus_or_one(
@@ -115,7 +120,7 @@ def test_trials_side_by_side_have_gpus_of_their_own_and_alone_the_first() -> Non
 def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on() -> None:
     notes: list[str] = []
     faults = {"a": "GPU is lost"}
-    places = LocalPlaces(("a", "b"), on_gpu=True, note=notes.append, fault_of=faults.get)
+    places = LocalPlaces(gpus_of("a", "b"), on_gpu=True, note=notes.append, fault_of=faults.get)
     first, second = places.take(alone=False), places.take(alone=False)
     died = outcome(kind=OutcomeKind.ERROR, measurement=None, message="CUDA_ERROR_UNKNOWN")
     ended = places.give_back(first, died)
@@ -130,7 +135,7 @@ def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on() -> None:
 def test_the_last_gpu_stays_whatever_it_says() -> None:
     """The search then ends as it would with one."""
     faults = {"a": "GPU is lost", "b": "GPU is lost"}
-    places = LocalPlaces(("a", "b"), on_gpu=True, note=len, fault_of=faults.get)
+    places = LocalPlaces(gpus_of("a", "b"), on_gpu=True, note=len, fault_of=faults.get)
     died = outcome(kind=OutcomeKind.ERROR, measurement=None)
     first, second = places.take(alone=False), places.take(alone=False)
     assert places.give_back(first, died).kind is OutcomeKind.NODE_LOST
@@ -139,7 +144,7 @@ def test_the_last_gpu_stays_whatever_it_says() -> None:
 
 
 def test_a_measured_trial_asks_nobody() -> None:
-    places = LocalPlaces(("a", "b"), on_gpu=True, note=len, fault_of={"a": "lost"}.get)
+    places = LocalPlaces(gpus_of("a", "b"), on_gpu=True, note=len, fault_of={"a": "lost"}.get)
     place = places.take(alone=False)
     assert places.give_back(place, outcome()) == outcome()
     assert places.num_trials == 2

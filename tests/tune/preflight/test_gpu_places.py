@@ -1,0 +1,46 @@
+"""CPUs for trials side by side, near their GPUs."""
+
+import dataclasses
+
+import pytest
+
+from cluster.node.limits import Cpus
+from machines import gpu_host
+from tune.preflight.gpu_places import gpu_places
+
+FIRST, SECOND = tuple(range(4)), tuple(range(4, 8))
+"""The CPUs of two sockets."""
+
+
+@pytest.mark.parametrize(
+    ("near", "allowed", "cap", "places"),
+    [
+        ((), range(8), 2, [(0, 1), (2, 3), (4, 5)]),
+        ((FIRST, SECOND, SECOND), range(8), 2, [(0, 1), (4, 5), (6, 7)]),
+        ((SECOND, FIRST, SECOND), range(8), 2, [(4, 5), (0, 1), (6, 7)]),
+        # One side has too few: the third takes what is left of the other.
+        ((FIRST, FIRST, FIRST), range(8), 2, [(0, 1), (2, 3), (4, 5)]),
+        ((FIRST, (), SECOND), (1, 3, 5, 7), 1, [(1,), (3,), (5,)]),
+        # A container's CPUs may all lie on the other side.
+        ((SECOND, SECOND, SECOND), range(3), 1, [(0,), (1,), (2,)]),
+    ],
+)
+def test_trials_have_cpus_of_their_own_near_their_gpus(
+    near: tuple[tuple[int, ...], ...],
+    allowed: range,
+    cap: int,
+    places: list[tuple[int, ...]],
+) -> None:
+    findings = dataclasses.replace(
+        gpu_host(),
+        gpu_names=("0", "1", "2"),
+        gpu_cpus=near,
+        cpus=Cpus(allowed=tuple(allowed), quota_cores=None, online=8),
+    )
+    assert [place.cpus for place in gpu_places(findings, ("0", "1", "2"), cap)] == places
+
+
+def test_places_are_of_the_gpus_that_are_named() -> None:
+    findings = dataclasses.replace(gpu_host(), gpu_names=("0", "1"), gpu_cpus=(FIRST, SECOND))
+    [place] = gpu_places(findings, ("1",), 2)
+    assert (place.name, place.cpus) == ("1", (4, 5))
