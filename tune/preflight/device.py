@@ -5,7 +5,7 @@ A GPU that is there is used; if it cannot be, that is a problem, and never the C
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from cluster.node import nvml, thread_env
 from cluster.node.thread_env import POOL_FRACTIONS, Framework, Platform
@@ -148,13 +148,21 @@ def held_warnings(findings: Findings) -> list[str]:
     ]
 
 
-def device_bytes(findings: Findings, platform: Platform, environ: Mapping[str, str]) -> int:
-    """Return the device memory that trials may use, where no --memory-budget was given."""
+def device_bytes(
+    findings: Findings, platform: Platform, environ: Mapping[str, str], names: Collection[str] = ()
+) -> int:
+    """Return the device memory that trials may use, where no --memory-budget was given.
+
+    It is that of the first GPU, or what all GPUs of these names have.
+    """
     if platform == "cpu" or not findings.machine.gpus:
         return int(findings.host_memory.available_bytes * SHARED_SHARE)
+    used = zip(findings.gpu_names, findings.gpu_usage, strict=False)
+    free = [usage.memory_free_bytes for name, usage in used if name in names]
+    least_bytes = min([free_bytes(findings), *free])
     if has_host_memory(findings) and not any(environ.get(name) for name in POOL_FRACTIONS):
-        return int(free_bytes(findings) * SHARED_SHARE * _POOL_SHARE)
-    return pool_bytes(free_bytes(findings), environ)
+        return int(least_bytes * SHARED_SHARE * _POOL_SHARE)
+    return pool_bytes(least_bytes, environ)
 
 
 def pool_bytes(free: int, environ: Mapping[str, str]) -> int:

@@ -105,8 +105,8 @@ def judge(
         problems.append(_no_dashboard(findings.missing_dashboard_packages))
     # Each trial has a GPU to itself, but the host is shared.
     shares = num_parallel if platform == "cpu" else 1
-    device_bytes = (
-        request.memory_budget_bytes or device.device_bytes(findings, platform, environ) // shares
+    device_bytes = request.memory_budget_bytes or (
+        device.device_bytes(findings, platform, environ, names) // shares
     )
     return Preflight(
         findings=findings,

@@ -81,6 +81,15 @@ def test_trials_side_by_side_take_all_idle_gpus_of_the_first_kind(
     assert not [warning for warning in found.warnings if "stay idle" in warning]
 
 
+def test_the_budget_holds_on_all_gpus_that_take_trials() -> None:
+    used = dataclasses.replace(IDLE, memory_free_bytes=18 * GIB + GIB // 2)  # by its desktop
+    findings = several(3, gpu_usage=(IDLE, IDLE, used))
+    all_of_them = verdict(findings, max_gpus=None)
+    assert all_of_them.num_places == 3
+    assert all_of_them.device_budget_bytes == int(18.5 * GIB * 0.9 * 0.95)
+    assert verdict(findings, max_gpus=2).device_budget_bytes == int(19 * GIB * 0.9 * 0.95)
+
+
 def test_no_more_trials_side_by_side_than_there_is_room_for() -> None:
     one = verdict(several(1), max_gpus=None)
     assert one.trial_threads is not None

@@ -40,7 +40,8 @@ def chosen(
     Raises:
         UserError: if the cluster, or a class in it, cannot be used; says why.
     """
-    files = joined.files_of(task)
+    folders = joined.folders_of(task)
+    files = (*joined.files_of(task), *folders)
     with connect(address):
         if joined.is_joined():
             yield _of_joined(spec, HostCheck(request=request, files=files), note)
@@ -49,7 +50,7 @@ def chosen(
         working_dir.prepared(task, os.environ) as (runtime_env, travelled),
         connect(address, runtime_env),
     ):
-        needed = () if travelled is not None else files
+        needed = files if travelled is None else folders
         found = plain.find(HostCheck(request=request, files=needed), travelled=travelled, note=note)
         yield _of_plain(spec, found, note)
 

@@ -26,7 +26,7 @@ _NEEDED: dict[Framework, tuple[str, ...]] = {"jax": ("jax", "numpy"), "torch": (
 class HostCheck:
     """A question that every host of a search is asked.
 
-    `request` is that of one trial; `files` are to lie at the same path on each host.
+    `request` is that of one trial; `files`, and folders, are to lie at the same path on each host.
     """
 
     request: PreflightRequest
@@ -65,9 +65,9 @@ def check_here(*, code: str, files: tuple[str, ...], request: PreflightRequest) 
     """Check the host on which this runs: return its preflight, or why it cannot take part."""
     if source.digest() != code:
         return "its code is another one: bring all hosts to the same commit, and join them again."
-    missing = [path for path in files if not Path(path).is_file()]
+    missing = [path for path in files if not Path(path).exists()]
     if missing:
-        return f"it has no {missing[0]}: copy the file to the same path on every host."
+        return f"it has no {missing[0]}: copy it to the same path on every host."
     needed = _NEEDED.get(request.framework, ()) + ("pynvml",) * nvml.has_device_file()
     absent = [name for name in needed if importlib.util.find_spec(name) is None]
     try:

@@ -10,6 +10,7 @@ import ray
 from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
+from trainables.command.options import FACTORY
 from trainables.measurement import Outcome
 from trainables.ray_trainable import Place
 from tune.driver.hosts.host_check import HostCheck, answer
@@ -142,10 +143,24 @@ def thread_cap(verdict: Preflight) -> int:
 
 def files_of(task: Task) -> tuple[str, ...]:
     """Return the files that the workload's options name: every host needs them."""
+    return tuple(str(path) for path in _paths_of(task) if path.is_file())
+
+
+def folders_of(task: Task) -> tuple[str, ...]:
+    """Return the folders that a workload's options name, as that of a language model.
+
+    Those of a command may be where it writes.
+    """
+    if task.workload == FACTORY:
+        return ()
+    return tuple(str(path) for path in _paths_of(task) if path.is_dir())
+
+
+def _paths_of(task: Task) -> list[Path]:
     values = task.options.values()
     words = [w for value in values for w in (value if isinstance(value, list | tuple) else [value])]
     paths = [Path(word) for word in words if isinstance(word, str)]
-    return tuple(str(path) for path in paths if path.is_absolute() and path.is_file())
+    return [path for path in paths if path.is_absolute()]
 
 
 def _free_places(name: str) -> float:

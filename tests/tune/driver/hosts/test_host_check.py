@@ -27,7 +27,7 @@ def test_host_that_cannot_take_part_says_why(
     assert "its code is another one" in str(check_here(code="x", files=(), request=REQUEST))
     code, gone = source.digest(), f"{tmp_path}/gone"
     said = check_here(code=code, files=(gone,), request=REQUEST)
-    assert said == f"it has no {gone}: copy the file to the same path on every host."
+    assert said == f"it has no {gone}: copy it to the same path on every host."
     monkeypatch.setitem(sys.modules, "jax", None)
     assert check_here(code=code, files=(), request=REQUEST) == (
         "its Python has no jax: pip install 'jax' there."
