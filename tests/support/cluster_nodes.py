@@ -39,6 +39,23 @@ class Nodes:
     answers: dict[str, Preflight | str]
     silent: set[str] = dataclasses.field(default_factory=set)
     notes: list[str] = dataclasses.field(default_factory=list)
+    comes: bool = True
+    """Whether what Ray is asked for comes."""
+    asked_for: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    given_back: int = 0
+
+    def placement_group(self, bundles: list[dict[str, float]], **_: Any) -> "Nodes":
+        """A placement group that was asked for."""
+        self.asked_for += bundles
+        return self
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Whether it came."""
+        return self.comes
+
+    def remove(self, group: Any) -> None:
+        """Give it back."""
+        self.given_back += 1
 
     def find(self, request: PreflightRequest | None = None) -> dict[str, found.FoundHosts]:
         """The classes that a search finds."""
@@ -57,4 +74,6 @@ def install(monkeypatch: pytest.MonkeyPatch, nodes: Nodes) -> Nodes:
     monkeypatch.setattr(ray, "wait", wait)
     for module in (found, plain):
         monkeypatch.setattr(module, "answer", lambda name: nodes.answers[name])
+        monkeypatch.setattr(module, "placement_group", nodes.placement_group)
+        monkeypatch.setattr(module, "remove_placement_group", nodes.remove)
     return nodes

@@ -50,6 +50,7 @@ def chosen(
         working_dir.prepared(task, os.environ) as (runtime_env, travelled),
         connect(address, runtime_env),
     ):
+        plain.require_nodes(request.device, timeout_s=spec.class_timeout_s, note=note)
         needed = files if travelled is None else folders
         found = plain.find(HostCheck(request=request, files=needed), travelled=travelled, note=note)
         yield _of_plain(spec, found, note)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ray
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
@@ -80,6 +81,8 @@ class FoundHosts:
         self._note = note
         self._asked: dict[str, tuple[Node, Any]] = {}
         self._refused: set[str] = set()
+        self._wanted = self.take(alone=False).resources
+        self._demand: PlacementGroup | None = None
 
     @property
     def num_trials(self) -> int:
@@ -128,7 +131,16 @@ class FoundHosts:
             if ray.wait([asked], timeout=0)[0]:
                 del self._asked[node_id]
                 self._take(node, answer(asked))
+        self._ask_for_one()
         return bool(self._hosts)
+
+    def _ask_for_one(self) -> None:
+        """Ask Ray for a place while there is none: an autoscaler starts nodes for what is asked."""
+        if self._hosts and self._demand is not None:
+            remove_placement_group(self._demand)
+            self._demand = None
+        elif not self._hosts and self._demand is None:
+            self._demand = placement_group([self._wanted])
 
     def _take(self, node: Node, verdict: Preflight | str) -> None:
         """Take a node that joined among the hosts, or say why not."""

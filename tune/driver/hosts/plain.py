@@ -16,9 +16,34 @@ from cluster.node import hardware
 from trainables.travelled import Travelled
 from tune.driver.hosts.found import FittingHost, FoundHosts, Node, nodes_of, other_versions
 from tune.driver.hosts.host_check import HostCheck, answer
-from tune.preflight.findings import NotFitError, Preflight
+from tune.preflight.findings import Device, NotFitError, Preflight
 
 _NOTE_AFTER_S = 5.0
+
+
+def require_nodes(device: Device, *, timeout_s: float, note: Callable[[str], None]) -> None:
+    """Wait until a node has a CPU to give, or a GPU where one was asked for.
+
+    What Ray is asked for and cannot find, it asks of an autoscaler, if there is one.
+
+    Raises:
+        UserError: if there is none after `timeout_s`.
+    """
+    wanted = "GPU" if device == "gpu" else "CPU"
+    nodes = nodes_of(ray.nodes())
+    if any(node.num_gpus or wanted == "CPU" for node in nodes):
+        return
+    note(f"Waiting: no node of the cluster has a {wanted} to give; Ray is asked for one.")
+    group = placement_group([{wanted: 1.0}])
+    try:
+        if group.wait(timeout_seconds=timeout_s):
+            return
+    finally:
+        remove_placement_group(group)
+    raise UserError(
+        f"no node of the cluster had a {wanted} to give for {timeout_s:.0f} s: start one, or wait "
+        "longer with --class-timeout (an autoscaler's node takes minutes)."
+    )
 
 
 def find(
@@ -42,8 +67,7 @@ def find(
     for address, reason in left_out.items():
         note(f"{address} is left out: {reason}")
     if not classes:
-        nothing = ("the cluster", "no node has a CPU or a GPU to give to a trial.")
-        address, reason = next(iter(left_out.items()), nothing)
+        address, reason = next(iter(left_out.items()), ("the cluster", "its nodes are gone."))
         raise NotFitError(f"no host of the cluster can take part. {address}: {reason}")
     found = {
         name: FoundHosts(name, of_class, check=check, travelled=travelled, note=note)

@@ -46,10 +46,14 @@ def test_host_that_is_gone_gets_no_trial_and_the_last_is_the_end(
     nodes.said.clear()
     assert not hosts.look()
     assert hosts.num_trials == 0, "no trial is handed out"
+    assert not hosts.look()
+    assert nodes.asked_for == [{"CPU": 8.0, "GPU": 1.0}], "once, of an autoscaler"
+    assert nodes.given_back == 0
     nodes.said.append(node("c", gpus=1))
     nodes.answers["c"] = CARD
     assert hosts.look()
     assert hosts.take(alone=False).nodes == ("id-c",)
+    assert nodes.given_back == 1
     assert nodes.notes == [
         "a left the cluster.",
         "b left the cluster.",

@@ -4,10 +4,12 @@ import dataclasses
 
 import pytest
 
+from cluster.errors import UserError
 from cluster_nodes import Nodes, install, node
 from machines import GIB, GPU, IDLE, cpu_host, gpu_host, verdict
 from trainables.ray_trainable import Place
-from tune.preflight.findings import NotFitError, PreflightRequest
+from tune.driver.hosts import plain
+from tune.preflight.findings import Device, NotFitError, PreflightRequest
 
 CARD = verdict(gpu_host())
 CARDS = verdict(gpu_host(gpus=(GPU, GPU), gpu_usage=(IDLE, IDLE)), num_parallel_trials=2)
@@ -104,8 +106,38 @@ def test_cluster_without_any_host_that_fits_says_the_first_reason(
     with pytest.raises(NotFitError, match=r"no host of the cluster can take part\. a: it is full"):
         install(monkeypatch, nodes).find()
     nodes = Nodes([node("head", cpus=0)], {})
-    with pytest.raises(NotFitError, match="no node has a CPU or a GPU to give to a trial"):
+    with pytest.raises(NotFitError, match="the cluster: its nodes are gone"):
         install(monkeypatch, nodes).find()
+
+
+@pytest.mark.parametrize(
+    ("said", "device", "asked"),
+    [
+        ([node("a")], "auto", []),
+        ([node("a", gpus=1)], "gpu", []),
+        ([node("a", cpus=0, gpus=1)], "auto", []),
+        ([node("head", cpus=0)], "auto", [{"CPU": 1.0}]),
+        ([node("head", cpus=0)], "cpu", [{"CPU": 1.0}]),
+        ([node("a")], "gpu", [{"GPU": 1.0}]),
+    ],
+)
+@pytest.mark.parametrize("comes", [True, False])
+def test_what_no_node_has_is_asked_of_ray(
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[dict[str, object]],
+    device: Device,
+    asked: list[dict[str, float]],
+    comes: bool,
+) -> None:
+    nodes = install(monkeypatch, Nodes(said, {}, comes=comes))
+    if asked and not comes:
+        with pytest.raises(UserError, match=r"no node .* to give for 60 s: start one, or wait"):
+            plain.require_nodes(device, timeout_s=60, note=nodes.notes.append)
+    else:
+        plain.require_nodes(device, timeout_s=60, note=nodes.notes.append)
+    assert nodes.asked_for == asked
+    assert nodes.given_back == len(asked)
+    assert len(nodes.notes) == len(asked)
 
 
 def test_verdict_holds_on_the_tightest_host(monkeypatch: pytest.MonkeyPatch) -> None:
