@@ -2,12 +2,14 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from netns_hosts import Box, Lab, lab
 from places import ROOT, SUPPORT
@@ -16,6 +18,23 @@ from subprocesses import read_until
 WORK = Path("/tmp/work")
 """A folder on each host, another one for each."""
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
+_LAUNCHER = {  # all that Ray's launcher would have filled in
+    "cluster_name": "fake",
+    "provider": {"type": "fake_multinode"},
+    "head_node_type": "head",
+    "upscaling_speed": 1.0,
+    "idle_timeout_minutes": 5,
+    **{key: {} for key in ("auth", "docker", "file_mounts")},
+    **{
+        key: []
+        for key in (
+            *("initialization_commands", "setup_commands", "head_setup_commands"),
+            *("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands"),
+            *("cluster_synced_files", "rsync_exclude", "rsync_filter"),
+        )
+    },
+    "file_mounts_sync_continuously": False,
+}
 _QUICK = {  # a host whose processes are gone is lost within seconds
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
@@ -81,15 +100,27 @@ class PlainCluster:
 
 
 @contextlib.contextmanager
-def plain_cluster(folder: Path, *words: str, token: str | None = None) -> Iterator[PlainCluster]:
-    """Start a head with these words for `ray start`; a token lies where Ray looks last."""
+def plain_cluster(
+    folder: Path, *words: str, token: str | None = None, autoscaler: Mapping[str, Any] | None = None
+) -> Iterator[PlainCluster]:
+    """Start a head with these words for `ray start`; a token lies where Ray looks last.
+
+    `autoscaler` has the node types of Ray's own, `head` among them, for its fake provider.
+    """
     with lab(folder) as built:
         head = built.add_box("h")
         cluster = PlainCluster(lab=built, head=head, token=token)
         cluster.folder.mkdir(parents=True)
         shutil.copy(SUPPORT / "surface_workload.py", cluster.folder / "loop.py")
         try:
-            cluster.start(head, "--head", "--port=6379", "--num-cpus=0", *words)
+            variables = {}
+            if autoscaler is not None:
+                (cluster.folder / "autoscaler.json").write_text(
+                    json.dumps({**_LAUNCHER, **autoscaler})
+                )
+                words += (f"--autoscaling-config={WORK}/autoscaler.json",)
+                variables = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+            cluster.start(head, "--head", "--port=6379", "--num-cpus=0", *words, **variables)
             yield cluster
         finally:
             cluster.close()

@@ -233,3 +233,15 @@ def test_a_token_is_taken_from_where_ray_takes_it(tmp_path: Path) -> None:
         wrong = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{WORK}/other"}
         said = ended(search(cluster, *words, **wrong), code=2)
         assert f"or its token is another one ({WORK}/other)." in said
+
+
+def test_node_that_an_autoscaler_starts_is_waited_for(tmp_path: Path) -> None:
+    """Ray's own fake of a provider starts a raylet more on the head's host."""
+    nothing = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
+    two_cpus = {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 1}
+    config = {"max_workers": 1, "available_node_types": {"head": nothing, "cpu": two_cpus}}
+    with plain_cluster(tmp_path, "--include-dashboard=false", autoscaler=config) as cluster:
+        where = ("--address", "auto", "--class-timeout", "120s", "--max-runs", "1", "--out", "as")
+        said = ended(search(cluster, *where), code=0)
+        assert "Waiting: no node of the cluster has a CPU to give; Ray is asked for one." in said
+        assert rows_of(cluster.folder / "as")[-1]["stage"] == "soak"
