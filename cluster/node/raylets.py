@@ -22,10 +22,12 @@ def token_variables(
     """
     if given := _of(environ):
         return given
-    host, _, port = (environ.get("RAY_ADDRESS") or address).partition(":")
+    if address == "auto":
+        address = environ.get("RAY_ADDRESS") or address
+    host, _, port = address.partition(":")
     raylets = [(gcs, own) for gcs, own in _raylets(proc) if host == "auto" or _fits(gcs, port)]
-    exact = [own for gcs, own in raylets if gcs.partition(":")[0] == host]
-    for own in exact or [own for _, own in raylets]:
+    raylets.sort(key=lambda one: _likeness(one[0], host))
+    for _, own in raylets:
         variables = _of(own)
         if variables.get("RAY_AUTH_MODE") == "token" and len(variables) == 1 and "HOME" in own:
             return variables | {"RAY_AUTH_TOKEN_PATH": f"{own['HOME']}/{_OF_RAY}"}
@@ -39,6 +41,12 @@ def _of(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _fits(gcs: str, port: str) -> bool:
     return gcs.rpartition(":")[2] == (port or "6379")
+
+
+def _likeness(gcs: str, host: str) -> int:
+    """Return 0 for the host's own cluster; a private Ray, as that of another search, comes last."""
+    known = gcs.partition(":")[0]
+    return 0 if known == host else 1 + known.startswith("127.")
 
 
 def _raylets(proc: Path) -> Iterator[tuple[str, dict[str, str]]]:

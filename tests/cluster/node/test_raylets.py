@@ -33,6 +33,13 @@ OF_RAY = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/home/a/.ray/auth_to
         ({"10.0.0.1:6379": TOKEN}, "auto", {}, TOKEN),
         ({"10.0.0.1:6379": TOKEN, "10.0.0.2:6379": {}}, "10.0.0.2", {}, {}),
         ({"10.0.0.1:6379": TOKEN, "10.0.0.2:7": {}}, "auto", {"RAY_ADDRESS": "10.0.0.2:7"}, {}),
+        (
+            {"10.0.0.1:6379": TOKEN, "10.0.0.2:7": {}},
+            "10.0.0.1",
+            {"RAY_ADDRESS": "10.0.0.2:7"},
+            TOKEN,
+        ),
+        ({"127.0.0.1:54321": TOKEN, "10.0.0.2:6379": {}}, "auto", {}, {}),
         ({"10.0.0.1:6379": {"RAY_AUTH_MODE": "token", "HOME": "/home/a"}}, "auto", {}, OF_RAY),
         # What the person's own environment says of a token is theirs to say.
         ({"10.0.0.1:6379": {}}, "auto", TOKEN, TOKEN),

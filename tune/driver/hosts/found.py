@@ -151,7 +151,8 @@ class FoundHosts:
             return
         assert isinstance(verdict, Preflight)
         self._hosts[node.node_id] = FittingHost(node=node, verdict=verdict)
-        self._note(f"{node.address} joined the cluster: {self.num_trials} trials at once now.")
+        places = units.plural(self.num_trials, "trial")
+        self._note(f"{node.address} joined the cluster: {places} at once now.")
 
     def _misfit(self, node: Node, verdict: Preflight) -> str | None:
         """Return why a host that fits cannot go on with what the search has measured so far."""

@@ -57,7 +57,7 @@ def test_host_that_is_gone_gets_no_trial_and_the_last_is_the_end(
     assert nodes.notes == [
         "a left the cluster.",
         "b left the cluster.",
-        "c joined the cluster: 1 trials at once now.",
+        "c joined the cluster: 1 trial at once now.",
     ]
 
 
