@@ -18,6 +18,7 @@ def raylet(proc: Path, pid: int, gcs: str, environ: Mapping[str, str]) -> None:
     (folder / "environ").write_text("\0".join(pairs) + "\0")
 
 
+ELSEWHERE = {"RAY_ADDRESS": "10.0.0.2:7"}
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/there/token"}
 OF_RAY = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/home/a/.ray/auth_token"}
 
@@ -32,11 +33,11 @@ OF_RAY = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/home/a/.ray/auth_to
         ({"10.0.0.1:6379": TOKEN}, "10.0.0.1:6380", {}, None),
         ({"10.0.0.1:6379": TOKEN}, "auto", {}, TOKEN),
         ({"10.0.0.1:6379": TOKEN, "10.0.0.2:6379": {}}, "10.0.0.2", {}, {}),
-        ({"10.0.0.1:6379": TOKEN, "10.0.0.2:7": {}}, "auto", {"RAY_ADDRESS": "10.0.0.2:7"}, {}),
+        ({"10.0.0.1:6379": TOKEN, "10.0.0.2:7": {}}, "auto", ELSEWHERE, {}),
         (
             {"10.0.0.1:6379": TOKEN, "10.0.0.2:7": {}},
             "10.0.0.1",
-            {"RAY_ADDRESS": "10.0.0.2:7"},
+            ELSEWHERE,
             TOKEN,
         ),
         ({"127.0.0.1:54321": TOKEN, "10.0.0.2:6379": {}}, "auto", {}, {}),
