@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fake_nvml import FOLDER, card
 from places import PYTHONPATH
@@ -64,11 +65,15 @@ def trials_of(folder: Path) -> list[dict[str, Any]]:
     return list(json.loads((folder / "out" / "trials.json").read_text())["trials"])
 
 
+def log_of(folder: Path, trial: dict[str, Any]) -> str:
+    [log] = (folder / "out" / "trials").glob(f"{trial['number']:03d}-*.log")
+    return log.read_text()
+
+
 def gpu_of(folder: Path, trial: dict[str, Any]) -> str:
     """The GPU that the trial's process saw, by its log."""
-    [log] = (folder / "out" / "trials").glob(f"{trial['number']:03d}-*.log")
-    found = re.search(r"^sees (\S+) ", log.read_text(), re.MULTILINE)
-    assert found, log.read_text()
+    found = re.search(r"^sees (\S+) ", log_of(folder, trial), re.MULTILINE)
+    assert found, log_of(folder, trial)
     return found[1]
 
 
@@ -101,6 +106,12 @@ def test_exploring_takes_all_gpus_and_finals_run_alone_on_the_first(tmp_path: Pa
         assert gpu_of(tmp_path, trial) not in others
     assert {gpu_of(tmp_path, trial) for trial in compared} == {min(gpus)}
     assert [other for trial in compared for other in beside(trial, trials)] == []
+    [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
+    profile = yaml.safe_load(path.read_text())
+    assert profile["search"]["side_by_side"] == {"exploring": 2, "finals": "alone"}
+    affinity = re.search(r"^sees 2 (.*)$", log_of(tmp_path, compared[0]), re.MULTILINE)
+    assert affinity is not None
+    assert profile["environment"]["cpus"] == json.loads(affinity[1])
 
 
 def test_a_trial_needs_a_cpu_of_its_own(tmp_path: Path) -> None:

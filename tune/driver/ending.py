@@ -11,6 +11,7 @@ from cluster.errors import UserError
 from tune.memory.look_ahead import Foresight
 from tune.prepare import Prepared
 from tune.profile import export
+from tune.profile.schema import SideBySide
 from tune.report.write import write_report
 from tune.run_folder import record
 from tune.run_folder.record import SearchEnd
@@ -106,6 +107,13 @@ def _noted(problems: list[str], place: Path) -> Iterator[None]:
         problems.append(f"{error.filename or place} could not be written ({error.strerror}).")
 
 
+def _side_by_side(prepared: Prepared) -> SideBySide | None:
+    """Return how the trials shared several GPUs or hosts; `None` where there was one place."""
+    if prepared.num_parallel_trials == 1:
+        return None
+    return SideBySide(exploring=prepared.num_parallel_trials, finals=prepared.spec.finals)
+
+
 def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
     """Write the profiles; return the path of each."""
     return export.write_all(
@@ -115,6 +123,7 @@ def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
         preflight=prepared.preflight,
         objective=prepared.spec.objective.value,
         soak_updates=prepared.spec.soak_updates,
+        side_by_side=_side_by_side(prepared),
         study=prepared.folder.journal,
         now=datetime.datetime.now(datetime.UTC),
     )

@@ -122,6 +122,11 @@ class Preflight:
     gpus: tuple[GpuPlace, ...] = ()
 
     @property
+    def trial_cpus(self) -> tuple[int, ...]:
+        """The CPUs among which a trial that is compared binds itself to the first."""
+        return self.gpus[0].cpus if self.gpus else self.findings.cpus.allowed
+
+    @property
     def num_places(self) -> int:
         """The number of trials that run side by side on this machine."""
         return max(len(self.gpus), 1)

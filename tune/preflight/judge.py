@@ -95,7 +95,9 @@ def judge(
             env.cap, platform, framework, request.num_subprocesses
         )
         warnings += env.notes
-        gpus = gpu_places(findings, names, env.cap) if len(names) > 1 else ()
+        if len(names) > 1:
+            gpus = gpu_places(findings, names, env.cap)
+            env = dataclasses.replace(env, cpus=gpus[0].cpus)
         if platform == "cuda":
             own = device.variables(findings, environ)
             env = dataclasses.replace(env, variables=env.variables | own)

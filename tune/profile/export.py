@@ -23,6 +23,7 @@ from tune.profile.schema import (
     ProfileSpeed,
     ProfileThreads,
     ProfileWorkload,
+    SideBySide,
 )
 from tune.search.candidates import Peaks, peaks, speedup
 from tune.search.result import Candidate, Kind, SearchResult
@@ -37,6 +38,7 @@ def write_all(
     preflight: Preflight,
     objective: str,
     soak_updates: int,
+    side_by_side: SideBySide | None = None,
     study: Path,
     now: datetime.datetime,
 ) -> dict[Kind, Path]:
@@ -56,6 +58,7 @@ def write_all(
             env=env_of(candidate, result, task, preflight),
             objective=objective,
             soak_updates=soak_updates,
+            side_by_side=side_by_side,
             study=study,
             now=now,
         )
@@ -74,7 +77,7 @@ def env_of(
     env = thread_env.build(
         peaks(candidate, result.trials).thread_cap,
         preflight.platform,
-        preflight.findings.cpus.allowed,
+        preflight.trial_cpus,
         ray_env.as_given(os.environ) | variables_of(candidate.config),
         task.framework,
     )
@@ -94,6 +97,7 @@ def from_search(
     env: ThreadEnv,
     objective: str,
     soak_updates: int,
+    side_by_side: SideBySide | None = None,
     study: Path,
     now: datetime.datetime,
 ) -> Profile:
@@ -151,6 +155,7 @@ def from_search(
         search=ProfileSearch(
             study=str(study),
             objective=objective,
+            side_by_side=side_by_side,
             gradient_noise_scale=candidate.noise_scale,
             stop_reason=result.stop_reason,
             wall_s=round(result.wall_s, 1),

@@ -191,8 +191,19 @@ class ProfileEnvironment:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SideBySide:
+    """The number of trials beside each other while exploring, and whether finals ran so, too."""
+
+    exploring: PositiveCount
+    finals: Literal["alone", "together"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSearch:
-    """The search behind the profile. `study` is its journal; the noise scale is in samples."""
+    """The search behind the profile. `study` is its journal; the noise scale is in samples.
+
+    `side_by_side` is of one that had several GPUs or hosts.
+    """
 
     study: str
     objective: str
@@ -200,6 +211,7 @@ class ProfileSearch:
     stop_reason: str
     wall_s: NotNegative
     trials: _Outcomes
+    side_by_side: SideBySide | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
