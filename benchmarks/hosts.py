@@ -1,9 +1,10 @@
 """A study over several hosts of a class against one: simulated seconds on recorded landscapes.
 
-    python -m benchmarks.hosts [--hosts 1 2 4 8] [--seeds 30]
+    python -m benchmarks.hosts [--hosts 1 2 4 8] [--seeds 30] [--finals alone|together]
 
 It is simulated as a joined cluster runs it. An idle host gets the next trial, chosen by the trials
-that have ended until then. Finals start after exploring and run on all hosts.
+that have ended until then. Finals start after exploring: one after the other on one host, or
+together on all.
 """
 
 import argparse
@@ -22,13 +23,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--finals", choices=["alone", "together"], default="alone")
     options = parser.parse_args(arguments)
     for path in sorted(FOLDER.glob("*.json")):
         scene = replay(path.stem, recorded.read(path))
         print(f"\n{scene.name}\n\n{_HEADER}")
         for num_hosts in options.hosts:
             runs = [
-                run_ours(scene, seed, _MAX_TRIALS, num_hosts=num_hosts, looks_ahead=False)
+                run_ours(
+                    scene,
+                    seed,
+                    _MAX_TRIALS,
+                    num_hosts=num_hosts,
+                    looks_ahead=False,
+                    side_by_side=options.finals == "together",
+                )
                 for seed in range(options.seeds)
             ]
             print(_row(num_hosts, runs), flush=True)

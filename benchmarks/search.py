@@ -168,6 +168,7 @@ def our_search(
     warm_start: tuple[dict[str, int], ...] = (),
     max_time_s: float | None = None,
     soak_updates: int = 0,
+    side_by_side: bool = False,
 ) -> Search:
     """Make the search with the defaults of its command line; the study is in memory by default."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -191,7 +192,10 @@ def our_search(
             num_parallel=num_parallel,
         ),
         finals=FinalsPlan(
-            num_finalists=num_finalists, num_rounds=num_rounds, soak_updates=soak_updates
+            num_finalists=num_finalists,
+            num_rounds=num_rounds,
+            soak_updates=soak_updates,
+            side_by_side=side_by_side,
         ),
         seed=seed,
     )

@@ -255,10 +255,22 @@ def test_finals_wait_until_exploring_has_ended(tmp_path: Path) -> None:
     assert third.stage is Stage.FINAL
 
 
-def test_finals_run_side_by_side_where_there_are_hosts_and_the_soak_waits_for_all(
+def test_finals_run_one_after_the_other(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=2, num_parallel=4)
+    stages = []
+    while (trial := search.ask()) is not None:
+        if trial.stage not in EXPLORING:
+            assert search.ask() is None
+        stages.append(trial.stage)
+        search.tell(trial, machine(trial))
+    assert stages.count(Stage.FINAL) > 1
+    assert stages[-1] is Stage.SOAK
+
+
+def test_finals_run_side_by_side_where_they_may_and_the_soak_waits_for_all(
     tmp_path: Path,
 ) -> None:
-    plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=5)
+    plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=5, side_by_side=True)
     search = make(tmp_path, max_runs=2, plan=plan)
     for _ in range(2):
         trial = search.ask()
