@@ -40,6 +40,8 @@ def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
         raise UserError("--machine-class chooses among the classes of a cluster: give --address.")
     if address is not None and (spec.shard is not None or spec.known):
         raise UserError("--shard and --known are for machines apart: a cluster shares by itself.")
+    if address is not None and spec.gpus is not None:
+        raise UserError("--gpus is for this machine's own: in a cluster Ray counts them.")
     if address is not None and spec.dashboard:
         raise UserError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
     return address

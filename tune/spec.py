@@ -106,8 +106,8 @@ class SearchSpec:
         self.trial_timeout_s  # noqa: B018
         self.class_timeout_s  # noqa: B018
         self.memory_budget_bytes  # noqa: B018
-        if self.gpus is not None and (self.address is not None or self.device == "cpu"):
-            raise UserError("--gpus is for this machine's GPUs: leave out --address, --device cpu.")
+        if self.gpus is not None and self.device == "cpu":
+            raise UserError("--gpus and --device cpu contradict each other: leave one out.")
         if self.check and self.address is not None:
             raise UserError("--check tries the training on this machine: leave out --address.")
         if self.part is not None:

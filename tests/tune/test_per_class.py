@@ -38,11 +38,19 @@ def test_search_takes_the_cluster_it_is_told_of_or_whose_job_it_is(
     [
         (JaxSpec(machine_class="h100"), "--machine-class chooses .* give --address"),
         (JaxSpec(address="10.0.0.1", dashboard=True), "--dashboard is for this machine's own Ray"),
+        (JaxSpec(address="10.0.0.1", gpus=2), "--gpus is for this machine's own: in a cluster"),
     ],
 )
 def test_options_of_the_other_case_are_refused(spec: JaxSpec, message: str) -> None:
     with pytest.raises(UserError, match=message):
         per_class.cluster_of(spec, {})
+
+
+def test_a_job_is_in_a_cluster_whose_gpus_ray_counts() -> None:
+    with pytest.raises(UserError, match="--gpus is for this machine's own"):
+        per_class.cluster_of(JaxSpec(gpus=2), JOB)
+    with pytest.raises(UserError, match="--gpus and --device cpu contradict each other"):
+        JaxSpec(gpus=2, device="cpu")
 
 
 @pytest.mark.parametrize(
