@@ -34,12 +34,9 @@ class JoinedPlaces:
 
     def take(self, *, alone: bool) -> Place:
         """Take a place of the class, with a whole GPU if it has any: on the first host if alone."""
-        alive = classes().get(self.hardware_class.name)
-        hosts = alive.hosts[:1] if alone and alive is not None else ()
-        return Place(
-            resources=self.hardware_class.trial_resources,
-            nodes=tuple(node_id for node_id, _, _ in hosts),
-        )
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]} if alone else set()
+        first = [node_id for node_id, _, _ in self.hardware_class.hosts if node_id in alive][:1]
+        return Place(resources=self.hardware_class.trial_resources, nodes=tuple(first))
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
         """Return how the trial ended: Ray has its place back by itself."""

@@ -2,8 +2,29 @@
 
 from pathlib import Path
 
+import pytest
+import ray
+
+from cluster.join.hardware_class import HardwareClass
 from trainables.command.options import FACTORY
 from tune.driver.hosts import joined
+from tune.driver.hosts.joined import JoinedPlaces
+
+
+def test_what_is_compared_runs_on_the_first_host_that_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alive = {"1": True, "2": True, "3": True}
+    said = lambda: [{"NodeID": n, "Alive": on} for n, on in reversed(alive.items())]  # noqa: E731
+    monkeypatch.setattr(ray, "nodes", said)
+    hosts = (("2", "10.0.0.2", 1), ("1", "10.0.0.1", 1))
+    places = JoinedPlaces(HardwareClass(name="l4", hosts=hosts, uses_gpu=True))
+    assert places.take(alone=False).nodes == ()
+    assert places.take(alone=True).nodes == ("2",), "in the order of the search's start"
+    alive["2"] = False
+    assert places.take(alone=True).nodes == ("1",)
+    alive["1"] = False
+    assert places.take(alone=True).nodes == (), "on one that joined later"
 
 
 def test_file_that_the_workload_was_told_of_is_looked_for_on_every_host(tmp_path: Path) -> None:
