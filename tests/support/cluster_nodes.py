@@ -73,7 +73,7 @@ def install(monkeypatch: pytest.MonkeyPatch, nodes: Nodes) -> Nodes:
     monkeypatch.setattr(ray, "nodes", lambda: nodes.said)
     monkeypatch.setattr(ray, "wait", wait)
     for module in (found, plain):
-        monkeypatch.setattr(module, "answer", lambda name: nodes.answers[name])
+        monkeypatch.setattr(module, "answer", lambda name, **_: nodes.answers[name])
         monkeypatch.setattr(module, "placement_group", nodes.placement_group)
         monkeypatch.setattr(module, "remove_placement_group", nodes.remove)
     return nodes

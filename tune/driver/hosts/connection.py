@@ -44,15 +44,21 @@ def connect(address: str, runtime_env: Mapping[str, Any] | None = None) -> Itera
             runtime_env=None if runtime_env is None else dict(runtime_env),
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise UserError(_refusal(address, str(error))) from error
+        raise UserError(_refusal(address, str(error), sends=runtime_env is not None)) from error
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _refusal(address: str, said: str) -> str:
-    """Return why there is no connection, in one sentence."""
+def _refusal(address: str, said: str, *, sends: bool) -> str:
+    """Return why there is no connection, in one sentence.
+
+    What `sends` files comes after a connection without them.
+    """
+    if sends:
+        last = said.strip().splitlines()[-1].rstrip(".")
+        return f"the cluster at {address} does not take the files of this search: {last}."
     versions = re.findall(r"^\s*(Ray|Python): (\S+)", said, re.MULTILINE)
     if "Version mismatch" in said and len(versions) == 4:
         there, here = (

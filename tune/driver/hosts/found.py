@@ -18,7 +18,7 @@ from trainables.ray_trainable import Place
 from trainables.travelled import Travelled
 from tune.driver.hosts.host_check import HostCheck, answer
 from tune.driver.hosts.joined import thread_cap, tightest
-from tune.preflight.findings import Preflight
+from tune.preflight.findings import Device, Preflight
 
 _FRAMEWORKS = ("jax", "jaxlib", "torch")
 _ALIKE = 0.9  # a budget of host memory is 85 % of what is free: such a host still has it
@@ -104,7 +104,7 @@ class FoundHosts:
         nodes = [host.node for host in self._hosts.values()]
         resources = {
             "CPU": float(min(node.num_cpus // node.num_trials for node in nodes)),
-            "GPU": float(any(node.num_gpus for node in nodes)),
+            "GPU": float(all(node.num_gpus for node in nodes)),
         }
         return Place(
             resources={name: amount for name, amount in resources.items() if amount},
@@ -121,7 +121,7 @@ class FoundHosts:
 
     def look(self) -> bool:
         """Take leave of nodes that are gone, ask new ones; return whether a host is left."""
-        nodes = {node.node_id: node for node in nodes_of(ray.nodes())}
+        nodes = {node.node_id: node for node in nodes_of(ray.nodes(), self._check.request.device)}
         for node_id in self._hosts.keys() - nodes.keys():
             self._note(f"{self._hosts.pop(node_id).node.address} left the cluster.")
         for node_id in nodes.keys() - self._hosts.keys() - self._asked.keys() - self._refused:
@@ -181,14 +181,17 @@ class FoundHosts:
         return None
 
 
-def nodes_of(said: Iterable[Mapping[str, Any]]) -> list[Node]:
-    """Return the nodes that are alive and have CPUs or GPUs to give, from `ray.nodes()`."""
+def nodes_of(said: Iterable[Mapping[str, Any]], device: Device) -> list[Node]:
+    """Return the nodes that are alive and have CPUs or GPUs to give, from `ray.nodes()`.
+
+    For a search on the CPU their GPUs are of no matter.
+    """
     nodes = [
         Node(
             node_id=one["NodeID"],
             address=one["NodeManagerAddress"],
             num_cpus=int(one["Resources"].get("CPU", 0)),
-            num_gpus=int(one["Resources"].get("GPU", 0)),
+            num_gpus=0 if device == "cpu" else int(one["Resources"].get("GPU", 0)),
         )
         for one in said
         if one["Alive"]

@@ -16,7 +16,8 @@ from cluster.node.thread_env import Framework
 from tune.preflight import judge
 from tune.preflight.findings import Preflight, PreflightRequest
 
-_CHECK_S = 120.0
+CHECK_S = 120.0
+"""Seconds that a host has for its answer: a worker must start there."""
 _OF_INDEX = {"pynvml": "nvidia-ml-py", "ray.tune": "ray[tune]"}
 """Packages by what brings them, where that has another name."""
 _NEEDED: dict[Framework, tuple[str, ...]] = {"jax": ("jax", "numpy"), "torch": ("torch",)}
@@ -47,12 +48,12 @@ class HostCheck:
         )
 
 
-def answer(asked: Any) -> Preflight | str:
+def answer(asked: Any, *, timeout_s: float = CHECK_S) -> Preflight | str:
     """Wait for what `HostCheck.ask` asked for; return it, or why the host cannot take part."""
     try:
-        verdict = ray.get(asked, timeout=_CHECK_S)
+        verdict = ray.get(asked, timeout=timeout_s)
     except ray.exceptions.GetTimeoutError:
-        return f"it did not answer within {_CHECK_S:.0f} s."
+        return f"it did not answer within {CHECK_S:.0f} s."
     except ray.exceptions.RayError as error:
         return _fault(str(error))
     assert isinstance(verdict, Preflight | str)

@@ -15,7 +15,7 @@ from cluster.errors import UserError
 from cluster.node import hardware
 from trainables.travelled import Travelled
 from tune.driver.hosts.found import FittingHost, FoundHosts, Node, nodes_of, other_versions
-from tune.driver.hosts.host_check import HostCheck, answer
+from tune.driver.hosts.host_check import CHECK_S, HostCheck, answer
 from tune.preflight.findings import Device, NotFitError, Preflight
 
 _NOTE_AFTER_S = 5.0
@@ -30,7 +30,7 @@ def require_nodes(device: Device, *, timeout_s: float, note: Callable[[str], Non
         UserError: if there is none after `timeout_s`.
     """
     wanted = "GPU" if device == "gpu" else "CPU"
-    nodes = nodes_of(ray.nodes())
+    nodes = nodes_of(ray.nodes(), device)
     if any(node.num_gpus or wanted == "CPU" for node in nodes):
         return
     note(f"Waiting: no node of the cluster has a {wanted} to give; Ray is asked for one.")
@@ -56,7 +56,7 @@ def find(
     Raises:
         NotFitError: if no node fits, with the first one's reason.
     """
-    nodes = nodes_of(ray.nodes())
+    nodes = nodes_of(ray.nodes(), check.request.device)
     hosts, left_out = _judged(nodes, check)
     if check.request.device != "cpu":
         hosts = _with_gpu_first(hosts, left_out)
@@ -107,8 +107,9 @@ def _judged(nodes: Sequence[Node], check: HostCheck) -> tuple[list[FittingHost],
     """Ask all nodes at once; return those that fit, and by address why others do not."""
     asked = [(node, check.ask(node.node_id, num_trials=node.num_trials)) for node in nodes]
     hosts, left_out = [], {}
+    deadline = time.monotonic() + CHECK_S
     for node, one in asked:
-        verdict = answer(one)
+        verdict = answer(one, timeout_s=max(deadline - time.monotonic(), 0.0))
         reason = verdict if isinstance(verdict, str) else _unusable(node, verdict)
         if reason is not None:
             left_out[node.address] = reason

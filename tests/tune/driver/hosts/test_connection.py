@@ -3,7 +3,13 @@
 import pytest
 
 from cluster.errors import UserError
+from tune.driver.hosts import connection
 from tune.driver.hosts.connection import connect
+
+
+def test_files_that_are_not_taken_are_said() -> None:
+    said = connection._refusal("10.0.0.1:6379", "Package is\ntoo large.\n", sends=True)
+    assert said == "the cluster at 10.0.0.1:6379 does not take the files of this search: too large."
 
 
 @pytest.mark.parametrize(

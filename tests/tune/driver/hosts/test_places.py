@@ -114,7 +114,7 @@ def test_trials_side_by_side_have_gpus_of_their_own_and_alone_the_first() -> Non
     assert places.take(alone=False) == taken[1]
     for place in taken:
         places.give_back(place, outcome())
-    assert [places.take(alone=True).gpu for _ in range(1)] == ["a"]
+    assert places.take(alone=True).gpu == "a"
 
 
 def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on() -> None:

@@ -48,6 +48,9 @@ def test_each_class_has_its_hosts_and_cpus_wait_aside(monkeypatch: pytest.Monkey
     on_cpu = PreflightRequest(device="cpu")
     nodes = Nodes(said, {"a": CPU, "b": CPU, "c": CPU, "d": CPU})
     assert found(monkeypatch, nodes, on_cpu) == {"amd-epyc-8cpu": ("a", "b", "c", "d")}
+    [hosts] = nodes.find(on_cpu).values()
+    assert hosts.num_trials == 4
+    assert hosts.take(alone=False).resources == {"CPU": 8.0}, "whatever GPUs they have"
 
 
 def test_trial_asks_for_a_gpu_and_its_share_of_cpus_or_for_a_whole_host(
