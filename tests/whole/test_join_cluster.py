@@ -5,7 +5,6 @@ Trials pretend to train (surface_workload.py); all else is as it will be.
 """
 
 import contextlib
-import csv
 import dataclasses
 import json
 import re
@@ -23,7 +22,8 @@ from cluster.join.ports import Ports
 from cluster.node import ray_env
 from netns_hosts import Box, Lab, lab, wait_for
 from places import PYTHONPATH, SUPPORT
-from subprocesses import read_until
+from search_command import table
+from subprocesses import ended_with_code, read_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.seconds(230), pytest.mark.timeout(1500)]
 
@@ -161,20 +161,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             built_cluster.close()
 
 
-def ended(process: "subprocess.Popen[str]", *, code: int, timeout_s: float = 120) -> str:
-    said, _ = process.communicate(timeout=timeout_s)
-    assert process.returncode == code, said
-    return said
-
-
-def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "trials.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
 def test_each_class_is_searched_at_once_under_its_own_hosts_limits(cluster: Cluster) -> None:
     search = cluster.search("--json", "--max-runs", "1", "--out", "both")
-    said = ended(search, code=0)
+    said = ended_with_code(search, 0)
     events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     names = {event["machine_class"] for event in events if "machine_class" in event}
     assert {name[-4:] for name in names} == {"1cpu", "2cpu"}
@@ -204,7 +193,7 @@ def test_a_person_s_command_is_searched_on_each_class(cluster: Cluster) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    ended(search, code=0, timeout_s=240)
+    ended_with_code(search, 0, timeout_s=240)
     work = cluster.folder(cluster.head)
     profiles = list((work / "profiles").glob("*-frames-fastest.yaml"))
     assert {path.name.split("-frames")[0][-4:] for path in profiles} == {"1cpu", "2cpu"}
@@ -236,7 +225,7 @@ def test_job_runs_as_rays_documentation_says(cluster: Cluster) -> None:
 def classes_of(cluster: Cluster) -> list[str]:
     """The classes, as a search names them that asks for one that is not there."""
     search = cluster.search("--machine-class", "h100", "--class-timeout", "1s")
-    said = ended(search, code=2)
+    said = ended_with_code(search, 2)
     found = re.search(r"no host of class h100 is in the cluster \(it has: (.*)\), for 1 s", said)
     assert found, said
     return found[1].split(", ")
@@ -343,7 +332,7 @@ def test_link_cut_for_20_s_in_the_middle_of_a_trial_costs_nothing(cluster: Clust
     host.cut()
     time.sleep(20)
     host.mend()
-    said += ended(search, code=0)
+    said += ended_with_code(search, 0)
     rows = table(cluster.folder(cluster.head) / "cut")
     assert {row["kind"] for row in rows} <= {"completed", "slow"}, said
     assert [row["number"] for row in rows] == [str(number) for number in range(len(rows))]
@@ -362,7 +351,7 @@ def test_dead_man_ends_a_hosts_ray_and_its_rent_and_the_cluster_goes_on(cluster:
     wait_for((box.home / "stopped").exists, "the stop command")
     assert (box.home / "stopped").read_text() == "4711\n"
     assert box.processes("raylet") == []
-    said = ended(cluster.joined.pop("d"), code=0)
+    said = ended_with_code(cluster.joined.pop("d"), 0)
     assert "ended here." in said
     assert len(classes_of(cluster)) == 2
 
@@ -376,7 +365,7 @@ def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
     measures = '"number": {}, "phase": "measure"'
     said = read_until(search, measures.format(0), measures.format(1))
     cluster.lose(c)  # b of the same class is left
-    said += ended(search, code=0)
+    said += ended_with_code(search, 0)
     rows = table(cluster.folder(cluster.head) / "lost")
     lost = [row for row in rows if row["kind"] == "node_lost"]
     assert lost, said
@@ -400,7 +389,7 @@ def test_last_host_of_a_class_that_is_lost_ends_the_search_with_its_name(cluster
     said = read_until(search, "trial 1 ")
     cluster.lose(cluster.lab.boxes["a"])
     since = time.monotonic()
-    said += ended(search, code=2)
+    said += ended_with_code(search, 2)
     assert f"error: no host of class {one} was left for 5 s" in said
     assert time.monotonic() - since < 60
     [profile] = (cluster.folder(cluster.head) / "last").glob(f"{one}-*-fastest.yaml")
@@ -410,7 +399,7 @@ def test_last_host_of_a_class_that_is_lost_ends_the_search_with_its_name(cluster
 def test_worker_whose_head_is_gone_says_so(cluster: Cluster) -> None:
     worker = cluster.joined["b"]
     cluster.lose(cluster.head)
-    said = ended(worker, code=2, timeout_s=120)
+    said = ended_with_code(worker, 2, timeout_s=120)
     assert "Is the head gone? Join again." in said
     wait: Callable[[], bool] = lambda: cluster.lab.boxes["b"].processes("raylet") == []  # noqa: E731
     wait_for(wait, "the end of its Ray")

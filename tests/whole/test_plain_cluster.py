@@ -1,6 +1,5 @@
 """A cluster that nobody prepared: `ray start` on a head and hosts of two classes."""
 
-import csv
 import json
 import re
 import shutil
@@ -15,7 +14,8 @@ import yaml
 from cluster.node import ray_env
 from places import ROOT, SUPPORT
 from plain_cluster import RAY, WORK, PlainCluster, plain_cluster
-from subprocesses import read_until
+from search_command import table
+from subprocesses import ended_with_code, read_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.seconds(200), pytest.mark.timeout(900)]
 
@@ -50,20 +50,9 @@ def search(cluster: PlainCluster, *words: str, **variables: str) -> "subprocess.
     )
 
 
-def ended(process: "subprocess.Popen[str]", *, code: int, timeout_s: float = 300) -> str:
-    said, _ = process.communicate(timeout=timeout_s)
-    assert process.returncode == code, said
-    return said
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "trials.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
 def class_with(cluster: PlainCluster, num_cpus: int) -> str:
     """The name of the class with so many CPUs, as a search names those that there are."""
-    said = ended(search(cluster, "--address", "auto", "--machine-class", "h100"), code=2)
+    said = ended_with_code(search(cluster, "--address", "auto", "--machine-class", "h100"), 2)
     found = re.search(r"no host of class h100 is in the cluster \(it has: (.*)\)\.", said)
     assert found, said
     [name] = [name for name in found[1].split(", ") if name.endswith(f"-{num_cpus}cpu")]
@@ -72,13 +61,13 @@ def class_with(cluster: PlainCluster, num_cpus: int) -> str:
 
 def test_each_class_is_searched_with_code_that_travelled(cluster: PlainCluster) -> None:
     words = ("--address", "auto", "--json", "--max-runs", "1", "--out", "both")
-    said = ended(search(cluster, *words), code=0)
+    said = ended_with_code(search(cluster, *words), 0)
     events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     names = {event["machine_class"] for event in events if "machine_class" in event}
     assert {name[-5:] for name in names} == {"-1cpu", "-2cpu"}
     for name in names:
         folder = cluster.folder / "both" / name
-        rows = rows_of(folder)
+        rows = table(folder)
         assert {row["kind"] for row in rows} <= {"completed", "slow"}, said
         assert {row["thread_cap"] for row in rows} == {name[-4]}
         assert {row["health/niceness"] for row in rows if row["kind"] == "completed"} == {"0.0"}
@@ -121,9 +110,9 @@ def test_host_that_joins_takes_part_and_one_that_is_lost_costs_its_trial(
     d = cluster.add("d", cpus="0")
     said += read_until(process, f"{d.address} joined the cluster: 2 trials at once now.")
     cluster.lose(cluster.lab.boxes["a"])
-    said += ended(process, code=0)
+    said += ended_with_code(process, 0)
     assert f"{cluster.lab.boxes['a'].address} left the cluster." in said
-    rows = rows_of(cluster.folder / "join")
+    rows = table(cluster.folder / "join")
     assert [row for row in rows if row["kind"] == "node_lost"], said
     assert {row["kind"] for row in rows} <= {"completed", "slow", "node_lost"}
     assert rows[-1]["stage"] == "soak"
@@ -137,7 +126,7 @@ def test_host_without_the_framework_is_left_out_by_name(cluster: PlainCluster) -
     head = f"--address={cluster.head.address}:6379"
     cluster.start(bare, head, "--num-cpus=2", PYTHONPATH="/mnt")
     words = ("--address", "auto", "--machine-class", class_with(cluster, 2), "--max-runs", "1")
-    said = ended(search(cluster, *words, "--out", "bare"), code=0)
+    said = ended_with_code(search(cluster, *words, "--out", "bare"), 0)
     assert f"{bare.address} is left out: its Python has no jax: pip install" in said
     hosts = sorted(cluster.lab.boxes[name].address for name in "bc")
     assert f"2 at once on {', '.join(hosts)}" in said
@@ -158,7 +147,7 @@ def test_what_others_use_is_waited_for_and_then_said(cluster: PlainCluster) -> N
     )
     read_until(others, "ObjectRef")
     words = ("--address", "auto", "--machine-class", class_with(cluster, 2))
-    said = ended(search(cluster, *words, "--class-timeout", "8s", "--out", "busy"), code=2)
+    said = ended_with_code(search(cluster, *words, "--class-timeout", "8s", "--out", "busy"), 2)
     assert "Waiting: no host of" in said
     assert "had 2 CPU free for 8 s: others use them (see `ray status`)." in said
     cluster.lab.kill(others)
@@ -169,7 +158,7 @@ def test_driver_with_another_ray_is_told_both_versions(cluster: PlainCluster) ->
     folder.mkdir()
     (folder / "sitecustomize.py").write_text("import ray\nray.__version__ = '2.50.0'\n")
     path = f"{WORK}/other:{ROOT}"
-    said = ended(search(cluster, "--address", "auto", PYTHONPATH=path), code=2)
+    said = ended_with_code(search(cluster, "--address", "auto", PYTHONPATH=path), 2)
     assert re.search(
         r"error: the cluster at \S+ runs Ray [\d.]+ and Python [\d.]+, and here is Ray 2.50.0 and "
         r"Python [\d.]+: install the same\.",
@@ -226,12 +215,12 @@ def test_a_token_is_taken_from_where_ray_takes_it(tmp_path: Path) -> None:
     with plain_cluster(tmp_path, "--include-dashboard=false", token="7" * 64) as cluster:
         cluster.add("a", cpus="0,1")
         words = ("--address", cluster.head.address, "--max-runs", "1", "--out", "token")
-        ended(search(cluster, *words), code=0)
+        ended_with_code(search(cluster, *words), 0)
         other = cluster.folder / "other"
         other.write_text("8" * 64)
         other.chmod(0o600)
         wrong = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{WORK}/other"}
-        said = ended(search(cluster, *words, **wrong), code=2)
+        said = ended_with_code(search(cluster, *words, **wrong), 2)
         assert f"or its token is another one ({WORK}/other)." in said
 
 
@@ -242,6 +231,6 @@ def test_node_that_an_autoscaler_starts_is_waited_for(tmp_path: Path) -> None:
     config = {"max_workers": 1, "available_node_types": {"head": nothing, "cpu": two_cpus}}
     with plain_cluster(tmp_path, "--include-dashboard=false", autoscaler=config) as cluster:
         where = ("--address", "auto", "--class-timeout", "120s", "--max-runs", "1", "--out", "as")
-        said = ended(search(cluster, *where), code=0)
+        said = ended_with_code(search(cluster, *where), 0)
         assert "Waiting: no node of the cluster has a CPU to give; Ray is asked for one." in said
-        assert rows_of(cluster.folder / "as")[-1]["stage"] == "soak"
+        assert table(cluster.folder / "as")[-1]["stage"] == "soak"
