@@ -32,5 +32,6 @@ class HardwareClass:
 
     def describe(self) -> str:
         """Return the class and its hosts, in words."""
-        addresses = ", ".join(address for _, address, _ in self.hosts)
-        return f"{self.name}: {self.num_trials} at once on {addresses}"
+        # Ray names nodes in no order; of two addresses of a network the shorter is the smaller.
+        addresses = sorted((address for _, address, _ in self.hosts), key=lambda a: (len(a), a))
+        return f"{self.name}: {self.num_trials} at once on {', '.join(addresses)}"

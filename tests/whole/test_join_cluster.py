@@ -22,7 +22,7 @@ from cluster.join.ports import Ports
 from cluster.node import ray_env
 from netns_hosts import Box, Lab, lab, wait_for
 from places import PYTHONPATH, SUPPORT
-from search_command import table
+from search_command import read_until_two_run, table
 from subprocesses import ended_with_code, read_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.seconds(230), pytest.mark.timeout(1500)]
@@ -361,11 +361,12 @@ def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
     c = cluster.lab.boxes.get("c") or cluster.add("c", cpus="0,1")
     if "c" not in cluster.joined:
         cluster.join(c)
-    search = cluster.search("--json", "--machine-class", one, "--max-runs", "2", "--out", "lost")
-    measures = '"number": {}, "phase": "measure"'
-    said = read_until(search, measures.format(0), measures.format(1))
+    long = ("--option", "build_s=10")  # so that both are under way, one on each host
+    where = ("--machine-class", one, "--out", "lost")
+    search = cluster.search("--json", "--max-runs", "2", *where, *long)
+    said = read_until_two_run(search)
     cluster.lose(c)  # b of the same class is left
-    said += ended_with_code(search, 0)
+    said += ended_with_code(search, 0, timeout_s=240)
     rows = table(cluster.folder(cluster.head) / "lost")
     lost = [row for row in rows if row["kind"] == "node_lost"]
     assert lost, said

@@ -14,7 +14,7 @@ import yaml
 from cluster.node import ray_env
 from places import ROOT, SUPPORT
 from plain_cluster import RAY, WORK, PlainCluster, plain_cluster
-from search_command import table
+from search_command import read_until_two_run, table
 from subprocesses import ended_with_code, read_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.seconds(200), pytest.mark.timeout(900)]
@@ -105,12 +105,14 @@ def test_host_that_joins_takes_part_and_one_that_is_lost_costs_its_trial(
 ) -> None:
     name = class_with(cluster, 1)
     where = ("--address", "auto", "--machine-class", name, "--out", "join", "--profiles", "join")
-    process = search(cluster, "--json", "--max-runs", "6", *where)
+    long = ("--option", "build_s=10")
+    process = search(cluster, "--json", "--max-runs", "6", *where, *long)
     said = read_until(process, '"number": 0, "phase": "measure"')
     d = cluster.add("d", cpus="0")
     said += read_until(process, f"{d.address} joined the cluster: 2 trials at once now.")
+    said = read_until_two_run(process, said)  # one of them on a
     cluster.lose(cluster.lab.boxes["a"])
-    said += ended_with_code(process, 0)
+    said += ended_with_code(process, 0, timeout_s=300)
     assert f"{cluster.lab.boxes['a'].address} left the cluster." in said
     rows = table(cluster.folder / "join")
     assert [row for row in rows if row["kind"] == "node_lost"], said
@@ -128,7 +130,7 @@ def test_host_without_the_framework_is_left_out_by_name(cluster: PlainCluster) -
     words = ("--address", "auto", "--machine-class", class_with(cluster, 2), "--max-runs", "1")
     said = ended_with_code(search(cluster, *words, "--out", "bare"), 0)
     assert f"{bare.address} is left out: its Python has no jax: pip install" in said
-    hosts = sorted(cluster.lab.boxes[name].address for name in "bc")
+    hosts = (cluster.lab.boxes[name].address for name in "bc")
     assert f"2 at once on {', '.join(hosts)}" in said
     cluster.lose(bare)
 

@@ -4,8 +4,8 @@ from cluster.join.hardware_class import HardwareClass
 
 
 def test_trial_asks_for_a_place_of_its_class_and_for_a_whole_gpu() -> None:
-    hosts = (("id1", "10.0.0.1", 2), ("id2", "10.0.0.2", 1))
+    hosts = (("id1", "10.0.0.10", 2), ("id2", "10.0.0.9", 1))
     chosen = HardwareClass(name="l4-22gb-72w", hosts=hosts, uses_gpu=True)
     assert chosen.num_trials == 3
     assert chosen.trial_resources == {"CPU": 0, "GPU": 1, "class:l4-22gb-72w": 1}
-    assert chosen.describe() == "l4-22gb-72w: 3 at once on 10.0.0.1, 10.0.0.2"
+    assert chosen.describe() == "l4-22gb-72w: 3 at once on 10.0.0.9, 10.0.0.10"
