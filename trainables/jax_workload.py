@@ -9,7 +9,7 @@ copied into the program.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from trainables.flops import dead_share, matmul_flops, product_dtypes, product_speed
-from trainables.workload import CompiledProgram, DeviceUsage, WorkloadInputError
+from trainables.jax_state import Shardings, check_update, is_pair, on_all
+from trainables.workload import CompiledProgram, DeviceUsage, InvalidConfigurationError
 
 _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 _CACHE_HIT_EVENT = "/jax/compilation_cache/cache_hits"
@@ -49,10 +50,6 @@ class CompiledText:
     text: str
 
 
-class StateError(WorkloadInputError, TypeError):
-    """An update that does not return a state like the one it was given, with metrics."""
-
-
 class JaxWorkload:
     """A training loop whose update is one compiled program over a donated state.
 
@@ -61,6 +58,10 @@ class JaxWorkload:
         init: makes the first state. It is traced for shapes by `compile`, and first executed (under
             `jax.jit`) by `run`: a configuration that does not fit is known before it is allocated.
         env_steps_per_update: environment steps in one update.
+        num_devices: devices that train together, as one program over all of them.
+        shardings: of several devices, returns where each leaf of the state lies: called with the
+            shapes of the state and the devices, it returns a pytree of `jax.sharding.Sharding`.
+            XLA shares the update's work out by it. Without it every device does all of the work.
     """
 
     def __init__(
@@ -69,10 +70,15 @@ class JaxWorkload:
         init: Callable[[], Any],
         *,
         env_steps_per_update: int,
+        num_devices: int = 1,
+        shardings: Shardings | None = None,
     ):
         self._update = update
         self._init = init
         self._env_steps_per_update = env_steps_per_update
+        self._num_devices = num_devices
+        self._shardings = shardings or on_all
+        self._placed: Any = None
         self._compiled: Any = None
         self._dtypes: dict[int, Any] = {}  # of leaves that a Python number had no say in
         self._product_dtypes: set[Any] = set()
@@ -90,8 +96,12 @@ class JaxWorkload:
         Raises:
             StateError: if `update` returns a state of other shapes or dtypes than it was given:
                 each update would need its own program.
+            InvalidConfigurationError: if there are fewer devices.
         """
-        traced = self._trace(self._promote())
+        state = self._promote()
+        if self._num_devices > 1:
+            self._placed = self._shardings(state, self._devices())
+        traced = self._trace(state, self._placed)
         hits = len(_cache_hits)
         self._compiled = traced.lower().compile()
         self._product_dtypes = set(product_dtypes(traced.jaxpr.jaxpr))
@@ -121,14 +131,13 @@ class JaxWorkload:
         from jax.experimental import topologies  # experimental: it may be absent
 
         topology = topologies.get_topology_desc(
-            "1x1x1", platform="cuda", topology="1x1x1", target_config=target
+            f"1x1x{self._num_devices}",
+            platform="cuda",
+            topology=f"1x1x{self._num_devices}",
+            target_config=target,
         )
-        there = jax.sharding.SingleDeviceSharding(topology.devices[0])
-        state = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=there),
-            self._promote(),
-        )
-        traced = self._trace(state)
+        state = self._promote()
+        traced = self._trace(state, self._shardings(state, topology.devices))
         compiled = traced.lower().compile()
         program = CompiledProgram(
             device_bytes=_device_bytes(compiled),
@@ -146,7 +155,7 @@ class JaxWorkload:
             if not any(map(_is_weak, jax.tree.leaves(state))):
                 return state
             made = jax.eval_shape(self._update, state)
-            if not _is_pair(made) or jax.tree.structure(made[0]) != jax.tree.structure(state):
+            if not is_pair(made) or jax.tree.structure(made[0]) != jax.tree.structure(state):
                 break  # said by what traces it next
             # The others stay weak: what they meet in the update may have been promoted just now.
             changed = {
@@ -182,11 +191,28 @@ class JaxWorkload:
             self.compile()
         return str(self._compiled.as_text())
 
-    def _trace(self, state: Any) -> Any:
+    def _devices(self) -> Sequence[Any]:
+        devices: Sequence[Any] = jax.devices()
+        if len(devices) < self._num_devices:
+            raise InvalidConfigurationError(
+                f"num_devices {self._num_devices}: this process sees {len(devices)}."
+            )
+        return devices[: self._num_devices]
+
+    def _trace(self, state: Any, placed: Any) -> Any:
+        """Trace the update of a state that lies as `placed` says, or on the default device."""
+        stays = {}
+        if placed is not None:
+            check_update(jax.eval_shape(self._update, state), state)
+            stays = {"out_shardings": (placed, None)}
+            state = jax.tree.map(
+                lambda leaf, there: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=there),
+                state,
+                placed,
+            )
         # Donated: the new state is written where the old one was, so it is held once, not twice.
-        traced = jax.jit(self._update, donate_argnums=0).trace(state)
-        _check_result(traced.out_info)
-        _check_state_is_stable(state, traced.out_info[0])
+        traced = jax.jit(self._update, donate_argnums=0, **stays).trace(state)
+        check_update(traced.out_info, state)
         return traced
 
     def run(self, num_updates: int) -> None:
@@ -194,7 +220,7 @@ class JaxWorkload:
         if self._compiled is None:
             self.compile()
         if self._state is None:
-            self._state = jax.jit(self._first_state)()
+            self._state = jax.jit(self._first_state, out_shardings=self._placed)()
         for _ in range(num_updates):
             self._state, self._metrics = self._compiled(self._state)
         jax.block_until_ready((self._state, self._metrics))
@@ -211,16 +237,20 @@ class JaxWorkload:
         return hashlib.blake2b(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).digest()
 
     def peak_flops(self) -> float | None:
-        """Return the speed of a large product in the fastest of the update's number formats."""
-        return max((product_speed(dtype) for dtype in self._product_dtypes), default=None)
+        """Return the speed of a large product in the fastest of the update's number formats.
+
+        It is measured on one device, and counted for each.
+        """
+        speeds = [product_speed(dtype) for dtype in self._product_dtypes]
+        return self._num_devices * max(speeds) if speeds else None
 
     def device_usage(self) -> DeviceUsage:
-        """Return the default device, its allocator's peak, and the compilations so far."""
-        device = jax.devices()[0]
-        memory = device.memory_stats() or {}
+        """Return the platform, the largest peak of a device's allocator, and the compilations."""
+        devices = jax.devices()[: self._num_devices]
+        peaks = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in devices]
         return DeviceUsage(
-            platform="cuda" if device.platform == "gpu" else device.platform,
-            peak_device_bytes=memory.get("peak_bytes_in_use"),
+            platform="cuda" if devices[0].platform == "gpu" else devices[0].platform,
+            peak_device_bytes=max((peak for peak in peaks if peak is not None), default=None),
             num_compilations=len(_compile_seconds),
         )
 
@@ -242,10 +272,6 @@ def _is_digested(leaf: Any) -> bool:
     return is_float and leaf.nbytes <= _LARGEST_DIGESTED_BYTES
 
 
-def _is_pair(made: Any) -> bool:
-    return isinstance(made, tuple) and len(made) == 2
-
-
 def _is_weak(leaf: Any) -> bool:
     """Return whether a leaf has but a Python number's type."""
     return bool(getattr(leaf, "weak_type", False))
@@ -254,26 +280,3 @@ def _is_weak(leaf: Any) -> bool:
 def _as_dtype(leaf: Any, dtype: Any) -> Any:
     has_it = getattr(leaf, "dtype", None) == dtype and not _is_weak(jax.typeof(leaf))
     return leaf if has_it else jax.lax.convert_element_type(leaf, dtype)
-
-
-def _check_result(made: Any) -> None:
-    if not _is_pair(made) or not isinstance(made[1], Mapping):
-        got = f"a pair with {type(made[1]).__name__}" if _is_pair(made) else type(made).__name__
-        raise StateError(f"update must return (state, metrics), metrics by name: got {got}.")
-
-
-def _check_state_is_stable(before: Any, after: Any) -> None:
-    if jax.tree.structure(before) != jax.tree.structure(after):
-        raise StateError(
-            "update must return a state of the structure it was given: "
-            f"got {jax.tree.structure(after)} for {jax.tree.structure(before)}."
-        )
-    for (path, old), new in zip(
-        jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True
-    ):
-        if (old.shape, old.dtype) != (new.shape, new.dtype):
-            raise StateError(
-                f"update must return a state of the shapes it was given: state"
-                f"{jax.tree_util.keystr(path)} was {old.dtype}{list(old.shape)}, "
-                f"became {new.dtype}{list(new.shape)}."
-            )

@@ -11,14 +11,19 @@ from trainables.workload import InvalidConfigurationError
 class PpoConfig:
     """Sizes that the tuner varies. `batch_size` is samples per gradient step.
 
+    All are of the whole training: each of `num_devices` has its equal part of the environments and
+    of every minibatch.
+
     Raises:
-        InvalidConfigurationError: if a size is below 1, or batch_size does not divide the samples.
+        InvalidConfigurationError: if a size is below 1, batch_size does not divide the samples, or
+            num_devices does not divide num_envs and batch_size.
     """
 
     num_envs: int
     num_steps: int
     batch_size: int
     num_epochs: int = 4
+    num_devices: int = 1
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
@@ -28,6 +33,11 @@ class PpoConfig:
             raise InvalidConfigurationError(
                 f"batch_size {self.batch_size} does not divide num_envs * num_steps = "
                 f"{self.num_envs} * {self.num_steps} = {self.num_samples}."
+            )
+        if self.num_envs % self.num_devices or self.batch_size % self.num_devices:
+            raise InvalidConfigurationError(
+                f"num_devices {self.num_devices} does not divide num_envs {self.num_envs} and "
+                f"batch_size {self.batch_size}."
             )
 
     @classmethod

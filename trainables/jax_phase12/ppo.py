@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from trainables.jax_phase12.adam import Adam, adam_step, init_adam, squared_norm
 from trainables.jax_phase12.config import Hyperparameters, PpoConfig
+from trainables.jax_phase12.devices import of_devices, per_device, taken
 from trainables.jax_phase12.environment import JaxEnvironment
 from trainables.jax_phase12.network import Network, apply_network, init_network
 from trainables.jax_phase12.statistics import (
@@ -23,7 +24,9 @@ from trainables.jax_phase12.statistics import (
     init_moments,
     init_noise_scale,
     init_returns,
+    merged_moments,
     normalise,
+    pooled_moments,
     updated_moments,
     updated_noise_scale,
     updated_returns,
@@ -96,7 +99,11 @@ def init_train_state(
 def make_update(
     config: PpoConfig, hyperparameters: Hyperparameters
 ) -> Callable[[TrainState], tuple[TrainState, dict[str, jax.Array]]]:
-    """Return `update(state) -> (state, metrics)`, pure and ready for `jax.jit`."""
+    """Return `update(state) -> (state, metrics)`, pure and ready for `jax.jit`.
+
+    On several devices it is the same mathematics: XLA shares the work out by where the state lies,
+    see `devices.state_shardings`, and gradients are averaged over all of them.
+    """
 
     def update(state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
         key, rollout_key, shuffle_key = jax.random.split(state.key, 3)
@@ -110,7 +117,7 @@ def make_update(
             advantage=advantage,
             target=advantage + rollout.value,
         )
-        samples = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), samples)
+        samples = jax.tree.map(lambda leaf: of_devices(leaf, config.num_devices), samples)
         learner, metrics = train(state, samples, shuffle_key, config, hyperparameters)
         metrics |= {"mean_return": returns.mean, "mean_reward": jnp.mean(rollout.reward)}
         state = state._replace(
@@ -138,7 +145,11 @@ def evaluate(
 def collect(
     state: TrainState, key: jax.Array, config: PpoConfig
 ) -> tuple[Any, Moments, Returns, Rollout]:
-    """Act for `num_steps` in every environment; return their states, statistics, the rollout."""
+    """Act for `num_steps` in every environment; return their states, statistics, the rollout.
+
+    Each device keeps statistics of its own until the end: within the rollout none waits for others.
+    """
+    num_devices = config.num_devices
 
     def step(carry: Any, key: jax.Array) -> tuple[Any, Rollout]:
         env_states, moments, current, ended, num_ended = carry
@@ -151,18 +162,21 @@ def collect(
         total = current + reward
         carry = (
             env_states,
-            updated_moments(moments, observations),
+            jax.vmap(updated_moments)(moments, per_device(observations, num_devices)),
             jnp.where(done, 0.0, total),
-            ended + jnp.sum(jnp.where(done, total, 0.0)),
-            num_ended + jnp.sum(done, dtype=jnp.float32),
+            ended + per_device(jnp.where(done, total, 0.0), num_devices).sum(axis=1),
+            num_ended + per_device(done.astype(jnp.float32), num_devices).sum(axis=1),
         )
         return carry, Rollout(view, action, _log_prob(logits, action), value, reward, done)
 
-    zero = jnp.float32(0.0)
-    carry = state.env_states, state.moments, state.returns.current, zero, zero
+    zeros = jnp.zeros(num_devices)
+    new = jax.tree.map(lambda leaf: jnp.zeros((num_devices, *leaf.shape)), state.moments)
+    carry = state.env_states, new, state.returns.current, zeros, zeros
     keys = jax.random.split(key, config.num_steps)
-    (env_states, moments, *episodes), rollout = jax.lax.scan(step, carry, keys)
-    return env_states, moments, updated_returns(state.returns, *episodes), rollout
+    (env_states, new, current, ended, num_ended), rollout = jax.lax.scan(step, carry, keys)
+    moments = merged_moments(state.moments, pooled_moments(new))
+    returns = updated_returns(state.returns, current, jnp.sum(ended), jnp.sum(num_ended))
+    return env_states, moments, returns, rollout
 
 
 def generalised_advantage(
@@ -194,12 +208,15 @@ def train(
     config: PpoConfig,
     hyperparameters: Hyperparameters,
 ) -> tuple[Learner, dict[str, jax.Array]]:
-    """Run the epochs of minibatches over samples [num_samples, ...]."""
+    """Run the epochs of minibatches over samples [num_devices, samples of each, ...].
+
+    Each device shuffles its own samples, and has an equal part of every minibatch: no sample moves.
+    """
     loss_gradient = jax.grad(ppo_loss, has_aux=True)
 
     def minibatch(carry: Any, rows: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
         network, adam, total = carry
-        batch = jax.tree.map(lambda leaf: leaf[rows], samples)
+        batch = jax.tree.map(lambda leaf: taken(leaf, rows), samples)
         gradient, metrics = loss_gradient(network, state, batch, hyperparameters)
         square = squared_norm(gradient)
         metrics["gradient_norm"] = norm = jnp.sqrt(square)
@@ -216,8 +233,9 @@ def train(
 
     def epoch(carry: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
         # One sort; jax.random.permutation sorts twice to be free of ties, which here do no harm.
-        order = jnp.argsort(jax.random.bits(key, (config.num_samples,)))
-        rows = order.reshape(config.num_minibatches, config.batch_size)
+        shape = (config.num_devices, config.num_samples // config.num_devices)
+        order = jnp.argsort(jax.random.bits(key, shape))
+        rows = order.reshape(config.num_devices, config.num_minibatches, -1).swapaxes(0, 1)
         network, adam = carry
         zeros = jax.tree.map(jnp.zeros_like, network)
         (network, adam, total), metrics = jax.lax.scan(minibatch, (network, adam, zeros), rows)

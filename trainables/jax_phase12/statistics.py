@@ -30,18 +30,34 @@ def normalise(moments: Moments, observations: jax.Array) -> jax.Array:
 
 
 def updated_moments(moments: Moments, observations: jax.Array) -> Moments:
-    """Merge observations [batch, observation_size] (Chan et al. 1979).
+    """Merge observations [batch, observation_size].
 
     By deviations from means, not by sums of squares: float32 would lose the variance of values that
     are far from zero.
     """
-    num_new = observations.shape[0]
-    count = moments.count + num_new
     mean = jnp.mean(observations, axis=0)
-    square = jnp.sum(jnp.square(observations - mean), axis=0)
-    shift = mean - moments.mean
-    square += moments.count * (moments.variance + jnp.square(shift) * num_new / count)
-    return Moments(count, moments.mean + shift * num_new / count, square / count)
+    variance = jnp.mean(jnp.square(observations - mean), axis=0)
+    return merged_moments(moments, Moments(jnp.float32(len(observations)), mean, variance))
+
+
+def merged_moments(one: Moments, other: Moments) -> Moments:
+    """Return the moments of two sets of observations, not both empty (Chan et al. 1979)."""
+    count = one.count + other.count
+    share = other.count / count
+    shift = other.mean - one.mean
+    variance = one.variance + share * (other.variance - one.variance)
+    variance += share * (1.0 - share) * jnp.square(shift)
+    return Moments(count, one.mean + share * shift, variance)
+
+
+def pooled_moments(parts: Moments) -> Moments:
+    """Return the moments of several sets of equally many observations: leaves are [num_sets, ...].
+
+    Such sets are collected apart, one on each device.
+    """
+    mean = jnp.mean(parts.mean, axis=0)
+    variance = jnp.mean(parts.variance + jnp.square(parts.mean - mean), axis=0)
+    return Moments(jnp.sum(parts.count), mean, variance)
 
 
 class Returns(NamedTuple):

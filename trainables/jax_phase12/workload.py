@@ -10,6 +10,7 @@ import jax
 
 from trainables.jax_phase12 import ppo
 from trainables.jax_phase12.config import Hyperparameters, PpoConfig
+from trainables.jax_phase12.devices import state_shardings
 from trainables.jax_phase12.env import TradingEnv
 from trainables.jax_workload import JaxWorkload
 from trainables.market.features import build_market
@@ -46,4 +47,6 @@ def _build(rules: Rules, config: Mapping[str, int], options: Mapping[str, Any]) 
         ppo.make_update(ppo_config, hyperparameters),
         lambda: ppo.init_train_state(jax.random.key(chosen.seed), env, ppo_config, hyperparameters),
         env_steps_per_update=ppo_config.num_samples,
+        num_devices=ppo_config.num_devices,
+        shardings=state_shardings,
     )

@@ -50,16 +50,21 @@ def random_policy_return(state: ppo.TrainState, num_rollouts: int = 12) -> float
 
 
 @pytest.mark.seconds(60)
-@pytest.mark.parametrize("rules", [PHASE_1, PHASE_2], ids=["phase 1", "phase 2"])
-def test_it_learns_a_planted_trend(rules):
+@pytest.mark.parametrize(
+    ("rules", "num_devices"),
+    [(PHASE_1, 1), (PHASE_2, 1), (PHASE_1, 4)],
+    ids=["phase 1", "phase 2", "phase 1 in the parts of four devices"],
+)
+def test_it_learns_a_planted_trend(rules, num_devices):
     """80,000 steps take the return to twice the random policy's and more, whatever the seed.
 
     The random policy earns too: with a target three times the stop, a trend pays by itself.
     """
     hyperparameters = Hyperparameters()
+    config = dataclasses.replace(CONFIG, num_devices=num_devices)
     env = TradingEnv(market=trend_market(), rules=rules)
-    init = jax.jit(lambda key: ppo.init_train_state(key, env, CONFIG, hyperparameters))
-    update = jax.jit(ppo.make_update(CONFIG, hyperparameters))
+    init = jax.jit(lambda key: ppo.init_train_state(key, env, config, hyperparameters))
+    update = jax.jit(ppo.make_update(config, hyperparameters))
     random_return = random_policy_return(init(jax.random.key(0)))
     for seed in range(3):
         state = init(jax.random.key(seed))
