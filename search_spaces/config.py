@@ -20,7 +20,10 @@ VARIABLE = "env."
 SIZES = ("num_envs", "num_steps", "batch_size")
 """The axes by which people name a configuration of PPO."""
 
-COUNTS = frozenset({*SIZES, "num_epochs", "vectorized_envs", "num_minibatches"})
+DEVICES = "num_devices"
+"""The axis of a training on several GPUs of one host; the sizes are of the whole training."""
+
+COUNTS = frozenset({*SIZES, "num_epochs", "vectorized_envs", "num_minibatches", DEVICES})
 """Axes that are positive whole numbers in every loop that has them."""
 
 
@@ -32,24 +35,51 @@ def config_key(config: Mapping[str, Any]) -> ConfigKey:
 def config_violation(config: Mapping[str, Any]) -> str | None:
     """Return why a configuration can run on no machine, or `None`.
 
-    Only the rule that every PPO-like loop shares is checked here; a workload's factory checks the
+    Only the rules that every PPO-like loop shares are checked here; a workload's factory checks the
     others.
     """
     if not all(name in config for name in SIZES):
         return None
     num_envs, num_steps, batch_size = (config[name] for name in SIZES)
+    number = config.get(DEVICES, 1)
     if not all(type(config[name]) is int and config[name] > 0 for name in SIZES):
         return (
             f"num_envs {num_envs}, num_steps {num_steps} and batch_size {batch_size} must be "
             "positive whole numbers."
         )
+    if type(number) is not int or number < 1:
+        return f"num_devices {number} must be a positive whole number."
     samples = num_envs * num_steps
     if samples % batch_size:
         return (
             f"batch_size {batch_size} does not divide num_envs * num_steps = "
             f"{num_envs} * {num_steps} = {samples}."
         )
+    if num_envs % number or batch_size % number:
+        return (
+            f"num_devices {number} does not divide num_envs {num_envs} and batch_size {batch_size}."
+        )
     return None
+
+
+def num_devices(config: Mapping[str, Any]) -> int:
+    """Return how many GPUs a configuration trains on."""
+    return int(config.get(DEVICES, 1))
+
+
+def num_shares(config: Mapping[str, Any], *, on_gpu: bool) -> int:
+    """Return how many shares of the host's memory and CPUs a trial has: one per GPU."""
+    return num_devices(config) if on_gpu else 1
+
+
+def per_device(config: Mapping[str, Any]) -> Config:
+    """Return the sizes that each of a configuration's devices has to carry."""
+    number = num_devices(config)
+    return {
+        name: value // number if name in {"num_envs", "batch_size"} and number > 1 else value
+        for name, value in config.items()
+        if name != DEVICES
+    }
 
 
 def doublings(config: Mapping[str, Any], other: Mapping[str, Any]) -> float:
@@ -91,8 +121,11 @@ def without_variables(config: Mapping[str, Any]) -> Config:
 def is_smaller(config: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Return whether no number is larger than the other's and one is smaller, with the same words.
 
-    Axes that only one of the two has are no matter.
+    Axes that only one of the two has are no matter. On more devices the same sizes are less for
+    each, so that those of other numbers of devices are not comparable.
     """
+    if num_devices(config) != num_devices(other):
+        return False
     pairs = [(value, other[name]) for name, value in config.items() if name in other]
     differing = [(one, two) for one, two in pairs if one != two]
     has_words = any(isinstance(value, str) for pair in differing for value in pair)
@@ -114,6 +147,8 @@ def config_text(config: Mapping[str, Any]) -> str:
         parts.append(f"batch {rest.pop('batch_size')}")
     if "num_epochs" in rest:
         parts.append(plural(rest.pop("num_epochs"), "epoch"))
+    if DEVICES in config:
+        parts.append(plural(rest.pop(DEVICES), "device"))
     return ", ".join([*parts, *(f"{name} {_shown(value)}" for name, value in rest.items())])
 
 
@@ -128,11 +163,12 @@ def config_cell(config: Mapping[str, Any], fixed: Collection[str] = ()) -> str:
 
 
 def config_name(config: Mapping[str, Any]) -> str:
-    """Return `256 x 128, 4 minibatches`, as people call a configuration; else names and values."""
+    """Return `256 x 128, 4 minibatches, 2 devices`, as people call it; else names and values."""
     minibatches = num_minibatches(config)
     if minibatches is None:
         return ", ".join(f"{name} {_shown(value)}" for name, value in config.items())
-    return f"{config['num_envs']} x {config['num_steps']}, {plural(minibatches, 'minibatch')}"
+    name = f"{config['num_envs']} x {config['num_steps']}, {plural(minibatches, 'minibatch')}"
+    return f"{name}, {plural(config[DEVICES], 'device')}" if DEVICES in config else name
 
 
 def num_minibatches(config: Mapping[str, Any]) -> int | None:

@@ -3,7 +3,7 @@
 import collections
 import os
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 from cluster.node import gpus
@@ -23,8 +23,9 @@ class GpuFigures(TypedDict):
 class GpuMemory:
     """The GPU memory of this process and of all that came from it, looked at now and then.
 
-    It is the driver's figure for these processes. Where the driver does not know them (a container
-    has pids of its own), it is the fall of the GPU's free memory since the start.
+    It is the driver's figure for these processes, of several GPUs that of the fullest. Where the
+    driver does not know them (a container has pids of its own), it is the fall of the first GPU's
+    free memory since the start.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class GpuMemory:
         platform: str,
         environ: Mapping[str, str],
         *,
-        by_process: Callable[[], Mapping[int, int]] = gpus.gpu_process_bytes,
+        by_process: Callable[[], Sequence[Mapping[int, int]]] = gpus.gpu_process_bytes,
         read: Callable[[Mapping[str, str]], GpuUsage | None] = gpus.own_gpu_usage,
     ) -> None:
         self.peak_bytes: int | None = None
@@ -47,8 +48,11 @@ class GpuMemory:
         """Take in what is used now."""
         if not self._is_wanted:
             return
-        known, own = self._by_process(), {os.getpid(), *descendants(os.getpid())}
-        used = sum(held for pid, held in known.items() if pid in own)
+        own = {os.getpid(), *descendants(os.getpid())}
+        used = max(
+            (sum(held for pid, held in gpu.items() if pid in own) for gpu in self._by_process()),
+            default=0,
+        )
         if not used:
             free_bytes = self._free_bytes()
             if free_bytes is None or self._free_at_start is None:

@@ -9,7 +9,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from trainables.workload import WorkloadInputError
 
-DEVICES = "devices"
+MESH_AXIS = "devices"
 """The axis of the mesh, along which shares of a state lie."""
 
 Shardings = Callable[[Any, Sequence[Any]], Any]
@@ -27,8 +27,8 @@ def on_all(state: Any, devices: Sequence[Any]) -> Any:
 
 
 def mesh_of(devices: Sequence[Any]) -> jax.sharding.Mesh:
-    """Return the devices in a row, for shardings that name the axis `DEVICES`."""
-    return jax.sharding.Mesh(np.array(devices), (DEVICES,))
+    """Return the devices in a row, for shardings that name the axis `MESH_AXIS`."""
+    return jax.sharding.Mesh(np.array(devices), (MESH_AXIS,))
 
 
 def is_pair(made: Any) -> bool:

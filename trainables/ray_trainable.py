@@ -33,13 +33,13 @@ _LONGEST_LOG_BYTES = 2**20
 class Place:
     """A place for one trial: the resources that Ray must find on one of `nodes`, if any are given.
 
-    `nodes` are Ray's own ids. `gpu` is the GPU's name for CUDA_VISIBLE_DEVICES where the driver
-    gives it away, and `cpus` are that place's own; else Ray says which GPU.
+    `nodes` are Ray's own ids. `gpus` are the names of its GPUs for CUDA_VISIBLE_DEVICES where the
+    driver gives them away, and `cpus` are that place's own; else Ray says which GPUs.
     """
 
     resources: dict[str, float]
     nodes: tuple[str, ...] = ()
-    gpu: str | None = None
+    gpus: tuple[str, ...] = ()
     cpus: tuple[int, ...] = ()
 
     @property
@@ -49,8 +49,8 @@ class Place:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variable that shows the trial its own GPU."""
-        return {} if self.gpu is None else {nvml.VISIBLE: self.gpu}
+        """The variable that shows the trial its own GPUs."""
+        return {nvml.VISIBLE: ",".join(self.gpus)} if self.gpus else {}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

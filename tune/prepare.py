@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,12 +10,15 @@ from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware, xla_flags
 from cluster.node.thread_env import ThreadEnv
+from cluster.pages import units
 from search_spaces.config import (
+    DEVICES,
     VARIABLE,
     Config,
     Value,
     config_violation,
     doublings,
+    num_devices,
     value_text,
     weight,
 )
@@ -103,7 +107,7 @@ def preflight_request(spec: SearchSpec, task: Task) -> PreflightRequest:
         memory_budget_bytes=spec.memory_budget_bytes,
         framework=task.framework,
         num_subprocesses=task.num_subprocesses,
-        max_gpus=1 if spec.check else spec.gpus,
+        max_gpus=spec.gpus,
         dashboard=spec.dashboard,
     )
 
@@ -126,6 +130,7 @@ def prepare(
     assert preflight.thread_env is not None
     space, baseline, baseline_called = settle(spec, space_for, preflight)
     _require_known_flags(space, task)
+    require_devices(space, baseline, task, preflight, hardware_class)
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
         resume = resume and RunFolder(spec.out).has_search  # the class may have joined later
@@ -174,6 +179,37 @@ def _require_known_flags(space: SearchSpace, task: Task) -> None:
     if unknown:
         flags = ", ".join(f"--{flag}" for flag in dict.fromkeys(unknown))
         raise UserError(f"--space: the installed jaxlib does not know {flags}; leave it out.")
+
+
+def require_devices(
+    space: SearchSpace,
+    baseline: Config,
+    task: Task,
+    preflight: Preflight,
+    hardware_class: HardwareClass | None = None,
+) -> None:
+    """Refuse a number of devices that no host has.
+
+    Raises:
+        UserError: with the number that there is, and what to do.
+    """
+    wanted = max(map(num_devices, [*space.configurations(), baseline]))
+    if preflight.platform == "cuda":
+        here = preflight.num_places
+        if hardware_class is not None:
+            here = hardware_class.most_gpus or 1
+        where = "this machine has" if hardware_class is None else "a host of this class has"
+        problem = f"{where} {units.plural(here, 'GPU')} for trials: take none above."
+    elif task.framework == "jax":
+        here = xla_flags.num_simulated_devices(os.environ.get("XLA_FLAGS", ""))
+        problem = (
+            "the CPU is one device. To try it out on simulated ones, set "
+            f"XLA_FLAGS=--{xla_flags.SIMULATED_DEVICES}={wanted}."
+        )
+    else:
+        return  # processes on the CPU are no devices
+    if wanted > here:
+        raise UserError(f"{DEVICES} {wanted}: {problem}")
 
 
 def _recommended(

@@ -19,7 +19,7 @@ from tune.memory.look_ahead import Foresight
 from tune.preflight import judge, trying
 from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
-from tune.prepare import Prepared, SpaceFor, preflight_request, prepare, settle
+from tune.prepare import Prepared, SpaceFor, preflight_request, prepare, require_devices, settle
 from tune.run_folder import record
 from tune.run_folder.folder import hold
 from tune.run_folder.log import quiet_libraries, run_log
@@ -68,7 +68,8 @@ def _check(
 ) -> int:
     """Try the baseline out and say what was found; return the exit code."""
     judge.require_fit(preflight)
-    _, baseline, _ = settle(spec, space_for, preflight)
+    space, baseline, _ = settle(spec, space_for, preflight)
+    require_devices(space, baseline, task, preflight)
     options, timeout_s = task.options | task.run_options, spec.trial_timeout_s
     tried = trying.try_out(task.workload, options, baseline, preflight, timeout_s)
     screen.checked(tried, tried.sentences())
@@ -232,6 +233,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
         warm_start=prepared.recommended,
         shard=spec.part,
         host_budget_bytes=prepared.preflight.host_budget_bytes,
+        on_gpu=prepared.preflight.platform == "cuda",
     )
     rules = SearchRules(
         objective=spec.objective,

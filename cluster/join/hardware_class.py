@@ -19,15 +19,20 @@ class HardwareClass:
         return sum(num_trials for _, _, num_trials in self.hosts)
 
     @property
-    def trial_resources(self) -> dict[str, float]:
-        """Resources that Ray must find for a trial: a place on a host of this class, a whole GPU.
+    def most_gpus(self) -> int | None:
+        """The most GPUs of one host; `None` where trials use none."""
+        return max(num_trials for _, _, num_trials in self.hosts) if self.uses_gpu else None
 
-        GPUs are asked for too, so that Ray tells the trial which of them is its own.
+    def trial_resources(self, num_gpus: int = 1) -> dict[str, float]:
+        """Return what Ray must find for a trial: places on a host of this class, whole GPUs.
+
+        GPUs are asked for too, so that Ray tells the trial which of them are its own.
         """
+        num_places = num_gpus if self.uses_gpu else 1
         return {
             "CPU": 0,
-            "GPU": int(self.uses_gpu),
-            hardware.class_resource(self.name): 1,
+            "GPU": num_places if self.uses_gpu else 0,
+            hardware.class_resource(self.name): num_places,
         }
 
     def describe(self) -> str:

@@ -117,8 +117,8 @@ def own_gpu_usage(environ: Mapping[str, str], *, driver: Any = None) -> GpuUsage
         return None
 
 
-def gpu_process_bytes(*, driver: Any = None) -> dict[int, int]:
-    """Return the GPU memory of each process by its pid, over all GPUs.
+def gpu_process_bytes(*, driver: Any = None) -> list[dict[int, int]]:
+    """Return the memory of each process by its pid, for every GPU.
 
     Empty where the driver does not tell, as in many containers, whose pids are others than its own.
     """
@@ -126,16 +126,18 @@ def gpu_process_bytes(*, driver: Any = None) -> dict[int, int]:
         driver = driver or nvml.load()
         devices = nvml.devices(driver) if driver else ()
     except nvml.DriverError:
-        return {}
-    used: dict[int, int] = {}
+        return []
+    found = []
     for device in devices:
+        used: dict[int, int] = {}
         for kind in ("Compute", "Graphics"):
             query = f"nvmlDeviceGet{kind}RunningProcesses"
             processes = () if device.fault else nvml.ask(driver, query, device.parent)
             listed = {one.pid: one.usedGpuMemory for one in processes or ()}
             for pid, held_bytes in listed.items():
                 used[pid] = max(used.get(pid, 0), held_bytes or 0)
-    return used
+        found.append(used)
+    return found
 
 
 def _visible_gpu(driver: Any, device: nvml.NvmlDevice) -> VisibleGpu:

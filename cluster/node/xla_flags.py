@@ -6,6 +6,8 @@ import mmap
 import re
 from pathlib import Path
 
+SIMULATED_DEVICES = "xla_force_host_platform_device_count"
+
 
 def unknown_xla_flags(flags: str) -> list[str]:
     """Return those of `XLA_FLAGS` that the installed jaxlib does not know.
@@ -15,6 +17,12 @@ def unknown_xla_flags(flags: str) -> list[str]:
     """
     names = re.findall(r"--([\w-]+)", flags) if flags.startswith("-") else []
     return [name for name in names if knows_xla_flag(name) is False]
+
+
+def num_simulated_devices(flags: str) -> int:
+    """Return as how many devices `XLA_FLAGS` let JAX see the CPU."""
+    found = re.findall(rf"--{SIMULATED_DEVICES}=(\d+)", flags)
+    return int(found[-1]) if found else 1
 
 
 def with_xla_flag(flags: str, flag: str) -> str:

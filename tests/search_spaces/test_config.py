@@ -9,6 +9,8 @@ from search_spaces.config import (
     config_text,
     config_violation,
     doublings,
+    is_smaller,
+    per_device,
     variables_of,
     weight,
     without_variables,
@@ -38,6 +40,12 @@ CONFIG = {"num_envs": 512, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
             "num_envs=8 num_epochs=1",
             "num_envs 8, num_epochs 1",
         ),
+        (
+            {"num_envs": 8, "num_steps": 16, "batch_size": 64, "num_devices": 2},
+            "8 envs x 16 steps, batch 64, 2 devices",
+            "8 x 16 / 64 num_devices=2",
+            "8 x 16, 2 minibatches, 2 devices",
+        ),
         ({"width": 4, "depth": 2}, "width 4, depth 2", "width=4 depth=2", "width 4, depth 2"),
         (
             {"lr": 1e-4, "a": ""},
@@ -65,6 +73,34 @@ def test_a_violation_names_the_numbers() -> None:
         config_violation(config)
         == "batch_size 7 does not divide num_envs * num_steps = 6 * 10 = 60."
     )
+
+
+@pytest.mark.parametrize(
+    ("num_devices", "violation"),
+    [
+        (1, None),
+        (2, None),
+        (4, "num_devices 4 does not divide num_envs 8 and batch_size 10."),
+        (0, "num_devices 0 must be a positive whole number."),
+        ("a", "num_devices a must be a positive whole number."),
+    ],
+)
+def test_devices_share_environments_and_minibatches(
+    num_devices: object, violation: str | None
+) -> None:
+    config = {"num_envs": 8, "num_steps": 10, "batch_size": 10, "num_devices": num_devices}
+    assert config_violation(config) == violation
+
+
+def test_each_device_has_its_part_of_the_sizes() -> None:
+    config = {"num_envs": 8, "num_steps": 10, "batch_size": 40, "num_epochs": 4}
+    assert per_device(config | {"num_devices": 4}) == config | {"num_envs": 2, "batch_size": 10}
+    assert per_device(config) == config
+
+
+def test_more_devices_are_not_larger_sizes() -> None:
+    assert is_smaller({"num_envs": 8}, {"num_envs": 16})
+    assert not is_smaller({"num_envs": 8, "num_devices": 1}, {"num_envs": 16, "num_devices": 2})
 
 
 def test_axes_that_no_ppo_has_are_nobodys_violation() -> None:

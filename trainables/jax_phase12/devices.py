@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from trainables.jax_state import DEVICES, mesh_of, on_all
+from trainables.jax_state import MESH_AXIS, mesh_of, on_all
 
 
 def state_shardings(state: Any, devices: Sequence[Any]) -> Any:
     """Return where each leaf lies: of the environments each device has its part, else all."""
     whole = on_all(state, devices)
-    part = NamedSharding(mesh_of(devices), PartitionSpec(DEVICES))
+    part = NamedSharding(mesh_of(devices), PartitionSpec(MESH_AXIS))
     return whole._replace(
         env_states=jax.tree.map(lambda _: part, state.env_states),
         returns=whole.returns._replace(current=part),

@@ -14,7 +14,7 @@ from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import Reading, ReadingKind, clean, first_to_match
 from tune.preflight import judge, trying
 from tune.preflight.trying import TriedOut
-from tune.prepare import baseline_of, preflight_request
+from tune.prepare import baseline_of, preflight_request, require_devices
 from tune.spec import SearchSpec, Task
 
 _SHOWN_LINES = 3
@@ -37,6 +37,7 @@ def probe(spec: SearchSpec, task: Task, space: SearchSpace, given: Mapping[str, 
     """
     preflight = judge.check(preflight_request(spec, task))
     config, _ = baseline_of(space, {}, given)
+    require_devices(space, config, task, preflight)
     options = task.options | task.run_options
     tried = trying.try_out(task.workload, options, config, preflight, spec.trial_timeout_s)
     return _found(task, tried)

@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.node import ray_env
-from search_spaces.config import Config, config_key, value_text
+from search_spaces.config import Config, config_key, num_shares, value_text
 from trainables import compile_cache
 from trainables.command.options import FACTORY
 from trainables.measurement import Sampling, TrialRequest
@@ -48,15 +48,17 @@ def order(prepared: Prepared, search: Search, trial: Trial, places: Places) -> T
     """Return the order for the worker of `trial`, in the next of the places."""
     soak_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
     compares = trial.stage not in EXPLORING
+    on_gpu = prepared.preflight.platform == "cuda"
+    shares = num_shares(trial.config, on_gpu=on_gpu)
     return TrialOrder(
         name=_trial_name(trial),
         request=_request(prepared, search, trial),
         framework=prepared.task.framework,
-        place=places.take(alone=compares and prepared.spec.finals == "alone"),
+        place=places.take(alone=compares and prepared.spec.finals == "alone", num_gpus=shares),
         travelled=places.travelled,
-        thread_cap=thread_cap(prepared.caps.cap, search.trials, trial.config),
+        thread_cap=thread_cap(prepared.caps.cap, search.trials, trial.config, on_gpu=on_gpu),
         timeout_s=min(prepared.spec.trial_timeout_s + soak_s, search.time_for(trial)),
-        host_budget_bytes=prepared.preflight.host_budget_bytes,
+        host_budget_bytes=shares * prepared.preflight.host_budget_bytes,
         log=str(prepared.folder.trial_log(trial.number, trial.stage).resolve()),
         compile_cache=str(programs(prepared)) if prepared.keeps_programs else None,
         is_remote=prepared.hardware_class is not None,
@@ -97,20 +99,20 @@ def _soak_s(remaining_s: float | None) -> float:
     return min(_SOAK_S, max(_LEAST_SOAK_S, remaining_s - _SOAK_START_S))
 
 
-def thread_cap(full: int, trials: Sequence[Trial], config: Config) -> int:
+def thread_cap(full: int, trials: Sequence[Trial], config: Config, *, on_gpu: bool) -> int:
     """Return the thread cap of the next trial: one that had to be halved is not tried again.
 
     It may be the configuration that starts too many threads. Two that had to be halved show that
-    the machine has less room for any.
+    the machine has less room for any. `full` is the cap for each of a trial's GPUs.
     """
+    ended = [(trial.config, trial.outcome.thread_cap) for trial in trials if trial.outcome]
     halved = {
-        config_key(trial.config): trial.outcome.thread_cap
-        for trial in trials
-        if trial.outcome is not None and 0 < trial.outcome.thread_cap < full
+        config_key(its): cap / num_shares(its, on_gpu=on_gpu)
+        for its, cap in ended
+        if 0 < cap < full * num_shares(its, on_gpu=on_gpu)
     }
-    if len(halved) > 1:
-        return min(halved.values())
-    return halved.get(config_key(config), full)
+    one = halved.get(config_key(config), full) if len(halved) <= 1 else min(halved.values())
+    return max(1, int(num_shares(config, on_gpu=on_gpu) * one))
 
 
 def _trial_name(trial: Trial) -> str:

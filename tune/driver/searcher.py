@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import ray.tune.search
 
 from cluster.structure import revive
+from search_spaces.config import num_devices, num_shares
 from trainables.measurement import Outcome, OutcomeKind, Progress
 from trainables.ray_trainable import Place, TrialOrder
 from tune.driver.hosts.places import Places
@@ -58,6 +59,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self.is_unwritable = False
         """Whether the search's folder cannot be written any more; then it is over."""
         self._running: dict[str, Trial] = {}
+        self._postponed: Trial | None = None
         self._orders: dict[str, TrialOrder] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._deadlines: dict[str, float] = {}
@@ -88,15 +90,17 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         return [order.place for key, order in list(self._orders.items()) if key in self._waiting]
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if len(self._running) >= self._places.num_trials:
+        if self._num_taken() >= self._places.num_trials:
             return None
-        trial = self._search.ask()
-        self._tell_excluded()
+        trial = self._next()
         if trial is None:
             if self._running:
                 return None
             self.finished = True
             return str(ray.tune.search.Searcher.FINISHED)
+        if self._num_taken() + self._num_places(trial) > self._places.num_trials:
+            self._postponed = trial  # others would take its GPUs one by one
+            return None
         self._running[trial_id] = trial
         self._waiting.add(trial_id)
         self._orders[trial_id] = order = self._order_for(trial)
@@ -104,6 +108,34 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             self._deadlines[trial_id] = time.monotonic() + order.timeout_s + 2 * _GRACE_S
         self._observer.trial_started(trial)
         return {**trial.config, "stage": trial.stage.value, "order": order}
+
+    def _next(self) -> Trial | None:
+        """Return the trial that waits for its GPUs, or ask for one; tell those that find too few.
+
+        GPUs that die, and hosts that leave, are not there for what needs all of them.
+        """
+        while True:
+            trial, self._postponed = self._postponed or self._search.ask(), None
+            self._tell_excluded()
+            most = self._places.most_gpus
+            if trial is None or most is None or num_devices(trial.config) <= most:
+                return trial
+            outcome = Outcome(
+                kind=OutcomeKind.INVALID,
+                message=f"it needs {num_devices(trial.config)} GPUs of one host, and {most} "
+                "are left; not run.",
+                wall_s=0.0,
+                thread_cap=0,
+            )
+            self._observer.trial_ended(self._search.tell(trial, outcome))
+            self._num_told = len(self._search.trials)
+
+    def _num_taken(self) -> int:
+        return sum(map(self._num_places, list(self._running.values())))
+
+    def _num_places(self, trial: Trial) -> int:
+        """Return how many of the places a trial takes: one for each of its GPUs."""
+        return num_shares(trial.config, on_gpu=self._places.most_gpus is not None)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take a message from the trial's child."""

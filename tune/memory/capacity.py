@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cluster.pages import units
-from search_spaces.config import SIZES, Config, ConfigKey, config_key
+from search_spaces.config import DEVICES, SIZES, Config, ConfigKey, config_key
 from search_spaces.space import SearchSpace
 from tune.memory import model as memory_model
 
@@ -100,15 +100,20 @@ class Capacity:
 def of_sizes(space: SearchSpace) -> list[Config]:
     """Return the configurations that differ in sizes, with every other axis at its largest value.
 
-    A space without the axes of `SIZES` keeps all of its configurations.
+    They are of the fewest devices, each of which then carries most. A space without the axes of
+    `SIZES` keeps all of its configurations.
     """
     if not set(SIZES) <= set(space.names):
         return list(space.configurations())
-    largest = {axis.name: axis.values[-1] for axis in space.axes if axis.name not in SIZES}
+    heaviest = {
+        axis.name: axis.values[0 if axis.name == DEVICES else -1]
+        for axis in space.axes
+        if axis.name not in SIZES
+    }
     return [
         config
         for config in space.configurations()
-        if all(config[name] == value for name, value in largest.items())
+        if all(config[name] == value for name, value in heaviest.items())
     ]
 
 

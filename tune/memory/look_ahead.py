@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from cluster.pages import units
-from search_spaces.config import SIZES, ConfigKey, config_cell, config_key
+from search_spaces.config import SIZES, ConfigKey, config_cell, config_key, num_devices
 from search_spaces.space import SearchSpace
 from tune.memory import capacity
 from tune.memory import model as memory_model
@@ -53,7 +53,9 @@ def look_ahead(
 ) -> Foresight:
     """Compile until it is known what fits, or the time for that is up."""
     configs = capacity.of_sizes(space)
-    if not all(memory_model.applies_to(config) for config in configs):
+    # The compiler has one device.
+    is_told = all(memory_model.applies_to(c) and num_devices(c) == 1 for c in configs)
+    if not is_told:
         return NO_FORESIGHT
     started = clock()
     patience_s = min(_MOST_S, _MOST_SHARE * max_time_s) if max_time_s else _MOST_S

@@ -17,6 +17,8 @@ from scipy.optimize import nnls
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
+from search_spaces.config import per_device
+
 Array = npt.NDArray[np.float64]
 
 _MIN_COMPILES = 5
@@ -183,6 +185,7 @@ def applies_to(config: Mapping[str, Any]) -> bool:
 
 
 def _features(config: Mapping[str, Any]) -> Array:
+    config = per_device(config)
     num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
     # Without minibatches one gradient step takes the whole rollout.
     batch_size = config.get("batch_size", samples)

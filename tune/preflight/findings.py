@@ -121,10 +121,11 @@ class Preflight:
     warnings: tuple[str, ...]
     gpus: tuple[GpuPlace, ...] = ()
 
-    @property
-    def trial_cpus(self) -> tuple[int, ...]:
-        """The CPUs among which a trial that is compared binds itself to the first."""
-        return self.gpus[0].cpus if self.gpus else self.findings.cpus.allowed
+    def cpus_of_trial(self, num_gpus: int = 1) -> tuple[int, ...]:
+        """Return the CPUs among which a trial that is compared binds itself to the first."""
+        if not self.gpus:
+            return self.findings.cpus.allowed
+        return tuple(sorted(cpu for gpu in self.gpus[:num_gpus] for cpu in gpu.cpus))
 
     @property
     def num_places(self) -> int:

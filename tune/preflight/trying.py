@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from cluster.node import ray_env, thread_env
+from cluster.node import nvml, ray_env, thread_env
 from cluster.pages import units
-from search_spaces.config import Config, config_text, variables_of
+from search_spaces.config import Config, config_text, num_devices, variables_of
 from trainables.measurement import Measurement, Outcome, OutcomeKind, Sampling, TrialRequest
 from trainables.process import run_child
 from tune.preflight import judge
@@ -68,6 +68,8 @@ def try_out(
     assert preflight.thread_env is not None
     caps, chosen = preflight.thread_env, variables_of(config)
     base = ray_env.for_child(os.environ) | chosen
+    several = [gpu.name for gpu in preflight.gpus[: num_devices(config)]]
+    shown = {nvml.VISIBLE: ",".join(several)} if several else {}
     request = TrialRequest(
         workload=workload,
         config=config,
@@ -80,7 +82,7 @@ def try_out(
         log = Path(folder, "probe.log")
         *_, outcome = run_child(
             request,
-            environment=thread_env.with_chosen(base | caps.variables, chosen),
+            environment=thread_env.with_chosen(base | caps.variables | shown, chosen),
             log_path=log,
             thread_cap=caps.cap,
             timeout_s=timeout_s,

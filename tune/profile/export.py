@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster.node import hardware, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
-from search_spaces.config import variables_of
+from search_spaces.config import num_devices, num_shares, variables_of
 from trainables.measurement import ENV_STEPS
 from tune.preflight.findings import Preflight
 from tune.profile import file as profile_file
@@ -77,7 +77,7 @@ def env_of(
     env = thread_env.build(
         peaks(candidate, result.trials).thread_cap,
         preflight.platform,
-        preflight.trial_cpus,
+        preflight.cpus_of_trial(num_devices(candidate.config)),
         ray_env.as_given(os.environ) | variables_of(candidate.config),
         task.framework,
     )
@@ -219,7 +219,9 @@ def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> ProfileM
     outcome = candidate.representative
     measured = outcome.measurement
     device_bytes, host_bytes = candidate.device_bytes, seen.host_bytes
-    device_budget, host_budget = preflight.device_budget_bytes, preflight.host_budget_bytes
+    shares = num_shares(candidate.config, on_gpu=preflight.platform == "cuda")
+    device_budget = preflight.device_budget_bytes
+    host_budget = shares * preflight.host_budget_bytes
     return ProfileMemory(
         predicted_device_bytes=outcome.predicted_device_bytes,
         peak_device_bytes=measured.peak_device_bytes if measured else None,

@@ -16,7 +16,7 @@ from cluster.errors import UserError
 from cluster.node import atomic, regular
 from cluster.node.secret_names import without_secret_words
 from cluster.structure import revive
-from search_spaces.config import Config
+from search_spaces.config import Config, num_shares
 from trainables.command.options import FACTORY
 from tune.preflight.findings import Preflight
 from tune.run_folder.folder import RunFolder
@@ -37,6 +37,7 @@ class SearchContext:
     `baseline_called` says where the baseline comes from; records of version 0.1 have but
     `baseline_is_default`. `is_command`: the training is a command.
     `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
+    `on_gpu`: a trial has the host's memory once for each of its GPUs.
     """
 
     objective: Objective
@@ -50,6 +51,11 @@ class SearchContext:
     baseline_called: str | None = None
     is_command: bool = False
     baseline_is_default: bool = False
+    on_gpu: bool = False
+
+    def host_budget_of(self, config: Config) -> int:
+        """Return the bytes of the host that trials of a configuration may use."""
+        return num_shares(config, on_gpu=self.on_gpu) * self.host_budget_bytes
 
     @classmethod
     def of(
@@ -67,6 +73,7 @@ class SearchContext:
             thread_room=preflight.findings.thread_limits.room,
             cpus=preflight.thread_env.cpus if preflight.thread_env else (),
             shard=spec.shard,
+            on_gpu=preflight.platform == "cuda",
         )
 
 

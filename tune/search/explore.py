@@ -6,7 +6,16 @@ The sampler weighs a trial's expected gain by the probability that it fits into 
 
 import numpy as np
 
-from search_spaces.config import Config, ConfigKey, config_key, doublings, is_smaller, weight
+from search_spaces.config import (
+    DEVICES,
+    Config,
+    ConfigKey,
+    config_key,
+    doublings,
+    is_smaller,
+    num_devices,
+    weight,
+)
 from trainables.measurement import OutcomeKind
 from tune.search import feasibility, sampler, stopping
 from tune.search.problem import Explored
@@ -42,6 +51,9 @@ def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, Config] |
     step = _ramp(known, untried)
     if step is not None:
         return Stage.RAMP, step
+    unknown = untried_devices(known)
+    if unknown is not None:
+        return Stage.SEARCH, unknown
     return Stage.SEARCH, _sample(known, untried, rng)
 
 
@@ -64,6 +76,35 @@ def revisit(known: Explored) -> Config | None:
     if not again or num_revisited >= _MAX_REVISITS:
         return None
     return max(again, key=lambda item: item[0])[1]
+
+
+def untried_devices(known: Explored, *, of_best: bool = False) -> Config | None:
+    """Return the best configuration so far for another number of GPUs, with as much for each.
+
+    It is for the next number that nothing was tried on; with `of_best` for the next on which that
+    very shape was not tried, so that numbers are compared by what is best on one of them.
+    """
+    ran = [(trial, score) for trial, score in known.scored if score is not None]
+    if not ran or DEVICES not in known.problem.space.names:
+        return None
+    best = max(ran, key=lambda item: item[1])[0].config
+    tried = {config_key(trial.config) for trial, _ in known.scored}
+    begun = {num_devices(trial.config) for trial, _ in known.scored}
+    configs = [c for c in known.problem.space.configurations() if known.problem.contains(c)]
+    for number in sorted({num_devices(config) for config in configs}):
+        if number == num_devices(best) or (number in begun and not of_best):
+            continue
+        target = best | {DEVICES: number}
+        for name in {"num_envs", "batch_size"} & target.keys():
+            target[name] *= number / num_devices(best)
+        nearest = min(
+            (config for config in configs if num_devices(config) == number),
+            key=lambda config: doublings(config, target),
+        )
+        fits = feasibility.chances(known, [nearest])[0] >= _LEAST_CHANCE
+        if fits and config_key(nearest) not in tried:
+            return nearest
+    return None
 
 
 def _warm(known: Explored, untried: list[Config]) -> Config | None:

@@ -14,7 +14,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from search_spaces.config import Config, ConfigKey, config_key
+from search_spaces.config import Config, ConfigKey, config_key, num_devices
 from trainables.measurement import OutcomeKind
 from tune.search.candidates import (
     candidates_of,
@@ -155,13 +155,17 @@ def pick_leaders(
     """Return the best by the objective, the best of other kinds, and the baseline, each once.
 
     Two machines of one class differ by 8 % on average, so the best that a slow one found may not be
-    among the best overall: the best of each machine is a leader too.
+    among the best overall: the best of each machine is a leader too. So is the best on each number
+    of GPUs: a person who rents them wants to know what each is worth.
     """
     explored = [trial for trial in trials if trial.stage in EXPLORING]
     candidates = candidates_of(explored)
     picked = [candidate.config for candidate in ranked(candidates, objective)[: plan.num_finalists]]
     for source in dict.fromkeys(trial.source for trial in explored):
         own = candidates_of(trial for trial in explored if trial.source == source)
+        picked += [candidate.config for candidate in ranked(own, objective)[:1]]
+    for number in sorted({num_devices(candidate.config) for candidate in candidates}):
+        own = [candidate for candidate in candidates if num_devices(candidate.config) == number]
         picked += [candidate.config for candidate in ranked(own, objective)[:1]]
     picked += [candidate.config for candidate in choose_by_kind(candidates, objective).values()]
     if any(config_key(candidate.config) == config_key(baseline) for candidate in candidates):

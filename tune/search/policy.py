@@ -191,14 +191,17 @@ class Search:
             self._study.tell(self._study.ask(*proposal), refusal, score=None)
 
     def _revisit(self) -> tuple[Stage, Config] | None:
-        """Return a configuration to explore once more before the finals, while there is time."""
+        """Return a configuration to explore before the finals, while there is time.
+
+        It was disturbed, or is the best for another number of GPUs.
+        """
         if self.stop_reason is None or self._is_broken():
             return None
         known = self._known()
         needed_s = self._reserved_s([trial for trial, _ in known.scored if trial.was_run])
         if self.remaining_s is not None and self.remaining_s < needed_s:
             return None
-        config = explore.revisit(known)
+        config = explore.revisit(known) or explore.untried_devices(known, of_best=True)
         return None if config is None else (Stage.SEARCH, config)
 
     def _known(self) -> Explored:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from search_spaces.config import Config, ConfigKey
+from search_spaces.config import Config, ConfigKey, num_shares
 from search_spaces.shard import Shard
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
@@ -18,7 +18,8 @@ class SearchProblem:
 
     `compiled_ahead` has device bytes that the compiler told before the first trial. `warm_start`
     has the configurations that other machines recommend, to be tried first. `shard` is the part of
-    the space to explore, if not all. `host_budget_bytes` bounds a trial's processes.
+    the space to explore, if not all. `host_budget_bytes` bounds a trial's processes; it is for each
+    of its GPUs, if it runs `on_gpu`.
     """
 
     space: SearchSpace
@@ -28,6 +29,7 @@ class SearchProblem:
     warm_start: tuple[Config, ...] = ()
     shard: Shard | None = None
     host_budget_bytes: int | None = None
+    on_gpu: bool = False
 
     def contains(self, config: Config) -> bool:
         """Return whether the configuration is in the part to explore."""
@@ -59,12 +61,15 @@ class Explored:
         return [*ahead, *by_trials]
 
     def uses(self, died_of: OutcomeKind) -> list[Use]:
-        """Return the host's or the device's bytes of each trial, and which died of them."""
+        """Return the bytes of each trial, and which died of them: of a device, or of the host for
+        each of its GPUs.
+        """
         found = []
         for trial, _ in self.scored:
             on_host = died_of is OutcomeKind.HOST_MEMORY
             seen = trial.outcome.peak_host_bytes if trial.outcome else None
-            need = seen if on_host else trial.device_bytes
+            shares = num_shares(trial.config, on_gpu=self.problem.on_gpu)
+            need = (seen and seen // shares) if on_host else trial.device_bytes
             if trial.kind is died_of:
                 found.append(Use(config=trial.config, num_bytes=None))
             elif trial.measurement is not None and need is not None:

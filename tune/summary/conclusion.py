@@ -15,9 +15,9 @@ from tune.run_folder.record import SearchContext
 from tune.search.candidates import Peaks, peaks, speedup, winning_kind
 from tune.search.objective import Objective
 from tune.search.result import Candidate, Kind, SearchResult
-from tune.summary import outcomes
+from tune.summary import outcomes, per_gpu
 from tune.summary.doubts import warnings
-from tune.summary.trials import proven_speed
+from tune.summary.trials import disturbed_text, proven_speed
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
 _NEAR = 0.8
@@ -70,6 +70,7 @@ def conclude(
         *_resources(winner, seen, context),
         ("soak", _soak(winner, context)),
         *_other_kinds(result, winner),
+        *per_gpu.rows(result.trials, on_gpu=context.on_gpu),
         *_search_rows(result),
         *(("profile", f"{path} ({kind})") for kind, path in profiles.items()),
         *written,
@@ -118,7 +119,7 @@ def limited_by(result: SearchResult, context: SearchContext) -> str:
         name: use / limit
         for name, use, limit in (
             ("device memory", winner.device_bytes, context.device_budget_bytes),
-            ("host memory", seen.host_bytes, context.host_budget_bytes),
+            ("host memory", seen.host_bytes, context.host_budget_of(winner.config)),
             ("threads", seen.num_threads, context.thread_room),
         )
         if use and limit
@@ -201,7 +202,8 @@ def _resources(winner: Candidate, seen: Peaks, context: SearchContext) -> list[t
         use = _use_of(winner.device_bytes, context.device_budget_bytes)
         rows.append(("device memory", f"{use} ({source})"))
     if seen.host_bytes is not None:
-        rows.append(("host memory", _use_of(seen.host_bytes, context.host_budget_bytes)))
+        budget = context.host_budget_of(winner.config)
+        rows.append(("host memory", _use_of(seen.host_bytes, budget)))
     if seen.num_threads is not None:
         room = f"; room for {context.thread_room:,}" if context.thread_room is not None else ""
         text = f"{seen.num_threads} at most, under a cap of {seen.thread_cap}{room}"
@@ -241,27 +243,10 @@ def _search_rows(result: SearchResult) -> list[tuple[str, str]]:
         state = "broken"
     return [
         ("trials", outcomes.counts_text(result.outcome_counts) or "none"),
-        ("disturbed", _disturbed(result)),
+        ("disturbed", disturbed_text(result.trials)),
         ("stopped", result.stop_reason),
         ("search", f"{state}, {units.duration(result.wall_s)}"),
     ]
-
-
-def _disturbed(result: SearchResult) -> str:
-    """Return how many trials other programs disturbed, and the seconds that do not count for it."""
-    measured = [t.outcome.measurement for t in result.trials if t.outcome and t.outcome.measurement]
-    touched = [m for m in measured if m.num_disturbed_blocks]
-    if not touched:
-        return ""
-    lost_s = sum(
-        m.measure_s
-        * (1.0 if m.disturbed else m.num_disturbed_blocks / (m.num_blocks + m.num_disturbed_blocks))
-        for m in touched
-    )
-    return (
-        f"other programs used the CPUs of {len(touched)} of "
-        f"{units.plural(len(measured), 'trial')}; {units.duration(lost_s)} do not count for it"
-    )
 
 
 def _failures(result: SearchResult) -> list[tuple[str, str]]:

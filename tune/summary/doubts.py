@@ -171,7 +171,7 @@ def _growth(winner: Candidate, result: SearchResult, context: SearchContext) -> 
     if outcome is None or measured is None or outcome.host_growth is None:
         return []
     per_update = outcome.host_growth * measured.measure_s / measured.num_updates
-    left = context.host_budget_bytes - (outcome.peak_host_bytes or 0)
+    left = context.host_budget_of(winner.config) - (outcome.peak_host_bytes or 0)
     updates = max(0, round(left / per_update))
     return [
         f"host memory grew by {units.size(per_update)} per update in the soak: what is allowed is "

@@ -39,6 +39,23 @@ def proven_speed(
     return f"{units.speed(steps_per_second)} {unit}/s, {interval}, from {processes}"
 
 
+def disturbed_text(trials: Iterable[Trial]) -> str:
+    """Return how many trials other programs disturbed, and the seconds that do not count for it."""
+    measured = [t.outcome.measurement for t in trials if t.outcome and t.outcome.measurement]
+    touched = [m for m in measured if m.num_disturbed_blocks]
+    if not touched:
+        return ""
+    lost_s = sum(
+        m.measure_s
+        * (1.0 if m.disturbed else m.num_disturbed_blocks / (m.num_blocks + m.num_disturbed_blocks))
+        for m in touched
+    )
+    return (
+        f"other programs used the CPUs of {len(touched)} of "
+        f"{units.plural(len(measured), 'trial')}; {units.duration(lost_s)} do not count for it"
+    )
+
+
 def reason(trial: Trial) -> str | None:
     """Return why a trial is no candidate, with the evidence; `None` if it is one or still runs."""
     if trial.outcome is None or trial.outcome.kind.was_measured:

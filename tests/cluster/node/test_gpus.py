@@ -140,4 +140,4 @@ def test_queries_that_an_old_package_lacks_are_unknown_figures() -> None:
     del driver.nvmlDeviceGetCurrentClocksEventReasons
     del driver.nvmlDeviceGetMigMode
     assert gpus.visible_gpus({}, driver=driver).gpus[0].usage.held_back_by == ()
-    assert gpus.gpu_process_bytes(driver=driver) == {}
+    assert gpus.gpu_process_bytes(driver=driver) == [{}]

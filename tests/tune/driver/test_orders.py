@@ -28,5 +28,17 @@ def test_a_cap_is_lowered_for_what_needed_it(
     halved: list[tuple[int, int]], here: int, elsewhere: int
 ) -> None:
     trials = [trial(number, *of) for number, of in enumerate([(9, 8), *halved])]
-    assert thread_cap(8, trials, {"num_envs": 1}) == here
-    assert thread_cap(8, trials, {"num_envs": 5}) == elsewhere
+    assert thread_cap(8, trials, {"num_envs": 1}, on_gpu=True) == here
+    assert thread_cap(8, trials, {"num_envs": 5}, on_gpu=True) == elsewhere
+    four = {"num_envs": 5, "num_devices": 4}
+    assert thread_cap(8, trials, four, on_gpu=True) == 4 * elsewhere
+    assert thread_cap(8, trials, four, on_gpu=False) == elsewhere
+
+
+def test_a_halved_cap_of_several_gpus_is_less_for_each() -> None:
+    two = {"num_devices": 2}
+    halved = factories.trial(config=two, outcome=factories.outcome(thread_cap=8))
+    assert thread_cap(8, [halved], two, on_gpu=True) == 8
+    assert thread_cap(8, [halved], {"num_devices": 1}, on_gpu=True) == 8
+    other = factories.trial(config={"num_devices": 1}, outcome=factories.outcome(thread_cap=4))
+    assert thread_cap(8, [halved, other], {"num_devices": 4}, on_gpu=True) == 16

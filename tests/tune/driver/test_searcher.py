@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import pytest
 
 import factories
-from trainables.measurement import Phase, Progress
+from trainables.measurement import OutcomeKind, Phase, Progress
 from trainables.ray_trainable import Place, TrialOrder
 from tune.driver import searcher as module
 from tune.driver.hosts.places import LocalPlaces
 from tune.driver.searcher import StudySearcher
+from tune.preflight.findings import GpuPlace
 from tune.search.trial import Trial
 
 
@@ -46,7 +47,28 @@ class Clock:
         return self.now
 
 
-def searcher_of(search: Any, *, is_remote: bool = False) -> StudySearcher:
+class Trials(OneTrial):
+    """A search with trials on so many GPUs, one after the other."""
+
+    def __init__(self, *num_gpus: int) -> None:
+        super().__init__()
+        self.told: list[Trial] = []
+        self._left = [
+            factories.trial(number=number, config={"num_devices": of_each}, outcome=None)
+            for number, of_each in enumerate(num_gpus)
+        ]
+
+    def ask(self) -> Trial | None:  # type: ignore[override]
+        return self._left.pop(0) if self._left else None
+
+    def tell(self, trial: Trial, outcome: Any) -> Trial:
+        self.told.append(dataclasses.replace(trial, outcome=outcome))
+        return self.told[-1]
+
+
+def searcher_of(
+    search: Any, *, is_remote: bool = False, places: LocalPlaces | None = None
+) -> StudySearcher:
     order = TrialOrder(
         name="x",
         request=None,  # type: ignore[arg-type]
@@ -58,7 +80,15 @@ def searcher_of(search: Any, *, is_remote: bool = False) -> StudySearcher:
         log="log",
         is_remote=is_remote,
     )
-    return StudySearcher(search, lambda trial: order, Nobody(), LocalPlaces(on_gpu=False, note=len))
+    if places is None:
+        places = LocalPlaces(on_gpu=False, note=len)
+
+    def order_for(trial: Trial) -> TrialOrder:
+        number = trial.config.get("num_devices", 1)
+        place = places.take(alone=False, num_gpus=number)
+        return dataclasses.replace(order, place=place)
+
+    return StudySearcher(search, order_for, Nobody(), places)
 
 
 def progress() -> dict[str, Any]:
@@ -101,3 +131,49 @@ def test_a_journal_that_cannot_be_written_ends_the_search() -> None:
     searcher.on_trial_complete("a")
     assert searcher.is_unwritable
     assert searcher.suggest("b") == "FINISHED"
+
+
+def gpus(number: int, **faults: str) -> LocalPlaces:
+    places = [GpuPlace(name=str(index), cpus=(index,)) for index in range(number)]
+    return LocalPlaces(places, on_gpu=True, note=len, fault_of=faults.get)
+
+
+def gpus_of(suggestion: Any) -> tuple[str, ...]:
+    place: Place = suggestion["order"].place
+    return place.gpus
+
+
+def test_a_trial_on_all_gpus_waits_for_them_and_none_is_taken_before_it() -> None:
+    searcher = searcher_of(Trials(1, 1, 4, 1), places=gpus(4))
+    assert gpus_of(searcher.suggest("a")) == ("0",)
+    assert gpus_of(searcher.suggest("b")) == ("1",)
+    assert searcher.suggest("c") is None
+    searcher.on_trial_complete("a")
+    assert searcher.suggest("c") is None, "the one on four comes first"
+    searcher.on_trial_complete("b")
+    assert gpus_of(searcher.suggest("c")) == ("0", "1", "2", "3")
+    assert searcher.suggest("d") is None
+    searcher.on_trial_complete("c")
+    assert gpus_of(searcher.suggest("d")) == ("0",)
+    assert searcher.suggest("e") is None
+    searcher.on_trial_complete("d")
+    assert searcher.suggest("e") == "FINISHED"
+
+
+def test_a_trial_for_which_gpus_died_is_told_so_and_not_waited_for() -> None:
+    search = Trials(1, 4, 1)
+    searcher = searcher_of(search, places=gpus(4, **{"0": "GPU is lost"}))
+    searcher.suggest("a")
+    searcher.on_trial_complete("a")
+    assert gpus_of(searcher.suggest("b")) == ("1",)
+    told = search.told[-1].outcome
+    assert told is not None
+    assert (told.kind, told.message) == (
+        OutcomeKind.INVALID,
+        "it needs 4 GPUs of one host, and 3 are left; not run.",
+    )
+
+
+def test_devices_that_the_cpu_simulates_take_one_place() -> None:
+    searcher = searcher_of(Trials(4))
+    assert searcher.suggest("a") is not None

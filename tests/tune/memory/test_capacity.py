@@ -13,6 +13,11 @@ def test_other_axes_stand_at_their_largest_value() -> None:
     assert len(CONFIGS) == sum(config["num_epochs"] == 4 for config in SPACE.configurations())
 
 
+def test_of_several_numbers_of_devices_the_fewest_decide() -> None:
+    on_gpus = SPACE.override(["num_devices=2,4"])
+    assert {config["num_devices"] for config in capacity.of_sizes(on_gpus)} == {2}
+
+
 def test_the_corners_begin_with_the_largest_and_reach_both_ends_of_every_axis() -> None:
     corners = capacity.corners(CONFIGS)
     assert corners[0] == max(CONFIGS, key=need)

@@ -134,6 +134,14 @@ def test_a_configuration_that_was_compiled_itself_is_judged_by_its_own_bytes(
     )
 
 
+def test_the_compiler_has_one_device_and_is_not_asked_of_more() -> None:
+    compiler = FakeCompiler()
+    space = SPACE.override(["num_devices=2,4"])
+    found = look_ahead.look_ahead(compiler, space, BUDGET, on_gpu=True, max_time_s=None)
+    assert found == look_ahead.NO_FORESIGHT
+    assert compiler.asked == []  # type: ignore[attr-defined]
+
+
 def test_the_screen_says_it_and_machines_read_it() -> None:
     found, _ = look(FakeCompiler())
     stdout = io.StringIO()

@@ -28,6 +28,16 @@ def test_small_compiles_predict_large_programs() -> None:
         assert model.predict_bytes(config) == pytest.approx(compiled_bytes(config), rel=0.01)
 
 
+def test_a_program_on_several_devices_is_as_large_as_one_of_each_ones_part() -> None:
+    compiled = [(config, compiled_bytes(config)) for config in SMALL]
+    model = memory_model.fit(compiled)
+    assert model is not None
+    one = {"num_envs": 1024, "num_steps": 128, "batch_size": 4096}
+    four = {"num_envs": 4096, "num_steps": 128, "batch_size": 16384, "num_devices": 4}
+    assert model.predict_bytes(four) == model.predict_bytes(one)
+    assert memory_model.least_bytes(compiled, [four]) == memory_model.least_bytes(compiled, [one])
+
+
 def test_four_compiles_are_too_few_to_refuse_anything() -> None:
     assert memory_model.fit((config, compiled_bytes(config)) for config in SMALL[:4]) is None
 

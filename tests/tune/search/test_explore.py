@@ -6,7 +6,7 @@ import pytest
 from factories import failed, measurement, outcome, trial
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.search.explore import propose, revisit
+from tune.search.explore import propose, revisit, untried_devices
 from tune.search.problem import Explored, SearchProblem
 from tune.search.trial import Stage
 
@@ -28,16 +28,62 @@ def measured(speed: float, device_bytes: int = 1000) -> Outcome:
 
 
 def known(
-    *rows: Row, budget: int | None = None, warm_start: tuple[dict[str, int], ...] = ()
+    *rows: Row,
+    budget: int | None = None,
+    warm_start: tuple[dict[str, int], ...] = (),
+    space: SearchSpace = SPACE,
 ) -> Explored:
     scored = tuple(
         (trial(number=number, stage=stage, config=config, outcome=ended), score)
         for number, (stage, config, ended, score) in enumerate(rows)
     )
     problem = SearchProblem(
-        space=SPACE, baseline=BASELINE, device_budget_bytes=budget, warm_start=warm_start
+        space=space, baseline=BASELINE, device_budget_bytes=budget, warm_start=warm_start
     )
     return Explored(problem=problem, min_gain=0.02, scored=scored)
+
+
+ON_GPUS = SearchSpace(axes=(*SPACE.axes, Axis(name="num_devices", values=(1, 2, 4))))
+
+
+def on_gpus(number: int, speed: float | None, **sizes: int) -> Row:
+    config = BASELINE | sizes | {"num_devices": number}
+    return Stage.SEARCH, config, None if speed is None else measured(speed), speed
+
+
+@pytest.mark.parametrize(
+    ("tried", "of_best", "following"),
+    [
+        ([], False, None),
+        ([on_gpus(1, 100.0)], False, (512, 16384, 2)),
+        ([on_gpus(1, 100.0), on_gpus(2, 150.0, num_envs=512)], False, (1024, 16384, 4)),
+        ([on_gpus(1, 100.0), on_gpus(2, 150.0), on_gpus(4, None)], False, None),
+        ([on_gpus(1, 100.0), on_gpus(2, 150.0), on_gpus(4, 200.0)], True, (64, 2048, 1)),
+        (
+            [
+                on_gpus(1, 90.0, num_envs=64, batch_size=2048),
+                on_gpus(2, 150.0, num_envs=128, batch_size=4096),
+                on_gpus(4, 200.0),
+            ],
+            True,
+            None,
+        ),
+    ],
+)
+def test_every_number_of_gpus_is_tried_with_as_much_for_each_as_is_best(
+    tried: list[Row], of_best: bool, following: tuple[int, int, int] | None
+) -> None:
+    config = untried_devices(known(*tried, space=ON_GPUS), of_best=of_best)
+    names = ("num_envs", "batch_size", "num_devices")
+    assert (None if config is None else tuple(config[name] for name in names)) == following
+
+
+def test_numbers_of_gpus_come_after_the_ramp_and_not_without_such_an_axis() -> None:
+    flat = [on_gpus(1, 100.0, num_envs=512), on_gpus(1, 99.0)]
+    proposal = propose(known(first(), *flat, space=ON_GPUS), np.random.default_rng(0))
+    assert proposal is not None
+    assert proposal[1]["num_devices"] in (1, 2)
+    assert untried_devices(known(first(), stride(100.0))) is None
 
 
 def first(speed: float = 100.0, device_bytes: int = 1000) -> Row:

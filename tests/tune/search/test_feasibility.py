@@ -45,6 +45,16 @@ def known(*ended: tuple[dict[str, Any], Outcome]) -> Explored:
     return Explored(problem=problem, min_gain=0.02, scored=scored)
 
 
+def test_each_gpu_of_a_trial_has_its_share_of_the_hosts_memory() -> None:
+    on_two = (config(4) | {"num_devices": 2}, ran(host_gib=9.0))
+    far = known(on_two, (on_two[0] | {"num_envs": 8}, ran(host_gib=18.0)))
+    wanted = config(16) | {"num_devices": 2}
+    assert feasibility.refusal(far, wanted) is not None
+    on_gpu = dataclasses.replace(far, problem=dataclasses.replace(far.problem, on_gpu=True))
+    near = dataclasses.replace(on_gpu, scored=on_gpu.scored[:1])
+    assert feasibility.refusal(near, wanted) is None
+
+
 GROWING = tuple((config(n), ran(host_gib=0.5 + 0.1 * n, device_gib=0.2 * n)) for n in (4, 8, 16))
 
 

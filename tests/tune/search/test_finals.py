@@ -58,6 +58,16 @@ def test_the_best_of_each_machine_is_measured_again() -> None:
     assert [leader["num_envs"] for leader in leaders] == [4, 8, 32]
 
 
+def test_the_best_on_each_number_of_gpus_is_measured_again() -> None:
+    trials = [
+        dataclasses.replace(measured(n, speed), config={"num_envs": n, "num_devices": number})
+        for n, number, speed in [(8, 4, 390.0), (4, 4, 380.0), (2, 4, 370.0), (8, 2, 200.0)]
+    ]
+    trials += [dataclasses.replace(trials[0], config={"num_envs": 1, "num_devices": 1})]
+    leaders = finals.pick_leaders(trials, PLAN, Objective.THROUGHPUT, trials[0].config)
+    assert {leader["num_devices"] for leader in leaders} == {1, 2, 4}
+
+
 def test_nothing_feasible_chooses_nothing_and_runs_nothing() -> None:
     trials = [died(1, Stage.BASELINE), died(2, Stage.SEARCH)]
     assert choose_candidates(trials, Objective.THROUGHPUT) == {}

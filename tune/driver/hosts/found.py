@@ -99,16 +99,24 @@ class FoundHosts:
             uses_gpu=any(host.uses_gpu for host in self._hosts.values()),
         )
 
-    def take(self, *, alone: bool) -> Place:
-        """Take a GPU with its share of the CPUs, or all CPUs, of a host: of the first if alone."""
+    @property
+    def most_gpus(self) -> int | None:
+        """The most GPUs of a host now; `None` on the CPU, and while there is no host."""
+        return max((host.node.num_gpus for host in self._hosts.values()), default=0) or None
+
+    def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
+        """Take GPUs with their share of the CPUs, or all CPUs, of a host: of the first if alone."""
         nodes = [host.node for host in self._hosts.values()]
+        on_gpu = all(node.num_gpus for node in nodes)
+        share = min(node.num_cpus // node.num_trials for node in nodes)
         resources = {
-            "CPU": float(min(node.num_cpus // node.num_trials for node in nodes)),
-            "GPU": float(all(node.num_gpus for node in nodes)),
+            "CPU": float(share * (num_gpus if on_gpu else 1)),
+            "GPU": float(num_gpus * on_gpu),
         }
+        large_enough = [n.node_id for n in nodes if n.num_gpus >= num_gpus or not on_gpu]
         return Place(
             resources={name: amount for name, amount in resources.items() if amount},
-            nodes=tuple(self._hosts)[:1] if alone else tuple(sorted(self._hosts)),
+            nodes=tuple(large_enough[:1] if alone else sorted(large_enough)),
         )
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:

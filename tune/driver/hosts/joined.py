@@ -32,11 +32,21 @@ class JoinedPlaces:
         """The number of places when the search began."""
         return self.hardware_class.num_trials
 
-    def take(self, *, alone: bool) -> Place:
-        """Take a place of the class, with a whole GPU if it has any: on the first host if alone."""
+    @property
+    def most_gpus(self) -> int | None:
+        """The most GPUs of a host when the search began, `None` on the CPU."""
+        return self.hardware_class.most_gpus
+
+    def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
+        """Take a place of the class, with whole GPUs if it has any: on the first host if alone."""
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]} if alone else set()
-        first = [node_id for node_id, _, _ in self.hardware_class.hosts if node_id in alive][:1]
-        return Place(resources=self.hardware_class.trial_resources, nodes=tuple(first))
+        first = [
+            node_id
+            for node_id, _, num_places in self.hardware_class.hosts
+            if node_id in alive and num_places >= num_gpus
+        ]
+        resources = self.hardware_class.trial_resources(num_gpus)
+        return Place(resources=resources, nodes=tuple(first[:1]))
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
         """Return how the trial ended: Ray has its place back by itself."""

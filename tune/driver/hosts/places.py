@@ -1,4 +1,7 @@
-"""Places for trials: how many there are now, and what Ray must find for one."""
+"""Places for trials: how many there are now, and what Ray must find for one.
+
+A place is a GPU, or a host's CPU. A trial that trains on several GPUs takes as many of one host.
+"""
 
 import dataclasses
 import time
@@ -38,11 +41,16 @@ class Places(Protocol):
     def travelled(self) -> Travelled | None:
         """The files that came to those hosts with the search, if they had nothing of it."""
 
-    def take(self, *, alone: bool) -> Place:
-        """Take a place for the next trial.
+    @property
+    def most_gpus(self) -> int | None:
+        """The most GPUs that one host has now; `None` where trials have none, or it has no host."""
 
-        `alone`: nothing else runs, and the trial is compared with others that ran so. Those all
-        have the same host and GPU, as long as it is there.
+    def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
+        """Take what the next trial needs, of which there is enough.
+
+        `num_gpus` is how many it trains on, where there are any. `alone`: nothing else runs, and
+        the trial is compared with others that ran so. Those all have the same host and GPUs, as
+        long as they are there.
         """
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
@@ -81,27 +89,39 @@ class LocalPlaces:
         """The number of trials that may run side by side."""
         return max(len(self._free) + len(self._taken), 1)
 
-    def take(self, *, alone: bool) -> Place:
-        """Take the first GPU that is free, or the CPU; one that runs alone finds all of them so."""
-        resources = {"GPU": 1.0} if self.num_gpus else {"CPU": 1.0}
-        if not self._free:
-            return Place(resources=resources)
-        chosen = self._free.pop(0)
-        self._taken.append(chosen)
-        return Place(resources=resources, gpu=chosen.name, cpus=chosen.cpus)
+    @property
+    def most_gpus(self) -> int | None:
+        """The GPUs that are left, `None` on the CPU."""
+        return self.num_trials if self.num_gpus else None
+
+    def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
+        """Take the first GPUs that are free, or the CPU; one that runs alone finds all so."""
+        if not self.num_gpus:
+            return Place(resources={"CPU": 1.0})
+        chosen, self._free = self._free[:num_gpus], self._free[num_gpus:]
+        self._taken += chosen
+        return Place(
+            resources={"GPU": float(max(len(chosen), 1))},
+            gpus=tuple(gpu.name for gpu in chosen),
+            cpus=tuple(sorted(cpu for gpu in chosen for cpu in gpu.cpus)),
+        )
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
-        """Give a GPU back; leave it out if it is lost, which its trial's end then says."""
-        given_back = [gpu for gpu in self._taken if gpu.name == place.gpu]
-        if place.gpu is None or not given_back:
+        """Give GPUs back; leave out those that are lost, which their trial's end then says."""
+        given_back = [gpu for gpu in self._taken if gpu.name in place.gpus]
+        self._taken = [gpu for gpu in self._taken if gpu not in given_back]
+        asked = () if outcome.kind.was_measured else given_back
+        faults = {gpu.name: fault for gpu in asked if (fault := self._fault_of(gpu.name))}
+        if faults and len(faults) == len(self._free) + len(self._taken) + len(given_back):
+            faults.popitem()  # the last stays
+        kept = [gpu for gpu in given_back if gpu.name not in faults]
+        self._free = sorted([*self._free, *kept], key=lambda gpu: self._order.index(gpu.name))
+        if not faults:
             return outcome
-        self._taken.remove(given_back[0])
-        fault = None if outcome.kind.was_measured else self._fault_of(place.gpu)
-        if fault is None or not (self._free or self._taken):  # the last stays
-            self._free = sorted([*self._free, *given_back], key=lambda g: self._order.index(g.name))
-            return outcome
-        self._note(f"GPU {place.gpu} does not answer ({fault}): it is left out.")
-        message = f"its GPU {place.gpu} does not answer: {fault}"
+        for name, fault in faults.items():
+            self._note(f"GPU {name} does not answer ({fault}): it is left out.")
+        name, fault = next(iter(faults.items()))
+        message = f"its GPU {name} does not answer: {fault}"
         return dataclasses.replace(outcome, kind=OutcomeKind.NODE_LOST, message=message)
 
     def look(self) -> bool:

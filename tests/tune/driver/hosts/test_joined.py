@@ -21,10 +21,23 @@ def test_what_is_compared_runs_on_the_first_host_that_is_left(
     places = JoinedPlaces(HardwareClass(name="l4", hosts=hosts, uses_gpu=True))
     assert places.take(alone=False).nodes == ()
     assert places.take(alone=True).nodes == ("2",), "in the order of the search's start"
+    assert places.most_gpus == 1
     alive["2"] = False
     assert places.take(alone=True).nodes == ("1",)
     alive["1"] = False
     assert places.take(alone=True).nodes == (), "on one that joined later"
+
+
+def test_trial_on_several_gpus_is_compared_on_a_host_that_has_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": n, "Alive": True} for n in "12"])
+    hosts = (("1", "10.0.0.1", 1), ("2", "10.0.0.2", 4))
+    places = JoinedPlaces(HardwareClass(name="l4", hosts=hosts, uses_gpu=True))
+    assert places.most_gpus == 4
+    place = places.take(alone=True, num_gpus=2)
+    assert place.nodes == ("2",)
+    assert place.resources == {"CPU": 0, "GPU": 2, "class:l4": 2}
 
 
 def test_file_that_the_workload_was_told_of_is_looked_for_on_every_host(tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ class Hosts:
 
     num_trials: int = 1
     travelled: None = None
+    most_gpus: None = None
 
-    def take(self, *, alone: bool) -> Place:
+    def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
         return Place(resources={"CPU": 1.0})
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
@@ -94,7 +95,7 @@ def local(names: tuple[str, ...] = (), *, on_gpu: bool = True, **faults: str) ->
     [
         (local(on_gpu=False), 1, Place(resources={"CPU": 1.0})),
         (local(), 1, Place(resources={"GPU": 1.0})),
-        (local(("2", "3")), 2, Place(resources={"GPU": 1.0}, gpu="2", cpus=(0,))),
+        (local(("2", "3")), 2, Place(resources={"GPU": 1.0}, gpus=("2",), cpus=(0,))),
     ],
 )
 def test_here_are_as_many_places_as_gpus_or_one(
@@ -108,13 +109,13 @@ def test_here_are_as_many_places_as_gpus_or_one(
 def test_trials_side_by_side_have_gpus_of_their_own_and_alone_the_first() -> None:
     places = local(("a", "b", "c"))
     taken = [places.take(alone=False) for _ in range(3)]
-    assert [place.gpu for place in taken] == ["a", "b", "c"]
+    assert [place.gpus for place in taken] == [("a",), ("b",), ("c",)]
     assert [place.variables for place in taken[:1]] == [{"CUDA_VISIBLE_DEVICES": "a"}]
     places.give_back(taken[1], outcome())
     assert places.take(alone=False) == taken[1]
     for place in taken:
         places.give_back(place, outcome())
-    assert places.take(alone=True).gpu == "a"
+    assert places.take(alone=True).gpus == ("a",)
 
 
 def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on() -> None:
@@ -132,6 +133,21 @@ def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on() -> None:
     assert places.take(alone=True) == second
 
 
+def test_one_of_several_gpus_stays_though_all_are_lost() -> None:
+    places = LocalPlaces(gpus_of("a", "b"), on_gpu=True, note=len, fault_of=lambda name: "lost")
+    died = outcome(kind=OutcomeKind.ERROR, measurement=None)
+    assert (
+        places.give_back(places.take(alone=False, num_gpus=2), died).kind is OutcomeKind.NODE_LOST
+    )
+    assert places.most_gpus == 1
+
+
+def test_on_the_cpu_devices_are_simulated_and_take_one_place() -> None:
+    places = local(on_gpu=False)
+    assert places.most_gpus is None
+    assert places.take(alone=False, num_gpus=4) == Place(resources={"CPU": 1.0})
+
+
 def test_the_last_gpu_stays_whatever_it_says() -> None:
     """The search then ends as it would with one."""
     faults = {"a": "GPU is lost", "b": "GPU is lost"}
@@ -141,6 +157,25 @@ def test_the_last_gpu_stays_whatever_it_says() -> None:
     assert places.give_back(first, died).kind is OutcomeKind.NODE_LOST
     assert places.give_back(second, died) == died
     assert places.take(alone=False) == second
+
+
+def test_trial_on_several_gpus_has_all_of_their_cpus_and_loses_one_of_them_alone() -> None:
+    notes: list[str] = []
+    faults = {"b": "GPU is lost"}
+    names = gpus_of("a", "b", "c", "d")
+    places = LocalPlaces(names, on_gpu=True, note=notes.append, fault_of=faults.get)
+    three = places.take(alone=False, num_gpus=3)
+    assert three == Place(resources={"GPU": 3.0}, gpus=("a", "b", "c"), cpus=(0, 1, 2))
+    assert three.variables == {"CUDA_VISIBLE_DEVICES": "a,b,c"}
+    assert places.take(alone=False).gpus == ("d",)
+    died = outcome(kind=OutcomeKind.ERROR, measurement=None)
+    ended = places.give_back(three, died)
+    assert (ended.kind, ended.message) == (
+        OutcomeKind.NODE_LOST,
+        "its GPU b does not answer: GPU is lost",
+    )
+    assert (places.num_trials, places.most_gpus) == (3, 3)
+    assert places.take(alone=False, num_gpus=2).gpus == ("a", "c")
 
 
 def test_a_measured_trial_asks_nobody() -> None:

@@ -63,10 +63,14 @@ def test_trial_asks_for_a_gpu_and_its_share_of_cpus_or_for_a_whole_host(
         resources={"CPU": 6.0, "GPU": 1.0}, nodes=("id-a", "id-b")
     )
     assert cards.take(alone=False).label_selector == {"ray.io/node-id": "in(id-a,id-b)"}
+    assert cards.most_gpus == 2
+    assert cards.take(alone=True, num_gpus=2) == Place(
+        resources={"CPU": 12.0, "GPU": 2.0}, nodes=("id-a",)
+    ), "on one host"
     nodes = Nodes([node("a", cpus=16), node("b", cpus=8)], {"a": CPU, "b": CPU})
     [hosts] = install(monkeypatch, nodes).find().values()
-    assert hosts.num_trials == 2
-    assert hosts.take(alone=False).resources == {"CPU": 8.0}
+    assert (hosts.num_trials, hosts.most_gpus) == (2, None)
+    assert hosts.take(alone=False, num_gpus=2).resources == {"CPU": 8.0}
 
 
 @pytest.mark.parametrize(
