@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 
 import pytest
 
@@ -70,6 +71,14 @@ def test_memory_is_the_fall_of_our_own_gpus_free_memory() -> None:
     cards[0]["free_gib"], cards[1]["free_gib"] = 1, 16
     memory.look()
     assert memory.peak_bytes == 3 * GIB
+
+
+def test_memory_on_several_gpus_is_that_of_the_fullest() -> None:
+    other = 1  # init is none of ours
+    held = [{os.getpid(): 3 * GIB, other: 9 * GIB}, {os.getpid(): 4 * GIB}, {}]
+    memory = GpuMemory("cuda", {}, by_process=lambda: held, read=lambda _: None)
+    memory.look()
+    assert memory.peak_bytes == 4 * GIB
 
 
 def test_nothing_is_asked_when_the_trial_runs_on_the_cpu() -> None:

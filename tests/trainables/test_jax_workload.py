@@ -74,6 +74,12 @@ def test_the_peak_is_of_the_update_s_own_products():
     assert product.peak_flops() > 1e8
 
 
+def test_devices_that_are_not_there_are_a_configuration_that_cannot_run():
+    loop = JaxWorkload(count_up, zeros, env_steps_per_update=1, num_devices=2)
+    with pytest.raises(protocol.InvalidConfigurationError, match="num_devices 2: this process"):
+        loop.compile()
+
+
 def test_a_promotion_that_follows_from_another_is_made_too():
     """A sum of another's numbers, as PureJaxRL's log of episodes has: both begin as a Python 0."""
 

@@ -22,14 +22,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.seconds(120), pytest.mark.timeout(60
 
 SCRIPT = """
 import os, sys, time
+print("began", time.time())
 print("sees", os.environ.get("CUDA_VISIBLE_DEVICES"), sorted(os.sched_getaffinity(0)), flush=True)
-num_envs, lost = int(sys.argv[1]), sys.argv[2]
+num_envs, lost, *gpus = int(sys.argv[1]), *sys.argv[2:]
+speedup = int(gpus[0]) ** 0.6 if gpus else 1.0
 if os.environ["CUDA_VISIBLE_DEVICES"] == "1" and lost != "never" and not os.path.exists(lost):
     time.sleep(2)
     open(lost, "x").close()  # now the driver says so, too
     sys.exit("CUDA_ERROR_UNKNOWN: unknown error")
 while True:
-    time.sleep(0.02 + num_envs / 10000)
+    time.sleep((0.02 + num_envs / 10000) / speedup)
     print("frames", flush=True)
 """
 SEARCH = (
@@ -39,7 +41,12 @@ SEARCH = (
 
 
 def searched(
-    folder: Path, cards: list[dict[str, Any]], *words: str, lost: str = "never", **variables: str
+    folder: Path,
+    cards: list[dict[str, Any]],
+    *words: str,
+    lost: str = "never",
+    of_command: tuple[str, ...] = (),
+    **variables: str,
 ) -> str:
     """Search on a machine with these cards, and return what was said.
 
@@ -47,7 +54,7 @@ def searched(
     """
     (folder / "script.py").write_text(SCRIPT)
     driver = {"PYTHONPATH": f"{FOLDER}:{PYTHONPATH}", "FAKE_NVML": json.dumps({"cards": cards})}
-    command = (sys.executable, "script.py", "{num_envs}", lost)
+    command = (sys.executable, "script.py", "{num_envs}", lost, *of_command)
     done = subprocess.run(
         [sys.executable, "-m", "tune.command", *SEARCH, *words, "--", *command],
         cwd=folder,
@@ -77,14 +84,23 @@ def gpu_of(folder: Path, trial: dict[str, Any]) -> str:
     return found[1]
 
 
-def beside(trial: dict[str, Any], trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def began(folder: Path, trial: dict[str, Any]) -> float:
+    """When the trial's process began: before that it may have waited for its GPUs."""
+    found = re.search(r"^began (\S+)$", log_of(folder, trial), re.MULTILINE)
+    assert found, log_of(folder, trial)
+    return float(found[1])
+
+
+def beside(
+    folder: Path, trial: dict[str, Any], trials: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The trials that ran while this one did."""
     return [
         other
         for other in trials
         if other["number"] != trial["number"]
-        and other["started_at"] < trial["ended_at"]
-        and other["ended_at"] > trial["started_at"]
+        and began(folder, other) < trial["ended_at"]
+        and other["ended_at"] > began(folder, trial)
     ]
 
 
@@ -102,10 +118,10 @@ def test_exploring_takes_all_gpus_and_finals_run_alone_on_the_first(tmp_path: Pa
     assert {gpu_of(tmp_path, trial) for trial in explored} <= gpus
     assert len({gpu_of(tmp_path, trial) for trial in explored}) > 1
     for trial in explored:
-        others = {gpu_of(tmp_path, other) for other in beside(trial, trials)}
+        others = {gpu_of(tmp_path, other) for other in beside(tmp_path, trial, trials)}
         assert gpu_of(tmp_path, trial) not in others
     assert {gpu_of(tmp_path, trial) for trial in compared} == {min(gpus)}
-    assert [other for trial in compared for other in beside(trial, trials)] == []
+    assert [other for trial in compared for other in beside(tmp_path, trial, trials)] == []
     [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
     profile = yaml.safe_load(path.read_text())
     assert profile["search"]["side_by_side"] == {"exploring": 2, "finals": "alone"}
@@ -125,7 +141,41 @@ def test_finals_together_take_all_gpus(tmp_path: Path) -> None:
     searched(tmp_path, [card(), card()], "--finals", "together", "--finalists", "3")
     finals = [trial for trial in trials_of(tmp_path) if trial["stage"] == "final"]
     assert {gpu_of(tmp_path, trial) for trial in finals} == {"0", "1"}
-    assert any(beside(trial, finals) for trial in finals)
+    assert any(beside(tmp_path, trial, finals) for trial in finals)
+
+
+def test_training_on_several_gpus_has_them_to_itself_and_is_told_what_they_are_worth(
+    tmp_path: Path,
+) -> None:
+    axes = ("--space", "num_envs=16:64", "num_devices=1,2")
+    said = searched(
+        tmp_path, [card(), card()], *axes, "--max-runs", "5", of_command=("{num_devices}",)
+    )
+    trials = trials_of(tmp_path)
+    for trial in trials:
+        seen = gpu_of(tmp_path, trial)
+        assert seen in ({"0,1"} if trial["config"]["num_devices"] == 2 else {"0", "1"})
+        others = ",".join(gpu_of(tmp_path, other) for other in beside(tmp_path, trial, trials))
+        assert set(seen.split(",")).isdisjoint(others.split(","))
+    finals = {trial["config"]["num_devices"] for trial in trials if trial["stage"] == "final"}
+    assert finals == {1, 2}
+    assert re.search(r"^  1 GPU: .* \(100%\): num_envs 64, num_devices 1$", said, re.MULTILINE)
+    assert re.search(r"^  2 GPUs: .* \(7\d%\): num_envs 64, num_devices 2$", said, re.MULTILINE)
+    assert re.search(r"rent: 2 trainings on 1 GPU step 1\.\d+ x what one on 2 GPUs does", said)
+    [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
+    profile = yaml.safe_load(path.read_text())
+    assert profile["config"]["num_devices"] == 2
+    log = log_of(tmp_path, next(one for one in trials if one["stage"] == "soak"))
+    affinity = re.search(r"^sees 0,1 (.*)$", log, re.MULTILINE)
+    assert affinity is not None
+    assert profile["environment"]["cpus"] == json.loads(affinity[1])
+
+
+def test_more_gpus_for_one_training_than_there_are_is_refused(tmp_path: Path) -> None:
+    axes = ("--space", "num_envs=16:64", "num_devices=2,4")
+    said = "num_devices 4: this machine has 2 GPUs for trials: take none above."
+    with pytest.raises(AssertionError, match=said):
+        searched(tmp_path, [card(), card()], *axes, of_command=("{num_devices}",))
 
 
 def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def rows(trials: Sequence[Trial], *, on_gpu: bool) -> list[tuple[str, str]]:
         )
         for number, one in best.items()
     ]
-    return [*found, ("for the same rent", _rent(best, word))]
+    return [*found, ("for the same rent", _rent(best))] if on_gpu else found
 
 
 def _best(trials: Sequence[Trial]) -> dict[int, Candidate]:
@@ -50,7 +50,7 @@ def _of_each(best: dict[int, Candidate], number: int) -> float:
     return best[number].promised / number
 
 
-def _rent(best: dict[int, Candidate], word: str) -> str:
+def _rent(best: dict[int, Candidate]) -> str:
     """Return how much more trainings on fewer GPUs step together than one on the most."""
     most = max(best)
     others = [number for number in best if number < most and most % number == 0]
@@ -58,8 +58,8 @@ def _rent(best: dict[int, Candidate], word: str) -> str:
         return ""
     ratios = {number: _of_each(best, number) / _of_each(best, most) for number in others}
     first, *more = (
-        f"{units.plural(most // number, 'training')} on {units.plural(number, word)} "
+        f"{units.plural(most // number, 'training')} on {units.plural(number, 'GPU')} "
         f"step {units.times(ratio)}"
         for number, ratio in ratios.items()
     )
-    return ", ".join([f"{first} what one on {units.plural(most, word)} does", *more])
+    return ", ".join([f"{first} what one on {units.plural(most, 'GPU')} does", *more])

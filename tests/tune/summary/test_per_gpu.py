@@ -44,7 +44,11 @@ def test_each_number_is_told_by_its_best_and_what_the_rent_gets_otherwise() -> N
     ]
 
 
-def test_simulated_devices_are_not_called_gpus_and_three_do_not_divide_by_two() -> None:
-    rows = per_gpu.rows([trial(2, 1.0e6), trial(3, 1.2e6)], on_gpu=False)
-    assert [label for label, _ in rows] == ["2 devices", "3 devices", "for the same rent"]
-    assert rows[-1][1] == ""
+def test_simulated_devices_are_not_called_gpus_and_cost_nothing() -> None:
+    rows = per_gpu.rows([trial(1, 1.0e6), trial(2, 1.2e6)], on_gpu=False)
+    assert [label for label, _ in rows] == ["1 device", "2 devices"]
+
+
+def test_three_gpus_are_no_trainings_on_two() -> None:
+    rows = per_gpu.rows([trial(2, 1.0e6), trial(3, 1.2e6)], on_gpu=True)
+    assert rows[-1] == ("for the same rent", "")  # the conclusion leaves it out
