@@ -173,9 +173,17 @@ def config_name(config: Mapping[str, Any]) -> str:
 
 def num_minibatches(config: Mapping[str, Any]) -> int | None:
     """Return the gradient steps per epoch; `None` for a configuration without all of `SIZES`."""
-    if not all(name in config for name in SIZES):
+    samples = num_samples(config)
+    return (
+        None if samples is None or "batch_size" not in config else samples // config["batch_size"]
+    )
+
+
+def num_samples(config: Mapping[str, Any]) -> int | None:
+    """Return the env steps of an update; `None` without num_envs and num_steps."""
+    if not {"num_envs", "num_steps"} <= config.keys():
         return None
-    return int(config["num_envs"] * config["num_steps"] // config["batch_size"])
+    return int(config["num_envs"] * config["num_steps"])
 
 
 def _shown(value: Value) -> str:

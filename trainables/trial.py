@@ -125,9 +125,16 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
 
     workload, need = built.workload, built.program.device_bytes
     send(Progress(phase=Phase.WARMUP, predicted_device_bytes=need))
-    warmup = throughput.warm_up(workload.run, time.monotonic)
+    # Of the first update: a task may be solved, and its training still, once it is measured.
+    firsts: list[bytes] = []
+
+    def run(num_updates: int) -> None:
+        workload.run(num_updates)
+        if not firsts:
+            firsts.append(_fingerprint(workload))
+
+    warmup = throughput.warm_up(run, time.monotonic)
     health = _health(workload)  # asked once already here: what it compiles is no recompilation
-    fingerprint = _fingerprint(workload)
     compilations = Compilations()
     before = _device_usage(workload)
     verdict = verdicts.wrong_device(request.platform, before) or verdicts.unhealthy(health)
@@ -164,7 +171,7 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     if defect := (
         recompiled
         or verdicts.recompiled(0, compilations.count)
-        or verdicts.nothing_trained(fingerprint, _fingerprint(workload))
+        or verdicts.nothing_trained(firsts[0], _fingerprint(workload))
         or _beyond_peak(built, estimate)
     ):
         return _report(built, defect)

@@ -64,12 +64,12 @@ def dead_code(dead_share: float | None) -> TrialVerdict | None:
 
 
 def nothing_trained(before: bytes, after: bytes) -> TrialVerdict | None:
-    """Judge a trial by its state before and after the updates; an empty one says nothing."""
+    """Judge a trial by its state after its first and its last update; an empty one says nothing."""
     if not before or before != after:
         return None
     return (
         OutcomeKind.ERROR,
-        "no floating-point array of the state changed while it was measured, so nothing is "
+        "no floating-point array of the state changed after the first update, so nothing is "
         "trained: return the new parameters in the state, and look at the learning rate.",
     )
 

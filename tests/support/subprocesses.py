@@ -3,7 +3,7 @@
 import subprocess
 
 
-def ended_with_code(process: "subprocess.Popen[str]", code: int, *, timeout_s: float = 120) -> str:
+def ended_with_code(process: "subprocess.Popen[str]", code: int, *, timeout_s: float = 300) -> str:
     """Wait for its end, assert its exit code, and return what it said."""
     said, _ = process.communicate(timeout=timeout_s)
     assert process.returncode == code, said

@@ -145,7 +145,7 @@ CUDA = {"platform": "cuda"}
         ),
         (request_for("no_workload"), "error", "returned NoneType, which is no workload: it has no"),
         (request_for("says_words"), "error", "health() has loss = 'high', which is no number"),
-        (request_for("Frozen"), "error", "no floating-point array of the state changed while"),
+        (request_for("Frozen"), "error", "no floating-point array of the state changed after"),
         (request_for("Impossible"), "error", "where a large one makes 0 here: the compiler"),
     ],
 )
@@ -155,6 +155,10 @@ def test_what_must_not_be_measured_is_not(request_: TrialRequest, kind: str, wor
     assert report.measurement is None
     if "was not run" in report.message:
         assert all(m.phase is not Phase.WARMUP for m in sent if isinstance(m, Progress))
+
+
+def test_a_task_that_was_solved_before_it_was_measured_is_no_dead_training() -> None:
+    assert measured(run_here(request_for("Solved"))[0]).num_updates > 0
 
 
 def test_training_that_breaks_while_it_is_measured_keeps_its_measurement() -> None:

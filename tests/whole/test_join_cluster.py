@@ -193,7 +193,7 @@ def test_a_person_s_command_is_searched_on_each_class(cluster: Cluster) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    ended_with_code(search, 0, timeout_s=240)
+    ended_with_code(search, 0)
     work = cluster.folder(cluster.head)
     profiles = list((work / "profiles").glob("*-frames-fastest.yaml"))
     assert {path.name.split("-frames")[0][-4:] for path in profiles} == {"1cpu", "2cpu"}
@@ -366,7 +366,7 @@ def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
     search = cluster.search("--json", "--max-runs", "2", *where, *long)
     said = read_until_two_run(search)
     cluster.lose(c)  # b of the same class is left
-    said += ended_with_code(search, 0, timeout_s=240)
+    said += ended_with_code(search, 0)
     rows = table(cluster.folder(cluster.head) / "lost")
     lost = [row for row in rows if row["kind"] == "node_lost"]
     assert lost, said
@@ -400,7 +400,7 @@ def test_last_host_of_a_class_that_is_lost_ends_the_search_with_its_name(cluster
 def test_worker_whose_head_is_gone_says_so(cluster: Cluster) -> None:
     worker = cluster.joined["b"]
     cluster.lose(cluster.head)
-    said = ended_with_code(worker, 2, timeout_s=120)
+    said = ended_with_code(worker, 2)
     assert "Is the head gone? Join again." in said
     wait: Callable[[], bool] = lambda: cluster.lab.boxes["b"].processes("raylet") == []  # noqa: E731
     wait_for(wait, "the end of its Ray")

@@ -120,8 +120,8 @@ def updated_noise_scale(
 def gradient_noise_scale(noise: NoiseScale, num_samples: int) -> jax.Array:
     """Return the samples at which a gradient's noise equals its signal: the critical batch size.
 
-    At most 100 times the samples of an update. Larger values cannot be told apart (the estimated
-    signal is then zero or negative), and they make no difference to any batch that fits.
+    Infinite beyond 100 times the samples of an update: the estimated signal is then zero or
+    negative, or as good as that, and the scale is not known.
     """
-    floor = noise.trace / (_MAX_NOISE_EPOCHS * num_samples)
-    return noise.trace / jnp.maximum(jnp.maximum(noise.square, floor), 1e-30)
+    floor = jnp.maximum(noise.trace / (_MAX_NOISE_EPOCHS * num_samples), 1e-30)
+    return jnp.where(noise.square > floor, noise.trace / noise.square, jnp.inf)

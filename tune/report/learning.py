@@ -24,8 +24,9 @@ def learning(result: SearchResult) -> Element:
     noise_scale = candidates[0].noise_scale
     if noise_scale is None:
         return note(
-            "Speed is not weighed against learning: no trial measured a gradient noise scale "
-            "(a workload's health() may report gradient_noise_scale)."
+            "Speed is not weighed against learning: the gradient noise scale is not known. Either "
+            "most trials could not tell the gradient from its noise, or the workload's health() "
+            "reports no gradient_noise_scale."
         )
     if any("batch_size" not in candidate.config for candidate in candidates):
         return note("Speed is not weighed against learning: that needs an axis named batch_size.")

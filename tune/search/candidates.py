@@ -110,9 +110,7 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
     for trial in trials:
         if trial.measurement is not None and config_key(trial.config) not in failed:
             by_config.setdefault(config_key(trial.config), []).append(trial)
-    noise_scale = typical_noise_scale(
-        trial.measurement for trial in trials if trial.measurement is not None
-    )
+    noise_scale = typical_noise_scale(trials)
     noise = _noise(by_config.values())
     return [_candidate(group, noise_scale, noise) for group in by_config.values()]
 

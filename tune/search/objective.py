@@ -4,7 +4,8 @@ import enum
 import statistics
 from collections.abc import Iterable
 
-from trainables.measurement import Measurement
+from search_spaces.config import num_minibatches
+from tune.search.trial import Trial
 
 _IDLE_DISCOUNT = 0.1
 """The discount of a fully idle GPU in `balanced`: about the difference of two hosts of one class.
@@ -63,15 +64,21 @@ def required_speed(
     )
 
 
-def typical_noise_scale(measurements: Iterable[Measurement]) -> float | None:
-    """Return the median gradient noise scale in samples over trials that measured one.
+def typical_noise_scale(trials: Iterable[Trial]) -> float | None:
+    """Return the median gradient noise scale in samples; `None` where most trials know none.
 
     The scale depends on the task and the policy's age, not on the configuration; a single trial's
-    estimate is a ratio of two noisy numbers, so all configurations are judged by one median.
+    estimate is a ratio of two noisy numbers, so all configurations are judged by one median. A
+    trial of several minibatches that reports none could not tell the signal from nothing: the few
+    that did by chance speak for no one.
     """
-    scales = [
-        scale
-        for measurement in measurements
-        if (scale := measurement.health.get("gradient_noise_scale")) is not None and scale > 0
-    ]
-    return statistics.median(scales) if scales else None
+    scales, num_silent = [], 0
+    for trial in trials:
+        if trial.measurement is None:
+            continue
+        scale = trial.measurement.health.get("gradient_noise_scale")
+        if scale is not None and scale > 0:
+            scales.append(scale)
+        elif num_minibatches(trial.config) != 1:  # of one alone it cannot be estimated
+            num_silent += 1
+    return statistics.median(scales) if scales and len(scales) >= num_silent else None

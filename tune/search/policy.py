@@ -167,9 +167,7 @@ class Search:
         return [trial for trial in self.trials if trial.stage in EXPLORING]
 
     def _typical_noise_scale(self) -> float | None:
-        return typical_noise_scale(
-            trial.measurement for trial in self.trials if trial.measurement is not None
-        )
+        return typical_noise_scale(self.trials)
 
     def _explore(self) -> tuple[Stage, Config] | None:
         """Return the next to explore; `None` with `stop_reason`, or to wait for running trials."""

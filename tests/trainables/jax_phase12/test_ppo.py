@@ -239,7 +239,10 @@ def test_noise_scale_is_the_trace_over_the_squared_signal():
     assert gradient_noise_scale(noise, num_samples=128) == pytest.approx(25, rel=0.1)
 
 
-@pytest.mark.parametrize(("trace", "square", "scale"), [(5, -1, 1000), (5, 0, 1000), (0, 0, 0)])
-def test_noise_scale_without_a_signal_is_bounded(trace, square, scale):
+@pytest.mark.parametrize(
+    ("trace", "square", "scale"),
+    [(5, -1, np.inf), (5, 0, np.inf), (0, 0, np.inf), (5, 0.006, 5 / 0.006), (5, 0.005, np.inf)],
+)
+def test_noise_scale_without_a_signal_is_not_known(trace, square, scale):
     noise = init_noise_scale()._replace(trace=jnp.float32(trace), square=jnp.float32(square))
     assert gradient_noise_scale(noise, num_samples=10) == pytest.approx(scale)

@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 
-from factories import measurement
+from factories import measurement, outcome, trial
 from tune.search.objective import Objective, required_speed, score, typical_noise_scale
+from tune.search.trial import Trial
 
 
 @pytest.mark.parametrize(
@@ -56,13 +59,28 @@ def test_the_required_speed_scores_just_as_much() -> None:
 
 @pytest.mark.parametrize(
     ("scales", "expected"),
-    [([], None), ([None], None), ([10.0, None, 30.0, 1000.0], 30.0), ([-5.0], None)],
+    [
+        ([], None),
+        ([None], None),
+        ([10.0, None, 30.0, 1000.0], 30.0),
+        ([-5.0], None),
+        ([10.0, None], 10.0),
+        ([10.0, None, None], None),
+    ],
 )
-def test_one_noise_scale_is_used_for_all(
+def test_one_noise_scale_is_used_for_all_and_a_few_by_chance_for_none(
     scales: list[float | None], expected: float | None
 ) -> None:
-    measurements = [
-        measurement(health={} if scale is None else {"gradient_noise_scale": scale})
-        for scale in scales
-    ]
-    assert typical_noise_scale(measurements) == expected
+    trials = [trial_with(scale) for scale in scales]
+    assert typical_noise_scale(trials) == expected
+
+
+def test_a_trial_of_one_minibatch_cannot_know_the_noise_scale() -> None:
+    alone = {"num_envs": 8, "num_steps": 4, "batch_size": 32}
+    trials = [trial_with(10.0), *(trial_with(None, config=alone) for _ in range(3))]
+    assert typical_noise_scale(trials) == 10.0
+
+
+def trial_with(scale: float | None, **changes: Any) -> Trial:
+    health = {} if scale is None else {"gradient_noise_scale": scale}
+    return trial(outcome=outcome(measurement=measurement(health=health)), **changes)
