@@ -11,23 +11,33 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from trainables.jax_phase12 import actions, records
 from trainables.jax_phase12.adam import Adam, adam_step, init_adam, squared_norm
+from trainables.jax_phase12.advantage import Rollout, generalised_advantage
 from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.devices import of_devices, per_device, taken
 from trainables.jax_phase12.environment import JaxEnvironment
-from trainables.jax_phase12.network import Network, apply_network, init_network
+from trainables.jax_phase12.network import (
+    FusedNetwork,
+    Network,
+    apply_fused,
+    apply_network,
+    fuse,
+    init_network,
+)
 from trainables.jax_phase12.statistics import (
     Moments,
     NoiseScale,
     Returns,
+    added,
     gradient_noise_scale,
     init_moments,
     init_noise_scale,
     init_returns,
+    init_sums,
     merged_moments,
+    moments_of,
     normalise,
-    pooled_moments,
-    updated_moments,
     updated_noise_scale,
     updated_returns,
 )
@@ -62,17 +72,6 @@ class Sample(NamedTuple):
     log_prob: jax.Array
     advantage: jax.Array
     target: jax.Array
-
-
-class Rollout(NamedTuple):
-    """All that was collected in one update; leaves are [num_steps, num_envs, ...]."""
-
-    view: Any
-    action: jax.Array
-    log_prob: jax.Array
-    value: jax.Array
-    reward: jax.Array
-    done: jax.Array
 
 
 def init_train_state(
@@ -133,13 +132,15 @@ def make_update(
 
 
 def evaluate(
-    state: TrainState, network: Network, views: Any
+    state: TrainState, network: Network | FusedNetwork, views: Any
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return observations [batch, size], logits [batch, num_actions] and values [batch]."""
     observations = jax.vmap(state.env.observe)(views)
     mask = jax.vmap(state.env.action_mask)(views)
-    logits, values = apply_network(network, normalise(state.moments, observations), mask)
-    return observations, logits, values
+    inputs = normalise(state.moments, observations)
+    if isinstance(network, FusedNetwork):
+        return observations, *apply_fused(network, inputs, mask)
+    return observations, *apply_network(network, inputs, mask)
 
 
 def collect(
@@ -149,56 +150,43 @@ def collect(
 
     Each device keeps statistics of its own until the end: within the rollout none waits for others.
     """
-    num_devices = config.num_devices
+    num_devices, env, network = config.num_devices, state.env, fuse(state.network)
+    unpack: records.Unpack
 
-    def step(carry: Any, key: jax.Array) -> tuple[Any, Rollout]:
-        env_states, moments, current, ended, num_ended = carry
-        action_key, step_key = jax.random.split(key)
-        view = jax.vmap(state.env.view)(env_states)
-        observations, logits, value = evaluate(state, state.network, view)
-        action = jax.random.categorical(action_key, logits)
-        step_keys = jax.random.split(step_key, config.num_envs)
-        env_states, reward, done = jax.vmap(state.env.step)(step_keys, env_states, action)
+    def step(carry: Any, drawn: Any) -> tuple[Any, Any]:
+        nonlocal unpack
+        packed, sums = carry
+        env_states, current, ended, num_ended = unpack_carry(packed)
+        noise, keys = drawn
+        view = jax.vmap(env.view)(env_states)
+        observations, logits, value = evaluate(state, network, view)
+        action, log_prob = actions.sample(logits, noise)
+        env_states, reward, done = jax.vmap(env.step)(keys, env_states, action)
         total = current + reward
-        carry = (
-            env_states,
-            jax.vmap(updated_moments)(moments, per_device(observations, num_devices)),
+        episodes = (
             jnp.where(done, 0.0, total),
-            ended + per_device(jnp.where(done, total, 0.0), num_devices).sum(axis=1),
-            num_ended + per_device(done.astype(jnp.float32), num_devices).sum(axis=1),
+            ended + jnp.where(done, total, 0.0),
+            num_ended + done,
         )
-        return carry, Rollout(view, action, _log_prob(logits, action), value, reward, done)
+        sums = added(sums, per_device(observations - reference, num_devices))
+        record, unpack = records.pack(Rollout(view, action, log_prob, value, reward, done))
+        return (records.pack((env_states, *episodes))[0], sums), record
 
-    zeros = jnp.zeros(num_devices)
-    new = jax.tree.map(lambda leaf: jnp.zeros((num_devices, *leaf.shape)), state.moments)
-    carry = state.env_states, new, state.returns.current, zeros, zeros
-    keys = jax.random.split(key, config.num_steps)
-    (env_states, new, current, ended, num_ended), rollout = jax.lax.scan(step, carry, keys)
-    moments = merged_moments(state.moments, pooled_moments(new))
+    reference = jnp.mean(jax.vmap(lambda one: env.observe(env.view(one)))(state.env_states), axis=0)
+    zeros = jnp.zeros(config.num_envs)
+    packed, unpack_carry = records.pack((state.env_states, state.returns.current, zeros, zeros))
+    shape = (config.num_steps, config.num_envs)
+    noise_key, step_key = jax.random.split(key)
+    drawn = (
+        jax.random.gumbel(noise_key, (*shape, env.num_actions)),
+        jax.random.split(step_key, shape),
+    )
+    carry = packed, init_sums(num_devices, *reference.shape)
+    (packed, sums), record = jax.lax.scan(step, carry, drawn)
+    env_states, current, ended, num_ended = unpack_carry(packed)
+    moments = merged_moments(state.moments, moments_of(sums, reference, config.num_samples))
     returns = updated_returns(state.returns, current, jnp.sum(ended), jnp.sum(num_ended))
-    return env_states, moments, returns, rollout
-
-
-def generalised_advantage(
-    rollout: Rollout, last_value: jax.Array, hyperparameters: Hyperparameters
-) -> jax.Array:
-    """[num_steps, num_envs] GAE(lambda) estimates (Schulman et al. 2016).
-
-    last_value: [num_envs] of the states after the rollout.
-    """
-
-    def step(carry: Any, transition: Rollout) -> tuple[Any, jax.Array]:
-        next_advantage, next_value = carry
-        discount = hyperparameters.discount * (1.0 - transition.done)
-        delta = transition.reward + discount * next_value - transition.value
-        advantage = delta + hyperparameters.gae_lambda * discount * next_advantage
-        return (advantage, transition.value), advantage
-
-    # An associative scan is no faster and takes a second longer to compile. Unrolled: fewer and
-    # larger kernels on a GPU.
-    carry = jnp.zeros_like(last_value), last_value
-    _, advantage = jax.lax.scan(step, carry, rollout._replace(view=None), reverse=True, unroll=8)
-    return advantage
+    return env_states, moments, returns, unpack(record)
 
 
 def train(
@@ -214,13 +202,12 @@ def train(
     """
     loss_gradient = jax.grad(ppo_loss, has_aux=True)
 
-    def minibatch(carry: Any, rows: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+    def minibatch(carry: Any, rows: jax.Array) -> tuple[Any, jax.Array]:
         network, adam, total = carry
         batch = jax.tree.map(lambda leaf: taken(leaf, rows), samples)
-        gradient, metrics = loss_gradient(network, state, batch, hyperparameters)
+        gradient, losses = loss_gradient(network, state, batch, hyperparameters)
         square = squared_norm(gradient)
-        metrics["gradient_norm"] = norm = jnp.sqrt(square)
-        metrics["square"] = square
+        norm = jnp.sqrt(square)
         network, adam = adam_step(
             network,
             gradient,
@@ -229,25 +216,26 @@ def train(
             hyperparameters.learning_rate,
             hyperparameters.max_gradient_norm,
         )
-        return (network, adam, jax.tree.map(jnp.add, total, gradient)), metrics
+        figures = jnp.stack([*losses, norm, square])  # one array to store, not one for each
+        return (network, adam, jax.tree.map(jnp.add, total, gradient)), figures
 
-    def epoch(carry: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+    def epoch(carry: Any, key: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
         # One sort; jax.random.permutation sorts twice to be free of ties, which here do no harm.
         shape = (config.num_devices, config.num_samples // config.num_devices)
         order = jnp.argsort(jax.random.bits(key, shape))
         rows = order.reshape(config.num_devices, config.num_minibatches, -1).swapaxes(0, 1)
         network, adam = carry
         zeros = jax.tree.map(jnp.zeros_like, network)
-        (network, adam, total), metrics = jax.lax.scan(minibatch, (network, adam, zeros), rows)
-        metrics = jax.tree.map(jnp.mean, metrics)
-        metrics["large"] = squared_norm(total) / config.num_minibatches**2
-        return (network, adam), metrics
+        (network, adam, total), figures = jax.lax.scan(minibatch, (network, adam, zeros), rows)
+        large = squared_norm(total) / config.num_minibatches**2
+        return (network, adam), (jnp.mean(figures, axis=0), large)
 
     keys = jax.random.split(key, config.num_epochs)
-    (network, adam), metrics = jax.lax.scan(epoch, (state.network, state.adam), keys)
+    (network, adam), (figures, large) = jax.lax.scan(epoch, (state.network, state.adam), keys)
     # The first epoch only: later ones see each sample again, and their noise is smaller.
-    small, large = metrics.pop("square")[0], metrics.pop("large")[0]
-    metrics = jax.tree.map(jnp.mean, metrics)
+    small, large = figures[0, -1], large[0]
+    *means, _ = jnp.mean(figures, axis=0)
+    metrics = dict(zip((*Losses._fields, "gradient_norm"), means, strict=True))
     noise = state.noise
     if config.num_minibatches > 1:
         noise = updated_noise_scale(noise, small, large, config.batch_size, config.num_samples)
@@ -255,38 +243,39 @@ def train(
     return Learner(network, adam, noise), metrics
 
 
+class Losses(NamedTuple):
+    """The figures of one minibatch beside the loss itself, each a number."""
+
+    policy_loss: jax.Array
+    value_loss: jax.Array
+    entropy: jax.Array
+    approx_kl: jax.Array
+    clip_fraction: jax.Array
+
+
 def ppo_loss(
     network: Network, state: TrainState, batch: Sample, hyperparameters: Hyperparameters
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Return the loss of one minibatch and its metrics.
+) -> tuple[jax.Array, Losses]:
+    """Return the loss of one minibatch and its parts.
 
     The loss is the clipped surrogate, the value's squared error and the entropy bonus.
     """
     _, logits, values = evaluate(state, network, batch.view)
     advantage = batch.advantage - jnp.mean(batch.advantage)
     advantage /= jnp.std(batch.advantage) + 1e-8
-    log_ratio = _log_prob(logits, batch.action) - batch.log_prob
+    log_ratio = actions.log_prob(logits, batch.action) - batch.log_prob
     ratio = jnp.exp(log_ratio)
     clipped = jnp.clip(ratio, 1.0 - hyperparameters.clip_ratio, 1.0 + hyperparameters.clip_ratio)
-    policy_loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
-    value_loss = 0.5 * jnp.mean(jnp.square(values - batch.target))
-    log_probs = jax.nn.log_softmax(logits)
-    entropy = -jnp.mean(jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1))
-    loss = (
-        policy_loss
-        + hyperparameters.value_coefficient * value_loss
-        - hyperparameters.entropy_coefficient * entropy
+    parts = Losses(
+        policy_loss=-jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage)),
+        value_loss=0.5 * jnp.mean(jnp.square(values - batch.target)),
+        entropy=jnp.mean(actions.entropy(logits)),
+        approx_kl=jnp.mean(ratio - 1.0 - log_ratio),  # http://joschu.net/blog/kl-approx.html
+        clip_fraction=jnp.mean(ratio != clipped),
     )
-    return loss, {
-        "policy_loss": policy_loss,
-        "value_loss": value_loss,
-        "entropy": entropy,
-        "approx_kl": jnp.mean(ratio - 1.0 - log_ratio),  # http://joschu.net/blog/kl-approx.html
-        "clip_fraction": jnp.mean(ratio != clipped),
-    }
-
-
-def _log_prob(logits: jax.Array, action: jax.Array) -> jax.Array:
-    """[batch] log-probabilities; by a one-hot sum, whose gradient needs no scatter."""
-    chosen = jax.nn.one_hot(action, logits.shape[-1])
-    return jnp.sum(jax.nn.log_softmax(logits) * chosen, axis=-1)
+    loss = (
+        parts.policy_loss
+        + hyperparameters.value_coefficient * parts.value_loss
+        - hyperparameters.entropy_coefficient * parts.entropy
+    )
+    return loss, parts

@@ -29,15 +29,30 @@ def normalise(moments: Moments, observations: jax.Array) -> jax.Array:
     return jnp.clip((observations - moments.mean) * scale, -_CLIP, _CLIP)
 
 
-def updated_moments(moments: Moments, observations: jax.Array) -> Moments:
-    """Merge observations [batch, observation_size].
+def init_sums(num_sets: int, size: int) -> jax.Array:
+    """Return empty sums over observations: [num_sets, 2, observation_size].
 
-    By deviations from means, not by sums of squares: float32 would lose the variance of values that
-    are far from zero.
+    They are sums of deviations from a reference, and of their squares. Each device keeps its own
+    set until all are merged.
     """
-    mean = jnp.mean(observations, axis=0)
-    variance = jnp.mean(jnp.square(observations - mean), axis=0)
-    return merged_moments(moments, Moments(jnp.float32(len(observations)), mean, variance))
+    return jnp.zeros((num_sets, 2, size))
+
+
+def added(sums: jax.Array, deviations: jax.Array) -> jax.Array:
+    """Add deviations [num_sets, batch, observation_size]."""
+    both = jnp.sum(deviations, axis=1), jnp.sum(jnp.square(deviations), axis=1)
+    return sums + jnp.stack(both, axis=1)
+
+
+def moments_of(sums: jax.Array, reference: jax.Array, count: int) -> Moments:
+    """Return the moments of `count` observations.
+
+    The reference is one of them, or a mean of some: sums of squares of the observations themselves
+    would lose the variance of values that are far from zero in float32.
+    """
+    deviation, square = jnp.sum(sums, axis=0) / count
+    variance = jnp.maximum(square - jnp.square(deviation), 0.0)
+    return Moments(jnp.float32(count), reference + deviation, variance)
 
 
 def merged_moments(one: Moments, other: Moments) -> Moments:
@@ -48,16 +63,6 @@ def merged_moments(one: Moments, other: Moments) -> Moments:
     variance = one.variance + share * (other.variance - one.variance)
     variance += share * (1.0 - share) * jnp.square(shift)
     return Moments(count, one.mean + share * shift, variance)
-
-
-def pooled_moments(parts: Moments) -> Moments:
-    """Return the moments of several sets of equally many observations: leaves are [num_sets, ...].
-
-    Such sets are collected apart, one on each device.
-    """
-    mean = jnp.mean(parts.mean, axis=0)
-    variance = jnp.mean(parts.variance + jnp.square(parts.mean - mean), axis=0)
-    return Moments(jnp.sum(parts.count), mean, variance)
 
 
 class Returns(NamedTuple):

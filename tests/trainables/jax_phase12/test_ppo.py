@@ -17,11 +17,8 @@ from trainables.jax_phase12.env import TradingEnv
 from trainables.jax_phase12.network import NetworkSize, apply_network, init_network
 from trainables.jax_phase12.statistics import (
     gradient_noise_scale,
-    init_moments,
     init_noise_scale,
     init_returns,
-    normalise,
-    updated_moments,
     updated_noise_scale,
     updated_returns,
 )
@@ -129,25 +126,6 @@ def test_a_masked_action_has_no_probability_and_the_entropy_is_finite():
     assert np.isfinite(jax.nn.log_softmax(logits) * probabilities).all()
 
 
-def test_advantages_agree_with_the_textbook():
-    rng = np.random.default_rng(0)
-    num_steps, num_envs = 11, 3
-    reward, value = rng.normal(size=(2, num_steps, num_envs))
-    done = rng.random((num_steps, num_envs)) < 0.3
-    last_value = rng.normal(size=num_envs)
-    values = np.vstack([value, last_value])
-    expected, running = np.zeros((num_steps, num_envs)), np.zeros(num_envs)
-    for t in reversed(range(num_steps)):
-        alive = 1 - done[t]
-        delta = reward[t] + 0.99 * values[t + 1] * alive - value[t]
-        running = delta + 0.99 * 0.95 * alive * running
-        expected[t] = running
-    arrays = (jnp.float32(a) for a in (value, reward, done))
-    rollout = ppo.Rollout(None, jnp.zeros(done.shape), jnp.zeros(done.shape), *arrays)
-    advantage = ppo.generalised_advantage(rollout, jnp.float32(last_value), Hyperparameters())
-    np.testing.assert_allclose(advantage, expected, rtol=1e-4, atol=1e-5)
-
-
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Countdown:
@@ -195,20 +173,6 @@ def test_adam_agrees_with_optax():
         norm = jnp.sqrt(squared_norm(gradient))
         mine, adam = adam_step(mine, gradient, norm, adam, 1e-2, 0.5)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), mine, expected)
-
-
-def test_moments_are_those_of_all_observations_even_far_from_zero():
-    x = 5000 + np.random.default_rng(0).normal(size=(3, 100, 2)) * [1, 20]
-    x += np.array([0, 3, -5])[:, None, None]
-    moments = init_moments(2)
-    for batch in x:
-        moments = updated_moments(moments, jnp.float32(batch))
-    everything = x.reshape(-1, 2)
-    np.testing.assert_allclose(moments.mean, everything.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(moments.variance, everything.var(axis=0), rtol=0.02)
-    normalised = normalise(moments, jnp.float32(everything))
-    np.testing.assert_allclose(normalised.std(axis=0), 1, rtol=0.02)
-    assert normalise(moments, jnp.full((1, 2), 1e9)).max() == 10
 
 
 def test_mean_return_is_a_real_figure_from_the_first_update_on():
