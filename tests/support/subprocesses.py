@@ -1,11 +1,26 @@
 """Programs that a test started and goes on beside."""
 
 import subprocess
+import threading
 
 
-def ended_with_code(process: "subprocess.Popen[str]", code: int, *, timeout_s: float = 300) -> str:
+def rest_of(process: "subprocess.Popen[str]", *, timeout_s: float = 300) -> str:
+    """Return what is left of its output, and wait for its end; it is killed after `timeout_s`.
+
+    `communicate` would lose what came along with the line that was read last.
+    """
+    assert process.stdout is not None
+    too_late = threading.Timer(timeout_s, process.kill)
+    too_late.start()
+    said = process.stdout.read()
+    process.wait()
+    too_late.cancel()
+    return said
+
+
+def ended_with_code(process: "subprocess.Popen[str]", code: int) -> str:
     """Wait for its end, assert its exit code, and return what it said."""
-    said, _ = process.communicate(timeout=timeout_s)
+    said = rest_of(process)
     assert process.returncode == code, said
     return said
 

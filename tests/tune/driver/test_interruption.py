@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from places import ROOT
+from subprocesses import rest_of
 
 PROGRAM = """
 import subprocess, sys, threading, time
@@ -136,7 +137,7 @@ def test_a_worker_that_no_longer_answers_ends_the_search(
 def test_a_search_that_ends_by_itself_is_left_alone(
     tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
-    output, _ = start("ends").communicate(timeout=20)
+    output = rest_of(start("ends"), timeout_s=20)
     assert output == "over\n"
     assert not (tmp_path / "result").exists()
 
