@@ -1,10 +1,12 @@
 """Command lines to exit codes: a person's mistake becomes one sentence."""
 
+import contextlib
 import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, get_origin
 
 import tyro
@@ -21,6 +23,7 @@ NOTHING_FOUND = 1
 USER_ERROR = 2
 _RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
 INTERRUPTED = 130
+_SOON_S = 0.05
 
 
 def run(
@@ -33,7 +36,7 @@ def run(
     on Ctrl-C, exit code 130.
     """
     settle_streams()
-    with until_unread():
+    with until_unread(), _no_interrupt_lost():
         try:
             _require_folder()
             return action()
@@ -47,6 +50,27 @@ def run(
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             print(interrupted, file=sys.stderr)
             return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Raise Ctrl-C again where Python drops it: in a finaliser, or in a weak reference's callback.
+
+    It would only print "Exception ignored". A moment later, for here nothing can be raised.
+    """
+    before, main = sys.unraisablehook, threading.get_ident()
+
+    def hook(dropped: "sys.UnraisableHookArgs") -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            threading.Timer(_SOON_S, signal.pthread_kill, (main, signal.SIGINT)).start()
+        else:
+            before(dropped)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _require_folder() -> None:
