@@ -12,7 +12,8 @@ def rest_of(process: "subprocess.Popen[str]", *, timeout_s: float = 300) -> str:
     assert process.stdout is not None
     too_late = threading.Timer(timeout_s, process.kill)
     too_late.start()
-    said = process.stdout.read()
+    with process.stdout:
+        said = process.stdout.read()
     process.wait()
     too_late.cancel()
     return said
