@@ -23,7 +23,7 @@ NOTHING_FOUND = 1
 USER_ERROR = 2
 _RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
 INTERRUPTED = 130
-_SOON_S = 0.05
+_SOON_S = 0.05  # until Python has left what dropped it
 
 
 def run(

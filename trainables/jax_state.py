@@ -45,7 +45,6 @@ def check_update(made: Any, before: Any) -> None:
     if not is_pair(made) or not isinstance(made[1], Mapping):
         got = f"a pair with {type(made[1]).__name__}" if is_pair(made) else type(made).__name__
         raise StateError(f"update must return (state, metrics), metrics by name: got {got}.")
-
     after = made[0]
     if jax.tree.structure(before) != jax.tree.structure(after):
         raise StateError(

@@ -193,7 +193,8 @@ def require_devices(
     Raises:
         UserError: with the number that there is, and what to do.
     """
-    wanted = max(map(num_devices, [*space.configurations(), baseline]))
+    asked = [value for axis in space.axes if axis.name == DEVICES for value in axis.values]
+    wanted = max([num_devices(baseline), *map(int, asked)])
     if preflight.platform == "cuda":
         here = preflight.num_places
         if hardware_class is not None:

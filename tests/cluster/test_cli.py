@@ -29,7 +29,7 @@ raise SystemExit(cli.run(action))
 
 @pytest.mark.parametrize(
     ("error", "seconds", "code", "said"),
-    [("KeyboardInterrupt", 60, 130, "interrupted.\n"), ("ValueError(7)", 0, 0, "ValueError: 7\n")],
+    [("KeyboardInterrupt", 600, 130, "interrupted.\n"), ("ValueError(7)", 0, 0, "ValueError: 7\n")],
 )
 def test_ctrl_c_that_python_drops_ends_the_command(
     error: str, seconds: float, code: int, said: str

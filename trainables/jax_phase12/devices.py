@@ -25,7 +25,7 @@ def state_shardings(state: Any, devices: Sequence[Any]) -> Any:
     )
 
 
-def per_device(leaf: jax.Array, num_devices: int) -> jax.Array:
+def in_parts(leaf: jax.Array, num_devices: int) -> jax.Array:
     """Return [num_devices, part of each, ...] of what lies one after the other: [all, ...]."""
     return leaf.reshape(num_devices, -1, *leaf.shape[1:])
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from trainables.jax_phase12 import actions, records
+from trainables.jax_phase12 import actions
 from trainables.jax_phase12.adam import Adam, adam_step, init_adam, squared_norm
 from trainables.jax_phase12.advantage import Rollout, generalised_advantage
 from trainables.jax_phase12.config import Hyperparameters, PpoConfig
-from trainables.jax_phase12.devices import of_devices, per_device, taken
+from trainables.jax_phase12.devices import in_parts, of_devices, taken
 from trainables.jax_phase12.environment import JaxEnvironment
 from trainables.jax_phase12.network import (
     FusedNetwork,
@@ -25,6 +25,7 @@ from trainables.jax_phase12.network import (
     fuse,
     init_network,
 )
+from trainables.jax_phase12.records import Record, pack
 from trainables.jax_phase12.statistics import (
     Moments,
     NoiseScale,
@@ -65,7 +66,9 @@ class Learner(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """An environment step as gradient steps need it; leaves are [num_samples, ...]."""
+    """Environment steps as gradient steps need them; leaves are [num_devices, of each, ...], or
+    [batch, ...].
+    """
 
     view: Any
     action: jax.Array
@@ -151,42 +154,41 @@ def collect(
     Each device keeps statistics of its own until the end: within the rollout none waits for others.
     """
     num_devices, env, network = config.num_devices, state.env, fuse(state.network)
-    unpack: records.Unpack
 
-    def step(carry: Any, drawn: Any) -> tuple[Any, Any]:
-        nonlocal unpack
-        packed, sums = carry
-        env_states, current, ended, num_ended = unpack_carry(packed)
+    def step(carry: Any, drawn: Any) -> tuple[Any, Record]:
+        running, sums = carry
+        env_states, current, ended, num_ended = running.unpack()
         noise, keys = drawn
         view = jax.vmap(env.view)(env_states)
         observations, logits, value = evaluate(state, network, view)
         action, log_prob = actions.sample(logits, noise)
         env_states, reward, done = jax.vmap(env.step)(keys, env_states, action)
         total = current + reward
-        episodes = (
+        running = (
+            env_states,
             jnp.where(done, 0.0, total),
             ended + jnp.where(done, total, 0.0),
             num_ended + done,
         )
-        sums = added(sums, per_device(observations - reference, num_devices))
-        record, unpack = records.pack(Rollout(view, action, log_prob, value, reward, done))
-        return (records.pack((env_states, *episodes))[0], sums), record
+        sums = added(sums, in_parts(observations - reference, num_devices))
+        made = Rollout(view, action, log_prob, value, reward, done)
+        return (pack(running), sums), pack(made)
 
     reference = jnp.mean(jax.vmap(lambda one: env.observe(env.view(one)))(state.env_states), axis=0)
     zeros = jnp.zeros(config.num_envs)
-    packed, unpack_carry = records.pack((state.env_states, state.returns.current, zeros, zeros))
+    running = pack((state.env_states, state.returns.current, zeros, zeros))
     shape = (config.num_steps, config.num_envs)
     noise_key, step_key = jax.random.split(key)
     drawn = (
         jax.random.gumbel(noise_key, (*shape, env.num_actions)),
         jax.random.split(step_key, shape),
     )
-    carry = packed, init_sums(num_devices, *reference.shape)
-    (packed, sums), record = jax.lax.scan(step, carry, drawn)
-    env_states, current, ended, num_ended = unpack_carry(packed)
+    carry = running, init_sums(num_devices, *reference.shape)
+    (running, sums), rollout = jax.lax.scan(step, carry, drawn)
+    env_states, current, ended, num_ended = running.unpack()
     moments = merged_moments(state.moments, moments_of(sums, reference, config.num_samples))
     returns = updated_returns(state.returns, current, jnp.sum(ended), jnp.sum(num_ended))
-    return env_states, moments, returns, unpack(record)
+    return env_states, moments, returns, rollout.unpack()
 
 
 def train(

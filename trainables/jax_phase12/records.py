@@ -5,48 +5,64 @@ place of a float could be flushed to zero. Flags become numbers; what has anothe
 is.
 """
 
+import dataclasses
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-Unpack = Callable[[Any], Any]
-"""`unpack(packed)`: the arrays again; the packed ones may have more axes before the first."""
+
+class RecordLayout(NamedTuple):
+    """The structure of what a record holds, and the shape [after batch] and dtype of each leaf."""
+
+    structure: Any
+    leaves: tuple[tuple[tuple[int, ...], Any], ...]
 
 
-def pack(tree: Any) -> tuple[Any, Unpack]:
-    """Return arrays [batch, ...] as one of [batch, width] and others; and the way back."""
-    leaves, structure = jax.tree.flatten(tree)
-    is_packed = [leaf.dtype == bool or leaf.dtype.itemsize == 4 for leaf in leaves]
-    packed = [leaf for leaf, is_in in zip(leaves, is_packed, strict=True) if is_in]
-    others = [leaf for leaf, is_in in zip(leaves, is_packed, strict=True) if not is_in]
-    record = jnp.concatenate([_bits(leaf) for leaf in packed], axis=1)
-    kinds = [(leaf.shape[1:], leaf.dtype) for leaf in packed]
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """Arrays in one: `words` [..., batch, width], and the `others`, which are not of four bytes.
 
-    def unpack(made: tuple[jax.Array, list[jax.Array]]) -> Any:
-        whole, rest = made
-        found, start = [], 0
-        for shape, dtype in kinds:
+    A scan may carry it, or stack it.
+    """
+
+    words: jax.Array
+    others: list[jax.Array]
+    layout: RecordLayout = dataclasses.field(metadata={"static": True})
+
+    def unpack(self) -> Any:
+        """Return the arrays again, [..., batch, ...]."""
+        others, start, leaves = iter(self.others), 0, []
+        for shape, dtype in self.layout.leaves:
+            if not _is_word(dtype):
+                leaves.append(next(others))
+                continue
             width = math.prod(shape)
-            part = whole[..., start : start + width].reshape(*whole.shape[:-1], *shape)
-            found.append(_typed(part, dtype))
+            part = self.words[..., start : start + width].reshape(*self.words.shape[:-1], *shape)
             start += width
-        of_record, of_rest = iter(found), iter(rest)
-        return structure.unflatten([next(of_record if is_in else of_rest) for is_in in is_packed])
+            is_flag = dtype == jnp.bool_
+            leaves.append(part > 0 if is_flag else jax.lax.bitcast_convert_type(part, dtype))
+        return self.layout.structure.unflatten(leaves)
 
-    return (record, others), unpack
+
+def pack(tree: Any) -> Record:
+    """Return arrays [batch, ...] as one record."""
+    leaves, structure = jax.tree.flatten(tree)
+    return Record(
+        words=jnp.concatenate([_words(leaf) for leaf in leaves if _is_word(leaf.dtype)], axis=1),
+        others=[leaf for leaf in leaves if not _is_word(leaf.dtype)],
+        layout=RecordLayout(structure, tuple((leaf.shape[1:], leaf.dtype) for leaf in leaves)),
+    )
 
 
-def _bits(leaf: jax.Array) -> jax.Array:
+def _is_word(dtype: Any) -> bool:
+    return bool(dtype == jnp.bool_ or dtype.itemsize == 4)
+
+
+def _words(leaf: jax.Array) -> jax.Array:
     flat = leaf.reshape(len(leaf), -1)
-    if leaf.dtype == bool:
+    if leaf.dtype == jnp.bool_:
         return flat.astype(jnp.uint32)
     return jax.lax.bitcast_convert_type(flat, jnp.uint32)
-
-
-def _typed(part: jax.Array, dtype: Any) -> jax.Array:
-    if jnp.issubdtype(dtype, jnp.bool_):
-        return part > 0
-    return jax.lax.bitcast_convert_type(part, dtype)

@@ -25,13 +25,16 @@ def assert_same(one: Any, other: Any) -> None:
 
 
 def test_arrays_come_back_with_their_types_and_bits() -> None:
-    (record, others), unpack = records.pack(TREE)
-    assert record.shape == (2, 5)
-    assert [other.dtype for other in others] == [jnp.uint8]
-    assert_same(unpack((record, others)), TREE)
+    record = records.pack(TREE)
+    assert record.words.shape == (2, 5)
+    assert [other.dtype for other in record.others] == [jnp.uint8]
+    assert_same(record.unpack(), TREE)
 
 
-def test_a_rollout_of_records_is_one_of_arrays() -> None:
-    (record, others), unpack = records.pack(TREE)
-    made = unpack((jnp.stack([record] * 4), [jnp.stack([other] * 4) for other in others]))
-    assert_same(made, jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), TREE))
+def test_a_scan_carries_records_and_stacks_them() -> None:
+    def step(carry: records.Record, _: None) -> tuple[records.Record, records.Record]:
+        return records.pack(carry.unpack()), carry
+
+    last, made = jax.lax.scan(step, records.pack(TREE), None, length=4)
+    assert_same(last.unpack(), TREE)
+    assert_same(made.unpack(), jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), TREE))

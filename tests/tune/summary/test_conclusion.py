@@ -330,34 +330,3 @@ def test_a_search_of_which_nothing_ran_is_called_broken() -> None:
     assert found.headline == "No trial could run, so there is no profile."
     assert rows["search"].startswith("broken, ")
     assert "SIGKILL, by someone" in rows["lost"]
-
-
-@pytest.mark.parametrize(
-    ("num_envs", "warned"),
-    [(512, None), (1024, None), (2048, "131,072 env steps, 4 x"), (64, None)],
-)
-def test_updates_of_many_more_samples_are_a_doubt_about_learning(
-    num_envs: int, warned: str | None
-) -> None:
-    sizes = {"num_envs": num_envs, "num_steps": 64, "batch_size": 4096, "num_epochs": 4}
-    found = result(chosen={Kind.FASTEST: candidate(config=sizes)})
-    doubts = [one for one in conclude(found).warnings if "may need more steps to learn" in one]
-    assert [warned in one for one in doubts if warned] == ([True] if warned else [])
-    assert bool(doubts) == bool(warned)
-
-
-@pytest.mark.parametrize(
-    ("objective", "noise_scale", "is_said"),
-    [
-        (Objective.BALANCED, None, True),
-        (Objective.BALANCED, 4096.0, False),
-        (Objective.THROUGHPUT, None, False),
-    ],
-)
-def test_balanced_by_nothing_is_said(
-    objective: Objective, noise_scale: float | None, is_said: bool
-) -> None:
-    one = candidate(noise_scale=noise_scale)
-    found = result(chosen={Kind.FASTEST: one, Kind.BALANCED: one})
-    said = [w for w in conclude(found, objective=objective).warnings if "balanced by nothing" in w]
-    assert bool(said) == is_said

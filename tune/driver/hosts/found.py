@@ -105,7 +105,7 @@ class FoundHosts:
         return max((host.node.num_gpus for host in self._hosts.values()), default=0) or None
 
     def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
-        """Take GPUs with their share of the CPUs, or all CPUs, of a host: of the first if alone."""
+        """Take GPUs with their share of the CPUs, or all CPUs, of a host: of one host if alone."""
         nodes = [host.node for host in self._hosts.values()]
         on_gpu = all(node.num_gpus for node in nodes)
         share = min(node.num_cpus // node.num_trials for node in nodes)
@@ -113,6 +113,8 @@ class FoundHosts:
             "CPU": float(share * (num_gpus if on_gpu else 1)),
             "GPU": float(num_gpus * on_gpu),
         }
+        # The largest first, so that different numbers of GPUs are compared on one host.
+        nodes.sort(key=lambda node: -node.num_gpus)
         large_enough = [n.node_id for n in nodes if n.num_gpus >= num_gpus or not on_gpu]
         return Place(
             resources={name: amount for name, amount in resources.items() if amount},

@@ -38,15 +38,13 @@ class JoinedPlaces:
         return self.hardware_class.most_gpus
 
     def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
-        """Take a place of the class, with whole GPUs if it has any: on the first host if alone."""
+        """Take a place of the class, with whole GPUs if it has any: on one host if alone."""
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]} if alone else set()
-        first = [
-            node_id
-            for node_id, _, num_places in self.hardware_class.hosts
-            if node_id in alive and num_places >= num_gpus
-        ]
+        # The largest, so that different numbers of GPUs are compared on one host.
+        largest_first = sorted(self.hardware_class.hosts, key=lambda host: -host[2])
+        left = [one for one, _, places in largest_first if one in alive and places >= num_gpus]
         resources = self.hardware_class.trial_resources(num_gpus)
-        return Place(resources=resources, nodes=tuple(first[:1]))
+        return Place(resources=resources, nodes=tuple(left[:1]))
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
         """Return how the trial ended: Ray has its place back by itself."""

@@ -38,6 +38,7 @@ def test_trial_on_several_gpus_is_compared_on_a_host_that_has_them(
     place = places.take(alone=True, num_gpus=2)
     assert place.nodes == ("2",)
     assert place.resources == {"CPU": 0, "GPU": 2, "class:l4": 2}
+    assert places.take(alone=True).nodes == ("2",), "one GPU is compared with two there"
 
 
 def test_file_that_the_workload_was_told_of_is_looked_for_on_every_host(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_each_class_has_its_hosts_and_cpus_wait_aside(monkeypatch: pytest.Monkey
 def test_trial_asks_for_a_gpu_and_its_share_of_cpus_or_for_a_whole_host(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    nodes = Nodes([node("a", cpus=16, gpus=2), node("b", cpus=6, gpus=1)], {"a": CARDS, "b": CARD})
+    nodes = Nodes([node("b", cpus=6, gpus=1), node("a", cpus=16, gpus=2)], {"a": CARDS, "b": CARD})
     [cards] = install(monkeypatch, nodes).find().values()
     assert cards.num_trials == 3
     assert cards.take(alone=False) == Place(
@@ -67,6 +67,7 @@ def test_trial_asks_for_a_gpu_and_its_share_of_cpus_or_for_a_whole_host(
     assert cards.take(alone=True, num_gpus=2) == Place(
         resources={"CPU": 12.0, "GPU": 2.0}, nodes=("id-a",)
     ), "on one host"
+    assert cards.take(alone=True).nodes == ("id-a",), "one GPU is compared with two there"
     nodes = Nodes([node("a", cpus=16), node("b", cpus=8)], {"a": CPU, "b": CPU})
     [hosts] = install(monkeypatch, nodes).find().values()
     assert (hosts.num_trials, hosts.most_gpus) == (2, None)

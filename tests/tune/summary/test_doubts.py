@@ -1,0 +1,61 @@
+"""What speed alone does not say is said beside it."""
+
+from typing import Any
+
+import pytest
+
+from factories import BASELINE, candidate, measurement, outcome, result
+from tune.run_folder.record import SearchContext
+from tune.search.objective import Objective
+from tune.search.result import Candidate
+from tune.summary import doubts
+
+
+def said_of(winner: Candidate, words: str, **context: Any) -> list[str]:
+    """The doubts about a winner that have these words."""
+    fields: dict[str, Any] = {
+        "objective": Objective.THROUGHPUT,
+        "soak_updates": 200,
+        "synthetic_data": False,
+        "device_budget_bytes": 10 * 2**30,
+        "host_budget_bytes": 13 * 2**30,
+        "thread_room": 1_000,
+        "cpus": (0, 1),
+    }
+    found = doubts.warnings(winner, result(), SearchContext(**(fields | context)))
+    return [doubt for doubt in found if words in doubt]
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "says"),
+    [
+        (64, None),
+        (1024, None),
+        (2048, "each update takes 131,072 env steps, 4 x the baseline's"),
+        (8192, "each update takes 524,288 env steps, 16 x the baseline's"),
+    ],
+)
+def test_updates_of_many_more_samples_may_need_more_steps_to_learn(
+    num_envs: int, says: str | None
+) -> None:
+    winner = candidate(config=BASELINE.config | {"num_envs": num_envs, "num_steps": 64})
+    found = said_of(winner, "may need more steps to learn")
+    assert len(found) == (says is not None)
+    assert all(doubt.startswith(f"{says}, so that") for doubt in found)
+
+
+@pytest.mark.parametrize(
+    ("objective", "noise_scale", "gpu_utilization", "is_said"),
+    [
+        (Objective.BALANCED, None, None, True),
+        (Objective.BALANCED, 4096.0, None, False),
+        (Objective.BALANCED, None, 80.0, False),
+        (Objective.THROUGHPUT, None, None, False),
+    ],
+)
+def test_balanced_by_nothing_is_said(
+    objective: Objective, noise_scale: float | None, gpu_utilization: float | None, is_said: bool
+) -> None:
+    measured = measurement(gpu_utilization=gpu_utilization)
+    winner = candidate(noise_scale=noise_scale, representative=outcome(measurement=measured))
+    assert bool(said_of(winner, "balanced by nothing", objective=objective)) == is_said
