@@ -109,7 +109,7 @@ def _of_learning(winner: Candidate, result: SearchResult, context: SearchContext
     samples = num_samples(winner.config)
     if samples and of_baseline and samples >= _FEWER_UPDATES * of_baseline:
         doubts.append(
-            f"each update takes {samples:,} env steps, {samples / of_baseline:.0f} x the "
+            f"each update takes {samples:,} samples, {samples / of_baseline:.0f} x the "
             "baseline's, so that the policy is updated less often per step and may need more steps "
             "to learn: compare both over a while of training before a long run."
         )

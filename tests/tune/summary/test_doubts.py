@@ -31,8 +31,8 @@ def said_of(winner: Candidate, words: str, **context: Any) -> list[str]:
     [
         (64, None),
         (1024, None),
-        (2048, "each update takes 131,072 env steps, 4 x the baseline's"),
-        (8192, "each update takes 524,288 env steps, 16 x the baseline's"),
+        (2048, "each update takes 131,072 samples, 4 x the baseline's"),
+        (8192, "each update takes 524,288 samples, 16 x the baseline's"),
     ],
 )
 def test_updates_of_many_more_samples_may_need_more_steps_to_learn(
