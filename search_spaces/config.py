@@ -163,12 +163,18 @@ def config_cell(config: Mapping[str, Any], fixed: Collection[str] = ()) -> str:
 
 
 def config_name(config: Mapping[str, Any]) -> str:
-    """Return `256 x 128, 4 minibatches, 2 devices`, as people call it; else names and values."""
+    """Return `256 x 128, 4 minibatches, 2 devices`, as people call it; else names and values.
+
+    Variables are named, whatever else is: with another one it is another configuration.
+    """
     minibatches = num_minibatches(config)
     if minibatches is None:
         return ", ".join(f"{name} {_shown(value)}" for name, value in config.items())
-    name = f"{config['num_envs']} x {config['num_steps']}, {plural(minibatches, 'minibatch')}"
-    return f"{name}, {plural(config[DEVICES], 'device')}" if DEVICES in config else name
+    parts = [f"{config['num_envs']} x {config['num_steps']}", plural(minibatches, "minibatch")]
+    if DEVICES in config:
+        parts.append(plural(config[DEVICES], "device"))
+    variables = variables_of(config).items()
+    return ", ".join([*parts, *(f"{name}={value}" for name, value in variables)])
 
 
 def num_minibatches(config: Mapping[str, Any]) -> int | None:

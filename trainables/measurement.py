@@ -155,7 +155,8 @@ class Measurement(Throughput):
     """Steady-state training speed of one configuration in one fresh process.
 
     Seconds are wall seconds. With `compiled_from_cache`, `compile_s` is the time to read what an
-    earlier process compiled. `gpu_utilization` is NVML's percent. `health` is the last update's.
+    earlier process compiled. `gpu_utilization` is NVML's percent. `health` is the last update's,
+    `first_health` the first one's.
     `others_cpus` is the time that other programs took on the trial's CPUs, in CPUs' worth, `None`
     where the kernel does not count. `gpu_held_back` has the limits that lowered the GPU's clocks,
     each with the share of looks at which it did. In `num_restart_blocks` of the blocks processes
@@ -184,6 +185,7 @@ class Measurement(Throughput):
     num_restart_blocks: int = 0
     device_growth_bytes: int | None = None
     unit: str = ENV_STEPS
+    first_health: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

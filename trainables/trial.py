@@ -126,14 +126,15 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     workload, need = built.workload, built.program.device_bytes
     send(Progress(phase=Phase.WARMUP, predicted_device_bytes=need))
     # Of the first update: a task may be solved, and its training still, once it is measured.
-    firsts: list[bytes] = []
+    firsts: list[tuple[bytes, dict[str, float]]] = []
 
     def run(num_updates: int) -> None:
         workload.run(num_updates)
         if not firsts:
-            firsts.append(_fingerprint(workload))
+            firsts.append((_fingerprint(workload), _health(workload)))
 
     warmup = throughput.warm_up(run, time.monotonic)
+    [(fingerprint, first_health)] = firsts
     health = _health(workload)  # asked once already here: what it compiles is no recompilation
     compilations = Compilations()
     before = _device_usage(workload)
@@ -171,7 +172,7 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     if defect := (
         recompiled
         or verdicts.recompiled(0, compilations.count)
-        or verdicts.nothing_trained(firsts[0], _fingerprint(workload))
+        or verdicts.nothing_trained(fingerprint, _fingerprint(workload))
         or _beyond_peak(built, estimate)
     ):
         return _report(built, defect)
@@ -189,6 +190,7 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         num_compilations=usage.num_compilations if usage else None,
         **gpu.figures(),
         health=health,
+        first_health=first_health,
         compiled_from_cache=built.program.from_cache,
         others_cpus=neighbours.others_cpus,
         num_restart_blocks=restarts.num_blocks,

@@ -10,26 +10,24 @@ from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware, xla_flags
 from cluster.node.thread_env import ThreadEnv
-from cluster.pages import units
 from search_spaces.config import (
-    DEVICES,
-    VARIABLE,
     Config,
     Value,
     config_violation,
     doublings,
-    num_devices,
     value_text,
     weight,
 )
 from search_spaces.space import Axis, SearchSpace
 from tune.parse import parse_config
 from tune.preflight.findings import Preflight, PreflightRequest
+from tune.preflight.runtime import require_devices, require_known_flags
 from tune.profile import warm_start
 from tune.run_folder.folder import RunFolder, locate, require_writable
 from tune.run_folder.record import SearchContext
 from tune.screen.screen import Screen
 from tune.search.candidates import winning_kind
+from tune.search.levers import GPU, Lever
 from tune.spec import SearchSpec, Task
 
 SpaceFor = Callable[[str, int], tuple[SearchSpace, Config]]
@@ -44,13 +42,15 @@ _GIVEN, _DEFAULT, _NEAREST, _SMALLEST = (
 )
 """Words for the baseline, by where it comes from."""
 
+_FLAGS = "XLA_FLAGS"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """All that is settled before the first trial. `hardware_class` is of a joined cluster, if any.
 
     `baseline_called` says where the baseline comes from. `recommended` are the configurations that
-    `--warm-start` says to try first.
+    `--warm-start` says to try first. `levers` are to be tried on the winner.
     """
 
     spec: SearchSpec
@@ -61,6 +61,7 @@ class Prepared:
     baseline: Config
     baseline_called: str
     recommended: tuple[Config, ...]
+    levers: tuple[Lever, ...]
     folder: RunFolder
     resume: bool
     screen: Screen
@@ -129,8 +130,8 @@ def prepare(
     """
     assert preflight.thread_env is not None
     space, baseline, baseline_called = settle(spec, space_for, preflight)
-    _require_known_flags(space, task)
-    require_devices(space, baseline, task, preflight, hardware_class)
+    require_known_flags(space, task.framework)
+    require_devices(space, baseline, task.framework, preflight, hardware_class)
     resume = spec.resume
     if hardware_class is not None and spec.out is not None:
         resume = resume and RunFolder(spec.out).has_search  # the class may have joined later
@@ -145,6 +146,7 @@ def prepare(
         baseline=baseline,
         baseline_called=baseline_called,
         recommended=_recommended(spec, task, space, baseline, preflight, screen),
+        levers=levers_of(spec, task, preflight, screen),
         folder=folder,
         resume=resume,
         screen=screen,
@@ -164,53 +166,6 @@ def settle(
     space, default = space_for(preflight.platform, preflight.thread_env.cap)
     space = space.override(spec.space, spec.require)
     return space, *baseline_of(space, default, parse_config("--baseline", spec.baseline))
-
-
-def _require_known_flags(space: SearchSpace, task: Task) -> None:
-    """Refuse an axis of XLA_FLAGS with one that the installed jaxlib would die of.
-
-    Raises:
-        UserError: naming the flags.
-    """
-    if task.framework != "jax":
-        return  # another interpreter may have another jaxlib
-    words = [w for axis in space.axes if axis.name == f"{VARIABLE}XLA_FLAGS" for w in axis.values]
-    unknown = [flag for word in words for flag in xla_flags.unknown_xla_flags(str(word))]
-    if unknown:
-        flags = ", ".join(f"--{flag}" for flag in dict.fromkeys(unknown))
-        raise UserError(f"--space: the installed jaxlib does not know {flags}; leave it out.")
-
-
-def require_devices(
-    space: SearchSpace,
-    baseline: Config,
-    task: Task,
-    preflight: Preflight,
-    hardware_class: HardwareClass | None = None,
-) -> None:
-    """Refuse a number of devices that no host has.
-
-    Raises:
-        UserError: with the number that there is, and what to do.
-    """
-    asked = [value for axis in space.axes if axis.name == DEVICES for value in axis.values]
-    wanted = max([num_devices(baseline), *map(int, asked)])
-    if preflight.platform == "cuda":
-        here = preflight.num_places
-        if hardware_class is not None:
-            here = hardware_class.most_gpus or 1
-        where = "this machine has" if hardware_class is None else "a host of this class has"
-        problem = f"{where} {units.plural(here, 'GPU')} for trials: take none above."
-    elif task.framework == "jax":
-        here = xla_flags.num_simulated_devices(os.environ.get("XLA_FLAGS", ""))
-        problem = (
-            "the CPU is one device. To try it out on simulated ones, set "
-            f"XLA_FLAGS=--{xla_flags.SIMULATED_DEVICES}={wanted}."
-        )
-    else:
-        return  # processes on the CPU are no devices
-    if wanted > here:
-        raise UserError(f"{DEVICES} {wanted}: {problem}")
 
 
 def _recommended(
@@ -234,6 +189,40 @@ def _recommended(
     )
     screen.note(found.text)
     return found.configs
+
+
+def levers_of(
+    spec: SearchSpec, task: Task, preflight: Preflight, screen: Screen
+) -> tuple[Lever, ...]:
+    """Return the levers to try: those of `--levers` that the installed jaxlib knows.
+
+    Flags of the person's own stay, before a lever's.
+
+    Raises:
+        UserError: if no trial runs on a GPU, or JAX is not what they run.
+    """
+    if spec.levers == "none":
+        return ()
+    if preflight.platform != "cuda":
+        raise UserError("--levers gpu: trials run on the CPU here; leave it out.")
+    if task.framework == "torch":
+        raise UserError("--levers gpu: they are XLA's, and this is PyTorch; leave it out.")
+    own = os.environ.get(_FLAGS, "").strip()
+    is_file = bool(own) and not own.startswith("-")
+    levers, left_out = [], []
+    for lever in GPU:
+        flags = lever.variables.get(_FLAGS)
+        if flags is None:
+            levers.append(lever)
+        elif is_file or xla_flags.unknown_xla_flags(flags):
+            left_out.append(lever.name)
+        else:
+            both = {_FLAGS: f"{own} {flags}".strip()}
+            levers.append(dataclasses.replace(lever, variables={**lever.variables, **both}))
+    if left_out:
+        why = f"XLA_FLAGS={own} names a file" if is_file else "jaxlib does not know their flags"
+        screen.note(f"levers that are not tried: {', '.join(left_out)} ({why}).")
+    return tuple(levers)
 
 
 def baseline_of(

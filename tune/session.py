@@ -19,7 +19,8 @@ from tune.memory.look_ahead import Foresight
 from tune.preflight import judge, trying
 from tune.preflight import view as preflight_view
 from tune.preflight.findings import Preflight
-from tune.prepare import Prepared, SpaceFor, preflight_request, prepare, require_devices, settle
+from tune.preflight.runtime import require_devices
+from tune.prepare import Prepared, SpaceFor, preflight_request, prepare, settle
 from tune.run_folder import record
 from tune.run_folder.folder import hold
 from tune.run_folder.log import quiet_libraries, run_log
@@ -69,7 +70,7 @@ def _check(
     """Try the baseline out and say what was found; return the exit code."""
     judge.require_fit(preflight)
     space, baseline, _ = settle(spec, space_for, preflight)
-    require_devices(space, baseline, task, preflight)
+    require_devices(space, baseline, task.framework, preflight)
     options, timeout_s = task.options | task.run_options, spec.trial_timeout_s
     tried = trying.try_out(task.workload, options, baseline, preflight, timeout_s)
     screen.checked(tried, tried.sentences())
@@ -249,6 +250,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
             num_rounds=spec.final_rounds,
             soak_updates=spec.soak_updates,
             side_by_side=spec.finals == "together",
+            levers=prepared.levers,
         ),
         seed=spec.seed,
     )

@@ -45,6 +45,9 @@ class SearchSpec:
     finals: Literal["alone", "together"] = "alone"
     """alone: finals run one after the other on one GPU. together: side by side on all, sooner done;
     they may disturb each other, and GPUs of one kind differ."""
+    levers: Literal["none", "gpu"] = "none"
+    """gpu: try some flags of XLA, and bfloat16 products, on the winner; keep one that is faster and
+    learns alike."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """auto takes the GPU if there is one; a GPU that cannot be used is an error."""
     gpus: int | None = None

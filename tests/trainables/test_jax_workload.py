@@ -189,6 +189,10 @@ def test_phases_are_found_by_name():
         ),
         ({"num_envs": 0, "num_steps": 16, "batch_size": 8}, "num_envs must be at least 1, got 0"),
         ({"num_envs": 8, "num_steps": 16}, "PPO needs \\['batch_size'\\]"),
+        (
+            CONFIG | {"matmul_precision": "fast"},
+            "matmul_precision must be one of default, .*, highest, .*, got 'fast'",
+        ),
         (CONFIG | {"num_minibatches": 4}, "PPO has no \\['num_minibatches'\\]; it has"),
     ],
 )

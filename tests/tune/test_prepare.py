@@ -1,18 +1,26 @@
-"""The baseline is something real: the person's, the task's default, or of the space."""
+"""The baseline is something real: the person's, the task's default, or of the space.
+
+Levers are those that can be tried here.
+"""
 
 import contextlib
+import io
 
 import pytest
+from rich.console import Console
 
 import factories
 import machines
 from cluster.errors import UserError
-from cluster.join.hardware_class import HardwareClass
+from cluster.node import xla_flags
 from cluster.node.thread_env import Framework
 from search_spaces.jax_phase12 import PHASE12_BASELINE
 from search_spaces.space import SearchSpace
 from tune import prepare
 from tune.prepare import baseline_of
+from tune.screen.screen import Screen
+from tune.search.levers import GPU
+from tune.spec import SearchSpec
 
 PPO = ("num_envs=64:1024", "num_steps=32:128", "batch_size=1024:8192", "num_epochs=4")
 
@@ -92,55 +100,56 @@ def test_a_baseline_of_words_is_of_the_space(given: dict[str, object], message: 
         baseline_of(space, {}, given)
 
 
-def test_an_axis_of_flags_that_jaxlib_would_die_of_is_refused() -> None:
-    space = SearchSpace(axes=()).override(
-        ["env.XLA_FLAGS=|--xla_no_such_flag=1 --xla_cpu_enable_fast_math=false"]
-    )
-    with pytest.raises(UserError, match=r"jaxlib does not know --xla_no_such_flag; leave it out"):
-        prepare._require_known_flags(space, factories.task())
-    prepare._require_known_flags(space, factories.task(framework="any"))
-    known = SearchSpace(axes=()).override(["env.XLA_FLAGS=|--xla_cpu_enable_fast_math=false"])
-    prepare._require_known_flags(known, factories.task())
+FLAGS = [lever.name for lever in GPU if "XLA_FLAGS" in lever.variables]
 
 
 @pytest.mark.parametrize(
-    ("task", "gpus", "flags", "refused"),
+    ("flags", "known", "not_tried"),
     [
-        ("jax", 4, "", None),
-        ("jax", 2, "", "num_devices 4: this machine has 2 GPUs for trials: take none above"),
+        ("", None, ""),
+        ("--xla_mine=1", None, ""),
+        ("flags.txt", None, f"{', '.join(FLAGS)} (XLA_FLAGS=flags.txt names a file)."),
         (
-            "jax",
-            0,
             "",
-            r"the CPU is one device\. .* XLA_FLAGS=--xla_force_host_platform_device_count=4",
+            "double_buffering",
+            f"{', '.join(FLAGS[1:])} (jaxlib does not know their flags).",
         ),
-        ("jax", 0, "--xla_force_host_platform_device_count=4", None),
-        ("any", 0, "", None),
-        ("any", 1, "", "num_devices 4: this machine has 1 GPU for trials"),
     ],
 )
-def test_more_devices_than_there_are_are_refused(
-    monkeypatch: pytest.MonkeyPatch, task: Framework, gpus: int, flags: str, refused: str | None
+def test_levers_are_those_that_jaxlib_knows_behind_the_persons_own_flags(
+    monkeypatch: pytest.MonkeyPatch, flags: str, known: str | None, not_tried: str
 ) -> None:
     monkeypatch.setenv("XLA_FLAGS", flags)
-    machine = machines.verdict(machines.cpu_host())
-    if gpus:
-        cards = {
-            "gpus": (machines.GPU,) * gpus,
-            "gpu_usage": (machines.IDLE,) * gpus,
-            "gpu_names": tuple(map(str, range(gpus))),
-            "gpu_cpus": ((),) * gpus,
-        }
-        machine = machines.verdict(machines.gpu_host(**cards), max_gpus=None)
-    space = SearchSpace(axes=()).override(["num_devices=1,2,4"])
+    if known is not None:
+        monkeypatch.setattr(xla_flags, "knows_xla_flag", lambda name: known in name)
+    told = io.StringIO()
+    screen = Screen(as_json=False, console=Console(file=told, width=1000))
+    machine = machines.verdict(machines.gpu_host())
+    spec = SearchSpec(levers="gpu")
+    found = prepare.levers_of(spec, factories.task(), machine, screen)
+    own = [lever.variables["XLA_FLAGS"] for lever in found if "XLA_FLAGS" in lever.variables]
+    assert all(value.startswith(f"{flags} --xla_gpu".strip()) for value in own)
+    assert not_tried in told.getvalue()
+    assert bool(not_tried) == bool(told.getvalue())
+    left_out = [name for name in FLAGS if name in not_tried]
+    assert [lever.name for lever in found] == [
+        lever.name for lever in GPU if lever.name not in left_out
+    ]
+
+
+@pytest.mark.parametrize(
+    ("framework", "on_gpu", "refused"),
+    [
+        ("jax", False, "--levers gpu: trials run on the CPU here; leave it out"),
+        ("torch", True, "--levers gpu: they are XLA's, and this is PyTorch; leave it out"),
+        ("any", True, None),
+    ],
+)
+def test_levers_are_for_jax_on_a_gpu(
+    framework: Framework, on_gpu: bool, refused: str | None
+) -> None:
+    machine = machines.verdict(machines.gpu_host() if on_gpu else machines.cpu_host())
+    task = factories.task(framework=framework)
     with pytest.raises(UserError, match=refused) if refused else contextlib.nullcontext():
-        prepare.require_devices(space, {}, factories.task(framework=task), machine)
-
-
-def test_a_baseline_on_more_gpus_than_a_host_of_the_class_has_is_refused() -> None:
-    hosts = (("1", "10.0.0.1", 1), ("2", "10.0.0.2", 2))
-    two = HardwareClass(name="l4", hosts=hosts, uses_gpu=True)
-    space, machine = SearchSpace(axes=()).override(["a=1"]), machines.verdict(machines.gpu_host())
-    prepare.require_devices(space, {"num_devices": 2}, factories.task(), machine, two)
-    with pytest.raises(UserError, match="num_devices 3: a host of this class has 2 GPUs"):
-        prepare.require_devices(space, {"num_devices": 3}, factories.task(), machine, two)
+        prepare.levers_of(SearchSpec(levers="gpu"), task, machine, Screen(as_json=True))
+    assert prepare.levers_of(SearchSpec(), task, machine, Screen(as_json=True)) == ()

@@ -2,9 +2,16 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from trainables.jax_phase12.network import NetworkSize
 from trainables.workload import InvalidConfigurationError
+
+_PRECISIONS = (
+    *("default", "bfloat16", "tensorfloat32", "float32", "high", "highest"),
+    *("BF16_BF16_F32", "TF32_TF32_F32"),  # as they say; "bfloat16" is the default, TF32 on a GPU
+)
+"""Names that JAX has for the precision of matrix products."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -12,11 +19,12 @@ class PpoConfig:
     """Sizes that the tuner varies. `batch_size` is samples per gradient step.
 
     All are of the whole training: each of `num_devices` has its equal part of the environments and
-    of every minibatch.
+    of every minibatch. `matmul_precision` is JAX's name for the precision of all matrix products;
+    without it they have the process's default, JAX_DEFAULT_MATMUL_PRECISION.
 
     Raises:
-        InvalidConfigurationError: if a size is below 1, batch_size does not divide the samples, or
-            num_devices does not divide num_envs and batch_size.
+        InvalidConfigurationError: if a size is below 1, batch_size does not divide the samples,
+            num_devices does not divide num_envs and batch_size, or JAX has no such precision.
     """
 
     num_envs: int
@@ -24,11 +32,17 @@ class PpoConfig:
     batch_size: int
     num_epochs: int = 4
     num_devices: int = 1
+    matmul_precision: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            if value < 1:
+            if name != "matmul_precision" and value < 1:
                 raise InvalidConfigurationError(f"{name} must be at least 1, got {value}.")
+        if self.matmul_precision not in (None, *_PRECISIONS):
+            raise InvalidConfigurationError(
+                f"matmul_precision must be one of {', '.join(_PRECISIONS)}, got "
+                f"{self.matmul_precision!r}."
+            )
         if self.num_samples % self.batch_size:
             raise InvalidConfigurationError(
                 f"batch_size {self.batch_size} does not divide num_envs * num_steps = "
@@ -41,7 +55,7 @@ class PpoConfig:
             )
 
     @classmethod
-    def from_mapping(cls, config: Mapping[str, int]) -> "PpoConfig":
+    def from_mapping(cls, config: Mapping[str, Any]) -> "PpoConfig":
         """Build from a trial's configuration.
 
         Raises:

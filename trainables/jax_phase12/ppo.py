@@ -108,6 +108,11 @@ def make_update(
     """
 
     def update(state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
+        precision = config.matmul_precision or jax.config.jax_default_matmul_precision
+        with jax.default_matmul_precision(precision):
+            return updated(state)
+
+    def updated(state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
         key, rollout_key, shuffle_key = jax.random.split(state.key, 3)
         env_states, moments, returns, rollout = collect(state, rollout_key, config)
         *_, last_value = evaluate(state, state.network, jax.vmap(state.env.view)(env_states))

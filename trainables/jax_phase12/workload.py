@@ -26,17 +26,17 @@ _NUMBERS = {
 types, and accumulators that change theirs."""
 
 
-def phase1(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
+def phase1(config: Mapping[str, Any], options: Mapping[str, Any]) -> JaxWorkload:
     """Build PPO that learns when to enter: hold, buy, sell."""
     return _build(PHASE_1, config, options)
 
 
-def phase2(config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
+def phase2(config: Mapping[str, Any], options: Mapping[str, Any]) -> JaxWorkload:
     """Build PPO that also manages the position: stop to break-even, trail on, trail off."""
     return _build(PHASE_2, config, options)
 
 
-def _build(rules: Rules, config: Mapping[str, int], options: Mapping[str, Any]) -> JaxWorkload:
+def _build(rules: Rules, config: Mapping[str, Any], options: Mapping[str, Any]) -> JaxWorkload:
     for name, value in _NUMBERS.items():
         jax.config.update(name, value)
     ppo_config = PpoConfig.from_mapping(config)

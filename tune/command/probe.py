@@ -13,8 +13,9 @@ from search_spaces.space import SearchSpace
 from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import Reading, ReadingKind, clean, first_to_match
 from tune.preflight import judge, trying
+from tune.preflight.runtime import require_devices
 from tune.preflight.trying import TriedOut
-from tune.prepare import baseline_of, preflight_request, require_devices
+from tune.prepare import baseline_of, preflight_request
 from tune.spec import SearchSpec, Task
 
 _SHOWN_LINES = 3
@@ -37,7 +38,7 @@ def probe(spec: SearchSpec, task: Task, space: SearchSpace, given: Mapping[str, 
     """
     preflight = judge.check(preflight_request(spec, task))
     config, _ = baseline_of(space, {}, given)
-    require_devices(space, config, task, preflight)
+    require_devices(space, config, task.framework, preflight)
     options = task.options | task.run_options
     tried = trying.try_out(task.workload, options, config, preflight, spec.trial_timeout_s)
     return _found(task, tried)

@@ -23,6 +23,7 @@ EXPORTABLE = frozenset(
         "ARROW_IO_THREADS",
         "CUDA_DEVICE_ORDER",
         "CUDA_VISIBLE_DEVICES",
+        "JAX_DEFAULT_MATMUL_PRECISION",
         "JAX_PLATFORMS",
         "MKL_NUM_THREADS",
         "NUMEXPR_NUM_THREADS",

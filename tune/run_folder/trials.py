@@ -22,8 +22,8 @@ _TRIAL = ("number", "stage", "kind", "excluded", "score")
 _MEASUREMENT = tuple(
     field.name
     for field in dataclasses.fields(Measurement)
-    # The first two are no figures; the outcome has the last one, too.
-    if field.name not in {"health", "gpu_held_back", "predicted_device_bytes"}
+    # The first three are no figures; the outcome has the last one, too.
+    if field.name not in {"health", "first_health", "gpu_held_back", "predicted_device_bytes"}
 )
 _OUTCOME = tuple(
     field.name

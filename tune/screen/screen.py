@@ -247,7 +247,7 @@ class Screen:
         left_s = trials_table.time_left_s(
             self._search.trials,
             max_runs=self._spec.max_runs,
-            num_finals=(self._spec.finalists + 1) * self._spec.final_rounds,
+            num_finals=self._search.num_finals,
             remaining_s=self._search.remaining_s,
         )
         left = "" if left_s is None else f", at most about {units.duration(left_s)} left"

@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from search_spaces.config import Config, ConfigKey, config_key
+from search_spaces.config import Config, ConfigKey, config_key, variables_of
 from trainables.measurement import OutcomeKind
 from tune.search.noise import KNOWN_SD, between_processes
 from tune.search.objective import Objective, score, typical_noise_scale
@@ -108,6 +108,8 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
     failed = disqualified(trials)
     by_config: dict[ConfigKey, list[Trial]] = {}
     for trial in trials:
+        if trial.stage is Stage.LEVER:
+            continue  # it compares a lever with the winner, and nothing else
         if trial.measurement is not None and config_key(trial.config) not in failed:
             by_config.setdefault(config_key(trial.config), []).append(trial)
     noise_scale = typical_noise_scale(trials)
@@ -250,6 +252,7 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     """Return the candidate with the best score; by throughput the leanest of those tied with it.
 
     A candidate is tied if each interval reaches the other's speed, and it is at most 1 % slower.
+    Of those, one that sets no variables is simpler.
     """
     scores = _scores(candidates, objective)
     best = max(candidates, key=lambda candidate: scores[config_key(candidate.config)])
@@ -263,6 +266,9 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     ]
     return min(
         tied,
-        key=lambda c: math.inf if c.device_bytes is None else c.device_bytes,
+        key=lambda c: (
+            len(variables_of(c.config)),
+            math.inf if c.device_bytes is None else c.device_bytes,
+        ),
         default=best,
     )

@@ -1,4 +1,5 @@
-"""The finals after exploring: the leaders are re-measured in turn, and the winner is soaked.
+"""The finals after exploring: the leaders are re-measured in turn, levers of the runtime are tried
+on the winner, and what is best then is soaked.
 
 Pure: everything is a function of the trials so far, so that a resumed search continues.
 
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.config import Config, ConfigKey, config_key, num_devices
 from trainables.measurement import OutcomeKind
+from tune.search import levers
 from tune.search.candidates import (
     candidates_of,
     choose_by_kind,
@@ -24,6 +26,7 @@ from tune.search.candidates import (
     ranked,
     winning_kind,
 )
+from tune.search.levers import Lever
 from tune.search.objective import Objective
 from tune.search.trial import EXPLORING, Stage, Trial
 
@@ -35,13 +38,27 @@ _MOST_REPEATS = 2
 class FinalsPlan:
     """The numbers of leaders to re-measure, of rounds for each, and of updates in the soak.
 
-    `side_by_side`: where there are places for it, finals run beside each other.
+    `side_by_side`: where there are places for it, finals run beside each other. `levers` are those
+    to try on the winner.
     """
 
     num_finalists: int = 3
     num_rounds: int = 2
     soak_updates: int = 200
     side_by_side: bool = False
+    levers: tuple[Lever, ...] = ()
+
+    @property
+    def num_trials(self) -> int:
+        """The trials that it may take, without the soak.
+
+        Leaders are the finalists and two more: the baseline, and another kind's best. Of the levers
+        all are tried once, one is tried again beside the winner, and has finals of its own.
+        """
+        of_leaders = (self.num_finalists + 2) * self.num_rounds
+        if not self.levers:
+            return of_leaders
+        return of_leaders + len(self.levers) + 1 + 2 * (self.num_rounds - 1) + self.num_rounds
 
 
 def next_step(
@@ -58,6 +75,35 @@ def next_step(
     once. With time for a few, the best and the baseline come to all their rounds first.
     """
     leaders = pick_leaders(trials, plan, objective, baseline)
+    needed = _needed(leaders, baseline)
+    final = _next_final(trials, plan, leaders, needed, num_affordable)
+    if final is not None:
+        return Stage.FINAL, final
+    winner = choose_candidates(trials, objective).get(winning_kind(objective))
+    if winner is None:
+        return None
+    if plan.levers and num_affordable > plan.num_rounds:  # one that is kept has finals of its own
+        tried = levers.next_trial(trials, plan.levers, winner.config, num_rounds=plan.num_rounds)
+        if tried is not None:
+            return Stage.LEVER, tried
+    kept = levers.kept(trials)
+    if kept is not None:
+        final = _next_final(trials, plan, [kept], {config_key(kept)}, num_affordable)
+        if final is not None:
+            return Stage.FINAL, final
+    if plan.soak_updates == 0 or winner.soak is not None:
+        return None
+    return Stage.SOAK, winner.config
+
+
+def _next_final(
+    trials: Sequence[Trial],
+    plan: FinalsPlan,
+    leaders: Sequence[Config],
+    needed: set[ConfigKey],
+    num_affordable: float,
+) -> Config | None:
+    """Return the leader whose turn it is; `None` when all have had their rounds, or time is up."""
     failed = disqualified(trials)
     counts = _rounds_done(trials, leaders)
     left = {
@@ -73,18 +119,11 @@ def next_step(
         )
         for position, config in enumerate(leaders)
         if config_key(config) in left
-        and _is_affordable(
-            config_key(config), left, counts, _needed(leaders, baseline), num_affordable
-        )
+        and _is_affordable(config_key(config), left, counts, needed, num_affordable)
     ]
-    if waiting and num_affordable >= 1:
-        return Stage.FINAL, min(waiting, key=lambda item: item[:2])[2]
-    if plan.soak_updates == 0:
+    if not waiting or num_affordable < 1:
         return None
-    winner = choose_candidates(trials, objective).get(winning_kind(objective))
-    if winner is None or winner.soak is not None:
-        return None
-    return Stage.SOAK, winner.config
+    return min(waiting, key=lambda item: item[:2])[2]
 
 
 def _rounds_done(trials: Sequence[Trial], leaders: Sequence[Config]) -> dict[ConfigKey, int]:
@@ -138,15 +177,11 @@ def typical_s(trials: Iterable[Trial]) -> float:
 
 
 def expected_s(explored: Sequence[Trial], plan: FinalsPlan, best: Trial | None) -> float:
-    """Return the seconds that one more trial, the finals and the soak will take, by earlier trials.
-
-    The leaders are the finalists and two more: the baseline, and another kind's best.
-    """
+    """Return the seconds that one more trial, the finals and the soak take, by earlier trials."""
     if best is None or best.measurement is None:
         return 0.0
-    num_finals = (plan.num_finalists + 2) * plan.num_rounds
     update_s = best.measurement.env_steps_per_update / best.measurement.steps_per_second
-    return typical_s(explored) * (num_finals + 1) + plan.soak_updates * update_s
+    return typical_s(explored) * (plan.num_trials + 1) + plan.soak_updates * update_s
 
 
 def pick_leaders(

@@ -91,6 +91,11 @@ class Search:
         return self._rules.stopping.max_time_s - (self._clock() - self._started_at)
 
     @property
+    def num_finals(self) -> int:
+        """The trials that finals may take, levers included and the soak not."""
+        return self._rules.finals.num_trials
+
+    @property
     def best(self) -> Trial | None:
         """The explored trial with the highest score so far, if any was measured."""
         measured = [trial for trial in self._explored() if trial.measurement is not None]

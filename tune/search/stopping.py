@@ -51,9 +51,10 @@ def reason_to_stop(
 
 def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     """Return whether no trial can run: the last, of whatever stage, all ended in errors or lost
-    workers, or one said so. An exploring trial that is run again is no trial.
+    workers, or one said so. An exploring trial that is run again is no trial, and what a lever does
+    to the winner says nothing of others.
     """
-    ended = [trial for trial in trials if trial.outcome is not None]
+    ended = [t for t in trials if t.outcome is not None and t.stage is not Stage.LEVER]
     if any(trial.outcome.ends_search for trial in ended if trial.outcome is not None):
         return True
     ended = [t for t in ended if t.stage not in EXPLORING or not is_run_again(t, ended)]

@@ -106,11 +106,15 @@ class Study:
         return tuple(self._trials[number] for number in sorted(self._trials))
 
     def ask(self, stage: Stage, config: Mapping[str, Any]) -> Trial:
-        """Open a trial of `config`."""
+        """Open a trial of `config`, which may have values beside those of the space."""
         distributions = {
             axis.name: _distribution(axis, config[axis.name]) for axis in self._space.axes
         }
-        self._study.enqueue_trial(dict(config), user_attrs={"stage": stage.value})
+        attributes: dict[str, Any] = {"stage": stage.value}
+        if more := {name: v for name, v in config.items() if name not in distributions}:
+            attributes["more"] = more
+        of_space = {name: config[name] for name in distributions}
+        self._study.enqueue_trial(of_space, user_attrs=attributes)
         opened = self._study.ask(fixed_distributions=distributions)
         trial = Trial(
             number=opened.number,
@@ -243,7 +247,7 @@ def _finished(study: optuna.Study) -> list[Trial]:
         Trial(
             number=frozen.number,
             stage=Stage(frozen.user_attrs["stage"]),
-            config=dict(frozen.params),
+            config=frozen.params | frozen.user_attrs.get("more", {}),
             outcome=_outcome(frozen.user_attrs),
             score=frozen.user_attrs.get("score"),
             started_at=_seconds(frozen.datetime_start),

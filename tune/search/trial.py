@@ -15,6 +15,7 @@ class Stage(enum.StrEnum):
     RAMP = "ramp"
     SEARCH = "search"
     FINAL = "final"
+    LEVER = "lever"
     SOAK = "soak"
 
 

@@ -15,7 +15,7 @@ from tune.run_folder.record import SearchContext
 from tune.search.candidates import Peaks, peaks, speedup, winning_kind
 from tune.search.objective import Objective
 from tune.search.result import Candidate, Kind, SearchResult
-from tune.summary import outcomes, per_gpu
+from tune.summary import levers, outcomes, per_gpu
 from tune.summary.doubts import warnings
 from tune.summary.trials import disturbed_text, proven_speed
 
@@ -71,6 +71,7 @@ def conclude(
         ("soak", _soak(winner, context)),
         *_other_kinds(result, winner),
         *per_gpu.rows(result.trials, on_gpu=context.on_gpu),
+        *levers.rows(result, winner),
         *_search_rows(result),
         *(("profile", f"{path} ({kind})") for kind, path in profiles.items()),
         *written,

@@ -6,6 +6,7 @@ from cluster.pages import units
 from search_spaces.config import ConfigKey, config_key, config_name, is_smaller, num_samples, weight
 from trainables.measurement import Measurement, OutcomeKind, Sampling
 from tune.run_folder.record import SearchContext
+from tune.search.levers import base_of
 from tune.search.objective import Objective
 from tune.search.result import Candidate, SearchResult
 from tune.search.trial import EXPLORING, Stage
@@ -59,7 +60,9 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         f"{config_name(trial.config)} was explored, but failed later ({trial.stage}): "
         f"{outcome_label(trial)}."
         for trial in result.trials
-        if trial.stage not in EXPLORING and trial.failed
+        if trial.stage not in EXPLORING
+        and trial.failed
+        and (trial.stage is not Stage.LEVER or trial.config == base_of(result.trials))
     ]
     doubts += (beyond := _beyond(result))
     errors = 0 if beyond else result.outcome_counts.get(OutcomeKind.ERROR, 0)

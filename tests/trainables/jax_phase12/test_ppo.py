@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -102,6 +103,28 @@ def test_the_same_seed_gives_the_same_run_and_one_minibatch_no_noise_scale():
     assert one["policy_loss"] != other["policy_loss"]
     assert "gradient_noise_scale" not in one
     assert all(np.isfinite(value) for value in one.values())
+
+
+@pytest.mark.parametrize(
+    ("of_config", "of_process", "products"),
+    [
+        (None, None, None),
+        (None, "highest", "(Precision.HIGHEST, Precision.HIGHEST)"),
+        ("highest", None, "(Precision.HIGHEST, Precision.HIGHEST)"),
+        ("default", "highest", "(Precision.DEFAULT, Precision.DEFAULT)"),
+        ("BF16_BF16_F32", None, "BF16_BF16_F32"),
+    ],
+)
+def test_all_products_have_the_precision_that_was_asked_for(of_config, of_process, products):
+    config = dataclasses.replace(CONFIG, matmul_precision=of_config)
+    env = TradingEnv(market=trend_market(), rules=PHASE_1)
+    init = functools.partial(ppo.init_train_state, jax.random.key(0), env, config, SMALL)
+    with jax.default_matmul_precision(of_process):
+        traced = jax.make_jaxpr(ppo.make_update(config, SMALL))(jax.eval_shape(init))
+    num_products = str(traced).count("= dot_general[")
+    asked = re.findall(r"^ *precision=(.*)$", str(traced), re.MULTILINE)
+    assert asked == [products] * num_products if products else not asked
+    assert num_products > 10
 
 
 def test_forbidden_actions_are_never_taken():

@@ -1,0 +1,246 @@
+"""Levers are compared with the winner by turns, and one is kept only where all speaks for it."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import pytest
+
+from factories import failed
+from finals_trials import EXPLORED, config, measured
+from search_spaces.config import Config, config_key
+from trainables.measurement import OutcomeKind
+from tune.search import finals, levers
+from tune.search.candidates import choose_candidates, result_of
+from tune.search.finals import FinalsPlan
+from tune.search.levers import Lever, Verdict, with_lever
+from tune.search.objective import Objective
+from tune.search.result import Kind
+from tune.search.trial import Stage, Trial
+from tune.summary import levers as in_words
+
+ONE, TWO = (Lever(name=name, variables={name: "1"}) for name in ("ONE", "TWO"))
+BF16 = Lever(name="BF16", variables={"BF16": "1"}, changes_numbers=True)
+WINNER, BASELINE = config(4), {"num_envs": 1, "batch_size": 1}
+PLAN = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=10, levers=(ONE, TWO))
+
+
+def ended(
+    of: Config, speed: float, *, stage: Stage = Stage.LEVER, first: Mapping[str, float] = {}, **more
+) -> Trial:
+    trial = measured(of["num_envs"], speed, stage=stage, half_width=0.001, **more)
+    assert trial.outcome
+    assert trial.outcome.measurement
+    read = dataclasses.replace(trial.outcome.measurement, first_health=dict(first))
+    return dataclasses.replace(
+        trial, config=of, outcome=dataclasses.replace(trial.outcome, measurement=read)
+    )
+
+
+def name(of: Config) -> str:
+    return levers.name_of(of, WINNER).removesuffix("=1") or str(of["num_envs"])
+
+
+def play(
+    speeds: Mapping[str, float], plan: FinalsPlan = PLAN, *, affordable: float = math.inf
+) -> tuple[list[str], list[Trial]]:
+    """Run finals, levers and soak to their end: what was run, and the trials."""
+    trials, ran = list(EXPLORED), []
+    while True:
+        left = affordable - len(ran)
+        step = finals.next_step(trials, plan, Objective.THROUGHPUT, BASELINE, num_affordable=left)
+        if step is None:
+            return ran, trials
+        stage, of = step
+        ran.append(f"{stage} {name(of)}")
+        trials.append(ended(of, speeds[name(of)], stage=stage, first={"loss": 1.0}))
+        assert len(ran) < 50
+
+
+SPEEDS = {"1": 100.0, "4": 400.0, "8": 300.0, "ONE": 480.0, "TWO": 390.0}
+OF_LEADERS = [f"final {one}" for one in (4, 8, 1, 1, 8, 4)]
+
+
+def test_levers_take_turns_with_the_winner_and_the_one_kept_has_finals_and_the_soak() -> None:
+    ran, trials = play(SPEEDS)
+    assert ran == [
+        *OF_LEADERS,
+        *("lever 4", "lever ONE", "lever TWO"),
+        *("lever ONE", "lever 4"),  # TWO was slower
+        *("final ONE", "final ONE", "soak ONE"),
+    ]
+    fastest = choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST]
+    assert fastest.config == with_lever(WINNER, ONE)
+    assert fastest.rounds == (480.0, 480.0), "of its finals alone"
+
+
+@pytest.mark.parametrize(
+    ("affordable", "ran"),
+    [
+        (len(OF_LEADERS), [*OF_LEADERS, "soak 4"]),
+        # With time for a comparison, and not for the finals of what it would keep, there is none.
+        (len(OF_LEADERS) + 2, [*OF_LEADERS, "soak 4"]),
+        (len(OF_LEADERS) + 3, [*OF_LEADERS, "lever 4", "soak 4"]),
+    ],
+)
+def test_without_time_the_winner_is_soaked_as_it_is(affordable: int, ran: list[str]) -> None:
+    assert play(SPEEDS, affordable=affordable)[0] == ran
+
+
+@pytest.mark.parametrize("gain", [0.9, 1.0, 1.005])
+def test_a_lever_without_a_gain_changes_nothing(gain: float) -> None:
+    ran, trials = play(SPEEDS | {"ONE": 400.0 * gain, "TWO": 400.0 * gain})
+    assert ran[-1] == "soak 4"
+    assert "final ONE" not in ran
+    assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config == WINNER
+
+
+def tried_with(
+    *own: Trial, bare: tuple[Trial, ...] = (ended(WINNER, 400.0), ended(WINNER, 400.0))
+) -> levers.Tried:
+    [one] = levers.tried([*EXPLORED, *bare, *own])
+    return one
+
+
+LEVERED = with_lever(WINNER, ONE)
+FASTER = (ended(LEVERED, 480.0), ended(LEVERED, 480.0))
+
+
+def both(bare: float, own: float, *more: float) -> levers.Tried:
+    """The verdict by a loss of the first update without the lever (also in `more`), and with it."""
+    return tried_with(
+        *(ended(LEVERED, 480.0, first={"loss": own}) for _ in range(2)),
+        bare=tuple(
+            ended(WINNER, 400.0, first={"loss": value}) for value in (bare, *(more or (bare,)))
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("tried", "verdict", "why"),
+    [
+        (tried_with(*FASTER), Verdict.KEPT, ""),
+        (tried_with(ended(LEVERED, 300.0)), Verdict.SLOWER, ""),
+        (tried_with(ended(LEVERED, 404.0), ended(LEVERED, 404.0)), Verdict.NO_GAIN, ""),
+        (tried_with(ended(LEVERED, 500.0), ended(LEVERED, 390.0)), Verdict.NO_GAIN, ""),
+        (both(0.5, 0.506), Verdict.KEPT, ""),
+        (
+            both(0.5, 0.6),
+            Verdict.OTHER_LEARNING,
+            "loss is 0.6 after the first update, and 0.5 without it",
+        ),
+        (both(0.5, 0.6, 0.65), Verdict.KEPT, ""),  # the winner's own processes differ as much
+        (both(-0.001, -0.0005), Verdict.OTHER_LEARNING, "loss is -0.0005 after the first update"),
+        (
+            tried_with(
+                dataclasses.replace(
+                    FASTER[0], outcome=failed(OutcomeKind.DEVICE_MEMORY, "out of memory.")
+                )
+            ),
+            Verdict.FAILED,
+            "out of memory.",
+        ),
+        (
+            tried_with(
+                *FASTER, bare=(dataclasses.replace(FASTER[0], config=WINNER, outcome=None),)
+            ),
+            Verdict.UNTRIED,
+            "",
+        ),
+    ],
+)
+def test_a_lever_is_kept_if_it_is_faster_beyond_noise_and_learns_alike(
+    tried: levers.Tried, verdict: Verdict, why: str
+) -> None:
+    assert tried.verdict is verdict
+    assert tried.why.startswith(why)
+    assert bool(tried.why) == bool(why)
+
+
+def test_of_two_that_gain_the_better_one_is_kept() -> None:
+    ran, trials = play(SPEEDS | {"TWO": 460.0})
+    assert ran[-1] == "soak ONE"
+    assert {one.name: one.verdict for one in levers.tried(trials)} == {
+        "ONE=1": Verdict.KEPT,
+        "TWO=1": Verdict.LESS_GAIN,
+    }
+
+
+def test_a_disturbed_comparison_is_run_again() -> None:
+    trials = [*EXPLORED, ended(WINNER, 400.0), ended(LEVERED, 480.0, disturbed=True)]
+    again = levers.next_trial(trials, (ONE,), WINNER, num_rounds=2)
+    assert again == LEVERED
+    trials += [ended(LEVERED, 480.0, disturbed=True)] * 2
+    after = [*trials, ended(LEVERED, 480.0, disturbed=True)]
+    assert levers.next_trial(after, (ONE,), WINNER, num_rounds=2) == WINNER, "it stands"
+
+
+@pytest.mark.parametrize(
+    ("winner", "first", "tries"),
+    [
+        (WINNER, {}, False),  # it says nothing of its learning
+        (WINNER, {"loss": 1.0}, True),
+        (WINNER | {"env.BF16": "0"}, {"loss": 1.0}, False),  # the person's axis
+    ],
+)
+def test_levers_that_change_numbers_need_a_training_that_tells_of_its_learning(
+    winner: Config, first: dict[str, float], tries: bool
+) -> None:
+    trials = [ended(winner, 400.0, stage=Stage.FINAL, first=first)]
+    step = levers.next_trial(trials, (BF16,), winner, num_rounds=2)
+    assert step == (winner if tries else None)
+
+
+def test_a_lever_that_dies_leaves_the_winner_alone() -> None:
+    dead = dataclasses.replace(FASTER[0], outcome=failed(OutcomeKind.ERROR, "exit code 1."))
+    trials = [
+        *EXPLORED,
+        *(ended(WINNER, 400.0, stage=Stage.FINAL),) * 2,
+        ended(WINNER, 400.0),
+        dead,
+    ]
+    assert levers.next_trial(trials, (ONE,), WINNER, num_rounds=2) is None
+    assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config == WINNER
+
+
+def test_every_lever_has_a_row_and_what_its_finals_did_not_show_is_not_kept() -> None:
+    _, trials = play(SPEEDS)
+    trials = [
+        dataclasses.replace(trial, number=number)
+        for number, trial in enumerate(trials)
+        if trial.stage is not Stage.SOAK
+    ]
+
+    def rows(of: list[Trial]) -> list[str]:
+        result = result_of(
+            tuple(of),
+            objective=Objective.THROUGHPUT,
+            baseline=BASELINE,
+            stop_reason="",
+            partial=False,
+            wall_s=1.0,
+        )
+        return [text for _, text in in_words.rows(result, result.chosen[Kind.FASTEST])]
+
+    first, second = rows(trials)
+    assert first.startswith("ONE=1: 1.20 x (")
+    assert first.endswith("), kept")
+    assert second.startswith("TWO=1: 0.97 x (")
+    assert not second.endswith("kept")
+    slow = [
+        ended(LEVERED, 401.0, stage=Stage.FINAL)
+        if trial.stage is Stage.FINAL and config_key(trial.config) == config_key(LEVERED)
+        else trial
+        for trial in trials
+    ]
+    assert rows(slow)[0].endswith("), not kept: its finals did not show it")
+
+
+@pytest.mark.parametrize("lever", levers.GPU, ids=lambda lever: lever.name)
+def test_a_lever_is_known_by_its_variables_behind_the_persons_own(lever: Lever) -> None:
+    own = {name: f"--mine=1 {value}" for name, value in lever.variables.items()}
+    for variables in (lever.variables, own):
+        assert (
+            levers.name_of(with_lever(WINNER, Lever(name="", variables=variables)), WINNER)
+            == lever.name
+        )

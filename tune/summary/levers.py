@@ -1,0 +1,22 @@
+"""Levers of the runtime in words: what each of those that were tried gained. Pure."""
+
+from cluster.pages import units
+from search_spaces.config import config_key
+from tune.search.levers import Tried, Verdict, tried
+from tune.search.result import Candidate, SearchResult
+
+
+def rows(result: SearchResult, winner: Candidate) -> list[tuple[str, str]]:
+    """Return a row for each lever that was tried; none if none was."""
+    return [("lever", _text(one, winner)) for one in tried(result.trials)]
+
+
+def _text(one: Tried, winner: Candidate) -> str:
+    verdict: str = one.verdict
+    if one.verdict is Verdict.KEPT and config_key(one.config) != config_key(winner.config):
+        verdict = "not kept: its finals did not show it"
+    why = f" ({one.why})" if one.why else ""
+    if one.gain is None:
+        return f"{one.name}: {verdict}{why}"
+    low, high = units.times(one.gain.low), units.times(one.gain.high)
+    return f"{one.name}: {units.times(one.gain.ratio)} ({low} to {high}), {verdict}{why}"
