@@ -15,6 +15,7 @@ from benchmarks.gpu.bench import Bench, name_of, sizes
 from benchmarks.gpu.search import BASELINE
 from cluster.node.xla_flags import unknown_xla_flags
 from search_spaces.config import Config
+from tune.search import levers
 
 SPEEDS, LEVERS, COMPILING, POLLING = "speed", "levers", "compiling", "polling"
 
@@ -46,15 +47,11 @@ def _flag(flag: str) -> _Lever:
 
 _LEVERS = {
     "as it is": _Lever(),
+    **{one.name: _Lever(variables=one.variables) for one in levers.GPU},
     "no command buffers": _flag("--xla_gpu_enable_command_buffer="),
-    "command buffers for loops": _flag("--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"),
-    "latency hiding": _flag("--xla_gpu_enable_latency_hiding_scheduler=true"),
-    "no Triton products": _flag("--xla_gpu_enable_triton_gemm=false"),
     "no autotuning": _flag("--xla_gpu_autotune_level=0"),
-    "loops double buffered": _flag("--xla_gpu_enable_while_loop_double_buffering=true"),
     "products in highest": _Lever(request={"matmul_precision": "highest"}),
     "products in tensorfloat32": _Lever(request={"matmul_precision": "tensorfloat32"}),
-    "products in bfloat16": _Lever(request={"matmul_precision": "bfloat16"}),
     "no preallocation": _Lever(variables={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}),
     "CUDA's allocator": _Lever(variables={"XLA_PYTHON_CLIENT_ALLOCATOR": "cuda_async"}),
 }

@@ -53,6 +53,7 @@ class FakeSearch:
     def __init__(self, trials: tuple[Trial, ...], remaining_s: float | None = None) -> None:
         self.trials = trials
         self.remaining_s = remaining_s
+        self.num_finals = 8
 
 
 def begin(screen: Screen, notes: tuple[str, ...] = (), **spec: Any) -> None:

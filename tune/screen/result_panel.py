@@ -13,6 +13,7 @@ from rich.text import Text
 from cluster.pages import units
 from search_spaces.config import config_key, config_name
 from tune.search.candidates import Peaks, candidates_of, peaks, speedup
+from tune.search.levers import tried
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Stage, Trial
 from tune.summary.conclusion import Conclusion
@@ -87,6 +88,7 @@ def to_dict(
         "stop_reason": result.stop_reason,
         "wall_s": result.wall_s,
         "outcomes": {kind.value: count for kind, count in result.outcome_counts.items()},
+        "levers": [dataclasses.asdict(one) for one in tried(result.trials)],
         "chosen": chosen,
         "baseline": None
         if baseline is None

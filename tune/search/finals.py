@@ -16,7 +16,6 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.config import Config, ConfigKey, config_key, num_devices
-from trainables.measurement import OutcomeKind
 from tune.search import levers
 from tune.search.candidates import (
     candidates_of,
@@ -28,10 +27,8 @@ from tune.search.candidates import (
 )
 from tune.search.levers import Lever
 from tune.search.objective import Objective
+from tune.search.rounds import counted
 from tune.search.trial import EXPLORING, Stage, Trial
-
-_MOST_REPEATS = 2
-"""Disturbed finals of one leader that are run again."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +102,8 @@ def _next_final(
 ) -> Config | None:
     """Return the leader whose turn it is; `None` when all have had their rounds, or time is up."""
     failed = disqualified(trials)
-    counts = _rounds_done(trials, leaders)
+    done = counted(trials, Stage.FINAL, leaders)
+    counts = {key: len(finals) for key, finals in done.items()}
     left = {
         config_key(config): plan.num_rounds - counts[config_key(config)]
         for config in leaders
@@ -124,26 +122,6 @@ def _next_final(
     if not waiting or num_affordable < 1:
         return None
     return min(waiting, key=lambda item: item[:2])[2]
-
-
-def _rounds_done(trials: Sequence[Trial], leaders: Sequence[Config]) -> dict[ConfigKey, int]:
-    """Return the finals of each leader that count.
-
-    A disturbed or lost one does not, and is run again: twice at most for each leader, and as often
-    as there are leaders in all. After that a machine that is never quiet is taken as it is.
-    """
-    counts = {config_key(config): 0 for config in leaders}
-    again = dict.fromkeys(counts, 0)
-    for trial in trials:
-        key = config_key(trial.config)
-        if trial.stage is not Stage.FINAL or key not in counts:
-            continue
-        says_little = trial.is_disturbed or trial.kind is OutcomeKind.NODE_LOST
-        if says_little and again[key] < _MOST_REPEATS and sum(again.values()) < len(leaders):
-            again[key] += 1
-        else:
-            counts[key] += 1
-    return counts
 
 
 def _needed(leaders: Sequence[Config], baseline: Config) -> set[ConfigKey]:

@@ -12,9 +12,9 @@ import enum
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from search_spaces.config import VARIABLE, Config, ConfigKey, config_key, variables_of
-from trainables.measurement import OutcomeKind
+from search_spaces.config import VARIABLE, Config, config_key, variables_of
 from tune.search.candidates import Speedup, candidates_of, speedup
+from tune.search.rounds import counted
 from tune.search.trial import Stage, Trial
 
 _LEAST_GAIN = 1.01
@@ -26,9 +26,6 @@ _LEARNING_ERROR = 0.03
 Products in bfloat16 changed it by 1.1 % at most, those in tensorfloat32 by 0.6 % (Phase 1 and
 CartPole, rounded on a CPU); another seed changes most figures by 5 % and more.
 """
-
-_MOST_REPEATS = 2
-"""Disturbed trials of one lever that are run again."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +49,7 @@ GPU = (
     _flag("latency hiding", "--xla_gpu_enable_latency_hiding_scheduler=true"),
     _flag("no Triton products", "--xla_gpu_enable_triton_gemm=false"),
     Lever(
-        name="products in bfloat16",
+        name="bfloat16 products",
         variables={"JAX_DEFAULT_MATMUL_PRECISION": "BF16_BF16_F32"},
         changes_numbers=True,
     ),
@@ -109,7 +106,7 @@ def next_trial(
     """
     base = base_of(trials) or winner
     configs = [base, *(with_lever(base, one) for one in levers if _is_for(one, base, trials))]
-    done = _counted(trials, configs)
+    done = counted(trials, Stage.LEVER, configs)
     bare = done[config_key(base)]
     in_race = [one for one in configs[1:] if _can_gain(done[config_key(one)], bare)]
     if not in_race or any(trial.measurement is None for trial in bare):
@@ -172,22 +169,6 @@ def _is_for(lever: Lever, base: Config, trials: Sequence[Trial]) -> bool:
         return False
     own = [t.measurement for t in trials if t.measurement and t.config == base]
     return not lever.changes_numbers or any(measured.first_health for measured in own)
-
-
-def _counted(trials: Sequence[Trial], configs: Sequence[Config]) -> dict[ConfigKey, list[Trial]]:
-    """Return the trials of each configuration that count; a disturbed one is run again."""
-    counted: dict[ConfigKey, list[Trial]] = {config_key(config): [] for config in configs}
-    again = dict.fromkeys(counted, 0)
-    for trial in trials:
-        key = config_key(trial.config)
-        if trial.stage is not Stage.LEVER or key not in counted or trial.outcome is None:
-            continue
-        says_little = trial.is_disturbed or trial.kind is OutcomeKind.NODE_LOST
-        if says_little and again[key] < _MOST_REPEATS:
-            again[key] += 1
-        else:
-            counted[key].append(trial)
-    return counted
 
 
 def _can_gain(own: Sequence[Trial], bare: Sequence[Trial]) -> bool:

@@ -210,7 +210,11 @@ def _growth(winner: Candidate, result: SearchResult, context: SearchContext) -> 
 
 def _never_quiet(winner: Candidate, result: SearchResult) -> list[str]:
     """Return which other configurations were only measured while other programs ran."""
-    measured = [trial for trial in result.trials if trial.measurement is not None]
+    measured = [
+        trial
+        for trial in result.trials
+        if trial.measurement is not None and trial.stage is not Stage.LEVER
+    ]
     quiet = {config_key(trial.config) for trial in measured if not trial.is_disturbed}
     names = {
         config_key(trial.config): config_name(trial.config)
