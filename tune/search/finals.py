@@ -145,7 +145,8 @@ def _is_affordable(
 
 def typical_final_s(trials: Sequence[Trial]) -> float:
     """Return the mean seconds of a final so far; before the first, those of any trial."""
-    return typical_s(trial for trial in trials if trial.stage is Stage.FINAL) or typical_s(trials)
+    finals = (trial for trial in trials if trial.stage in {Stage.FINAL, Stage.LEVER})
+    return typical_s(finals) or typical_s(trials)
 
 
 def typical_s(trials: Iterable[Trial]) -> float:

@@ -125,19 +125,18 @@ def tried(trials: Sequence[Trial]) -> list[Tried]:
     base = base_of(trials)
     if base is None:
         return []
-    own = [trial for trial in trials if trial.stage is Stage.LEVER]
-    finals = [dataclasses.replace(trial, stage=Stage.FINAL) for trial in own]
+    configs = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEVER}
+    done = counted(trials, Stage.LEVER, list(configs.values()))
+    finals = [dataclasses.replace(t, stage=Stage.FINAL) for own in done.values() for t in own]
     candidates = {config_key(one.config): one for one in candidates_of(finals)}
     bare = candidates.get(config_key(base))
     found = []
-    configs = {config_key(trial.config): trial.config for trial in own}
     for key, config in configs.items():
         if key == config_key(base):
             continue
-        ended = [trial for trial in own if config_key(trial.config) == key and trial.outcome]
         one = candidates.get(key)
         gain = None if one is None or bare is None else speedup(one, bare)
-        verdict, why = _judge(gain, ended, [trial for trial in own if trial.config == base])
+        verdict, why = _judge(gain, done[key], done[config_key(base)])
         found.append(
             Tried(name=name_of(config, base), config=config, gain=gain, verdict=verdict, why=why)
         )
@@ -181,9 +180,9 @@ def _can_gain(own: Sequence[Trial], bare: Sequence[Trial]) -> bool:
 def _judge(
     gain: Speedup | None, own: Sequence[Trial], bare: Sequence[Trial]
 ) -> tuple[Verdict, str]:
-    failed = [trial for trial in own if trial.measurement is None]
-    if failed and failed[-1].outcome:
-        return Verdict.FAILED, failed[-1].outcome.message
+    failed = [t.outcome.message for t in own if t.outcome and t.measurement is None]
+    if failed:
+        return Verdict.FAILED, failed[-1]
     if gain is None:
         return Verdict.UNTRIED, ""
     if gain.high < 1.0:
