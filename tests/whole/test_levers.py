@@ -74,6 +74,7 @@ def test_the_lever_that_gains_is_kept_in_the_profile_and_a_resumed_search_knows_
     }
     assert re.search(r"lever: latency hiding: it did not run \(.* unsupported schedule\)", said)
     assert "bfloat16 products" not in said, "a command tells nothing of its learning"
+    assert "error that is no limit" not in said, "the lever's row says it"
 
     stages = [trial["stage"] for trial in trials_of(tmp_path)]
     assert stages[-3:] == ["final", "final", "soak"]

@@ -65,7 +65,8 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         and (trial.stage is not Stage.LEVER or trial.config == base_of(result.trials))
     ]
     doubts += (beyond := _beyond(result))
-    errors = 0 if beyond else result.outcome_counts.get(OutcomeKind.ERROR, 0)
+    kinds = [trial.kind for trial in result.trials if trial.stage is not Stage.LEVER]
+    errors = 0 if beyond else kinds.count(OutcomeKind.ERROR)  # a lever's death has a row
     if errors:
         verb = "failed with an error that is" if errors == 1 else "failed with errors that are"
         doubts.append(f"{units.plural(errors, 'trial')} {verb} no limit: read the logs.")
