@@ -34,6 +34,7 @@ NEWER = {
     "num_restart_blocks",
     "device_growth_bytes",
     "unit",
+    "first_health",
 }
 """Figures of a measurement that came later."""
 PROFILES = sorted(path.name for path in (OLD / "written").glob("*.yaml"))
