@@ -61,7 +61,7 @@ def test_trials_of_the_journal_are_written_as_that_version_wrote_them(folder: Ru
         list(csv.DictReader(io.StringIO(text)))
         for text in (to_csv(trials), (folder.path / "trials.csv").read_text())
     )
-    assert rows[0].keys() - old_rows[0].keys() == (NEWER - {"gpu_held_back"}) | {
+    assert rows[0].keys() - old_rows[0].keys() == (NEWER - {"gpu_held_back", "first_health"}) | {
         "host_growth",
         "ends_search",
         "num_cpus_taken",
