@@ -173,8 +173,8 @@ def config_name(config: Mapping[str, Any]) -> str:
     parts = [f"{config['num_envs']} x {config['num_steps']}", plural(minibatches, "minibatch")]
     if DEVICES in config:
         parts.append(plural(config[DEVICES], "device"))
-    variables = variables_of(config).items()
-    return ", ".join([*parts, *(f"{name}={value}" for name, value in variables)])
+    parts += [f"{name}={_shown(value)}" for name, value in variables_of(config).items()]
+    return ", ".join(parts)
 
 
 def num_minibatches(config: Mapping[str, Any]) -> int | None:

@@ -146,7 +146,7 @@ def prepare(
         baseline=baseline,
         baseline_called=baseline_called,
         recommended=_recommended(spec, task, space, baseline, preflight, screen),
-        levers=levers_of(spec, task, preflight, screen),
+        levers=levers_of(spec, task, preflight, screen, is_here=hardware_class is None),
         folder=folder,
         resume=resume,
         screen=screen,
@@ -192,11 +192,11 @@ def _recommended(
 
 
 def levers_of(
-    spec: SearchSpec, task: Task, preflight: Preflight, screen: Screen
+    spec: SearchSpec, task: Task, preflight: Preflight, screen: Screen, *, is_here: bool = True
 ) -> tuple[Lever, ...]:
     """Return the levers to try: those of `--levers` that the installed jaxlib knows.
 
-    Flags of the person's own stay, before a lever's.
+    Flags of the person's own stay, before a lever's, if trials run on this machine (`is_here`).
 
     Raises:
         UserError: if no trial runs on a GPU, or JAX is not what they run.
@@ -207,7 +207,7 @@ def levers_of(
         raise UserError("--levers gpu: trials run on the CPU here; leave it out.")
     if task.framework == "torch":
         raise UserError("--levers gpu: they are XLA's, and this is PyTorch; leave it out.")
-    own = os.environ.get(_FLAGS, "").strip()
+    own = os.environ.get(_FLAGS, "").strip() if is_here else ""
     is_file = bool(own) and not own.startswith("-")
     levers, left_out = [], []
     for lever in GPU:

@@ -1,6 +1,11 @@
 """Trials of exploring and of finals, at the speeds that a test names."""
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
 from factories import measurement, outcome, trial
+from search_spaces.config import Config
 from trainables.measurement import OutcomeKind
 from tune.search.trial import Stage, Trial
 
@@ -38,6 +43,24 @@ def measured(
                 disturbed=disturbed,
             ),
         ),
+    )
+
+
+def ended(
+    of: Config,
+    speed: float,
+    *,
+    stage: Stage = Stage.LEVER,
+    first: Mapping[str, float] = {},
+    **more: Any,
+) -> Trial:
+    """A trial of a whole configuration; `first` are the figures of its first update."""
+    made = measured(of["num_envs"], speed, stage=stage, half_width=0.001, **more)
+    assert made.outcome is not None
+    assert made.outcome.measurement is not None
+    figures = dataclasses.replace(made.outcome.measurement, first_health=dict(first))
+    return dataclasses.replace(
+        made, config=of, outcome=dataclasses.replace(made.outcome, measurement=figures)
     )
 
 

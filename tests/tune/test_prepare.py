@@ -131,6 +131,8 @@ def test_levers_are_those_that_jaxlib_knows_behind_the_persons_own_flags(
     assert all(value.startswith(f"{flags} --xla_gpu".strip()) for value in own)
     assert not_tried in told.getvalue()
     assert bool(not_tried) == bool(told.getvalue())
+    elsewhere = prepare.levers_of(spec, factories.task(), machine, screen, is_here=False)
+    assert not any("mine" in str(lever.variables) for lever in elsewhere)
     left_out = [name for name in FLAGS if name in not_tried]
     assert [lever.name for lever in found] == [
         lever.name for lever in GPU if lever.name not in left_out

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import re
 
 import jax
@@ -11,7 +12,7 @@ import optax
 import pytest
 
 from benchmarks.gymnax_env import make_gymnax_env
-from trainables.jax_phase12 import ppo
+from trainables.jax_phase12 import network, ppo
 from trainables.jax_phase12.adam import adam_step, init_adam, squared_norm
 from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.env import TradingEnv
@@ -125,6 +126,59 @@ def test_all_products_have_the_precision_that_was_asked_for(of_config, of_proces
     asked = re.findall(r"^ *precision=(.*)$", str(traced), re.MULTILINE)
     assert asked == [products] * num_products if products else not asked
     assert num_products > 10
+
+
+@pytest.mark.seconds(30)
+def test_rounding_products_changes_the_first_update_less_than_another_seed_does(monkeypatch):
+    """What `tune.search.levers` allows a lever to change lies between the two."""
+    env = TradingEnv(market=trend_market(), rules=PHASE_1)
+    customary = Hyperparameters(network=SMALL.network)
+
+    def first_update(seed: int) -> dict[str, float]:
+        state = ppo.init_train_state(jax.random.key(seed), env, CONFIG, customary)
+        _, metrics = jax.jit(ppo.make_update(CONFIG, customary))(state)
+        known = {name: float(value) for name, value in metrics.items()}
+        return {name: value for name, value in known.items() if np.isfinite(value)}
+
+    def changes(other: dict[str, float]) -> list[float]:
+        return [
+            abs(other[name] - exact[name]) / max(abs(other[name]), abs(exact[name]), 1e-9)
+            for name in exact.keys() & other.keys()
+        ]
+
+    exact = first_update(0)
+    reseeded = changes(first_update(1))
+    rounded_network = rounding_products(network)
+    monkeypatch.setattr(ppo, "apply_network", rounded_network["apply_network"])
+    monkeypatch.setattr(ppo, "apply_fused", rounded_network["apply_fused"])
+    rounded = changes(first_update(0))
+    assert 0.0 < max(rounded) < 0.03
+    assert np.median(reseeded) > 0.05
+
+
+def rounding_products(module):
+    """The functions of a module with the factors of all products, those of gradients too, rounded
+    to bfloat16, which a CPU does not do by itself.
+    """
+    source = re.sub(r"(\w+) @ ([\w.]+)", r"_product(\1, \2)", inspect.getsource(module))
+
+    def rounded(values):
+        return values.astype(jnp.bfloat16).astype(jnp.float32)
+
+    @jax.custom_vjp
+    def product(one, two):
+        return rounded(one) @ rounded(two)
+
+    product.defvjp(
+        lambda one, two: (product(one, two), (one, two)),
+        lambda kept, slope: (
+            rounded(slope) @ rounded(kept[1]).T,
+            rounded(kept[0]).T @ rounded(slope),
+        ),
+    )
+    functions = {"__name__": module.__name__, "_product": product}
+    exec(compile(source, module.__file__, "exec"), functions)
+    return functions
 
 
 def test_forbidden_actions_are_never_taken():
