@@ -23,8 +23,8 @@ _LEAST_GAIN = 1.01
 _LEARNING_ERROR = 0.03
 """The share by which a figure of the first update may differ with a lever.
 
-Products rounded to bfloat16 on a CPU changed none by more than 1.1 % at the learning rate of Phases 1
-and 2, by up to 2.8 % at eight times that rate; another seed changes half of them by 7 % and more.
+Products rounded to bfloat16 on a CPU changed none by more than 1.1 % at Phase 1's learning rate, by
+up to 2.8 % at eight times that rate; another seed changes half of them by 7 % and more.
 """
 
 
