@@ -62,6 +62,7 @@ class JaxWorkload:
         shardings: of several devices, returns where each leaf of the state lies: called with the
             shapes of the state and the devices, it returns a pytree of `jax.sharding.Sharding`.
             XLA shares the update's work out by it. Without it every device does all of the work.
+        evaluation: returns the mean return of held-out episodes with a state's policy.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class JaxWorkload:
         env_steps_per_update: int,
         num_devices: int = 1,
         shardings: Shardings | None = None,
+        evaluation: Callable[[Any], jax.Array] | None = None,
     ):
         self._update = update
         self._init = init
         self._env_steps_per_update = env_steps_per_update
         self._num_devices = num_devices
         self._shardings = shardings or on_all
+        self._evaluation = None if evaluation is None else jax.jit(evaluation)
         self._placed: Any = None
         self._compiled: Any = None
         self._dtypes: dict[int, Any] = {}  # of leaves that a Python number had no say in
@@ -228,6 +231,12 @@ class JaxWorkload:
     def health(self) -> dict[str, float]:
         """Return the metrics of the last update; none before the first."""
         return {name: float(np.asarray(value).mean()) for name, value in self._metrics.items()}
+
+    def evaluate(self) -> float | None:
+        """Return the mean return of held-out episodes; `None` where there are none."""
+        if self._evaluation is None or self._state is None:
+            return None
+        return float(self._evaluation(self._state))
 
     def fingerprint(self) -> bytes:
         """Return a digest of the state's small floating-point arrays; empty if there are none."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster.structure import revive
 from search_spaces.config import Config
+from trainables.curve import LearningCurve, TrainingRequest
 
 
 class OutcomeKind(enum.StrEnum):
@@ -101,7 +102,9 @@ class TrialRequest:
     lies wholly below it is stopped as `slow`. `num_updates`, if set, makes the trial a soak:
     exactly so many updates (or as many as `max_measure_s` allows) are run and measured. `ends_at`
     is a moment of the monotonic clock: a trial that was measured by then, however briefly, reports
-    that before it, because it is killed soon after.
+    that before it, because it is killed soon after. `training`, if set, makes the trial a training
+    from scratch, of which the learning counts. With `needs_return` one that does not tell its
+    return ends the search.
     """
 
     workload: str
@@ -114,6 +117,8 @@ class TrialRequest:
     slow_below: float | None = None
     num_updates: int | None = None
     ends_at: float = math.inf
+    training: TrainingRequest | None = None
+    needs_return: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +167,7 @@ class Measurement(Throughput):
     each with the share of looks at which it did. In `num_restart_blocks` of the blocks processes
     of the trial's own started or ended. `device_growth_bytes` is the rise of the allocator's peak
     over the measurement. `unit` is what is counted, in the plural: a script may count agent steps
-    or tokens.
+    or tokens. `curve` is of a training from scratch.
     """
 
     env_steps_per_update: int
@@ -186,6 +191,7 @@ class Measurement(Throughput):
     device_growth_bytes: int | None = None
     unit: str = ENV_STEPS
     first_health: dict[str, float] = dataclasses.field(default_factory=dict)
+    curve: LearningCurve | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,22 @@
-"""One trial of a training that sets its own pace: it is timed by points, at whatever moments."""
+"""One trial of a training that sets its own pace: it is timed by points, at whatever moments.
+
+A training from scratch is judged by the returns that it tells, too. Its seconds count from the
+first point: the start-up before it is left out.
+"""
 
 import dataclasses
 import os
 import statistics
 import time
+from collections.abc import Callable
 
 from trainables import verdicts
+from trainables.curve import LearningCurve, TrainingRequest
+from trainables.health import RETURN
 from trainables.measurement import (
     ENV_STEPS,
     Measurement,
+    OutcomeKind,
     Phase,
     Progress,
     Report,
@@ -17,12 +25,19 @@ from trainables.measurement import (
 )
 from trainables.pace import Block, Pace, Point
 from trainables.serving import Send
+from trainables.training import Trainer
 
 MIN_BLOCKS = 3
 """Fewer blocks are no speed: a trial goes on beyond its time for these."""
 
 _SOAK_S = 20.0
 """Points may be milliseconds apart: a soak takes so long at least."""
+
+_MOST_BLOCKS = 200
+"""The blocks of a training from scratch are no shorter than this part of the whole."""
+
+_TO_END_S = 3.0
+"""Seconds that it may take to end a training, before its time is up."""
 
 
 class PacedTrial:
@@ -41,14 +56,22 @@ class PacedTrial:
         """Whether the points come by a clock; to be set before the first."""
         self.unit = ENV_STEPS
         """What the points count, in the plural."""
+        self.late_s = 0.0
+        """Seconds by which the first point came late, as out of a file; to be set before it."""
         self.health: dict[str, float] = {}
         """Metrics of the training, if it tells any."""
+        self.without_return: Callable[[], str] = lambda: f"let it tell a {RETURN!r}."
+        """Returns the advice on a training from scratch that told no return."""
         self._request = request
         self._send = send
         self._gpu = GpuMonitor(request.platform, os.environ)
         self._memory = GpuMemory(request.platform, os.environ)
         self._neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
-        self._pace = Pace(request.sampling.block_s)
+        shortest_s = 0.0 if request.training is None else request.training.max_s / _MOST_BLOCKS
+        self._pace = Pace(max(shortest_s, request.sampling.block_s))
+        self._learning = None if request.training is None else _Learning(request.training)
+        self._last = Point(0.0, 0.0)
+        self._told: dict[str, float] = {}
         self._quiet: list[Block] = []
         self._noisy: list[Block] = []
         self._disturbed_s = 0.0
@@ -70,24 +93,90 @@ class PacedTrial:
         """Take in a point that came at the moment `now`; return the report if that is enough."""
         had_begun, was_steady = self._pace.has_begun, self._pace.is_steady
         block = self._pace.hear(point)
+        self._last = point
         if not had_begun:
-            self._first_at = now
+            self._first_at = now - self.late_s
             self._send(Progress(phase=Phase.WARMUP))
         elif self._pace.is_steady and not was_steady:
             self._steady_at = self._looked_at = now
             self._neighbours.disturbed()  # what they did before does not count
             self._send(Progress(phase=Phase.MEASURE))
-        return None if block is None else self._take_block(block, now)
+        report = None if block is None else self._take_block(block, now)
+        if self._learning is not None and RETURN in self.health:
+            self.tell(self.health[RETURN], now)
+        return report or self.look(now)
+
+    def tell(self, value: float, at: float, *, of_few: bool = False) -> None:
+        """Take in the mean return that was told at a moment, also before the first point.
+
+        One `of_few` episodes counts only if there is no other in the end.
+        """
+        self._told = {RETURN: value}
+        if self._learning is not None and of_few:
+            self._learning.told_of_few = (at, value)
+        elif self._learning is not None:
+            self._learning.told = (at, value)
+
+    def look(self, now: float) -> Report | None:
+        """Return the report on a training from scratch that is over, at its target, say."""
+        learning = self._learning
+        if learning is None or not self.has_begun:
+            return None
+        learning.look(now - self._first_at, self._first_at, self._last.steps)
+        if learning.trainer.verdict is not None:
+            return self._learned(learning)
+        if now + _TO_END_S > self._request.ends_at:
+            return self._learned(learning, "its time was up")
+        return None
 
     def conclude(self) -> Report | None:
         """Return the report on a training that ended by itself, if enough of it was seen."""
+        if self._learning is not None:
+            return self._learned(self._learning, "it ended by itself") if self.has_begun else None
         estimate = self._estimate
         if estimate is None or estimate.num_blocks < MIN_BLOCKS:
             return None
         return self._report(estimate, verdicts.completed(estimate, self._request))
 
+    def _learned(self, learning: "_Learning", why: str = "") -> Report:
+        """Return the report on a training from scratch; without any return it is an error."""
+        learning.take_told(self._first_at, self._last.steps, of_few=True)
+        curve, estimate = learning.trainer.curve, self._estimated()
+        seconds = time.monotonic() - self._first_at
+        verdict = learning.trainer.verdict or f"trained for {seconds:.3g} s: {why}."
+        if curve is None and not learning.has_gates:
+            return Report(
+                kind=OutcomeKind.ERROR,
+                message=f"it told no return in {seconds:.3g} s of training, and learning is judged "
+                f"by that: {self.without_return()}",
+            )
+        if estimate is None:
+            return Report(
+                kind=OutcomeKind.INVALID,
+                message=f"it told its steps once in {seconds:.3g} s of training, so that its speed "
+                "is not known: give --learn-time more.",
+            )
+        if not self._pace.is_steady:
+            self._steady_at = self._looked_at = self._first_at
+        return self._report(estimate, (OutcomeKind.COMPLETED, verdict), curve)
+
+    def _estimated(self) -> Throughput | None:
+        """Return the speed of a training from scratch, of its points where there is no block."""
+        if self._quiet or self._noisy:
+            return self._summary()
+        if self._last.at_s <= 0.0 or self._last.steps <= 0.0:
+            return None
+        speed = self._last.steps / self._last.at_s
+        return Throughput(
+            steps_per_second=speed,
+            low=speed,
+            high=speed,
+            converged=False,
+            num_blocks=0,
+            num_updates=len(self._pace.sizes),
+        )
+
     def _take_block(self, block: Block, now: float) -> Report | None:
-        from trainables import throughput
         from trainables.disturbance import IGNORES
 
         self._gpu.look()
@@ -99,19 +188,25 @@ class PacedTrial:
         self._disturbed_s += now - self._looked_at if is_disturbed else 0.0
         self._looked_at = now
         (self._noisy if is_disturbed else self._quiet).append(block)
-        self._estimate = throughput.summarize(
-            [block.speed for block in self._quiet],
-            len(self._pace.sizes),
-            self._request.sampling,
-            noisy=[block.speed for block in self._noisy],
-        )
-        if self.by_clock:
-            self._estimate = self._counted_in_leaps(self._estimate)
+        if self._learning is not None:
+            return None
+        self._estimate = self._summary()
         verdict = verdicts.too_slow(self._estimate, self._request.slow_below, self.unit)
         ends_first = now + block.seconds > self._request.ends_at  # before there is another
         if verdict is None and (ends_first or self._is_over(self._estimate)):
             verdict = verdicts.completed(self._estimate, self._request)
         return None if verdict is None else self._report(self._estimate, verdict)
+
+    def _summary(self) -> Throughput:
+        from trainables import throughput
+
+        estimate = throughput.summarize(
+            [block.speed for block in self._quiet],
+            len(self._pace.sizes),
+            self._request.sampling,
+            noisy=[block.speed for block in self._noisy],
+        )
+        return self._counted_in_leaps(estimate) if self.by_clock else estimate
 
     def _counted_in_leaps(self, estimate: Throughput) -> Throughput:
         """Return the mean over all blocks that count, at least as uncertain as one leap makes it.
@@ -142,11 +237,16 @@ class PacedTrial:
         is_enough = len(self._quiet) + len(self._noisy) >= MIN_BLOCKS
         return is_enough and (estimate.converged or given_up or spent_s >= longest_s)
 
-    def _report(self, estimate: Throughput, verdict: verdicts.TrialVerdict) -> Report:
+    def _report(
+        self,
+        estimate: Throughput,
+        verdict: verdicts.TrialVerdict,
+        curve: LearningCurve | None = None,
+    ) -> Report:
         kind, message = verdict
         measurement = Measurement(
             **dataclasses.asdict(estimate),
-            env_steps_per_update=max(1, round(statistics.median(self._pace.sizes))),
+            env_steps_per_update=max(1, round(statistics.median(self._pace.sizes or [1]))),
             startup_s=0.0,
             build_s=self._first_at - self._started,
             compile_s=0.0,
@@ -157,8 +257,41 @@ class PacedTrial:
             peak_device_bytes=self._memory.peak_bytes,
             num_compilations=None,
             **self._gpu.figures(),
-            health=dict(self.health),
+            health=self._told | self.health,
             others_cpus=self._neighbours.others_cpus,
             unit=self.unit,
+            curve=curve,
         )
         return Report(kind=kind, message=message, measurement=measurement)
+
+
+class _Learning:
+    """The returns of a training from scratch as they come, thinned out to a curve."""
+
+    def __init__(self, request: TrainingRequest) -> None:
+        self.trainer = Trainer(request)
+        self.has_gates = bool(request.gates)
+        """Whether others told a return: then it can be read, and this one is only late."""
+        self.told: tuple[float, float] | None = None
+        """The latest moment and return that is no point of the curve yet."""
+        self.told_of_few: tuple[float, float] | None = None
+        self._due_s = 0.0
+
+    def look(self, seconds: float, began_at: float, steps: float) -> None:
+        """Judge it after so many seconds, if a point is due."""
+        if seconds < self._due_s:
+            return
+        self.take_told(began_at, steps)
+        if self.trainer.verdict is None:
+            self.trainer.take(seconds, round(steps), None, held_out=False)
+
+    def take_told(self, began_at: float, steps: float, *, of_few: bool = False) -> None:
+        """Make a point of the latest return; one from before the beginning is of its moment."""
+        if of_few and self.told is None and self.trainer.curve is None:
+            self.told = self.told_of_few
+        if self.told is None:
+            return
+        at, value = self.told
+        self.told, seconds = None, max(0.0, at - began_at)
+        self.trainer.take(seconds, round(steps), value, held_out=False)
+        self._due_s = seconds + self.trainer.next_stretch_s(seconds)

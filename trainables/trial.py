@@ -7,16 +7,15 @@ thread pools by it when they are imported, so a later cap would have no effect.
 """
 
 import dataclasses
-import math
 import os
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from cluster.errors import UserError
 from search_spaces.config import without_variables
-from trainables import verdicts
+from trainables import training, verdicts
+from trainables.built import Built
+from trainables.health import health_of, require_return
 from trainables.measurement import (
     Measurement,
     OutcomeKind,
@@ -35,30 +34,11 @@ from trainables.workload import (
     KnowsPeak,
     LimitsDeviceMemory,
     MeasuresItself,
-    ReportsDevice,
-    ReportsHealth,
-    ShowsProgress,
     UnstableTrainingError,
-    Workload,
     WorkloadInputError,
     build,
     load_factory,
 )
-
-_OF_EPISODES = ("return", "episode", "reward", "length")
-_MOST_METRICS, _LONGEST_METRIC = 256, 200
-_NOISE_SCALE = "gradient_noise_scale"  # a ratio of two estimates, and the lower may be zero
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Built:
-    """A workload that is ready to run, and the seconds that building and compiling it took."""
-
-    workload: Workload
-    program: CompiledProgram
-    startup_s: float
-    build_s: float
-    compile_s: float
 
 
 def main() -> int:
@@ -73,7 +53,9 @@ def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
         if isinstance(built.workload, MeasuresItself):
             return built.workload.measure_trial(request, send)
         if refusal := _refusal(request, built):
-            return _report(built, refusal)
+            return built.report(refusal)
+        if request.training is not None:
+            return training.train(request, built, send)
         return _measure(request, built, send)
     except InvalidConfigurationError as error:
         return Report(kind=OutcomeKind.INVALID, message=str(error))
@@ -85,7 +67,7 @@ def run_trial(request: TrialRequest, send: Send, spawned_at: float) -> Report:
         return Report(kind=OutcomeKind.ERROR, message=str(error))
 
 
-def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
+def _build(request: TrialRequest, send: Send, spawned_at: float) -> Built:
     started = time.monotonic()
     send(Progress(phase=Phase.IMPORT))
     factory = load_factory(request.workload)
@@ -98,7 +80,7 @@ def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     program = CompiledProgram(device_bytes=None)
     if isinstance(workload, Compiles):
         program = workload.compile()
-    return _Built(
+    return Built(
         workload=workload,
         program=program,
         startup_s=started - spawned_at,
@@ -107,16 +89,16 @@ def _build(request: TrialRequest, send: Send, spawned_at: float) -> _Built:
     )
 
 
-def _refusal(request: TrialRequest, built: _Built) -> verdicts.TrialVerdict | None:
+def _refusal(request: TrialRequest, built: Built) -> verdicts.TrialVerdict | None:
     """Return why the compiled program must not run here, if it must not."""
     return (
-        verdicts.wrong_device(request.platform, _device_usage(built.workload))
+        verdicts.wrong_device(request.platform, built.device_usage)
         or verdicts.dead_code(built.program.dead_share)
         or verdicts.over_budget(built.program.device_bytes, request.device_budget_bytes)
     )
 
 
-def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
+def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
     # These bring NumPy and NVML: not before the affinity holds.
     from trainables import throughput
     from trainables.compilations import Compilations
@@ -131,16 +113,16 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
     def run(num_updates: int) -> None:
         workload.run(num_updates)
         if not firsts:
-            firsts.append((_fingerprint(workload), _health(workload)))
+            firsts.append((built.fingerprint, health_of(workload)))
 
     warmup = throughput.warm_up(run, time.monotonic)
     [(fingerprint, first_health)] = firsts
-    health = _health(workload)  # asked once already here: what it compiles is no recompilation
+    health = health_of(workload)  # asked once already here: what it compiles is no recompilation
     compilations = Compilations()
-    before = _device_usage(workload)
+    before = built.device_usage
     verdict = verdicts.wrong_device(request.platform, before) or verdicts.unhealthy(health)
     if verdict:
-        return _report(built, verdict)
+        return built.report(verdict)
     send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
     gpu = GpuMonitor(request.platform, os.environ)
     neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
@@ -162,20 +144,22 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         disturbed=disturbed,
         ends_at=request.ends_at,
     ):
-        health = _health(workload)
+        health = health_of(workload)
         verdict = verdicts.unhealthy(health) or verdicts.too_slow(estimate, request.slow_below)
         if verdict:
             break
     measure_s = time.monotonic() - started
-    usage = _device_usage(workload)
+    if request.needs_return:
+        require_return(workload)  # now that episodes have ended
+    usage = built.device_usage
     recompiled = verdicts.recompiled(_num_compilations(before), _num_compilations(usage))
     if defect := (
         recompiled
         or verdicts.recompiled(0, compilations.count)
-        or verdicts.nothing_trained(fingerprint, _fingerprint(workload))
+        or verdicts.nothing_trained(fingerprint, built.fingerprint)
         or _beyond_peak(built, estimate)
     ):
-        return _report(built, defect)
+        return built.report(defect)
     measurement = Measurement(
         **dataclasses.asdict(estimate),
         env_steps_per_update=workload.env_steps_per_update,
@@ -196,72 +180,16 @@ def _measure(request: TrialRequest, built: _Built, send: Send) -> Report:
         num_restart_blocks=restarts.num_blocks,
         device_growth_bytes=_device_growth(before, usage),
     )
-    return _report(built, verdict or verdicts.completed(estimate, request), measurement)
+    return built.report(verdict or verdicts.completed(estimate, request), measurement)
 
 
-def _fingerprint(workload: Workload) -> bytes:
-    return workload.fingerprint() if isinstance(workload, ShowsProgress) else b""
-
-
-def _beyond_peak(built: _Built, estimate: Throughput) -> verdicts.TrialVerdict | None:
+def _beyond_peak(built: Built, estimate: Throughput) -> verdicts.TrialVerdict | None:
     """Judge the speed by the device's peak. It is measured last, so that it disturbs nothing."""
     workload, flops = built.workload, built.program.flops_per_update
     if not (flops and isinstance(workload, KnowsPeak)):
         return None
     updates_per_second = estimate.steps_per_second / workload.env_steps_per_update
     return verdicts.beyond_peak(flops * updates_per_second, workload.peak_flops())
-
-
-def _health(workload: Workload) -> dict[str, float]:
-    if not isinstance(workload, ReportsHealth):
-        return {}
-    metrics = workload.health()
-    if problem := _metrics_problem(metrics):
-        raise WorkloadInputError(f"health() {problem}.")
-    health = {name: _mean(name, value) for name, value in metrics.items()}
-    return {name: value for name, value in health.items() if not _is_unknown_yet(name, value)}
-
-
-def _metrics_problem(metrics: Any) -> str | None:
-    """Return why these cannot be metrics: each goes into a table of all trials."""
-    if not isinstance(metrics, Mapping):
-        return f"must return a mapping of names to numbers, got {type(metrics).__name__}"
-    if len(metrics) > _MOST_METRICS:
-        return f"has {len(metrics):,} metrics, at most {_MOST_METRICS} are kept: choose some"
-    for name in metrics:
-        if not (isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST_METRIC):
-            return f"has the name {name!a:.80}, which is no printable word"
-    return None
-
-
-def _mean(name: str, value: Any) -> float:
-    """Return a metric as a number; an array of them is averaged.
-
-    Raises:
-        WorkloadInputError: if it is neither.
-    """
-    import numpy as np  # not before the affinity holds
-
-    try:
-        return float(np.asarray(value, dtype=float).mean())
-    except (TypeError, ValueError) as error:
-        raise WorkloadInputError(
-            f"health() has {name} = {value!r:.80}, which is no number and no array of numbers."
-        ) from error
-
-
-def _is_unknown_yet(name: str, value: float) -> bool:
-    """Return whether a metric has no value yet, which is no instability.
-
-    A ratio of estimates may be infinite; a mean over episodes is NaN until one has ended.
-    """
-    if name == _NOISE_SCALE:
-        return not math.isfinite(value)
-    return math.isnan(value) and any(word in name.lower() for word in _OF_EPISODES)
-
-
-def _device_usage(workload: Workload) -> DeviceUsage | None:
-    return workload.device_usage() if isinstance(workload, ReportsDevice) else None
 
 
 def _device_growth(before: DeviceUsage | None, after: DeviceUsage | None) -> int | None:
@@ -272,18 +200,6 @@ def _device_growth(before: DeviceUsage | None, after: DeviceUsage | None) -> int
 
 def _num_compilations(usage: DeviceUsage | None) -> int | None:
     return None if usage is None else usage.num_compilations
-
-
-def _report(
-    built: _Built, verdict: verdicts.TrialVerdict, measurement: Measurement | None = None
-) -> Report:
-    kind, message = verdict
-    return Report(
-        kind=kind,
-        message=message,
-        measurement=measurement,
-        predicted_device_bytes=built.program.device_bytes,
-    )
 
 
 if __name__ == "__main__":

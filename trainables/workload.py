@@ -146,6 +146,14 @@ class ShowsProgress(Protocol):
 
 
 @runtime_checkable
+class Evaluates(Protocol):
+    """A workload that can judge its policy by episodes that training never sees."""
+
+    def evaluate(self) -> float | None:
+        """Return the mean return of held-out episodes; `None` where there are none."""
+
+
+@runtime_checkable
 class KnowsPeak(Protocol):
     """A workload that can measure how fast its device multiplies."""
 

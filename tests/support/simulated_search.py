@@ -11,9 +11,11 @@ from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
 from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
+from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
-from tune.search.policy import Search, SearchRules
+from tune.search.policy import Search
 from tune.search.problem import SearchProblem
+from tune.search.rules import SearchRules
 from tune.search.stopping import Stopping
 from tune.search.study import Study, explored_in
 from tune.search.trial import Trial
@@ -77,6 +79,8 @@ def make(
     shard: Shard | None = None,
     known: Sequence[Path] = (),
     warm_start: tuple[dict[str, int], ...] = (),
+    objective: Objective = Objective.THROUGHPUT,
+    learning: LearningPlan | None = None,
     **stopping: object,
 ) -> Search:
     options = {"max_runs": 14, "max_time_s": None, "patience": 50, "min_gain": 0.02} | stopping
@@ -94,10 +98,11 @@ def make(
         shard=shard,
     )
     rules = SearchRules(
-        objective=Objective.THROUGHPUT,
+        objective=objective,
         stopping=Stopping(**options),  # type: ignore[arg-type]
         finals=plan,
         seed=0,
+        learning=learning,
     )
     return Search(study, problem, rules, clock=clock or Clock(), elapsed_s=elapsed_s)
 

@@ -29,6 +29,7 @@ def test_it_offers_every_protocol():
         protocol.Compiles,
         protocol.ReportsHealth,
         protocol.ReportsDevice,
+        protocol.Evaluates,
     ):
         assert isinstance(workload, member)
     assert workload.env_steps_per_update == 7
@@ -40,6 +41,26 @@ def test_updates_are_counted_and_health_is_the_last_one():
     workload.run(3)
     workload.run(2)
     assert workload.health() == {"count": 4.0}
+
+
+def test_it_is_evaluated_by_its_state_of_now():
+    workload = JaxWorkload(
+        count_up, zeros, env_steps_per_update=1, evaluation=lambda state: 10.0 * state["count"]
+    )
+    assert workload.evaluate() is None, "nothing is trained yet"
+    for count in (3, 5):
+        workload.run(count - int(workload.health().get("count", -1.0)) - 1)
+        assert workload.evaluate() == workload.evaluate() == 10.0 * count
+    compilations = workload.device_usage().num_compilations
+    workload.run(1)
+    assert (type(workload.evaluate()), workload.evaluate()) == (float, 60.0)
+    assert workload.device_usage().num_compilations == compilations
+
+
+def test_without_an_evaluation_there_is_none():
+    workload = JaxWorkload(count_up, zeros, env_steps_per_update=1)
+    workload.run(1)
+    assert workload.evaluate() is None
 
 
 def test_a_fingerprint_tells_whether_training_changed_anything():

@@ -1,11 +1,12 @@
-"""Trials that take points as they come: what they make of counts that move in leaps."""
+"""Trials that take points as they come: of counts that move in leaps, and of what is learned."""
 
 import dataclasses
 import math
 
 import pytest
 
-from trainables.measurement import Measurement, Report, Sampling, TrialRequest
+from trainables.curve import LearningGate, TrainingRequest
+from trainables.measurement import Measurement, OutcomeKind, Report, Sampling, TrialRequest
 from trainables.pace import Point
 from trainables.paced_trial import PacedTrial
 
@@ -62,3 +63,70 @@ def test_the_report_comes_before_the_trial_is_killed() -> None:
         for number in range(7)
     ]
     assert [report is not None for report in reports] == [False] * 6 + [True]
+
+
+def trained(
+    training: TrainingRequest, *, every_s: float, metrics: bool = True, start_s: float = 3.0
+) -> Report:
+    """Let a training tell that its return is its seconds, until that is enough."""
+    trial = PacedTrial(dataclasses.replace(REQUEST, training=training), lambda message: None)
+    trial.health = {"loss": 0.5}
+    for number in range(10_000):
+        at_s = number * every_s
+        if metrics:
+            trial.health = {"loss": 0.5, "mean_return": at_s}
+        report = trial.take(Point(at_s, 80.0 * number), trial._started + start_s + at_s)
+        if report is not None:
+            return report
+    raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("every_s", [0.01, 1.0])
+def test_a_training_that_tells_metrics_has_a_curve(every_s: float) -> None:
+    report = trained(TrainingRequest(max_s=60.0), every_s=every_s)
+    assert report.kind is OutcomeKind.COMPLETED
+    assert report.measurement is not None
+    curve = report.measurement.curve
+    assert curve is not None
+    assert curve.returns == pytest.approx(curve.seconds, abs=0.02), "the start-up is left out"
+    assert len(curve.seconds) < 100, "it is thinned out"
+    assert curve.env_steps[-1] == pytest.approx(80.0 * 60.0 / every_s, rel=0.02)
+    assert report.measurement.steps_per_second == pytest.approx(80.0 / every_s, rel=0.05)
+    assert report.measurement.num_blocks > 20
+    assert report.measurement.health == {"loss": 0.5, "mean_return": pytest.approx(60, abs=1.0)}
+
+
+def test_a_speed_that_is_known_ends_no_training() -> None:
+    report = trained(TrainingRequest(max_s=600.0), every_s=0.5)
+    assert report.message.startswith("trained for 600 s")
+    assert report.measurement is not None
+    assert report.measurement.num_blocks <= 200
+
+
+def test_a_training_ends_at_its_target_or_at_a_gate() -> None:
+    reached = trained(TrainingRequest(max_s=600.0, target=20.0), every_s=0.5)
+    assert reached.message.startswith("reached 20 after 2")
+    gate = LearningGate(seconds=30.0, least_return=50.0)
+    behind = trained(TrainingRequest(max_s=600.0, gates=(gate,)), every_s=0.5)
+    assert "until 30 s, where the best so far has 50" in behind.message
+    assert behind.measurement is not None
+    assert behind.measurement.curve is not None
+    assert behind.measurement.curve.fell_behind
+
+
+def test_a_training_without_a_return_says_what_to_tell() -> None:
+    report = trained(TrainingRequest(max_s=20.0), every_s=1.0, metrics=False)
+    assert report.kind is OutcomeKind.ERROR
+    assert "learning is judged by that: let it tell a 'mean_return'." in report.message
+
+
+def test_a_single_point_is_no_speed() -> None:
+    training = TrainingRequest(max_s=20.0)
+    trial = PacedTrial(dataclasses.replace(REQUEST, training=training), lambda message: None)
+    trial.tell(1.0, trial._started)
+    assert trial.take(Point(0.0, 0.0), trial._started) is None
+    assert trial.look(trial._started + 10.0) is None
+    report = trial.look(trial._started + 20.0)
+    assert report is not None
+    assert report.kind is OutcomeKind.INVALID
+    assert "it told its steps once" in report.message

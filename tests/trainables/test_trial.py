@@ -15,6 +15,7 @@ import pytest
 
 from places import PYTHONPATH
 from trainables import trial
+from trainables.curve import LearningGate, TrainingRequest
 from trainables.measurement import (
     Measurement,
     Message,
@@ -56,13 +57,13 @@ def run_here(request: TrialRequest) -> tuple[Report, list[Message]]:
     return report, sent
 
 
-def run_alive(request: TrialRequest, tmp_path: Path) -> Outcome:
+def run_alive(request: TrialRequest, tmp_path: Path, *, timeout_s: float = 60.0) -> Outcome:
     *_, outcome = run_child(
         request,
         environment=ENVIRONMENT,
         log_path=tmp_path / "trial.log",
         thread_cap=1,
-        timeout_s=60.0,
+        timeout_s=timeout_s,
     )
     assert isinstance(outcome, Outcome)
     return outcome
@@ -168,11 +169,6 @@ def test_training_that_breaks_while_it_is_measured_keeps_its_measurement() -> No
     assert 0 < measured(report).num_updates < 200
 
 
-def test_arrays_are_averaged_and_returns_without_an_episode_are_left_out() -> None:
-    measurement = measured(run_here(request_for("says_arrays"))[0])
-    assert measurement.health == {"loss": 2.0, "entropy": 0.5}
-
-
 def test_wrong_input_ends_the_search_and_a_wrong_size_does_not() -> None:
     for workload, ends in (("no_workload", True), ("bad_input", True), ("invalid", False)):
         assert run_here(request_for(workload))[0].ends_search is ends
@@ -236,12 +232,6 @@ def test_a_daemon_of_a_loop_is_ended_too(tmp_path: Path) -> None:
     assert not psutil.pid_exists(pid)
 
 
-def test_an_infinite_noise_scale_is_left_out_and_no_instability() -> None:
-    report, _ = run_here(request_for("Full", {"no_noise_scale": 1}))
-    assert report.kind is OutcomeKind.COMPLETED
-    assert "gradient_noise_scale" not in measured(report).health
-
-
 def test_a_trial_that_cannot_win_stops_early_with_what_it_has() -> None:
     sampling = dataclasses.replace(QUICK, min_blocks=1000, max_measure_s=30.0)
     report, _ = run_here(request_for("Sleeper", slow_below=1e9, sampling=sampling))
@@ -274,6 +264,58 @@ def test_alive_from_stdin_to_the_wire(tmp_path: Path) -> None:
     assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
     assert 0 < measured(outcome).startup_s < outcome.wall_s
     assert outcome.predicted_device_bytes == 2**20
+
+
+def test_a_training_from_scratch_ends_at_its_target_and_tells_its_curve(tmp_path: Path) -> None:
+    gates = (
+        LearningGate(seconds=0.1, least_return=1.0),
+        LearningGate(seconds=20.0, least_return=1e6),
+    )
+    training = TrainingRequest(max_s=20.0, target=30.0, gates=gates)
+    outcome = run_alive(request_for("Learning", {"update_ms": 10}, training=training), tmp_path)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    assert outcome.message.startswith("reached 30 after 0.")
+    curve = measured(outcome).curve
+    assert curve is not None
+    assert curve.returns[-2] < 30.0 <= curve.returns[-1]
+    assert 0.3 <= curve.seconds[-1] < 10.0
+    assert curve.env_steps[-1] == 100 * measured(outcome).num_updates
+    assert (curve.held_out, curve.fell_behind) == (False, False)
+
+
+def test_a_training_from_scratch_is_ended_by_its_gate_and_by_its_time(tmp_path: Path) -> None:
+    for held_out, training, words in (
+        (
+            0,
+            TrainingRequest(max_s=20.0, gates=(LearningGate(seconds=0.1, least_return=1e6),)),
+            "ended",
+        ),
+        (1, TrainingRequest(max_s=0.3), "trained for 0.3"),
+    ):
+        config = {"update_ms": 10, "held_out": held_out}
+        outcome = run_alive(request_for("Learning", config, training=training), tmp_path)
+        assert outcome.message.startswith(words)
+        curve = measured(outcome).curve
+        assert curve is not None
+        assert (curve.held_out, curve.fell_behind) == (bool(held_out), words == "ended")
+
+
+def test_a_training_from_scratch_reports_before_it_would_be_killed(tmp_path: Path) -> None:
+    training = TrainingRequest(max_s=1000.0)
+    outcome = run_alive(
+        request_for("Learning", {"update_ms": 10}, training=training), tmp_path, timeout_s=5.0
+    )
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    assert outcome.message.endswith("its time was up.")
+    assert outcome.wall_s < 5.0
+
+
+def test_learning_needs_a_return_and_without_one_the_search_ends(tmp_path: Path) -> None:
+    outcome = run_alive(request_for("Sleeper", needs_return=True), tmp_path)
+    assert (outcome.kind, outcome.ends_search) == (OutcomeKind.ERROR, True), outcome.message
+    assert "needs the return, and the training tells no metrics at all" in outcome.message
+    told = run_alive(request_for("Learning", needs_return=True), tmp_path)
+    assert told.kind is OutcomeKind.COMPLETED, told.message
 
 
 def test_affinity_holds_before_the_workload_is_imported(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import fake_workloads
 from trainables.workload import (
     Compiles,
+    Evaluates,
     ReportsDevice,
     ReportsHealth,
     Workload,
@@ -60,6 +61,11 @@ def test_optional_parts_are_found(workload: type[fake_workloads.Sleeper], is_ful
     assert isinstance(built, Workload)
     for part in (Compiles, ReportsHealth, ReportsDevice):
         assert isinstance(built, part) is is_full
+
+
+def test_a_workload_with_episodes_of_its_own_to_judge_by_is_found() -> None:
+    assert isinstance(fake_workloads.Learning({}, {}), Evaluates)
+    assert not isinstance(fake_workloads.Full({}, {}), Evaluates)
 
 
 def test_a_file_is_named_by_its_path_and_finds_what_lies_beside_it(

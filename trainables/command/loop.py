@@ -18,7 +18,14 @@ from search_spaces.config import Config
 from trainables.classify import SIGNATURES, describe_exit
 from trainables.command.folder import make_standing_place, reachable
 from trainables.command.options import CommandOptions, filled_in
-from trainables.command.readings import MeanSinceStart, Meter, ReadingKind, first_to_match
+from trainables.command.readings import (
+    MeanSinceStart,
+    Meter,
+    Reading,
+    ReadingKind,
+    first_to_match,
+)
+from trainables.command.returns import ReturnReader
 from trainables.command.running import CommandEnded, RunningCommand, end_as
 from trainables.command.scalars import ScalarFiles
 from trainables.measurement import (
@@ -59,7 +66,7 @@ class CommandLoop:
         raise WorkloadInputError("a command is timed by its own lines, and not by updates.")
 
     def measure_trial(self, request: TrialRequest, send: Send) -> Report:
-        """Run the command until its speed is known, end it, and report.
+        """Run the command until its speed or its learning is known, end it, and report.
 
         If the command dies of something, this process ends in the same way, so that the cause is
         found in the log as of every other trial.
@@ -95,8 +102,10 @@ class _Trial:
     ) -> None:
         self._config = config
         self._options = options
+        self._request = request
         self._send = send
         self._paced = PacedTrial(request, send)
+        self._paced.without_return = self._without_return
         self._meter: Meter | None = None
         self._last = collections.deque[str](maxlen=_NUM_QUOTED_LINES)
         self._memory_error: tuple[float, str] | None = None
@@ -106,7 +115,10 @@ class _Trial:
         ]
         self._started = self._looked_at = time.monotonic()
         self._mean = MeanSinceStart()
+        self._returns: ReturnReader | None = None
         first = options.readings[0]
+        if len(options.readings) == 1:
+            self._returns = self._returns_of(first)
         self._scalars: ScalarFiles | None = None
         if first.kind is ReadingKind.SCALAR:
             self._scalars = ScalarFiles(folder, first.pattern, first.steps_for(config) or 1.0)
@@ -122,6 +134,8 @@ class _Trial:
                     report = self._hear(line, now)
                 if report is None and now - self._looked_at >= _LOOK_S:
                     report = self._look(now)
+                if report is None and line is None:  # the lines that came together are all heard
+                    report = self._paced.look(now)
                 if report is not None:
                     return report
         except CommandEnded as end:
@@ -136,18 +150,52 @@ class _Trial:
         self._last.append(line)
         if self._memory_error is None and (words := self._memory_words(line)):
             self._memory_error = (now, words)
+        self._hear_return(line, now)
         if self._meter is None:
             reading = first_to_match(self._options.readings, [line])
             if reading is None:
                 return None
             self._meter = Meter(reading, self._config)
             self._paced.by_clock, self._paced.unit = reading.by_clock, reading.units
+            if self._returns is None:
+                self._returns = self._returns_of(reading)
+                self._hear_return(line, now)
         point = self._meter.hear(line, now)
         if point is None:
             return None
         if self._is_a_person_s_rate and (found := self._mean.hear(self._meter.number, now)):
             raise WorkloadInputError(f"--rate: {found}")
         return self._paced.take(point, now)
+
+    def _returns_of(self, reading: Reading) -> ReturnReader | None:
+        """Return the reader of the returns.
+
+        Raises:
+            WorkloadInputError: if learning is to be judged, and no pattern of a return is known.
+        """
+        if reading.returns is not None:
+            return ReturnReader(reading.returns)
+        if self._request.needs_return or self._request.training is not None:
+            name = "" if reading.preset is None else f" of the preset {reading.preset}"
+            raise WorkloadInputError(
+                f"--objective learning needs the return, and no line{name} is known to have it: "
+                "give --return, a regular expression whose group is the mean return."
+            )
+        return None
+
+    def _hear_return(self, line: str, now: float) -> None:
+        mean = None if self._returns is None else self._returns.hear(line)
+        if mean is not None:
+            self._paced.tell(mean.value, now, of_few=mean.of_few)
+
+    def _without_return(self) -> str:
+        """Return the advice on a training of which no line had a return."""
+        reading = self._options.readings[0] if self._meter is None else self._meter.reading
+        pattern = "" if reading.returns is None else reading.returns.pattern
+        return (
+            f"no line matched {pattern!r}. Give --return, a regular expression whose group is the "
+            f"mean return, or, if no episode has ended yet, --learn-time more; {self._said()}"
+        )
 
     @property
     def _is_a_person_s_rate(self) -> bool:
@@ -157,9 +205,14 @@ class _Trial:
     def _look(self, now: float) -> Report | None:
         """Look for new events of the scalar; return the report if they are enough."""
         self._looked_at = now
-        points = () if self._scalars is None else self._scalars.read()
-        reports = (self._paced.take(point, now) for point in points)
-        return next((report for report in reports if report is not None), None)
+        if self._scalars is None:
+            return None
+        for point in self._scalars.read():
+            if not self._paced.has_begun:
+                self._paced.late_s = self._scalars.late_s
+            if report := self._paced.take(point, now):
+                return report
+        return None
 
     def _too_short(self) -> Report:
         """Return the report on a command that came to its own end too early, without an error."""

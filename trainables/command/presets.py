@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster.structure import structure
 from search_spaces.expression import parse_expression
-from trainables.command.readings import Reading, ReadingError, ReadingKind
+from trainables.command.readings import Reading, ReadingError, ReadingKind, ReturnLines
 
 AUTO = "auto"
 """The name that stands for every preset whose steps can be computed from the axes."""
@@ -20,7 +20,8 @@ _TABLE = Path(__file__).with_name("presets.toml")
 class Preset:
     """A row of the table: a reading, its source, and what it was checked against.
 
-    Lines that other programs print, too, such as any progress bar, are read `by_name_only`.
+    Lines that other programs print, too, such as any progress bar, are read `by_name_only`. Where
+    the script prints a return, `returns` is its pattern; `per_episode`: of one episode each.
     """
 
     name: str
@@ -32,10 +33,15 @@ class Preset:
     steps: str | None = None
     by_clock: bool = False
     by_name_only: bool = False
+    returns: str | None = None
+    per_episode: bool = False
 
     @property
     def reading(self) -> Reading:
-        """The row as a reading."""
+        """The row as a reading, with the way to read the return if it has one."""
+        lines = None
+        if self.returns is not None:
+            lines = ReturnLines(pattern=self.returns, per_episode=self.per_episode)
         return Reading(
             kind=self.kind,
             pattern=self.pattern,
@@ -43,6 +49,7 @@ class Preset:
             unit=self.unit,
             preset=self.name,
             by_clock=self.by_clock,
+            returns=lines,
         )
 
 

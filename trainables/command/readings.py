@@ -49,6 +49,25 @@ class ReadingError(UserError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnLines:
+    """A way to read the return: the first group of `pattern` has the mean of some episodes.
+
+    With `per_episode` each line has the return of one episode; see returns.py.
+    """
+
+    pattern: str
+    per_episode: bool = False
+
+    def compiled(self) -> re.Pattern[str]:
+        """Return the pattern, ready for use.
+
+        Raises:
+            ReadingError: if it is no regular expression, or lacks the group.
+        """
+        return _with_group("--return", self.pattern, "return: ")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """A way to read one script's lines.
 
@@ -56,7 +75,8 @@ class Reading:
     scalar it is the tag.
     `steps` is an expression over the axes: the steps of one line, update or count. `unit` is what
     is counted. `preset` names the row of the table that it came from, if any. `by_clock`: its lines
-    come every few seconds, and not when an update ends.
+    come every few seconds, and not when an update ends. `returns` are there where learning is
+    judged.
     """
 
     kind: ReadingKind
@@ -65,6 +85,7 @@ class Reading:
     unit: str = "env step"
     preset: str | None = None
     by_clock: bool = False
+    returns: ReturnLines | None = None
 
     @property
     def units(self) -> str:
@@ -80,18 +101,9 @@ class Reading:
         """
         if self.kind is ReadingKind.SCALAR:
             return _NOTHING
-        try:
-            pattern = re.compile(self.pattern)
-        except re.error as error:
-            raise ReadingError(
-                f"--{self.kind} {self.pattern!r} is no regular expression: {error}."
-            ) from error
-        if self.kind is not ReadingKind.LINE and not pattern.groups:
-            raise ReadingError(
-                f"--{self.kind} {self.pattern!r} needs a group around the number, as in "
-                r"'fps: (\S+)'."
-            )
-        return pattern
+        if self.kind is ReadingKind.LINE:
+            return _compiled("--line", self.pattern)
+        return _with_group(f"--{self.kind}", self.pattern, "fps: ")
 
     def steps_for(self, config: Mapping[str, Any]) -> float | None:
         """Return the steps of one line, update or count; `None` where the kind needs none.
@@ -112,6 +124,22 @@ class Reading:
         if isinstance(value, str) or value <= 0:
             raise ReadingError(f"--steps {self.steps!r} must be positive, got {value!r}.")
         return float(value)
+
+
+def _compiled(option: str, text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ReadingError(f"{option} {text!r} is no regular expression: {error}.") from error
+
+
+def _with_group(option: str, text: str, example: str) -> re.Pattern[str]:
+    pattern = _compiled(option, text)
+    if not pattern.groups:
+        raise ReadingError(
+            f"{option} {text!r} needs a group around the number, as in '{example}(\\S+)'."
+        )
+    return pattern
 
 
 class Meter:

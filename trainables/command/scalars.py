@@ -36,6 +36,11 @@ class ScalarFiles:
         self.other_tags: set[str] = set()
         """The scalars that were found and are not the one."""
 
+    @property
+    def late_s(self) -> float:
+        """The seconds since the first event was made; it is read later, when it is in the file."""
+        return 0.0 if self._first is None else max(0.0, time.time() - self._first.at_s)
+
     def read(self) -> Iterator[Point]:
         """Yield a point for each new event: seconds and steps since the first one."""
         events = (event for path in self._files() for event in self._events(path))

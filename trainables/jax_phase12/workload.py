@@ -3,6 +3,8 @@
 A configuration has the fields of `PpoConfig`, the options those of `MarketOptions`.
 """
 
+import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +14,10 @@ from trainables.jax_phase12 import ppo
 from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.devices import state_shardings
 from trainables.jax_phase12.env import TradingEnv
+from trainables.jax_phase12.evaluation import mean_return
 from trainables.jax_workload import JaxWorkload
-from trainables.market.features import build_market
+from trainables.market.bars import Bars
+from trainables.market.features import build_market, split
 from trainables.market.options import MarketOptions
 from trainables.market.positions import PHASE_1, PHASE_2, Rules
 
@@ -37,16 +41,45 @@ def phase2(config: Mapping[str, Any], options: Mapping[str, Any]) -> JaxWorkload
 
 
 def _build(rules: Rules, config: Mapping[str, Any], options: Mapping[str, Any]) -> JaxWorkload:
-    for name, value in _NUMBERS.items():
-        jax.config.update(name, value)
     ppo_config = PpoConfig.from_mapping(config)
     chosen = MarketOptions.from_mapping(options)
-    env = TradingEnv(market=build_market(chosen.load_bars()), rules=rules)
-    hyperparameters = Hyperparameters()
+    return build(
+        rules,
+        ppo_config,
+        chosen.load_bars(),
+        seed=chosen.seed_of_training,
+        held_out=chosen.held_out,
+    )
+
+
+def build(
+    rules: Rules, ppo_config: PpoConfig, bars: Bars, *, seed: int, held_out: float = 0.0
+) -> JaxWorkload:
+    """Build PPO that trades bars; of the last part, `held_out` of them, no episode is trained.
+
+    Raises:
+        WorkloadInputError: if no episode fits into the bars, or into a part of them.
+    """
+    for name, value in _NUMBERS.items():
+        jax.config.update(name, value)
+    market, hyperparameters = build_market(bars), Hyperparameters()
+    evaluation = None
+    if held_out:
+        market, last = split(market, held_out)
+        evaluation = functools.partial(_held_out_return, last.starts)
+    env = TradingEnv(market=market, rules=rules)
     return JaxWorkload(
         ppo.make_update(ppo_config, hyperparameters),
-        lambda: ppo.init_train_state(jax.random.key(chosen.seed), env, ppo_config, hyperparameters),
+        # A key made here would open the device before anything is compiled.
+        lambda: ppo.init_train_state(jax.random.key(seed), env, ppo_config, hyperparameters),
         env_steps_per_update=ppo_config.num_samples,
         num_devices=ppo_config.num_devices,
         shardings=state_shardings,
+        evaluation=evaluation,
     )
+
+
+def _held_out_return(starts: Any, state: ppo.TrainState) -> jax.Array:
+    """Return the mean return of episodes that begin at `starts`, bars that training never saw."""
+    market = state.env.market._replace(starts=starts)
+    return mean_return(state._replace(env=dataclasses.replace(state.env, market=market)))

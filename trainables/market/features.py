@@ -122,3 +122,25 @@ def _rolling_mean(values: np.ndarray, num_bars: int) -> np.ndarray:
     end = np.arange(1, len(values) + 1)
     start = np.maximum(end - num_bars, 0)
     return np.asarray((total[end] - total[start]) / (end - start))
+
+
+def split(market: Market, held_out: float) -> tuple[Market, Market]:
+    """Return the market to train on, and the one of the last part of the bars, `held_out` of them.
+
+    No episode of the first reaches into the second. Both have all bars: an episode looks back.
+
+    Raises:
+        WorkloadInputError: if no episode fits into one of the two.
+    """
+    first = round((1.0 - held_out) * len(market.prices))
+    ends = market.episode_end[market.starts]
+    training = market._replace(starts=market.starts[ends < first])
+    last = market._replace(starts=market.starts[market.starts >= first])
+    for part, name in ((training, "first"), (last, "last")):
+        if not len(part.starts):
+            share = 1.0 - held_out if part is training else held_out
+            raise WorkloadInputError(
+                f"no episode fits into the {name} {share:.0%} of the {len(market.prices)} bars, "
+                "which learning needs to tell apart what is learnt by heart: give a longer history."
+            )
+    return training, last

@@ -9,6 +9,7 @@ from trainables.market.synthetic import synthetic_bars
 from trainables.workload import WorkloadInputError
 
 _OF_FILES = ("timezone", "symbol")
+_LATER = (*_OF_FILES, "training_seed", "held_out")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,8 @@ class MarketOptions:
     timezone: of the file's times where they have none; None is UTC.
     symbol: the instrument to trade where the file has several.
     seed: of the synthetic market and of training.
+    training_seed: of training alone, where it is another than that of the market.
+    held_out: the share of the bars, the last of them, on which learning is judged; 0 for none.
     """
 
     data: str | None = None
@@ -26,9 +29,13 @@ class MarketOptions:
     seed: int = 0
     timezone: str | None = None
     symbol: str | None = None
+    training_seed: int | None = None
+    held_out: float = 0.0
 
     def __post_init__(self) -> None:
         self._at_least(synthetic_days=1)
+        if not 0.0 <= self.held_out < 1.0:
+            raise WorkloadInputError(f"held_out is a share like 0.2, got {self.held_out}.")
         for name in _OF_FILES:
             if self.data is None and getattr(self, name) is not None:
                 raise WorkloadInputError(
@@ -58,13 +65,21 @@ class MarketOptions:
         return load_bars(self.data, timezone=self.timezone, symbol=self.symbol)
 
     def as_mapping(self) -> dict[str, Any]:
-        """Return the options of a task. How to read a file is left out where nothing was said.
+        """Return the options of a task. Those that came later are left out where they say nothing.
 
         So a search of an earlier version, which had no such options, is the same search.
         """
-        options = dataclasses.asdict(self)
-        silent = {name for name in _OF_FILES if options[name] is None}
-        return {name: value for name, value in options.items() if name not in silent}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in _LATER or value != defaults[name]
+        }
+
+    @property
+    def seed_of_training(self) -> int:
+        """The seed of networks, environments and rollouts."""
+        return self.seed if self.training_seed is None else self.training_seed
 
     def _at_least(self, **bounds: int) -> None:
         """Check each named option against its least value.

@@ -8,25 +8,30 @@ import pytest
 from search_spaces.expression import parse_expression
 from trainables.command.presets import AUTO, readings_of, table
 from trainables.command.readings import Lines, Meter, ReadingError, first_to_match
+from trainables.command.returns import ReturnReader
 
 CONFIG = {"num_envs": 16, "num_steps": 32}
 
 PRINTED = {
     "cleanrl": (
         b"global_step=512, episodic_return=[21.]\nSPS: 410\nglobal_step=900, episodic_return=9.0\n"
-        b"SPS: 433\nSPS: 441\n",
+        b"eval_episode=0, episodic_return=500.0\nSPS: 433\nSPS: 441\n",
         [0, 512, 1024],
     ),
     "leanrl": (
         b"  0%|          | 0/976 [00:00<?, ?it/s]\r"
-        b"speed:  1830.1 sps, reward avg:  21.93:   2%|2 | 20/976 [00:03<02:20]\r"
-        b"speed:  1833.0 sps, reward avg:  22.10:   2%|2 | 20/976 [00:03<02:20]\r"
-        b"speed:  1841.7 sps, reward avg:  24.02:   3%|3 | 30/976 [00:05<02:19]\r",
+        b"speed:  1830.1 sps, reward avg: 0.93, reward max:1.00, returns:  nan,lr:  0.00:   2%|2 "
+        b"| 20/976 [00:03<02:20]\r"
+        b"speed:  1833.0 sps, reward avg: 0.94, reward max:1.00, returns: -22.10,lr:  0.00:   "
+        b"2%|2 | 20/976 [00:03<02:20]\r"
+        b"speed:  1841.7 sps, global_step=900, episodic_return= 24.02 (max= 30.00):   3%|3 | "
+        b"30/976 [00:05<02:19]\r",
         [0, 10 * 512],
     ),
     "sb3": (
         b"-----------------------------------------\n| rollout/                |             |\n"
-        b"|    ep_len_mean          | 22.4        |\n| time/                   |             |\n"
+        b"|    ep_len_mean          | 22.4        |\n|    ep_rew_mean          | -1.2e+03    |\n"
+        b"| time/                   |             |\n"
         b"|    fps                  | 1203        |\n|    iterations           | 1           |\n"
         b"|    total_timesteps      | 2048        |\n-----------------------------------------\n"
         b"|    fps                  | 901         |\n|    total_timesteps      | 4096        |\n",
@@ -37,7 +42,8 @@ PRINTED = {
         b"Total num frames: 0. Throughput: 0: nan. Samples: 0. Policy #0 lag: (min: -1.0)\x1b[0m\n"
         b"\x1b[36m[2026-01-04 10:12:36,036][16355] Fps is (10 sec: 3276.8, 60 sec: 3276.8, "
         b"300 sec: 3276.8). Total num frames: 16384. Throughput: 0: 3148.7.\x1b[0m\n"
-        b"\x1b[37m\x1b[1m[2026-01-04 10:12:36,037] Avg episode reward: [(0, '4.2')]\x1b[0m\n",
+        b"\x1b[37m\x1b[1m[2026-01-04 10:12:36,037] Avg episode reward: [(0, '4.200'), "
+        b"(1, '9.000')]\x1b[0m\n",
         [0, 16384],
     ),
     "rl_games": (
@@ -50,6 +56,9 @@ PRINTED = {
     "rsl_rl-3.1": (
         b"\x1b[1m Learning iteration 1/1500 \x1b[0m\n"
         b"                       Computation: 46829 steps/s (collection: 1.926s, learning 0.173s)\n"
+        b"                    Mean action noise std: 1.00\n"
+        b"                             Mean reward: -4.46\n"
+        b"                     Mean episode length: 19.00\n"
         b"                       Computation: 50000 steps/s (collection: 1.9s, learning 0.17s)\n",
         [0, 50000],
     ),
@@ -57,20 +66,23 @@ PRINTED = {
         b"                            Total steps: 98304 \n"
         b"                       Steps per second: 60210 \n"
         b"                            Total steps: 196608 \n"
-        b"                       Steps per second: 61000 \n",
+        b"                       Steps per second: 61000 \n"
+        b"                  Mean extrinsic reward: 9.00\n"
+        b"                            Mean reward: 5.25\n",
         [0, 98304],
     ),
     "stoix": (
         b"\x1b[35m\x1b[1mACT - Timestep: 65536 | Episode return mean: 21.8 | Steps per second: "
         b"100000.0\x1b[0m\n"
         b"\x1b[36mTRAIN - Timestep: 65536 | Actor loss: 0.1 | Steps per second: 9.0\x1b[0m\n"
-        b"\x1b[35m\x1b[1mACT - Timestep: 131072 | Episode return mean: 22 | Steps per second: "
-        b"120000.0\x1b[0m\n",
+        b"\x1b[35m\x1b[1mACT - Timestep: 131072 | Episode return mean: 22.125 | Episode return "
+        b"std: 1 | Steps per second: 120000.0\x1b[0m\n"
+        b"\x1b[32m\x1b[1mEVALUATOR - Episode return mean: 99.000\x1b[0m\n",
         [0, 120000],
     ),
     "brax": (
         b"I0104 10:00:00.1 140 learner.py:130] [1003520] eval/episode_reward=-150.3, "
-        b"training/sps=5012.1, training/walltime=200.2\n"
+        b"eval/episode_reward_std=2.0, training/sps=5012.1, training/walltime=200.2\n"
         b"I0104 10:00:09.1 140 learner.py:130] [2007040] training/sps=1.1e+05, eval/sps=2e5\n",
         [0, 110000],
     ),
@@ -82,34 +94,60 @@ PRINTED = {
     ),
     "pufferlib": (
         b"\x1b[H\x1b[2J SPS             1.2M    Epoch  3 \n\x1b[H Steps 5.1M   \n"
-        b"\x1b[H SPS             1.3M    Epoch  4 \n",
+        b"\x1b[H SPS             1.3M    Epoch  4 \n"
+        b"  User Stats            Value  User Stats            Value\n"
+        b"  episode_return        0.812  episode_length       31.000\n",
         [0, 1.3e6],
     ),
     "rllib": (
-        b" num_env_steps_sampled_lifetime: 4000\n'num_env_steps_sampled_lifetime': 8000.0,\n",
+        b" episode_return_mean: 20.5\n num_env_steps_sampled_lifetime: 4000\n"
+        b"'num_env_steps_sampled_lifetime': 8000.0,\n",
         [0, 4000],
     ),
     "verl": (
         b"step:1 - actor/pg_loss:0.01 - perf/throughput:412.5 - timing_s/step:21.2\n"
-        b"step:2 - perf/throughput:np.float64(420.0) - timing_s/step:20.1\n",
+        b"step:2 - critic/score/mean:np.float64(0.25) - critic/rewards/mean:0.2 - "
+        b"perf/throughput:np.float64(420.0) - timing_s/step:20.1\n",
         [0, 420],
     ),
     "trl": (
-        b"{'loss': 0.0, 'num_tokens': 15000.0, 'step_time': 4.2}\n"
+        b"{'loss': 0.0, 'num_tokens': 15000.0, 'rewards/f/mean': 9.0, 'reward': 0.5, "
+        b"'step_time': 4.2}\n"
         b"{'loss': 0.0, 'num_tokens': '2.9e+04', 'step_time': 4.1}\n",
         [0, 14000],
     ),
     "openrlhf": (
         b"Global step 1: {'reward': 0.1, 'timing/step_total': 31.2}\n"
-        b"Global step 2: {'reward': 0.2, 'timing/step_total': 30.0}\n",
+        b"Global step 2: {'reward': 0.2, 'reward_std': 3.0, 'timing/step_total': 30.0}\n",
         [0, 1],
     ),
     "nemo-rl": (
-        b"  - E2E (Tokens/sec/gpu): 1011.5\n  - E2E (Tokens/sec/gpu): 1100.0\n",
+        b"  - E2E (Tokens/sec/gpu): 1011.5\n  \xe2\x80\xa2 Avg Reward: 0.4375\n"
+        b"  - E2E (Tokens/sec/gpu): 1100.0\n",
         [0, 1100],
     ),
 }
 """What each script prints, a second apart, and the steps that are read of it."""
+
+
+RETURNS = {
+    "cleanrl": 15.0,  # of 21 and 9
+    "leanrl": 24.02,
+    "sb3": -1200.0,
+    "sample-factory": 4.2,
+    "rsl_rl-3.1": -4.46,
+    "rsl_rl": 5.25,
+    "stoix": 22.125,
+    "brax": -150.3,
+    "mujoco_playground": 3.201,
+    "pufferlib": 0.812,
+    "rllib": 20.5,
+    "verl": 0.25,
+    "trl": 0.5,
+    "openrlhf": 0.2,
+    "nemo-rl": 0.4375,
+}
+"""The return at the end of those lines, of the scripts that print one."""
 
 
 def test_every_preset_has_lines_here() -> None:
@@ -127,6 +165,19 @@ def test_a_preset_reads_its_script(name: str) -> None:
         at_s += 1.0 if point is not None else 0.0
         heard += [] if point is None else [point.steps]
     assert heard == pytest.approx(steps)
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_preset_reads_the_return_where_its_script_prints_one(name: str) -> None:
+    [reading] = readings_of(name, CONFIG)
+    assert (reading.returns is not None) == (name in RETURNS)
+    if reading.returns is None:
+        return
+    returns = ReturnReader(reading.returns)
+    told = [returns.hear(line) for line in Lines().feed(PRINTED[name][0])]
+    means = [mean.value for mean in told if mean is not None]
+    assert means[-1] == pytest.approx(RETURNS[name])
+    assert len(means) <= 2
 
 
 @pytest.mark.parametrize("name", [row.name for row in table() if not row.by_name_only])

@@ -5,7 +5,7 @@ import pytest
 
 from good_bars import hours
 from trainables.market.bars import MIN_BARS, Bars
-from trainables.market.features import FEATURES, build_market, compute_features
+from trainables.market.features import FEATURES, build_market, compute_features, split
 from trainables.market.sessions import (
     find_sessions,
 )
@@ -60,3 +60,37 @@ def test_features_survive_a_market_that_stands_still():
     assert np.isfinite(market.features).all()
     assert market.features.shape == (MIN_BARS, len(FEATURES))
     assert (market.prices[:, 4] > 0).all()
+
+
+FOUR_DAYS = build_market(synthetic_bars(seed=0, num_days=4))
+
+
+@pytest.mark.parametrize("held_out", [0.25, 0.3, 0.5, 0.6, 1 - 1169 / 1560])
+def test_no_episode_of_the_training_reaches_into_the_part_that_is_held_out(held_out):
+    training, last = split(FOUR_DAYS, held_out)
+    first = round((1 - held_out) * len(FOUR_DAYS.prices))
+    assert training.episode_end[training.starts].max() < first <= last.starts.min()
+    assert len(last.starts) == (FOUR_DAYS.starts >= first).sum()
+    torn = (FOUR_DAYS.starts < first) & (FOUR_DAYS.episode_end[FOUR_DAYS.starts] >= first)
+    assert len(training.starts) + torn.sum() + len(last.starts) == len(FOUR_DAYS.starts)
+
+
+def test_a_part_that_ends_with_a_day_has_all_episodes_of_its_days():
+    training, last = split(FOUR_DAYS, 0.25)
+    together = np.r_[training.starts, last.starts]
+    np.testing.assert_array_equal(together, FOUR_DAYS.starts)
+
+
+def test_both_parts_have_all_bars_as_an_episode_looks_back():
+    for part in split(FOUR_DAYS, 0.3):
+        for name in ("features", "prices", "episode_end"):
+            assert getattr(part, name) is getattr(FOUR_DAYS, name)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "words"),
+    [(0.005, "no episode fits into the last 0% of the 1560"), (0.95, "into the first 5% of the")],
+)
+def test_a_part_without_room_for_an_episode_is_named(held_out, words):
+    with pytest.raises(WorkloadInputError, match=words):
+        split(FOUR_DAYS, held_out)
