@@ -20,6 +20,9 @@ from trainables.workload_source import (
 from tune.parse import parse_options
 from tune.spec import SearchSpec, Task
 
+HELD_OUT = 0.2
+"""The share of the bars, the last of them, on which learning is judged."""
+
 _WORKLOAD = "trainables.jax_phase12.workload:phase{phase}"
 
 
@@ -131,7 +134,18 @@ def task_of(spec: JaxSpec) -> Task:
             "sha256": bars.sha256(),
         },
         framework="jax",
-        notes=describe_bars(bars, sessions) if data is not None else (),
+        seed_option="training_seed",
+        learning_options={"held_out": HELD_OUT},
+        notes=describe_bars(bars, sessions) if data is not None else _of_synthetic(spec),
+    )
+
+
+def _of_synthetic(spec: JaxSpec) -> tuple[str, ...]:
+    if spec.learning is None:
+        return ()
+    return (
+        "The synthetic market is noise: the most that can be learned of it is not to trade. Give "
+        "your own bars by --data.",
     )
 
 

@@ -87,7 +87,9 @@ class Prepared:
     @property
     def identity(self) -> dict[str, Any]:
         """All that a measurement depends on; it must be the same in a search that is resumed."""
-        return {
+        learning = self.spec.learning
+        trainings = {} if learning is None else {"learning": dataclasses.asdict(learning)}
+        return trainings | {
             "workload": self.task.workload,
             "options": self.task.shown_options,
             "data": self.task.data,

@@ -28,8 +28,9 @@ from tune.run_folder.record import RunRecord
 from tune.screen.screen import Screen
 from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
-from tune.search.policy import Search, SearchRules
+from tune.search.policy import Search
 from tune.search.problem import SearchProblem
+from tune.search.rules import SearchRules
 from tune.search.stopping import Stopping
 from tune.search.study import Study, explored_in
 from tune.search.trial import Trial
@@ -253,6 +254,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
             levers=prepared.levers,
         ),
         seed=spec.seed,
+        learning=spec.learning,
     )
     elapsed_s = time.monotonic() - started_at
     return Search(study, problem, rules, clock=time.monotonic, elapsed_s=elapsed_s)

@@ -9,6 +9,7 @@ from cluster.node.secret_names import without_secrets
 from cluster.node.thread_env import Framework
 from search_spaces.shard import Shard, parse_shard
 from tune.parse import parse_bytes, parse_duration, require_at_least
+from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
 
 PROFILES = Path("profiles")
@@ -28,7 +29,18 @@ class SearchSpec:
     min_gain: float = 0.02
     """What counts as an improvement, as a share of the best."""
     objective: Objective = Objective.THROUGHPUT
-    """throughput: env steps/s. balanced: discounts batch sizes that learn less per sample."""
+    """throughput: env steps/s. balanced: discounts batch sizes that learn less per sample.
+    learning: trains what could be best from scratch, and takes what learns fastest."""
+    target_return: float | None = None
+    """With --objective learning: the return to reach, the sooner the better. Without it the return
+    after --learn-time counts."""
+    learn_time: str | None = None
+    """Time of one training from scratch at most; if left out, learning takes about as long as
+    exploring did."""
+    learn_seeds: int = 3
+    """Seeds that the best learners train with."""
+    train_time: str = "10h"
+    """Length of the training that you plan: compilation is spread over it."""
     space: tuple[str, ...] = ()
     """Axes to replace or add: num_envs=256:4096 (doubling), num_epochs=2,4, lr=1e-4,3e-4,
     optimizer=adam,lion, env.NAME=1,2 (a variable of the trials)."""
@@ -100,6 +112,7 @@ class SearchSpec:
             ("soak_updates", 0),
             ("seed", 0),
             ("gpus", 1),
+            ("learn_seeds", 1),
             ("thread_cap", 1),
         ):
             require_at_least(f"--{name.replace('_', '-')}", getattr(self, name), least)
@@ -109,12 +122,35 @@ class SearchSpec:
         self.trial_timeout_s  # noqa: B018
         self.class_timeout_s  # noqa: B018
         self.memory_budget_bytes  # noqa: B018
+        self._require_learning()
         if self.gpus is not None and self.device == "cpu":
             raise UserError("--gpus and --device cpu contradict each other: leave one out.")
         if self.check and self.address is not None:
             raise UserError("--check tries the training on this machine: leave out --address.")
         if self.part is not None:
             self.part.max_runs(self.max_runs)
+
+    def _require_learning(self) -> None:
+        """Hold the options of learning to being asked for, and to be read."""
+        if self.objective is not Objective.LEARNING:
+            for name in ("target_return", "learn_time"):
+                if getattr(self, name) is not None:
+                    option = f"--{name.replace('_', '-')}"
+                    raise UserError(f"{option} is for --objective learning: give both, or none.")
+        self.learning  # noqa: B018  (raises on what cannot be read)
+
+    @property
+    def learning(self) -> LearningPlan | None:
+        """The plan of the trainings, `None` for a search of speed alone."""
+        if self.objective is not Objective.LEARNING:
+            return None
+        own = self.learn_time
+        return LearningPlan(
+            num_seeds=self.learn_seeds,
+            training_s=None if own is None else parse_duration("--learn-time", own),
+            target=self.target_return,
+            planned_s=parse_duration("--train-time", self.train_time),
+        )
 
     @property
     def max_time_s(self) -> float | None:
@@ -152,6 +188,8 @@ class Task:
     `num_subprocesses` is how many a trial starts, each of which needs room for threads; `source`
     has the hash of each file of a person's own workload. No measurement depends on `run_options`,
     so a search that is resumed may have others. `notes` are sentences about the data for a person.
+    `seed_option` is the option that draws a training anew, and nothing else; `learning_options` are
+    those of trainings whose learning is judged.
     """
 
     name: str
@@ -165,6 +203,12 @@ class Task:
     source: dict[str, str] = dataclasses.field(default_factory=dict)
     run_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    seed_option: str = "seed"
+    learning_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def training_options(self, seed: int) -> dict[str, Any]:
+        """Return the options of a training from scratch with a seed of its own."""
+        return self.options | self.learning_options | {self.seed_option: seed}
 
     @property
     def shown_options(self) -> dict[str, Any]:

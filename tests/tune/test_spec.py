@@ -3,7 +3,8 @@
 import pytest
 
 from cluster.errors import UserError
-from tune.jax_phase12 import JaxSpec
+from tune.jax_phase12 import JaxSpec, task_of
+from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
 
 
@@ -17,6 +18,11 @@ from tune.search.objective import Objective
         ({"thread_cap": 0}, "--thread-cap must be at least 1"),
         ({"min_gain": 1.5}, "--min-gain is a share"),
         ({"trial_timeout": "never"}, "--trial-timeout is a time"),
+        ({"learn_time": "5m"}, "--learn-time is for --objective learning"),
+        ({"target_return": 4.0}, "--target-return is for --objective learning"),
+        ({"objective": Objective.LEARNING, "learn_seeds": 0}, "--learn-seeds must be at least 1"),
+        ({"objective": Objective.LEARNING, "learn_time": "soon"}, "--learn-time is a time"),
+        ({"objective": Objective.LEARNING, "train_time": "soon"}, "--train-time is a time"),
         ({"check": True, "address": "auto"}, "--check tries the training on this machine"),
     ],
 )
@@ -29,3 +35,40 @@ def test_the_defaults_make_a_search() -> None:
     spec = JaxSpec()
     assert (spec.phase, spec.objective, spec.max_time_s) == (1, Objective.THROUGHPUT, None)
     assert spec.trial_timeout_s == 600
+    assert spec.learning is None
+
+
+def test_the_options_of_learning_make_a_plan() -> None:
+    spec = JaxSpec(
+        objective=Objective.LEARNING,
+        target_return=450.0,
+        learn_time="5m",
+        learn_seeds=4,
+        train_time="2h",
+    )
+    assert spec.learning == LearningPlan(
+        num_seeds=4, training_s=300.0, target=450.0, planned_s=7200.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "more"),
+    [
+        (JaxSpec(), {"training_seed": 2, "held_out": 0.2}),  # the synthetic market stays
+        (JaxSpec(workload="tests/support/fake_workloads.py:invalid"), {"seed": 2}),
+    ],
+)
+def test_a_training_has_a_seed_of_its_own(spec: JaxSpec, more: dict[str, object]) -> None:
+    task = task_of(spec)
+    assert task.training_options(2) == task.options | more
+    assert not task.options.keys() & more.keys() - {"seed"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "says"),
+    [(Objective.LEARNING, "The synthetic market is noise"), (Objective.THROUGHPUT, None)],
+)
+def test_who_would_learn_of_noise_is_told(objective: Objective, says: str | None) -> None:
+    notes = task_of(JaxSpec(objective=objective)).notes
+    assert len(notes) == (says is not None)
+    assert all(note.startswith(says or "") for note in notes)

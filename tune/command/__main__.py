@@ -11,7 +11,9 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from cluster import cli
 from cluster.errors import UserError
@@ -21,7 +23,7 @@ from trainables.command import presets, template
 from trainables.command.options import FACTORY, CommandOptions
 from trainables.command.readings import Reading, ReadingKind
 from trainables.workload_source import source_of
-from tune.command import view
+from tune.command import returns, view
 from tune.parse import parse_assignments, parse_config
 from tune.spec import SearchSpec, Task
 
@@ -55,6 +57,11 @@ class CommandSpec(SearchSpec):
     """With --count: the lines come every few seconds, and not when an update ends."""
     unit: str = "env step"
     """The name of what is counted, unless a preset says it."""
+    returns: Annotated[str | None, tyro.conf.arg(name="return")] = None
+    """With --objective learning: a regular expression whose group is the mean return, unless a
+    preset knows it."""
+    per_episode: bool = False
+    """With --return: each line has the return of one episode, so the last 20 are averaged."""
     oom: str | None = None
     """A regular expression for the script's own words when the GPU's memory is used up."""
     env: tuple[str, ...] = ()
@@ -86,7 +93,8 @@ def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
         if spec.check:
             Screen(as_json=spec.json).checked(probed.tried, probed.sentences)
             return 0
-        print(f"{probed.sentences[0]}\n", file=sys.stderr if spec.json else sys.stdout, flush=True)
+        told = "\n".join([probed.sentences[0], *probed.of_return])
+        print(f"{told}\n", file=sys.stderr if spec.json else sys.stdout, flush=True)
         task = dataclasses.replace(task, options=task.options | probed.options)
     return session.run(spec, task, lambda platform, num_cpus: (SearchSpace(axes=()), {}))
 
@@ -117,7 +125,10 @@ def options_of(spec: CommandSpec, arguments: Sequence[str], space: SearchSpace) 
     Raises:
         UserError: if an option cannot be followed.
     """
-    readings = _readings(spec, space)
+    variables = parse_assignments("--env", spec.env)
+    readings = _with_returns(_readings(spec, space), spec)
+    if spec.learning is not None and spec.learn_seeds > 1:
+        returns.require_seed([*arguments, *variables.values()], space.names)
     config = next(space.configurations())
     for reading in readings:
         reading.compiled()
@@ -125,7 +136,7 @@ def options_of(spec: CommandSpec, arguments: Sequence[str], space: SearchSpace) 
     return CommandOptions(
         arguments=tuple(arguments),
         readings=tuple(readings),
-        variables=parse_assignments("--env", spec.env),
+        variables=variables,
         seed=spec.seed,
         oom=_pattern("--oom", spec.oom),
     )
@@ -179,6 +190,17 @@ def _readings(spec: CommandSpec, space: SearchSpace) -> list[Reading]:
             by_clock=spec.by_clock,
         )
     ]
+
+
+def _with_returns(readings: list[Reading], spec: CommandSpec) -> list[Reading]:
+    """Return the readings with the returns by which learning is judged; without, if it is not."""
+    if spec.per_episode and spec.returns is None:
+        raise UserError("--per-episode is about the lines of --return: give both, or none.")
+    if spec.learning is not None:
+        return returns.of_learning(readings, spec.returns, per_episode=spec.per_episode)
+    if spec.returns is not None:
+        raise UserError("--return is for --objective learning: give both, or none.")
+    return [dataclasses.replace(reading, returns=None) for reading in readings]
 
 
 def _pattern(option: str, text: str | None) -> str | None:

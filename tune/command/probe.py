@@ -12,6 +12,7 @@ from cluster.structure import destructure, revive
 from search_spaces.space import SearchSpace
 from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import Reading, ReadingKind, clean, first_to_match
+from tune.command import returns
 from tune.preflight import judge, trying
 from tune.preflight.runtime import require_devices
 from tune.preflight.trying import TriedOut
@@ -23,32 +24,37 @@ _SHOWN_LINES = 3
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
-    """A configuration that ran, the findings in sentences, and the options that they settled."""
+    """A configuration that ran, the findings in sentences, and the options that they settled.
+
+    `of_return` are the sentences about the return, of a search for what learns fastest.
+    """
 
     tried: TriedOut
     sentences: tuple[str, ...]
     options: dict[str, Any]
+    of_return: tuple[str, ...] = ()
 
 
 def probe(spec: SearchSpec, task: Task, space: SearchSpace, given: Mapping[str, Any]) -> Probed:
     """Run the baseline until its speed can be told.
 
     Raises:
-        UserError: if it cannot run, or nothing can be read of it.
+        UserError: if it cannot run, or its speed cannot be read, or no return that is needed.
     """
     preflight = judge.check(preflight_request(spec, task))
     config, _ = baseline_of(space, {}, given)
     require_devices(space, config, task.framework, preflight)
     options = task.options | task.run_options
     tried = trying.try_out(task.workload, options, config, preflight, spec.trial_timeout_s)
-    return _found(task, tried)
+    return _found(task, tried, learns=spec.learning is not None)
 
 
-def _found(task: Task, tried: TriedOut) -> Probed:
+def _found(task: Task, tried: TriedOut, *, learns: bool) -> Probed:
     options = revive(CommandOptions, task.options)
     lines = [clean(line) for line in re.split(r"[\r\n]+", tried.log)]
     reading = _reading(options, lines)
     matched = [line for line in lines if reading.compiled().search(line)]
+    of_return = returns.found(reading, lines) if learns else ()
     name = "" if reading.preset is None else f" (preset {reading.preset})"
     if reading.kind is ReadingKind.SCALAR:
         source = "a scalar in its TensorBoard files."
@@ -60,10 +66,12 @@ def _found(task: Task, tried: TriedOut) -> Probed:
             *tried.sentences(name),
             f"Read from {shlex.quote(reading.pattern)}, {source}",
             *(f"  {line[:120]}" for line in matched[:_SHOWN_LINES]),
+            *of_return,
             "The command was: "
             + shlex.join(filled_in(tried.config, options, Path("TRIAL_DIR"), {})[0]),
         ),
         options={"readings": [destructure(reading)]},
+        of_return=of_return,
     )
 
 

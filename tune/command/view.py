@@ -8,6 +8,7 @@ from search_spaces.config import Config, variables_of
 from search_spaces.space import SearchSpace
 from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import Reading, ReadingKind
+from tune.command import returns
 
 _SHOWN = 3
 
@@ -19,10 +20,11 @@ def dry_run(space: SearchSpace, options: CommandOptions) -> list[str]:
     for config in itertools.islice(space.configurations(), _SHOWN):
         lines += [command_line(config, options, Path("TRIAL_DIR")), ""]
     lines.append("Each runs in a folder of its own, with links to what lies here.")
-    if len(options.readings) == 1:
-        return [*lines, f"Its speed is read from {reading_text(options.readings[0])}."]
-    names = ", ".join(str(reading.preset) for reading in options.readings)
-    return [*lines, f"Its speed is read by the first preset that matches a line, of {names}."]
+    source = f"from {reading_text(options.readings[0])}"
+    if len(options.readings) > 1:
+        names = ", ".join(str(reading.preset) for reading in options.readings)
+        source = f"by the first preset that matches a line, of {names}"
+    return [*lines, f"Its speed is read {source}.", *returns.planned(options.readings)]
 
 
 def command_line(config: Config, options: CommandOptions, folder: Path) -> str:

@@ -11,6 +11,7 @@ from cluster.node import ray_env
 from search_spaces.config import Config, config_key, num_shares, value_text
 from trainables import compile_cache
 from trainables.command.options import FACTORY
+from trainables.curve import TrainingRequest
 from trainables.measurement import Sampling, TrialRequest
 from trainables.ray_trainable import TrialOrder
 from tune.driver.hosts.places import Places
@@ -19,6 +20,7 @@ from tune.search.policy import Search
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _EXPLORING = Sampling(max_measure_s=8.0)  # finals measure again, and longer
+_EVALUATED = 3.0  # times a training's own seconds: held-out episodes may take as long
 _SOAK_S = 600.0  # ends a soak of very long updates early
 _LEAST_SOAK_S = 20.0
 _LONGEST_NAME = 120
@@ -46,18 +48,21 @@ def private_folder() -> Path:
 
 def order(prepared: Prepared, search: Search, trial: Trial, places: Places) -> TrialOrder:
     """Return the order for the worker of `trial`, in the next of the places."""
-    soak_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
+    training = search.training_of(trial)
+    more_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
+    if training is not None:
+        more_s = _EVALUATED * training[0].max_s
     compares = trial.stage not in EXPLORING
     on_gpu = prepared.preflight.platform == "cuda"
     shares = num_shares(trial.config, on_gpu=on_gpu)
     return TrialOrder(
         name=_trial_name(trial),
-        request=_request(prepared, search, trial),
+        request=_request(prepared, search, trial, training),
         framework=prepared.task.framework,
         place=places.take(alone=compares and prepared.spec.finals == "alone", num_gpus=shares),
         travelled=places.travelled,
         thread_cap=thread_cap(prepared.caps.cap, search.trials, trial.config, on_gpu=on_gpu),
-        timeout_s=min(prepared.spec.trial_timeout_s + soak_s, search.time_for(trial)),
+        timeout_s=min(prepared.spec.trial_timeout_s + more_s, search.time_for(trial)),
         host_budget_bytes=shares * prepared.preflight.host_budget_bytes,
         log=str(prepared.folder.trial_log(trial.number, trial.stage).resolve()),
         compile_cache=str(programs(prepared)) if prepared.keeps_programs else None,
@@ -66,7 +71,12 @@ def order(prepared: Prepared, search: Search, trial: Trial, places: Places) -> T
     )
 
 
-def _request(prepared: Prepared, search: Search, trial: Trial) -> TrialRequest:
+def _request(
+    prepared: Prepared,
+    search: Search,
+    trial: Trial,
+    training: tuple[TrainingRequest, int] | None,
+) -> TrialRequest:
     is_soak = trial.stage is Stage.SOAK
     sampling = _EXPLORING if trial.stage in EXPLORING else Sampling()
     if is_soak:
@@ -74,19 +84,26 @@ def _request(prepared: Prepared, search: Search, trial: Trial) -> TrialRequest:
     return TrialRequest(
         workload=prepared.task.workload,
         config=trial.config,
-        options=_options(prepared),
+        options=_options(prepared, None if training is None else training[1]),
         platform=prepared.preflight.platform,
         cpus=(),
         device_budget_bytes=prepared.preflight.device_budget_bytes,
         sampling=sampling,
         slow_below=search.slow_below(trial),
         num_updates=prepared.spec.soak_updates if is_soak else None,
+        training=None if training is None else training[0],
+        needs_return=prepared.spec.learning is not None,
     )
 
 
-def _options(prepared: Prepared) -> dict[str, Any]:
-    """Return the workload's options. A command's own folders are in the search's."""
-    options = prepared.task.options | prepared.task.run_options
+def _options(prepared: Prepared, seed: int | None) -> dict[str, Any]:
+    """Return the workload's options, with the seed of a training whose learning is judged.
+
+    A command's own folders are in the search's.
+    """
+    task = prepared.task
+    own = task.options if seed is None else task.training_options(seed)
+    options = own | task.run_options
     if prepared.task.workload != FACTORY or prepared.hardware_class is not None:
         return options
     return options | {"trials": str((prepared.folder.path / "trials" / "outputs").resolve())}

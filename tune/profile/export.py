@@ -2,7 +2,9 @@
 
 import dataclasses
 import datetime
+import math
 import os
+import statistics
 from pathlib import Path
 
 from cluster.node import hardware, ray_env, thread_env
@@ -17,6 +19,7 @@ from tune.profile.schema import (
     Profile,
     ProfileBaseline,
     ProfileEnvironment,
+    ProfileLearning,
     ProfileMemory,
     ProfileSearch,
     ProfileSoak,
@@ -26,6 +29,7 @@ from tune.profile.schema import (
     SideBySide,
 )
 from tune.search.candidates import Peaks, peaks, speedup
+from tune.search.learned import Judgement
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.spec import Task
 
@@ -142,6 +146,7 @@ def from_search(
         ),
         baseline=_baseline(candidate, result.baseline),
         soak=_soak(candidate, soak_updates),
+        learning=_learning(candidate, result.judgement, task),
         memory=_memory(candidate, seen, preflight),
         threads=_threads(seen, env, preflight),
         environment=ProfileEnvironment(cpus=env.cpus, variables=_variables(candidate, env)),
@@ -212,6 +217,26 @@ def _soak(candidate: Candidate, asked_updates: int) -> ProfileSoak | None:
         asked_updates=asked_updates,
         measure_s=round(soak.measure_s, 3),
         steps_per_second=round(soak.steps_per_second, 1),
+    )
+
+
+def _learning(
+    candidate: Candidate, judgement: Judgement | None, task: Task
+) -> ProfileLearning | None:
+    own = None if judgement is None else judgement.of(candidate.config)
+    if own is None or judgement is None:
+        return None
+    seconds, side = own.typical_s, math.exp(judgement.quantile * own.error)
+    held_out = task.learning_options.get("held_out") if own.curves[0].held_out else None
+    return ProfileLearning(
+        num_seeds=own.num_seeds,
+        training_s=round(judgement.training_s, 2),
+        final_return=float(f"{statistics.fmean(own.finals):.6g}"),
+        target=judgement.target,
+        seconds=None if seconds is None else round(seconds, 3),
+        low=None if seconds is None else round(seconds / side, 3),
+        high=None if seconds is None else round(seconds * side, 3),
+        held_out=held_out,
     )
 
 

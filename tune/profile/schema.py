@@ -171,6 +171,25 @@ class ProfileSoak:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileLearning:
+    """The learning that trainings from scratch told, each of `training_s` at most.
+
+    `seconds` is the geometric mean of those to `target`, with its 95 % interval; they are absent
+    where no target was given or a seed did not reach it. `final_return` is the mean return after
+    `training_s`, `held_out` the share of the data, the last of it, whose episodes gave the returns.
+    """
+
+    num_seeds: PositiveCount
+    training_s: Positive
+    final_return: float
+    target: float | None
+    seconds: Positive | None
+    low: Positive | None
+    high: Positive | None
+    held_out: Positive | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileWorkload:
     """The workload that was trained: its factory with the options.
 
@@ -242,6 +261,7 @@ class Profile:
     speed: ProfileSpeed
     baseline: ProfileBaseline | None
     soak: ProfileSoak | None
+    learning: ProfileLearning | None = None
     memory: ProfileMemory
     threads: ProfileThreads
     environment: ProfileEnvironment

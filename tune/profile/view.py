@@ -29,6 +29,7 @@ def sections(profile: Profile, differences: Sequence[str]) -> dict[str, Rows]:
             ("configuration", config_text(profile.config)),
             ("speed", _speed(profile)),
             ("compared", _compared(profile)),
+            ("learning", _learning(profile)),
             ("soak", _soak(profile)),
             ("proof", f"{state}, {profile.created_at}"),
         ],
@@ -166,6 +167,19 @@ def _soak(profile: Profile) -> str:
         return ""
     done = f"{soak.updates} of {units.plural(soak.asked_updates, 'update')}"
     return f"{done} in {units.duration(soak.measure_s)}, {units.speed(soak.steps_per_second)}"
+
+
+def _learning(profile: Profile) -> str:
+    own = profile.learning
+    if own is None:
+        return ""
+    source = "" if own.held_out is None else f", on the last {own.held_out:.0%} of the data"
+    seeds = f"over {units.plural(own.num_seeds, 'seed')}{source}"
+    if own.seconds is None or own.low is None or own.high is None or own.target is None:
+        of = units.duration(own.training_s)
+        return f"a return of {own.final_return:.4g} after {of} of training, {seeds}"
+    interval = f"{units.duration(own.low)} to {units.duration(own.high)}"
+    return f"{own.target:g} after {units.duration(own.seconds)} of training ({interval}), {seeds}"
 
 
 def _device_memory(profile: Profile) -> str:

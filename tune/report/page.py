@@ -1,6 +1,7 @@
 """The report of one search as a page: the result first, then the evidence, then the commands.
 
-summary/conclusion.py has the sentences, speed.py, learning.py and usage.py the charts.
+summary/conclusion.py has the sentences, trainings.py, speed.py, learning.py and usage.py the
+charts.
 """
 
 import shlex
@@ -12,7 +13,7 @@ from cluster.pages.elements import Content, Element, element
 from cluster.pages.page import Section
 from cluster.pages.table import TableBar
 from search_spaces.config import ConfigKey, config_key, config_name, config_text
-from tune.report import learning
+from tune.report import learning, trainings
 from tune.report import speed as report_speed
 from tune.report import table as report_table
 from tune.report import usage as report_usage
@@ -40,6 +41,7 @@ def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now:
         stop_reason=ending.stop_reason,
         partial=ending.partial,
         wall_s=ending.wall_s,
+        learning=record.context.learning,
     )
     profiles = {Kind(kind): Path(path) for kind, path in ending.profiles.items()}
     conclusion = conclude(result, record.context, profiles=profiles, files=())
@@ -51,6 +53,7 @@ def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now:
         lead=_lead(conclusion, limited_by(result, record.context)),
         sections=[
             _section("result", "Result", _result(conclusion, result)),
+            *_learning(result),
             _section("speed", "Speed", _speed(result)),
             _section("progress", "How the search went", _progress(result)),
             _section("limits", "Memory and threads", _limits(result, record.context)),
@@ -102,6 +105,14 @@ def _contenders(result: SearchResult) -> list[tuple[Candidate, list[str]]]:
 
 def _names(result: SearchResult) -> dict[ConfigKey, str]:
     return {config_key(one.config): ", ".join(names) for one, names in _contenders(result)}
+
+
+def _learning(result: SearchResult) -> list[Section]:
+    """Return the section of the trainings from scratch, where there were any."""
+    judgement = result.judgement
+    if judgement is None:
+        return []
+    return [_section("learning", "Learning", trainings.render(result, judgement))]
 
 
 def _speed(result: SearchResult) -> list[Content]:

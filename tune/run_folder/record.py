@@ -20,6 +20,7 @@ from search_spaces.config import Config, num_shares
 from trainables.command.options import FACTORY
 from tune.preflight.findings import Preflight
 from tune.run_folder.folder import RunFolder
+from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
 from tune.search.result import Kind, SearchResult
 from tune.spec import SearchSpec, Task
@@ -37,7 +38,8 @@ class SearchContext:
     `baseline_called` says where the baseline comes from; records of version 0.1 have but
     `baseline_is_default`. `is_command`: the training is a command.
     `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
-    `on_gpu`: a trial has the host's memory once for each of its GPUs.
+    `on_gpu`: a trial has the host's memory once for each of its GPUs. `learning` is the plan of the
+    trainings, if learning was searched.
     """
 
     objective: Objective
@@ -52,6 +54,7 @@ class SearchContext:
     is_command: bool = False
     baseline_is_default: bool = False
     on_gpu: bool = False
+    learning: LearningPlan | None = None
 
     def host_budget_of(self, config: Config) -> int:
         """Return the bytes of the host that trials of a configuration may use."""
@@ -74,6 +77,7 @@ class SearchContext:
             cpus=preflight.thread_env.cpus if preflight.thread_env else (),
             shard=spec.shard,
             on_gpu=preflight.platform == "cuda",
+            learning=spec.learning,
         )
 
 

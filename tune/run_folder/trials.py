@@ -19,11 +19,12 @@ TRIALS_VERSION = 1
 _HEALTH = "health/"
 _BY_PHASE = {"threads_by_phase": "threads/", "seconds_by_phase": "seconds/"}
 _TRIAL = ("number", "stage", "kind", "excluded", "score")
+_NO_COLUMNS = {
+    *("health", "first_health", "gpu_held_back", "curve"),  # no figures
+    "predicted_device_bytes",  # the outcome has it, too
+}
 _MEASUREMENT = tuple(
-    field.name
-    for field in dataclasses.fields(Measurement)
-    # The first three are no figures; the outcome has the last one, too.
-    if field.name not in {"health", "first_health", "gpu_held_back", "predicted_device_bytes"}
+    field.name for field in dataclasses.fields(Measurement) if field.name not in _NO_COLUMNS
 )
 _OUTCOME = tuple(
     field.name

@@ -51,7 +51,7 @@ def time_left_s(
     estimates = [] if remaining_s is None else [max(0.0, remaining_s)]
     if walls:
         explored = sum(trial.stage in EXPLORING for trial in ran)
-        finals = sum(trial.stage in {Stage.FINAL, Stage.LEVER} for trial in ran)
+        finals = sum(trial.stage in {Stage.LEARN, Stage.FINAL, Stage.LEVER} for trial in ran)
         left = max(0, max_runs - explored) * (finals == 0) + max(0, num_finals - finals)
         estimates.append(left * statistics.median(walls))
     return min(estimates, default=None)

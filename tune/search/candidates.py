@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from search_spaces.config import Config, ConfigKey, config_key, variables_of
 from trainables.measurement import OutcomeKind
+from tune.search.learned import LearningPlan
+from tune.search.learning import judge
 from tune.search.noise import KNOWN_SD, between_processes
 from tune.search.objective import Objective, score, typical_noise_scale
 from tune.search.result import Candidate, Kind, Noise, SearchResult
@@ -24,6 +26,13 @@ _TIE_SHARE = 0.99
 
 Intervals alone may be several percents wide; `lean` is the kind that trades so much for memory.
 """
+
+
+_WINNING = {
+    Objective.THROUGHPUT: Kind.FASTEST,
+    Objective.BALANCED: Kind.BALANCED,
+    Objective.LEARNING: Kind.LEARNING,
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,18 +76,30 @@ def peaks(candidate: Candidate, trials: Iterable[Trial]) -> Peaks:
 
 def winning_kind(objective: Objective) -> Kind:
     """Return the kind of configuration that an objective searches for."""
-    return Kind.BALANCED if objective is Objective.BALANCED else Kind.FASTEST
+    return _WINNING[objective]
 
 
-def choose_candidates(trials: Sequence[Trial], objective: Objective) -> dict[Kind, Candidate]:
+def learner_of(trials: Sequence[Trial], plan: LearningPlan) -> Config | None:
+    """Return the configuration that learned fastest, of those that met no limit since."""
+    judgement, failed = judge(trials, plan), disqualified(trials)
+    learned = () if judgement is None else judgement.learned
+    return next((one.config for one in learned if config_key(one.config) not in failed), None)
+
+
+def choose_candidates(
+    trials: Sequence[Trial], objective: Objective, learner: Config | None = None
+) -> dict[Kind, Candidate]:
     """Return the best candidate of each kind, from the finals if there were any.
 
-    `balanced` is left out where no gradient noise scale was measured, `lean` where no memory is
-    known. The winning kind is there even without them: `balanced` is then by throughput.
+    `learning` is the `learner`, if it was measured. `balanced` is left out where no gradient noise
+    scale was measured, `lean` where no memory is known. The winning kind is there even without
+    them: `balanced` is then by throughput.
     """
     candidates = candidates_of(trials)
     confirmed = [candidate for candidate in candidates if candidate.confirmed]
-    return choose_by_kind(confirmed or candidates, objective)
+    chosen = choose_by_kind(confirmed or candidates, objective)
+    learned = [one for one in candidates if learner is not None and one.config == learner]
+    return chosen | ({Kind.LEARNING: learned[0]} if learned else {})
 
 
 def result_of(
@@ -89,16 +110,19 @@ def result_of(
     stop_reason: str,
     partial: bool,
     wall_s: float,
+    learning: LearningPlan | None = None,
 ) -> SearchResult:
     """Return a search's result: its trials, the best by kind, and the baseline if it completed."""
+    learner = None if learning is None else learner_of(trials, learning)
     measured = {config_key(candidate.config): candidate for candidate in candidates_of(trials)}
     return SearchResult(
         trials=trials,
-        chosen=choose_candidates(trials, objective),
+        chosen=choose_candidates(trials, objective, learner),
         baseline=measured.get(config_key(baseline)),
         stop_reason=stop_reason,
         partial=partial,
         wall_s=wall_s,
+        judgement=None if learning is None else judge(trials, learning),
     )
 
 
@@ -108,8 +132,8 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
     failed = disqualified(trials)
     by_config: dict[ConfigKey, list[Trial]] = {}
     for trial in trials:
-        if trial.stage is Stage.LEVER:
-            continue  # it compares a lever with the winner, and nothing else
+        if trial.stage in {Stage.LEVER, Stage.LEARN}:
+            continue  # it compares a lever with the winner, or learning, and nothing else
         if trial.measurement is not None and config_key(trial.config) not in failed:
             by_config.setdefault(config_key(trial.config), []).append(trial)
     noise_scale = typical_noise_scale(trials)
@@ -256,7 +280,7 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     """
     scores = _scores(candidates, objective)
     best = max(candidates, key=lambda candidate: scores[config_key(candidate.config)])
-    if objective is not Objective.THROUGHPUT:
+    if objective is Objective.BALANCED:
         return best
     tied = [
         candidate

@@ -4,6 +4,8 @@ recommend, then a ramp while it pays, then the sampler's. Pure.
 The sampler weighs a trial's expected gain by the probability that it fits into memory.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from search_spaces.config import (
@@ -17,6 +19,7 @@ from search_spaces.config import (
     weight,
 )
 from trainables.measurement import OutcomeKind
+from tune.memory.model import Array
 from tune.search import feasibility, sampler, stopping
 from tune.search.problem import Explored
 from tune.search.trial import Stage, Trial
@@ -169,16 +172,38 @@ def _sample(known: Explored, untried: list[Config], rng: np.random.Generator) ->
     ]
     if all(score is None for _, score in informative):  # start again from the lightest
         return min(untried, key=weight)
-    space = known.problem.space
-    observations = sampler.Observations(
-        points=np.array([space.coordinates(trial.config) for trial, _ in informative]),
-        scores=np.array([1.0 if score is None else score for _, score in informative]),
-        feasible=np.array([score is not None for _, score in informative]),
+    candidates = _points(known, untried)
+    chances = feasibility.chances(known, untried)
+    return untried[sampler.choose(candidates, _observed(known, informative), rng, chances=chances)]
+
+
+def expected_speeds(
+    known: Explored, configs: list[Config], rng: np.random.Generator
+) -> Array | None:
+    """Return the scores [m] that the model of the explored trials expects of configurations, and
+    those that were measured; `None` if there are none.
+    """
+    measured = [(trial, score) for trial, score in known.scored if score is not None]
+    if not measured or not configs:
+        return None
+    posterior = sampler.fit(_points(known, configs), _observed(known, measured), rng)
+    speeds = posterior.scores
+    own = {config_key(trial.config): score for trial, score in measured}
+    return np.array([own.get(config_key(c), s) for c, s in zip(configs, speeds, strict=True)])
+
+
+def _observed(
+    known: Explored, scored: Sequence[tuple[Trial, float | None]]
+) -> sampler.Observations:
+    return sampler.Observations(
+        points=_points(known, [trial.config for trial, _ in scored]),
+        scores=np.array([1.0 if score is None else score for _, score in scored]),
+        feasible=np.array([score is not None for _, score in scored]),
     )
-    candidates = np.array([space.coordinates(config) for config in untried])
-    return untried[
-        sampler.choose(candidates, observations, rng, chances=feasibility.chances(known, untried))
-    ]
+
+
+def _points(known: Explored, configs: list[Config]) -> Array:
+    return np.array([known.problem.space.coordinates(config) for config in configs])
 
 
 def _dies_of_size(trial: Trial, ran: list[Config]) -> bool:

@@ -27,6 +27,7 @@ from tune.search.candidates import (
 )
 from tune.search.levers import Lever
 from tune.search.objective import Objective
+from tune.search.result import winner_of
 from tune.search.rounds import counted
 from tune.search.trial import EXPLORING, Stage, Trial
 
@@ -64,21 +65,25 @@ def next_step(
     objective: Objective,
     baseline: Config,
     *,
+    learner: Config | None = None,
     num_affordable: float = math.inf,
 ) -> tuple[Stage, Config] | None:
     """Return the stage and configuration to run next; `None` when finals and soak are done.
 
-    There is time for `num_affordable` more finals before the soak. Without time for one they end at
-    once. With time for a few, the best and the baseline come to all their rounds first.
+    `learner` is what learned fastest, where that is searched. There is time for `num_affordable`
+    more finals before the soak. Without time for one they end at once. With time for a few, the
+    best and the baseline come to all their rounds first.
     """
-    leaders = pick_leaders(trials, plan, objective, baseline)
+    leaders = pick_leaders(trials, plan, objective, baseline, learner)
     needed = _needed(leaders, baseline)
     final = _next_final(trials, plan, leaders, needed, num_affordable)
     if final is not None:
         return Stage.FINAL, final
-    winner = choose_candidates(trials, objective).get(winning_kind(objective))
-    if winner is None:
+    chosen = choose_candidates(trials, objective, learner)
+    kind = winner_of(chosen, winning_kind(objective))
+    if kind is None:
         return None
+    winner = chosen[kind]
     if plan.levers and num_affordable > plan.num_rounds:  # one that is kept has finals of its own
         tried = levers.next_trial(trials, plan.levers, winner.config, num_rounds=plan.num_rounds)
         if tried is not None:
@@ -164,9 +169,15 @@ def expected_s(explored: Sequence[Trial], plan: FinalsPlan, best: Trial | None) 
 
 
 def pick_leaders(
-    trials: Sequence[Trial], plan: FinalsPlan, objective: Objective, baseline: Config
+    trials: Sequence[Trial],
+    plan: FinalsPlan,
+    objective: Objective,
+    baseline: Config,
+    learner: Config | None = None,
 ) -> list[Config]:
     """Return the best by the objective, the best of other kinds, and the baseline, each once.
+
+    The `learner` comes first. Of the others only the fastest is then of interest.
 
     Two machines of one class differ by 8 % on average, so the best that a slow one found may not be
     among the best overall: the best of each machine is a leader too. So is the best on each number
@@ -174,7 +185,10 @@ def pick_leaders(
     """
     explored = [trial for trial in trials if trial.stage in EXPLORING]
     candidates = candidates_of(explored)
-    picked = [candidate.config for candidate in ranked(candidates, objective)[: plan.num_finalists]]
+    most = plan.num_finalists if learner is None else 1
+    picked = [candidate.config for candidate in ranked(candidates, objective)[:most]]
+    if learner is not None:
+        picked.insert(0, learner)
     for source in dict.fromkeys(trial.source for trial in explored):
         own = candidates_of(trial for trial in explored if trial.source == source)
         picked += [candidate.config for candidate in ranked(own, objective)[:1]]

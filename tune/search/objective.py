@@ -20,6 +20,7 @@ class Objective(enum.StrEnum):
 
     THROUGHPUT = "throughput"
     BALANCED = "balanced"
+    LEARNING = "learning"
 
 
 def score(
@@ -35,11 +36,12 @@ def score(
     A gradient step on B samples makes 1 / (1 + B_noise / B) of the progress of a noiseless one, so
     progress per sample falls as 1 / (1 + B / B_noise) (McCandlish et al. 2018, "An Empirical Model
     of Large-Batch Training", eq. 2.7). `noise_scale` is B_noise in samples; where it was not
-    measured, or the workload has no `batch_size`, there is nothing to discount by.
+    measured, or the workload has no `batch_size`, there is nothing to discount by. What the samples
+    of an update are worth, only trainings tell: see `progress`, which has the same form.
     `gpu_utilization` is NVML's percent, `None` where it was not measured.
     """
-    if objective is Objective.THROUGHPUT:
-        return steps_per_second
+    if objective is not Objective.BALANCED:
+        return steps_per_second  # what learns fastest is not explored, but trained
     value = steps_per_second
     if batch_size is not None and noise_scale is not None:
         value /= 1.0 + batch_size / noise_scale

@@ -11,41 +11,22 @@ from collections.abc import Callable
 import numpy as np
 
 from search_spaces.config import Config
+from trainables.curve import TrainingRequest
 from trainables.measurement import Outcome
-from tune.search import explore, feasibility, finals, stopping
-from tune.search.candidates import result_of
-from tune.search.finals import FinalsPlan
-from tune.search.objective import Objective, required_speed, score, typical_noise_scale
+from tune.search import explore, feasibility, finals, reserve, stopping, trainings
+from tune.search.candidates import learner_of, result_of
+from tune.search.objective import required_speed, score, typical_noise_scale
 from tune.search.problem import Explored, SearchProblem
 from tune.search.result import SearchResult
-from tune.search.stopping import Stopping
+from tune.search.rules import SearchRules
 from tune.search.study import Study
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _SLOW_SHARE = 0.9
 """A trial wholly below this share of the best can be neither the fastest nor `lean`."""
 
-_LARGEST_RESERVE = 0.5
-"""The most of --max-time to keep for finals and soak, so that a short search explores too."""
-
-_LARGEST_NEEDED = 0.75
-"""The same, where less would not do for all rounds of the best and of the baseline."""
-
 _LEAST_TRIAL_S = 30.0
 """The least that an exploring trial gets, however little of --max-time is left."""
-
-_LEAST_SOAK_S = 40.0
-"""The time to start, compile, warm up, and run enough updates for a leak to show."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SearchRules:
-    """The rules of a search: its objective, when exploring stops, and its finals."""
-
-    objective: Objective
-    stopping: Stopping
-    finals: FinalsPlan
-    seed: int
 
 
 class Search:
@@ -71,7 +52,7 @@ class Search:
         self._clock = clock
         self._started_at = clock() - elapsed_s
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
-        self._noise_scale = self._typical_noise_scale()
+        self._noise_scale = typical_noise_scale(self.trials)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -92,8 +73,9 @@ class Search:
 
     @property
     def num_finals(self) -> int:
-        """The trials that finals may take, levers included and the soak not."""
-        return self._rules.finals.num_trials
+        """The trials that trainings and finals may take, levers included and the soak not."""
+        learning = self._rules.learning
+        return self._rules.finals.num_trials + (learning.num_trainings if learning else 0)
 
     @property
     def best(self) -> Trial | None:
@@ -113,15 +95,22 @@ class Search:
         running = {trial.stage for trial in self.trials if trial.outcome is None}
         if running & EXPLORING or self._problem.shard is not None or self._is_hopeless():
             return None  # finals compare, so they wait until no exploring trial runs
+        if running and not self._rules.finals.side_by_side:
+            return None
+        training = self._training()
+        if training is not None:
+            return self._study.ask(Stage.LEARN, training)
+        if Stage.LEARN in running:
+            return None
         step = finals.next_step(
             self.trials,
             self._rules.finals,
             self._rules.objective,
             self._problem.baseline,
+            learner=self._learner(),
             num_affordable=self._num_affordable_finals(),
         )
-        waits = step is None or step[0] is not Stage.FINAL or not self._rules.finals.side_by_side
-        if step is None or (running and waits):
+        if step is None or (running and step[0] is not Stage.FINAL):
             return None  # the winner is known when all finals have ended
         return self._study.ask(*step)
 
@@ -129,7 +118,7 @@ class Search:
         """Record how a trial ended; return it with its outcome and score."""
         value = self._score(dataclasses.replace(trial, outcome=outcome))
         finished = self._study.tell(trial, outcome, score=value)
-        self._noise_scale = self._typical_noise_scale()
+        self._noise_scale = typical_noise_scale(self.trials)
         if trial.stage in EXPLORING and stopping.is_run_again(finished, self.trials):
             self.stop_reason = None  # it was counted while it ran
         return finished
@@ -166,13 +155,37 @@ class Search:
             stop_reason=self.stop_reason or "it was interrupted",
             partial=partial,
             wall_s=self._clock() - self._started_at,
+            learning=self._rules.learning,
         )
+
+    def training_of(self, trial: Trial) -> tuple[TrainingRequest, int] | None:
+        """Return how long a training may take and its seed; `None` for a trial of speed alone."""
+        plan = self._rules.learning
+        if plan is None or trial.stage is not Stage.LEARN:
+            return None
+        return trainings.request(self.trials, plan), trainings.seed_of(self.trials, trial)
+
+    def _training(self) -> Config | None:
+        """Return the configuration to train next; `None` when that is done, or time is up."""
+        plan = self._rules.learning
+        if plan is None:
+            return None
+        if self.remaining_s is not None:
+            runs = [trial for trial in self._explored() if trial.was_run]
+            finals_s = finals.expected_s(runs, self._rules.finals, self.best)
+            if self.remaining_s < finals_s + plan.longest_s(self.trials):
+                return None
+        # Seeded by the number of trials, so that a resumed search repeats no proposal.
+        rng = np.random.default_rng((self._rules.seed, len(self.trials)))
+        fastest = None if self.best is None else self.best.config
+        return trainings.next_training(self.trials, plan, self._known(), fastest, rng)
+
+    def _learner(self) -> Config | None:
+        plan = self._rules.learning
+        return None if plan is None else learner_of(self.trials, plan)
 
     def _explored(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.stage in EXPLORING]
-
-    def _typical_noise_scale(self) -> float | None:
-        return typical_noise_scale(self.trials)
 
     def _explore(self) -> tuple[Stage, Config] | None:
         """Return the next to explore; `None` with `stop_reason`, or to wait for running trials."""
@@ -244,29 +257,21 @@ class Search:
         )
 
     def _reserved_s(self, runs: list[Trial]) -> float:
-        """Return the seconds of --max-time to keep for finals and soak.
-
-        They are at most half of it, or what all rounds of the best and of the baseline need.
-        """
+        """Return the seconds of --max-time to keep for what comes after exploring."""
         if self._problem.shard is not None:
             return finals.typical_s(runs)
-        plan, most_s = self._rules.finals, self._rules.stopping.max_time_s or math.inf
-        expected_s = finals.expected_s(runs, plan, self.best)
-        # One trial more, which may still start, and the two that a comparison takes in each round.
-        needed_s = (1 + 2 * plan.num_rounds) * finals.typical_s(runs) + self._least_soak_s
-        kept_s = max(_LARGEST_RESERVE * most_s, min(needed_s, _LARGEST_NEEDED * most_s))
-        return min(expected_s, kept_s)
-
-    @property
-    def _least_soak_s(self) -> float:
-        return _LEAST_SOAK_S if self._rules.finals.soak_updates else 0.0
+        rules = self._rules
+        return reserve.reserved_s(
+            runs, rules.finals, rules.learning, self.best, rules.stopping.max_time_s
+        )
 
     def _num_affordable_finals(self) -> float:
         """Return the finals for which --max-time leaves room beside the soak."""
         if self.remaining_s is None:
             return math.inf
         final_s = finals.typical_final_s(self.trials)
-        return math.inf if not final_s else (self.remaining_s - self._least_soak_s) // final_s
+        spare_s = self.remaining_s - reserve.least_soak_s(self._rules.finals)
+        return math.inf if not final_s else spare_s // final_s
 
     def _is_broken(self) -> bool:
         return stopping.is_broken(self._of_this_session(), num_parallel=self._num_parallel)

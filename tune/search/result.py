@@ -8,9 +8,11 @@ import dataclasses
 import enum
 import math
 import statistics
+from collections.abc import Mapping
 
 from search_spaces.config import Config
 from trainables.measurement import ENV_STEPS, Measurement, Outcome, OutcomeKind
+from tune.search.learned import Judgement
 from tune.search.trial import Trial
 
 
@@ -20,6 +22,7 @@ class Kind(enum.StrEnum):
     FASTEST = "fastest"
     BALANCED = "balanced"
     LEAN = "lean"
+    LEARNING = "learning"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +123,20 @@ class Candidate:
         return measured.gpu_utilization if measured else None
 
 
+def winner_of(chosen: Mapping[Kind, Candidate], searched: Kind) -> Kind | None:
+    """Return the kind that is the answer: the one that was searched, else the fastest.
+
+    What learns fastest is not known before something was trained.
+    """
+    return next((kind for kind in (searched, Kind.FASTEST) if kind in chosen), None)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
     """The trials and the choice of a search. `chosen` is empty when nothing was feasible.
 
     `partial` says that the search was interrupted before its finals and soak were done;
-    `stop_reason` says why exploring stopped.
+    `stop_reason` says why exploring stopped. `judgement` is of a search for what learns fastest.
     """
 
     trials: tuple[Trial, ...]
@@ -134,6 +145,7 @@ class SearchResult:
     stop_reason: str
     partial: bool
     wall_s: float
+    judgement: Judgement | None = None
 
     @property
     def outcome_counts(self) -> dict[OutcomeKind, int]:

@@ -40,11 +40,21 @@ class Observations:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Posterior:
-    """`mean` and `std` of the standardised log score at each candidate, and the `best` observed."""
+    """`mean` and `std` of the standardised log score at each candidate, and the `best` observed.
+
+    A log score is `center` and so many times `scale`.
+    """
 
     mean: Array
     std: Array
     best: float
+    center: float
+    scale: float
+
+    @property
+    def scores(self) -> Array:
+        """The expected scores, [m]."""
+        return np.asarray(np.exp(self.center + self.scale * self.mean))
 
 
 def choose(
@@ -95,7 +105,13 @@ def fit(candidates: Array, observations: Observations, rng: np.random.Generator)
     # The best observed value is a noisy maximum and too high; the model's mean there is not.
     at_observed = _matern(observations.points, observations.points, length_scales) @ weights
     best = float(at_observed[observations.feasible].max())
-    return Posterior(mean=cross @ weights, std=np.sqrt(variance), best=best)
+    return Posterior(
+        mean=cross @ weights,
+        std=np.sqrt(variance),
+        best=best,
+        center=float(center),
+        scale=scale,
+    )
 
 
 def expected_improvement(posterior: Posterior) -> Array:

@@ -14,6 +14,7 @@ class Stage(enum.StrEnum):
     WARM = "warm"
     RAMP = "ramp"
     SEARCH = "search"
+    LEARN = "learn"
     FINAL = "final"
     LEVER = "lever"
     SOAK = "soak"

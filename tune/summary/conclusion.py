@@ -14,8 +14,8 @@ from trainables.measurement import OutcomeKind
 from tune.run_folder.record import SearchContext
 from tune.search.candidates import Peaks, peaks, speedup, winning_kind
 from tune.search.objective import Objective
-from tune.search.result import Candidate, Kind, SearchResult
-from tune.summary import levers, outcomes, per_gpu
+from tune.search.result import Candidate, Kind, SearchResult, winner_of
+from tune.summary import learning, levers, outcomes, per_gpu
 from tune.summary.doubts import warnings
 from tune.summary.trials import disturbed_text, proven_speed
 
@@ -44,8 +44,8 @@ def conclude(
 ) -> Conclusion:
     """Return what was found, or why nothing was."""
     written = tuple(("file", str(path)) for path in files)
-    winner = result.chosen.get(winning_kind(context.objective))
-    if winner is None:
+    kind = winner_of(result.chosen, winning_kind(context.objective))
+    if kind is None:
         return Conclusion(
             headline=_nothing(result),
             rows=_filled((*_failures(result), *_search_rows(result), *written)),
@@ -53,6 +53,7 @@ def conclude(
             commands=(),
             succeeded=False,
         )
+    winner = result.chosen[kind]
     if context.shard is not None:
         return Conclusion(
             headline=f"Part {context.shard} is explored; its best: {config_name(winner.config)}.",
@@ -64,6 +65,7 @@ def conclude(
     seen = peaks(winner, result.trials)
     rows = [
         ("configuration", config_text(winner.config)),
+        *(learning.rows(winner, result) if context.learning else ()),
         ("speed", _speed(winner)),
         ("compared", _comparison(winner, result, context)),
         ("language model", _language_model(winner)),
@@ -76,7 +78,7 @@ def conclude(
         *(("profile", f"{path} ({kind})") for kind, path in profiles.items()),
         *written,
     ]
-    profile = profiles.get(winning_kind(context.objective))
+    profile = profiles.get(kind)
     return Conclusion(
         headline=_headline(winner, result, context),
         rows=_filled(rows),
@@ -112,9 +114,10 @@ def limited_by(result: SearchResult, context: SearchContext) -> str:
         if kind.is_limit
     )
     met = f"Trials that met a limit: {met}." if met else "No trial met a limit."
-    winner = result.chosen.get(winning_kind(context.objective))
-    if winner is None:
+    kind = winner_of(result.chosen, winning_kind(context.objective))
+    if kind is None:
         return met
+    winner = result.chosen[kind]
     seen = peaks(winner, result.trials)
     shares = {
         name: use / limit
@@ -138,6 +141,8 @@ def limited_by(result: SearchResult, context: SearchContext) -> str:
 
 
 def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -> str:
+    if context.learning is not None:
+        return learning.headline(winner, result)
     baseline = result.baseline
     name = config_name(winner.config)
     fastest = "best" if context.objective is Objective.BALANCED else "fastest"

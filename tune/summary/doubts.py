@@ -6,10 +6,13 @@ from cluster.pages import units
 from search_spaces.config import ConfigKey, config_key, config_name, is_smaller, num_samples, weight
 from trainables.measurement import Measurement, OutcomeKind, Sampling
 from tune.run_folder.record import SearchContext
+from tune.search import progress
+from tune.search.candidates import candidates_of
 from tune.search.levers import base_of
 from tune.search.objective import Objective
 from tune.search.result import Candidate, SearchResult
 from tune.search.trial import EXPLORING, Stage
+from tune.summary import learning
 from tune.summary.trials import outcome_label
 
 _HELD_BACK_SHARE = 0.1
@@ -22,6 +25,9 @@ _FEWER_UPDATES = 4
 
 On CartPole 4 x took 1.0 to 1.4 x the env steps, and 16 x took 2.5 to 3.0 x: benchmarks.learning.
 """
+
+_SEVERAL_TIMES = 3.0
+"""The factor in seconds of learning from which on a guess is worth a sentence."""
 
 _LEAST_BUSY = 3.0  # percent of the time
 
@@ -103,21 +109,49 @@ def _of_the_process(winner: Candidate) -> list[str]:
 
 def _of_learning(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
     """Return what speed alone does not say of learning by the winner."""
+    if context.learning is not None:
+        return learning.doubts(winner, result)
     doubts = []
     is_balanced = context.objective is Objective.BALANCED
     if is_balanced and winner.noise_scale is None and winner.gpu_utilization is None:
         doubts.append(
             "balanced by nothing: the gradient noise scale is not known, so speed alone decided."
         )
+    sooner = _learns_sooner(winner, result)
+    if sooner is not None:
+        return [*doubts, sooner]
     of_baseline = None if result.baseline is None else num_samples(result.baseline.config)
     samples = num_samples(winner.config)
     if samples and of_baseline and samples >= _FEWER_UPDATES * of_baseline:
         doubts.append(
             f"each update takes {samples:,} samples, {samples / of_baseline:.0f} x the "
             "baseline's, so that the policy is updated less often per step and may need more steps "
-            "to learn: compare both over a while of training before a long run."
+            "to learn: this command with --objective learning trains both, and tells."
         )
     return doubts
+
+
+def _learns_sooner(winner: Candidate, result: SearchResult) -> str | None:
+    """Return which other finalist may learn several times sooner than the winner."""
+    others = {
+        progress.times_as_long(
+            winner.config,
+            winner.steps_per_second,
+            one.config,
+            one.steps_per_second,
+            noise_scale=winner.noise_scale,
+        ): one
+        for one in candidates_of(result.trials)
+        if one.confirmed
+    }
+    ratio = max(others, default=0.0)
+    if ratio < _SEVERAL_TIMES:
+        return None
+    return (
+        f"{config_name(others[ratio].config)} may learn about {ratio:.0f} x sooner, because its "
+        "updates or gradient steps take fewer samples. No training of this task says so, it is a "
+        "model of progress: this command with --objective learning trains both, and tells."
+    )
 
 
 def _lost(result: SearchResult) -> list[str]:

@@ -13,6 +13,8 @@ def outcome_label(trial: Trial) -> str:
     """Return a trial's outcome in one or two words."""
     if trial.kind is not None and trial.is_disturbed and trial.kind.was_measured:
         return "disturbed"
+    if trial.measurement is not None and trial.measurement.curve is not None:
+        return "fell behind" if trial.measurement.curve.fell_behind else "trained"
     return "running" if trial.kind is None else outcomes.EXPLANATIONS[trial.kind].short
 
 
@@ -76,6 +78,8 @@ def ended_line(trial: Trial) -> str:
         message = outcome.message if outcome else ""
         return f"{head}: {config_text(trial.config)}: {message}"
     figures = [f"{measured_speed(outcome)} {outcome.measurement.unit}/s"]
+    if outcome.measurement.curve is not None:
+        figures.insert(0, outcome.message.removesuffix("."))
     if trial.device_bytes is not None:
         figures.append(units.size(trial.device_bytes))
     if outcome.peak_threads is not None:

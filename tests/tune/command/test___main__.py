@@ -8,9 +8,10 @@ import pytest
 
 from cluster.errors import UserError
 from cluster.node import ray_env
+from cluster.structure import revive
 from search_spaces.space import SearchSpace
-from trainables.command.options import FACTORY
-from trainables.command.readings import ReadingKind
+from trainables.command.options import FACTORY, CommandOptions, filled_in
+from trainables.command.readings import ReadingKind, ReturnLines
 from tune.command import __main__ as command
 from tune.command.__main__ import (
     CommandSpec,
@@ -21,6 +22,7 @@ from tune.command.__main__ import (
     task_of,
 )
 from tune.command.view import dry_run
+from tune.search.objective import Objective
 
 TRAIN = ["python3", "ppo.py", "--num-envs", "{num_envs}", "--num-steps", "{num_steps}"]
 SPACE = ("num_envs=4:16", "num_steps=64,128")
@@ -62,6 +64,8 @@ def refused(arguments: list[str], **options: object) -> str:
         (TRAIN, {"rate": "(.)", "steps": "8"}, "--rate reads steps per second themselves"),
         (TRAIN, {"rate": "(.)", "preset": "sb3"}, "one way to read the speed is enough"),
         (TRAIN, {"env": ("A",)}, "--env takes name=value"),
+        (TRAIN, {"returns": "(.)"}, "--return is for --objective learning: give both, or none"),
+        (TRAIN, {"per_episode": True}, "--per-episode is about the lines of --return"),
         (TRAIN, {"oom": "no ("}, "--oom 'no (' is no regular expression"),
         (TRAIN, {"require": ("num_envs > 99",)}, "no configuration of this space meets --require"),
         (TRAIN, {"space": ("num_envs=0:4", "num_steps=1")}, "is not an axis"),
@@ -76,6 +80,109 @@ def test_a_mistake_is_one_sentence_before_anything_runs(
     arguments: list[str], options: dict[str, object], words: str
 ) -> None:
     assert words in refused(arguments, **options)
+
+
+SEEDED = [*TRAIN, "--seed", "{seed}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (TRAIN, {}, "the command has no {seed}, so that all would be one: write {seed} where"),
+        ([*TRAIN, "{num_envs + 1}"], {}, "the command has no {seed}"),
+        (
+            SEEDED,
+            {"preset": "skrl"},
+            "no line of the preset skrl is known to have it: give --return",
+        ),
+        (
+            SEEDED,
+            {"count": "n (.)"},
+            "the speed alone is read by --count: give --return, a regular",
+        ),
+        (SEEDED, {"returns": "x ("}, "--return 'x (' is no regular expression"),
+        (SEEDED, {"returns": "x"}, "--return 'x' needs a group around the number, as in 'return: "),
+        (SEEDED, {"per_episode": True}, "--per-episode is about the lines of --return"),
+    ],
+)
+def test_learning_needs_a_return_and_a_seed(
+    arguments: list[str], options: dict[str, object], words: str
+) -> None:
+    assert words in refused(arguments, objective=Objective.LEARNING, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (SEEDED, {}),
+        ([*TRAIN, "--seed={seed + 100 * num_envs}"], {}),
+        (TRAIN, {"env": ("SEED={seed}",)}),
+        (TRAIN, {"learn_seeds": 1}),
+    ],
+)
+def test_a_seed_may_stand_anywhere(arguments: list[str], options: dict[str, object]) -> None:
+    spec = CommandSpec(space=SPACE, objective=Objective.LEARNING, **options)  # type: ignore[arg-type]
+    assert options_of(spec, arguments, space_of(spec, arguments)).readings
+
+
+def test_each_training_fills_in_a_seed_of_its_own() -> None:
+    spec = CommandSpec(space=SPACE, objective=Objective.LEARNING, seed=9)
+    space = space_of(spec, SEEDED)
+    task = task_of(options_of(spec, SEEDED, space), run_options_of(spec))
+    options = revive(CommandOptions, task.training_options(2))
+    config = next(space.configurations())
+    assert filled_in(config, options, Path("x"), {})[0][-2:] == ["--seed", "2"]
+
+
+def test_the_return_is_read_as_the_preset_or_the_person_says() -> None:
+    def returns_of(**options: object) -> set[object]:
+        spec = CommandSpec(space=SPACE, **options)  # type: ignore[arg-type]
+        readings = options_of(spec, SEEDED, space_of(spec, SEEDED)).readings
+        return {reading.returns for reading in readings}
+
+    learning = {"objective": Objective.LEARNING}
+    [cleanrl] = returns_of(preset="cleanrl", **learning)
+    assert isinstance(cleanrl, ReturnLines)
+    assert cleanrl.per_episode
+    assert cleanrl in returns_of(**learning)
+    own = ReturnLines(pattern="r=(.*)", per_episode=True)
+    given = {"returns": "r=(.*)", "per_episode": True, **learning}
+    assert returns_of(**given) == {own}
+    assert returns_of(count="n=(.*)", **given) == {own}
+    assert returns_of() == {None}, "what is not asked for is no part of a search's identity"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--preset", "cleanrl"], "episodic_return=(.+)' as a mean over 20 episodes."),
+        (["--return", r"r=(\S+)"], "Its return is read from 'r=(\\S+)'."),
+        ([], "as that preset prints it; known of cleanrl, leanrl, sb3, "),
+    ],
+)
+def test_a_dry_run_says_where_the_return_is_read(
+    options: list[str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    learning = ["--objective", "learning", *options]
+    monkeypatch.setattr(
+        sys, "argv", ["-m", "--dry-run", *learning, "--space", *SPACE, "--", *SEEDED]
+    )
+    monkeypatch.setattr(ray_env, "exec_into", lambda variables: None)
+    assert command.main() == 0
+    assert words in capsys.readouterr().out
+
+
+def test_a_search_for_learning_without_a_return_ends_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learning = ["--objective", "learning", "--preset", "rl_games"]
+    monkeypatch.setattr(sys, "argv", ["-m", *learning, "--space", *SPACE, "--", *SEEDED])
+    monkeypatch.setattr(ray_env, "exec_into", lambda variables: None)
+    assert command.main() == 2
+    assert "give --return" in capsys.readouterr().err
 
 
 def test_a_dry_run_shows_commands_ready_for_a_shell() -> None:

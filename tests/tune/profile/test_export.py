@@ -8,9 +8,13 @@ import pytest
 import yaml
 
 import factories
+from learners import numbered, trained
 from machines import IDLE, gpu_host, verdict
 from profiles import loaded, written
 from tune.profile import file as profile_file
+from tune.profile import view
+from tune.search.learned import LearningPlan
+from tune.search.learning import judge
 from tune.search.result import Kind
 
 
@@ -153,3 +157,49 @@ def test_a_profile_has_the_order_and_the_share_of_gpus_and_not_the_number_of_thi
     assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] == ("0.6" if has_host_memory else "0.9")
     assert "CUDA_VISIBLE_DEVICES" not in variables
+
+
+LEARNER = factories.candidate().config
+
+
+@pytest.mark.parametrize(
+    ("seconds", "target", "expected"),
+    [
+        (
+            [4.0, 4.0],
+            100.0,
+            {
+                "num_seeds": 2,
+                "training_s": 20.0,
+                "final_return": 100.0,
+                "target": 100.0,
+                "seconds": 4.0,
+            },
+        ),
+        (
+            [4.0, 60.0],
+            100.0,
+            {"num_seeds": 2, "training_s": 20.0, "final_return": 65.0, "target": 100.0},
+        ),
+        ([40.0], None, {"num_seeds": 1, "training_s": 20.0, "final_return": 45.0}),
+    ],
+)
+def test_what_trainings_told_is_in_the_profile(
+    tmp_path: Path, seconds: list[float], target: float | None, expected: dict[str, float]
+) -> None:
+    trials = numbered([trained(LEARNER, one) for one in seconds])
+    judgement = judge(trials, LearningPlan(target=target, training_s=20.0))
+    path = written(tmp_path, factories.result(trials=tuple(trials), judgement=judgement))
+    found = loaded(path)["learning"]
+    bounds = {name: found.pop(name) for name in ("low", "high") if name in found}
+    assert found == pytest.approx(expected, rel=0.02)
+    assert bool(bounds) == ("seconds" in expected)
+    if bounds:
+        assert bounds["low"] < found["seconds"] < bounds["high"]
+    read = profile_file.read(path)
+    text = dict(next(iter(view.sections(read, []).values())))["learning"]
+    assert text.startswith("100 after 4 s" if "seconds" in expected else "a return of")
+
+
+def test_a_search_of_speed_has_no_learning_in_its_profile(tmp_path: Path) -> None:
+    assert "learning" not in loaded(written(tmp_path))

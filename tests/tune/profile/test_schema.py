@@ -17,7 +17,10 @@ from tune.profile.schema import EXPORTABLE
     ("changes", "message"),
     [
         ({"schema_version": 9}, "schema_version: this program reads version 1, got 9."),
-        ({"kind": "quickest"}, "kind: must be one of fastest, balanced, lean, got 'quickest'."),
+        (
+            {"kind": "quickest"},
+            "kind: must be one of fastest, balanced, lean, learning, got 'quickest'.",
+        ),
         ({"expected_sps": None}, "expected_sps: missing."),
         ({"expected_sps": "fast"}, "expected_sps: must be a number, got 'fast'."),
         ({"expected_sps": -1.0}, "expected_sps: must be greater than 0, got -1.0."),

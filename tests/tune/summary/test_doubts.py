@@ -4,14 +4,17 @@ from typing import Any
 
 import pytest
 
-from factories import BASELINE, candidate, measurement, outcome, result
+from factories import BASELINE, candidate, measurement, outcome, result, trial
 from tune.run_folder.record import SearchContext
 from tune.search.objective import Objective
 from tune.search.result import Candidate
+from tune.search.trial import Stage, Trial
 from tune.summary import doubts
 
 
-def said_of(winner: Candidate, words: str, **context: Any) -> list[str]:
+def said_of(
+    winner: Candidate, words: str, trials: tuple[Trial, ...] | None = None, **context: Any
+) -> list[str]:
     """The doubts about a winner that have these words."""
     fields: dict[str, Any] = {
         "objective": Objective.THROUGHPUT,
@@ -22,7 +25,8 @@ def said_of(winner: Candidate, words: str, **context: Any) -> list[str]:
         "thread_room": 1_000,
         "cpus": (0, 1),
     }
-    found = doubts.warnings(winner, result(), SearchContext(**(fields | context)))
+    of_search = {} if trials is None else {"trials": trials}
+    found = doubts.warnings(winner, result(**of_search), SearchContext(**(fields | context)))
     return [doubt for doubt in found if words in doubt]
 
 
@@ -42,6 +46,32 @@ def test_updates_of_many_more_samples_may_need_more_steps_to_learn(
     found = said_of(winner, "may need more steps to learn")
     assert len(found) == (says is not None)
     assert all(doubt.startswith(f"{says}, so that") for doubt in found)
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "speed", "says"),
+    [
+        (16, 1000.0, "16 x 128, 16 minibatches may learn about "),
+        (16, 20.0, None),  # so slow that its updates are worth nothing more
+        (2048, 1000.0, None),
+    ],
+)
+def test_a_finalist_that_may_learn_several_times_sooner_is_named(
+    num_envs: int, speed: float, says: str | None
+) -> None:
+    winner = {"num_envs": 4096, "num_steps": 128, "batch_size": 8192}
+    other = {"num_envs": num_envs, "num_steps": 128, "batch_size": 128 if num_envs == 16 else 8192}
+    trials = [
+        trial(config=config, stage=Stage.FINAL, outcome=outcome(measurement=measurement(
+            steps_per_second=rate, low=rate, high=rate
+        )))
+        for config, rate in ((winner, 1100.0), (other, speed))
+    ]  # fmt: skip
+    fastest = candidate(config=winner, steps_per_second=1100.0)
+    found = said_of(fastest, "--objective learning trains both", trials=tuple(trials))
+    named = [doubt for doubt in found if "may learn about" in doubt]
+    assert len(named) == (says is not None)
+    assert all(doubt.startswith(says or "") for doubt in named)
 
 
 @pytest.mark.parametrize(

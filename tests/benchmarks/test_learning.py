@@ -1,0 +1,78 @@
+"""The replay of learning landscapes: what it says is what was recorded."""
+
+import math
+
+import pytest
+
+from benchmarks.learning.__main__ import run_asha, run_ours
+from benchmarks.learning.landscape import SimulatedTrainings, read
+from benchmarks.learning.record import LANDSCAPES
+from trainables.curve import TrainingRequest
+from tune.search.objective import Objective
+
+NAMES = [path.stem for path in sorted(LANDSCAPES.glob("*.json"))]
+CARTPOLE = read(LANDSCAPES / "cartpole.json")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_landscape_is_a_whole_grid_with_a_best_that_learns(name: str) -> None:
+    landscape = read(LANDSCAPES / f"{name}.json")
+    assert landscape.baseline in [one.config for one in landscape.configs.values()]
+    spanned = [tuple(sorted(c.items())) for c in landscape.space.configurations()]
+    assert set(spanned) == set(landscape.configs)
+    assert 0.0 < landscape.best_s < math.inf
+    numbers = {len(one.trainings) for one in landscape.configs.values()}
+    assert len(numbers) == 1
+    assert min(numbers) >= 3
+    assert landscape.times_as_long(None) == math.inf
+    best = min(landscape.times_as_long(one.config) for one in landscape.configs.values())
+    assert best == 1.0
+
+
+def test_a_training_is_its_recorded_one_cut_where_the_trainer_ends_it() -> None:
+    machine = SimulatedTrainings(CARTPOLE, seed=0)
+    config = CARTPOLE.baseline
+    recorded = machine.training(config, 0)
+    outcome = machine.train(config, TrainingRequest(max_s=1000.0, target=300.0), 0)
+    assert outcome.measurement is not None
+    curve = outcome.measurement.curve
+    assert curve is not None
+    assert curve.returns[-1] >= 300.0 > max(curve.returns[:-1])
+    assert set(zip(curve.env_steps, curve.returns, strict=True)) <= set(
+        zip(recorded.env_steps, recorded.returns, strict=True)
+    )
+    assert machine.now == pytest.approx(outcome.wall_s)
+    short = machine.train(config, TrainingRequest(max_s=0.5), 0)
+    assert short.measurement is not None
+    assert short.measurement.curve is not None
+    assert short.measurement.curve.seconds[-1] <= 0.7
+
+
+def test_seeds_of_one_search_are_trainings_of_their_own_and_another_search_has_others() -> None:
+    machine = SimulatedTrainings(CARTPOLE, seed=0)
+    config = CARTPOLE.baseline
+    number = len(next(iter(CARTPOLE.configs.values())).trainings)
+    drawn = [machine.training(config, seed) for seed in range(number)]
+    assert len({one.returns for one in drawn}) == number
+    orders = {
+        tuple(SimulatedTrainings(CARTPOLE, seed=s).training(config, 0).returns) for s in range(9)
+    }
+    assert len(orders) > 1
+
+
+def test_ours_finds_what_learns_fast_and_a_search_of_speed_does_not() -> None:
+    times = [
+        CARTPOLE.times_as_long(run_ours(CARTPOLE, seed, Objective.LEARNING).picked)
+        for seed in range(6)
+    ]
+    assert sum(one <= 1.3 for one in times) >= 5
+    fastest = run_ours(CARTPOLE, 0, Objective.THROUGHPUT)
+    assert CARTPOLE.times_as_long(fastest.picked) > 1.3
+    assert fastest.of_speed_s == fastest.seconds
+
+
+def test_asha_gets_the_seconds_that_it_is_given_and_picks_what_it_trained() -> None:
+    run = run_asha(CARTPOLE, seed=0, budget_s=100.0)
+    assert run.picked is not None
+    assert 50.0 <= run.seconds <= 100.0 + 60.0
+    assert run_asha(CARTPOLE, seed=0, budget_s=0.0).seconds < 60.0

@@ -1,0 +1,83 @@
+"""A probe of a script, alive: what it settles of the speed and of the return."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import UserError
+from cluster.structure import destructure
+from tune.command.__main__ import CommandSpec, options_of, run_options_of, space_of, task_of
+from tune.command.probe import Probed, probe
+from tune.search.objective import Objective
+
+SCRIPT = """
+    import time
+    for step in range(0, 10**9, 100):
+        print("{returns}".format(step=step))
+        time.sleep(0.02)
+        print("{speed}".format(step=step), flush=True)
+"""
+SB3 = ("|    ep_rew_mean          | 21.4        |", "|    total_timesteps      | {step} |")
+CLEANRL = ("global_step={step}, episodic_return=[21.]", "SPS: 100")
+RL_GAMES = ("epoch", "fps step: 9 fps step and policy inference: 9 fps total: {step}")
+COMMAND = ["python3", "train.py", "{num_envs}", "{num_steps}", "{seed}"]
+
+
+def probed(folder: Path, script: tuple[str, str], **options: object) -> Probed:
+    returns, speed = script
+    text = textwrap.dedent(SCRIPT).replace("{returns}", returns).replace("{speed}", speed)
+    (folder / "train.py").write_text(text)
+    space = ("num_envs=4", "num_steps=8")
+    spec = CommandSpec(space=space, device="cpu", **options)  # type: ignore[arg-type]
+    searched = space_of(spec, COMMAND)
+    task = task_of(options_of(spec, COMMAND, searched), run_options_of(spec))
+    return probe(spec, task, searched, {})
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("script", "preset", "words"),
+    [
+        (SB3, "sb3", "21.4 at last, "),
+        (CLEANRL, "cleanrl", " as a mean over 20 episodes, 21 at last, "),
+    ],
+)
+def test_the_preset_that_matches_has_the_return_too(
+    script: tuple[str, str], preset: str, words: str, folder: Path
+) -> None:
+    found = probed(folder, script, objective=Objective.LEARNING)
+    [reading] = found.options["readings"]
+    assert reading["preset"] == preset
+    assert reading["returns"]["pattern"] in found.of_return[0]
+    assert words in found.of_return[0]
+    assert found.of_return[1].strip().startswith(script[0].partition("{step}")[0])
+    assert set(found.of_return) <= set(found.sentences)
+    assert "It says: mean_return 21" in found.sentences[1]
+
+
+def test_a_preset_without_a_return_is_refused_once_it_is_known(folder: Path) -> None:
+    with pytest.raises(UserError, match="no line of the preset rl_games is known to have it"):
+        probed(folder, RL_GAMES, objective=Objective.LEARNING)
+    found = probed(folder, RL_GAMES, objective=Objective.LEARNING, returns=r"^epoch|step: (\d)")
+    assert destructure(found.options["readings"][0])["returns"]["pattern"] == r"^epoch|step: (\d)"
+
+
+def test_a_return_that_never_came_is_said(folder: Path) -> None:
+    found = probed(folder, SB3, objective=Objective.LEARNING, returns=r"score (\S+)")
+    assert found.of_return == (
+        "No line had a return yet, by 'score (\\S+)': if the script prints it in other words, give "
+        "--return.",
+    )
+
+
+def test_a_search_of_speed_says_nothing_of_returns(folder: Path) -> None:
+    found = probed(folder, SB3)
+    assert found.of_return == ()
+    assert "returns" not in found.options["readings"][0]
+    assert not any("return" in sentence for sentence in found.sentences)

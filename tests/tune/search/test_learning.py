@@ -1,0 +1,152 @@
+"""The judgement over trainings from scratch: seconds to the target, or returns after one time."""
+
+import math
+
+import pytest
+
+from factories import outcome, trial
+from learners import numbered, trained
+from trainables.measurement import OutcomeKind
+from tune.search.learned import LearningPlan
+from tune.search.learning import judge, log_seconds
+from tune.search.trial import Stage, Trial
+
+A, B, C = ({"num_envs": n} for n in (1, 2, 4))
+PLAN = LearningPlan(target=100.0, training_s=20.0)
+NO_TARGET = LearningPlan(training_s=20.0)
+
+
+def judged(trials: list[Trial], plan: LearningPlan = PLAN):  # type: ignore[no-untyped-def]
+    found = judge(numbered(trials), plan)
+    assert found is not None
+    return found
+
+
+def test_the_sooner_at_the_target_is_the_best_whatever_steps_faster() -> None:
+    found = judged([trained(A, 4.0, speed=10.0), trained(B, 16.0, speed=1000.0)])
+    assert found.best.config == A
+    assert found.by_target
+    assert found.best.typical_s == pytest.approx(4.0)
+    assert found.sooner(found.best, found.learned[1])[0] == pytest.approx(4.0)
+
+
+def test_seconds_are_a_geometric_mean_over_seeds() -> None:
+    found = judged([trained(A, 2.0), trained(A, 8.0)])
+    assert found.best.typical_s == pytest.approx(4.0)
+    assert found.best.seconds == pytest.approx((2.0, 8.0))
+
+
+def test_more_seeds_make_the_error_smaller_and_seeds_that_differ_make_it_larger() -> None:
+    one, three = judged([trained(A, 4.0)]), judged([trained(A, 4.0)] * 3)
+    wild = judged([trained(A, 1.0), trained(A, 4.0), trained(A, 16.0)])
+    assert three.best.error < one.best.error
+    assert wild.best.error > 2 * three.best.error
+
+
+def test_a_seed_that_did_not_reach_the_target_counts_as_longer_than_its_time() -> None:
+    found = judged([trained(A, 5.0), trained(B, 5.0), trained(B, 50.0)])
+    b = found.of(B)
+    assert b is not None
+    assert b.seconds == (pytest.approx(5.0), None)
+    assert b.typical_s is None
+    assert b.value == pytest.approx(-(math.log(5.0) + math.log(2 * 20.0)) / 2)
+
+
+def test_those_with_more_seeds_come_before_a_lucky_one() -> None:
+    found = judged([trained(A, 4.0)] * 3 + [trained(B, 3.0)])
+    assert found.best.config == A
+
+
+def test_of_those_that_cannot_be_told_apart_and_are_close_the_faster_is_the_best() -> None:
+    near = judged([trained(A, 4.0, speed=10.0), trained(B, 4.2, speed=11.0)])
+    assert near.best.config == B
+    assert [one.config for one in near.tied] == [A]
+    far = judged([trained(A, 4.0, speed=10.0), trained(B, 5.0, speed=11.0)])
+    assert far.best.config == A
+    assert [one.config for one in far.tied] == [B]  # said, and no reason to take it
+
+
+def test_seeds_that_agree_tell_apart_what_one_seed_cannot() -> None:
+    found = judged([trained(A, 4.0)] * 6 + [trained(B, 8.0)] * 6)
+    assert found.best.config == A
+    assert not found.tied
+
+
+def test_compilation_is_spread_over_the_planned_training() -> None:
+    short = LearningPlan(target=100.0, training_s=20.0, planned_s=100.0)
+    trials = [trained(A, 4.0, compile_s=200.0), trained(B, 8.0)]
+    assert judged(trials, short).best.config == B  # 4 s and two thirds of the run to compile
+    assert judged(trials, PLAN).best.config == A
+
+
+@pytest.mark.parametrize("plan", [NO_TARGET, LearningPlan(target=1000.0, training_s=20.0)])
+def test_without_a_target_or_far_from_it_the_return_after_the_same_time_counts(
+    plan: LearningPlan,
+) -> None:
+    found = judged([trained(A, 10.0, top=50.0), trained(B, 40.0)], plan)
+    assert not found.by_target
+    assert found.best.config == A
+    assert found.best.finals == pytest.approx((50.0,))
+    b = found.of(B)
+    assert b is not None
+    assert b.finals == pytest.approx((45.0,), abs=1.0)  # the mean of the last fifth of 20 s
+    assert b.areas == pytest.approx((25.0,), abs=1.0)
+    assert math.isinf(found.best.error)  # one seed each tells nothing of seeds
+
+
+def test_returns_below_zero_are_compared_like_others() -> None:
+    found = judged([trained(A, 10.0, top=-50.0), trained(B, 10.0, top=-5.0)], NO_TARGET)
+    assert found.best.config == B
+
+
+def test_disturbed_and_failed_trainings_do_not_count() -> None:
+    died = outcome(kind=OutcomeKind.DEVICE_MEMORY, measurement=None)
+    found = judged(
+        [
+            trained(A, 1.0, disturbed=True),
+            trained(A, 6.0),
+            trained(B, 2.0),
+            trial(stage=Stage.LEARN, config=B, outcome=died),
+            trained(C, 8.0),
+        ]
+    )
+    assert [one.config for one in found.learned] == [A, C]
+    assert found.best.seconds == (pytest.approx(6.0),)
+
+
+def test_there_is_no_judgement_before_a_return_is_known() -> None:
+    assert judge([], PLAN) is None
+    assert judge([trial(stage=Stage.LEARN, config=A)], PLAN) is None  # it has no curve
+    assert judge([trial(stage=Stage.FINAL, config=A)], PLAN) is None
+
+
+def test_the_models_seconds_are_those_to_the_target_or_to_what_the_best_learned() -> None:
+    by_target = judged([trained(A, 4.0), trained(B, 8.0)])
+    assert log_seconds(by_target.learned, by_target) == pytest.approx([math.log(4), math.log(8)])
+    without = judged([trained(A, 10.0), trained(B, 16.0)], NO_TARGET)
+    first, second = log_seconds(without.learned, without)
+    assert second - first == pytest.approx(math.log(1.6), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("plan", "seconds"),
+    [
+        (LearningPlan(training_s=7.0), 7.0),
+        (LearningPlan(num_first=4, num_finalists=2, num_seeds=2), 1200.0 / 6),
+        (LearningPlan(num_first=4, num_finalists=2, num_seeds=2, target=1.0), 2 * 1200.0 / 6),
+        (LearningPlan(num_first=400), 10.0),
+    ],
+)
+def test_a_training_is_as_long_as_was_said_or_as_exploring_allows(
+    plan: LearningPlan, seconds: float
+) -> None:
+    explored = [trial(outcome=outcome(wall_s=300.0)) for _ in range(4)]
+    other = trial(stage=Stage.FINAL, outcome=outcome(wall_s=999.0))
+    assert plan.longest_s([*explored, other]) == pytest.approx(seconds)
+
+
+def test_what_reaches_the_target_with_every_seed_comes_before_what_does_not() -> None:
+    lucky = [trained(A, 1.0), trained(A, 1.0), trained(A, 60.0)]
+    found = judged([*lucky, *([trained(B, 6.0)] * 3)])
+    assert found.learned[0].config == B
+    assert found.learned[1].num_missed == 1

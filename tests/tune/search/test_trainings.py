@@ -1,0 +1,202 @@
+"""The trainings of a search: which configuration is next, its seed, and its gates."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from factories import outcome, trial
+from learners import TOP, learning_s, numbered, train, trained
+from search_spaces.config import config_key
+from search_spaces.shard import Shard
+from simulated_search import BASELINE, BUDGET, SPACE, Clock, machine, make, need_bytes, speed
+from trainables.measurement import OutcomeKind
+from tune.search import trainings
+from tune.search.learned import LearningPlan
+from tune.search.objective import Objective
+from tune.search.policy import Search
+from tune.search.problem import Explored, SearchProblem
+from tune.search.progress import SEED_SD
+from tune.search.result import Kind, winner_of
+from tune.search.trial import EXPLORING, Stage, Trial
+
+PLAN = LearningPlan(target=TOP)
+
+
+def drive(search: Search, *, clock: Clock | None = None) -> list[Trial]:
+    """Run a search to its end on a machine whose speeds and learning are known."""
+    ran = []
+    while (asked := search.ask()) is not None:
+        training = search.training_of(asked)
+        rate = speed(asked.config)
+        made = machine(asked) if training is None else train(asked.config, *training, rate)
+        if clock is not None:
+            clock.now += made.wall_s
+        ran.append(search.tell(asked, made))
+    return ran
+
+
+def of_stage(trials: list[Trial], stage: Stage) -> list[Trial]:
+    return [one for one in trials if one.stage is stage]
+
+
+def test_exploring_then_trainings_then_finals_then_soak(tmp_path: Path) -> None:
+    ran = drive(make(tmp_path, objective=Objective.LEARNING, learning=PLAN))
+    stages = [one.stage for one in ran if one.stage not in EXPLORING]
+    order = [Stage.LEARN, Stage.FINAL, Stage.SOAK]
+    assert stages == sorted(stages, key=order.index)
+    assert set(stages) == set(order)
+    fastest = max((t for t in ran if t.stage in EXPLORING and t.measurement), key=speed_of)
+    trained_first = of_stage(ran, Stage.LEARN)
+    assert trained_first[0].config == BASELINE
+    assert trained_first[1].config == fastest.config
+
+
+def speed_of(one: Trial) -> float:
+    return speed(one.config)
+
+
+def test_what_learns_fastest_is_found_though_it_was_never_explored(tmp_path: Path) -> None:
+    search = make(tmp_path, objective=Objective.LEARNING, learning=PLAN, max_runs=8)
+    ran = drive(search)
+    chosen = search.result(partial=False).chosen
+    fits = [c for c in SPACE.configurations() if need_bytes(c) <= BUDGET]
+    best_s = min(learning_s(c, speed(c)) for c in fits)
+    assert learning_s(chosen[Kind.LEARNING].config, speed(chosen[Kind.LEARNING].config)) <= (
+        1.3 * best_s
+    )
+    fastest = chosen[Kind.FASTEST].config
+    assert learning_s(fastest, speed(fastest)) > 2 * best_s
+    explored = {config_key(t.config) for t in ran if t.stage in EXPLORING}
+    assert config_key(chosen[Kind.LEARNING].config) not in explored
+    assert of_stage(ran, Stage.SOAK)[0].config == chosen[Kind.LEARNING].config
+    finals = {config_key(t.config) for t in of_stage(ran, Stage.FINAL)}
+    assert finals >= {config_key(c) for c in (chosen[Kind.LEARNING].config, fastest, BASELINE)}
+
+
+def test_the_best_learners_train_with_all_seeds_and_no_one_with_more(tmp_path: Path) -> None:
+    search = make(tmp_path, objective=Objective.LEARNING, learning=PLAN)
+    ran = of_stage(drive(search), Stage.LEARN)
+    times = {}
+    for one in ran:
+        times.setdefault(config_key(one.config), []).append(trainings.seed_of(search.trials, one))
+    assert all(seeds == list(range(len(seeds))) for seeds in times.values())
+    assert max(map(len, times.values())) == PLAN.num_seeds
+    assert len(ran) <= PLAN.num_trainings
+    assert len(times) <= PLAN.num_first
+
+
+def test_a_disturbed_training_is_run_again_with_the_same_seed() -> None:
+    trials = numbered([trained(BASELINE, 5.0, disturbed=True), trained(BASELINE, 5.0)])
+    assert [trainings.seed_of(trials, one) for one in trials] == [0, 0]
+    after = trial(number=2, stage=Stage.LEARN, config=BASELINE, outcome=None)
+    assert trainings.seed_of([*trials, after], after) == 1
+
+
+def test_what_died_in_its_training_is_not_trained_again() -> None:
+    died = trial(
+        number=0,
+        stage=Stage.LEARN,
+        config=BASELINE,
+        outcome=outcome(kind=OutcomeKind.DEVICE_MEMORY, measurement=None),
+    )
+    other = dict(next(SPACE.configurations()))
+    assert next_of([died], fastest=other) == other
+
+
+def next_of(trials: list[Trial], *, fastest: dict[str, int] | None) -> dict[str, int] | None:
+    problem = SearchProblem(space=SPACE, baseline=BASELINE, device_budget_bytes=None)
+    known = Explored(problem=problem, scored=(), min_gain=0.02)
+    return trainings.next_training(trials, PLAN, known, fastest, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("soonest", "late"), [(2.0, 6.0), (4.0, 12.0), (7.0, None)])
+def test_a_training_that_takes_three_times_as_long_as_the_best_is_ended(
+    soonest: float, late: float | None
+) -> None:
+    plan = LearningPlan(target=TOP, training_s=20.0)
+    one_seed_may_err = math.exp(SEED_SD)
+    request = trainings.request(numbered([trained(BASELINE, soonest)]), plan)
+    assert (request.max_s, request.target) == (20.0, TOP)
+    assert [gate.seconds for gate in request.gates] == (
+        [] if late is None else [pytest.approx(late * one_seed_may_err)]
+    )
+    assert all(gate.least_return == TOP for gate in request.gates)
+
+
+def test_without_a_target_it_must_have_what_the_best_had_in_a_third_of_the_time() -> None:
+    plan = LearningPlan(training_s=20.0)
+    request = trainings.request(numbered([trained(BASELINE, 20.0), trained(BASELINE, 25.0)]), plan)
+    assert [gate.seconds for gate in request.gates] == [5.0, 10.0, 15.0]
+    expected = [TOP * s / 3 / 25.0 for s in (5.0, 10.0, 15.0)]  # of the slower seed
+    assert [g.least_return for g in request.gates] == pytest.approx(expected, abs=1.0)
+
+
+def test_the_first_training_has_no_gates() -> None:
+    assert trainings.request([], LearningPlan(training_s=20.0)).gates == ()
+
+
+def test_little_time_is_kept_for_finals(tmp_path: Path) -> None:
+    clock = Clock()
+    search = make(
+        tmp_path, objective=Objective.LEARNING, learning=PLAN, clock=clock, max_time_s=400.0
+    )
+    ran = drive(search, clock=clock)
+    assert clock.now <= 400.0
+    finals = {config_key(t.config) for t in of_stage(ran, Stage.FINAL)}
+    assert len(finals) >= 2  # what learned fastest, and the baseline
+    assert of_stage(ran, Stage.LEARN)
+
+
+def test_a_resumed_search_goes_on_where_it_was(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    whole = [
+        t.config for t in drive(make(tmp_path / "a", objective=Objective.LEARNING, learning=PLAN))
+    ]
+    search = make(tmp_path / "b", objective=Objective.LEARNING, learning=PLAN)
+    while (asked := search.ask()) is not None and len(search.trials) < len(whole) - 9:
+        training, rate = search.training_of(asked), speed(asked.config)
+        made = machine(asked) if training is None else train(asked.config, *training, rate)
+        search.tell(asked, made)
+    # The trial that was asked for last is lost; it is asked for again.
+    resumed = make(tmp_path / "b", objective=Objective.LEARNING, learning=PLAN, resume=True)
+    drive(resumed)
+    assert [t.config for t in resumed.trials] == whole
+
+
+def test_parts_of_a_search_explore_and_the_one_that_knows_them_trains(tmp_path: Path) -> None:
+    options = {"objective": Objective.LEARNING, "learning": PLAN}
+    for name in ("1", "2", "whole"):
+        (tmp_path / name).mkdir()
+    for number in (1, 2):
+        part = make(tmp_path / str(number), shard=Shard(number=number, count=2), **options)
+        assert {one.stage for one in drive(part)} <= EXPLORING
+    journals = [tmp_path / name / "journal.log" for name in ("1", "2")]
+    whole = make(tmp_path / "whole", known=journals, **options)
+    drive(whole)
+    assert Kind.LEARNING in whole.result(partial=False).chosen
+
+
+def test_a_search_that_was_interrupted_before_it_trained_has_the_fastest(tmp_path: Path) -> None:
+    search = make(tmp_path, objective=Objective.LEARNING, learning=PLAN)
+    asked = search.ask()
+    assert asked is not None
+    search.tell(asked, machine(asked))
+    chosen = search.result(partial=True).chosen
+    assert Kind.LEARNING not in chosen
+    assert winner_of(chosen, Kind.LEARNING) is Kind.FASTEST
+    assert winner_of({}, Kind.LEARNING) is None
+
+
+def test_where_every_training_dies_the_finals_are_of_speed(tmp_path: Path) -> None:
+    search = make(tmp_path, objective=Objective.LEARNING, learning=PLAN)
+    ran = []
+    while (asked := search.ask()) is not None:
+        died = outcome(kind=OutcomeKind.UNSTABLE, measurement=None)
+        ran.append(search.tell(asked, died if asked.stage is Stage.LEARN else machine(asked)))
+    chosen = search.result(partial=False).chosen
+    assert Kind.LEARNING not in chosen
+    assert len(of_stage(ran, Stage.LEARN)) <= 2 + PLAN.num_first
+    assert of_stage(ran, Stage.SOAK)[-1].config == chosen[Kind.FASTEST].config

@@ -1,0 +1,125 @@
+"""The sentences about learning: what is said is what the trainings told."""
+
+import pytest
+
+from factories import candidate, outcome, result, trial
+from learners import numbered, trained
+from search_spaces.config import Config
+from tune.search.learned import LearningPlan
+from tune.search.learning import judge
+from tune.search.result import Kind, SearchResult
+from tune.search.trial import Trial
+from tune.summary import learning
+
+LEARNER, FASTEST, BASELINE = (
+    {"num_envs": n, "num_steps": 128, "batch_size": 256} for n in (16, 256, 64)
+)
+PLAN = LearningPlan(target=100.0, training_s=20.0)
+NO_TARGET = LearningPlan(training_s=20.0)
+
+
+def searched(
+    trials: list[Trial], plan: LearningPlan = PLAN, *, learner: Config = LEARNER
+) -> SearchResult:
+    own, fastest, baseline = (
+        candidate(config=config, steps_per_second=speed)
+        for config, speed in ((learner, 100.0), (FASTEST, 134.0), (BASELINE, 120.0))
+    )
+    told = numbered(trials)
+    return result(
+        trials=tuple(told),
+        chosen={Kind.FASTEST: fastest, Kind.LEARNING: own},
+        baseline=baseline,
+        judgement=judge(told, plan),
+    )
+
+
+def said(found: SearchResult) -> dict[str, str]:
+    return dict(learning.rows(found.chosen[Kind.LEARNING], found))
+
+
+SEEN = [trained(LEARNER, 4.0)] * 3 + [trained(FASTEST, 16.0)] * 3 + [trained(BASELINE, 60.0)]
+
+
+def test_the_first_line_says_both() -> None:
+    found = searched(SEEN)
+    assert learning.headline(found.chosen[Kind.LEARNING], found) == (
+        "learns fastest: 16 x 128, 8 minibatches (100 after 4 s of training); "
+        "steps fastest: 256 x 128, 128 minibatches (+34%)"
+    )
+
+
+def test_rows_compare_with_the_fastest_and_the_baseline() -> None:
+    rows = said(searched(SEEN))
+    assert rows["learning"] == (
+        "the mean return: 100 after 4 s of training (each seed: 4 s, 4 s, 4 s)"
+    )
+    fastest = rows["than the fastest"]
+    assert fastest.startswith("256 x 128, 128 minibatches: 4.00 x as long (")
+    assert rows["than the baseline"] == (
+        "64 x 128, 32 minibatches: 1 of 1 seed did not reach 100 in 20 s, 5.00 x as long"
+    )
+    assert rows["trainings"].startswith(
+        "7 trainings from scratch of 3 configurations, each of 20 s at most: "
+    )
+    assert "not told apart" not in rows
+
+
+def test_what_seeds_cannot_tell_apart_is_said() -> None:
+    rows = said(searched([trained(LEARNER, 4.0), trained(FASTEST, 6.0), trained(BASELINE, 5.0)]))
+    assert rows["not told apart"].startswith("by 1 seed: ")
+    assert "not told apart by these seeds: " in rows["than the fastest"]
+
+
+def test_the_fastest_may_learn_fastest_too() -> None:
+    found = searched([trained(FASTEST, 4.0)], learner=FASTEST)
+    assert learning.headline(found.chosen[Kind.LEARNING], found).endswith(
+        "and it steps fastest, too"
+    )
+    assert "than the fastest" not in said(found)
+
+
+def test_without_a_target_it_is_the_return_after_the_same_time() -> None:
+    found = searched([trained(LEARNER, 10.0)] * 2 + [trained(FASTEST, 40.0)] * 2, NO_TARGET)
+    rows = said(found)
+    assert rows["learning"] == (
+        "the mean return: a return of 100 after 20 s of training (each seed: 100, 100)"
+    )
+    assert rows["than the fastest"].startswith("256 x 128, 128 minibatches: a return of 45")
+    assert rows["than the baseline"].endswith("it was not trained")
+
+
+@pytest.mark.parametrize(
+    ("trials", "plan", "doubt"),
+    [
+        ([], PLAN, "nothing was trained to its end"),
+        ([trained(LEARNER, 4.0)], PLAN, "it trained with one seed alone"),
+        (
+            [trained(LEARNER, 60.0), trained(LEARNER, 70.0)],
+            PLAN,
+            "nothing reached a return of 100 in 20 s of training",
+        ),
+        (
+            [trained(LEARNER, 4.0), trained(LEARNER, 60.0)],
+            PLAN,
+            "1 of its 2 seeds did not reach 100",
+        ),
+        ([trained(LEARNER, 4.0), trained(LEARNER, 4.5)], PLAN, None),
+        ([trained(LEARNER, 4.0)] * 2, PLAN, "all seeds gave the very same returns"),
+        ([trained(LEARNER, 60.0), trained(LEARNER, 70.0)], NO_TARGET, None),
+    ],
+)
+def test_doubts(trials: list[Trial], plan: LearningPlan, doubt: str | None) -> None:
+    found = searched(trials, plan)
+    doubts = learning.doubts(found.chosen[Kind.LEARNING], found)
+    assert len(doubts) == (doubt is not None)
+    assert all(one.startswith(doubt or "") for one in doubts)
+
+
+def test_without_trainings_there_is_a_sentence_and_no_rows() -> None:
+    found = searched([trial(outcome=outcome())])
+    assert said(found) == {}
+    assert learning.headline(found.chosen[Kind.LEARNING], found) == (
+        "16 x 128, 8 minibatches steps fastest; what learns fastest is not known: nothing was "
+        "trained"
+    )

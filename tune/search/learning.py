@@ -1,0 +1,171 @@
+"""The learning of configurations that trained from scratch, judged over seeds. Pure.
+
+What counts is the time to the target, or, without one, the return after the same time of training.
+"""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+
+from scipy.special import stdtrit
+
+from search_spaces.config import ConfigKey, config_key
+from trainables.curve import LearningCurve
+from tune.search.learned import Judgement, Learned, LearningPlan
+from tune.search.progress import SEED_SD
+from tune.search.rounds import counted
+from tune.search.trial import Stage, Trial
+
+_TIED = 1.1
+"""Configurations within this factor in seconds are tied, if the seeds cannot tell them apart."""
+
+_TIED_SHARE = 0.1
+"""The same without a target, as a share of what the best has learned."""
+
+_PENALTY = 2.0
+"""A training that did not reach a level is taken to need so many times the time that it had."""
+
+_LEVEL = 0.9
+"""Without a target, the share of what the best has learned that is taken for a level."""
+
+_KNOWN_DOF = 2.0
+
+
+def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
+    """Return what the trainings tell; `None` before the first that tells a return.
+
+    What reaches the target with every seed comes before what does not. The best is the fastest of
+    those that are tied: so close that it does not matter, and not to be told apart by their seeds.
+    """
+    groups = _groups(trials)
+    if not groups:
+        return None
+    training_s = plan.longest_s(trials)
+    by_target = plan.target is not None and any(
+        trial_curve.reached_s(plan.target) is not None
+        for own in groups.values()
+        for trial_curve in _curves(own)
+    )
+    found = [_learned(own, plan, training_s, by_target=by_target) for own in groups.values()]
+    sd, dof = _between_seeds(found, by_target=by_target)
+    learned = [dataclasses.replace(one, error=sd / math.sqrt(one.num_seeds)) for one in found]
+    learned.sort(key=lambda one: (-one.num_seeds, one.num_missed, -one.value))
+    first, quantile = learned[0], float(stdtrit(max(dof, 1.0), 0.975))
+    equals = [one for one in learned if one.num_seeds == first.num_seeds]
+    near = math.log(_TIED) if by_target else _TIED_SHARE * _span(found)
+    close = [
+        one
+        for one in equals
+        if first.value - one.value <= quantile * math.hypot(first.error, one.error)
+    ]
+    best = max(
+        (
+            one
+            for one in close
+            if first.value - one.value <= near and one.num_missed == first.num_missed
+        ),
+        key=lambda one: one.steps_per_second,
+        default=first,
+    )
+    return Judgement(
+        learned=(best, *(one for one in learned if one is not best)),
+        target=plan.target,
+        by_target=by_target,
+        training_s=training_s,
+        tied=tuple(one for one in close if one is not best),
+        quantile=quantile,
+    )
+
+
+def log_seconds(learned: Sequence[Learned], judgement: Judgement) -> list[float]:
+    """Return the mean log seconds of each to a level: the target, or nearly what the best learned.
+
+    A level that was not reached counts as if it were, in half as much time again.
+    """
+    if judgement.by_target:
+        return [-one.value for one in learned]
+    start = _start(judgement.learned)
+    level = start + _LEVEL * (max(statistics.fmean(one.finals) for one in learned) - start)
+    return [
+        statistics.fmean(math.log(_seconds_to(level, curve)) for curve in one.curves)
+        for one in learned
+    ]
+
+
+def _groups(trials: Sequence[Trial]) -> dict[ConfigKey, list[Trial]]:
+    """Return the trainings that count and told a return, by configuration."""
+    configs = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEARN}
+    failed = {config_key(t.config) for t in trials if t.stage is Stage.LEARN and t.failed}
+    done = counted(trials, Stage.LEARN, [c for key, c in configs.items() if key not in failed])
+    told = {
+        key: [t for t in own if t.measurement and t.measurement.curve] for key, own in done.items()
+    }
+    return {key: own for key, own in told.items() if own}
+
+
+def _curves(trials: Sequence[Trial]) -> tuple[LearningCurve, ...]:
+    found = (trial.measurement.curve for trial in trials if trial.measurement is not None)
+    return tuple(curve for curve in found if curve is not None)
+
+
+def _learned(
+    trials: Sequence[Trial], plan: LearningPlan, training_s: float, *, by_target: bool
+) -> Learned:
+    curves = _curves(trials)
+    measured = [trial.measurement for trial in trials if trial.measurement is not None]
+    compile_s = max(one.compile_s for one in measured)
+    seconds: tuple[float | None, ...] = (None,) * len(curves)
+    finals = tuple(curve.final(training_s) for curve in curves)
+    value = statistics.fmean(finals)
+    if by_target:
+        assert plan.target is not None
+        more = 1.0 + compile_s / plan.planned_s
+        reached = [curve.reached_s(plan.target) for curve in curves]
+        seconds = tuple(None if one is None else one * more for one in reached)
+        value = -statistics.fmean(
+            math.log(more * _seconds_to(plan.target, curve)) for curve in curves
+        )
+    return Learned(
+        config=trials[-1].config,
+        curves=curves,
+        seconds=seconds,
+        finals=finals,
+        areas=tuple(curve.mean_until(training_s) for curve in curves),
+        value=value,
+        steps_per_second=measured[-1].steps_per_second,
+    )
+
+
+def _seconds_to(level: float, curve: LearningCurve) -> float:
+    reached = curve.reached_s(level)
+    return _PENALTY * curve.seconds[-1] if reached is None else reached
+
+
+def _between_seeds(learned: Sequence[Learned], *, by_target: bool) -> tuple[float, float]:
+    """Return the standard deviation between seeds of one configuration, and its freedom.
+
+    Of returns nothing is known before two seeds of one trained.
+    """
+    squares, dof = 0.0, 0.0
+    for one in learned:
+        values = list(one.finals)
+        if by_target:
+            reached = zip(one.seconds, one.curves, strict=True)
+            values = [math.log(s or _PENALTY * curve.seconds[-1]) for s, curve in reached]
+        mean = statistics.fmean(values)
+        squares += sum((value - mean) ** 2 for value in values)
+        dof += len(values) - 1
+    if by_target:
+        squares, dof = squares + _KNOWN_DOF * SEED_SD**2, dof + _KNOWN_DOF
+    return (math.sqrt(squares / dof), dof) if dof else (math.inf, 0.0)
+
+
+def _start(learned: Sequence[Learned]) -> float:
+    """Return the return of those that have learned nothing."""
+    return statistics.median(curve.returns[0] for one in learned for curve in one.curves)
+
+
+def _span(learned: Sequence[Learned]) -> float:
+    """Return how much the best has learned."""
+    return max(0.0, max(statistics.fmean(one.finals) for one in learned) - _start(learned))

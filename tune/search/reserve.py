@@ -1,0 +1,46 @@
+"""The part of --max-time that is kept for what comes after exploring. Pure."""
+
+import math
+from collections.abc import Sequence
+
+from tune.search import finals, trainings
+from tune.search.finals import FinalsPlan
+from tune.search.learned import LearningPlan
+from tune.search.trial import Trial
+
+_LARGEST_RESERVE = 0.5
+"""The most of --max-time to keep for finals and soak, so that a short search explores too."""
+
+_LARGEST_NEEDED = 0.75
+"""The same, where less would not do for all rounds of the best and of the baseline."""
+
+_LEAST_SOAK_S = 40.0
+"""The time to start, compile, warm up, and run enough updates for a leak to show."""
+
+
+def least_soak_s(plan: FinalsPlan) -> float:
+    """Return the seconds that a soak takes at least."""
+    return _LEAST_SOAK_S if plan.soak_updates else 0.0
+
+
+def reserved_s(
+    runs: Sequence[Trial],
+    plan: FinalsPlan,
+    learning: LearningPlan | None,
+    best: Trial | None,
+    max_time_s: float | None,
+) -> float:
+    """Return the seconds to keep for trainings, finals and soak.
+
+    They are at most half of `max_time_s`, or what all rounds of the best and of the baseline need.
+    `runs` are the explored trials that cost a process.
+    """
+    most_s = max_time_s or math.inf
+    expected_s = finals.expected_s(runs, plan, best)
+    # One trial more, which may still start, and the two that a comparison takes in each round.
+    needed_s = (1 + 2 * plan.num_rounds) * finals.typical_s(runs) + least_soak_s(plan)
+    if learning is not None:
+        trained_s = trainings.expected_s(runs, learning)
+        expected_s, needed_s = expected_s + trained_s, needed_s + trained_s
+    kept_s = max(_LARGEST_RESERVE * most_s, min(needed_s, _LARGEST_NEEDED * most_s))
+    return min(expected_s, kept_s)

@@ -1,0 +1,151 @@
+"""The trainings from scratch after exploring: which configuration is next, and for how long. Pure.
+
+First the baseline and the fastest train with one seed, then what the model of `progress` proposes,
+out of the whole space: what learns fastest need not be among what steps fastest. Those that look
+best then train with further seeds, by turns.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from search_spaces.config import Config, config_key
+from trainables.curve import LearningGate, TrainingRequest
+from tune.search import explore, feasibility, progress
+from tune.search.candidates import disqualified
+from tune.search.learned import Judgement, LearningPlan
+from tune.search.learning import judge, log_seconds
+from tune.search.problem import Explored
+from tune.search.progress import Prediction, Trained
+from tune.search.rounds import counted
+from tune.search.trial import EXPLORING, Stage, Trial
+
+BEHIND = 3.0
+"""A training that takes so many times as long as the best so far is ended."""
+
+_LEAST_GAIN = 0.05
+"""Expected improvement in log seconds below which nothing more is proposed."""
+
+_LEAST_CHANCE = 0.5
+"""The least chance to fit into memory of what is proposed."""
+
+_GATES = (0.25, 0.5, 0.75)
+"""Without a target: the shares of a training at which it is compared with the best."""
+
+
+def next_training(
+    trials: Sequence[Trial],
+    plan: LearningPlan,
+    known: Explored,
+    fastest: Config | None,
+    rng: np.random.Generator,
+) -> Config | None:
+    """Return the configuration to train next; `None` when as much is known as was planned.
+
+    `known` has what exploring found, `fastest` is the best of that.
+    """
+    started = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEARN}
+    done = counted(trials, Stage.LEARN, list(started.values()))
+    num_trained = sum(map(len, done.values()))
+    failed = disqualified(trials)
+    for config in (known.problem.baseline, fastest):
+        if config is None or config_key(config) in failed:
+            continue
+        if not done.get(config_key(config)):
+            return config
+    judgement = judge(trials, plan)
+    if judgement is None or num_trained >= plan.num_trainings:
+        return None
+    trained = _trained(judgement)
+    if len(started) < plan.num_first and all(len(own) <= 1 for own in done.values()):
+        proposed = _propose(known, trained, list(started.values()), rng)
+        if proposed is not None:
+            return proposed
+    configs = [one.config for one in trained]
+    speeds = np.array([one.speed for one in trained])
+    order = np.argsort(progress.predict(known.problem.space, trained, configs, speeds).mean)
+    finalists = [configs[place] for place in order[: plan.num_finalists]]
+    turns = [
+        (len(done[config_key(config)]), place, config)
+        for place, config in enumerate(finalists)
+        if len(done[config_key(config)]) < plan.num_seeds
+    ]
+    return min(turns, key=lambda turn: turn[:2])[2] if turns else None
+
+
+def seed_of(trials: Sequence[Trial], trial: Trial) -> int:
+    """Return the seed of a training: the next of its configuration. One run again has the same."""
+    before = [one for one in trials if one.number < trial.number]
+    return len(counted(before, Stage.LEARN, [trial.config])[config_key(trial.config)])
+
+
+def request(trials: Sequence[Trial], plan: LearningPlan) -> TrainingRequest:
+    """Return how long the next training may take, and what it must have learned by when."""
+    longest_s, judgement = plan.longest_s(trials), judge(trials, plan)
+    gates = () if judgement is None else _gates(judgement, plan.target)
+    return TrainingRequest(max_s=longest_s, target=plan.target, gates=gates)
+
+
+def _gates(judgement: Judgement, target: float | None) -> tuple[LearningGate, ...]:
+    """Return the moments that are `BEHIND` times as late as the best may be there.
+
+    One lucky seed must not end the others.
+    """
+    best, longest_s = judgement.best, judgement.training_s
+    if judgement.by_target and target is not None:
+        late_s = BEHIND * math.exp(best.error - best.value)
+        return (LearningGate(seconds=late_s, least_return=target),) if late_s < longest_s else ()
+    gates = []
+    for share in _GATES:
+        had = [curve.best_until(share * longest_s / BEHIND) for curve in best.curves]
+        known = [value for value in had if value is not None]
+        if known:
+            gates.append(LearningGate(seconds=share * longest_s, least_return=min(known)))
+    return tuple(gates)
+
+
+def _trained(judgement: Judgement) -> list[Trained]:
+    seconds = log_seconds(judgement.learned, judgement)
+    return [
+        Trained(
+            config=one.config,
+            log_seconds=value,
+            num_seeds=one.num_seeds,
+            speed=one.steps_per_second,
+        )
+        for one, value in zip(judgement.learned, seconds, strict=True)
+    ]
+
+
+def _propose(
+    known: Explored, trained: list[Trained], started: list[Config], rng: np.random.Generator
+) -> Config | None:
+    """Return the configuration from which the model expects most; `None` if that is little."""
+    tried = {config_key(config) for config in started}
+    failed = {config_key(trial.config) for trial, _ in known.scored if trial.failed}
+    configs = [
+        config
+        for config in known.problem.space.configurations()
+        if config_key(config) not in tried | failed
+    ]
+    speeds = explore.expected_speeds(known, configs, rng)
+    if not configs or speeds is None:
+        return None
+    found: Prediction = progress.predict(known.problem.space, trained, configs, speeds)
+    gains = found.improvement * (feasibility.chances(known, configs) >= _LEAST_CHANCE)
+    for place in map(int, np.argsort(-gains)):
+        if gains[place] < _LEAST_GAIN:
+            return None
+        if feasibility.refusal(known, configs[place]) is None:
+            return configs[place]
+    return None
+
+
+def expected_s(trials: Sequence[Trial], plan: LearningPlan) -> float:
+    """Return the seconds that the trainings take that are still to come, at most."""
+    ended = [t.outcome.wall_s for t in trials if t.outcome and t.stage is Stage.LEARN]
+    explored = [t.outcome.wall_s for t in trials if t.outcome and t.stage in EXPLORING]
+    start_s = min(explored, default=0.0)
+    typical_s = sum(ended) / len(ended) if ended else plan.longest_s(trials) + start_s
+    return max(0, plan.num_trainings - len(ended)) * typical_s

@@ -1,0 +1,130 @@
+"""Learning in words: what learns fastest, against what steps fastest and the baseline. Pure."""
+
+from cluster.pages import units
+from search_spaces.config import config_key, config_name
+from tune.search.learned import Judgement, Learned
+from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.trial import Stage
+
+
+def headline(winner: Candidate, result: SearchResult) -> str:
+    """Return what learns fastest, how much sooner than what steps fastest, and what that is."""
+    judgement, own = result.judgement, _of(winner, result)
+    if judgement is None or own is None:
+        name = config_name(winner.config)
+        return f"{name} steps fastest; what learns fastest is not known: nothing was trained"
+    name = config_name(winner.config)
+    learns = f"learns fastest: {name} ({_learned(own, judgement)})"
+    fastest = result.chosen.get(Kind.FASTEST)
+    if fastest is None or config_key(fastest.config) == config_key(winner.config):
+        return f"{learns}, and it steps fastest, too"
+    gain = fastest.steps_per_second / winner.steps_per_second - 1.0
+    text = f"{learns}; steps fastest: {config_name(fastest.config)} (+{gain:.0%})"
+    return text if gain >= 0.005 else learns
+
+
+def rows(winner: Candidate, result: SearchResult) -> list[tuple[str, str]]:
+    """Return what the winner learned, against the fastest and the baseline, and how it was seen."""
+    judgement, own = result.judgement, _of(winner, result)
+    if judgement is None or own is None:
+        return []
+    found = [("learning", _evidence(own, judgement))]
+    others = {"the fastest": result.chosen.get(Kind.FASTEST), "the baseline": result.baseline}
+    for called, candidate in others.items():
+        other = None if candidate is None else judgement.of(candidate.config)
+        if candidate is None or config_key(candidate.config) == config_key(winner.config):
+            continue
+        text = "it was not trained" if other is None else _against(own, other, judgement)
+        found.append((f"than {called}", f"{config_name(candidate.config)}: {text}"))
+    if judgement.tied and own is judgement.best:
+        names = ", ".join(config_name(one.config) for one in judgement.tied)
+        found.append(("not told apart", f"by {units.plural(own.num_seeds, 'seed')}: {names}"))
+    found.append(("trainings", _trainings(result, judgement)))
+    return found
+
+
+def doubts(winner: Candidate, result: SearchResult) -> list[str]:
+    """Return what the trainings leave open."""
+    judgement, own = result.judgement, _of(winner, result)
+    if judgement is None or own is None:
+        return ["nothing was trained to its end, so that what learns fastest is not known."]
+    found = []
+    if judgement.target is not None and not judgement.by_target:
+        found.append(
+            f"nothing reached a return of {judgement.target:g} in "
+            f"{units.duration(judgement.training_s)} of training, so that the return after that "
+            "time decided: give more --learn-time, or a lower --target-return."
+        )
+    if own.num_missed and judgement.by_target:
+        found.append(
+            f"{own.num_missed} of its {own.num_seeds} seeds did not reach {judgement.target:g}, "
+            "nor did all of any other with as many: a longer --learn-time tells more."
+        )
+    if own.num_seeds > 1 and len({curve.returns for curve in own.curves}) == 1:
+        found.append(
+            "all seeds gave the very same returns, so that nothing is known of others: let the "
+            "training draw its networks and environments by the seed that it is given."
+        )
+    if own.num_seeds == 1:
+        found.append(
+            "it trained with one seed alone, and seeds differ: give --learn-seeds, or more time."
+        )
+    return found
+
+
+def _of(winner: Candidate, result: SearchResult) -> Learned | None:
+    return None if result.judgement is None else result.judgement.of(winner.config)
+
+
+def _learned(own: Learned, judgement: Judgement) -> str:
+    """Return what one learned, in a few words."""
+    if judgement.by_target:
+        target = f"{judgement.target:g}"
+        if own.typical_s is None:
+            missed = sum(seconds is None for seconds in own.seconds)
+            return f"{missed} of {units.plural(own.num_seeds, 'seed')} did not reach {target}"
+        return f"{target} after {units.duration(own.typical_s)} of training"
+    return f"{_mean(own.finals)} after {units.duration(judgement.training_s)} of training"
+
+
+def _evidence(own: Learned, judgement: Judgement) -> str:
+    what = "the return of held-out episodes" if own.curves[0].held_out else "the mean return"
+    seeds = ", ".join(_seed_texts(own, judgement))
+    return f"{what}: {_learned(own, judgement)} (each seed: {seeds})"
+
+
+def _seed_texts(own: Learned, judgement: Judgement) -> list[str]:
+    if not judgement.by_target:
+        return [f"{value:.4g}" for value in own.finals]
+    return ["not reached" if s is None else units.duration(s) for s in own.seconds]
+
+
+def _against(own: Learned, other: Learned, judgement: Judgement) -> str:
+    if not judgement.by_target:
+        least = abs(own.value - other.value) <= judgement.side(own, other)
+        same = ", not told apart by these seeds" if least else ""
+        return f"{_mean(other.finals)} after the same time{same}"
+    if other.typical_s is None:
+        waited = zip(other.seconds, other.curves, strict=True)
+        waited_s = max(curve.seconds[-1] for seconds, curve in waited if seconds is None)
+        times = f", {units.times(waited_s / own.typical_s)} as long" if own.typical_s else ""
+        return f"{_learned(other, judgement)} in {units.duration(waited_s)}{times}"
+    ratio, low, high = judgement.sooner(own, other)
+    bounds = f"{units.times(low)} to {units.times(high)}"
+    if low <= 1.0 <= high:
+        return f"not told apart by these seeds: {bounds} as long"
+    return f"{units.times(ratio)} as long ({bounds})"
+
+
+def _trainings(result: SearchResult, judgement: Judgement) -> str:
+    trained = [t for t in result.trials if t.stage is Stage.LEARN and t.outcome is not None]
+    took_s = sum(t.outcome.wall_s for t in trained if t.outcome is not None)
+    return (
+        f"{units.plural(len(trained), 'training')} from scratch of "
+        f"{units.plural(len(judgement.learned), 'configuration')}, each of "
+        f"{units.duration(judgement.training_s)} at most: {units.duration(took_s)} in all"
+    )
+
+
+def _mean(values: tuple[float, ...]) -> str:
+    return f"a return of {sum(values) / len(values):.4g}"
