@@ -29,9 +29,10 @@ from tune.memory import capacity
 from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
-from tune.search.policy import Search, SearchRules
+from tune.search.policy import Search
 from tune.search.problem import SearchProblem
 from tune.search.result import Kind
+from tune.search.rules import SearchRules
 from tune.search.stopping import Stopping
 from tune.search.study import Study
 from tune.search.trial import Trial

@@ -115,7 +115,7 @@ def test_a_return_may_come_from_either(workload: Telling) -> None:
     [
         (
             SILENT,
-            "give its health() a 'mean_return' (NaN until an episode has ended), or give it evaluate()",
+            "give its health() a 'mean_return' (NaN until an episode has ended), or give it",
         ),
         (Telling({}), "tells no metrics at all"),
         (Telling({"loss": 1.0, "entropy": 0.5}), "tells only entropy, loss: give its health()"),

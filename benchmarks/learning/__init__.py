@@ -1,0 +1,1 @@
+"""Learning landscapes: curves of trainings from scratch, recorded once and searched often."""
