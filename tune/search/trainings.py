@@ -134,12 +134,8 @@ def _propose(
         return None
     found: Prediction = progress.predict(known.problem.space, trained, configs, speeds)
     gains = found.improvement * (feasibility.chances(known, configs) >= _LEAST_CHANCE)
-    for place in map(int, np.argsort(-gains)):
-        if gains[place] < _LEAST_GAIN:
-            return None
-        if feasibility.refusal(known, configs[place]) is None:
-            return configs[place]
-    return None
+    best = int(np.argmax(gains))
+    return configs[best] if gains[best] >= _LEAST_GAIN else None
 
 
 def expected_s(trials: Sequence[Trial], plan: LearningPlan) -> float:

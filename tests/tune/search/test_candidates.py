@@ -5,9 +5,18 @@ from typing import Any
 
 import pytest
 
-from finals_trials import EXPLORED, died, measured
+from finals_trials import EXPLORED, config, died, measured
+from learners import trained
 from trainables.measurement import OutcomeKind
-from tune.search.candidates import Speedup, candidates_of, choose_candidates, speedup
+from tune.search.candidates import (
+    Speedup,
+    candidates_of,
+    choose_candidates,
+    learner_of,
+    speedup,
+    winning_kind,
+)
+from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
 from tune.search.result import Kind
 from tune.search.trial import Stage, Trial
@@ -187,3 +196,21 @@ def test_processes_that_agree_know_no_more_than_each_by_itself() -> None:
     # each is known to 22 %, a ratio of two to 32 %, a mean of two such pairs to 22 %
     assert wide_gain.low == pytest.approx(1.5 * 0.8, rel=0.01)
     assert not wide_gain.is_noise
+
+
+def test_what_learned_fastest_and_died_since_gives_way_to_the_next() -> None:
+    first, second = config(2), config(4)
+    told = [trained(first, 4.0, number=0), trained(second, 9.0, number=1)]
+    plan = LearningPlan(target=100.0, training_s=20.0)
+    assert learner_of(told, plan) == first
+    late = dataclasses.replace(died(2, Stage.SOAK, OutcomeKind.DEVICE_MEMORY), number=2)
+    assert learner_of([*told, late], plan) == second
+    assert learner_of([], plan) is None
+
+
+def test_what_learns_fastest_is_chosen_once_it_was_measured() -> None:
+    chosen = choose_candidates(EXPLORED, Objective.LEARNING, config(2))
+    assert chosen[Kind.LEARNING].config == config(2)
+    assert chosen[Kind.FASTEST].config == config(4)
+    assert Kind.LEARNING not in choose_candidates(EXPLORED, Objective.LEARNING, config(16))
+    assert winning_kind(Objective.LEARNING) is Kind.LEARNING

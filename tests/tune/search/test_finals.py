@@ -36,6 +36,26 @@ def test_leaders_and_baseline_take_turns_there_and_back_and_the_winner_soaks() -
     assert ran[-1] == (Stage.SOAK, 4)
 
 
+def test_what_learns_fastest_comes_first_and_of_the_others_the_fastest_alone() -> None:
+    learner = config(2)
+    leaders = finals.pick_leaders(EXPLORED, PLAN, Objective.LEARNING, BASELINE, learner)
+    assert [one["num_envs"] for one in leaders] == [2, 4, 1]
+    alone = finals.next_step(
+        EXPLORED, PLAN, Objective.LEARNING, BASELINE, learner=learner, num_affordable=4
+    )
+    assert alone == (Stage.FINAL, learner)
+
+
+def test_what_learns_fastest_soaks_though_another_steps_faster() -> None:
+    learner, trials, ran = config(2), list(EXPLORED), []
+    while (
+        step := finals.next_step(trials, PLAN, Objective.LEARNING, BASELINE, learner=learner)
+    ) is not None:
+        ran.append(step)
+        trials.append(measured(step[1]["num_envs"], 100.0 * step[1]["num_envs"], stage=step[0]))
+    assert ran[-1] == (Stage.SOAK, learner)
+
+
 def test_a_lucky_leader_loses_in_the_finals() -> None:
     ran = play(EXPLORED, {1: 100.0, 4: 250.0, 8: 300.0})
     assert ran[-1] == (Stage.SOAK, 8)

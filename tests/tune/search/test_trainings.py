@@ -9,7 +9,9 @@ import pytest
 from factories import outcome, trial
 from learners import TOP, learning_s, numbered, train, trained
 from search_spaces.config import config_key
+from search_spaces.expression import parse_expression
 from search_spaces.shard import Shard
+from search_spaces.space import Axis, SearchSpace
 from simulated_search import BASELINE, BUDGET, SPACE, Clock, machine, make, need_bytes, speed
 from trainables.measurement import OutcomeKind
 from tune.search import trainings
@@ -22,6 +24,8 @@ from tune.search.result import Kind, winner_of
 from tune.search.trial import EXPLORING, Stage, Trial
 
 PLAN = LearningPlan(target=TOP)
+OTHER = BASELINE | {"num_envs": 1024}
+EXPLORED = trial(config=OTHER)
 
 
 def drive(search: Search, *, clock: Clock | None = None) -> list[Trial]:
@@ -105,10 +109,58 @@ def test_what_died_in_its_training_is_not_trained_again() -> None:
     assert next_of([died], fastest=other) == other
 
 
-def next_of(trials: list[Trial], *, fastest: dict[str, int] | None) -> dict[str, int] | None:
-    problem = SearchProblem(space=SPACE, baseline=BASELINE, device_budget_bytes=None)
-    known = Explored(problem=problem, scored=(), min_gain=0.02)
-    return trainings.next_training(trials, PLAN, known, fastest, np.random.default_rng(0))
+def next_of(
+    trials: list[Trial],
+    *,
+    fastest: dict[str, int] | None,
+    plan: LearningPlan = PLAN,
+    space: SearchSpace = SPACE,
+    scored: tuple[tuple[Trial, float | None], ...] = (),
+) -> dict[str, int] | None:
+    problem = SearchProblem(space=space, baseline=BASELINE, device_budget_bytes=None)
+    known = Explored(problem=problem, scored=scored, min_gain=0.02)
+    return trainings.next_training(trials, plan, known, fastest, np.random.default_rng(0))
+
+
+def test_a_baseline_that_did_not_run_is_not_trained() -> None:
+    died = trial(config=BASELINE, outcome=outcome(kind=OutcomeKind.HOST_MEMORY, measurement=None))
+    assert next_of([died], fastest=OTHER) == OTHER
+    assert next_of([died], fastest=None) is None
+
+
+@pytest.mark.parametrize(("num_trained", "goes_on"), [(5, True), (6, False)])
+def test_there_are_no_more_trainings_than_planned(num_trained: int, goes_on: bool) -> None:
+    plan = LearningPlan(target=TOP, num_first=2, num_finalists=1, num_seeds=5)
+    both = [trained(BASELINE, 5.0), trained(OTHER, 5.0)] * 3
+    asked = next_of(numbered(both[:num_trained]), fastest=OTHER, plan=plan)
+    assert (asked is not None) == goes_on
+
+
+@pytest.mark.parametrize("num_first", [2, 3])
+def test_so_many_configurations_train_with_one_seed(num_first: int) -> None:
+    plan = LearningPlan(target=TOP, num_first=num_first)
+    both = numbered([trained(BASELINE, 5.0), trained(OTHER, 5.0)])
+    asked = next_of(both, fastest=OTHER, plan=plan, scored=((EXPLORED, 1000.0),))
+    assert (asked in (BASELINE, OTHER)) == (num_first == 2)
+
+
+def test_what_died_while_exploring_is_not_proposed() -> None:
+    third = BASELINE | {"num_envs": 512}
+    space = SearchSpace(
+        axes=tuple(
+            Axis(name=name, values=tuple(sorted({c[name] for c in (BASELINE, OTHER, third)})))
+            for name in BASELINE
+        ),
+        requires=(parse_expression("num_steps == 128"),),
+    )
+    died = trial(config=third, outcome=outcome(kind=OutcomeKind.UNSTABLE, measurement=None))
+    both = numbered([trained(BASELINE, 5.0), trained(OTHER, 5.0)])
+    for seen, proposed in (
+        (((EXPLORED, 1000.0),), True),
+        (((EXPLORED, 1000.0), (died, None)), False),
+    ):
+        asked = next_of(both, fastest=OTHER, space=space, scored=seen)
+        assert (asked == third) == proposed
 
 
 @pytest.mark.parametrize(("soonest", "late"), [(2.0, 6.0), (4.0, 12.0), (7.0, None)])
@@ -137,16 +189,16 @@ def test_the_first_training_has_no_gates() -> None:
     assert trainings.request([], LearningPlan(training_s=20.0)).gates == ()
 
 
-def test_little_time_is_kept_for_finals(tmp_path: Path) -> None:
-    clock = Clock()
+def test_trainings_leave_time_for_finals(tmp_path: Path) -> None:
+    clock, plan = Clock(), LearningPlan(training_s=60.0)
     search = make(
-        tmp_path, objective=Objective.LEARNING, learning=PLAN, clock=clock, max_time_s=400.0
+        tmp_path, objective=Objective.LEARNING, learning=plan, clock=clock, max_time_s=400.0
     )
     ran = drive(search, clock=clock)
     assert clock.now <= 400.0
     finals = {config_key(t.config) for t in of_stage(ran, Stage.FINAL)}
     assert len(finals) >= 2  # what learned fastest, and the baseline
-    assert of_stage(ran, Stage.LEARN)
+    assert 1 <= len(of_stage(ran, Stage.LEARN)) < plan.num_trainings
 
 
 def test_a_resumed_search_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -200,3 +252,19 @@ def test_where_every_training_dies_the_finals_are_of_speed(tmp_path: Path) -> No
     assert Kind.LEARNING not in chosen
     assert len(of_stage(ran, Stage.LEARN)) <= 2 + PLAN.num_first
     assert of_stage(ran, Stage.SOAK)[-1].config == chosen[Kind.FASTEST].config
+
+
+def test_what_is_known_not_to_fit_is_not_proposed() -> None:
+    trials = numbered([trained(BASELINE, 5.0), trained(OTHER, 5.0)])
+    light = {"num_envs": 64, "num_steps": 32, "batch_size": 512}
+    runs = [
+        trial(config=config, outcome=outcome(predicted_device_bytes=need_bytes(config)))
+        for config in (BASELINE, OTHER, light)
+    ]
+    problem = SearchProblem(space=SPACE, baseline=BASELINE, device_budget_bytes=BUDGET)
+    known = Explored(problem=problem, scored=tuple((one, 1000.0) for one in runs), min_gain=0.02)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        asked = trainings.next_training(trials, PLAN, known, OTHER, rng)
+        assert asked is not None
+        assert need_bytes(asked) <= BUDGET

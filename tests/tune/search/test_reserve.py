@@ -1,0 +1,45 @@
+"""The part of --max-time that is kept for trainings, finals and soak."""
+
+import pytest
+
+from factories import measurement, outcome, trial
+from tune.search.finals import FinalsPlan
+from tune.search.learned import LearningPlan
+from tune.search.reserve import least_soak_s, reserved_s
+from tune.search.trial import Trial
+
+RUNS = [trial(number=number, outcome=outcome(wall_s=10.0)) for number in range(4)]
+BEST = trial(
+    outcome=outcome(
+        wall_s=10.0,
+        measurement=measurement(env_steps_per_update=1000, steps_per_second=1000.0),
+    )
+)
+PLAN = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=30)
+"""Eight finals of 10 s, one trial more, and a soak of 30 s: 120 s."""
+
+LEARNING = LearningPlan(training_s=20.0, num_first=3, num_finalists=1, num_seeds=3)
+"""Five trainings of 20 s, and of the 10 s in which a trial starts and ends."""
+
+
+@pytest.mark.parametrize(
+    ("runs", "learning", "max_time_s", "kept_s"),
+    [
+        (RUNS, None, None, 120.0),
+        (RUNS, None, 1000.0, 120.0),
+        (RUNS, LEARNING, 1000.0, 120.0 + 5 * 30.0),
+        (RUNS, None, 180.0, 90.0),  # half; all rounds of two need 5 x 10 s and a soak of 40 s
+        (RUNS, LEARNING, 400.0, 240.0),  # those, and the trainings
+        (RUNS, LEARNING, 200.0, 150.0),  # no more than three quarters
+        ([], None, 1000.0, 30.0),
+    ],
+)
+def test_what_comes_after_exploring_has_its_time(
+    runs: list[Trial], learning: LearningPlan | None, max_time_s: float | None, kept_s: float
+) -> None:
+    assert reserved_s(runs, PLAN, learning, BEST, max_time_s) == pytest.approx(kept_s)
+
+
+def test_a_soak_takes_so_long_at_least() -> None:
+    assert least_soak_s(PLAN) == 40.0
+    assert least_soak_s(FinalsPlan(soak_updates=0)) == 0.0
