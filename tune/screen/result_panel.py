@@ -13,6 +13,7 @@ from rich.text import Text
 from cluster.pages import units
 from search_spaces.config import config_key, config_name
 from tune.search.candidates import Peaks, candidates_of, peaks, speedup
+from tune.search.learned import Judgement
 from tune.search.levers import tried
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Stage, Trial
@@ -88,11 +89,32 @@ def to_dict(
         "stop_reason": result.stop_reason,
         "wall_s": result.wall_s,
         "outcomes": {kind.value: count for kind, count in result.outcome_counts.items()},
+        "learning": None if result.judgement is None else _learning(result.judgement),
         "levers": [dataclasses.asdict(one) for one in tried(result.trials)],
         "chosen": chosen,
         "baseline": None
         if baseline is None
         else _figures(baseline, peaks(baseline, result.trials)),
+    }
+
+
+def _learning(judgement: Judgement) -> dict[str, Any]:
+    """Return what the trainings told, the best first; the curves are in trials.json."""
+    return {
+        "target": judgement.target,
+        "by_target": judgement.by_target,
+        "training_s": judgement.training_s,
+        "not_told_apart": [one.config for one in judgement.tied],
+        "learned": [
+            {
+                "config": one.config,
+                "seconds": one.seconds,
+                "final_returns": one.finals,
+                "mean_returns": one.areas,
+                "steps_per_second": one.steps_per_second,
+            }
+            for one in judgement.learned
+        ],
     }
 
 

@@ -115,12 +115,12 @@ def _learned(
     curves = _curves(trials)
     measured = [trial.measurement for trial in trials if trial.measurement is not None]
     compile_s = max(one.compile_s for one in measured)
+    more = 1.0 + compile_s / plan.planned_s
     seconds: tuple[float | None, ...] = (None,) * len(curves)
-    finals = tuple(curve.final(training_s) for curve in curves)
+    finals = tuple(curve.final(training_s / more) for curve in curves)
     value = statistics.fmean(finals)
     if by_target:
         assert plan.target is not None
-        more = 1.0 + compile_s / plan.planned_s
         reached = [curve.reached_s(plan.target) for curve in curves]
         seconds = tuple(None if one is None else one * more for one in reached)
         value = -statistics.fmean(
@@ -131,7 +131,7 @@ def _learned(
         curves=curves,
         seconds=seconds,
         finals=finals,
-        areas=tuple(curve.mean_until(training_s) for curve in curves),
+        areas=tuple(curve.mean_until(training_s / more) for curve in curves),
         value=value,
         steps_per_second=measured[-1].steps_per_second,
     )

@@ -14,8 +14,10 @@ def headline(winner: Candidate, result: SearchResult) -> str:
         name = config_name(winner.config)
         return f"{name} steps fastest; what learns fastest is not known: nothing was trained"
     name = config_name(winner.config)
-    learns = f"learns fastest: {name} ({_learned(own, judgement)})"
     fastest = result.chosen.get(Kind.FASTEST)
+    learns = (
+        f"learns fastest: {name} ({_learned(own, judgement)}{_sooner(own, fastest, judgement)})"
+    )
     if fastest is None or config_key(fastest.config) == config_key(winner.config):
         return f"{learns}, and it steps fastest, too"
     gain = fastest.steps_per_second / winner.steps_per_second - 1.0
@@ -85,6 +87,15 @@ def _learned(own: Learned, judgement: Judgement) -> str:
             return f"{missed} of {units.plural(own.num_seeds, 'seed')} did not reach {target}"
         return f"{target} after {units.duration(own.typical_s)} of training"
     return f"{_mean(own.finals)} after {units.duration(judgement.training_s)} of training"
+
+
+def _sooner(own: Learned, fastest: Candidate | None, judgement: Judgement) -> str:
+    """Return how many times sooner it is at the target than what steps fastest, if that is told."""
+    other = None if fastest is None else judgement.of(fastest.config)
+    if other is None or own.typical_s is None or other.typical_s is None:
+        return ""
+    ratio, low, _ = judgement.sooner(own, other)
+    return f", {units.times(ratio)} sooner than what steps fastest" if low > 1.0 else ""
 
 
 def _evidence(own: Learned, judgement: Judgement) -> str:

@@ -1,5 +1,6 @@
 """The result fits its terminal, and its commands can be copied."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,15 @@ from typing import Any
 import pytest
 
 import factories
+from learners import numbered, trained
 from screens import CONTEXT, PROFILES, TOO_MUCH, begin, printed, terminal
 from tune.screen import result_panel
 from tune.screen.screen import Screen
+from tune.search.learned import LearningPlan
+from tune.search.learning import judge
 from tune.search.result import Kind
 from tune.search.trial import Stage, Trial
+from tune.summary.conclusion import conclude
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -64,3 +69,22 @@ def test_finals_are_listed_by_speed_with_what_failed_last() -> None:
         ("256 x 128, 4 minibatches (baseline)", "50.0 K ±16.3 %", "1"),
         ("1024 x 128, 16 minibatches", "device memory", "1"),
     ]
+
+
+def test_what_trainings_told_is_there_for_programs() -> None:
+    a, b = {"num_envs": 1}, {"num_envs": 2}
+    trials = numbered([trained(a, 4.0), trained(b, 60.0)])
+    judgement = judge(trials, LearningPlan(target=100.0, training_s=20.0))
+    found = factories.result(trials=tuple(trials), judgement=judgement)
+    told = result_panel.to_dict(conclude(found, CONTEXT, profiles={}, files=()), found, {})
+    learning = json.loads(json.dumps(told["learning"]))
+    assert (learning["target"], learning["by_target"], learning["training_s"]) == (100.0, True, 20)
+    assert learning["not_told_apart"] == [b]  # one seed each tells little
+    first, second = learning["learned"]
+    assert (first["config"], second["config"]) == (a, b)
+    assert first["seconds"] == [pytest.approx(4.0)]
+    assert second["seconds"] == [None]
+    assert second["final_returns"] == [pytest.approx(30.0, abs=1.0)]
+    speed_alone = factories.result()
+    alone = conclude(speed_alone, CONTEXT, profiles={}, files=())
+    assert result_panel.to_dict(alone, speed_alone, {})["learning"] is None

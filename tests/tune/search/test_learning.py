@@ -79,6 +79,17 @@ def test_compilation_is_spread_over_the_planned_training() -> None:
     assert judged(trials, PLAN).best.config == A
 
 
+def test_without_a_target_what_compiles_long_trains_shorter() -> None:
+    short = LearningPlan(training_s=20.0, planned_s=100.0)
+    trials = [trained(A, 40.0, compile_s=100.0), trained(B, 40.0)]
+    found = judged(trials, short)
+    assert found.best.config == B
+    a = found.of(A)
+    assert a is not None
+    assert a.finals == pytest.approx((22.5,), abs=1.0)  # of ten seconds, in place of twenty
+    assert a.areas == pytest.approx((12.5,), abs=1.0)
+
+
 @pytest.mark.parametrize("plan", [NO_TARGET, LearningPlan(target=1000.0, training_s=20.0)])
 def test_without_a_target_or_far_from_it_the_return_after_the_same_time_counts(
     plan: LearningPlan,
