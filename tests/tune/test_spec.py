@@ -4,6 +4,8 @@ import pytest
 
 from cluster.errors import UserError
 from tune.jax_phase12 import JaxSpec, task_of
+from tune.pytorch_phase3 import Phase3Spec
+from tune.pytorch_phase3 import task_of as phase3_task_of
 from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
 
@@ -55,11 +57,14 @@ def test_the_options_of_learning_make_a_plan() -> None:
     ("spec", "more"),
     [
         (JaxSpec(), {"training_seed": 2, "held_out": 0.2}),  # the synthetic market stays
+        (Phase3Spec(llm="none"), {"training_seed": 2}),
         (JaxSpec(workload="tests/support/fake_workloads.py:invalid"), {"seed": 2}),
     ],
 )
-def test_a_training_has_a_seed_of_its_own(spec: JaxSpec, more: dict[str, object]) -> None:
-    task = task_of(spec)
+def test_a_training_has_a_seed_of_its_own(
+    spec: JaxSpec | Phase3Spec, more: dict[str, object]
+) -> None:
+    task = phase3_task_of(spec) if isinstance(spec, Phase3Spec) else task_of(spec)
     assert task.training_options(2) == task.options | more
     assert not task.options.keys() & more.keys() - {"seed"}
 

@@ -4,6 +4,7 @@ A configuration is `vectorized_envs` and `batch_size`; the options are those of 
 One update is one rollout, and the PPO epochs over it.
 """
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -134,8 +135,8 @@ class Phase3:
         if self._model is None or self._env is None:
             return {}
         health = dict(self._metrics)
-        if self._env.returns:
-            health["mean_return"] = float(np.mean(self._env.returns))
+        returns = self._env.returns
+        health["mean_return"] = float(np.mean(returns)) if returns else math.nan
         policy = self._model.policy
         if isinstance(policy, HybridPolicy) and policy.fusion.last_trust is not None:
             own, advised = policy.fusion.last_trust.mean(dim=0).tolist()
@@ -169,7 +170,7 @@ class Phase3:
         )
 
     def _market_env(self) -> MarketEnv | MarketWorkers:
-        num_workers, seed = self._options.env_workers, self._options.seed
+        num_workers, seed = self._options.env_workers, self._options.seed_of_training
         if num_workers == 0:
             return MarketEnv(self._market, self._num_envs, seed=seed)
         return MarketWorkers(self._market, self._num_envs, num_workers=num_workers, seed=seed)
@@ -197,7 +198,7 @@ class Phase3:
             env,
             n_steps=self._num_samples // self._num_envs,
             batch_size=self._batch_size,
-            seed=self._options.seed,
+            seed=self._options.seed_of_training,
             device=self._device,
             policy_kwargs=kwargs,
             **HYPERPARAMETERS,
