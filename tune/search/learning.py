@@ -81,7 +81,7 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
 def log_seconds(learned: Sequence[Learned], judgement: Judgement) -> list[float]:
     """Return the mean log seconds of each to a level: the target, or nearly what the best learned.
 
-    A level that was not reached counts as if it were, in half as much time again.
+    A level that was not reached counts as if it were, in twice the time that the training had.
     """
     if judgement.by_target:
         return [-one.value for one in learned]

@@ -49,7 +49,7 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
     """Return what the trainings leave open."""
     judgement, own = result.judgement, _of(winner, result)
     if judgement is None or own is None:
-        return ["nothing was trained to its end, so that what learns fastest is not known."]
+        return [_untold(result)]
     found = []
     if judgement.target is not None and not judgement.by_target:
         found.append(
@@ -72,6 +72,18 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
             "it trained with one seed alone, and seeds differ: give --learn-seeds, or more time."
         )
     return found
+
+
+def _untold(result: SearchResult) -> str:
+    """Return why nothing is known of learning."""
+    trained = [t.measurement for t in result.trials if t.stage is Stage.LEARN and t.measurement]
+    if not trained:
+        return "nothing was trained to its end, so that what learns fastest is not known."
+    longest_s = max(one.measure_s for one in trained)
+    return (
+        f"no episode ended in {units.duration(longest_s)} of training, so that what learns fastest "
+        "is not known: give a longer --learn-time."
+    )
 
 
 def _of(winner: Candidate, result: SearchResult) -> Learned | None:

@@ -8,7 +8,7 @@ from search_spaces.config import Config
 from tune.search.learned import LearningPlan
 from tune.search.learning import judge
 from tune.search.result import Kind, SearchResult
-from tune.search.trial import Trial
+from tune.search.trial import Stage, Trial
 from tune.summary import learning
 
 LEARNER, FASTEST, BASELINE = (
@@ -93,6 +93,7 @@ def test_without_a_target_it_is_the_return_after_the_same_time() -> None:
     ("trials", "plan", "doubt"),
     [
         ([], PLAN, "nothing was trained to its end"),
+        ([trial(stage=Stage.LEARN)], PLAN, "no episode ended in 4 s of training"),
         ([trained(LEARNER, 4.0)], PLAN, "it trained with one seed alone"),
         (
             [trained(LEARNER, 60.0), trained(LEARNER, 70.0)],
