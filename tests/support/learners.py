@@ -47,6 +47,7 @@ def trained(
                 steps_per_second=speed,
                 compile_s=compile_s,
                 disturbed=disturbed,
+                env_steps_per_update=num_samples(config) or 1,
                 curve=curve(seconds_to_top, until_s=until_s, top=top),
             )
         ),
@@ -80,5 +81,10 @@ def train(config: Config, request: TrainingRequest, seed: int, speed: float) -> 
     return outcome(
         wall_s=seconds + 3.0,
         message=trainer.verdict,
-        measurement=measurement(steps_per_second=speed, compile_s=1.0, curve=trainer.curve),
+        measurement=measurement(
+            steps_per_second=speed,
+            compile_s=1.0,
+            curve=trainer.curve,
+            env_steps_per_update=num_samples(config) or 1,
+        ),
     )

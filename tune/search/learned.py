@@ -54,7 +54,8 @@ class Learned:
     where it was not reached. `finals` are the returns after the same time, each a mean over the
     last fifth of it; `areas` are the mean returns on the way there. `value` is higher for what
     learns faster: minus the mean log seconds, or the mean of the finals; `error` is its standard
-    error. `steps_per_second` is the speed of the latest training.
+    error. `steps_per_second` is the speed of the latest training, and
+    `env_steps_per_update` are the samples of its updates.
     """
 
     config: Config
@@ -64,6 +65,7 @@ class Learned:
     areas: tuple[float, ...]
     value: float
     steps_per_second: float
+    env_steps_per_update: int
     error: float = math.inf
 
     @property

@@ -134,6 +134,7 @@ def _learned(
         areas=tuple(curve.mean_until(training_s / more) for curve in curves),
         value=value,
         steps_per_second=measured[-1].steps_per_second,
+        env_steps_per_update=measured[-1].env_steps_per_update,
     )
 
 

@@ -12,14 +12,15 @@ the form leaves over, as of other axes, a Gaussian process takes up.
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
-from search_spaces.config import Config, num_samples
+from search_spaces.config import Config
 from search_spaces.space import SearchSpace
 from tune.memory.model import Array
 
@@ -31,6 +32,7 @@ SEED_SD = 0.45
 
 _B0 = tuple(2.0**power for power in range(5, 19))
 _N0 = tuple(2.0**power for power in range(9, 22))
+_SIZES = ("num_envs", "vectorized_envs", "num_steps")
 _LEFT_OVER_SD, _LEFT_OVER_DOUBLINGS = 0.4, 3.0
 _VAGUE_SD = 10.0  # of K, which nothing is known of
 _SQRT3 = math.sqrt(3.0)
@@ -38,12 +40,15 @@ _SQRT3 = math.sqrt(3.0)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A configuration, the mean log seconds over its seeds, and its env steps per second."""
+    """A configuration, the mean log seconds over its seeds, its env steps per second, and the
+    samples of its updates.
+    """
 
     config: Config
     log_seconds: float
     num_seeds: int
     speed: float
+    samples: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,8 @@ def predict(
     left_over = _LEFT_OVER_SD**2 * _matern(seen, seen) + _VAGUE_SD**2
     noise = [SEED_SD**2 / one.num_seeds for one in trained]
     factor = np.linalg.cholesky(left_over + np.diag(noise))
-    rest = _rest(own, np.array([one.speed for one in trained]))
+    samples = _samples_by(trained)
+    rest = _rest(own, np.array([one.speed for one in trained]), samples)
     residual = np.array([one.log_seconds for one in trained])[:, None] - rest
     solved = cho_solve((factor, True), residual)
     log_weights = -0.5 * np.einsum("ng,ng->g", residual, solved)
@@ -97,7 +103,7 @@ def predict(
     variance = _LEFT_OVER_SD**2 + _VAGUE_SD**2 - np.square(reduction).sum(axis=0)
     at_seen = (rest + left_over @ solved) @ weights
     return Prediction(
-        means=_rest(configs, speeds) + cross @ solved,
+        means=_rest(configs, speeds, samples) + cross @ solved,
         weights=weights,
         std=np.sqrt(np.maximum(variance, 1e-6)),
         best=float(at_seen.min()),
@@ -113,17 +119,34 @@ def times_as_long(
     B0, where it was measured.
     """
     speeds = np.array([speed, other_speed])
-    one, two = _rest([config, other], speeds, b0=noise_scale)
+    one, two = _rest([config, other], speeds, _product, b0=noise_scale)
     return float(np.exp(np.mean(one - two)))
 
 
-def _rest(configs: Sequence[Config], speeds: Array, *, b0: float | None = None) -> Array:
+def _rest(
+    configs: Sequence[Config],
+    speeds: Array,
+    samples_of: Callable[[Config], float],
+    *,
+    b0: float | None = None,
+) -> Array:
     """Return the log seconds without K, for each pair of scales: [m, g]."""
     batch = np.array([_of(config, "batch_size") for config in configs])
-    samples = np.array([float(num_samples(config) or 0.0) for config in configs])
+    samples = np.array([samples_of(config) for config in configs])
     pairs = np.array(list(itertools.product(_B0 if b0 is None else (b0,), _N0)))
     by_scales = np.log1p(batch[:, None] / pairs[:, 0]) + np.log1p(samples[:, None] / pairs[:, 1])
     return np.asarray(by_scales - np.log(speeds)[:, None])
+
+
+def _samples_by(trained: Sequence[Trained]) -> Callable[[Config], float]:
+    """Return a function for the samples of an update, by those of what was trained."""
+    ratio = statistics.median(one.samples / _product(one.config) for one in trained)
+    return lambda config: ratio * _product(config)
+
+
+def _product(config: Config) -> float:
+    """Return the product of the axes that the samples of an update grow with."""
+    return math.prod(_of(config, name) or 1.0 for name in _SIZES)
 
 
 def _of(config: Mapping[str, object], name: str) -> float:

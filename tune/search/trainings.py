@@ -24,7 +24,7 @@ from tune.search.trial import EXPLORING, Stage, Trial
 BEHIND = 3.0
 """A training that takes so many times as long as the best so far is ended."""
 
-_LEAST_GAIN = 0.05
+_LEAST_GAIN = 0.02
 """Expected improvement in log seconds below which nothing more is proposed."""
 
 _LEAST_CHANCE = 0.5
@@ -113,6 +113,7 @@ def _trained(judgement: Judgement) -> list[Trained]:
             log_seconds=value,
             num_seeds=one.num_seeds,
             speed=one.steps_per_second,
+            samples=one.env_steps_per_update,
         )
         for one, value in zip(judgement.learned, seconds, strict=True)
     ]
