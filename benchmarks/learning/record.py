@@ -26,11 +26,13 @@ _GROWTH = 1.12  # between two points of a curve
 _ROUNDS, _ROUND_S = 5, 1.0
 
 RECORDINGS: dict[str, dict[str, Any]] = {
-    "cartpole": {"most_steps": 1_500_000, "num_seeds": 4, "stop_at": 450.0},
-    "breakout": {"most_steps": 600_000, "num_seeds": 3, "stop_at": math.inf},
-    "trend": {"most_steps": 100_000, "num_seeds": 3, "stop_at": math.inf},
+    "cartpole": {"most_envs": 1024, "most_steps": 1_500_000, "num_seeds": 4, "stop_at": 450.0},
+    "breakout": {"most_envs": 256, "most_steps": 400_000, "num_seeds": 3, "stop_at": math.inf},
+    "trend": {"most_envs": 1024, "most_steps": 100_000, "num_seeds": 3, "stop_at": math.inf},
 }
-"""The loops by name: env steps of a training at most, seeds, and the return that ends one."""
+"""The loops by name: environments and env steps of a training at most, the number of seeds, and
+the return that ends a training.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = options.folder / f"{options.name}.json"
     landscape = json.loads(path.read_text()) if path.exists() else {"configs": []}
     if options.what == "curves":
-        for config in configs():
+        for config in configs(RECORDINGS[options.name]["most_envs"]):
             if not any(known["config"] == config for known in landscape["configs"]):
                 landscape["configs"].append(_record(options.name, config))
                 _write(path, landscape)
@@ -52,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _write(path, landscape)
 
 
-def configs() -> Iterator[dict[str, int]]:
+def configs(most_envs: int) -> Iterator[dict[str, int]]:
     """Yield the grid: every batch size that is no larger than an update's samples."""
     for num_envs, num_steps, batch_size in itertools.product(_NUM_ENVS, _NUM_STEPS, _BATCH_SIZES):
-        if batch_size <= num_envs * num_steps:
+        if batch_size <= num_envs * num_steps and num_envs <= most_envs:
             yield {"num_envs": num_envs, "num_steps": num_steps, "batch_size": batch_size}
 
 
