@@ -54,6 +54,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def fine_duration(seconds: float) -> str:
+    """Return `1.38 s` below ten seconds, else as `duration`."""
+    return f"{seconds:.3g} s" if seconds < 9.995 else duration(seconds)
+
+
 def plural(number: int, noun: str) -> str:
     """Return `1 trial`, `2 trials`, `4 minibatches`."""
     ending = "" if number == 1 else "es" if noun.endswith(("tch", "s", "x")) else "s"

@@ -176,10 +176,12 @@ def _learning(profile: Profile) -> str:
     source = "" if own.held_out is None else f", on the last {own.held_out:.0%} of the data"
     seeds = f"over {units.plural(own.num_seeds, 'seed')}{source}"
     if own.seconds is None or own.low is None or own.high is None or own.target is None:
-        of = units.duration(own.training_s)
+        of = units.fine_duration(own.training_s)
         return f"a return of {own.final_return:.4g} after {of} of training, {seeds}"
-    interval = f"{units.duration(own.low)} to {units.duration(own.high)}"
-    return f"{own.target:g} after {units.duration(own.seconds)} of training ({interval}), {seeds}"
+    interval = f"{units.fine_duration(own.low)} to {units.fine_duration(own.high)}"
+    return (
+        f"{own.target:g} after {units.fine_duration(own.seconds)} of training ({interval}), {seeds}"
+    )
 
 
 def _device_memory(profile: Profile) -> str:

@@ -54,8 +54,8 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
     if judgement.target is not None and not judgement.by_target:
         found.append(
             f"nothing reached a return of {judgement.target:g} in "
-            f"{units.duration(judgement.training_s)} of training, so that the return after that "
-            "time decided: give more --learn-time, or a lower --target-return."
+            f"{units.fine_duration(judgement.training_s)} of training, so that the return after "
+            "that time decided: give more --learn-time, or a lower --target-return."
         )
     if own.num_missed and judgement.by_target:
         found.append(
@@ -81,8 +81,8 @@ def _untold(result: SearchResult) -> str:
         return "nothing was trained to its end, so that what learns fastest is not known."
     longest_s = max(one.measure_s for one in trained)
     return (
-        f"no episode ended in {units.duration(longest_s)} of training, so that what learns fastest "
-        "is not known: give a longer --learn-time."
+        f"no episode ended in {units.fine_duration(longest_s)} of training, so that what learns "
+        "fastest is not known: give a longer --learn-time."
     )
 
 
@@ -97,8 +97,8 @@ def _learned(own: Learned, judgement: Judgement) -> str:
         if own.typical_s is None:
             missed = sum(seconds is None for seconds in own.seconds)
             return f"{missed} of {units.plural(own.num_seeds, 'seed')} did not reach {target}"
-        return f"{target} after {units.duration(own.typical_s)} of training"
-    return f"{_mean(own.finals)} after {units.duration(judgement.training_s)} of training"
+        return f"{target} after {units.fine_duration(own.typical_s)} of training"
+    return f"{_mean(own.finals)} after {units.fine_duration(judgement.training_s)} of training"
 
 
 def _sooner(own: Learned, fastest: Candidate | None, judgement: Judgement) -> str:
@@ -119,7 +119,7 @@ def _evidence(own: Learned, judgement: Judgement) -> str:
 def _seed_texts(own: Learned, judgement: Judgement) -> list[str]:
     if not judgement.by_target:
         return [f"{value:.4g}" for value in own.finals]
-    return ["not reached" if s is None else units.duration(s) for s in own.seconds]
+    return ["not reached" if s is None else units.fine_duration(s) for s in own.seconds]
 
 
 def _against(own: Learned, other: Learned, judgement: Judgement) -> str:
@@ -131,7 +131,7 @@ def _against(own: Learned, other: Learned, judgement: Judgement) -> str:
         waited = zip(other.seconds, other.curves, strict=True)
         waited_s = max(curve.seconds[-1] for seconds, curve in waited if seconds is None)
         times = f", {units.times(waited_s / own.typical_s)} as long" if own.typical_s else ""
-        return f"{_learned(other, judgement)} in {units.duration(waited_s)}{times}"
+        return f"{_learned(other, judgement)} in {units.fine_duration(waited_s)}{times}"
     ratio, low, high = judgement.sooner(own, other)
     bounds = f"{units.times(low)} to {units.times(high)}"
     if low <= 1.0 <= high:
@@ -145,7 +145,7 @@ def _trainings(result: SearchResult, judgement: Judgement) -> str:
     return (
         f"{units.plural(len(trained), 'training')} from scratch of "
         f"{units.plural(len(judgement.learned), 'configuration')}, each of "
-        f"{units.duration(judgement.training_s)} at most: {units.duration(took_s)} in all"
+        f"{units.fine_duration(judgement.training_s)} at most: {units.duration(took_s)} in all"
     )
 
 

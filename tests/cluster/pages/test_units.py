@@ -69,6 +69,14 @@ def test_durations_are_in_hours_minutes_and_seconds(seconds: float, text: str) -
 
 
 @pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0371, "0.0371 s"), (1.384, "1.38 s"), (4.0, "4 s"), (9.996, "10 s"), (125.0, "2 min 05 s")],
+)
+def test_a_few_seconds_are_said_finely(seconds: float, text: str) -> None:
+    assert units.fine_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
     ("cpus", "text"), [((0, 1, 2, 3), "0-3"), ((8, 0, 1), "0-1,8"), ((5,), "5")]
 )
 def test_cpus_read_as_taskset_takes_them(cpus: tuple[int, ...], text: str) -> None:
