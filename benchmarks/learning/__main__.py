@@ -47,6 +47,8 @@ class LearningBenchmark:
     """Landscapes in --folder."""
     seeds: int = 30
     """Searches per row."""
+    max_runs: int = SearchSpec.max_runs
+    """Configurations that ours explores at most."""
     folder: Path = LANDSCAPES
     configs: bool = False
     """Print what each configuration needs, and search nothing."""
@@ -61,11 +63,17 @@ class LearningRun:
     of_speed_s: float
 
 
-def run_ours(landscape: LearningLandscape, seed: int, objective: Objective) -> LearningRun:
+def run_ours(
+    landscape: LearningLandscape,
+    seed: int,
+    objective: Objective,
+    *,
+    max_runs: int = SearchSpec.max_runs,
+) -> LearningRun:
     """Run the real policy with the defaults of its command line."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     machine = SimulatedTrainings(landscape, seed)
-    search = _search(landscape, seed, objective, machine)
+    search = _search(landscape, seed, objective, machine, max_runs)
     trained_s = 0.0
     while (trial := search.ask()) is not None:
         training = search.training_of(trial)
@@ -152,7 +160,11 @@ def _longest_s(landscape: LearningLandscape) -> float:
 
 
 def _search(
-    landscape: LearningLandscape, seed: int, objective: Objective, machine: SimulatedTrainings
+    landscape: LearningLandscape,
+    seed: int,
+    objective: Objective,
+    machine: SimulatedTrainings,
+    max_runs: int,
 ) -> Search:
     limits = Limits(num_threads=None, device_bytes=None, host_bytes=None)
     study = Study(optuna.create_study(direction="maximize"), landscape.space, limits)
@@ -163,7 +175,7 @@ def _search(
     rules = SearchRules(
         objective=objective,
         stopping=Stopping(
-            max_runs=SearchSpec.max_runs,
+            max_runs=max_runs,
             max_time_s=None,
             patience=SearchSpec.patience,
             min_gain=SearchSpec.min_gain,
@@ -184,10 +196,11 @@ def main(benchmark: LearningBenchmark) -> None:
             continue
         rows: dict[str, list[LearningRun]] = {"ours": [], "fastest": [], "balanced": [], "ASHA": []}
         for seed in range(benchmark.seeds):
-            ours = run_ours(landscape, seed, Objective.LEARNING)
+            most = benchmark.max_runs
+            ours = run_ours(landscape, seed, Objective.LEARNING, max_runs=most)
             rows["ours"].append(ours)
-            rows["fastest"].append(run_ours(landscape, seed, Objective.THROUGHPUT))
-            rows["balanced"].append(run_ours(landscape, seed, Objective.BALANCED))
+            rows["fastest"].append(run_ours(landscape, seed, Objective.THROUGHPUT, max_runs=most))
+            rows["balanced"].append(run_ours(landscape, seed, Objective.BALANCED, max_runs=most))
             rows["ASHA"].append(run_asha(landscape, seed, ours.seconds))
         print(_table(landscape, rows), flush=True)
 

@@ -58,7 +58,7 @@ def next_training(
     if judgement is None or num_trained >= plan.num_trainings:
         return None
     trained = _trained(judgement)
-    if len(started) < plan.num_first and all(len(own) <= 1 for own in done.values()):
+    if len(started) < plan.num_first:
         proposed = _propose(known, trained, list(started.values()), rng)
         if proposed is not None:
             return proposed
