@@ -113,6 +113,13 @@ def variables_of(config: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def adds_variables(config: Mapping[str, Any], base: Mapping[str, Any]) -> bool:
+    """Return whether a configuration is another one with further variables, and nothing else."""
+    more = config.keys() - base.keys()
+    same = base.keys() <= config.keys() and all(config[n] == v for n, v in base.items())
+    return same and bool(more) and all(name.startswith(VARIABLE) for name in more)
+
+
 def without_variables(config: Mapping[str, Any]) -> Config:
     """Return the configuration as a workload's factory takes it."""
     return {name: value for name, value in config.items() if not name.startswith(VARIABLE)}

@@ -87,8 +87,14 @@ class Prepared:
     @property
     def identity(self) -> dict[str, Any]:
         """All that a measurement depends on; it must be the same in a search that is resumed."""
-        learning = self.spec.learning
-        trainings = {} if learning is None else {"learning": dataclasses.asdict(learning)}
+        plan, judged = self.spec.learning, self.task.learning_options
+        trainings: dict[str, Any] = {}
+        if plan is not None:  # with more seeds it may go on
+            trainings["learning"] = {
+                "target": plan.target,
+                "training_s": plan.training_s,
+                "options": judged,
+            }
         return trainings | {
             "workload": self.task.workload,
             "options": self.task.shown_options,

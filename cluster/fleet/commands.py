@@ -228,7 +228,7 @@ class ReportCommand(_Priced):
 
     out: Out = Path("profiles")
     """Folder where `pull` put the results; each class's profile is copied here."""
-    kind: Literal["fastest", "balanced", "lean"] = "fastest"
+    kind: Literal["fastest", "balanced", "lean", "learning"] = "fastest"
     """The kind of profiles to compare."""
     html: Path | None = None
     """The same for a browser, in one file; OUT/report.html unless set."""

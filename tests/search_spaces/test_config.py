@@ -4,6 +4,7 @@ import pytest
 
 from search_spaces.config import (
     Config,
+    adds_variables,
     config_cell,
     config_name,
     config_text,
@@ -136,3 +137,17 @@ def test_axes_that_are_variables_go_to_the_environment_alone() -> None:
     config = {"num_envs": 8, "env.OMP_NUM_THREADS": 2, "env.XLA_FLAGS": ""}
     assert variables_of(config) == {"OMP_NUM_THREADS": "2", "XLA_FLAGS": ""}
     assert without_variables(config) == {"num_envs": 8}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"num_envs": 2, "env.XLA_FLAGS": "--a"}, True),
+        ({"num_envs": 2}, False),
+        ({"num_envs": 4, "env.XLA_FLAGS": "--a"}, False),
+        ({"num_envs": 2, "num_steps": 8}, False),
+        ({"env.XLA_FLAGS": "--a"}, False),
+    ],
+)
+def test_further_variables_are_told_from_other_values(config: Config, expected: bool) -> None:
+    assert adds_variables(config, {"num_envs": 2}) == expected

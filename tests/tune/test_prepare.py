@@ -4,7 +4,9 @@ Levers are those that can be tried here.
 """
 
 import contextlib
+import dataclasses
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -20,6 +22,7 @@ from tune import prepare
 from tune.prepare import baseline_of
 from tune.screen.screen import Screen
 from tune.search.levers import GPU
+from tune.search.objective import Objective
 from tune.spec import SearchSpec
 
 PPO = ("num_envs=64:1024", "num_steps=32:128", "batch_size=1024:8192", "num_epochs=4")
@@ -155,3 +158,38 @@ def test_levers_are_for_jax_on_a_gpu(
     with pytest.raises(UserError, match=refused) if refused else contextlib.nullcontext():
         prepare.levers_of(SearchSpec(levers="gpu"), task, machine, Screen(as_json=True))
     assert prepare.levers_of(SearchSpec(), task, machine, Screen(as_json=True)) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_same"),
+    [
+        ({"learn_seeds": 5}, True),
+        ({"train_time": "2h"}, True),
+        ({"target_return": 9.0}, False),
+        ({"learn_time": "1m"}, False),
+        ({"objective": Objective.THROUGHPUT, "target_return": None}, False),
+    ],
+)
+def test_a_search_goes_on_with_more_seeds_and_not_to_another_target(
+    changes: dict[str, Any], is_same: bool
+) -> None:
+    spec = SearchSpec(objective=Objective.LEARNING, target_return=8.0)
+    identities = [
+        prepare.Prepared(
+            spec=one,
+            task=factories.task(),
+            preflight=factories.preflight(),
+            caps=None,  # type: ignore[arg-type]
+            space=SearchSpace(axes=()),
+            baseline={},
+            baseline_called="",
+            recommended=(),
+            levers=(),
+            folder=None,  # type: ignore[arg-type]
+            resume=False,
+            screen=None,  # type: ignore[arg-type]
+            hardware_class=None,
+        ).identity
+        for one in (spec, dataclasses.replace(spec, **changes))
+    ]
+    assert (identities[0] == identities[1]) == is_same

@@ -76,7 +76,9 @@ def _names(learned: Learned, result: SearchResult, judgement: Judgement) -> tupl
         _FASTEST: None if fastest is None else fastest.config,
         _BASELINE: None if baseline is None else baseline.config,
     }
-    return tuple(name for name, config in configs.items() if config == learned.config)
+    return tuple(
+        name for name, config in configs.items() if config and judgement.of(config) is learned
+    )
 
 
 def _texts(learned: Sequence[Learned]) -> list[str]:

@@ -153,8 +153,8 @@ def _learned_text(learned: Learned, judgement: Judgement) -> str:
         return f"a return of {value} after {units.duration(judgement.training_s)}"
     if learned.typical_s is not None:
         return f"{_seconds(learned.typical_s)} s to the target"
-    missed = sum(seconds is None for seconds in learned.seconds)
-    return f"{missed} of {units.plural(learned.num_seeds, 'seed')} did not reach the target"
+    seeds = units.plural(learned.num_seeds, "seed")
+    return f"{learned.num_missed} of {seeds} did not reach the target"
 
 
 def _how(judgement: Judgement) -> str:
@@ -197,9 +197,7 @@ def _to_target(target: float) -> tuple[Column, Callable[[Trainee], Cell]]:
     def cell(one: Trainee) -> Cell:
         typical_s = one.learned.typical_s
         if typical_s is None:
-            seeds = zip(one.learned.curves, one.learned.seconds, strict=True)
-            longest_s = max(curve.seconds[-1] for curve, seconds in seeds if seconds is None)
-            return Cell(text=f"not in {_figure(longest_s, 3)} s")
+            return Cell(text=f"not in {_figure(one.learned.waited_s, 3)} s")
         return Cell(text=_seconds(typical_s), value=typical_s)
 
     return Column(name=f"to {target:g}, s", is_number=True), cell

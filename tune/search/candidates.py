@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from search_spaces.config import Config, ConfigKey, config_key, variables_of
+from search_spaces.config import Config, ConfigKey, adds_variables, config_key, variables_of
 from trainables.measurement import OutcomeKind
 from tune.search.learned import LearningPlan
 from tune.search.learning import judge
@@ -91,15 +91,17 @@ def choose_candidates(
 ) -> dict[Kind, Candidate]:
     """Return the best candidate of each kind, from the finals if there were any.
 
-    `learning` is the `learner`, if it was measured. `balanced` is left out where no gradient noise
-    scale was measured, `lean` where no memory is known. The winning kind is there even without
-    them: `balanced` is then by throughput.
+    `learning` is the `learner`, if it was measured, with a lever where that is faster. `balanced`
+    is left out where no gradient noise scale was measured, `lean` where no memory is known. The
+    winning kind is there even without them: `balanced` is then by throughput.
     """
     candidates = candidates_of(trials)
-    confirmed = [candidate for candidate in candidates if candidate.confirmed]
-    chosen = choose_by_kind(confirmed or candidates, objective)
-    learned = [one for one in candidates if learner is not None and one.config == learner]
-    return chosen | ({Kind.LEARNING: learned[0]} if learned else {})
+    confirmed = [candidate for candidate in candidates if candidate.confirmed] or candidates
+    chosen = choose_by_kind(confirmed, objective)
+    if learner is not None:
+        own = [c for c in confirmed if c.config == learner or adds_variables(c.config, learner)]
+        chosen |= {Kind.LEARNING: _best(own, Objective.THROUGHPUT)} if own else {}
+    return chosen
 
 
 def result_of(

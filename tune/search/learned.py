@@ -5,7 +5,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from search_spaces.config import Config
+from search_spaces.config import Config, adds_variables
 from trainables.curve import LearningCurve
 from tune.search.trial import EXPLORING, Trial
 
@@ -79,6 +79,12 @@ class Learned:
         return sum(seconds is None for seconds in self.seconds)
 
     @property
+    def waited_s(self) -> float:
+        """The longest training of a seed that did not reach the target; 0 if all did."""
+        seeds = zip(self.seconds, self.curves, strict=True)
+        return max((curve.seconds[-1] for s, curve in seeds if s is None), default=0.0)
+
+    @property
     def typical_s(self) -> float | None:
         """The geometric mean of the seconds to the target; `None` if a seed did not reach it."""
         known = [seconds for seconds in self.seconds if seconds is not None]
@@ -107,8 +113,11 @@ class Judgement:
         return self.learned[0]
 
     def of(self, config: Config) -> Learned | None:
-        """Return what a configuration learned, if it trained."""
-        return next((one for one in self.learned if one.config == config), None)
+        """Return what a configuration learned, if it trained; with a lever, what it did without."""
+        for one in self.learned:
+            if one.config == config or adds_variables(config, one.config):
+                return one
+        return None
 
     def side(self, one: Learned, other: Learned) -> float:
         """Return the half width of the 95 % interval of the difference of two values."""

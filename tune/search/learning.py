@@ -47,7 +47,11 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
         for own in groups.values()
         for trial_curve in _curves(own)
     )
-    found = [_learned(own, plan, training_s, by_target=by_target) for own in groups.values()]
+    compile_s = _compile_s(trials)
+    found = [
+        _learned(own, plan, training_s, compile_s[key], by_target=by_target)
+        for key, own in groups.items()
+    ]
     sd, dof = _between_seeds(found, by_target=by_target)
     learned = [dataclasses.replace(one, error=sd / math.sqrt(one.num_seeds)) for one in found]
     learned.sort(key=lambda one: (-one.num_seeds, one.num_missed, -one.value))
@@ -109,12 +113,26 @@ def _curves(trials: Sequence[Trial]) -> tuple[LearningCurve, ...]:
     return tuple(curve for curve in found if curve is not None)
 
 
+def _compile_s(trials: Sequence[Trial]) -> dict[ConfigKey, float]:
+    """Return the longest compilation of each configuration: others read what it left behind."""
+    longest: dict[ConfigKey, float] = {}
+    for trial in trials:
+        if trial.measurement is not None:
+            key = config_key(trial.config)
+            longest[key] = max(longest.get(key, 0.0), trial.measurement.compile_s)
+    return longest
+
+
 def _learned(
-    trials: Sequence[Trial], plan: LearningPlan, training_s: float, *, by_target: bool
+    trials: Sequence[Trial],
+    plan: LearningPlan,
+    training_s: float,
+    compile_s: float,
+    *,
+    by_target: bool,
 ) -> Learned:
     curves = _curves(trials)
     measured = [trial.measurement for trial in trials if trial.measurement is not None]
-    compile_s = max(one.compile_s for one in measured)
     more = 1.0 + compile_s / plan.planned_s
     seconds: tuple[float | None, ...] = (None,) * len(curves)
     finals = tuple(curve.final(training_s / more) for curve in curves)

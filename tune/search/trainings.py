@@ -21,7 +21,7 @@ from tune.search.progress import Prediction, Trained
 from tune.search.rounds import counted
 from tune.search.trial import EXPLORING, Stage, Trial
 
-BEHIND = 3.0
+_BEHIND = 3.0
 """A training that takes so many times as long as the best so far is ended."""
 
 _LEAST_GAIN = 0.02
@@ -88,17 +88,17 @@ def request(trials: Sequence[Trial], plan: LearningPlan) -> TrainingRequest:
 
 
 def _gates(judgement: Judgement, target: float | None) -> tuple[LearningGate, ...]:
-    """Return the moments that are `BEHIND` times as late as the best may be there.
+    """Return the moments that are `_BEHIND` times as late as the best may be there.
 
     One lucky seed must not end the others.
     """
     best, longest_s = judgement.best, judgement.training_s
     if judgement.by_target and target is not None:
-        late_s = BEHIND * math.exp(best.error - best.value)
+        late_s = _BEHIND * math.exp(best.error - best.value)
         return (LearningGate(seconds=late_s, least_return=target),) if late_s < longest_s else ()
     gates = []
     for share in _GATES:
-        had = [curve.best_until(share * longest_s / BEHIND) for curve in best.curves]
+        had = [curve.best_until(share * longest_s / _BEHIND) for curve in best.curves]
         known = [value for value in had if value is not None]
         if known:
             gates.append(LearningGate(seconds=share * longest_s, least_return=min(known)))

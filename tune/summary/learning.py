@@ -95,8 +95,9 @@ def _learned(own: Learned, judgement: Judgement) -> str:
     if judgement.by_target:
         target = f"{judgement.target:g}"
         if own.typical_s is None:
-            missed = sum(seconds is None for seconds in own.seconds)
-            return f"{missed} of {units.plural(own.num_seeds, 'seed')} did not reach {target}"
+            return (
+                f"{own.num_missed} of {units.plural(own.num_seeds, 'seed')} did not reach {target}"
+            )
         return f"{target} after {units.fine_duration(own.typical_s)} of training"
     return f"{_mean(own.finals)} after {units.fine_duration(judgement.training_s)} of training"
 
@@ -128,8 +129,7 @@ def _against(own: Learned, other: Learned, judgement: Judgement) -> str:
         same = ", not told apart by these seeds" if least else ""
         return f"{_mean(other.finals)} after the same time{same}"
     if other.typical_s is None:
-        waited = zip(other.seconds, other.curves, strict=True)
-        waited_s = max(curve.seconds[-1] for seconds, curve in waited if seconds is None)
+        waited_s = other.waited_s
         times = f", {units.times(waited_s / own.typical_s)} as long" if own.typical_s else ""
         return f"{_learned(other, judgement)} in {units.fine_duration(waited_s)}{times}"
     ratio, low, high = judgement.sooner(own, other)

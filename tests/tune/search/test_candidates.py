@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from finals_trials import EXPLORED, config, died, measured
+from finals_trials import EXPLORED, config, died, ended, measured
 from learners import trained
 from trainables.measurement import OutcomeKind
 from tune.search.candidates import (
@@ -17,6 +17,7 @@ from tune.search.candidates import (
     winning_kind,
 )
 from tune.search.learned import LearningPlan
+from tune.search.learning import judge
 from tune.search.objective import Objective
 from tune.search.result import Kind
 from tune.search.trial import Stage, Trial
@@ -214,3 +215,22 @@ def test_what_learns_fastest_is_chosen_once_it_was_measured() -> None:
     assert chosen[Kind.FASTEST].config == config(4)
     assert Kind.LEARNING not in choose_candidates(EXPLORED, Objective.LEARNING, config(16))
     assert winning_kind(Objective.LEARNING) is Kind.LEARNING
+
+
+@pytest.mark.parametrize(("speed", "is_kept"), [(260.0, True), (190.0, False)])
+def test_what_learns_fastest_is_chosen_with_a_lever_that_its_finals_showed(
+    speed: float, is_kept: bool
+) -> None:
+    learner, lever = config(2), config(2) | {"env.FAST": "1"}
+    told = [trained(learner, 4.0)]
+    trials = [
+        *EXPLORED,
+        *told,
+        *(ended(learner, 200.0, stage=Stage.FINAL),) * 2,
+        *(ended(lever, speed, stage=Stage.FINAL),) * 2,
+    ]
+    chosen = choose_candidates(trials, Objective.LEARNING, learner)[Kind.LEARNING]
+    assert chosen.config == (lever if is_kept else learner)
+    judgement = judge(told, LearningPlan(target=100.0, training_s=20.0))
+    assert judgement is not None
+    assert judgement.of(chosen.config) is judgement.best

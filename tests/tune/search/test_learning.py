@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from factories import outcome, trial
+from factories import measurement, outcome, trial
 from learners import numbered, trained
 from trainables.measurement import OutcomeKind
 from tune.search.learned import LearningPlan
@@ -161,3 +161,10 @@ def test_what_reaches_the_target_with_every_seed_comes_before_what_does_not() ->
     found = judged([*lucky, *([trained(B, 6.0)] * 3)])
     assert found.learned[0].config == B
     assert found.learned[1].num_missed == 1
+
+
+def test_a_program_that_exploring_compiled_has_its_compilation_too() -> None:
+    short = LearningPlan(target=100.0, training_s=20.0, planned_s=100.0)
+    explored = trial(config=A, outcome=outcome(measurement=measurement(compile_s=200.0)))
+    found = judged([explored, trained(A, 4.0, compile_s=0.1), trained(B, 8.0)], short)
+    assert found.best.config == B
