@@ -143,7 +143,7 @@ def _limits(ask: Asker, default: str) -> Sequence[str]:
         "Objective",
         {
             "throughput: env steps per second": (),
-            "balanced: discounts batch sizes that learn less": ("--objective", "balanced"),
+            "balanced: discounts what learns less per sample": ("--objective", "balanced"),
         },
     )
     return ("--max-time", max_time, *objective)

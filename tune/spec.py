@@ -29,7 +29,7 @@ class SearchSpec:
     min_gain: float = 0.02
     """What counts as an improvement, as a share of the best."""
     objective: Objective = Objective.THROUGHPUT
-    """throughput: env steps/s. balanced: discounts batch sizes that learn less per sample.
+    """throughput: env steps/s. balanced: discounts what learns less per sample.
     learning: trains what could be best from scratch, and takes what learns fastest."""
     target_return: float | None = None
     """With --objective learning: the return to reach, the sooner the better. Without it the return
@@ -38,7 +38,7 @@ class SearchSpec:
     """Time of one training from scratch at most; if left out, learning takes about as long as
     exploring did."""
     learn_seeds: int = 3
-    """Seeds that the best learners train with."""
+    """Rounds of trainings: each is one seed more for the half that looks best."""
     train_time: str = "10h"
     """Length of the training that you plan: compilation is spread over it."""
     space: tuple[str, ...] = ()

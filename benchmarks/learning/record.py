@@ -23,16 +23,15 @@ from trainables.jax_workload import JaxWorkload
 LANDSCAPES = Path(__file__).parent
 _NUM_ENVS, _NUM_STEPS, _BATCH_SIZES = (16, 64, 256, 1024), (32, 128), (256, 1024, 4096)
 _GROWTH = 1.12  # between two points of a curve
+_NUM_SEEDS = 6
 _ROUNDS, _ROUND_S = 5, 1.0
 
 RECORDINGS: dict[str, dict[str, Any]] = {
-    "cartpole": {"most_envs": 1024, "most_steps": 1_500_000, "num_seeds": 4, "stop_at": 450.0},
-    "breakout": {"most_envs": 256, "most_steps": 400_000, "num_seeds": 3, "stop_at": math.inf},
-    "trend": {"most_envs": 1024, "most_steps": 100_000, "num_seeds": 3, "stop_at": math.inf},
+    "cartpole": {"most_steps": 1_500_000, "stop_at": 450.0},
+    "breakout": {"most_steps": 400_000, "stop_at": math.inf},
+    "trend": {"most_steps": 100_000, "stop_at": math.inf},
 }
-"""The loops by name: environments and env steps of a training at most, the number of seeds, and
-the return that ends a training.
-"""
+"""The loops by name: the env steps of a training at most, and the return that ends it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,19 +44,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = options.folder / f"{options.name}.json"
     landscape = json.loads(path.read_text()) if path.exists() else {"configs": []}
     if options.what == "curves":
-        for config in configs(RECORDINGS[options.name]["most_envs"]):
-            if not any(known["config"] == config for known in landscape["configs"]):
-                landscape["configs"].append(_record(options.name, config))
-                _write(path, landscape)
+        for config in configs():
+            known = [one for one in landscape["configs"] if one["config"] == config]
+            if not known:
+                known = [{"config": config, "curves": []}]
+                landscape["configs"] += known
+            _record(options.name, known[0])
+            _write(path, landscape)
     else:
         _time_all(options.name, landscape)
         _write(path, landscape)
 
 
-def configs(most_envs: int) -> Iterator[dict[str, int]]:
+def configs() -> Iterator[dict[str, int]]:
     """Yield the grid: every batch size that is no larger than an update's samples."""
     for num_envs, num_steps, batch_size in itertools.product(_NUM_ENVS, _NUM_STEPS, _BATCH_SIZES):
-        if batch_size <= num_envs * num_steps and num_envs <= most_envs:
+        if batch_size <= num_envs * num_steps:
             yield {"num_envs": num_envs, "num_steps": num_steps, "batch_size": batch_size}
 
 
@@ -80,17 +82,16 @@ def curve(
     return env_steps, returns
 
 
-def _record(name: str, config: dict[str, int]) -> dict[str, Any]:
+def _record(name: str, known: dict[str, Any]) -> None:
+    """Train a configuration with the seeds that it lacks; add their curves to `known`."""
     task, started = RECORDINGS[name], time.monotonic()
-    curves: list[dict[str, Any]] = []
-    for seed in range(task["num_seeds"]):
-        workload = getattr(loops, name)(config, {"seed": seed})
-        env_steps, returns = curve(workload, most_steps=task["most_steps"], stop_at=task["stop_at"])
+    for seed in range(len(known["curves"]), _NUM_SEEDS):
+        workload = getattr(loops, name)(known["config"], {"seed": seed})
+        env_steps, returns = curve(workload, **task)
         rounded = [float(f"{value:.5g}") for value in returns]
-        curves.append({"seed": seed, "env_steps": env_steps, "returns": rounded})
-    ends = " ".join(f"{one['returns'][-1]:.4g}@{one['env_steps'][-1]:,}" for one in curves)
-    print(f"{name} {config}: {ends} ({time.monotonic() - started:.0f} s)", flush=True)
-    return {"config": config, "curves": curves}
+        known["curves"].append({"seed": seed, "env_steps": env_steps, "returns": rounded})
+    ends = " ".join(f"{c['returns'][-1]:.4g}@{c['env_steps'][-1]:,}" for c in known["curves"])
+    print(f"{name} {known['config']}: {ends} ({time.monotonic() - started:.0f} s)", flush=True)
 
 
 def _time_all(name: str, landscape: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from cluster.pages.scale import Linear
 from search_spaces.config import ConfigKey, config_key, config_name
 from tune.report.marks import speed_axis
 from tune.search.candidates import candidates_of
-from tune.search.objective import Objective, score
+from tune.search.objective import SAMPLE_SCALES, learning_per_sample
 from tune.search.result import Candidate, SearchResult
 
 
@@ -33,8 +33,13 @@ def learning(result: SearchResult) -> Element:
     kinds: dict[ConfigKey, list[str]] = {}
     for kind, chosen in result.chosen.items():
         kinds.setdefault(config_key(chosen.config), []).append(kind.value)
+    most = max(learning_per_sample(candidate.config, noise_scale) for candidate in candidates)
     points = [
-        _learning_point(candidate, noise_scale, kinds.get(config_key(candidate.config), []))
+        _learning_point(
+            candidate,
+            learning_per_sample(candidate.config, noise_scale) / most,
+            kinds.get(config_key(candidate.config), []),
+        )
         for candidate in candidates
     ]
     places = [(point.x, point.y) for point in points if point.y is not None]
@@ -42,11 +47,13 @@ def learning(result: SearchResult) -> Element:
     return chart.render(
         Chart(
             title="Speed against learning per sample",
-            note=f"A gradient step on B samples learns 1 / (1 + B / {noise_scale:,.0f}) of the "
-            "most per sample; the number is the gradient noise scale measured here. Up and right "
-            "is better.",
+            note="By a model: a gradient step on B samples learns "
+            f"1 / (1 + B / {noise_scale:,.0f}) per sample, where the number is the gradient noise "
+            "scale measured here; an update of N samples 1 / (1 + N / N0), where N0 is not known, "
+            f"and taken to lie between {SAMPLE_SCALES[0]:,.0f} and {SAMPLE_SCALES[-1]:,.0f}. Up "
+            "and right is better.",
             x=ChartAxis(
-                label="learning per sample, % of the most possible",
+                label="learning per sample, % of the most here",
                 scale=Linear.over(x for x, _ in places),
                 tick=lambda value: f"{value:g}",
             ),
@@ -69,18 +76,12 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
     return front[::-1]
 
 
-def _learning_point(candidate: Candidate, noise_scale: float, kinds: Sequence[str]) -> ChartPoint:
-    share = score(
-        Objective.BALANCED,
-        steps_per_second=1.0,
-        batch_size=candidate.config["batch_size"],
-        noise_scale=noise_scale,
-    )
+def _learning_point(candidate: Candidate, share: float, kinds: Sequence[str]) -> ChartPoint:
     name = ", ".join(kinds)
     tip = (
         f"{config_name(candidate.config)}: {units.speed(candidate.steps_per_second)} "
         f"{candidate.unit}/s, "
-        f"{100 * share:.0f} % learned per sample"
+        f"{100 * share:.0f} % of the most learned per sample"
     )
     return ChartPoint(
         x=100 * share,

@@ -239,8 +239,8 @@ def _scores(candidates: Iterable[Candidate], objective: Objective) -> dict[Confi
     return {
         config_key(candidate.config): score(
             objective,
+            config=candidate.config,
             steps_per_second=candidate.steps_per_second,
-            batch_size=candidate.config.get("batch_size"),
             noise_scale=candidate.noise_scale,
             gpu_utilization=candidate.gpu_utilization,
         )

@@ -10,11 +10,12 @@ from trainables.curve import LearningCurve
 from tune.search.trial import EXPLORING, Trial
 
 _LEAST_TRAINING_S = 10.0
+_LEAST_COMPARED = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LearningPlan:
-    """The seeds of a training, and how many configurations train with one seed and with all.
+    """The rounds of trainings: successive halving, in which each round is one seed more.
 
     `training_s` is what one training may take, without compilation; `None` for as much as makes
     learning about as long as exploring was. `planned_s` is the length of the training that the
@@ -26,12 +27,20 @@ class LearningPlan:
     target: float | None = None
     planned_s: float = 36_000.0
     num_first: int = 8
-    num_finalists: int = 3
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """The configurations that train with each seed: half of those of the seed before it.
+
+        The last round compares two at least.
+        """
+        halves = (math.ceil(self.num_first / 2**number) for number in range(self.num_seeds))
+        return tuple(max(_LEAST_COMPARED, number) for number in halves)
 
     @property
     def num_trainings(self) -> int:
         """The trainings that it takes at most."""
-        return self.num_first + self.num_finalists * (self.num_seeds - 1)
+        return sum(self.rounds)
 
     def longest_s(self, trials: Sequence[Trial]) -> float:
         """Return the seconds that one training may take."""

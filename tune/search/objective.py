@@ -1,10 +1,11 @@
 """The objectives of a search: scores of measured speeds. Stdlib only, pure."""
 
 import enum
+import math
 import statistics
 from collections.abc import Iterable
 
-from search_spaces.config import num_minibatches
+from search_spaces.config import Config, num_minibatches, num_samples
 from tune.search.trial import Trial
 
 _IDLE_DISCOUNT = 0.1
@@ -12,6 +13,13 @@ _IDLE_DISCOUNT = 0.1
 
 So it decides between near-equals (an idle GPU has room for a larger model, or a second job) and
 never against a configuration that is clearly faster.
+"""
+
+
+SAMPLE_SCALES = tuple(2.0**power for power in range(9, 22))
+"""The possible scales of the samples of an update, for a task of which nothing is known.
+
+The likeliest are 2**14, 2**15 and 2**17 on the three landscapes of benchmarks/learning.
 """
 
 
@@ -26,35 +34,46 @@ class Objective(enum.StrEnum):
 def score(
     objective: Objective,
     *,
+    config: Config,
     steps_per_second: float,
-    batch_size: int | None,
     noise_scale: float | None,
     gpu_utilization: float | None = None,
 ) -> float:
-    """Return env steps per second, for `balanced` less what a large batch and an idle GPU waste.
+    """Return env steps per second, for `balanced` less what is learned less per sample and what an
+    idle GPU wastes.
 
-    A gradient step on B samples makes 1 / (1 + B_noise / B) of the progress of a noiseless one, so
-    progress per sample falls as 1 / (1 + B / B_noise) (McCandlish et al. 2018, "An Empirical Model
-    of Large-Batch Training", eq. 2.7). `noise_scale` is B_noise in samples; where it was not
-    measured, or the workload has no `batch_size`, there is nothing to discount by. What the samples
-    of an update are worth, only trainings tell: see `progress`, which has the same form.
-    `gpu_utilization` is NVML's percent, `None` where it was not measured.
+    `noise_scale` is the gradient noise scale in samples, `gpu_utilization` is NVML's percent; each
+    is `None` where it was not measured.
     """
     if objective is not Objective.BALANCED:
         return steps_per_second  # what learns fastest is not explored, but trained
-    value = steps_per_second
-    if batch_size is not None and noise_scale is not None:
-        value /= 1.0 + batch_size / noise_scale
+    value = steps_per_second * learning_per_sample(config, noise_scale)
     if gpu_utilization is not None:
         value *= 1.0 - _IDLE_DISCOUNT * (1.0 - gpu_utilization / 100.0)
     return value
 
 
+def learning_per_sample(config: Config, noise_scale: float | None) -> float:
+    """Return the progress per sample by the model of `progress`, as a share of the most possible.
+
+    A gradient step on B samples makes 1 / (1 + B0 / B) of the progress of a noiseless one, so
+    progress per sample falls as 1 / (1 + B / B0) (McCandlish et al. 2018, "An Empirical Model of
+    Large-Batch Training", eq. 2.7). B0 is the noise scale; where it was not measured, or there is
+    no `batch_size`, there is nothing to discount by. The N samples of an update are worth
+    1 / (1 + N / N0). N0 only trainings tell: it is the geometric mean over all that are possible.
+    """
+    share, batch_size = 1.0, config.get("batch_size")
+    if batch_size is not None and noise_scale is not None:
+        share /= 1.0 + float(batch_size) / noise_scale
+    samples = num_samples(config) or 0
+    return share / math.exp(statistics.fmean(math.log1p(samples / n0) for n0 in SAMPLE_SCALES))
+
+
 def required_speed(
     objective: Objective,
     *,
+    config: Config,
     best_score: float,
-    batch_size: int | None,
     noise_scale: float | None,
 ) -> float:
     """Return the env steps per second at which a configuration's score equals `best_score`.
@@ -62,7 +81,7 @@ def required_speed(
     Its GPU is taken to be fully used, so the speed is never too high to stop a trial by.
     """
     return best_score / score(
-        objective, steps_per_second=1.0, batch_size=batch_size, noise_scale=noise_scale
+        objective, config=config, steps_per_second=1.0, noise_scale=noise_scale
     )
 
 

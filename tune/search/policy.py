@@ -141,8 +141,8 @@ class Search:
             return None
         return _SLOW_SHARE * required_speed(
             self._rules.objective,
+            config=trial.config,
             best_score=best_score,
-            batch_size=trial.config.get("batch_size"),
             noise_scale=self._noise_scale,
         )
 
@@ -239,8 +239,8 @@ class Search:
             return None
         return score(
             self._rules.objective,
+            config=trial.config,
             steps_per_second=outcome.measurement.steps_per_second,
-            batch_size=trial.config.get("batch_size"),
             noise_scale=self._noise_scale,
             gpu_utilization=outcome.measurement.gpu_utilization,
         )

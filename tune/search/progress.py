@@ -23,6 +23,7 @@ from scipy.special import ndtr
 from search_spaces.config import Config
 from search_spaces.space import SearchSpace
 from tune.memory.model import Array
+from tune.search.objective import SAMPLE_SCALES
 
 SEED_SD = 0.45
 """Log standard deviation of the seconds to a level between seeds, before any was seen.
@@ -31,7 +32,6 @@ It is 0.17, 0.26 and 0.50 on the landscapes of benchmarks/learning, of the seeds
 """
 
 _B0 = tuple(2.0**power for power in range(5, 19))
-_N0 = tuple(2.0**power for power in range(9, 22))
 _SIZES = ("num_envs", "vectorized_envs", "num_steps")
 _LEFT_OVER_SD, _LEFT_OVER_DOUBLINGS = 0.4, 3.0
 _VAGUE_SD = 10.0  # of K, which nothing is known of
@@ -133,7 +133,7 @@ def _rest(
     """Return the log seconds without K, for each pair of scales: [m, g]."""
     batch = np.array([_of(config, "batch_size") for config in configs])
     samples = np.array([samples_of(config) for config in configs])
-    pairs = np.array(list(itertools.product(_B0 if b0 is None else (b0,), _N0)))
+    pairs = np.array(list(itertools.product(_B0 if b0 is None else (b0,), SAMPLE_SCALES)))
     by_scales = np.log1p(batch[:, None] / pairs[:, 0]) + np.log1p(samples[:, None] / pairs[:, 1])
     return np.asarray(by_scales - np.log(speeds)[:, None])
 

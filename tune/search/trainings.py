@@ -1,8 +1,9 @@
 """The trainings from scratch after exploring: which configuration is next, and for how long. Pure.
 
 First the baseline and the fastest train with one seed, then what the model of `progress` proposes,
-out of the whole space: what learns fastest need not be among what steps fastest. Those that look
-best then train with further seeds, by turns.
+out of the whole space: what learns fastest need not be among what steps fastest. Then come rounds
+of successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943): the half that looks best
+trains with one seed more, for as long as the others did at most.
 """
 
 import math
@@ -65,13 +66,12 @@ def next_training(
     configs = [one.config for one in trained]
     speeds = np.array([one.speed for one in trained])
     order = np.argsort(progress.predict(known.problem.space, trained, configs, speeds).mean)
-    finalists = [configs[place] for place in order[: plan.num_finalists]]
-    turns = [
-        (len(done[config_key(config)]), place, config)
-        for place, config in enumerate(finalists)
-        if len(done[config_key(config)]) < plan.num_seeds
-    ]
-    return min(turns, key=lambda turn: turn[:2])[2] if turns else None
+    ranked = [configs[place] for place in order]
+    num_seeds = [len(done[config_key(config)]) for config in ranked]
+    for seed, number in enumerate(plan.rounds):
+        if sum(had > seed for had in num_seeds) < number and seed in num_seeds:
+            return ranked[num_seeds.index(seed)]
+    return None
 
 
 def seed_of(trials: Sequence[Trial], trial: Trial) -> int:

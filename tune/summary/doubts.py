@@ -112,10 +112,10 @@ def _of_learning(winner: Candidate, result: SearchResult, context: SearchContext
     if context.learning is not None:
         return learning.doubts(winner, result)
     doubts = []
-    is_balanced = context.objective is Objective.BALANCED
-    if is_balanced and winner.noise_scale is None and winner.gpu_utilization is None:
+    if context.objective is Objective.BALANCED and winner.noise_scale is None:
         doubts.append(
-            "balanced by nothing: the gradient noise scale is not known, so speed alone decided."
+            "the gradient noise scale is not known, so that no batch size was discounted; the "
+            "samples of an update were, by a model and no measurement."
         )
     sooner = _learns_sooner(winner, result)
     if sooner is not None:

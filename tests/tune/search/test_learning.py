@@ -143,8 +143,8 @@ def test_the_models_seconds_are_those_to_the_target_or_to_what_the_best_learned(
     ("plan", "seconds"),
     [
         (LearningPlan(training_s=7.0), 7.0),
-        (LearningPlan(num_first=4, num_finalists=2, num_seeds=2), 1200.0 / 6),
-        (LearningPlan(num_first=4, num_finalists=2, num_seeds=2, target=1.0), 2 * 1200.0 / 6),
+        (LearningPlan(num_first=4, num_seeds=2), 1200.0 / 6),
+        (LearningPlan(num_first=4, num_seeds=2, target=1.0), 2 * 1200.0 / 6),
         (LearningPlan(num_first=400), 10.0),
     ],
 )

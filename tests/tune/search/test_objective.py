@@ -1,9 +1,17 @@
+import statistics
 from typing import Any
 
 import pytest
 
 from factories import measurement, outcome, trial
-from tune.search.objective import Objective, required_speed, score, typical_noise_scale
+from tune.search.objective import (
+    SAMPLE_SCALES,
+    Objective,
+    learning_per_sample,
+    required_speed,
+    score,
+    typical_noise_scale,
+)
 from tune.search.trial import Trial
 
 
@@ -20,10 +28,24 @@ from tune.search.trial import Trial
 def test_balanced_discounts_batches_larger_than_the_noise(
     objective: Objective, batch_size: int | None, noise_scale: float | None, expected: float
 ) -> None:
-    value = score(
-        objective, steps_per_second=1000.0, batch_size=batch_size, noise_scale=noise_scale
-    )
+    config = {} if batch_size is None else {"batch_size": batch_size}
+    value = score(objective, config=config, steps_per_second=1000.0, noise_scale=noise_scale)
     assert value == pytest.approx(expected)
+
+
+def test_balanced_discounts_the_samples_of_an_update_by_the_mean_of_their_scales() -> None:
+    few, many = {"num_envs": 64, "num_steps": 32}, {"num_envs": 4096, "num_steps": 32}
+    alone = {"num_envs": 4096}
+    assert learning_per_sample(alone, None) == 1.0
+    factors = [(1 + 2048 / n0) / (1 + 131_072 / n0) for n0 in SAMPLE_SCALES]
+    ratio = learning_per_sample(many, None) / learning_per_sample(few, None)
+    assert ratio == pytest.approx(statistics.geometric_mean(factors))
+    speeds = [
+        score(objective, config=many, steps_per_second=5000.0, noise_scale=None)
+        / score(objective, config=few, steps_per_second=1000.0, noise_scale=None)
+        for objective in (Objective.THROUGHPUT, Objective.BALANCED)
+    ]
+    assert speeds == pytest.approx([5.0, 5.0 * ratio])
 
 
 @pytest.mark.parametrize(
@@ -41,8 +63,8 @@ def test_balanced_discounts_a_gpu_that_idles_by_a_tenth_at_most(
 ) -> None:
     value = score(
         objective,
+        config={},
         steps_per_second=1000.0,
-        batch_size=None,
         noise_scale=None,
         gpu_utilization=utilization,
     )
@@ -50,10 +72,9 @@ def test_balanced_discounts_a_gpu_that_idles_by_a_tenth_at_most(
 
 
 def test_the_required_speed_scores_just_as_much() -> None:
-    speed = required_speed(
-        Objective.BALANCED, best_score=700.0, batch_size=4096, noise_scale=1000.0
-    )
-    again = score(Objective.BALANCED, steps_per_second=speed, batch_size=4096, noise_scale=1000.0)
+    config = {"num_envs": 256, "num_steps": 64, "batch_size": 4096}
+    speed = required_speed(Objective.BALANCED, config=config, best_score=700.0, noise_scale=1000.0)
+    again = score(Objective.BALANCED, config=config, steps_per_second=speed, noise_scale=1000.0)
     assert again == pytest.approx(700.0)
 
 

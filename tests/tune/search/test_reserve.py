@@ -18,7 +18,7 @@ BEST = trial(
 PLAN = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=30)
 """Eight finals of 10 s, one trial more, and a soak of 30 s: 120 s."""
 
-LEARNING = LearningPlan(training_s=20.0, num_first=3, num_finalists=1, num_seeds=3)
+LEARNING = LearningPlan(training_s=20.0, num_first=3, num_seeds=2)
 """Five trainings of 20 s, and of the 10 s in which a trial starts and ends."""
 
 

@@ -25,6 +25,9 @@ from tune.search.trial import EXPLORING, Stage, Trial
 
 PLAN = LearningPlan(target=TOP)
 OTHER = BASELINE | {"num_envs": 1024}
+FOUR = (256, 512, 1024, 2048)
+"""Sizes of num_envs, the baseline's first."""
+
 EXPLORED = trial(config=OTHER)
 
 
@@ -91,6 +94,37 @@ def test_the_best_learners_train_with_all_seeds_and_no_one_with_more(tmp_path: P
     assert len(times) <= PLAN.num_first
 
 
+@pytest.mark.parametrize(
+    ("num_first", "num_seeds", "rounds"),
+    [(8, 3, (8, 4, 2)), (8, 1, (8,)), (6, 4, (6, 3, 2, 2)), (5, 2, (5, 3)), (2, 3, (2, 2, 2))],
+)
+def test_a_round_is_one_seed_more_for_half_as_many(
+    num_first: int, num_seeds: int, rounds: tuple[int, ...]
+) -> None:
+    plan = LearningPlan(num_first=num_first, num_seeds=num_seeds)
+    assert plan.rounds == rounds
+    assert plan.num_trainings == sum(rounds)
+
+
+def test_the_half_that_looks_best_goes_on_and_no_round_begins_before_the_last_ended() -> None:
+    plan = LearningPlan(target=TOP, num_first=4, num_seeds=3)
+    seconds = dict(zip(FOUR, (4.0, 5.0, 6.0, 20.0), strict=True))
+    trials = [trained(BASELINE | {"num_envs": n}, s) for n, s in seconds.items()]
+    order = []
+    while (asked := next_of(numbered(trials), fastest=None, plan=plan)) is not None:
+        order.append(asked["num_envs"])
+        trials.append(trained(asked, seconds[order[-1]]))
+    assert order == [FOUR[0], FOUR[1], FOUR[0], FOUR[1]]
+
+
+def test_an_unlucky_seed_of_the_second_round_lets_another_pass() -> None:
+    plan = LearningPlan(target=TOP, num_first=4, num_seeds=3)
+    configs = [BASELINE | {"num_envs": num_envs} for num_envs in FOUR]
+    first = [trained(c, s) for c, s in zip(configs, (4.0, 5.0, 6.0, 20.0), strict=True)]
+    second = [trained(configs[0], 99.0), trained(configs[1], 5.0)]
+    assert next_of(numbered([*first, *second]), fastest=None, plan=plan) == configs[1]
+
+
 def test_a_disturbed_training_is_run_again_with_the_same_seed() -> None:
     trials = numbered([trained(BASELINE, 5.0, disturbed=True), trained(BASELINE, 5.0)])
     assert [trainings.seed_of(trials, one) for one in trials] == [0, 0]
@@ -130,7 +164,7 @@ def test_a_baseline_that_did_not_run_is_not_trained() -> None:
 
 @pytest.mark.parametrize(("num_trained", "goes_on"), [(5, True), (6, False)])
 def test_there_are_no_more_trainings_than_planned(num_trained: int, goes_on: bool) -> None:
-    plan = LearningPlan(target=TOP, num_first=2, num_finalists=1, num_seeds=5)
+    plan = LearningPlan(target=TOP, num_first=2, num_seeds=3)
     both = [trained(BASELINE, 5.0), trained(OTHER, 5.0)] * 3
     asked = next_of(numbered(both[:num_trained]), fastest=OTHER, plan=plan)
     assert (asked is not None) == goes_on
