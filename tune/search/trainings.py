@@ -66,7 +66,7 @@ def next_training(
     configs = [one.config for one in trained]
     speeds = np.array([one.speed for one in trained])
     order = np.argsort(progress.predict(known.problem.space, trained, configs, speeds).mean)
-    ranked = [configs[place] for place in order]
+    ranked: list[Config] = [configs[place] for place in order]
     num_seeds = [len(done[config_key(config)]) for config in ranked]
     for seed, number in enumerate(plan.rounds):
         if sum(had > seed for had in num_seeds) < number and seed in num_seeds:
