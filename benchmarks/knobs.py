@@ -1,10 +1,11 @@
 """Knobs of the search, cross-validated: chosen on some landscapes, reported on one held out.
 
-    python -m benchmarks.knobs [--seeds 30] [--training-hours 10]
+    python -m benchmarks.knobs [--seeds 30] [--training-hours 10] [--efforts]
 
 A search costs its own seconds. If its pick is slower than the best configuration, it also costs the
 longer training that follows. The sum is `lost`, and knobs are judged by it. A knob that only fits
-the landscapes it was chosen on loses more than the defaults on the one held out.
+the landscapes it was chosen on loses more than the defaults on the one held out. With `--efforts`
+it prints what the three values of `--effort` cost and find; the soak is left out.
 """
 
 import argparse
@@ -13,9 +14,10 @@ import itertools
 import statistics
 from collections.abc import Sequence
 
-from benchmarks import recorded
+from benchmarks import markdown, recorded
 from benchmarks.replay import Replay, replay
 from benchmarks.search import FOLDER, run_ours
+from tune.search.effort import Effort
 from tune.spec import SearchSpec
 
 _MAX_TRIALS = 40
@@ -25,9 +27,9 @@ _MAX_TRIALS = 40
 class Knobs:
     """Settings of a search that need a default."""
 
-    patience: int = SearchSpec.patience
-    finalists: int = SearchSpec.finalists
-    rounds: int = SearchSpec.final_rounds
+    patience: int = SearchSpec.NORMAL.patience
+    finalists: int = SearchSpec.NORMAL.finalists
+    rounds: int = SearchSpec.NORMAL.final_rounds
 
     def __str__(self) -> str:
         return (
@@ -46,8 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--training-hours", type=float, default=10.0)
+    parser.add_argument("--efforts", action="store_true")
     options = parser.parse_args(arguments)
     scenes = [replay(path.stem, recorded.read(path)) for path in sorted(FOLDER.glob("*.json"))]
+    if options.efforts:
+        _print_efforts(scenes, options.seeds)
+        return
     losses = {
         (scene.name, knobs): lost_s(scene, knobs, options.seeds, 3600 * options.training_hours)
         for scene in scenes
@@ -70,6 +76,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"| {held_out.name} | `{chosen}` | {there[chosen]:.0f} | {there[Knobs()]:.0f} "
             f"| {min(there.values()):.0f} |"
         )
+
+
+def _print_efforts(scenes: Sequence[Replay], num_seeds: int) -> None:
+    print(
+        "| | effort | trials | seconds | picked, % of best | >= 98 |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: |"
+    )
+    for scene in scenes:
+        for effort in Effort:
+            plan = SearchSpec(effort=effort).effort_plan
+            runs = [
+                run_ours(
+                    scene,
+                    seed,
+                    plan.max_runs,
+                    patience=plan.patience,
+                    num_finalists=plan.finalists,
+                    num_rounds=plan.final_rounds,
+                )
+                for seed in range(num_seeds)
+            ]
+            cells = [
+                scene.name,
+                effort,
+                f"{statistics.median(len(run.shares) for run in runs):.0f}",
+                markdown.median([run.ended_s[-1] for run in runs]),
+                f"{100 * statistics.median(run.picked for run in runs):.1f}",
+                f"{sum(run.picked >= 0.98 for run in runs)} of {num_seeds}",
+            ]
+            print(markdown.row(cells), flush=True)
 
 
 def lost_s(scene: Replay, knobs: Knobs, num_seeds: int, training_s: float) -> float:

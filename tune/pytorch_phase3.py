@@ -4,7 +4,7 @@ import dataclasses
 import math
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cluster import cli
 from cluster.errors import UserError
@@ -13,6 +13,7 @@ from search_spaces.config import Config
 from search_spaces.space import SearchSpace
 from trainables.pytorch_phase3.rollout import rollout_samples
 from tune.parse import require_at_least
+from tune.search.effort import EffortPlan
 from tune.spec import SearchSpec, Task
 
 _WORKLOAD = "trainables.pytorch_phase3.workload:phase3"
@@ -25,6 +26,8 @@ class Phase3Spec(SearchSpec):
     Trials are real masked PPO whose policy is advised by a language model, each in a process of its
     own. The result is a profile that training loads.
     """
+
+    NORMAL: ClassVar[EffortPlan] = EffortPlan(finalists=2, soak_updates=10_000)
 
     llm: str = "embedded"
     """Folder, GGUF file or hub id (owner/name); embedded: SmolLM2-135M; none: RL alone."""
@@ -48,10 +51,10 @@ class Phase3Spec(SearchSpec):
     """0.05, 0.1 or 0.15: share of the production run that confirms the winner, as its soak."""
     production_timesteps: int = 1_000_000
     """Environment steps of the production run."""
-    finalists: int = 2
-    """Leaders that are re-measured in fresh processes, beside the baseline."""
-    soak_updates: int = 10_000
-    """At most so many updates in the soak; 0 leaves it out."""
+    finalists: int | None = None
+    """Leaders (1, 2, 4) that are re-measured in fresh processes, beside the baseline."""
+    soak_updates: int | None = None
+    """At most so many updates (2500, 10000, 20000) in the soak; 0 leaves it out."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +72,7 @@ def run(spec: Phase3Spec) -> int:
     from tune import session  # lazy, so that --help does not wait for SciPy and Optuna
 
     task = task_of(spec)
-    updates = min(spec.soak_updates, confirming_updates(spec))
+    updates = min(spec.effort_plan.soak_updates, confirming_updates(spec))
     return session.run(dataclasses.replace(spec, soak_updates=updates), task, space_of)
 
 

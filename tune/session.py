@@ -226,7 +226,7 @@ def _look_ahead(prepared: Prepared) -> Foresight:
 
 def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at: float) -> Search:
     """Return the search over the study's trials that the options ask for."""
-    spec = prepared.spec
+    spec, plan = prepared.spec, prepared.spec.effort_plan
     problem = SearchProblem(
         space=prepared.space,
         baseline=prepared.baseline,
@@ -240,16 +240,16 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
     rules = SearchRules(
         objective=spec.objective,
         stopping=Stopping(
-            max_runs=spec.max_runs if spec.part is None else spec.part.max_runs(spec.max_runs),
+            max_runs=spec.part.max_runs(plan.max_runs) if spec.part else plan.max_runs,
             max_time_s=spec.max_time_s,
-            patience=spec.patience,
+            patience=plan.patience,
             min_gain=spec.min_gain,
             num_parallel=prepared.num_parallel_trials,
         ),
         finals=FinalsPlan(
-            num_finalists=spec.finalists,
-            num_rounds=spec.final_rounds,
-            soak_updates=spec.soak_updates,
+            num_finalists=plan.finalists,
+            num_rounds=plan.final_rounds,
+            soak_updates=plan.soak_updates,
             side_by_side=spec.finals == "together",
             levers=prepared.levers,
         ),

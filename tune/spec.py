@@ -2,13 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from cluster.errors import UserError
 from cluster.node.secret_names import without_secrets
 from cluster.node.thread_env import Framework
 from search_spaces.shard import Shard, parse_shard
 from tune.parse import parse_bytes, parse_duration, require_at_least
+from tune.search.effort import Effort, EffortPlan
 from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
 
@@ -20,12 +21,18 @@ PROFILES = Path("profiles")
 class SearchSpec:
     """Options that every search has."""
 
-    max_runs: int = 24
-    """Configurations to try at most; finals and soak come on top."""
+    NORMAL: ClassVar[EffortPlan] = EffortPlan()
+    """What the effort `normal` stands for."""
+
+    effort: Effort = Effort.NORMAL
+    """How sure the answer shall be: sets --max-runs, --patience, --finalists, --final-rounds and
+    --soak-updates, where they are left out."""
+    max_runs: int | None = None
+    """Configurations to try at most (12, 24, 48 by --effort); finals and soak come on top."""
     max_time: str | None = None
     """Time for everything, finals and soak included: 300, 300s, 10m or 2h."""
-    patience: int = 8
-    """Stop after so many trials in a row that did not improve the best by --min-gain."""
+    patience: int | None = None
+    """Stop after so many trials in a row (4, 8, 16) that did not improve the best by --min-gain."""
     min_gain: float = 0.02
     """What counts as an improvement, as a share of the best."""
     objective: Objective = Objective.THROUGHPUT
@@ -48,12 +55,12 @@ class SearchSpec:
     """Rules that configurations must meet: 'num_envs * num_steps % batch_size == 0'."""
     baseline: tuple[str, ...] = ()
     """Values of the configuration to compare with: num_envs=256 num_steps=128."""
-    finalists: int = 3
-    """Leaders that are re-measured in fresh processes, beside the baseline."""
-    final_rounds: int = 2
-    """How often each finalist is re-measured."""
-    soak_updates: int = 200
-    """Updates the winner must survive in one process; 0 leaves the soak out."""
+    finalists: int | None = None
+    """Leaders (2, 3, 5) that are re-measured in fresh processes, beside the baseline."""
+    final_rounds: int | None = None
+    """How often (2, 2, 3) each finalist is re-measured."""
+    soak_updates: int | None = None
+    """Updates (50, 200, 400) the winner must survive in one process; 0 leaves the soak out."""
     finals: Literal["alone", "together"] = "alone"
     """alone: finals run one after the other on one GPU. together: side by side on all, sooner done;
     they may disturb each other, and GPUs of one kind differ."""
@@ -128,7 +135,7 @@ class SearchSpec:
         if self.check and self.address is not None:
             raise UserError("--check tries the training on this machine: leave out --address.")
         if self.part is not None:
-            self.part.max_runs(self.max_runs)
+            self.part.max_runs(self.effort_plan.max_runs)
 
     def _require_learning(self) -> None:
         """Hold the options of learning to being asked for, and to be read."""
@@ -138,6 +145,13 @@ class SearchSpec:
                     option = f"--{name.replace('_', '-')}"
                     raise UserError(f"{option} is for --objective learning: give both, or none.")
         self.learning  # noqa: B018  (raises on what cannot be read)
+
+    @property
+    def effort_plan(self) -> EffortPlan:
+        """The plan of --effort, with what was given beside it."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(EffortPlan)}
+        given = {name: value for name, value in own.items() if value is not None}
+        return dataclasses.replace(self.NORMAL.at(self.effort), **given)
 
     @property
     def learning(self) -> LearningPlan | None:

@@ -47,7 +47,7 @@ class LearningBenchmark:
     """Landscapes in --folder."""
     seeds: int = 30
     """Searches per row."""
-    max_runs: int = SearchSpec.max_runs
+    max_runs: int = SearchSpec.NORMAL.max_runs
     """Configurations that ours explores at most."""
     folder: Path = LANDSCAPES
     configs: bool = False
@@ -68,7 +68,7 @@ def run_ours(
     seed: int,
     objective: Objective,
     *,
-    max_runs: int = SearchSpec.max_runs,
+    max_runs: int = SearchSpec.NORMAL.max_runs,
 ) -> LearningRun:
     """Run the real policy with the defaults of its command line."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -177,7 +177,7 @@ def _search(
         stopping=Stopping(
             max_runs=max_runs,
             max_time_s=None,
-            patience=SearchSpec.patience,
+            patience=SearchSpec.NORMAL.patience,
             min_gain=SearchSpec.min_gain,
         ),
         finals=FinalsPlan(soak_updates=0),

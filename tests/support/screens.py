@@ -50,10 +50,9 @@ TRIALS = (
 class FakeSearch:
     """What a screen sees of a search."""
 
-    def __init__(self, trials: tuple[Trial, ...], remaining_s: float | None = None) -> None:
+    def __init__(self, trials: tuple[Trial, ...], expected_s: float | None = None) -> None:
         self.trials = trials
-        self.remaining_s = remaining_s
-        self.num_finals = 8
+        self.expected_s = expected_s
 
 
 def begin(screen: Screen, notes: tuple[str, ...] = (), **spec: Any) -> None:

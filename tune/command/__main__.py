@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
@@ -25,6 +25,7 @@ from trainables.command.readings import Reading, ReadingKind
 from trainables.workload_source import source_of
 from tune.command import returns, view
 from tune.parse import parse_assignments, parse_config
+from tune.search.effort import EffortPlan
 from tune.spec import SearchSpec, Task
 
 _PATIENCE_MARGIN_S = 5.0
@@ -38,6 +39,8 @@ class CommandSpec(SearchSpec):
     axis of --space, or an expression over axes, are filled in; {trial_dir}, {seed} and {gpu} too.
     Give it a huge total of steps: it is ended as soon as enough was seen.
     """
+
+    NORMAL: ClassVar[EffortPlan] = EffortPlan(soak_updates=50)
 
     preset: str = presets.AUTO
     """How the script says its speed: cleanrl, sb3, rsl_rl, ... auto: the first that matches."""
@@ -68,8 +71,8 @@ class CommandSpec(SearchSpec):
     """Variables of the command: NAME=value; braces are filled in here, too."""
     keep_outputs: bool = False
     """Keep the trials' own folders, with what the command wrote there."""
-    soak_updates: int = 50
-    """Readings the winner must survive in one process; 0 leaves the soak out."""
+    soak_updates: int | None = None
+    """Readings (12, 50, 100) the winner must survive in one process; 0 leaves the soak out."""
     dry_run: bool = False
     """Print the first commands and run nothing."""
 

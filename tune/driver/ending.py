@@ -122,7 +122,7 @@ def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
         task=prepared.task,
         preflight=prepared.preflight,
         objective=prepared.spec.objective.value,
-        soak_updates=prepared.spec.soak_updates,
+        soak_updates=prepared.spec.effort_plan.soak_updates,
         side_by_side=_side_by_side(prepared),
         study=prepared.folder.journal,
         now=datetime.datetime.now(datetime.UTC),

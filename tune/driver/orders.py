@@ -90,7 +90,7 @@ def _request(
         device_budget_bytes=prepared.preflight.device_budget_bytes,
         sampling=sampling,
         slow_below=search.slow_below(trial),
-        num_updates=prepared.spec.soak_updates if is_soak else None,
+        num_updates=prepared.spec.effort_plan.soak_updates if is_soak else None,
         training=None if training is None else training[0],
         needs_return=prepared.spec.learning is not None,
     )

@@ -69,7 +69,7 @@ class SearchContext:
             objective=spec.objective,
             baseline_called=baseline_called,
             is_command=task.workload == FACTORY,
-            soak_updates=spec.soak_updates,
+            soak_updates=spec.effort_plan.soak_updates,
             synthetic_data=bool(task.data.get("synthetic")),
             device_budget_bytes=preflight.device_budget_bytes,
             host_budget_bytes=preflight.host_budget_bytes,

@@ -53,7 +53,7 @@ class JsonLines:
             "space": {axis.name: list(axis.values) for axis in space.axes},
             "baseline": dict(baseline),
             "objective": spec.objective.value,
-            "max_runs": spec.max_runs,
+            "max_runs": spec.effort_plan.max_runs,
             "max_time_s": spec.max_time_s,
             "folder": str(folder),
         }

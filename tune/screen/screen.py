@@ -66,7 +66,7 @@ class Screen:
         self._started_at = clock()
         self._json = JsonLines(self._stdout if as_json else None, elapsed_s=self._elapsed_s)
         self._preflight: Preflight | None = None
-        self._spec: SearchSpec | None = None
+        self._has_said_time = False
         self._search: Search | None = None
         self._running: dict[int, tuple[Phase, float]] = {}
         self._is_live = False
@@ -93,14 +93,17 @@ class Screen:
         folder: Path,
     ) -> None:
         """Say what is searched, for how long at most, and where it is kept."""
-        self._spec = spec
-        time_limit = "" if spec.max_time is None else f", {spec.max_time} with finals and soak"
+        plan = spec.effort_plan
+        time_limit = "" if spec.max_time is None else f" In {spec.max_time}, all in all."
         data = task.data.get("source", "")
         lines = [
             f"Searching {task.name}" + (f" on {data}" if data else "") + ".",
             f"Space: {space.describe()}. Baseline: {config_name(baseline)}.",
-            f"At most {units.plural(spec.max_runs, 'configuration')}{time_limit}; objective "
-            f"{spec.objective}. Logs: {folder}",
+            f"Effort {spec.effort}: at most {units.plural(plan.max_runs, 'configuration')}, until "
+            f"{plan.patience} in a row bring no gain; {units.plural(plan.finalists, 'leader')} and "
+            f"the baseline in {units.plural(plan.final_rounds, 'round')} of finals; a soak of "
+            f"{units.plural(plan.soak_updates, 'update')}.{time_limit}",
+            f"Objective {spec.objective}. Logs: {folder}",
             "Ctrl-C ends the search and keeps the best so far.",
         ]
         self._json.started(task=task, spec=spec, space=space, baseline=baseline, folder=folder)
@@ -150,6 +153,10 @@ class Screen:
         self._running.pop(trial.number, None)
         self._json.trial_ended(trial)
         self._trial_line(ended_line(trial))
+        left_s = None if self._search is None else self._search.expected_s
+        if trial.measurement is not None and left_s is not None and not self._has_said_time:
+            self._has_said_time = True
+            self.note(f"By what this trial took, about {units.duration(left_s)} are left.")
 
     @contextlib.contextmanager
     def live(self, search: Search) -> Iterator[None]:
@@ -242,15 +249,10 @@ class Screen:
     def _time(self) -> str:
         """Return the line with the elapsed time and the most that is left."""
         elapsed = units.duration(self._elapsed_s())
-        if self._spec is None or self._search is None:
+        if self._search is None:
             return elapsed
-        left_s = trials_table.time_left_s(
-            self._search.trials,
-            max_runs=self._spec.max_runs,
-            num_finals=self._search.num_finals,
-            remaining_s=self._search.remaining_s,
-        )
-        left = "" if left_s is None else f", at most about {units.duration(left_s)} left"
+        left_s = self._search.expected_s
+        left = "" if left_s is None else f", about {units.duration(left_s)} left"
         return f"{elapsed} elapsed{left}. Ctrl-C keeps the best so far."
 
     def _trial_line(self, line: str) -> None:

@@ -1,7 +1,6 @@
 """The table of trials on a terminal, while they run and after, and the time left. Pure."""
 
 import dataclasses
-import statistics
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -12,7 +11,7 @@ from rich.text import Text
 from cluster.pages import units
 from search_spaces.config import config_cell, config_text, num_minibatches
 from trainables.measurement import Phase
-from tune.search.trial import EXPLORING, Stage, Trial
+from tune.search.trial import Trial
 from tune.summary.trials import fixed_values, measured_speed, outcome_label, reason, unit_of
 
 _MOST_LIVE_ROWS = 15
@@ -37,24 +36,6 @@ class Running:
 
     phase: Phase
     seconds: float
-
-
-def time_left_s(
-    trials: Sequence[Trial], *, max_runs: int, num_finals: int, remaining_s: float | None
-) -> float | None:
-    """Return the seconds that a search takes at most: to --max-time, or by the trials so far.
-
-    `None` while nothing is known. The soak does not count, and --patience may end it sooner.
-    """
-    ran = [trial for trial in trials if trial.was_run and trial.outcome is not None]
-    walls = [t.outcome.wall_s for t in ran if t.outcome is not None and t.stage is not Stage.SOAK]
-    estimates = [] if remaining_s is None else [max(0.0, remaining_s)]
-    if walls:
-        explored = sum(trial.stage in EXPLORING for trial in ran)
-        finals = sum(trial.stage in {Stage.LEARN, Stage.FINAL, Stage.LEVER} for trial in ran)
-        left = max(0, max_runs - explored) * (finals == 0) + max(0, num_finals - finals)
-        estimates.append(left * statistics.median(walls))
-    return min(estimates, default=None)
 
 
 def best_number(trials: Sequence[Trial]) -> int | None:

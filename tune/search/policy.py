@@ -72,10 +72,12 @@ class Search:
         return self._rules.stopping.max_time_s - (self._clock() - self._started_at)
 
     @property
-    def num_finals(self) -> int:
-        """The trials that trainings and finals may take, levers included and the soak not."""
-        learning = self._rules.learning
-        return self._rules.finals.num_trials + (learning.num_trainings if learning else 0)
+    def expected_s(self) -> float | None:
+        """Seconds that the search will typically take still; `None` while nothing is known."""
+        runs = [run for run in self._scored() if run[0].was_run and run[0].outcome is not None]
+        expected_s = reserve.expected_s(self.trials, self._rules, runs, self.best)
+        known = [max(0.0, s) for s in (expected_s, self.remaining_s) if s is not None]
+        return min(known, default=None)
 
     @property
     def best(self) -> Trial | None:
@@ -224,9 +226,12 @@ class Search:
         return Explored(
             problem=self._problem,
             min_gain=self._rules.stopping.min_gain,
-            scored=tuple(
-                (trial, self._score(trial)) for trial in self._explored() if self._counts(trial)
-            ),
+            scored=self._scored(),
+        )
+
+    def _scored(self) -> tuple[tuple[Trial, float | None], ...]:
+        return tuple(
+            (trial, self._score(trial)) for trial in self._explored() if self._counts(trial)
         )
 
     def _score(self, trial: Trial) -> float | None:
@@ -248,12 +253,12 @@ class Search:
     def _reason_to_stop(self) -> str | None:
         if self._is_broken():
             return "the last trials failed with an error, not at a limit"
-        runs = [trial for trial in self._explored() if trial.was_run and self._counts(trial)]
+        runs = [run for run in self._scored() if run[0].was_run]
         return stopping.reason_to_stop(
             self._rules.stopping,
-            [(trial, self._score(trial)) for trial in runs],
+            runs,
             remaining_s=self.remaining_s,
-            reserved_s=self._reserved_s(runs),
+            reserved_s=self._reserved_s([trial for trial, _ in runs]),
         )
 
     def _reserved_s(self, runs: list[Trial]) -> float:

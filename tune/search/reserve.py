@@ -1,12 +1,15 @@
-"""The part of --max-time that is kept for what comes after exploring. Pure."""
+"""The seconds that a search takes still, and the part of --max-time that is kept for what comes
+after exploring. Pure.
+"""
 
 import math
 from collections.abc import Sequence
 
-from tune.search import finals, trainings
+from tune.search import finals, stopping, trainings
 from tune.search.finals import FinalsPlan
 from tune.search.learned import LearningPlan
-from tune.search.trial import Trial
+from tune.search.rules import SearchRules
+from tune.search.trial import EXPLORING, Stage, Trial
 
 _LARGEST_RESERVE = 0.5
 """The most of --max-time to keep for finals and soak, so that a short search explores too."""
@@ -44,3 +47,33 @@ def reserved_s(
         expected_s, needed_s = expected_s + trained_s, needed_s + trained_s
     kept_s = max(_LARGEST_RESERVE * most_s, min(needed_s, _LARGEST_NEEDED * most_s))
     return min(expected_s, kept_s)
+
+
+def expected_s(
+    trials: Sequence[Trial],
+    rules: SearchRules,
+    runs: Sequence[tuple[Trial, float | None]],
+    best: Trial | None,
+) -> float | None:
+    """Return the seconds that a search typically takes still, by the trials so far, --max-time
+    apart; `None` before the first that was measured.
+
+    `runs` are the explored trials that cost a process and ended, with their scores.
+    """
+    if best is None or best.measurement is None:
+        return None
+    later = [trial for trial in trials if trial.stage not in EXPLORING]
+    num_runs = 0 if later else stopping.num_expected(rules.stopping, runs)
+    num_finals = sum(trial.stage in {Stage.FINAL, Stage.LEVER} for trial in later)
+    measured = best.measurement
+    update_s = measured.env_steps_per_update / measured.steps_per_second
+    num_beside = rules.stopping.num_parallel
+    seconds = [
+        num_runs * finals.typical_s([trial for trial, _ in runs]) / num_beside,
+        max(0, rules.finals.num_trials - num_finals)
+        * finals.typical_final_s(trials)
+        / (num_beside if rules.finals.side_by_side else 1),
+        0.0 if rules.learning is None else trainings.expected_s(trials, rules.learning),
+        0.0 if any(t.stage is Stage.SOAK for t in later) else rules.finals.soak_updates * update_s,
+    ]
+    return sum(seconds)

@@ -7,6 +7,11 @@ from search_spaces.config import config_key
 from trainables.measurement import OutcomeKind
 from tune.search.trial import EXPLORING, Stage, Trial
 
+_TYPICAL_GAIN = 4
+"""The trial after which the best seldom rises by --min-gain: the median over the searches of the
+three landscapes in benchmarks/ is between 3 and 5, with a patience of 4, 8 or 16.
+"""
+
 _MAX_ERRORS = 3
 """The number of defects in a row after which the workload is taken to be broken."""
 
@@ -47,6 +52,13 @@ def reason_to_stop(
             f"{stopping.min_gain:.0%} (--patience, --min-gain)"
         )
     return None
+
+
+def num_expected(stopping: Stopping, runs: Sequence[tuple[Trial, float | None]]) -> int:
+    """Return how many more trials exploring typically takes; `runs` are those that ended."""
+    waited = _trials_without_gain(runs, stopping.min_gain)
+    patient = max(stopping.patience - waited, stopping.patience + _TYPICAL_GAIN - len(runs))
+    return max(0, min(patient, stopping.max_runs - len(runs)))
 
 
 def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:

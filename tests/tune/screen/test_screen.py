@@ -10,6 +10,7 @@ import pytest
 import factories
 from screens import CONTEXT, PROFILES, TRIALS, FakeSearch, begin, printed, tell, terminal
 from tune.screen.screen import Screen
+from tune.search.effort import Effort
 from tune.search.result import Kind
 
 
@@ -55,6 +56,23 @@ def test_without_a_terminal_every_event_is_one_plain_line() -> None:
     assert "Ray's dashboard: http://127.0.0.1:8265" in lines
     assert f"  profile: {PROFILES[Kind.FASTEST]} (fastest)" in lines
     assert "\x1b" not in stdout.getvalue()
+
+
+def test_the_effort_is_said_and_after_the_first_trial_the_time_that_it_takes() -> None:
+    stdout = io.StringIO()
+    screen = Screen(stdout=stdout)
+    begin(screen, effort=Effort.QUICK, max_time="10m")
+    with screen.live(FakeSearch(TRIALS, expected_s=372.0)):
+        for trial in (TRIALS[1], TRIALS[0], TRIALS[2]):
+            tell(screen, trial)
+    lines = stdout.getvalue().splitlines()
+    assert (
+        "Effort quick: at most 12 configurations, until 4 in a row bring no gain; 2 leaders and "
+        "the baseline in 2 rounds of finals; a soak of 50 updates. In 10m, all in all." in lines
+    )
+    said = lines.index("By what this trial took, about 6 min 12 s are left.")
+    assert lines[said - 1].startswith("trial 0 (baseline) measured")
+    assert sum("are left" in line for line in lines) == 1
 
 
 def test_what_was_read_of_the_data_is_said_at_the_beginning() -> None:

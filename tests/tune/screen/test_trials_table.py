@@ -6,7 +6,6 @@ import factories
 from screens import TOO_MUCH, TRIALS, printed, sized, terminal
 from trainables.measurement import Phase
 from tune.screen import trials_table
-from tune.search.trial import Stage, Trial
 
 
 @pytest.mark.parametrize(
@@ -36,22 +35,3 @@ def test_a_live_reason_is_one_line() -> None:
     console.print(trials_table.render(TRIALS, {}, width=80, most_rows=15))
     (reason,) = [line for line in printed(console).splitlines() if line.startswith("#1 device")]
     assert reason.rstrip().endswith("…")
-
-
-@pytest.mark.parametrize(
-    ("trials", "remaining_s", "left_s"),
-    [
-        ((), None, None),
-        ((), 100.0, 100.0),
-        (TRIALS[:1], None, (23 + 8) * 9.0),
-        (TRIALS[:1], 60.0, 60.0),
-        ((TRIALS[0], sized(1, stage=Stage.FINAL)), None, 7 * 9.0),
-        ((TRIALS[3],), None, None),
-        ((TRIALS[0],), -5.0, 0.0),
-    ],
-)
-def test_the_time_left_is_what_trials_take_but_never_more_than_the_limit(
-    trials: tuple[Trial, ...], remaining_s: float | None, left_s: float | None
-) -> None:
-    estimate = trials_table.time_left_s(trials, max_runs=24, num_finals=8, remaining_s=remaining_s)
-    assert estimate == left_s

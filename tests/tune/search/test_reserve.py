@@ -5,8 +5,11 @@ import pytest
 from factories import measurement, outcome, trial
 from tune.search.finals import FinalsPlan
 from tune.search.learned import LearningPlan
-from tune.search.reserve import least_soak_s, reserved_s
-from tune.search.trial import Trial
+from tune.search.objective import Objective
+from tune.search.reserve import expected_s, least_soak_s, reserved_s
+from tune.search.rules import SearchRules
+from tune.search.stopping import Stopping
+from tune.search.trial import Stage, Trial
 
 RUNS = [trial(number=number, outcome=outcome(wall_s=10.0)) for number in range(4)]
 BEST = trial(
@@ -43,3 +46,41 @@ def test_what_comes_after_exploring_has_its_time(
 def test_a_soak_takes_so_long_at_least() -> None:
     assert least_soak_s(PLAN) == 40.0
     assert least_soak_s(FinalsPlan(soak_updates=0)) == 0.0
+
+
+FINAL = trial(number=8, stage=Stage.FINAL, outcome=outcome(wall_s=12.0))
+SOAK = trial(number=9, stage=Stage.SOAK, outcome=None)
+
+
+def rules(*, learning: LearningPlan | None = None, num_parallel: int = 1) -> SearchRules:
+    stopping = Stopping(
+        max_runs=24, max_time_s=None, patience=8, min_gain=0.02, num_parallel=num_parallel
+    )
+    return SearchRules(
+        objective=Objective.THROUGHPUT, stopping=stopping, finals=PLAN, seed=0, learning=learning
+    )
+
+
+@pytest.mark.parametrize(
+    ("later", "learning", "num_parallel", "left_s"),
+    [
+        ([], None, 1, 80.0 + 80.0 + 30.0),  # eight trials, eight finals, the soak
+        ([], None, 4, 20.0 + 80.0 + 30.0),  # finals run alone
+        ([], LEARNING, 1, 80.0 + 80.0 + 30.0 + 5 * 30.0),
+        ([FINAL], None, 1, 7 * 12.0 + 30.0),
+        ([FINAL] * 8 + [SOAK], None, 1, 0.0),
+        ([FINAL] * 9 + [SOAK], None, 1, 0.0),
+    ],
+)
+def test_a_search_takes_what_its_trials_took_so_often_still(
+    later: list[Trial], learning: LearningPlan | None, num_parallel: int, left_s: float
+) -> None:
+    runs = [(one, 1000.0) for one in RUNS]
+    found = expected_s(
+        [*RUNS, *later], rules(learning=learning, num_parallel=num_parallel), runs, BEST
+    )
+    assert found == pytest.approx(left_s)
+
+
+def test_before_anything_was_measured_nothing_is_known() -> None:
+    assert expected_s([], rules(), [], None) is None

@@ -1,8 +1,11 @@
-"""Trials that were lost: run again, once."""
+"""How long exploring goes on, and trials that were lost: run again, once."""
+
+import pytest
 
 import factories
 from trainables.measurement import OutcomeKind
-from tune.search.stopping import is_run_again
+from tune.search.stopping import Stopping, is_run_again, num_expected
+from tune.search.trial import Stage
 
 LOST = factories.failed(OutcomeKind.NODE_LOST, "killed.")
 
@@ -15,3 +18,27 @@ def test_a_lost_trial_is_run_again_once() -> None:
     elsewhere = factories.trial(number=3, config=other, outcome=LOST)
     trials = (first, done, second, elsewhere)
     assert [is_run_again(trial, trials) for trial in trials] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("scores", "max_runs", "left"),
+    [
+        ([], 24, 12),
+        ([], 5, 5),
+        ([100.0], 24, 11),
+        ([100.0] * 6, 24, 6),
+        ([100.0] * 9, 24, 3),
+        ([100.0] * 8 + [200.0], 24, 8),  # it waits as long again
+        ([100.0] * 8 + [200.0], 12, 3),
+        ([100.0] * 40, 24, 0),
+    ],
+)
+def test_exploring_typically_takes_a_few_trials_and_its_patience(
+    scores: list[float], max_runs: int, left: int
+) -> None:
+    stopping = Stopping(max_runs=max_runs, max_time_s=None, patience=8, min_gain=0.02)
+    runs = [
+        (factories.trial(number=number, stage=Stage.SEARCH), score)
+        for number, score in enumerate(scores)
+    ]
+    assert num_expected(stopping, runs) == left
