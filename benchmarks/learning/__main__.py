@@ -228,7 +228,7 @@ def _table(landscape: LearningLandscape, rows: dict[str, list[LearningRun]]) -> 
 
 
 def _truth(landscape: LearningLandscape) -> str:
-    """Return a row per configuration, the soonest at the target first: medians over seeds."""
+    """Return a row per configuration, the soonest at the target first: means over seeds."""
     columns = ["envs x steps / batch", "samples of an update", "env steps needed", "env steps/s"]
     lines = [
         f"\n{landscape.name}, to {landscape.target:g}\n",

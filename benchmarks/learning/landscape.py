@@ -52,8 +52,19 @@ class RecordedConfig:
     trainings: tuple[RecordedTraining, ...]
 
     def seconds_to(self, target: float) -> float:
-        """Return the median over seeds of the seconds to a return; infinite if few reached it."""
-        return statistics.median(self.each_to(target))
+        """Return the geometric mean over seeds of the seconds to a return; infinite if none got
+        there.
+
+        A seed that did not counts as it does in a search: as twice the time of its training.
+        """
+        each = self.each_to(target)
+        if min(each) == math.inf:
+            return math.inf
+        lasted = (one.env_steps[-1] / self.steps_per_second for one in self.trainings)
+        return statistics.geometric_mean(
+            2.0 * whole_s if seconds == math.inf else seconds
+            for seconds, whole_s in zip(each, lasted, strict=True)
+        )
 
     def each_to(self, target: float) -> list[float]:
         """Return the seconds of each seed to a return, infinite where it was not reached."""

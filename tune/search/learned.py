@@ -49,6 +49,14 @@ class LearningPlan:
         ends_early = 2.0 if self.target is not None else 1.0  # most reach it before their time
         return max(_LEAST_TRAINING_S, ends_early * explored_s(trials) / self.num_trainings)
 
+    def budget_s(self, trials: Sequence[Trial]) -> float:
+        """Return the wall seconds that all trainings may take beyond their rounds: as much as was
+        asked for, else as much as exploring took.
+        """
+        if self.training_s is not None:
+            return self.num_trainings * self.training_s
+        return explored_s(trials)
+
 
 def explored_s(trials: Sequence[Trial]) -> float:
     """Return the wall seconds of the trials that explored."""

@@ -8,7 +8,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
 
 from search_spaces.config import ConfigKey, config_key
 from trainables.curve import LearningCurve
@@ -54,9 +54,12 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
     ]
     sd, dof = _between_seeds(found, by_target=by_target)
     learned = [dataclasses.replace(one, error=sd / math.sqrt(one.num_seeds)) for one in found]
-    learned.sort(key=lambda one: (-one.num_seeds, one.num_missed, -one.value))
+    learned.sort(
+        key=lambda one: (-min(one.num_seeds, plan.num_seeds), one.num_missed > 0, -one.value)
+    )
     first, quantile = learned[0], float(stdtrit(max(dof, 1.0), 0.975))
-    equals = [one for one in learned if one.num_seeds == first.num_seeds]
+    enough = min(first.num_seeds, plan.num_seeds)
+    equals = [one for one in learned if one.num_seeds >= enough]
     near = math.log(_TIED) if by_target else _TIED_SHARE * _span(found)
     close = [
         one
@@ -67,7 +70,7 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
         (
             one
             for one in close
-            if first.value - one.value <= near and one.num_missed == first.num_missed
+            if first.value - one.value <= near and (one.num_missed > 0) == (first.num_missed > 0)
         ),
         key=lambda one: one.steps_per_second,
         default=first,
@@ -80,6 +83,15 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
         tied=tuple(one for one in close if one is not best),
         quantile=quantile,
     )
+
+
+def expected_gain(one: Learned, best: Learned) -> float:
+    """Return by how much one may be expected to beat another, in the unit of values: the mean of
+    its lead, where it leads.
+    """
+    error = math.hypot(one.error, best.error)
+    z = (one.value - best.value) / error
+    return error * (z * float(ndtr(z)) + math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
 
 
 def log_seconds(learned: Sequence[Learned], judgement: Judgement) -> list[float]:

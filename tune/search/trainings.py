@@ -3,10 +3,12 @@
 First the baseline and the fastest train with one seed, then what the model of `progress` proposes,
 out of the whole space: what learns fastest need not be among what steps fastest. Then come rounds
 of successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943): the half that looks best
-trains with one seed more, for as long as the others did at most.
+trains with one seed more, for as long as the others did at most. While there is time, the best and
+its likeliest rival then train on, seed by seed.
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +18,7 @@ from trainables.curve import LearningGate, TrainingRequest
 from tune.search import explore, feasibility, progress
 from tune.search.candidates import disqualified
 from tune.search.learned import Judgement, LearningPlan
-from tune.search.learning import judge, log_seconds
+from tune.search.learning import expected_gain, judge, log_seconds
 from tune.search.problem import Explored
 from tune.search.progress import Prediction, Trained
 from tune.search.rounds import counted
@@ -48,7 +50,6 @@ def next_training(
     """
     started = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEARN}
     done = counted(trials, Stage.LEARN, list(started.values()))
-    num_trained = sum(map(len, done.values()))
     failed = disqualified(trials)
     for config in (known.problem.baseline, fastest):
         if config is None or config_key(config) in failed:
@@ -56,7 +57,7 @@ def next_training(
         if not done.get(config_key(config)):
             return config
     judgement = judge(trials, plan)
-    if judgement is None or num_trained >= plan.num_trainings:
+    if judgement is None:
         return None
     trained = _trained(judgement)
     if len(started) < plan.num_first:
@@ -71,7 +72,24 @@ def next_training(
     for seed, number in enumerate(plan.rounds):
         if sum(had > seed for had in num_seeds) < number and seed in num_seeds:
             return ranked[num_seeds.index(seed)]
-    return None
+    if _spent_s(trials) >= plan.budget_s(trials):
+        return None
+    undecided = _undecided(judgement)
+    return min(undecided, key=lambda config: len(done[config_key(config)]), default=None)
+
+
+def _undecided(judgement: Judgement) -> list[Config]:
+    """Return the best and its likeliest rival, if that may be better by more than a little."""
+    gains = {expected_gain(one, judgement.best): one for one in judgement.learned[1:]}
+    most = max(gains, default=0.0)
+    return [] if most < _LEAST_GAIN else [judgement.best.config, gains[most].config]
+
+
+def _spent_s(trials: Sequence[Trial]) -> float:
+    """Return the wall seconds of the trainings, those that run as long as the others took."""
+    own = [trial.outcome for trial in trials if trial.stage is Stage.LEARN]
+    ended = [outcome.wall_s for outcome in own if outcome is not None]
+    return len(own) * statistics.fmean(ended) if ended else 0.0
 
 
 def seed_of(trials: Sequence[Trial], trial: Trial) -> int:

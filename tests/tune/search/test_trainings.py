@@ -82,16 +82,44 @@ def test_what_learns_fastest_is_found_though_it_was_never_explored(tmp_path: Pat
     assert finals >= {config_key(c) for c in (chosen[Kind.LEARNING].config, fastest, BASELINE)}
 
 
-def test_the_best_learners_train_with_all_seeds_and_no_one_with_more(tmp_path: Path) -> None:
+def test_the_best_learners_train_with_all_seeds_and_further_ones_in_the_time_left(
+    tmp_path: Path,
+) -> None:
     search = make(tmp_path, objective=Objective.LEARNING, learning=PLAN)
     ran = of_stage(drive(search), Stage.LEARN)
     times = {}
     for one in ran:
         times.setdefault(config_key(one.config), []).append(trainings.seed_of(search.trials, one))
     assert all(seeds == list(range(len(seeds))) for seeds in times.values())
-    assert max(map(len, times.values())) == PLAN.num_seeds
-    assert len(ran) <= PLAN.num_trainings
-    assert len(times) <= PLAN.num_first
+    rounds = sorted(map(len, times.values()), reverse=True)
+    assert rounds[1] >= PLAN.num_seeds
+    assert rounds[2] <= PLAN.num_seeds
+    assert len(times) == PLAN.num_first
+    explored_s = sum(t.outcome.wall_s for t in search.trials if t.outcome and t.stage in EXPLORING)
+    before_the_last = sum(t.outcome.wall_s for t in ran[:-1] if t.outcome)
+    assert PLAN.num_trainings < len(ran)
+    assert before_the_last < explored_s
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked"),
+    [
+        ((4.0, 4.2), True),  # not to be told apart
+        ((4.0, 19.0), False),  # well apart
+    ],
+)
+@pytest.mark.parametrize("is_over", [False, True])
+def test_the_best_and_its_rival_train_on_while_they_are_not_told_apart_and_there_is_time(
+    seconds: tuple[float, float], asked: bool, is_over: bool
+) -> None:
+    trials = numbered([trained(c, s) for c, s in zip((BASELINE, OTHER), seconds, strict=True)] * 3)
+    spent_s = sum(one.outcome.wall_s for one in trials if one.outcome)
+    plan = LearningPlan(target=TOP, num_first=2, training_s=(spent_s + (not is_over)) / 6)
+    found = next_of(trials, fastest=OTHER, plan=plan)
+    assert (found is not None) == (asked and not is_over)
+    one_runs = [*trials, trial(number=99, stage=Stage.LEARN, config=BASELINE, outcome=None)]
+    more_time = LearningPlan(target=TOP, num_first=2, training_s=99.0)
+    assert next_of(one_runs, fastest=OTHER, plan=more_time) == (OTHER if asked else None)
 
 
 @pytest.mark.parametrize(
