@@ -244,6 +244,7 @@ class Outcome:
     `threads_by_phase` has the peak of each phase that was seen, `seconds_by_phase` what each took;
     both are of the last attempt, `None` where no process was watched. `host_growth` is the rise of
     resident bytes per second while it was measured, `None` where it did not rise steadily.
+    `gpus` are the names of the host's GPUs that it ran on, where it was given some of several.
     `ends_search` is the report's. `num_cpus_taken` is the number of CPUs that a process of it could
     use, where it widened its affinity beyond the cap.
     """
@@ -263,6 +264,7 @@ class Outcome:
     host_growth: float | None = None
     ends_search: bool = False
     num_cpus_taken: int | None = None
+    gpus: tuple[str, ...] = ()
 
 
 class WireError(ValueError):

@@ -255,6 +255,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
         ),
         seed=spec.seed,
         learning=spec.learning,
+        num_gpus=max(1, len(prepared.preflight.gpus)),
     )
     elapsed_s = time.monotonic() - started_at
     return Search(study, problem, rules, clock=time.monotonic, elapsed_s=elapsed_s)

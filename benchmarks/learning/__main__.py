@@ -49,6 +49,8 @@ class LearningBenchmark:
     """Searches per row."""
     max_runs: int = SearchSpec.NORMAL.max_runs
     """Configurations that ours explores at most."""
+    learn_seeds: int = SearchSpec.learn_seeds
+    """Rounds of trainings of ours."""
     folder: Path = LANDSCAPES
     configs: bool = False
     """Print what each configuration needs, and search nothing."""
@@ -69,11 +71,14 @@ def run_ours(
     objective: Objective,
     *,
     max_runs: int = SearchSpec.NORMAL.max_runs,
+    learn_seeds: int = SearchSpec.learn_seeds,
 ) -> LearningRun:
     """Run the real policy with the defaults of its command line."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     machine = SimulatedTrainings(landscape, seed)
-    search = _search(landscape, seed, objective, machine, max_runs)
+    plan = LearningPlan(target=landscape.target, num_seeds=learn_seeds)
+    learning = plan if objective is Objective.LEARNING else None
+    search = _search(landscape, seed, objective, machine, max_runs, learning)
     trained_s = 0.0
     while (trial := search.ask()) is not None:
         training = search.training_of(trial)
@@ -165,13 +170,13 @@ def _search(
     objective: Objective,
     machine: SimulatedTrainings,
     max_runs: int,
+    learning: LearningPlan | None,
 ) -> Search:
     limits = Limits(num_threads=None, device_bytes=None, host_bytes=None)
     study = Study(optuna.create_study(direction="maximize"), landscape.space, limits)
     problem = SearchProblem(
         space=landscape.space, baseline=landscape.baseline, device_budget_bytes=None
     )
-    learning = LearningPlan(target=landscape.target) if objective is Objective.LEARNING else None
     rules = SearchRules(
         objective=objective,
         stopping=Stopping(
@@ -196,8 +201,8 @@ def main(benchmark: LearningBenchmark) -> None:
             continue
         rows: dict[str, list[LearningRun]] = {"ours": [], "fastest": [], "balanced": [], "ASHA": []}
         for seed in range(benchmark.seeds):
-            most = benchmark.max_runs
-            ours = run_ours(landscape, seed, Objective.LEARNING, max_runs=most)
+            most, seeds = benchmark.max_runs, benchmark.learn_seeds
+            ours = run_ours(landscape, seed, Objective.LEARNING, max_runs=most, learn_seeds=seeds)
             rows["ours"].append(ours)
             rows["fastest"].append(run_ours(landscape, seed, Objective.THROUGHPUT, max_runs=most))
             rows["balanced"].append(run_ours(landscape, seed, Objective.BALANCED, max_runs=most))

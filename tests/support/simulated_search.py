@@ -81,6 +81,7 @@ def make(
     warm_start: tuple[dict[str, int], ...] = (),
     objective: Objective = Objective.THROUGHPUT,
     learning: LearningPlan | None = None,
+    num_gpus: int = 1,
     **stopping: object,
 ) -> Search:
     options = {"max_runs": 14, "max_time_s": None, "patience": 50, "min_gain": 0.02} | stopping
@@ -103,6 +104,7 @@ def make(
         finals=plan,
         seed=0,
         learning=learning,
+        num_gpus=num_gpus,
     )
     return Search(study, problem, rules, clock=clock or Clock(), elapsed_s=elapsed_s)
 

@@ -27,6 +27,8 @@ print("began", time.time())
 print("sees", os.environ.get("CUDA_VISIBLE_DEVICES"), sorted(os.sched_getaffinity(0)), flush=True)
 num_envs, lost, *gpus = int(sys.argv[1]), *sys.argv[2:]
 speedup = int(gpus[0]) ** 0.6 if gpus else 1.0
+if os.environ["CUDA_VISIBLE_DEVICES"] == os.environ.get("SLOW"):
+    speedup = 0.6
 if os.environ["CUDA_VISIBLE_DEVICES"] == "1" and lost != "never" and not os.path.exists(lost):
     time.sleep(2)
     open(lost, "x").close()  # now the driver says so, too
@@ -129,6 +131,19 @@ def test_exploring_takes_all_gpus_and_finals_run_alone_on_the_first(tmp_path: Pa
     affinity = re.search(r"^sees 2 (.*)$", log_of(tmp_path, compared[0]), re.MULTILINE)
     assert affinity is not None
     assert profile["environment"]["cpus"] == json.loads(affinity[1])
+
+
+def test_a_gpu_that_is_slower_than_the_others_is_named_and_left_out(tmp_path: Path) -> None:
+    said = searched(tmp_path, [card(), card()], SLOW="0")
+    assert re.search(r"^GPU 0 ran the baseline at 0\.[56]\d x the speed of the others", said, re.M)
+    assert re.search(r"^  warning: GPU 0 ran the baseline at 0\.[56]", said, re.M)
+    trials = trials_of(tmp_path)
+    [other] = [trial for trial in trials if trial["stage"] == "gpu"]
+    assert other["outcome"]["gpus"] == ["1"]
+    later = [trial for trial in trials if trial["started_at"] > other["ended_at"]]
+    assert later
+    assert {gpu_of(tmp_path, trial) for trial in later} == {"1"}
+    assert {trial["stage"] for trial in later} >= COMPARED
 
 
 def test_a_trial_needs_a_cpu_of_its_own(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ from tune.profile.schema import (
     ProfileWorkload,
     SideBySide,
 )
-from tune.search.candidates import Peaks, peaks, speedup
+from tune.search.candidates import speedup
 from tune.search.learned import Judgement
+from tune.search.peaks import Peaks, peaks
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.spec import Task
 

@@ -1,16 +1,16 @@
 """The candidates of a search: each configuration's figures over its trials, and the best by kind.
 
-Pure. Peaks are over exploring, finals and soak: exhaustion has been seen as late as update 130, so
-the soak's peaks count most, and they are not in the measurement that the speed comes from.
+Pure. Speeds of GPUs that differ are corrected while they are of exploring alone: finals run on one.
 """
 
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.config import Config, ConfigKey, adds_variables, config_key, variables_of
 from trainables.measurement import OutcomeKind
+from tune.search import gpus
 from tune.search.learned import LearningPlan
 from tune.search.learning import judge
 from tune.search.noise import KNOWN_SD, between_processes
@@ -36,16 +36,6 @@ _WINNING = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Peaks:
-    """Peaks of the process tree, `None` where it was never seen alive, and the smallest cap."""
-
-    num_threads: int | None
-    num_maps: int | None
-    host_bytes: int | None
-    thread_cap: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Speedup:
     """The ratio of two speeds, with its 95 % interval."""
 
@@ -57,21 +47,6 @@ class Speedup:
     def is_noise(self) -> bool:
         """Return whether the two may be equally fast."""
         return self.low <= 1.0 <= self.high
-
-
-def peaks(candidate: Candidate, trials: Iterable[Trial]) -> Peaks:
-    """Return the peaks of `candidate` over those of `trials` that ran its configuration."""
-    outcomes = [candidate.representative] + [
-        trial.outcome
-        for trial in trials
-        if trial.config == candidate.config and trial.measurement and trial.outcome
-    ]
-    return Peaks(
-        num_threads=max((o.peak_threads for o in outcomes if o.peak_threads), default=None),
-        num_maps=max((o.peak_maps for o in outcomes if o.peak_maps), default=None),
-        host_bytes=max((o.peak_host_bytes for o in outcomes if o.peak_host_bytes), default=None),
-        thread_cap=min(outcome.thread_cap for outcome in outcomes),
-    )
 
 
 def winning_kind(objective: Objective) -> Kind:
@@ -140,7 +115,8 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
             by_config.setdefault(config_key(trial.config), []).append(trial)
     noise_scale = typical_noise_scale(trials)
     noise = _noise(by_config.values())
-    return [_candidate(group, noise_scale, noise) for group in by_config.values()]
+    relative = gpus.relative_speeds(trials)
+    return [_candidate(group, noise_scale, noise, relative) for group in by_config.values()]
 
 
 def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
@@ -173,28 +149,35 @@ def _own_half_width(candidate: Candidate) -> float:
     return math.log(measured.high / measured.low) / 2
 
 
-def _candidate(group: list[Trial], noise_scale: float | None, noise: Noise) -> Candidate:
+def _candidate(
+    group: list[Trial], noise_scale: float | None, noise: Noise, relative: Mapping[str, float]
+) -> Candidate:
     finals = [trial for trial in group if trial.stage is Stage.FINAL]
     soaks = [trial for trial in group if trial.stage is Stage.SOAK]
     ran = finals or [trial for trial in group if trial.stage in EXPLORING] or soaks
     counted = _undisturbed(ran) or ran
-    measurements = [trial.measurement for trial in counted if trial.measurement is not None]
-    speed = statistics.median(m.steps_per_second for m in measurements)
-    side = math.exp(noise.half_width(len(measurements)))
+    measured = [
+        (trial.measurement, 1.0 / gpus.relative_speed(trial, relative))
+        for trial in counted
+        if trial.measurement is not None
+    ]
+    speeds = [one.steps_per_second * factor for one, factor in measured]
+    speed = statistics.median(speeds)
+    side = math.exp(noise.half_width(len(speeds)))
     latest = counted[-1]
     assert latest.outcome is not None
     return Candidate(
         config=latest.config,
         steps_per_second=speed,
-        low=min(speed / side, *(m.low for m in measurements)),
-        high=max(speed * side, *(m.high for m in measurements)),
-        num_processes=len(measurements),
+        low=min(speed / side, *(one.low * factor for one, factor in measured)),
+        high=max(speed * side, *(one.high * factor for one, factor in measured)),
+        num_processes=len(speeds),
         confirmed=bool(finals),
         representative=latest.outcome,
         device_bytes=max((t.device_bytes for t in group if t.device_bytes), default=None),
         noise_scale=noise_scale,
         noise=noise,
-        rounds=tuple(m.steps_per_second for m in measurements) if finals else (),
+        rounds=tuple(speeds) if finals else (),
         disturbed=not _undisturbed(ran),
         soak=soaks[-1].measurement if soaks else None,
     )

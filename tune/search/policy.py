@@ -13,7 +13,7 @@ import numpy as np
 from search_spaces.config import Config
 from trainables.curve import TrainingRequest
 from trainables.measurement import Outcome
-from tune.search import explore, feasibility, finals, reserve, stopping, trainings
+from tune.search import explore, feasibility, finals, gpus, reserve, stopping, trainings
 from tune.search.candidates import learner_of, result_of
 from tune.search.objective import required_speed, score, typical_noise_scale
 from tune.search.problem import Explored, SearchProblem
@@ -52,7 +52,7 @@ class Search:
         self._clock = clock
         self._started_at = clock() - elapsed_s
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
-        self._noise_scale = typical_noise_scale(self.trials)
+        self._learn_of_trials()
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -110,7 +110,9 @@ class Search:
             self._rules.objective,
             self._problem.baseline,
             learner=self._learner(),
-            num_affordable=self._num_affordable_finals(),
+            num_affordable=reserve.num_affordable(
+                self.trials, self._rules.finals, self.remaining_s
+            ),
         )
         if step is None or (running and step[0] is not Stage.FINAL):
             return None  # the winner is known when all finals have ended
@@ -120,10 +122,14 @@ class Search:
         """Record how a trial ended; return it with its outcome and score."""
         value = self._score(dataclasses.replace(trial, outcome=outcome))
         finished = self._study.tell(trial, outcome, score=value)
-        self._noise_scale = typical_noise_scale(self.trials)
+        self._learn_of_trials()
         if trial.stage in EXPLORING and stopping.is_run_again(finished, self.trials):
             self.stop_reason = None  # it was counted while it ran
         return finished
+
+    def _learn_of_trials(self) -> None:
+        self._noise_scale = typical_noise_scale(self.trials)
+        self._relative_speeds = gpus.relative_speeds(self.trials)
 
     def time_for(self, trial: Trial) -> float:
         """Return the seconds of --max-time that the trial may take, if it explores.
@@ -198,6 +204,8 @@ class Search:
             # Seeded by the number of trials, so that a resumed search repeats no proposal.
             rng = np.random.default_rng((self._rules.seed, len(self.trials)))
             known = self._known()
+            if gpus.is_to_compare(self.trials, self._problem.baseline, self._rules.num_gpus):
+                return Stage.GPU, self._problem.baseline
             proposal = explore.propose(known, rng)
             if proposal is None:
                 if not self.num_running:
@@ -245,7 +253,8 @@ class Search:
         return score(
             self._rules.objective,
             config=trial.config,
-            steps_per_second=outcome.measurement.steps_per_second,
+            steps_per_second=outcome.measurement.steps_per_second
+            / gpus.relative_speed(trial, self._relative_speeds),
             noise_scale=self._noise_scale,
             gpu_utilization=outcome.measurement.gpu_utilization,
         )
@@ -270,14 +279,6 @@ class Search:
             runs, rules.finals, rules.learning, self.best, rules.stopping.max_time_s
         )
 
-    def _num_affordable_finals(self) -> float:
-        """Return the finals for which --max-time leaves room beside the soak."""
-        if self.remaining_s is None:
-            return math.inf
-        final_s = finals.typical_final_s(self.trials)
-        spare_s = self.remaining_s - reserve.least_soak_s(self._rules.finals)
-        return math.inf if not final_s else spare_s // final_s
-
     def _is_broken(self) -> bool:
         return stopping.is_broken(self._of_this_session(), num_parallel=self._num_parallel)
 
@@ -293,5 +294,7 @@ class Search:
         One that was lost for once does not, nor a defect of an earlier session, which may have been
         mended.
         """
+        if trial.stage is Stage.GPU:
+            return False
         mended = stopping.says_nothing(trial) and trial.number < self._first_number
         return not (mended or stopping.is_run_again(trial, self.trials))

@@ -49,6 +49,15 @@ def reserved_s(
     return min(expected_s, kept_s)
 
 
+def num_affordable(trials: Sequence[Trial], plan: FinalsPlan, remaining_s: float | None) -> float:
+    """Return the finals for which --max-time leaves room beside the soak."""
+    if remaining_s is None:
+        return math.inf
+    final_s = finals.typical_final_s(trials)
+    spare_s = remaining_s - least_soak_s(plan)
+    return math.inf if not final_s else spare_s // final_s
+
+
 def expected_s(
     trials: Sequence[Trial],
     rules: SearchRules,

@@ -8,9 +8,10 @@ from trainables.measurement import Measurement, Outcome, OutcomeKind
 
 
 class Stage(enum.StrEnum):
-    """The purpose of a trial."""
+    """The purpose of a trial. `GPU` runs the baseline on another GPU, to compare the two."""
 
     BASELINE = "baseline"
+    GPU = "gpu"
     WARM = "warm"
     RAMP = "ramp"
     SEARCH = "search"
@@ -20,7 +21,7 @@ class Stage(enum.StrEnum):
     SOAK = "soak"
 
 
-EXPLORING = frozenset({Stage.BASELINE, Stage.WARM, Stage.RAMP, Stage.SEARCH})
+EXPLORING = frozenset({Stage.BASELINE, Stage.GPU, Stage.WARM, Stage.RAMP, Stage.SEARCH})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ from cluster.pages import units
 from search_spaces.config import config_key, config_name, config_text
 from trainables.measurement import OutcomeKind
 from tune.run_folder.record import SearchContext
-from tune.search.candidates import Peaks, peaks, speedup, winning_kind
+from tune.search.candidates import speedup, winning_kind
 from tune.search.objective import Objective
+from tune.search.peaks import Peaks, peaks
 from tune.search.result import Candidate, Kind, SearchResult, winner_of
 from tune.summary import learning, levers, outcomes, per_gpu
 from tune.summary.doubts import warnings

@@ -6,7 +6,7 @@ from cluster.pages import units
 from search_spaces.config import ConfigKey, config_key, config_name, is_smaller, num_samples, weight
 from trainables.measurement import Measurement, OutcomeKind, Sampling
 from tune.run_folder.record import SearchContext
-from tune.search import progress
+from tune.search import gpus, progress
 from tune.search.candidates import candidates_of
 from tune.search.levers import base_of
 from tune.search.objective import Objective
@@ -77,6 +77,7 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         verb = "failed with an error that is" if errors == 1 else "failed with errors that are"
         doubts.append(f"{units.plural(errors, 'trial')} {verb} no limit: read the logs.")
     doubts += _lost(result)
+    doubts += [gpus.left_out(gpu, share) for gpu, share in gpus.slow(result.trials).items()]
     if context.synthetic_data:
         doubts.append("synthetic data: speed holds for real bars of this shape, learning may not.")
     return doubts

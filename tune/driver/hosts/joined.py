@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import ray
@@ -49,6 +49,9 @@ class JoinedPlaces:
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
         """Return how the trial ended: Ray has its place back by itself."""
         return outcome
+
+    def leave_out(self, slow: Mapping[str, float]) -> None:
+        """Leave nothing out: a host has one GPU for trials."""
 
     def look(self) -> bool:
         """Return whether a host of the class is alive."""

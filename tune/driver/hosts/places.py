@@ -5,7 +5,7 @@ A place is a GPU, or a host's CPU. A trial that trains on several GPUs takes as 
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import ray
@@ -17,6 +17,7 @@ from trainables.measurement import Outcome, OutcomeKind
 from trainables.ray_trainable import Place
 from trainables.travelled import Travelled
 from tune.preflight.findings import GpuPlace
+from tune.search.gpus import left_out
 
 _LOOK_S = 1.0
 
@@ -56,6 +57,9 @@ class Places(Protocol):
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
         """Give a place back after a trial; return how it ended, as far as the place tells more."""
 
+    def leave_out(self, slow: Mapping[str, float]) -> None:
+        """Run no more trials on GPUs that are slower than the others; their relative speeds."""
+
     def look(self) -> bool:
         """Look at the hosts again; return whether there is one."""
 
@@ -81,6 +85,7 @@ class LocalPlaces:
         self._order = [gpu.name for gpu in gpus]
         self._free = list(gpus)
         self._taken: list[GpuPlace] = []
+        self._slow: set[str] = set()
         self._note = note
         self._fault_of = fault_of
 
@@ -116,6 +121,8 @@ class LocalPlaces:
             faults.popitem()  # the last stays
         kept = [gpu for gpu in given_back if gpu.name not in faults]
         self._free = sorted([*self._free, *kept], key=lambda gpu: self._order.index(gpu.name))
+        self._leave_out()
+        outcome = dataclasses.replace(outcome, gpus=place.gpus)
         if not faults:
             return outcome
         for name, fault in faults.items():
@@ -123,6 +130,18 @@ class LocalPlaces:
         name, fault = next(iter(faults.items()))
         message = f"its GPU {name} does not answer: {fault}"
         return dataclasses.replace(outcome, kind=OutcomeKind.NODE_LOST, message=message)
+
+    def leave_out(self, slow: Mapping[str, float]) -> None:
+        """Leave GPUs out that are slower than the others, as soon as they are free."""
+        for name in sorted(slow.keys() - self._slow):
+            self._slow.add(name)
+            self._note(left_out(name, slow[name]))
+        self._leave_out()
+
+    def _leave_out(self) -> None:
+        healthy = [gpu for gpu in self._free if gpu.name not in self._slow]
+        if healthy or self._taken:  # the last stays
+            self._free = healthy
 
     def look(self) -> bool:
         """Return that this host is there."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -29,6 +30,9 @@ class Hosts:
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
         return outcome
+
+    def leave_out(self, slow: Mapping[str, float]) -> None:
+        raise AssertionError
 
     def look(self) -> bool:
         return self.num_trials > 0
@@ -118,6 +122,30 @@ def test_trials_side_by_side_have_gpus_of_their_own_and_alone_the_first() -> Non
     assert places.take(alone=True).gpus == ("a",)
 
 
+def test_gpu_that_is_slow_is_left_out_as_soon_as_it_is_free() -> None:
+    notes: list[str] = []
+    places = LocalPlaces(gpus_of("a", "b", "c"), on_gpu=True, note=notes.append, fault_of={}.get)
+    first, second = places.take(alone=False), places.take(alone=False)
+    places.leave_out({"a": 0.7, "c": 0.85})
+    assert [note.partition(":")[0] for note in notes] == [
+        "GPU a ran the baseline at 0.70 x the speed of the others",
+        "GPU c ran the baseline at 0.85 x the speed of the others",
+    ]
+    assert places.num_trials == 2, "a trial still runs on a"
+    assert places.give_back(first, outcome()).gpus == ("a",)
+    assert places.num_trials == 1
+    places.leave_out({"a": 0.7, "c": 0.85})
+    assert len(notes) == 2
+    places.give_back(second, outcome())
+    assert places.take(alone=True) == second
+
+
+def test_the_last_gpu_stays_however_slow() -> None:
+    places = local(("a", "b"))
+    places.leave_out({"a": 0.7, "b": 0.7})
+    assert places.take(alone=False).gpus == ("a",)
+
+
 def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on() -> None:
     notes: list[str] = []
     faults = {"a": "GPU is lost"}
@@ -129,7 +157,8 @@ def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on() -> None:
     assert ended.message == "its GPU a does not answer: GPU is lost"
     assert notes == ["GPU a does not answer (GPU is lost): it is left out."]
     assert places.num_trials == 1
-    assert places.give_back(second, died) == died, "the card answers: it is the training"
+    as_it_died = dataclasses.replace(died, gpus=("b",))
+    assert places.give_back(second, died) == as_it_died, "the card answers: it is the training"
     assert places.take(alone=True) == second
 
 
@@ -155,7 +184,7 @@ def test_the_last_gpu_stays_whatever_it_says() -> None:
     died = outcome(kind=OutcomeKind.ERROR, measurement=None)
     first, second = places.take(alone=False), places.take(alone=False)
     assert places.give_back(first, died).kind is OutcomeKind.NODE_LOST
-    assert places.give_back(second, died) == died
+    assert places.give_back(second, died) == dataclasses.replace(died, gpus=("b",))
     assert places.take(alone=False) == second
 
 
@@ -181,7 +210,7 @@ def test_trial_on_several_gpus_has_all_of_their_cpus_and_loses_one_of_them_alone
 def test_a_measured_trial_asks_nobody() -> None:
     places = LocalPlaces(gpus_of("a", "b"), on_gpu=True, note=len, fault_of={"a": "lost"}.get)
     place = places.take(alone=False)
-    assert places.give_back(place, outcome()) == outcome()
+    assert places.give_back(place, outcome()) == outcome(gpus=("a",))
     assert places.num_trials == 2
 
 

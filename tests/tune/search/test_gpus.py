@@ -1,0 +1,128 @@
+"""GPUs of one host against each other: which is slower, and what that does to comparisons."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from factories import measurement, outcome, trial
+from simulated_search import BASELINE, machine, make
+from trainables.measurement import Outcome
+from tune.search import gpus
+from tune.search.candidates import candidates_of
+from tune.search.trial import EXPLORING, Stage, Trial
+
+
+def ran(
+    gpu: str, speed: float, *, stage: Stage = Stage.GPU, width: float = 0.01, **changes: bool
+) -> Trial:
+    """A trial of the baseline on a GPU."""
+    measured = measurement(
+        steps_per_second=speed, low=speed * (1 - width), high=speed * (1 + width), **changes
+    )
+    return trial(stage=stage, config=BASELINE, outcome=outcome(measurement=measured, gpus=(gpu,)))
+
+
+def on(one: Trial, *names: str) -> Trial:
+    assert one.outcome is not None
+    return dataclasses.replace(one, outcome=dataclasses.replace(one.outcome, gpus=names))
+
+
+FIRST = ran("0", 1000.0, stage=Stage.BASELINE)
+
+
+@pytest.mark.parametrize(
+    ("trials", "relative", "slow"),
+    [
+        ([], {}, {}),
+        ([FIRST], {}, {}),  # there is nothing to compare with
+        ([FIRST, ran("1", 990.0)], {"0": 1.0, "1": 0.99}, {}),
+        ([FIRST, ran("1", 800.0)], {"0": 1.0, "1": 0.8}, {"1": 0.8}),
+        ([FIRST, ran("1", 1250.0)], {"0": 0.8, "1": 1.0}, {"0": 0.8}),  # the first may be it
+        (
+            [FIRST, ran("1", 1000.0), ran("2", 1500.0), ran("3", 700.0)],
+            {"0": 1.0, "1": 1.0, "2": 1.5, "3": 0.7},
+            {"3": 0.7},
+        ),
+        ([FIRST, ran("1", 880.0, width=0.05)], {"0": 1.0, "1": 0.88}, {}),  # not clearly
+        ([FIRST, ran("1", 500.0, disturbed=True)], {}, {}),
+        ([FIRST, ran("1", 500.0, stage=Stage.SEARCH)], {}, {}),
+        ([FIRST, on(ran("1", 500.0), "1", "2")], {}, {}),  # one training on two
+    ],
+)
+def test_a_gpu_is_slow_beside_the_typical_one(
+    trials: list[Trial], relative: dict[str, float], slow: dict[str, float]
+) -> None:
+    assert gpus.relative_speeds(trials) == pytest.approx(relative)
+    assert gpus.slow(trials) == pytest.approx(slow)
+
+
+def test_the_baseline_runs_on_each_gpu_once_after_it_began() -> None:
+    begun = trial(stage=Stage.BASELINE, config=BASELINE, outcome=None)
+    again = trial(stage=Stage.GPU, config=BASELINE, outcome=None)
+    assert not gpus.is_to_compare([], BASELINE, 4)
+    assert gpus.is_to_compare([begun], BASELINE, 4)
+    assert gpus.is_to_compare([begun, again, again], BASELINE, 4)
+    assert not gpus.is_to_compare([begun, again, again, again], BASELINE, 4)
+    assert not gpus.is_to_compare([begun], BASELINE, 1)
+    assert not gpus.is_to_compare([begun], BASELINE | {"num_devices": 1}, 4)
+
+
+def test_what_explored_on_a_slower_gpu_is_compared_as_if_it_had_been_on_a_typical_one() -> None:
+    compared = [FIRST, ran("1", 950.0), ran("2", 1000.0)]
+    other = BASELINE | {"num_envs": 512}
+    explored = dataclasses.replace(ran("1", 1900.0, stage=Stage.SEARCH), config=other)
+    found = {c.config["num_envs"]: c for c in candidates_of([*compared, explored])}
+    assert found[512].steps_per_second == pytest.approx(2000.0)
+    assert found[512].low < 2000.0 < found[512].high
+    assert found[512].low * found[512].high == pytest.approx(2000.0**2, rel=0.01)
+    final = dataclasses.replace(explored, stage=Stage.FINAL)
+    (confirmed,) = [c for c in candidates_of([*compared, explored, final]) if c.confirmed]
+    assert confirmed.steps_per_second == 1900.0  # it was measured where all finals are
+    of_two = on(explored, "0", "1")
+    (slowest,) = [c for c in candidates_of([*compared, of_two]) if c.config == other]
+    assert slowest.steps_per_second == pytest.approx(2000.0)
+
+
+def test_a_search_compares_its_gpus_first_and_that_costs_none_of_its_runs(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=6, num_parallel=4, num_gpus=4)
+    running: list[Trial] = []
+    for _ in range(4):
+        asked = search.ask()
+        assert asked is not None
+        running.append(asked)
+    assert [t.stage for t in running] == [Stage.BASELINE, Stage.GPU, Stage.GPU, Stage.GPU]
+    for number, asked in enumerate(running):
+        search.tell(asked, dataclasses.replace(machine(asked), gpus=(str(number),)))
+    while (asked := search.ask()) is not None:
+        search.tell(asked, dataclasses.replace(machine(asked), gpus=("0",)))
+    explored = [t for t in search.trials if t.stage in EXPLORING - {Stage.GPU}]
+    assert len(explored) == 6
+    assert sum(t.stage is Stage.GPU for t in search.trials) == 3
+
+
+def test_scores_of_a_slow_gpu_do_not_mislead_the_search(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=6, num_parallel=2, num_gpus=2)
+    first, second = search.ask(), search.ask()
+    assert first is not None
+    assert second is not None
+    told = search.tell(first, slowed(machine(first), "0", 1.0))
+    search.tell(second, slowed(machine(second), "1", 0.5))
+    third = search.ask()
+    assert third is not None
+    assert third.stage is Stage.RAMP
+    healthy = machine(third)
+    scored = search.tell(third, slowed(healthy, "1", 0.5))
+    assert healthy.measurement is not None
+    assert scored.score == pytest.approx(healthy.measurement.steps_per_second)
+    assert told.measurement is not None
+    assert told.score == told.measurement.steps_per_second
+
+
+def slowed(made: Outcome, gpu: str, share: float) -> Outcome:
+    """The outcome that a GPU of a share of the speed would have had."""
+    assert made.measurement is not None
+    measured = dataclasses.replace(
+        made.measurement, steps_per_second=share * made.measurement.steps_per_second
+    )
+    return dataclasses.replace(made, measurement=measured, gpus=(gpu,))
