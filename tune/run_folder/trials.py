@@ -102,7 +102,7 @@ def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
         "excluded": not trial.was_run,
         "score": trial.score,
     }
-    row |= {name: getattr(outcome, name) for name in _OUTCOME}
+    row |= {name: getattr(outcome, name) for name in _OUTCOME} | {"gpus": " ".join(outcome.gpus)}
     for name, prefix in _BY_PHASE.items():
         row |= {
             f"{prefix}{phase}": value for phase, value in (getattr(outcome, name) or {}).items()

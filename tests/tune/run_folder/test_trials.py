@@ -1,6 +1,7 @@
 """The trials of a search as tables, for spreadsheets and programs."""
 
 import csv
+import io
 import json
 import math
 from pathlib import Path
@@ -71,3 +72,9 @@ def test_the_json_is_strict_and_gives_every_outcome_back(tmp_path: Path) -> None
     assert revive(Outcome, loaded["trials"][0]["outcome"]) == TRIALS[0].outcome
     assert loaded["trials"][2]["outcome"]["measurement"]["health"] == {"loss": None}
     assert loaded["trials"][3]["outcome"] is None
+
+
+def test_the_table_says_on_which_gpus_a_trial_ran() -> None:
+    ran = trial(outcome=outcome(gpus=("0", "3")))
+    [row] = csv.DictReader(io.StringIO(trial_files.to_csv([ran])))
+    assert row["gpus"] == "0 3"
