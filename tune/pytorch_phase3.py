@@ -52,7 +52,7 @@ class Phase3Spec(SearchSpec):
     production_timesteps: int = 1_000_000
     """Environment steps of the production run."""
     finalists: int | None = None
-    """Leaders (1, 2, 4) that are re-measured in fresh processes, beside the baseline."""
+    """Leaders (1, 2, 2) that are re-measured in fresh processes, beside the baseline."""
     soak_updates: int | None = None
     """At most so many updates (2500, 10000, 20000) in the soak; 0 leaves it out."""
 

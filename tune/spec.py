@@ -56,7 +56,7 @@ class SearchSpec:
     baseline: tuple[str, ...] = ()
     """Values of the configuration to compare with: num_envs=256 num_steps=128."""
     finalists: int | None = None
-    """Leaders (2, 3, 5) that are re-measured in fresh processes, beside the baseline."""
+    """Leaders (2, 3, 3) that are re-measured in fresh processes, beside the baseline."""
     final_rounds: int | None = None
     """How often (2, 2, 3) each finalist is re-measured."""
     soak_updates: int | None = None

@@ -29,7 +29,8 @@ class EffortPlan:
     def at(self, effort: Effort) -> "EffortPlan":
         """Return the plan of an effort, where this is the normal one.
 
-        No effort has fewer rounds of finals: one cannot tell a gain from noise.
+        No effort has fewer rounds of finals: one cannot tell a gain from noise. None has more
+        leaders: of many that are nearly alike, noise picks (benchmarks/knobs.py).
         """
         if effort is Effort.QUICK:
             return EffortPlan(
@@ -43,7 +44,7 @@ class EffortPlan:
             return EffortPlan(
                 max_runs=2 * self.max_runs,
                 patience=2 * self.patience,
-                finalists=self.finalists + 2,
+                finalists=self.finalists,
                 final_rounds=self.final_rounds + 1,
                 soak_updates=2 * self.soak_updates,
             )
