@@ -1,9 +1,9 @@
-"""The cost of reading a command's lines, to the command: python -m benchmarks.reader [--pairs 8]
+"""The cost of reading a command's lines, to the command: python -m benchmarks.reader [--pairs 80]
 
 A program multiplies matrices and prints a line after each of its updates. It runs with its output
-thrown away, and as `tune.command` runs it, in turn. Its own updates per second are compared: the
-median of the pairs' ratios, with its bootstrap 95 % interval. Beside it stands what the reader
-itself took of one CPU.
+thrown away, and as `tune.command` runs it, in turn, for a second each: a machine changes its pace
+over longer times. Its own updates per second are compared: the median of the pairs' ratios, with
+its bootstrap 95 % interval. Beside it stands what the reader itself took of one CPU.
 """
 
 import argparse
@@ -33,8 +33,8 @@ while time.perf_counter() - started < seconds:
     print("update", done, "SPS:", int(done / (time.perf_counter() - started)), "loss: 0.123456789")
 open(path, "w").write(str(done / (time.perf_counter() - started)))
 """
-_SECONDS = 4.0
-_SIZES = (300, 60)
+_SECONDS = 1.0
+_SIZES = (1000, 300, 60)
 """Rows of the matrices."""
 _READING = Reading(kind=ReadingKind.COUNT, pattern=r"^update (\d+)")
 
@@ -42,7 +42,7 @@ _READING = Reading(kind=ReadingKind.COUNT, pattern=r"^update (\d+)")
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--pairs", type=int, default=80)
     num_pairs = parser.parse_args().pairs
     print(row(("lines/s", "read / thrown away", "95 % interval", "the reader's CPU")))
     print(row(("---:", "---:", "---:", "---:")))

@@ -150,7 +150,10 @@ def _own_half_width(candidate: Candidate) -> float:
 
 
 def _candidate(
-    group: list[Trial], noise_scale: float | None, noise: Noise, relative: Mapping[str, float]
+    group: list[Trial],
+    noise_scale: float | None,
+    noise: Noise,
+    relative: Mapping[gpus.HostGpu, float],
 ) -> Candidate:
     finals = [trial for trial in group if trial.stage is Stage.FINAL]
     soaks = [trial for trial in group if trial.stage is Stage.SOAK]

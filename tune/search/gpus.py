@@ -5,11 +5,14 @@ Exploring runs on all of them, so its speeds are compared as if all were alike; 
 """
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.config import DEVICES, Config
 from trainables.measurement import Measurement
 from tune.search.trial import EXPLORING, Stage, Trial
+
+HostGpu = tuple[str | None, str]
+"""The source of a trial, `None` for this host, and the name of a GPU there."""
 
 _SLOW = 0.9
 """A GPU is clearly slow below this share of the typical speed. Healthy ones differ by less: over
@@ -17,24 +20,27 @@ processes of one H100, speeds differ by 0.3 % (benchmarks/gpu), hosts of one cla
 """
 
 
-def relative_speeds(trials: Iterable[Trial]) -> dict[str, float]:
-    """Return the speed of each GPU that ran the baseline, as a share of the typical GPU's.
+def relative_speeds(trials: Iterable[Trial]) -> dict[HostGpu, float]:
+    """Return the speed of each GPU that ran the baseline, as a share of its host's typical GPU's.
 
-    The typical one is the median, of two the faster. Empty where fewer than two ran it.
+    The typical one is the median, of two the faster. Where one alone ran it there is none.
     """
     measured = _by_gpu(trials)
-    if len(measured) < 2:
-        return {}
-    typical = statistics.median_high(one.steps_per_second for one in measured.values())
-    return {gpu: one.steps_per_second / typical for gpu, one in measured.items()}
+    relative: dict[HostGpu, float] = {}
+    for source in {source for source, _ in measured}:
+        speeds = {gpu: one.steps_per_second for gpu, one in measured.items() if gpu[0] == source}
+        typical = statistics.median_high(speeds.values())
+        if len(speeds) > 1:
+            relative |= {gpu: speed / typical for gpu, speed in speeds.items()}
+    return relative
 
 
-def relative_speed(trial: Trial, relative: Mapping[str, float]) -> float:
+def relative_speed(trial: Trial, relative: Mapping[HostGpu, float]) -> float:
     """Return the relative speed of the GPU that a trial explored on; of several, all wait for the
     slowest. It is 1 for what is compared on one GPU anyway.
     """
-    gpus = trial.outcome.gpus if trial.outcome and trial.stage in EXPLORING else ()
-    return min((relative.get(gpu, 1.0) for gpu in gpus), default=1.0)
+    names = trial.outcome.gpus if trial.outcome and trial.stage in EXPLORING else ()
+    return min((relative.get((trial.source, name), 1.0) for name in names), default=1.0)
 
 
 def is_to_compare(trials: Iterable[Trial], baseline: Config, num_gpus: int) -> bool:
@@ -47,15 +53,19 @@ def is_to_compare(trials: Iterable[Trial], baseline: Config, num_gpus: int) -> b
     return 0 < num_begun < num_gpus and DEVICES not in baseline
 
 
-def slow(trials: Iterable[Trial]) -> dict[str, float]:
-    """Return the relative speeds of the GPUs that are clearly slower than the others."""
-    trials = list(trials)
-    measured, relative = _by_gpu(trials), relative_speeds(trials)
+def slow(trials: Sequence[Trial]) -> dict[str, float]:
+    """Return the relative speeds of this host's GPUs that are clearly slower than the others."""
+    measured = _by_gpu(trials)
     return {
-        gpu: share
-        for gpu, share in relative.items()
-        if share * measured[gpu].high / measured[gpu].steps_per_second < _SLOW
+        name: share
+        for (source, name), share in relative_speeds(trials).items()
+        if source is None and share * _side(measured[source, name]) < _SLOW
     }
+
+
+def _side(measured: Measurement) -> float:
+    """Return how far up the interval of a speed reaches, as a factor."""
+    return measured.high / measured.steps_per_second
 
 
 def left_out(gpu: str, share: float) -> str:
@@ -66,12 +76,12 @@ def left_out(gpu: str, share: float) -> str:
     )
 
 
-def _by_gpu(trials: Iterable[Trial]) -> dict[str, Measurement]:
-    found: dict[str, Measurement] = {}
+def _by_gpu(trials: Iterable[Trial]) -> dict[HostGpu, Measurement]:
+    found: dict[HostGpu, Measurement] = {}
     for trial in trials:
         measured = trial.measurement
         if trial.stage not in {Stage.BASELINE, Stage.GPU} or measured is None or trial.is_disturbed:
             continue
         if trial.outcome is not None and len(trial.outcome.gpus) == 1:
-            found.setdefault(trial.outcome.gpus[0], measured)
+            found.setdefault((trial.source, trial.outcome.gpus[0]), measured)
     return found

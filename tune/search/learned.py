@@ -114,7 +114,8 @@ class Judgement:
 
     `by_target` says whether the seconds to the target order them; else it is the returns after
     `training_s`. `tied` are those that the seeds cannot tell from the best. `quantile` is Student's
-    t at 97.5 %, for intervals.
+    t at 97.5 %, for intervals. `unit` is the difference of two values that counts as one: of log
+    seconds 1, of returns what the best has learned.
     """
 
     learned: tuple[Learned, ...]
@@ -123,6 +124,7 @@ class Judgement:
     training_s: float
     tied: tuple[Learned, ...]
     quantile: float
+    unit: float = 1.0
 
     @property
     def best(self) -> Learned:

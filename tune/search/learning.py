@@ -82,6 +82,7 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
         training_s=training_s,
         tied=tuple(one for one in close if one is not best),
         quantile=quantile,
+        unit=1.0 if by_target else _span(found),
     )
 
 

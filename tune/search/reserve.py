@@ -77,12 +77,24 @@ def expected_s(
     measured = best.measurement
     update_s = measured.env_steps_per_update / measured.steps_per_second
     num_beside = rules.stopping.num_parallel
+    exploring_s = num_runs * finals.typical_s([trial for trial, _ in runs]) / num_beside
     seconds = [
-        num_runs * finals.typical_s([trial for trial, _ in runs]) / num_beside,
+        exploring_s,
         max(0, rules.finals.num_trials - num_finals)
         * finals.typical_final_s(trials)
         / (num_beside if rules.finals.side_by_side else 1),
-        0.0 if rules.learning is None else trainings.expected_s(trials, rules.learning),
+        _learning_s(trials, rules.learning, exploring_s),
         0.0 if any(t.stage is Stage.SOAK for t in later) else rules.finals.soak_updates * update_s,
     ]
     return sum(seconds)
+
+
+def _learning_s(trials: Sequence[Trial], plan: LearningPlan | None, exploring_s: float) -> float:
+    """Return the seconds that trainings typically take still: about as long as all exploring does,
+    and never longer than their rounds at their longest.
+    """
+    if plan is None:
+        return 0.0
+    spent_s = sum(t.outcome.wall_s for t in trials if t.outcome and t.stage is Stage.LEARN)
+    left_s = max(0.0, plan.budget_s(trials) + exploring_s - spent_s)
+    return min(left_s, trainings.expected_s(trials, plan))

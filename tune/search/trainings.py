@@ -28,7 +28,9 @@ _BEHIND = 3.0
 """A training that takes so many times as long as the best so far is ended."""
 
 _LEAST_GAIN = 0.02
-"""Expected improvement in log seconds below which nothing more is proposed."""
+"""Expected improvement in log seconds below which nothing more is trained; of returns, as a share
+of what the best has learned.
+"""
 
 _LEAST_CHANCE = 0.5
 """The least chance to fit into memory of what is proposed."""
@@ -79,10 +81,14 @@ def next_training(
 
 
 def _undecided(judgement: Judgement) -> list[Config]:
-    """Return the best and its likeliest rival, if that may be better by more than a little."""
+    """Return the best and its likeliest rival, if that may be better by more than a little.
+
+    Where nothing was learned, no seed more helps.
+    """
     gains = {expected_gain(one, judgement.best): one for one in judgement.learned[1:]}
     most = max(gains, default=0.0)
-    return [] if most < _LEAST_GAIN else [judgement.best.config, gains[most].config]
+    is_little = most < _LEAST_GAIN * judgement.unit or judgement.unit <= 0.0
+    return [] if is_little else [judgement.best.config, gains[most].config]
 
 
 def _spent_s(trials: Sequence[Trial]) -> float:

@@ -53,8 +53,19 @@ FIRST = ran("0", 1000.0, stage=Stage.BASELINE)
 def test_a_gpu_is_slow_beside_the_typical_one(
     trials: list[Trial], relative: dict[str, float], slow: dict[str, float]
 ) -> None:
-    assert gpus.relative_speeds(trials) == pytest.approx(relative)
+    here = {(None, name): share for name, share in relative.items()}
+    assert gpus.relative_speeds(trials) == pytest.approx(here)
     assert gpus.slow(trials) == pytest.approx(slow)
+
+
+def test_gpus_of_other_hosts_are_compared_among_themselves_and_none_is_left_out_here() -> None:
+    there = [dataclasses.replace(one, source="b") for one in (ran("0", 300.0), ran("1", 200.0))]
+    trials = [FIRST, ran("1", 1000.0), *there]
+    relative = gpus.relative_speeds(trials)
+    assert relative["b", "1"] == pytest.approx(2 / 3)
+    assert gpus.relative_speed(trials[1], relative) == 1.0
+    assert gpus.relative_speed(there[1], relative) == pytest.approx(2 / 3)
+    assert gpus.slow(trials) == {}
 
 
 def test_the_baseline_runs_on_each_gpu_once_after_it_began() -> None:
