@@ -91,6 +91,8 @@ def expected_gain(one: Learned, best: Learned) -> float:
     its lead, where it leads.
     """
     error = math.hypot(one.error, best.error)
+    if error == 0.0:  # seeds that all gave the same
+        return max(0.0, one.value - best.value)
     z = (one.value - best.value) / error
     return error * (z * float(ndtr(z)) + math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
 

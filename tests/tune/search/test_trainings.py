@@ -153,6 +153,32 @@ def test_an_unlucky_seed_of_the_second_round_lets_another_pass() -> None:
     assert next_of(numbered([*first, *second]), fastest=None, plan=plan) == configs[1]
 
 
+@pytest.mark.parametrize(
+    ("tops", "asked"),
+    [
+        (
+            ((90.0, 110.0), (88.0, 108.0)),
+            True,
+        ),  # not to be told apart, and 10 % of what was learned
+        (((100.0, 100.0), (99.0, 99.0)), False),  # every seed gave the same
+        (((400.0, 401.0), (399.0, 401.0)), False),  # apart by a 400th of what was learned
+        (((0.0, 0.0), (0.0, 0.0)), False),  # nothing was learned
+    ],
+)
+def test_without_a_target_a_gain_is_a_share_of_what_was_learned(
+    tops: tuple[tuple[float, float], ...], asked: bool
+) -> None:
+    plan = LearningPlan(num_first=2, num_seeds=2, training_s=99.0)
+    trials = numbered(
+        [
+            trained(config, 10.0, top=top)
+            for config, own in zip((BASELINE, OTHER), tops, strict=True)
+            for top in own
+        ]
+    )
+    assert (next_of(trials, fastest=OTHER, plan=plan) is not None) == asked
+
+
 def test_a_disturbed_training_is_run_again_with_the_same_seed() -> None:
     trials = numbered([trained(BASELINE, 5.0, disturbed=True), trained(BASELINE, 5.0)])
     assert [trainings.seed_of(trials, one) for one in trials] == [0, 0]
