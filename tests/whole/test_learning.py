@@ -42,12 +42,12 @@ def test_what_learns_fastest_is_trained_found_and_promised_and_a_resumed_search_
     best_s = min(seconds({"num_envs": 2**power}) for power in range(3, 10))
     assert seconds(dict(profile.config)) <= 1.3 * best_s  # 64 and 128 are the best
     assert profile.learning is not None
-    assert profile.learning.num_seeds == 2
+    assert 2 <= profile.learning.num_seeds <= 4
     assert profile.learning.seconds == pytest.approx(seconds(dict(profile.config)), rel=0.25)
     assert profile.soak is not None
     assert profile.confirmed
     assert re.search(
-        r"^learns fastest: num_envs \d+ \(100 after .* of training\)", done.stdout, re.M
+        r"^learns fastest: num_envs \d+ \(100 after \S+ s of training", done.stdout, re.M
     )
     assert re.search(r"^  trainings: \d+ trainings from scratch of ", done.stdout, re.MULTILINE)
     page = (tmp_path / "out" / "report.html").read_text()

@@ -35,6 +35,11 @@ of what the best has learned.
 _LEAST_CHANCE = 0.5
 """The least chance to fit into memory of what is proposed."""
 
+_MOST_SEEDS = 2
+"""No configuration trains with more than so many times the seeds that were asked for: two that are
+nearly alike are never told apart, and need not be.
+"""
+
 _GATES = (0.25, 0.5, 0.75)
 """Without a target: the shares of a training at which it is compared with the best."""
 
@@ -76,7 +81,11 @@ def next_training(
             return ranked[num_seeds.index(seed)]
     if _spent_s(trials) >= plan.budget_s(trials):
         return None
-    undecided = _undecided(judgement)
+    undecided = [
+        config
+        for config in _undecided(judgement)
+        if len(done[config_key(config)]) < _MOST_SEEDS * plan.num_seeds
+    ]
     return min(undecided, key=lambda config: len(done[config_key(config)]), default=None)
 
 

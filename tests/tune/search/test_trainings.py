@@ -93,6 +93,7 @@ def test_the_best_learners_train_with_all_seeds_and_further_ones_in_the_time_lef
     assert all(seeds == list(range(len(seeds))) for seeds in times.values())
     rounds = sorted(map(len, times.values()), reverse=True)
     assert rounds[1] >= PLAN.num_seeds
+    assert rounds[0] <= 2 * PLAN.num_seeds
     assert rounds[2] <= PLAN.num_seeds
     assert len(times) == PLAN.num_first
     explored_s = sum(t.outcome.wall_s for t in search.trials if t.outcome and t.stage in EXPLORING)
