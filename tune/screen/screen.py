@@ -66,7 +66,8 @@ class Screen:
         self._started_at = clock()
         self._json = JsonLines(self._stdout if as_json else None, elapsed_s=self._elapsed_s)
         self._preflight: Preflight | None = None
-        self._has_said_time = False
+        # The seconds left, and when. Not asked at each refresh: drawing runs beside measuring.
+        self._left: tuple[float, float] | None = None
         self._search: Search | None = None
         self._running: dict[int, tuple[Phase, float]] = {}
         self._is_live = False
@@ -153,15 +154,22 @@ class Screen:
         self._running.pop(trial.number, None)
         self._json.trial_ended(trial)
         self._trial_line(ended_line(trial))
+        self._look_ahead()
+        known = () if self._search is None else self._search.trials
+        is_first = sum(one.measurement is not None for one in known) == 1
+        if self._left is not None and is_first and trial.measurement is not None:
+            left = units.duration(self._left[0])
+            self.note(f"By what this trial took, about {left} are left.")
+
+    def _look_ahead(self) -> None:
         left_s = None if self._search is None else self._search.expected_s
-        if trial.measurement is not None and left_s is not None and not self._has_said_time:
-            self._has_said_time = True
-            self.note(f"By what this trial took, about {units.duration(left_s)} are left.")
+        self._left = None if left_s is None else (left_s, self._clock())
 
     @contextlib.contextmanager
     def live(self, search: Search) -> Iterator[None]:
         """Show the trials while they run, and the whole table at the end."""
         self._search = search
+        self._look_ahead()
         with contextlib.redirect_stdout(_Logged()):  # libraries may print, and Ray does
             if self._console is None:
                 yield
@@ -247,12 +255,11 @@ class Screen:
         )
 
     def _time(self) -> str:
-        """Return the line with the elapsed time and the most that is left."""
-        elapsed = units.duration(self._elapsed_s())
-        if self._search is None:
-            return elapsed
-        left_s = self._search.expected_s
-        left = "" if left_s is None else f", about {units.duration(left_s)} left"
+        """Return the line with the elapsed time and what is typically left."""
+        elapsed, left = units.duration(self._elapsed_s()), ""
+        if self._left is not None:
+            left_s, since = self._left
+            left = f", about {units.duration(max(0.0, left_s - self._clock() + since))} left"
         return f"{elapsed} elapsed{left}. Ctrl-C keeps the best so far."
 
     def _trial_line(self, line: str) -> None:

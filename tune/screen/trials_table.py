@@ -1,4 +1,4 @@
-"""The table of trials on a terminal, while they run and after, and the time left. Pure."""
+"""The table of trials on a terminal, while they run and after. Pure."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

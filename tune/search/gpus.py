@@ -48,7 +48,7 @@ def is_to_compare(trials: Iterable[Trial], baseline: Config, num_gpus: int) -> b
 
     A training on several GPUs needs all of them, whichever is slower.
     """
-    stages = [trial.stage for trial in trials]
+    stages = [trial.stage for trial in trials if trial.source is None]
     num_begun = stages.count(Stage.BASELINE) and 1 + stages.count(Stage.GPU)
     return 0 < num_begun < num_gpus and DEVICES not in baseline
 

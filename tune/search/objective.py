@@ -19,7 +19,7 @@ never against a configuration that is clearly faster.
 SAMPLE_SCALES = tuple(2.0**power for power in range(9, 22))
 """The possible scales of the samples of an update, for a task of which nothing is known.
 
-The likeliest are 2**14, 2**15 and 2**17 on the three landscapes of benchmarks/learning.
+The likeliest are 2**15, 2**17 and 2**17 on the three landscapes of benchmarks/learning.
 """
 
 

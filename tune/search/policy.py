@@ -145,8 +145,8 @@ class Search:
     def slow_below(self, trial: Trial) -> float | None:
         """Return the env steps/s below which this trial cannot win; `None` for no such bound."""
         best_score = self._score(self.best) if self.best is not None else None
-        if trial.stage not in EXPLORING or best_score is None:
-            return None
+        if trial.stage not in EXPLORING or trial.stage is Stage.GPU or best_score is None:
+            return None  # what compares GPUs is measured to its end
         return _SLOW_SHARE * required_speed(
             self._rules.objective,
             config=trial.config,

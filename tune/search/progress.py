@@ -28,7 +28,7 @@ from tune.search.objective import SAMPLE_SCALES
 SEED_SD = 0.45
 """Log standard deviation of the seconds to a level between seeds, before any was seen.
 
-It is 0.17, 0.26 and 0.50 on the landscapes of benchmarks/learning, of the seeds that got there.
+It is 0.27, 0.25 and 0.41 on the landscapes of benchmarks/learning, of the seeds that got there.
 """
 
 _B0 = tuple(2.0**power for power in range(5, 19))

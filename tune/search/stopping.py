@@ -8,8 +8,8 @@ from trainables.measurement import OutcomeKind
 from tune.search.trial import EXPLORING, Stage, Trial
 
 _TYPICAL_GAIN = 4
-"""The trial after which the best seldom rises by --min-gain: the median over the searches of the
-three landscapes in benchmarks/ is between 3 and 5, with a patience of 4, 8 or 16.
+"""Trials that exploring typically takes beyond its patience: on the landscapes of benchmarks/ 3 to
+5 with a patience of 4 or 8, and 4 to 7 with 16, medians (benchmarks.knobs --efforts).
 """
 
 _MAX_ERRORS = 3

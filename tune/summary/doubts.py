@@ -23,7 +23,8 @@ _LEAST_DEATHS = 2
 _FEWER_UPDATES = 4
 """The ratio of samples per update from which on learning by count of steps is another matter.
 
-On CartPole 4 x took 1.0 to 1.8 x the env steps, and 16 x took 1.4 to 3.0 x: benchmarks.learning.
+On CartPole 4 x the environments took 1.0 to 4.3 x the env steps, 16 x took 1.5 to 5.7 x, with the
+same rollouts and batches: benchmarks.learning --configs.
 """
 
 _SEVERAL_TIMES = 3.0

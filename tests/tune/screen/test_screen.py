@@ -75,6 +75,24 @@ def test_the_effort_is_said_and_after_the_first_trial_the_time_that_it_takes() -
     assert sum("are left" in line for line in lines) == 1
 
 
+def test_the_live_line_counts_the_time_left_down_and_asks_the_search_when_trials_end() -> None:
+    console, now = terminal(80), [1000.0]
+    screen = Screen(console=console, clock=lambda: now[0])
+    begin(screen)
+    search = FakeSearch(TRIALS, expected_s=372.0)
+    with screen.live(search):
+        assert "0 s elapsed, about 6 min 12 s left." in screen._time(), (
+            "--max-time is known at once"
+        )
+        now[0] += 100.0
+        tell(screen, TRIALS[0])
+        search.expected_s = 1.0
+        now[0] += 12.0
+        assert "1 min 52 s elapsed, about 6 min 00 s left." in screen._time()
+        now[0] += 500.0
+        assert "about 0 s left." in screen._time()
+
+
 def test_what_was_read_of_the_data_is_said_at_the_beginning() -> None:
     stdout = io.StringIO()
     begin(Screen(stdout=stdout), notes=("Read bars.csv: 300 bars.", "It was turned round."))

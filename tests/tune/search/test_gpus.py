@@ -76,6 +76,9 @@ def test_the_baseline_runs_on_each_gpu_once_after_it_began() -> None:
     assert gpus.is_to_compare([begun, again, again], BASELINE, 4)
     assert not gpus.is_to_compare([begun, again, again, again], BASELINE, 4)
     assert not gpus.is_to_compare([begun], BASELINE, 1)
+    adopted = dataclasses.replace(again, source="b")
+    assert gpus.is_to_compare([begun, adopted, adopted, adopted], BASELINE, 4)
+    assert not gpus.is_to_compare([dataclasses.replace(begun, source="b")], BASELINE, 4)
     assert not gpus.is_to_compare([begun], BASELINE | {"num_devices": 1}, 4)
 
 
@@ -118,6 +121,7 @@ def test_scores_of_a_slow_gpu_do_not_mislead_the_search(tmp_path: Path) -> None:
     assert first is not None
     assert second is not None
     told = search.tell(first, slowed(machine(first), "0", 1.0))
+    assert search.slow_below(second) is None, "a slow GPU's trial is measured to its end"
     search.tell(second, slowed(machine(second), "1", 0.5))
     third = search.ask()
     assert third is not None
