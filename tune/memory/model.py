@@ -8,6 +8,7 @@ carries its own error, and a configuration is refused only if it exceeds the bud
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from scipy.optimize import nnls
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
-from search_spaces.config import per_device
+from search_spaces.config import Config, per_device
 
 Array = npt.NDArray[np.float64]
 
@@ -26,6 +27,9 @@ _MIN_COMPILES = 5
 
 _MIN_SIGMA = 0.01
 _TYPICAL_SIGMA = 0.02
+_MAX_PROGRAMS = 256
+"""The most programs to learn from; where fewer are known, all are used."""
+
 _NUM_GUESSES = 64
 _DOMINANCE = 0.5
 """The concentration of the Dirichlet prior over the four terms; below 1, one term dominates."""
@@ -94,6 +98,20 @@ def fit(compiled: Iterable[tuple[Mapping[str, Any], int]]) -> MemoryModel | None
     )
 
 
+def telling(
+    compiled: Sequence[tuple[Config, int]], budget_bytes: int | None
+) -> list[tuple[Config, int]]:
+    """Return the programs to learn from: all, but of very many, those that decide what fits.
+
+    They are the nearest to the budget, one of each size.
+    """
+    if len(compiled) <= _MAX_PROGRAMS or budget_bytes is None:
+        return list(compiled)
+    by_size = {_terms(config): (config, need) for config, need in compiled}
+    distances = [(abs(math.log(need / budget_bytes)), one) for one, (_, need) in by_size.items()]
+    return [by_size[one] for _, one in sorted(distances)[:_MAX_PROGRAMS]]
+
+
 def chances(
     compiled: Sequence[tuple[Mapping[str, Any], int]],
     configs: Sequence[Mapping[str, Any]],
@@ -124,29 +142,26 @@ def chances(
             for guess in guesses / _GUESS_SIGMA
         ]
     )
-    wanted = np.array([_features(config) for config in configs])
+    wanted = _rows(configs)
     predicted = np.log(wanted / columns @ shares.T)  # [m, guesses]
     errors = np.log(needs[:, None]) - np.log(rows * needs[:, None] @ shares.T)  # [n, guesses]
-    near, spread = _local_error(compiled, configs, errors, sigma)
+    programs = _rows([config for config, _ in compiled])
+    near, spread = _local_error(programs, wanted, errors, sigma)
     room = np.log(budget_bytes / first_bytes) - predicted - near
     chance = ndtr(room / spread[:, None]).mean(axis=1)
-    return np.where(least_bytes(compiled, configs) > budget_bytes, 0.0, chance)
+    known_bytes = np.array([device_bytes for _, device_bytes in compiled], dtype=np.float64)
+    least = _least_bytes(programs, known_bytes, wanted)
+    return np.where(least > budget_bytes, 0.0, chance)
 
 
 def _local_error(
-    compiled: Sequence[tuple[Mapping[str, Any], int]],
-    configs: Sequence[Mapping[str, Any]],
-    errors: Array,
-    sigma: float,
+    programs: Array, wanted: Array, errors: Array, sigma: float
 ) -> tuple[Array, Array]:
-    """Return the fits' expected log errors at `configs`, [m, guesses], and their spread, [m].
+    """Return the fits' expected log errors at `wanted`, [m, guesses], and their spread, [m].
 
     Simple kriging of the log errors [n, guesses] at the compiled programs.
     """
-    here, there = (
-        np.log2(np.array([_features(config)[1:] for config in some]))
-        for some in ([config for config, _ in compiled], configs)
-    )
+    here, there = (np.log2(features[:, 1:].copy()) for features in (programs, wanted))
     prior, noise = max(sigma, _TYPICAL_SIGMA) ** 2, _TYPICAL_SIGMA**2
     covariance = prior * _correlation(here, here) + noise * np.eye(len(here))
     cross = prior * _correlation(there, here)
@@ -168,9 +183,11 @@ def least_bytes(
 
     They are the largest need of a compiled program that is smaller in every term, 0.0 without one.
     """
-    programs = np.array([_features(config) for config, _ in compiled])
     needs = np.array([device_bytes for _, device_bytes in compiled], dtype=np.float64)
-    wanted = np.array([_features(config) for config in configs])
+    return _least_bytes(_rows([config for config, _ in compiled]), needs, _rows(configs))
+
+
+def _least_bytes(programs: Array, needs: Array, wanted: Array) -> Array:
     is_smaller = (programs <= wanted[:, None, :]).all(axis=2)  # [m, n]
     return np.asarray(np.where(is_smaller, needs, 0.0).max(axis=1))
 
@@ -184,9 +201,17 @@ def applies_to(config: Mapping[str, Any]) -> bool:
     return {"num_envs", "num_steps"} <= config.keys() and not has_words
 
 
+def _rows(configs: Iterable[Mapping[str, Any]]) -> Array:
+    return np.array([_terms(config) for config in configs], dtype=np.float64)
+
+
 def _features(config: Mapping[str, Any]) -> Array:
+    return np.array(_terms(config), dtype=np.float64)
+
+
+def _terms(config: Mapping[str, Any]) -> tuple[float, ...]:
     config = per_device(config)
     num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
     # Without minibatches one gradient step takes the whole rollout.
     batch_size = config.get("batch_size", samples)
-    return np.array([1.0, num_envs, samples, batch_size], dtype=np.float64)
+    return 1.0, num_envs, samples, batch_size

@@ -4,6 +4,8 @@ recommend, then a ramp while it pays, then the sampler's. Pure.
 The sampler weighs a trial's expected gain by the probability that it fits into memory.
 """
 
+import dataclasses
+import heapq
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +30,9 @@ _MAX_STRIDES = 3
 _LEAST_CHANCE = 0.5
 """The least chance to fit of a step of the ramp."""
 
+_MAX_CANDIDATES = 4096
+"""The most configurations that the sampler looks at: of more, so many at random, anew each time."""
+
 _MAX_REVISITS = 3
 _HALF = 0.5
 
@@ -35,29 +40,44 @@ _LEAST_CHANCE_WARM = 0.1
 """The same for a recommended configuration, which is known to run on another machine."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Proposed:
+    """Configurations to try next, the best first, and the kernel by which they were chosen."""
+
+    stage: Stage
+    configs: list[Config]
+    kernel: sampler.Kernel | None
+
+
 def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, Config] | None:
     """Return a configuration that was not tried, with its stage; `None` if all were tried."""
-    problem = known.problem
-    tried = {config_key(trial.config) for trial, _ in known.scored}
-    if config_key(problem.baseline) not in tried:
-        return Stage.BASELINE, problem.baseline
-    untried = [
-        config
-        for config in problem.space.configurations()
-        if config_key(config) not in tried and problem.contains(config)
-    ]
-    if not untried:
+    proposed = propose_batch(known, rng)
+    return None if proposed is None else (proposed.stage, proposed.configs[0])
+
+
+def propose_batch(
+    known: Explored, rng: np.random.Generator, size: int = 1, kernel: sampler.Kernel | None = None
+) -> Proposed | None:
+    """Return configurations to try beside each other; only the sampler proposes more than one.
+
+    A `kernel` of an earlier batch serves the sampler again while it may.
+    """
+    baseline, grid = known.problem.baseline, known.problem.grid
+    if config_key(baseline) not in known.tried:
+        return Proposed(Stage.BASELINE, [baseline], kernel)
+    if not known.untried:
         return None
+    untried = [grid.configs[row] for row in known.untried]
     recommended = _warm(known, untried)
     if recommended is not None:
-        return Stage.WARM, recommended
+        return Proposed(Stage.WARM, [recommended], kernel)
     step = _ramp(known, untried)
     if step is not None:
-        return Stage.RAMP, step
+        return Proposed(Stage.RAMP, [step], kernel)
     unknown = untried_devices(known)
     if unknown is not None:
-        return Stage.SEARCH, unknown
-    return Stage.SEARCH, _sample(known, untried, rng)
+        return Proposed(Stage.SEARCH, [unknown], kernel)
+    return _sample(known, untried, rng, size, kernel)
 
 
 def revisit(known: Explored) -> Config | None:
@@ -87,13 +107,14 @@ def untried_devices(known: Explored, *, of_best: bool = False) -> Config | None:
     It is for the next number that nothing was tried on; with `of_best` for the next on which that
     very shape was not tried, so that numbers are compared by what is best on one of them.
     """
+    if DEVICES not in known.problem.space.names:
+        return None
     ran = [(trial, score) for trial, score in known.scored if score is not None]
-    if not ran or DEVICES not in known.problem.space.names:
+    if not ran:
         return None
     best = max(ran, key=lambda item: item[1])[0].config
-    tried = {config_key(trial.config) for trial, _ in known.scored}
     begun = {num_devices(trial.config) for trial, _ in known.scored}
-    configs = [c for c in known.problem.space.configurations() if known.problem.contains(c)]
+    configs = known.problem.grid.configs
     for number in sorted({num_devices(config) for config in configs}):
         if number == num_devices(best) or (number in begun and not of_best):
             continue
@@ -105,7 +126,7 @@ def untried_devices(known: Explored, *, of_best: bool = False) -> Config | None:
             key=lambda config: doublings(config, target),
         )
         fits = feasibility.chances(known, [nearest])[0] >= _LEAST_CHANCE
-        if fits and config_key(nearest) not in tried:
+        if fits and config_key(nearest) not in known.tried:
             return nearest
     return None
 
@@ -162,7 +183,13 @@ def _pays(climbed: list[tuple[Trial, float | None]], min_gain: float) -> bool:
     return before is None or score > before * (1.0 + min_gain)
 
 
-def _sample(known: Explored, untried: list[Config], rng: np.random.Generator) -> Config:
+def _sample(
+    known: Explored,
+    untried: list[Config],
+    rng: np.random.Generator,
+    size: int,
+    kernel: sampler.Kernel | None,
+) -> Proposed:
     ran = [trial.config for trial, score in known.scored if score is not None]
     informative = [
         (trial, score)
@@ -171,10 +198,20 @@ def _sample(known: Explored, untried: list[Config], rng: np.random.Generator) ->
         and (score is not None or not _says_nothing_of_speed(trial) or _dies_of_size(trial, ran))
     ]
     if all(score is None for _, score in informative):  # start again from the lightest
-        return min(untried, key=weight)
-    candidates = _points(known, untried)
-    chances = feasibility.chances(known, untried)
-    return untried[sampler.choose(candidates, _observed(known, informative), rng, chances=chances)]
+        return Proposed(Stage.SEARCH, heapq.nsmallest(size, untried, key=weight), kernel)
+    rows = np.array(known.untried)
+    if len(rows) > _MAX_CANDIDATES:
+        rows = np.sort(rng.choice(rows, _MAX_CANDIDATES, replace=False))
+    candidates = [known.problem.grid.configs[row] for row in rows]
+    chosen, kernel = sampler.choose_batch(
+        known.problem.grid.points[rows],
+        _observed(known, informative),
+        rng,
+        chances=feasibility.chances(known, candidates),
+        size=size,
+        kernel=kernel,
+    )
+    return Proposed(Stage.SEARCH, [candidates[index] for index in chosen], kernel)
 
 
 def expected_speeds(
@@ -186,7 +223,7 @@ def expected_speeds(
     measured = [(trial, score) for trial, score in known.scored if score is not None]
     if not measured or not configs:
         return None
-    posterior = sampler.fit(_points(known, configs), _observed(known, measured), rng)
+    posterior = sampler.fit(known.problem.points(configs), _observed(known, measured), rng)
     speeds = posterior.scores
     own = {config_key(trial.config): score for trial, score in measured}
     return np.array([own.get(config_key(c), s) for c, s in zip(configs, speeds, strict=True)])
@@ -196,14 +233,10 @@ def _observed(
     known: Explored, scored: Sequence[tuple[Trial, float | None]]
 ) -> sampler.Observations:
     return sampler.Observations(
-        points=_points(known, [trial.config for trial, _ in scored]),
+        points=known.problem.points([trial.config for trial, _ in scored]),
         scores=np.array([1.0 if score is None else score for _, score in scored]),
         feasible=np.array([score is not None for _, score in scored]),
     )
-
-
-def _points(known: Explored, configs: list[Config]) -> Array:
-    return np.array([known.problem.space.coordinates(config) for config in configs])
 
 
 def _dies_of_size(trial: Trial, ran: list[Config]) -> bool:

@@ -47,10 +47,10 @@ def refusal(known: Explored, config: Config) -> Outcome | None:
 
 
 def _over_by_programs(known: Explored, config: Config, budget: int) -> Outcome | None:
-    if not (compiled := known.compiled):
+    if not known.compiled:
         return None
     own = known.problem.compiled_ahead.get(config_key(config))
-    predicted = _predicted_over(config, compiled, budget) if own is None else float(own)
+    predicted = _predicted_over(known, config, budget) if own is None else float(own)
     if predicted is None or predicted <= budget:
         return None
     how = "its program, compiled ahead, needs" if own else "predicted to need"
@@ -85,14 +85,12 @@ def _excluded(why: str, device_bytes: int | None = None) -> Outcome:
     )
 
 
-def _predicted_over(
-    config: Config, compiled: list[tuple[Config, int]], budget_bytes: int
-) -> float | None:
+def _predicted_over(known: Explored, config: Config, budget_bytes: int) -> float | None:
     """Return the predicted bytes if they are over the budget beyond doubt, else `None`."""
-    least = float(memory_model.least_bytes(compiled, [config])[0])
-    if least > budget_bytes:
+    over = [(program, need) for program, need in known.compiled if need > budget_bytes]
+    if over and (least := float(memory_model.least_bytes(over, [config])[0])) > budget_bytes:
         return least
-    model = memory_model.fit(compiled)
+    model = known.memory_fit
     if model is None or not model.exceeds(config, budget_bytes):
         return None
     return model.predict_bytes(config)

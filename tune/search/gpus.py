@@ -48,6 +48,8 @@ def is_to_compare(trials: Iterable[Trial], baseline: Config, num_gpus: int) -> b
 
     A training on several GPUs needs all of them, whichever is slower.
     """
+    if num_gpus < 2:
+        return False
     stages = [trial.stage for trial in trials if trial.source is None]
     num_begun = stages.count(Stage.BASELINE) and 1 + stages.count(Stage.GPU)
     return 0 < num_begun < num_gpus and DEVICES not in baseline
@@ -79,8 +81,10 @@ def left_out(gpu: str, share: float) -> str:
 def _by_gpu(trials: Iterable[Trial]) -> dict[HostGpu, Measurement]:
     found: dict[HostGpu, Measurement] = {}
     for trial in trials:
+        if trial.stage not in {Stage.BASELINE, Stage.GPU}:
+            continue
         measured = trial.measurement
-        if trial.stage not in {Stage.BASELINE, Stage.GPU} or measured is None or trial.is_disturbed:
+        if measured is None or trial.is_disturbed:
             continue
         if trial.outcome is not None and len(trial.outcome.gpus) == 1:
             found.setdefault((trial.source, trial.outcome.gpus[0]), measured)

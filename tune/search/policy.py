@@ -14,11 +14,13 @@ from search_spaces.config import Config
 from trainables.curve import TrainingRequest
 from trainables.measurement import Outcome
 from tune.search import explore, feasibility, finals, gpus, reserve, stopping, trainings
+from tune.search.batches import Batches
 from tune.search.candidates import learner_of, result_of
-from tune.search.objective import required_speed, score, typical_noise_scale
+from tune.search.objective import required_speed
 from tune.search.problem import Explored, SearchProblem
 from tune.search.result import SearchResult
 from tune.search.rules import SearchRules
+from tune.search.standings import Standing, Standings
 from tune.search.study import Study
 from tune.search.trial import EXPLORING, Stage, Trial
 
@@ -52,7 +54,9 @@ class Search:
         self._clock = clock
         self._started_at = clock() - elapsed_s
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
-        self._learn_of_trials()
+        self._batches = Batches(rules.stopping.num_parallel)
+        self._standings = Standings(rules.objective, self._first_number)
+        self._standings.learn(self.trials)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -74,7 +78,7 @@ class Search:
     @property
     def expected_s(self) -> float | None:
         """Seconds that the search will typically take still; `None` while nothing is known."""
-        runs = [run for run in self._scored() if run[0].was_run and run[0].outcome is not None]
+        runs = [run for run in self._standing.runs if run[0].outcome is not None]
         expected_s = reserve.expected_s(self.trials, self._rules, runs, self.best)
         known = [max(0.0, s) for s in (expected_s, self.remaining_s) if s is not None]
         return min(known, default=None)
@@ -82,8 +86,7 @@ class Search:
     @property
     def best(self) -> Trial | None:
         """The explored trial with the highest score so far, if any was measured."""
-        measured = [trial for trial in self._explored() if trial.measurement is not None]
-        return max(measured, key=lambda trial: self._score(trial) or 0.0, default=None)
+        return self._standing.best
 
     def ask(self) -> Trial | None:
         """Open the next trial; `None` means to wait if any is running, else that all is done."""
@@ -120,16 +123,13 @@ class Search:
 
     def tell(self, trial: Trial, outcome: Outcome) -> Trial:
         """Record how a trial ended; return it with its outcome and score."""
-        value = self._score(dataclasses.replace(trial, outcome=outcome))
+        value = self._standings.score(dataclasses.replace(trial, outcome=outcome))
         finished = self._study.tell(trial, outcome, score=value)
-        self._learn_of_trials()
+        self._batches.told()
+        self._standings.learn(self.trials)
         if trial.stage in EXPLORING and stopping.is_run_again(finished, self.trials):
             self.stop_reason = None  # it was counted while it ran
         return finished
-
-    def _learn_of_trials(self) -> None:
-        self._noise_scale = typical_noise_scale(self.trials)
-        self._relative_speeds = gpus.relative_speeds(self.trials)
 
     def time_for(self, trial: Trial) -> float:
         """Return the seconds of --max-time that the trial may take, if it explores.
@@ -144,14 +144,15 @@ class Search:
 
     def slow_below(self, trial: Trial) -> float | None:
         """Return the env steps/s below which this trial cannot win; `None` for no such bound."""
-        best_score = self._score(self.best) if self.best is not None else None
+        best = self.best
+        best_score = None if best is None else self._standings.score(best)
         if trial.stage not in EXPLORING or trial.stage is Stage.GPU or best_score is None:
             return None  # what compares GPUs is measured to its end
         return _SLOW_SHARE * required_speed(
             self._rules.objective,
             config=trial.config,
             best_score=best_score,
-            noise_scale=self._noise_scale,
+            noise_scale=self._standings.noise_scale,
         )
 
     def result(self, *, partial: bool) -> SearchResult:
@@ -203,10 +204,9 @@ class Search:
                 return None
             # Seeded by the number of trials, so that a resumed search repeats no proposal.
             rng = np.random.default_rng((self._rules.seed, len(self.trials)))
-            known = self._known()
             if gpus.is_to_compare(self.trials, self._problem.baseline, self._rules.num_gpus):
                 return Stage.GPU, self._problem.baseline
-            proposal = explore.propose(known, rng)
+            known, proposal = self._batches.propose(self._known, rng)
             if proposal is None:
                 if not self.num_running:
                     self.stop_reason = "every configuration of the space was tried"
@@ -234,35 +234,17 @@ class Search:
         return Explored(
             problem=self._problem,
             min_gain=self._rules.stopping.min_gain,
-            scored=self._scored(),
+            scored=self._standing.scored,
         )
 
-    def _scored(self) -> tuple[tuple[Trial, float | None], ...]:
-        return tuple(
-            (trial, self._score(trial)) for trial in self._explored() if self._counts(trial)
-        )
-
-    def _score(self, trial: Trial) -> float | None:
-        """Return the trial's score by the present gradient noise scale; `None` if unmeasured.
-
-        A trial that was stopped as `slow` was measured, if briefly, and has a score.
-        """
-        outcome = trial.outcome
-        if outcome is None or outcome.measurement is None or not outcome.kind.was_measured:
-            return None
-        return score(
-            self._rules.objective,
-            config=trial.config,
-            steps_per_second=outcome.measurement.steps_per_second
-            / gpus.relative_speed(trial, self._relative_speeds),
-            noise_scale=self._noise_scale,
-            gpu_utilization=outcome.measurement.gpu_utilization,
-        )
+    @property
+    def _standing(self) -> Standing:
+        return self._standings.of(self.trials)
 
     def _reason_to_stop(self) -> str | None:
         if self._is_broken():
             return "the last trials failed with an error, not at a limit"
-        runs = [run for run in self._scored() if run[0].was_run]
+        runs = self._standing.runs
         return stopping.reason_to_stop(
             self._rules.stopping,
             runs,
@@ -287,14 +269,3 @@ class Search:
 
     def _of_this_session(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.number >= self._first_number]
-
-    def _counts(self, trial: Trial) -> bool:
-        """Return whether the trial counts as tried.
-
-        One that was lost for once does not, nor a defect of an earlier session, which may have been
-        mended.
-        """
-        if trial.stage is Stage.GPU:
-            return False
-        mended = stopping.says_nothing(trial) and trial.number < self._first_number
-        return not (mended or stopping.is_run_again(trial, self.trials))

@@ -1,18 +1,34 @@
 """The problem of a search, and what is known of it so far. Pure."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 
-from search_spaces.config import Config, ConfigKey, num_shares
+import numpy as np
+
+from search_spaces.config import Config, ConfigKey, config_key, num_shares
 from search_spaces.shard import Shard
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.memory import model as memory_model
 from tune.memory.envelope import Use
+from tune.memory.model import Array
 from tune.search.trial import Trial
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The configurations to explore, in the space's order, and their coordinates [m, d].
+
+    `rows` has the place of each. The configurations are shared: nobody changes them.
+    """
+
+    configs: tuple[Config, ...]
+    rows: Mapping[ConfigKey, int]
+    points: Array
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchProblem:
     """The problem of a search: a space, the baseline to compare with, a budget of device bytes.
 
@@ -31,12 +47,32 @@ class SearchProblem:
     host_budget_bytes: int | None = None
     on_gpu: bool = False
 
-    def contains(self, config: Config) -> bool:
-        """Return whether the configuration is in the part to explore."""
+    @functools.cached_property
+    def grid(self) -> Grid:
+        """The grid to explore, which is laid out once."""
+        configs = tuple(filter(self._contains, self.space.configurations()))
+        return Grid(
+            configs=configs,
+            rows={config_key(config): row for row, config in enumerate(configs)},
+            points=np.array([self.space.coordinates(config) for config in configs]),
+        )
+
+    def points(self, configs: Sequence[Config]) -> Array:
+        """Return the coordinates [n, d] of configurations, on the grid or beside it."""
+        grid = self.grid
+        rows = [grid.rows.get(config_key(config)) for config in configs]
+        return np.array(
+            [
+                self.space.coordinates(config) if row is None else grid.points[row]
+                for config, row in zip(configs, rows, strict=True)
+            ]
+        )
+
+    def _contains(self, config: Config) -> bool:
         return self.shard is None or self.shard.contains(self.space, config)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Explored:
     """A problem, and every trial that counts with its score, `None` if unmeasured.
 
@@ -47,7 +83,17 @@ class Explored:
     scored: tuple[tuple[Trial, float | None], ...]
     min_gain: float
 
-    @property
+    @functools.cached_property
+    def tried(self) -> set[ConfigKey]:
+        """The configurations that were tried, or are."""
+        return {config_key(trial.config) for trial, _ in self.scored}
+
+    @functools.cached_property
+    def untried(self) -> list[int]:
+        """The rows of the grid that were not tried."""
+        return [row for key, row in self.problem.grid.rows.items() if key not in self.tried]
+
+    @functools.cached_property
     def compiled(self) -> list[tuple[Config, int]]:
         """The configurations whose device bytes are known from the compiler or the allocator."""
         ahead = [(dict(key), need) for key, need in self.problem.compiled_ahead.items()]
@@ -58,7 +104,13 @@ class Explored:
             and trial.was_run
             and memory_model.applies_to(trial.config)
         ]
-        return [*ahead, *by_trials]
+        budget_bytes = self.problem.device_budget_bytes
+        return memory_model.telling([*ahead, *by_trials], budget_bytes)
+
+    @functools.cached_property
+    def memory_fit(self) -> memory_model.MemoryModel | None:
+        """The model of the device bytes; `None` while too few programs are known."""
+        return memory_model.fit(self.compiled)
 
     def uses(self, died_of: OutcomeKind) -> list[Use]:
         """Return the bytes of each trial, and which died of them: of a device, or of the host for

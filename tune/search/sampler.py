@@ -22,6 +22,12 @@ from tune.memory.model import Array
 
 _NUM_DRAWS = 256
 _MAX_FITTED = 128
+_MAX_CONDITIONED = 512
+"""The most observations to condition on: the time grows as their cube. Fewer are all used."""
+
+_GROWTH = 1.25
+"""A kernel that is given is fitted again when there are so many times more observations."""
+
 _SQRT5 = math.sqrt(5.0)
 
 
@@ -39,12 +45,22 @@ class Observations:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """The length scales [d] in doublings and the noise variance, fitted to `num_observed`."""
+
+    length_scales: Array
+    noise: float
+    num_observed: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Posterior:
     """`mean` and `std` of the standardised log score at each candidate, and the `best` observed.
 
     A log score is `center` and so many times `scale`.
     """
 
+    kernel: Kernel
     mean: Array
     std: Array
     best: float
@@ -73,18 +89,49 @@ def choose(
     """
     if len(candidates) == 0:
         raise ValueError("there is no candidate to choose from.")
-    posterior = fit(candidates, observations, rng)
+    return choose_batch(candidates, observations, rng, chances=chances)[0][0]
+
+
+def choose_batch(
+    candidates: Array,
+    observations: Observations,
+    rng: np.random.Generator,
+    *,
+    chances: Array | None = None,
+    size: int = 1,
+    kernel: Kernel | None = None,
+) -> tuple[list[int], Kernel]:
+    """Return `size` rows of `candidates` [m, d] to measure beside each other, and the kernel.
+
+    The first is that of `choose`. Of the others, the improvement is less by as much as those before
+    will tell of them: without noise a measurement takes the share `correlation ** 2` of a variance.
+    """
+    posterior = fit(candidates, observations, rng, kernel)
     improvement = expected_improvement(posterior)
     if chances is not None:
         improvement = improvement * chances
-    best = np.flatnonzero(improvement >= improvement.max() * (1.0 - 1e-9))
-    return int(rng.choice(best))
+    chosen: list[int] = []
+    for _ in range(min(size, len(candidates))):
+        if chosen:
+            last = candidates[chosen[-1:]]
+            told = np.square(_matern(candidates, last, posterior.kernel.length_scales)[:, 0])
+            improvement = improvement * np.maximum(1.0 - told, 0.0)
+            improvement[chosen] = -np.inf
+        best = np.flatnonzero(improvement >= improvement.max() * (1.0 - 1e-9))
+        chosen.append(int(rng.choice(best)))
+    return chosen, posterior.kernel
 
 
-def fit(candidates: Array, observations: Observations, rng: np.random.Generator) -> Posterior:
+def fit(
+    candidates: Array,
+    observations: Observations,
+    rng: np.random.Generator,
+    kernel: Kernel | None = None,
+) -> Posterior:
     """Condition the process on the observations and predict at `candidates` [m, d].
 
-    Scores are modelled by their logarithm: speeds differ by factors.
+    Scores are modelled by their logarithm: speeds differ by factors. A `kernel` that was fitted to
+    not many fewer observations serves again.
 
     Raises:
         ValueError: if no observation is feasible.
@@ -95,17 +142,25 @@ def fit(candidates: Array, observations: Observations, rng: np.random.Generator)
     logs = np.where(observations.feasible, logs, np.nanmin(logs))
     center, scale = logs.mean(), max(float(logs.std()), 1e-3)
     targets = (logs - center) / scale
-    chosen = _at_most(_MAX_FITTED, len(targets), rng)
-    length_scales, noise = _maximum_a_posteriori(observations.points[chosen], targets[chosen], rng)
-    factor = _cholesky(observations.points, length_scales, noise)
-    cross = _matern(candidates, observations.points, length_scales)
+    points, feasible = observations.points, observations.feasible
+    if kernel is None or len(targets) >= _GROWTH * kernel.num_observed:
+        chosen = _at_most(_MAX_FITTED, len(targets), rng)
+        length_scales, noise = _maximum_a_posteriori(points[chosen], targets[chosen], rng)
+        kernel = Kernel(length_scales=length_scales, noise=noise, num_observed=len(targets))
+    if len(targets) > _MAX_CONDITIONED:
+        telling = _most_telling(targets, rng)
+        points, feasible, targets = points[telling], feasible[telling], targets[telling]
+    length_scales = kernel.length_scales
+    factor = _cholesky(points, length_scales, kernel.noise)
+    cross = _matern(candidates, points, length_scales)
     weights = cho_solve((factor, True), targets)
     reduction = solve_triangular(factor, cross.T, lower=True)
     variance = np.maximum(1.0 - np.square(reduction).sum(axis=0), 1e-9)
     # The best observed value is a noisy maximum and too high; the model's mean there is not.
-    at_observed = _matern(observations.points, observations.points, length_scales) @ weights
-    best = float(at_observed[observations.feasible].max())
+    at_observed = _matern(points, points, length_scales) @ weights
+    best = float(at_observed[feasible].max())
     return Posterior(
+        kernel=kernel,
         mean=cross @ weights,
         std=np.sqrt(variance),
         best=best,
@@ -124,6 +179,14 @@ def expected_improvement(posterior: Posterior) -> Array:
 def _at_most(number: int, total: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
     """Return the rows to fit length scales to: all, or `number` at random if there are more."""
     return np.arange(total) if total <= number else rng.choice(total, number, replace=False)
+
+
+def _most_telling(targets: Array, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Return the rows to condition on: half are the best, the others at random of the rest."""
+    order = np.argsort(-targets, kind="stable")
+    half = _MAX_CONDITIONED // 2
+    others = rng.choice(order[half:], _MAX_CONDITIONED - half, replace=False)
+    return np.sort(np.concatenate([order[:half], others]))
 
 
 def _maximum_a_posteriori(

@@ -69,9 +69,15 @@ def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     ended = [t for t in trials if t.outcome is not None and t.stage is not Stage.LEVER]
     if any(trial.outcome.ends_search for trial in ended if trial.outcome is not None):
         return True
-    ended = [t for t in ended if t.stage not in EXPLORING or not is_run_again(t, ended)]
     most = _MAX_ERRORS + num_parallel - 1
-    return len(ended) >= most and all(map(says_nothing, ended[-most:]))
+    for trial in reversed(ended):
+        if not says_nothing(trial):
+            return False
+        if trial.stage not in EXPLORING or not is_run_again(trial, ended):
+            most -= 1
+        if most == 0:
+            return True
+    return False
 
 
 def is_hopeless(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
@@ -101,8 +107,10 @@ def is_run_again(trial: Trial, trials: Sequence[Trial]) -> bool:
 
     That is done once: whatever ends it may be of the configuration.
     """
+    if not is_lost(trial):
+        return False
     key = config_key(trial.config)
-    return is_lost(trial) and not any(
+    return not any(
         is_lost(other) and other.number < trial.number and config_key(other.config) == key
         for other in trials
     )

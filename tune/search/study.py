@@ -50,6 +50,7 @@ class Study:
         self._limits = limits
         self._open: dict[int, optuna.Trial] = {}
         self._trials = {trial.number: trial for trial in _finished(study)}
+        self._sorted: tuple[Trial, ...] | None = None
 
     @classmethod
     def create(
@@ -98,12 +99,15 @@ class Study:
             frozen.user_attrs["source"] = str(journal)
         self._study.add_trials(explored)
         self._trials |= {trial.number: trial for trial in _finished(self._study)}
+        self._sorted = None
         return len(explored)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials that have ended or are running, by number."""
-        return tuple(self._trials[number] for number in sorted(self._trials))
+        if self._sorted is None:
+            self._sorted = tuple(self._trials[number] for number in sorted(self._trials))
+        return self._sorted
 
     def ask(self, stage: Stage, config: Mapping[str, Any]) -> Trial:
         """Open a trial of `config`, which may have values beside those of the space."""
@@ -123,14 +127,14 @@ class Study:
             started_at=_seconds(opened.datetime_start),
         )
         self._open[trial.number] = opened
-        self._trials[trial.number] = trial
+        self._keep(trial)
         return trial
 
     def tell(self, trial: Trial, outcome: Outcome, *, score: float | None) -> Trial:
         """Tell a trial's outcome; `score` is the objective's value where something was measured."""
         opened = self._open.pop(trial.number)
         # Known also where the journal cannot be written.
-        self._trials[trial.number] = dataclasses.replace(trial, outcome=outcome, score=score)
+        self._keep(dataclasses.replace(trial, outcome=outcome, score=score))
         opened.set_user_attr("outcome", dataclasses.asdict(outcome))
         for name, excess in violations(outcome, self._limits).items():
             opened.set_constraint(name, excess)
@@ -150,8 +154,11 @@ class Study:
             score=score,
             ended_at=_seconds(told.datetime_complete),
         )
-        self._trials[trial.number] = ended
+        self._keep(ended)
         return ended
+
+    def _keep(self, trial: Trial) -> None:
+        self._trials[trial.number], self._sorted = trial, None
 
 
 def read_trials(journal: Path) -> tuple[Trial, ...]:

@@ -1,0 +1,282 @@
+"""One driver for many GPUs: how long slots wait for suggestions, simulated.
+
+    python -m benchmarks.scale [--hosts 64] [--gpus 8] [--trials 10000]
+
+Trials sleep on a clock of their own, 10 s each. The search, its Optuna study and its journal on
+disk are the real ones, and the real seconds of the one driver are charged to that clock: while it
+thinks, whatever ended waits. Ray's own scheduling and the screen are left out.
+"""
+
+import dataclasses
+import heapq
+import math
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import optuna
+import tyro
+
+from benchmarks import markdown
+from benchmarks.replay import ReplayPoint, measurement_of
+from cluster import cli
+from search_spaces.config import Config
+from search_spaces.space import Axis, SearchSpace, doubling
+from trainables.measurement import Outcome, OutcomeKind
+from tune.search import gpus
+from tune.search.constraints import Limits
+from tune.search.finals import FinalsPlan
+from tune.search.objective import Objective
+from tune.search.policy import Search
+from tune.search.problem import SearchProblem
+from tune.search.rules import SearchRules
+from tune.search.stopping import Stopping
+from tune.search.study import Study
+from tune.search.trial import Trial
+
+_Done = TypeVar("_Done")
+
+SPACE = SearchSpace(
+    axes=(
+        Axis(name="num_envs", values=doubling(16, 131072)),
+        Axis(name="num_steps", values=doubling(8, 1024)),
+        Axis(name="batch_size", values=doubling(256, 131072)),
+        Axis(name="num_epochs", values=tuple(range(1, 17))),
+    )
+)
+BASELINE: Config = {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num_epochs": 4}
+_BUDGET_BYTES = 2**33
+_TRIAL_S = 10.0
+_SPREAD = 0.1
+"""Trials take 10 s, give or take so much of it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScaleBenchmark:
+    """Simulate a search over many GPUs and print a row of a table for each number of hosts."""
+
+    hosts: tuple[int, ...] = (64,)
+    """Numbers of hosts, a row for each."""
+    gpus: int = 8
+    """GPUs of a host; each runs one trial at a time."""
+    trials: int = 10_000
+    """Trials to run, those that are refused not counted."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleRun:
+    """One simulated search.
+
+    `suggestion_s` has the real seconds of the driver for each trial: to tell an outcome, to suggest
+    the next and to bound it. `idle_s` and `busy_s` are summed over slots. `took_s` is the simulated
+    time, `driver_s` the driver's share of it, `driver_cpu_s` its CPU time. `peak_bytes` is the
+    process's at half of the trials and at the end.
+    """
+
+    configs: tuple[Config, ...]
+    suggestion_s: tuple[float, ...]
+    idle_s: float
+    busy_s: float
+    took_s: float
+    driver_s: float
+    driver_cpu_s: float
+    peak_bytes: tuple[int, int]
+
+    @property
+    def idle_share(self) -> float:
+        """The share of slot time that was spent on waiting for suggestions."""
+        return self.idle_s / (self.idle_s + self.busy_s)
+
+
+class _Driver:
+    """The driver's one thread: what it does takes real seconds of the simulated clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.busy_s = 0.0
+        self.cpu_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def do(self, work: Callable[[], _Done]) -> _Done:
+        """Do some work, and let as much time pass."""
+        started, cpu_started = time.perf_counter(), time.process_time()
+        done = work()
+        took_s = time.perf_counter() - started
+        self.now += took_s
+        self.busy_s += took_s
+        self.cpu_s += time.process_time() - cpu_started
+        return done
+
+
+def run(folder: Path, *, num_slots: int, num_trials: int, space: SearchSpace = SPACE) -> ScaleRun:
+    """Run one search over so many slots, with its journal in a folder."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    driver, rng = _Driver(), np.random.default_rng(0)
+    search = _search(folder, driver, space, num_slots, num_trials)
+    free = [(0.0, slot) for slot in range(num_slots)]  # since when, as a heap
+    running: list[tuple[float, int, Trial]] = []  # by their ends, as a heap
+    configs: list[Config] = []
+    suggestion_s: list[float] = []
+    idle_s = busy_s = told_s = 0.0
+    half = 0
+    while True:
+        before_s = driver.busy_s
+        trial = driver.do(lambda: _next(search)) if free else None
+        if trial is not None:
+            since, slot = heapq.heappop(free)
+            idle_s += driver.now - since
+            took_s = _TRIAL_S * rng.uniform(1.0 - _SPREAD, 1.0 + _SPREAD)
+            busy_s += took_s
+            heapq.heappush(running, (driver.now + took_s, slot, trial))
+            configs.append(trial.config)
+            suggestion_s.append(told_s + driver.busy_s - before_s)
+            told_s = 0.0
+            half = half or (_peak_bytes() if len(configs) >= num_trials // 2 else 0)
+            continue
+        if not running:
+            break
+        ends, slot, ended = heapq.heappop(running)
+        driver.now = max(driver.now, ends)
+        outcome = _outcome(ended.config, rng)
+        before_s = driver.busy_s
+        driver.do(lambda: _tell(search, ended, outcome))  # noqa: B023
+        told_s = driver.busy_s - before_s
+        heapq.heappush(free, (ends, slot))
+    return ScaleRun(
+        configs=tuple(configs),
+        suggestion_s=tuple(suggestion_s),
+        idle_s=idle_s,
+        busy_s=busy_s,
+        took_s=driver.now,
+        driver_s=driver.busy_s,
+        driver_cpu_s=driver.cpu_s,
+        peak_bytes=(half, _peak_bytes()),
+    )
+
+
+def _next(search: Search) -> Trial | None:
+    """Ask for a trial and its bounds, as an order does."""
+    trial = search.ask()
+    if trial is not None:
+        search.time_for(trial)
+        search.slow_below(trial)
+    return trial
+
+
+def _tell(search: Search, trial: Trial, outcome: Outcome) -> None:
+    """Tell an outcome and ask what the driver and the screen ask then."""
+    search.tell(trial, outcome)
+    gpus.slow(search.trials)
+
+
+def _search(
+    folder: Path, clock: Callable[[], float], space: SearchSpace, num_slots: int, num_trials: int
+) -> Search:
+    limits = Limits(num_threads=None, device_bytes=_BUDGET_BYTES, host_bytes=None)
+    study = Study.create(folder / "journal.log", space=space, limits=limits, identity={})
+    problem = SearchProblem(space=space, baseline=BASELINE, device_budget_bytes=_BUDGET_BYTES)
+    rules = SearchRules(
+        objective=Objective.THROUGHPUT,
+        stopping=Stopping(
+            max_runs=num_trials,
+            max_time_s=None,
+            patience=num_trials,
+            min_gain=0.02,
+            num_parallel=num_slots,
+        ),
+        finals=FinalsPlan(num_finalists=0, num_rounds=0, soak_updates=0),
+        seed=0,
+    )
+    return Search(study, problem, rules, clock=clock)
+
+
+def _outcome(config: Config, rng: np.random.Generator) -> Outcome:
+    """Return what a trial told: a smooth speed with noise, or that it did not fit."""
+    num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
+    need = 10_000_000 + 60 * samples + 9_000 * config["batch_size"]
+    if need > _BUDGET_BYTES:
+        return Outcome(
+            kind=OutcomeKind.DEVICE_MEMORY,
+            message="it does not fit.",
+            wall_s=_TRIAL_S,
+            thread_cap=1,
+            predicted_device_bytes=need,
+        )
+    batches = math.exp(-0.05 * (math.log2(config["batch_size"]) - 12.0) ** 2)
+    speed = 1e6 * num_envs / (num_envs + 400.0) * batches / config["num_epochs"] ** 0.5
+    speed *= math.exp(rng.normal(0.0, 0.02))
+    point = ReplayPoint(
+        speed=speed,
+        device_bytes=need,
+        build_s=0.3 * _TRIAL_S,
+        warmup_s=0.1 * _TRIAL_S,
+        measure_s=0.6 * _TRIAL_S,
+        num_blocks=6,
+    )
+    return Outcome(
+        kind=OutcomeKind.COMPLETED,
+        message="measured.",
+        wall_s=_TRIAL_S,
+        thread_cap=1,
+        measurement=measurement_of(point, speed),
+        predicted_device_bytes=need,
+    )
+
+
+def _peak_bytes() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+HEADER = """\
+| hosts | GPUs | trials | trials/s | idle | ms a trial, median | 99 % | driver busy | its CPU | \
+MiB at half | at the end |
+| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
+
+
+def row(num_hosts: int, num_slots: int, ran: ScaleRun) -> str:
+    """Return one search's row."""
+    ordered = sorted(ran.suggestion_s)
+    return markdown.row(
+        [
+            str(num_hosts),
+            str(num_slots),
+            str(len(ran.configs)),
+            f"{len(ran.configs) / ran.took_s:.1f}",
+            f"{ran.idle_share:.1%}",
+            f"{1e3 * statistics.median(ordered):.1f}",
+            f"{1e3 * ordered[int(0.99 * (len(ordered) - 1))]:.0f}",
+            f"{ran.driver_s / ran.took_s:.0%}",
+            f"{ran.driver_cpu_s / ran.took_s:.0%}",
+            *(f"{peak / 2**20:.0f}" for peak in ran.peak_bytes),
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; return the exit code."""
+    return cli.run(lambda: _print_table(arguments))
+
+
+def _print_table(arguments: Sequence[str] | None) -> int:
+    options = tyro.cli(
+        ScaleBenchmark, args=arguments, prog="python -m benchmarks.scale", description=__doc__
+    )
+    print(f"{len(list(SPACE.configurations()))} configurations\n\n{HEADER}", flush=True)
+    for num_hosts in options.hosts:
+        num_slots = num_hosts * options.gpus
+        with tempfile.TemporaryDirectory(prefix="scale-") as folder:
+            ran = run(Path(folder), num_slots=num_slots, num_trials=options.trials)
+        print(row(num_hosts, num_slots, ran), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

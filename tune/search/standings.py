@@ -1,0 +1,124 @@
+"""The standings of a search: the trials that count as tried, each with its score, and the best.
+
+They are asked for at every step, and a trial that has ended changes no more: what was found of it
+is kept, until the scores of all have to be read anew.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from tune.search import gpus, stopping
+from tune.search.objective import Objective, score, typical_noise_scale
+from tune.search.trial import EXPLORING, Stage, Trial
+
+_UNMEASURED = -1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The trials that count, each with its score, `None` if unmeasured; `runs` cost a process.
+
+    `best` is the explored trial with the highest score, if any was measured.
+    """
+
+    scored: tuple[tuple[Trial, float | None], ...]
+    runs: tuple[tuple[Trial, float | None], ...]
+    best: Trial | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is kept of a trial: its pair if it counts, and its score if it can be the best."""
+
+    trial: Trial
+    pair: tuple[Trial, float | None] | None
+    run: tuple[Trial, float | None] | None
+    measured: float
+
+
+class Standings:
+    """The standing of a growing study. `first_number` is that of this session's first trial."""
+
+    def __init__(self, objective: Objective, first_number: int) -> None:
+        self.noise_scale: float | None = None
+        self._objective = objective
+        self._first_number = first_number
+        self._relative_speeds: dict[gpus.HostGpu, float] = {}
+        self._trials: Sequence[Trial] | None = None
+        self._entries: list[_Entry] = []
+        self._now = Standing(scored=(), runs=(), best=None)
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Learn of the trials what the scores of all depend on."""
+        balanced = self._objective is Objective.BALANCED  # other scores have no use for the scale
+        noise_scale = typical_noise_scale(trials) if balanced else None
+        relative_speeds = gpus.relative_speeds(trials)
+        if (noise_scale, relative_speeds) != (self.noise_scale, self._relative_speeds):
+            self._trials, self._entries = None, []
+        self.noise_scale, self._relative_speeds = noise_scale, relative_speeds
+
+    def of(self, trials: Sequence[Trial]) -> Standing:
+        """Return the standing; it is the same as long as the very same trials are given."""
+        if trials is not self._trials:
+            self._renew(trials)
+            self._trials = trials
+        return self._now
+
+    def score(self, trial: Trial) -> float | None:
+        """Return the trial's score by the present gradient noise scale; `None` if unmeasured.
+
+        A trial that was stopped as `slow` was measured, if briefly, and has a score.
+        """
+        outcome = trial.outcome
+        if outcome is None or outcome.measurement is None or not outcome.kind.was_measured:
+            return None
+        return score(
+            self._objective,
+            config=trial.config,
+            steps_per_second=outcome.measurement.steps_per_second
+            / gpus.relative_speed(trial, self._relative_speeds),
+            noise_scale=self.noise_scale,
+            gpu_utilization=outcome.measurement.gpu_utilization,
+        )
+
+    def _renew(self, trials: Sequence[Trial]) -> None:
+        old = self._entries[: len(trials)]
+        changed = [trial for trial, was in zip(trials, old, strict=False) if trial is not was.trial]
+        changed += trials[len(old) :]
+        if any(map(stopping.is_lost, changed)):
+            old = []  # whether a lost trial counts is decided by those that were lost before it
+        kept = [
+            was if was.trial is trial else self._entry(trial, trials)
+            for trial, was in zip(trials, old, strict=False)
+        ]
+        self._entries = kept + [self._entry(trial, trials) for trial in trials[len(old) :]]
+        measured = [entry.measured for entry in self._entries]
+        highest = max(measured, default=_UNMEASURED)
+        self._now = Standing(
+            scored=tuple(entry.pair for entry in self._entries if entry.pair is not None),
+            runs=tuple(entry.run for entry in self._entries if entry.run is not None),
+            best=None if highest == _UNMEASURED else trials[measured.index(highest)],
+        )
+
+    def _entry(self, trial: Trial, trials: Sequence[Trial]) -> _Entry:
+        if trial.stage not in EXPLORING:
+            return _Entry(trial, None, None, _UNMEASURED)
+        value = self.score(trial)
+        pair = (trial, value) if self._counts(trial, trials) else None
+        return _Entry(
+            trial,
+            pair,
+            pair if trial.was_run else None,
+            _UNMEASURED if trial.measurement is None else value or 0.0,
+        )
+
+    def _counts(self, trial: Trial, trials: Sequence[Trial]) -> bool:
+        """Return whether the trial counts as tried.
+
+        One that was lost for once does not, nor a defect of an earlier session, which may have been
+        mended.
+        """
+        if trial.stage is Stage.GPU:
+            return False
+        mended = stopping.says_nothing(trial) and trial.number < self._first_number
+        return not (mended or stopping.is_run_again(trial, trials))
