@@ -10,8 +10,8 @@ from tune.search.problem import Explored
 from tune.search.trial import Stage
 
 _SHARE = 16
-"""A batch is for one of so many of the GPUs. Of that many trials nothing is known when it is chosen,
-beside all the others that run. Searches over less than twice as many have no batches.
+"""A batch is for one in so many of the GPUs: what is told while it lasts is little beside what all
+those that run will tell. Searches over less than twice as many GPUs have no batches.
 """
 
 

@@ -80,8 +80,9 @@ def left_out(gpu: str, share: float) -> str:
 
 def _by_gpu(trials: Iterable[Trial]) -> dict[HostGpu, Measurement]:
     found: dict[HostGpu, Measurement] = {}
+    baseline, gpu = Stage.BASELINE, Stage.GPU  # looked up once: there may be thousands of trials
     for trial in trials:
-        if trial.stage not in {Stage.BASELINE, Stage.GPU}:
+        if trial.stage is not baseline and trial.stage is not gpu:
             continue
         measured = trial.measurement
         if measured is None or trial.is_disturbed:

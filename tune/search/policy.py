@@ -244,12 +244,12 @@ class Search:
     def _reason_to_stop(self) -> str | None:
         if self._is_broken():
             return "the last trials failed with an error, not at a limit"
-        runs = self._standing.runs
+        runs, has_limit = self._standing.runs, self._rules.stopping.max_time_s is not None
         return stopping.reason_to_stop(
             self._rules.stopping,
             runs,
             remaining_s=self.remaining_s,
-            reserved_s=self._reserved_s([trial for trial, _ in runs]),
+            reserved_s=self._reserved_s([trial for trial, _ in runs]) if has_limit else 0.0,
         )
 
     def _reserved_s(self, runs: list[Trial]) -> float:

@@ -5,6 +5,7 @@ is kept, until the scores of all have to be read anew.
 """
 
 import dataclasses
+import operator
 from collections.abc import Sequence
 
 from tune.search import gpus, stopping
@@ -26,16 +27,6 @@ class Standing:
     best: Trial | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Entry:
-    """What is kept of a trial: its pair if it counts, and its score if it can be the best."""
-
-    trial: Trial
-    pair: tuple[Trial, float | None] | None
-    run: tuple[Trial, float | None] | None
-    measured: float
-
-
 class Standings:
     """The standing of a growing study. `first_number` is that of this session's first trial."""
 
@@ -44,8 +35,11 @@ class Standings:
         self._objective = objective
         self._first_number = first_number
         self._relative_speeds: dict[gpus.HostGpu, float] = {}
-        self._trials: Sequence[Trial] | None = None
-        self._entries: list[_Entry] = []
+        self._trials: Sequence[Trial] = ()
+        # Of each trial: its pair, if it counts; the same, if it was run; its score, if measured.
+        self._counted: list[tuple[Trial, float | None] | None] = []
+        self._run: list[tuple[Trial, float | None] | None] = []
+        self._measured: list[float] = []
         self._now = Standing(scored=(), runs=(), best=None)
 
     def learn(self, trials: Sequence[Trial]) -> None:
@@ -54,7 +48,7 @@ class Standings:
         noise_scale = typical_noise_scale(trials) if balanced else None
         relative_speeds = gpus.relative_speeds(trials)
         if (noise_scale, relative_speeds) != (self.noise_scale, self._relative_speeds):
-            self._trials, self._entries = None, []
+            self._trials = ()
         self.noise_scale, self._relative_speeds = noise_scale, relative_speeds
 
     def of(self, trials: Sequence[Trial]) -> Standing:
@@ -82,35 +76,37 @@ class Standings:
         )
 
     def _renew(self, trials: Sequence[Trial]) -> None:
-        old = self._entries[: len(trials)]
-        changed = [trial for trial, was in zip(trials, old, strict=False) if trial is not was.trial]
-        changed += trials[len(old) :]
-        if any(map(stopping.is_lost, changed)):
-            old = []  # whether a lost trial counts is decided by those that were lost before it
-        kept = [
-            was if was.trial is trial else self._entry(trial, trials)
-            for trial, was in zip(trials, old, strict=False)
-        ]
-        self._entries = kept + [self._entry(trial, trials) for trial in trials[len(old) :]]
-        measured = [entry.measured for entry in self._entries]
-        highest = max(measured, default=_UNMEASURED)
+        same = map(operator.is_, trials, self._trials)
+        changed = [place for place, is_same in enumerate(same) if not is_same]
+        begun = min(len(self._trials), len(trials))
+        if any(stopping.is_lost(trials[place]) for place in (*changed, *range(begun, len(trials)))):
+            changed, begun = [], 0  # whether one counts is decided by those that were lost before
+        for kept in (self._counted, self._run, self._measured):
+            del kept[begun:]
+        for trial in trials[begun:]:
+            counted, run, measured = self._read(trial, trials)
+            self._counted.append(counted)
+            self._run.append(run)
+            self._measured.append(measured)
+        for place in changed:
+            found = self._read(trials[place], trials)
+            self._counted[place], self._run[place], self._measured[place] = found
+        highest = max(self._measured, default=_UNMEASURED)
         self._now = Standing(
-            scored=tuple(entry.pair for entry in self._entries if entry.pair is not None),
-            runs=tuple(entry.run for entry in self._entries if entry.run is not None),
-            best=None if highest == _UNMEASURED else trials[measured.index(highest)],
+            scored=tuple(filter(None, self._counted)),
+            runs=tuple(filter(None, self._run)),
+            best=None if highest == _UNMEASURED else trials[self._measured.index(highest)],
         )
 
-    def _entry(self, trial: Trial, trials: Sequence[Trial]) -> _Entry:
+    def _read(
+        self, trial: Trial, trials: Sequence[Trial]
+    ) -> tuple[tuple[Trial, float | None] | None, tuple[Trial, float | None] | None, float]:
         if trial.stage not in EXPLORING:
-            return _Entry(trial, None, None, _UNMEASURED)
+            return None, None, _UNMEASURED
         value = self.score(trial)
-        pair = (trial, value) if self._counts(trial, trials) else None
-        return _Entry(
-            trial,
-            pair,
-            pair if trial.was_run else None,
-            _UNMEASURED if trial.measurement is None else value or 0.0,
-        )
+        counted = (trial, value) if self._counts(trial, trials) else None
+        measured = _UNMEASURED if trial.measurement is None else value or 0.0
+        return counted, counted if trial.was_run else None, measured
 
     def _counts(self, trial: Trial, trials: Sequence[Trial]) -> bool:
         """Return whether the trial counts as tried.

@@ -66,8 +66,9 @@ def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     workers, or one said so. An exploring trial that is run again is no trial, and what a lever does
     to the winner says nothing of others.
     """
-    ended = [t for t in trials if t.outcome is not None and t.stage is not Stage.LEVER]
-    if any(trial.outcome.ends_search for trial in ended if trial.outcome is not None):
+    lever = Stage.LEVER
+    ended = [t for t in trials if t.outcome is not None and t.stage is not lever]
+    if any(t.outcome.ends_search for t in ended if t.outcome is not None):
         return True
     most = _MAX_ERRORS + num_parallel - 1
     for trial in reversed(ended):
@@ -121,10 +122,10 @@ def _trials_without_gain(runs: Sequence[tuple[Trial, float | None]], min_gain: f
 
     The ramp does not count: it does not look for the best.
     """
-    best, waited = 0.0, 0
+    best, waited, sampled = 0.0, 0, Stage.SEARCH
     for trial, score in runs:
         if score is not None and score > best * (1.0 + min_gain):
             best, waited = score, 0
-        elif trial.stage is Stage.SEARCH and trial.outcome is not None:
+        elif trial.stage is sampled and trial.outcome is not None:
             waited += 1
     return waited

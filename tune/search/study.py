@@ -11,7 +11,8 @@ nothing about the configuration. Samplers ignore FAIL, and would propose the sam
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from trainables.measurement import Outcome, OutcomeKind
 from trainables.workload_source import edited
 from tune.search import journal as journal_file
 from tune.search.constraints import Limits, violations
+from tune.search.journal import StepwiseBackend, Unlocked
 from tune.search.trial import EXPLORING, Stage, Trial
 
 
@@ -44,24 +46,32 @@ class StudyError(UserError):
 class Study:
     """The trials of one search, in memory and in the journal."""
 
-    def __init__(self, study: optuna.Study, space: SearchSpace, limits: Limits) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        limits: Limits,
+        step: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        self._step = step
         self._study = study
         self._space = space
         self._limits = limits
         self._open: dict[int, optuna.Trial] = {}
         self._trials = {trial.number: trial for trial in _finished(study)}
-        self._sorted: tuple[Trial, ...] | None = None
+        self._all: tuple[Trial, ...] | None = None
 
     @classmethod
     def create(
         cls, journal: Path, *, space: SearchSpace, limits: Limits, identity: Mapping[str, Any]
     ) -> "Study":
         """Start a new journal. `identity` is all that must be the same when it is resumed."""
+        backend = _backend(journal)
         study = optuna.create_study(
-            study_name="search", storage=_storage(journal), direction="maximize"
+            study_name="search", storage=JournalStorage(backend), direction="maximize"
         )
         study.set_user_attr("identity", dict(identity))
-        return cls(study, space, limits)
+        return cls(study, space, limits, backend.step)
 
     @classmethod
     def resume(
@@ -74,14 +84,15 @@ class Study:
         """
         with _reading(journal):
             journal_file.mend_end(journal)
-            study = _load(journal)
+            backend = _backend(journal)
+            study = _load(backend)
             _require_same(
                 journal,
                 study,
                 identity,
                 advice="Repeat that search's options with --resume, or choose another --out.",
             )
-            resumed = cls(study, space, limits)
+            resumed = cls(study, space, limits, backend.step)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             study.tell(trial.number, state=TrialState.FAIL)
         return resumed
@@ -99,15 +110,15 @@ class Study:
             frozen.user_attrs["source"] = str(journal)
         self._study.add_trials(explored)
         self._trials |= {trial.number: trial for trial in _finished(self._study)}
-        self._sorted = None
+        self._all = None
         return len(explored)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """All trials that have ended or are running, by number."""
-        if self._sorted is None:
-            self._sorted = tuple(self._trials[number] for number in sorted(self._trials))
-        return self._sorted
+        """All trials that have ended or are running, by number; the same until one changes."""
+        if self._all is None:
+            self._all = tuple(self._trials.values())  # numbers only rise
+        return self._all
 
     def ask(self, stage: Stage, config: Mapping[str, Any]) -> Trial:
         """Open a trial of `config`, which may have values beside those of the space."""
@@ -118,8 +129,9 @@ class Study:
         if more := {name: v for name, v in config.items() if name not in distributions}:
             attributes["more"] = more
         of_space = {name: config[name] for name in distributions}
-        self._study.enqueue_trial(of_space, user_attrs=attributes)
-        opened = self._study.ask(fixed_distributions=distributions)
+        with self._step():
+            self._study.enqueue_trial(of_space, user_attrs=attributes)
+            opened = self._study.ask(fixed_distributions=distributions)
         trial = Trial(
             number=opened.number,
             stage=stage,
@@ -135,19 +147,8 @@ class Study:
         opened = self._open.pop(trial.number)
         # Known also where the journal cannot be written.
         self._keep(dataclasses.replace(trial, outcome=outcome, score=score))
-        opened.set_user_attr("outcome", dataclasses.asdict(outcome))
-        for name, excess in violations(outcome, self._limits).items():
-            opened.set_constraint(name, excess)
-        if score is not None:
-            opened.set_user_attr("score", score)
-        if outcome.kind is OutcomeKind.COMPLETED and score is not None:
-            told = self._study.tell(opened, score)
-        elif outcome.kind.says_nothing:
-            told = self._study.tell(opened, state=TrialState.FAIL)
-        else:
-            if score is not None:
-                opened.report(score, step=0)
-            told = self._study.tell(opened, state=TrialState.PRUNED)
+        with self._step():
+            told = self._told(opened, outcome, score)
         ended = dataclasses.replace(
             trial,
             outcome=outcome,
@@ -157,8 +158,22 @@ class Study:
         self._keep(ended)
         return ended
 
+    def _told(self, opened: optuna.Trial, outcome: Outcome, score: float | None) -> FrozenTrial:
+        opened.set_user_attr("outcome", dataclasses.asdict(outcome))
+        for name, excess in violations(outcome, self._limits).items():
+            opened.set_constraint(name, excess)
+        if score is not None:
+            opened.set_user_attr("score", score)
+        if outcome.kind is OutcomeKind.COMPLETED and score is not None:
+            return self._study.tell(opened, score)
+        if outcome.kind.says_nothing:
+            return self._study.tell(opened, state=TrialState.FAIL)
+        if score is not None:
+            opened.report(score, step=0)
+        return self._study.tell(opened, state=TrialState.PRUNED)
+
     def _keep(self, trial: Trial) -> None:
-        self._trials[trial.number], self._sorted = trial, None
+        self._trials[trial.number], self._all = trial, None
 
 
 def read_trials(journal: Path) -> tuple[Trial, ...]:
@@ -170,7 +185,7 @@ def read_trials(journal: Path) -> tuple[Trial, ...]:
     if not journal.is_file():  # Optuna would create it
         raise StudyError(f"{journal} does not exist; name the folder of a search.")
     with _reading(journal):
-        return tuple(sorted(_finished(_load(journal)), key=lambda trial: trial.number))
+        return tuple(sorted(_finished(_load(_backend(journal))), key=lambda trial: trial.number))
 
 
 def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTrial]:
@@ -184,7 +199,7 @@ def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTri
     if not journal.is_file():
         raise StudyError(f"--known: {journal} does not exist; name a search's journal.log.")
     with _reading(journal):
-        study = _load(journal)
+        study = _load(_backend(journal))
     _require_same(
         journal,
         study,
@@ -198,8 +213,8 @@ def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTri
     ]
 
 
-def _load(journal: Path) -> optuna.Study:
-    return optuna.load_study(study_name="search", storage=_storage(journal))
+def _load(backend: StepwiseBackend) -> optuna.Study:
+    return optuna.load_study(study_name="search", storage=JournalStorage(backend))
 
 
 @contextlib.contextmanager
@@ -239,10 +254,10 @@ def _require_same(
         raise StudyError(f"{journal} belongs to another search: {changes}. {advice}")
 
 
-def _storage(journal: Path) -> JournalStorage:
+def _backend(journal: Path) -> StepwiseBackend:
     # The symlink lock does not exist on every network file system; the open lock is portable.
-    backend = JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal)))
-    return JournalStorage(backend)
+    file = JournalFileBackend(str(journal), lock_obj=Unlocked())
+    return StepwiseBackend(file, JournalFileOpenLock(str(journal)))
 
 
 def _seconds(moment: datetime.datetime | None) -> float | None:
