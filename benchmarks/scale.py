@@ -42,7 +42,7 @@ from tune.search.trial import Trial
 
 _Done = TypeVar("_Done")
 
-SPACE = SearchSpace(
+_SPACE = SearchSpace(
     axes=(
         Axis(name="num_envs", values=doubling(16, 131072)),
         Axis(name="num_steps", values=doubling(8, 1024)),
@@ -50,8 +50,9 @@ SPACE = SearchSpace(
         Axis(name="num_epochs", values=tuple(range(1, 17))),
     )
 )
-BASELINE: Config = {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num_epochs": 4}
+_BASELINE: Config = {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num_epochs": 4}
 _BUDGET_BYTES = 2**33
+_HOST_BYTES = 2**31
 _TRIAL_S = 10.0
 _SPREAD = 0.1
 """Trials take 10 s, give or take so much of it."""
@@ -116,7 +117,7 @@ class _Driver:
         return done
 
 
-def run(folder: Path, *, num_slots: int, num_trials: int, space: SearchSpace = SPACE) -> ScaleRun:
+def run(folder: Path, *, num_slots: int, num_trials: int, space: SearchSpace = _SPACE) -> ScaleRun:
     """Run one search over so many slots, with its journal in a folder."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     driver, rng = _Driver(), np.random.default_rng(0)
@@ -182,7 +183,13 @@ def _search(
 ) -> Search:
     limits = Limits(num_threads=None, device_bytes=_BUDGET_BYTES, host_bytes=None)
     study = Study.create(folder / "journal.log", space=space, limits=limits, identity={})
-    problem = SearchProblem(space=space, baseline=BASELINE, device_budget_bytes=_BUDGET_BYTES)
+    problem = SearchProblem(
+        space=space,
+        baseline=_BASELINE,
+        device_budget_bytes=_BUDGET_BYTES,
+        host_budget_bytes=64 * _HOST_BYTES,
+        on_gpu=True,
+    )
     rules = SearchRules(
         objective=Objective.THROUGHPUT,
         stopping=Stopping(
@@ -208,6 +215,7 @@ def _outcome(config: Config, rng: np.random.Generator) -> Outcome:
             message="it does not fit.",
             wall_s=_TRIAL_S,
             thread_cap=1,
+            peak_host_bytes=_HOST_BYTES,
             predicted_device_bytes=need,
         )
     batches = math.exp(-0.05 * (math.log2(config["batch_size"]) - 12.0) ** 2)
@@ -226,6 +234,7 @@ def _outcome(config: Config, rng: np.random.Generator) -> Outcome:
         message="measured.",
         wall_s=_TRIAL_S,
         thread_cap=1,
+        peak_host_bytes=_HOST_BYTES,
         measurement=measurement_of(point, speed),
         predicted_device_bytes=need,
     )
@@ -269,7 +278,7 @@ def _print_table(arguments: Sequence[str] | None) -> int:
     options = tyro.cli(
         ScaleBenchmark, args=arguments, prog="python -m benchmarks.scale", description=__doc__
     )
-    print(f"{len(list(SPACE.configurations()))} configurations\n\n{HEADER}", flush=True)
+    print(f"{len(list(_SPACE.configurations()))} configurations\n\n{HEADER}", flush=True)
     for num_hosts in options.hosts:
         num_slots = num_hosts * options.gpus
         with tempfile.TemporaryDirectory(prefix="scale-") as folder:

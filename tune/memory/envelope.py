@@ -8,6 +8,7 @@ configuration will not fit.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 import re
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linprog
 
 from search_spaces.config import VARIABLE, Config, config_key
@@ -74,14 +76,21 @@ def chances(uses: Sequence[Use], configs: Sequence[Config], budget_bytes: int) -
     the same, contradicts was of something else.
     """
     uses = [use for use in uses if use.num_bytes is not None or not _is_contradicted(use, uses)]
-    return np.array([_chance(uses, config, budget_bytes) for config in configs])
+    deaths = [use for use in uses if use.num_bytes is None]
+    is_far_below = _are_far_below(uses, configs, budget_bytes)
+    return np.array(
+        [
+            0.0
+            if any(_reaches(config, death.config) for death in deaths)
+            else 1.0  # without a linear program, as almost always on a host
+            if fits
+            else _chance(uses, config, budget_bytes)
+            for config, fits in zip(configs, is_far_below, strict=True)
+        ]
+    )
 
 
 def _chance(uses: Sequence[Use], config: Config, budget_bytes: int) -> float:
-    if any(use.num_bytes is None and _reaches(config, use.config) for use in uses):
-        return 0.0
-    if any(_is_far_below(use, config, budget_bytes) for use in uses):
-        return 1.0  # without a linear program, as almost always on a host
     ends = bounds(uses, config)
     if ends is None or ends[1] <= budget_bytes:
         return 1.0
@@ -110,18 +119,42 @@ def _reaches(config: Config, dead: Config) -> bool:
     return _setting(config) == _setting(dead) and all(one >= two for one, two in pairs)
 
 
-def _is_far_below(use: Use, config: Config, budget_bytes: int) -> bool:
-    """Return whether a configuration fits even if all bytes of `use` grow as its fastest term."""
-    if use.num_bytes is None or _setting(use.config) != _setting(config):
-        return False
-    least = budget_bytes / (use.num_bytes * (1.0 + _TOLERANCES[-1]))
-    return bool((_features(config) <= least * _features(use.config)).all())
+def _are_far_below(
+    uses: Sequence[Use], configs: Sequence[Config], budget_bytes: int
+) -> npt.NDArray[np.bool_]:
+    """Return which configurations [m] fit even if all bytes of a use grow as its fastest term."""
+    found = np.zeros(len(configs), dtype=np.bool_)
+    places: dict[object, list[int]] = {}
+    for place, config in enumerate(configs):
+        places.setdefault(_setting(config), []).append(place)
+    left = {
+        setting: (np.array(alike), np.array([_features(configs[place]) for place in alike]))
+        for setting, alike in places.items()
+    }
+    for use in uses:
+        if not left:
+            break
+        if use.num_bytes is None or (setting := _setting(use.config)) not in left:
+            continue
+        rows, wanted = left.pop(setting)
+        least = budget_bytes / (use.num_bytes * (1.0 + _TOLERANCES[-1]))
+        is_below = (wanted <= least * _features(use.config)).all(axis=1)
+        found[rows[is_below]] = True
+        if not is_below.all():
+            left[setting] = rows[~is_below], wanted[~is_below]
+    return found
 
 
 def _is_size(name: str, value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    is_number = is_number and not name.startswith(VARIABLE)
-    return is_number and bool(_SIZE.search(name)) and not _COUNT_OF_PARTS.search(name)
+    return is_number and _names_size(name)
+
+
+@functools.cache
+def _names_size(name: str) -> bool:
+    if name.startswith(VARIABLE):
+        return False
+    return bool(_SIZE.search(name)) and not _COUNT_OF_PARTS.search(name)
 
 
 def _setting(config: Mapping[str, Any]) -> object:

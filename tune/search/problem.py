@@ -116,6 +116,15 @@ class Explored:
         """Return the bytes of each trial, and which died of them: of a device, or of the host for
         each of its GPUs.
         """
+        if died_of not in self._uses:
+            self._uses[died_of] = self._find_uses(died_of)
+        return self._uses[died_of]
+
+    @functools.cached_property
+    def _uses(self) -> dict[OutcomeKind, list[Use]]:
+        return {}
+
+    def _find_uses(self, died_of: OutcomeKind) -> list[Use]:
         found = []
         for trial, _ in self.scored:
             on_host = died_of is OutcomeKind.HOST_MEMORY

@@ -149,12 +149,8 @@ class Study:
         self._keep(dataclasses.replace(trial, outcome=outcome, score=score))
         with self._step():
             told = self._told(opened, outcome, score)
-        ended = dataclasses.replace(
-            trial,
-            outcome=outcome,
-            score=score,
-            ended_at=_seconds(told.datetime_complete),
-        )
+        ended_at = _seconds(told.datetime_complete)
+        ended = dataclasses.replace(trial, outcome=outcome, score=score, ended_at=ended_at)
         self._keep(ended)
         return ended
 

@@ -3,7 +3,13 @@ import itertools
 import numpy as np
 import pytest
 
-from tune.search.sampler import Observations, choose, expected_improvement, fit
+from tune.search.sampler import (
+    Observations,
+    choose,
+    choose_batch,
+    expected_improvement,
+    fit,
+)
 
 GRID = np.array(list(itertools.product(range(6, 15), range(5, 9), range(9, 15))), dtype=np.float64)
 
@@ -81,3 +87,47 @@ def test_nothing_feasible_and_nothing_to_choose_are_said() -> None:
         choose(GRID, observations, rng)
     with pytest.raises(ValueError, match="no candidate"):
         choose(GRID[:0], observations, rng)
+
+
+def many(number: int) -> Observations:
+    rng = np.random.default_rng(1)
+    points = rng.uniform(0.0, 10.0, size=(number, 2))
+    scores = np.exp(-np.square(points - 4.0).sum(axis=1) / 20.0)
+    return Observations(points=points, scores=scores, feasible=np.ones(number, dtype=np.bool_))
+
+
+def test_a_batch_begins_with_the_choice_and_its_rows_differ_and_lie_apart() -> None:
+    candidates = np.random.default_rng(2).uniform(0.0, 10.0, size=(500, 2))
+    observations = many(20)
+    rows, _ = choose_batch(candidates, observations, np.random.default_rng(0), size=16)
+    assert rows[0] == choose(candidates, observations, np.random.default_rng(0))
+    assert len(set(rows)) == 16
+    posterior = fit(candidates, observations, np.random.default_rng(0))
+    best = np.argsort(-expected_improvement(posterior))[:16]
+    assert candidates[rows].std(axis=0).sum() > candidates[best].std(axis=0).sum()
+
+
+def test_a_batch_has_no_more_than_there_are() -> None:
+    rows, _ = choose_batch(GRID[:3], many_on_grid(), np.random.default_rng(0), size=9)
+    assert sorted(rows) == [0, 1, 2]
+
+
+def many_on_grid() -> Observations:
+    return Observations(
+        points=GRID[[0, 50]], scores=np.array([1.0, 2.0]), feasible=np.ones(2, dtype=np.bool_)
+    )
+
+
+def test_a_kernel_serves_until_a_quarter_more_is_known() -> None:
+    rng = np.random.default_rng(0)
+    kernel = fit(many(40).points, many(40), rng).kernel
+    assert fit(many(49).points, many(49), rng, kernel).kernel is kernel
+    assert fit(many(50).points, many(50), rng, kernel).kernel.num_observed == 50
+
+
+def test_of_very_many_observations_those_that_are_used_tell_nearly_as_much() -> None:
+    rng = np.random.default_rng(0)
+    candidates = rng.uniform(1.0, 9.0, size=(200, 2))
+    posterior = fit(candidates, many(1500), rng)
+    truth = np.exp(-np.square(candidates - 4.0).sum(axis=1) / 20.0)
+    assert np.abs(np.log(posterior.scores / truth)).max() < 0.1
