@@ -1,4 +1,4 @@
-"""The claims about one driver of many GPUs, reduced: counts and ratios, no seconds of this machine."""
+"""The claims about one driver of many GPUs, reduced: counts and ratios alone."""
 
 import statistics
 from collections.abc import Iterator

@@ -12,18 +12,22 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linprog
 
-from search_spaces.config import VARIABLE, Config, config_key
+from search_spaces.config import VARIABLE, Config, Value, config_key
 from tune.memory.model import Array
 
 _TOLERANCES = (0.05, 0.15, 0.3)
 """Errors of a model that count as agreement; the least at which any model agrees is taken."""
+
+_TINY = 1e-9
+_MAX_EXACT = 128
+"""The most configurations of a question for which linear programs are solved, milliseconds each."""
 
 _SIZE = re.compile(
     r"env|step|batch|size|horizon|length|rollout|worker|buffer|hidden|width|depth|layer",
@@ -50,7 +54,7 @@ def bounds(uses: Sequence[Use], config: Mapping[str, Any]) -> tuple[float, float
     alike = [
         (_features(use.config), need)
         for use in uses
-        if (need := use.num_bytes) is not None and _setting(use.config) == _setting(config)
+        if (need := use.num_bytes) is not None and setting_of(use.config) == setting_of(config)
     ]
     if not alike:
         return None
@@ -78,20 +82,21 @@ def chances(uses: Sequence[Use], configs: Sequence[Config], budget_bytes: int) -
     uses = [use for use in uses if use.num_bytes is not None or not _is_contradicted(use, uses)]
     deaths = [use for use in uses if use.num_bytes is None]
     is_far_below = _are_far_below(uses, configs, budget_bytes)
+    is_exact = len(configs) - is_far_below.sum() <= _MAX_EXACT
+    find_bounds = functools.partial(bounds, uses) if is_exact else _loose_bounds(uses)
     return np.array(
         [
             0.0
             if any(_reaches(config, death.config) for death in deaths)
             else 1.0  # without a linear program, as almost always on a host
             if fits
-            else _chance(uses, config, budget_bytes)
+            else _chance(find_bounds(config), budget_bytes)
             for config, fits in zip(configs, is_far_below, strict=True)
         ]
     )
 
 
-def _chance(uses: Sequence[Use], config: Config, budget_bytes: int) -> float:
-    ends = bounds(uses, config)
+def _chance(ends: tuple[float, float] | None, budget_bytes: int) -> float:
     if ends is None or ends[1] <= budget_bytes:
         return 1.0
     least, most = ends
@@ -100,6 +105,33 @@ def _chance(uses: Sequence[Use], config: Config, budget_bytes: int) -> float:
     if math.isinf(most) or least <= 0.0:
         return 0.5
     return math.log(budget_bytes / least) / math.log(most / least)
+
+
+def _loose_bounds(
+    uses: Sequence[Use],
+) -> Callable[[Mapping[str, Any]], tuple[float, float] | None]:
+    """Return what bounds a configuration's bytes as `bounds`, only wider, and without programs.
+
+    Beside a use, bytes grow at most as their fastest term, and at least as their slowest.
+    """
+    alike: dict[object, tuple[list[Array], list[int]]] = {}
+    for use in uses:
+        if use.num_bytes is not None:
+            rows, needs = alike.setdefault(setting_of(use.config), ([], []))
+            rows.append(_features(use.config))
+            needs.append(use.num_bytes)
+    known = {setting: (np.array(rows), np.array(needs)) for setting, (rows, needs) in alike.items()}
+
+    def find(config: Mapping[str, Any]) -> tuple[float, float] | None:
+        if (setting := setting_of(config)) not in known:
+            return None
+        rows, needs = known[setting]
+        growth = np.maximum(_features(config), _TINY) / np.maximum(rows, _TINY)
+        least = (needs * growth.min(axis=1)).max() * (1.0 - _TOLERANCES[-1])
+        most = (needs * growth.max(axis=1)).min() * (1.0 + _TOLERANCES[-1])
+        return float(min(least, most)), float(most)
+
+    return find
 
 
 def _extreme(costs: Array, matrix: Array, limits: Array) -> float | None:
@@ -116,7 +148,7 @@ def _is_contradicted(death: Use, uses: Sequence[Use]) -> bool:
 def _reaches(config: Config, dead: Config) -> bool:
     """Return whether a configuration is at least as large as one that died, and else the same."""
     pairs = zip(_features(config), _features(dead), strict=True)
-    return _setting(config) == _setting(dead) and all(one >= two for one, two in pairs)
+    return setting_of(config) == setting_of(dead) and all(one >= two for one, two in pairs)
 
 
 def _are_far_below(
@@ -126,7 +158,7 @@ def _are_far_below(
     found = np.zeros(len(configs), dtype=np.bool_)
     places: dict[object, list[int]] = {}
     for place, config in enumerate(configs):
-        places.setdefault(_setting(config), []).append(place)
+        places.setdefault(setting_of(config), []).append(place)
     left = {
         setting: (np.array(alike), np.array([_features(configs[place]) for place in alike]))
         for setting, alike in places.items()
@@ -134,7 +166,7 @@ def _are_far_below(
     for use in uses:
         if not left:
             break
-        if use.num_bytes is None or (setting := _setting(use.config)) not in left:
+        if use.num_bytes is None or (setting := setting_of(use.config)) not in left:
             continue
         rows, wanted = left.pop(setting)
         least = budget_bytes / (use.num_bytes * (1.0 + _TOLERANCES[-1]))
@@ -157,13 +189,24 @@ def _names_size(name: str) -> bool:
     return bool(_SIZE.search(name)) and not _COUNT_OF_PARTS.search(name)
 
 
-def _setting(config: Mapping[str, Any]) -> object:
-    """Return the words of a configuration, and its numbers that are no sizes."""
-    return config_key({n: v for n, v in config.items() if not _is_size(n, v)})
+def setting_of(config: Mapping[str, Any]) -> object:
+    """Return the words of a configuration, and its numbers that are no sizes.
+
+    Uses of another setting say nothing of it.
+    """
+    return _read(tuple(config), *config.values())[0]
 
 
 def _features(config: Mapping[str, Any]) -> Array:
     """Return 1, the sizes, and the products of two of them."""
+    return _read(tuple(config), *config.values())[1]
+
+
+@functools.lru_cache(maxsize=2**16, typed=True)  # the same are asked for at every suggestion
+def _read(names: tuple[str, ...], *values: Value) -> tuple[object, Array]:
+    config = dict(zip(names, values, strict=True))
     sizes = [float(value) for name, value in config.items() if _is_size(name, value)]
     pairs = [one * two for one, two in itertools.combinations(sizes, 2)]
-    return np.array([1.0, *sizes, *pairs])
+    features = np.array([1.0, *sizes, *pairs])
+    features.flags.writeable = False
+    return config_key({n: v for n, v in config.items() if not _is_size(n, v)}), features

@@ -9,7 +9,7 @@ from tune.search import explore, sampler
 from tune.search.problem import Explored
 from tune.search.trial import Stage
 
-_SHARE = 16
+_SHARE = 8
 """A batch is for one in so many of the GPUs: what is told while it lasts is little beside what all
 those that run will tell. Searches over less than twice as many GPUs have no batches.
 """

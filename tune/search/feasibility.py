@@ -39,7 +39,7 @@ def refusal(known: Explored, config: Config) -> Outcome | None:
         outcome = (
             _over_by_programs(known, config, budget)
             if of_programs
-            else _over_by_use(known.uses(kind), config, budget, kind)
+            else _over_by_use(known.uses_alike(kind, config), config, budget, kind)
         )
         if outcome is not None:
             return outcome

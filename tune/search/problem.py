@@ -10,6 +10,7 @@ from search_spaces.config import Config, ConfigKey, config_key, num_shares
 from search_spaces.shard import Shard
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
+from tune.memory import envelope
 from tune.memory import model as memory_model
 from tune.memory.envelope import Use
 from tune.memory.model import Array
@@ -120,8 +121,21 @@ class Explored:
             self._uses[died_of] = self._find_uses(died_of)
         return self._uses[died_of]
 
+    def uses_alike(self, died_of: OutcomeKind, config: Config) -> list[Use]:
+        """Return the uses that say something of a configuration."""
+        if died_of not in self._by_setting:
+            alike: dict[object, list[Use]] = {}
+            for use in self.uses(died_of):
+                alike.setdefault(envelope.setting_of(use.config), []).append(use)
+            self._by_setting[died_of] = alike
+        return self._by_setting[died_of].get(envelope.setting_of(config), [])
+
     @functools.cached_property
     def _uses(self) -> dict[OutcomeKind, list[Use]]:
+        return {}
+
+    @functools.cached_property
+    def _by_setting(self) -> dict[OutcomeKind, dict[object, list[Use]]]:
         return {}
 
     def _find_uses(self, died_of: OutcomeKind) -> list[Use]:

@@ -22,8 +22,8 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-@pytest.mark.parametrize(("num_parallel", "size"), [(1, 1), (31, 1), (32, 2), (64, 4)])
-def test_a_batch_is_for_a_sixteenth_of_the_gpus(
+@pytest.mark.parametrize(("num_parallel", "size"), [(1, 1), (15, 1), (16, 2), (64, 8)])
+def test_a_batch_is_for_an_eighth_of_the_gpus(
     num_parallel: int, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = count(monkeypatch)
@@ -33,7 +33,7 @@ def test_a_batch_is_for_a_sixteenth_of_the_gpus(
 
 def test_of_a_batch_nothing_is_given_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = count(monkeypatch)
-    search = make(tmp_path, num_parallel=64, max_runs=40)
+    search = make(tmp_path, num_parallel=32, max_runs=40)
     first = search.ask()
     assert first is not None
     search.tell(first, machine(first))
@@ -45,7 +45,7 @@ def test_of_a_batch_nothing_is_given_twice(tmp_path: Path, monkeypatch: pytest.M
 def test_a_batch_ends_when_as_many_trials_have_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = make(tmp_path, num_parallel=160, max_runs=60)
+    search = make(tmp_path, num_parallel=80, max_runs=60)
     trials = [trial for _ in range(30) if (trial := search.ask()) is not None]
     sizes = count(monkeypatch)
     for trial in trials[:10]:
