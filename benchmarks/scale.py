@@ -69,7 +69,7 @@ class ScaleBenchmark:
     trials: int = 10_000
     """Trials to run, those that are refused not counted."""
     cpu: bool = False
-    """Charge the CPU time of the driver alone, on a machine that is shared: no waits for the disk."""
+    """Charge the CPU time of the driver alone, without waits: for a machine that others use."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tune.memory.envelope import Use, bounds, chances
+from tune.memory.envelope import Use, _loose_bounds, bounds, chances
 
 GIB = 2**30
 
@@ -90,3 +90,30 @@ def test_what_no_model_explains_is_not_predicted() -> None:
     seen = [Use(config=config(n), num_bytes=b * GIB) for n, b in ((4, 8), (8, 1), (16, 9), (32, 1))]
     assert bounds(seen, config(512)) is None
     assert np.array_equal(chances(seen, [config(512)], GIB), [1.0])
+
+
+def test_the_bounds_of_very_many_configurations_contain_those_of_few() -> None:
+    known = [
+        Use(config={"num_envs": envs, "batch_size": batch}, num_bytes=1000 + 50 * envs + 3 * batch)
+        for envs, batch in ((1, 8), (4, 8), (16, 64))
+    ]
+    for envs, batch in ((2, 16), (64, 8), (128, 512), (1, 8)):
+        config = {"num_envs": envs, "batch_size": batch}
+        exact, loose = bounds(known, config), _loose_bounds(known)(config)
+        assert exact is not None
+        assert loose is not None
+        assert loose[0] <= exact[0]
+        assert loose[1] >= exact[1]
+    assert _loose_bounds(known)({"num_envs": 1, "optimizer": "adam"}) is None
+
+
+def test_very_many_configurations_are_judged_alike() -> None:
+    ran, died = (
+        Use(config={"num_envs": 2}, num_bytes=1000),
+        Use(config={"num_envs": 900}, num_bytes=None),
+    )
+    found = chances([ran, died], [{"num_envs": n} for n in range(1, 1000)], 20_000)
+    assert found[0] == 1.0
+    assert (found[899:] == 0.0).all()
+    assert (np.diff(found) <= 0.0).all()
+    assert 0.0 < found[100] < 1.0

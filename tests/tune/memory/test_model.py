@@ -167,3 +167,19 @@ def test_a_leap_that_was_met_warns_of_its_neighbours_and_of_nothing_else() -> No
     assert before.min() > 0.9
     assert after[0] < 0.2
     assert after[1] > 0.9
+
+
+def test_of_very_many_programs_those_near_the_budget_tell_one_of_each_size() -> None:
+    few = [({"num_envs": n, "num_steps": 8}, 1000 * n) for n in range(1, 100)]
+    assert memory_model.telling(few, 10**9) == few
+    many = [
+        ({"num_envs": n, "num_steps": 8, "num_epochs": epochs}, 1000 * n)
+        for n in range(1, 400)
+        for epochs in (1, 2)
+    ]
+    told = memory_model.telling(many, 300_000)
+    sizes = sorted(config["num_envs"] for config, _ in told)
+    assert len(set(sizes)) == len(sizes) == 256
+    assert sizes[-1] == 399
+    assert 300 in sizes
+    assert sizes[0] > 100
