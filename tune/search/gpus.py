@@ -25,7 +25,10 @@ def relative_speeds(trials: Iterable[Trial]) -> dict[HostGpu, float]:
 
     The typical one is the median, of two the faster. Where one alone ran it there is none.
     """
-    measured = _by_gpu(trials)
+    return _relative(_by_gpu(trials))
+
+
+def _relative(measured: Mapping[HostGpu, Measurement]) -> dict[HostGpu, float]:
     relative: dict[HostGpu, float] = {}
     for source in {source for source, _ in measured}:
         speeds = {gpu: one.steps_per_second for gpu, one in measured.items() if gpu[0] == source}
@@ -60,7 +63,7 @@ def slow(trials: Sequence[Trial]) -> dict[str, float]:
     measured = _by_gpu(trials)
     return {
         name: share
-        for (source, name), share in relative_speeds(trials).items()
+        for (source, name), share in _relative(measured).items()
         if source is None and share * _side(measured[source, name]) < _SLOW
     }
 

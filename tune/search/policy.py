@@ -126,7 +126,7 @@ class Search:
         value = self._standings.score(dataclasses.replace(trial, outcome=outcome))
         finished = self._study.tell(trial, outcome, score=value)
         self._batches.told()
-        self._standings.learn(self.trials)
+        self._standings.learn(self.trials, finished)
         if trial.stage in EXPLORING and stopping.is_run_again(finished, self.trials):
             self.stop_reason = None  # it was counted while it ran
         return finished

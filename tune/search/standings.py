@@ -42,9 +42,11 @@ class Standings:
         self._measured: list[float] = []
         self._now = Standing(scored=(), runs=(), best=None)
 
-    def learn(self, trials: Sequence[Trial]) -> None:
-        """Learn of the trials what the scores of all depend on."""
+    def learn(self, trials: Sequence[Trial], told: Trial | None = None) -> None:
+        """Learn what the scores of all depend on, of all trials or of one that was just told."""
         balanced = self._objective is Objective.BALANCED  # other scores have no use for the scale
+        if told is not None and not balanced and told.stage not in (Stage.BASELINE, Stage.GPU):
+            return
         noise_scale = typical_noise_scale(trials) if balanced else None
         relative_speeds = gpus.relative_speeds(trials)
         if (noise_scale, relative_speeds) != (self.noise_scale, self._relative_speeds):

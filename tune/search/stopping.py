@@ -67,14 +67,19 @@ def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     to the winner says nothing of others.
     """
     lever = Stage.LEVER
-    ended = [t for t in trials if t.outcome is not None and t.stage is not lever]
-    if any(t.outcome.ends_search for t in ended if t.outcome is not None):
+    if any(
+        t.outcome is not None and t.outcome.ends_search and t.stage is not lever for t in trials
+    ):
         return True
     most = _MAX_ERRORS + num_parallel - 1
-    for trial in reversed(ended):
+    for trial in reversed(trials):
+        if trial.outcome is None or trial.stage is lever:
+            continue
         if not says_nothing(trial):
             return False
-        if trial.stage not in EXPLORING or not is_run_again(trial, ended):
+        if trial.stage not in EXPLORING or not is_run_again(
+            trial, [t for t in trials if t.stage is not lever]
+        ):
             most -= 1
         if most == 0:
             return True
