@@ -268,7 +268,7 @@ def row(num_hosts: int, num_slots: int, ran: ScaleRun) -> str:
             str(num_hosts),
             str(num_slots),
             str(len(ran.configs)),
-            f"{len(ran.configs) / ran.took_s:.1f}",
+            f"{len(ran.configs) * num_slots / (ran.idle_s + ran.busy_s):.1f}",
             f"{ran.idle_share:.1%}",
             f"{1e3 * statistics.median(ordered):.1f}",
             f"{1e3 * ordered[int(0.99 * (len(ordered) - 1))]:.0f}",
