@@ -157,9 +157,9 @@ def run(
         ends, slot, ended = heapq.heappop(running)
         driver.now = max(driver.now, ends)
         outcome = _outcome(ended.config, rng)
-        before_s = driver.busy_s
+        told_s = -driver.busy_s
         driver.do(lambda: _tell(search, ended, outcome))  # noqa: B023
-        told_s = driver.busy_s - before_s
+        told_s += driver.busy_s
         heapq.heappush(free, (ends, slot))
     return ScaleRun(
         configs=tuple(configs),
@@ -183,7 +183,7 @@ def _next(search: Search) -> Trial | None:
 
 
 def _tell(search: Search, trial: Trial, outcome: Outcome) -> None:
-    """Tell an outcome and ask what the driver and the screen ask then."""
+    """Tell an outcome, and look for slow GPUs as the driver does then."""
     search.tell(trial, outcome)
     gpus.slow(search.trials)
 
@@ -232,12 +232,7 @@ def _outcome(config: Config, rng: np.random.Generator) -> Outcome:
     speed = 1e6 * num_envs / (num_envs + 400.0) * batches / config["num_epochs"] ** 0.5
     speed *= math.exp(rng.normal(0.0, 0.02))
     point = ReplayPoint(
-        speed=speed,
-        device_bytes=need,
-        build_s=0.3 * _TRIAL_S,
-        warmup_s=0.1 * _TRIAL_S,
-        measure_s=0.6 * _TRIAL_S,
-        num_blocks=6,
+        speed=speed, device_bytes=need, build_s=3.0, warmup_s=1.0, measure_s=6.0, num_blocks=6
     )
     return Outcome(
         kind=OutcomeKind.COMPLETED,
@@ -292,12 +287,8 @@ def _print_table(arguments: Sequence[str] | None) -> int:
     for num_hosts in options.hosts:
         num_slots = num_hosts * options.gpus
         with tempfile.TemporaryDirectory(prefix="scale-") as folder:
-            ran = run(
-                Path(folder),
-                num_slots=num_slots,
-                num_trials=options.trials,
-                only_cpu=options.cpu,
-            )
+            path, total = Path(folder), options.trials
+            ran = run(path, num_slots=num_slots, num_trials=total, only_cpu=options.cpu)
         print(row(num_hosts, num_slots, ran), flush=True)
     return 0
 
