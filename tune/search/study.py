@@ -34,6 +34,7 @@ from trainables.measurement import Outcome, OutcomeKind
 from trainables.workload_source import edited
 from tune.search import journal as journal_file
 from tune.search.constraints import Limits, violations
+from tune.search.machine import judged
 from tune.search.trial import EXPLORING, Stage, Trial
 
 
@@ -49,7 +50,8 @@ class Study:
         self._space = space
         self._limits = limits
         self._open: dict[int, optuna.Trial] = {}
-        self._trials = {trial.number: trial for trial in _finished(study)}
+        self._trials: dict[int, Trial] = {}
+        self._take(_finished(study))
 
     @classmethod
     def create(
@@ -97,7 +99,7 @@ class Study:
         for frozen in explored:
             frozen.user_attrs["source"] = str(journal)
         self._study.add_trials(explored)
-        self._trials |= {trial.number: trial for trial in _finished(self._study)}
+        self._take(_finished(self._study))
         return len(explored)
 
     @property
@@ -130,7 +132,7 @@ class Study:
         """Tell a trial's outcome; `score` is the objective's value where something was measured."""
         opened = self._open.pop(trial.number)
         # Known also where the journal cannot be written.
-        self._trials[trial.number] = dataclasses.replace(trial, outcome=outcome, score=score)
+        self._take([dataclasses.replace(trial, outcome=outcome, score=score)])
         opened.set_user_attr("outcome", dataclasses.asdict(outcome))
         for name, excess in violations(outcome, self._limits).items():
             opened.set_constraint(name, excess)
@@ -144,14 +146,15 @@ class Study:
             if score is not None:
                 opened.report(score, step=0)
             told = self._study.tell(opened, state=TrialState.PRUNED)
-        ended = dataclasses.replace(
-            trial,
-            outcome=outcome,
-            score=score,
-            ended_at=_seconds(told.datetime_complete),
-        )
+        ended_at = _seconds(told.datetime_complete)
+        ended = dataclasses.replace(self._trials[trial.number], ended_at=ended_at)
         self._trials[trial.number] = ended
         return ended
+
+    def _take(self, trials: Sequence[Trial]) -> None:
+        """Keep trials; one that ended may show that the machine was slower beside others."""
+        known = self._trials | {trial.number: trial for trial in trials}
+        self._trials = {trial.number: trial for trial in judged(list(known.values()))}
 
 
 def read_trials(journal: Path) -> tuple[Trial, ...]:
@@ -163,7 +166,7 @@ def read_trials(journal: Path) -> tuple[Trial, ...]:
     if not journal.is_file():  # Optuna would create it
         raise StudyError(f"{journal} does not exist; name the folder of a search.")
     with _reading(journal):
-        return tuple(sorted(_finished(_load(journal)), key=lambda trial: trial.number))
+        return tuple(judged(sorted(_finished(_load(journal)), key=lambda trial: trial.number)))
 
 
 def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTrial]:
