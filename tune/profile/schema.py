@@ -101,7 +101,7 @@ class ProfileSpeed:
     `compile_s` is of the latest process that compiled its program and did not read it from the
     cache. With `disturbed`, every process that was measured was disturbed, by other programs or by
     a slower machine; it is absent else. `unit` is what is counted, in the plural; it is absent for
-    env steps.
+    env steps. `cpu_flops_per_s` and `cpu_bytes_per_s` are a canary's beside it (`MachineSpeed`).
     """
 
     low: Positive
@@ -116,6 +116,8 @@ class ProfileSpeed:
     num_compilations: Count | None
     disturbed: bool | None = None
     unit: str | None = None
+    cpu_flops_per_s: Positive | None = None
+    cpu_bytes_per_s: Positive | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
