@@ -24,7 +24,6 @@ from pathlib import Path
 from benchmarks.markdown import row
 from cluster.node import atomic
 from trainables import compile_cache
-from trainables.machine_speed import MachineSpeed
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
 from tune.run_folder.trials import to_dict
@@ -85,7 +84,7 @@ def show(found: Mapping[str, Sequence[Trial]]) -> None:
                         f"{_median(name, measured) / _median(name, base):.2f} x"
                         for name in _FIGURES
                     ),
-                    f"{_spread('speed', measured):.1%}",
+                    f"{_spread(measured):.1%}",
                     f"{sum(told[t.number].machine_share is not None for t in trials)}",
                     f"{sum(one.num_disturbed_blocks > 0 for one in measured)}",
                 )
@@ -133,24 +132,26 @@ def _beside(program: str, cpu: int) -> Iterator[None]:
             process.kill()
 
 
-_FIGURES: Mapping[str, Callable[[Measurement], float]] = {
+_FIGURES: Mapping[str, Callable[[Measurement], float | None]] = {
     "speed": lambda measured: measured.steps_per_second,
-    "compute": lambda measured: _machine(measured).compute.mean,
-    "memory": lambda measured: _machine(measured).memory.mean,
+    "compute": lambda measured: _of_machine(measured, "compute"),
+    "memory": lambda measured: _of_machine(measured, "memory"),
 }
 
 
 def _median(name: str, measured: Sequence[Measurement]) -> float:
-    return statistics.median(map(_FIGURES[name], measured))
+    known = [value for one in measured if (value := _FIGURES[name](one)) is not None]
+    return statistics.median(known or [math.nan])
 
 
-def _spread(name: str, measured: Sequence[Measurement]) -> float:
-    return statistics.pstdev(math.log(_FIGURES[name](one)) for one in measured)
+def _spread(measured: Sequence[Measurement]) -> float:
+    return statistics.pstdev(math.log(one.steps_per_second) for one in measured)
 
 
-def _machine(measured: Measurement) -> MachineSpeed:
-    assert measured.machine_speed is not None
-    return measured.machine_speed
+def _of_machine(measured: Measurement, name: str) -> float | None:
+    """Return the mean of a canary's level; `None` where too few blocks were left for it."""
+    machine = measured.machine_speed
+    return None if machine is None else getattr(machine, name).mean
 
 
 def _measured(trial: Trial) -> Measurement:
