@@ -15,6 +15,7 @@ from typing import Any
 from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.curve import LearningCurve, TrainingRequest
+from trainables.machine_speed import MachineSpeed
 
 
 class OutcomeKind(enum.StrEnum):
@@ -167,7 +168,7 @@ class Measurement(Throughput):
     each with the share of looks at which it did. In `num_restart_blocks` of the blocks processes
     of the trial's own started or ended. `device_growth_bytes` is the rise of the allocator's peak
     over the measurement. `unit` is what is counted, in the plural: a script may count agent steps
-    or tokens. `curve` is of a training from scratch.
+    or tokens. `curve` is of a training from scratch. `machine_speed` is a canary's, where one ran.
     """
 
     env_steps_per_update: int
@@ -192,6 +193,7 @@ class Measurement(Throughput):
     unit: str = ENV_STEPS
     first_health: dict[str, float] = dataclasses.field(default_factory=dict)
     curve: LearningCurve | None = None
+    machine_speed: MachineSpeed | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

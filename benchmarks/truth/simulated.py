@@ -2,8 +2,9 @@
 
 The machine is a recorded landscape with a clock of its own, and a neighbour that takes a share of
 it at certain times. Trials sample it by the real rules, blocks, disturbances and all; searches run
-the real policy, finals and soak included. Neighbours that the kernel counts are seen by a trial,
-others (a shared memory bus, a slow drift of the clock) are not: no rule was chosen on those.
+the real policy, finals and soak included. Neighbours that the kernel counts are seen by a trial.
+Others (a shared memory bus, a slow drift of the clock) slow its canary down, as much as they slow
+the training: no rule was chosen on those.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from benchmarks.replay import Replay, ReplayPoint, measurement_of, replay
 from benchmarks.search import FOLDER, our_search
 from search_spaces.config import config_key
 from trainables import throughput
+from trainables.machine_speed import MachineSpeed, level
 from trainables.measurement import Measurement, Outcome, OutcomeKind, Sampling
 from tune.search.candidates import candidates_of, speedup
 from tune.search.noise import KNOWN_DOF, KNOWN_SD, between_processes
@@ -32,6 +34,8 @@ _SEEN_SHARE = 0.1
 _STEP_S = 0.05
 _DOFS = (1.0, KNOWN_DOF, 4.0, 8.0, 16.0)
 _WANTED_COVERAGE = 0.95
+_CANARY_SD = 0.005
+"""Of a canary's products from look to look in quiet: benchmarks.unseen."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +124,7 @@ class _NoisyMachine:
     def _measure(self, point: ReplayPoint, speed: float, stage: Stage) -> Measurement:
         taken_s = [0.0]
         looked_at = [self.now]
+        looks: list[float] = []
 
         def run(num_updates: int) -> None:
             left = num_updates * _UPDATE_STEPS / speed
@@ -133,7 +138,11 @@ class _NoisyMachine:
         def disturbed() -> bool:
             share = taken_s[0] / (self.now - looked_at[0])
             taken_s[0], looked_at[0] = 0.0, self.now
-            return self._neighbour.is_seen and share > _SEEN_SHARE
+            is_disturbed = self._neighbour.is_seen and share > _SEEN_SHARE
+            if not is_disturbed:
+                left = 1.0 - self._neighbour.takes(self.now)
+                looks.append(left * math.exp(self._rng.normal(0.0, _CANARY_SD)))
+            return is_disturbed
 
         began = self.now
         *_, estimate = throughput.measure(
@@ -149,6 +158,9 @@ class _NoisyMachine:
             "env_steps_per_update": _UPDATE_STEPS,
             "measure_s": self.now - began,
         }
+        compute = level(looks)
+        if compute is not None:
+            figures["machine_speed"] = MachineSpeed(compute=compute, memory=compute)
         return dataclasses.replace(measurement_of(point, speed), **figures)
 
 

@@ -7,13 +7,19 @@ from typing import Any
 import yaml
 
 import factories
+from trainables.machine_speed import MachineSpeed, SpeedLevel
 from tune.profile import export
 from tune.search.result import Kind, SearchResult
 
 NOW = datetime.datetime(2026, 11, 24, 11, 0, tzinfo=datetime.UTC)
 FULL = factories.outcome(
     measurement=factories.measurement(
-        peak_device_bytes=180_000_000, gpu_utilization=87.0, gpu_power_w=110.0
+        peak_device_bytes=180_000_000,
+        gpu_utilization=87.0,
+        gpu_power_w=110.0,
+        machine_speed=MachineSpeed(
+            compute=SpeedLevel(mean=81.2e9, error=0.01), memory=SpeedLevel(mean=15.6e9, error=0.01)
+        ),
     )
 )
 

@@ -113,7 +113,7 @@ def from_search(
     outcome = candidate.representative
     measured = outcome.measurement
     assert measured is not None
-    seen = peaks(candidate, result.trials)
+    seen, machine = peaks(candidate, result.trials), measured.machine_speed
     peak_bytes = seen.host_bytes
     if preflight.platform == "cuda":
         peak_bytes = measured.peak_device_bytes
@@ -144,6 +144,8 @@ def from_search(
             num_compilations=measured.num_compilations,
             disturbed=candidate.disturbed or None,
             unit=None if candidate.unit == ENV_STEPS else candidate.unit,
+            cpu_flops_per_s=round(machine.compute.mean, -6) if machine else None,
+            cpu_bytes_per_s=round(machine.memory.mean, -6) if machine else None,
         ),
         baseline=_baseline(candidate, result.baseline),
         soak=_soak(candidate, soak_updates),

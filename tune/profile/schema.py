@@ -99,8 +99,9 @@ class ProfileSpeed:
     """The 95 % interval of `expected_sps`, and the seconds of the latest process.
 
     `compile_s` is of the latest process that compiled its program and did not read it from the
-    cache. With `disturbed`, other programs disturbed every process that was measured; it is absent
-    if they did not. `unit` is what is counted, in the plural; it is absent for env steps.
+    cache. With `disturbed`, every process that was measured was disturbed, by other programs or by
+    a slower machine; it is absent else. `unit` is what is counted, in the plural; it is absent for
+    env steps. `cpu_flops_per_s` and `cpu_bytes_per_s` are a canary's beside it (`MachineSpeed`).
     """
 
     low: Positive
@@ -115,6 +116,8 @@ class ProfileSpeed:
     num_compilations: Count | None
     disturbed: bool | None = None
     unit: str | None = None
+    cpu_flops_per_s: Positive | None = None
+    cpu_bytes_per_s: Positive | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +149,8 @@ class ProfileThreads:
 class ProfileBaseline:
     """The baseline, measured in the same search, and the speed-up over it.
 
-    An interval of the speed-up that includes 1 is noise. With `disturbed`, other programs disturbed
-    every process of the baseline, and the speed-up is theirs too; it is absent if they did not.
+    An interval of the speed-up that includes 1 is noise. With `disturbed`, every process of the
+    baseline was disturbed, and the speed-up is due to that too; it is absent else.
     """
 
     config: ProfileConfig

@@ -88,6 +88,7 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
     ]
     if _is_within(ratio):
         return lines
+    lines += _of_the_machine(profile, measured)
     if ratio > 1:
         lines.append("It is faster than the profile knows: search here for a new one.")
     elif overlap:
@@ -98,6 +99,20 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
             "Search here for a profile of its own."
         )
     return lines
+
+
+def _of_the_machine(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
+    """Return how fast the CPUs are now, against those that the profile was measured on."""
+    machines = [one.machine_speed for one in measured if one.machine_speed is not None]
+    then = profile.speed.cpu_flops_per_s, profile.speed.cpu_bytes_per_s
+    if not machines or then[0] is None or then[1] is None:
+        return []
+    compute = statistics.median(machine.compute.mean for machine in machines) / then[0]
+    memory = statistics.median(machine.memory.mean for machine in machines) / then[1]
+    return [
+        f"A fixed piece of work ran at {compute:.2f} x on these CPUs, and memory was read at "
+        f"{memory:.2f} x, of the speed beside the profile's own trials."
+    ]
 
 
 def edited_files(profile: Profile) -> list[str]:

@@ -142,7 +142,7 @@ def _speed(profile: Profile) -> str:
     proven = proven_speed(
         profile.expected_sps, speed.low, speed.high, speed.num_processes, profile.unit
     )
-    disturbed = "; other programs disturbed every process" if speed.disturbed else ""
+    disturbed = "; every process was disturbed" if speed.disturbed else ""
     return f"{proven}{disturbed}{compiles}"
 
 
@@ -154,7 +154,7 @@ def _compared(profile: Profile) -> str:
         return "it is the search's baseline itself"
     against = f"{config_name(baseline.config)} at {units.speed(baseline.steps_per_second)}"
     if baseline.disturbed or profile.speed.disturbed:
-        return f"not comparable with {against}: other programs disturbed one of the two"
+        return f"not comparable with {against}: one of the two was disturbed"
     if baseline.speedup_low <= 1.0 <= baseline.speedup_high:
         return f"no more than noise apart from {against}"
     bounds = f"{units.times(baseline.speedup_low)} to {units.times(baseline.speedup_high)}"

@@ -20,7 +20,7 @@ _HEALTH = "health/"
 _BY_PHASE = {"threads_by_phase": "threads/", "seconds_by_phase": "seconds/"}
 _TRIAL = ("number", "stage", "kind", "excluded", "score")
 _NO_COLUMNS = {
-    *("health", "first_health", "gpu_held_back", "curve"),  # no figures
+    *("health", "first_health", "gpu_held_back", "curve", "machine_speed"),  # no figures
     "predicted_device_bytes",  # the outcome has it, too
 }
 _MEASUREMENT = tuple(

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.config import Config, ConfigKey, adds_variables, config_key, variables_of
-from trainables.measurement import OutcomeKind
+from trainables.measurement import Measurement, OutcomeKind
 from tune.search import gpus
 from tune.search.learned import LearningPlan
 from tune.search.learning import judge
@@ -182,8 +182,16 @@ def _candidate(
         noise=noise,
         rounds=tuple(speeds) if finals else (),
         disturbed=not _undisturbed(ran),
-        soak=soaks[-1].measurement if soaks else None,
+        soak=_soak(soaks[-1]) if soaks else None,
     )
+
+
+def _soak(trial: Trial) -> Measurement | None:
+    """Return a soak's measurement, disturbed also where the machine was slower beside it."""
+    measured = trial.measurement
+    if measured is None or not trial.is_disturbed:
+        return measured
+    return dataclasses.replace(measured, disturbed=True)
 
 
 def _undisturbed(trials: Sequence[Trial]) -> list[Trial]:

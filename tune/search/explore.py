@@ -81,7 +81,7 @@ def propose_batch(
 
 
 def revisit(known: Explored) -> Config | None:
-    """Return a configuration to explore once more, because other programs disturbed it.
+    """Return a configuration to explore once more, because it was disturbed.
 
     It is the best of those that could lead without a neighbour, who takes at most half of the
     machine; at most three are revisited, each once.

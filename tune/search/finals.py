@@ -5,9 +5,9 @@ Pure: everything is a function of the trials so far, so that a resumed search co
 
 The maximum over noisy measurements is biased upwards, and a process can stay in a fast or a slow
 mode for seconds. So the leaders and the baseline are measured again in fresh processes, in rounds
-(A B C, then C B A), and a profile has the speed of these measurements alone. A final that other
-programs disturbed is run again, within bounds. Where time is short, leaders are left out and not
-rounds: one round cannot tell a gain from noise.
+(A B C, then C B A), and a profile has the speed of these measurements alone. A final that was
+disturbed is run again, within bounds. Where time is short, leaders are left out and not rounds: one
+round cannot tell a gain from noise.
 """
 
 import dataclasses

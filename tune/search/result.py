@@ -51,7 +51,7 @@ class Candidate:
     `steps_per_second` is the median over the processes that count (`num_processes` of them; finals
     alone once there are any, and of those the undisturbed). `low` and `high` are the widest
     interval that they and the `noise` between processes support. `rounds` are the speeds of the
-    finals that count, by round. With `disturbed`, other programs disturbed all of them.
+    finals that count, by round. With `disturbed`, all of them were.
     `representative` is the latest of those processes; `soak` the soak's measurement.
     """
 

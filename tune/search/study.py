@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from trainables.workload_source import edited
 from tune.search import journal as journal_file
 from tune.search.constraints import Limits, violations
 from tune.search.journal import StepwiseBackend, Unlocked
+from tune.search.machine import Machines, judged
 from tune.search.trial import EXPLORING, Stage, Trial
 
 
@@ -51,15 +51,15 @@ class Study:
         study: optuna.Study,
         space: SearchSpace,
         limits: Limits,
-        step: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+        step: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        self._step = step
-        self._study = study
-        self._space = space
-        self._limits = limits
+        self._study, self._step = study, step
+        self._space, self._limits = space, limits
         self._open: dict[int, optuna.Trial] = {}
-        self._trials = {trial.number: trial for trial in _finished(study)}
-        self._all: tuple[Trial, ...] | None = None
+        self._machines = Machines()
+        self._trials: dict[int, Trial] = {}
+        self._all: tuple[Trial, ...] | None = None  # of these
+        self._keep(*_finished(study))
 
     @classmethod
     def create(
@@ -67,9 +67,8 @@ class Study:
     ) -> "Study":
         """Start a new journal. `identity` is all that must be the same when it is resumed."""
         backend = _backend(journal)
-        study = optuna.create_study(
-            study_name="search", storage=JournalStorage(backend), direction="maximize"
-        )
+        storage = JournalStorage(backend)
+        study = optuna.create_study(study_name="search", storage=storage, direction="maximize")
         study.set_user_attr("identity", dict(identity))
         return cls(study, space, limits, backend.step)
 
@@ -109,8 +108,7 @@ class Study:
         for frozen in explored:
             frozen.user_attrs["source"] = str(journal)
         self._study.add_trials(explored)
-        self._trials |= {trial.number: trial for trial in _finished(self._study)}
-        self._all = None
+        self._keep(*_finished(self._study))
         return len(explored)
 
     @property
@@ -150,9 +148,8 @@ class Study:
         with self._step():
             told = self._told(opened, outcome, score)
         ended_at = _seconds(told.datetime_complete)
-        ended = dataclasses.replace(trial, outcome=outcome, score=score, ended_at=ended_at)
-        self._keep(ended)
-        return ended
+        self._keep(dataclasses.replace(self._trials[trial.number], ended_at=ended_at))
+        return self._trials[trial.number]
 
     def _told(self, opened: optuna.Trial, outcome: Outcome, score: float | None) -> FrozenTrial:
         opened.set_user_attr("outcome", dataclasses.asdict(outcome))
@@ -160,16 +157,20 @@ class Study:
             opened.set_constraint(name, excess)
         if score is not None:
             opened.set_user_attr("score", score)
-        if outcome.kind is OutcomeKind.COMPLETED and score is not None:
-            return self._study.tell(opened, score)
+            if outcome.kind is OutcomeKind.COMPLETED:
+                return self._study.tell(opened, score)
         if outcome.kind.says_nothing:
             return self._study.tell(opened, state=TrialState.FAIL)
         if score is not None:
             opened.report(score, step=0)
         return self._study.tell(opened, state=TrialState.PRUNED)
 
-    def _keep(self, trial: Trial) -> None:
-        self._trials[trial.number], self._all = trial, None
+    def _keep(self, *trials: Trial) -> None:
+        """Keep trials; one that ended may show that the machine was slower beside others."""
+        again = self.trials if self._machines.learn(trials) else ()
+        judged_anew = map(self._machines.judge, (*again, *trials))
+        self._trials |= {trial.number: trial for trial in judged_anew}
+        self._all = None
 
 
 def read_trials(journal: Path) -> tuple[Trial, ...]:
@@ -181,7 +182,8 @@ def read_trials(journal: Path) -> tuple[Trial, ...]:
     if not journal.is_file():  # Optuna would create it
         raise StudyError(f"{journal} does not exist; name the folder of a search.")
     with _reading(journal):
-        return tuple(sorted(_finished(_load(_backend(journal))), key=lambda trial: trial.number))
+        trials = sorted(_finished(_load(_backend(journal))), key=lambda trial: trial.number)
+        return tuple(judged(trials))
 
 
 def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTrial]:

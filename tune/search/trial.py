@@ -29,7 +29,8 @@ class Trial:
     """One trial of a study. `outcome` is `None` while it runs; `score` is the objective's value.
 
     `started_at` and `ended_at` are in seconds since the epoch, by the driver's clock. `source` is
-    the journal it was adopted from, of another machine.
+    the journal it was adopted from, of another machine. `machine_share` is the speed of the CPUs
+    beside it, as a share of their best in this search, where they were clearly slower.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Trial:
     started_at: float | None = None
     ended_at: float | None = None
     source: str | None = None
+    machine_share: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -49,9 +51,9 @@ class Trial:
 
     @property
     def is_disturbed(self) -> bool:
-        """Return whether other programs disturbed the trial too much for its speed to count."""
+        """Return whether other programs, or a slower machine, disturbed it too much to count."""
         measured = None if self.outcome is None else self.outcome.measurement
-        return measured is not None and measured.disturbed
+        return measured is not None and (measured.disturbed or self.machine_share is not None)
 
     @property
     def measurement(self) -> Measurement | None:

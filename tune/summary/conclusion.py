@@ -152,8 +152,8 @@ def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -
     default = _baseline_name(context, baseline)
     if winner.disturbed or baseline.disturbed:
         return (
-            f"{name} looks like the {fastest}, but other programs disturbed every comparison "
-            "with the baseline: search again on a quiet machine."
+            f"{name} looks like the {fastest}, but every comparison with the baseline was "
+            "disturbed: search again on a quiet machine."
         )
     if config_key(winner.config) == config_key(baseline.config):
         return f"{default[0].upper()}{default[1:]} is already the {fastest} of what was tried."
@@ -190,7 +190,7 @@ def _comparison(winner: Candidate, result: SearchResult, context: SearchContext)
     against = f"{_baseline_name(context, baseline)} at {units.speed(baseline.steps_per_second)}"
     bounds = f"{units.times(gain.low)} to {units.times(gain.high)}"
     if winner.disturbed or baseline.disturbed:
-        return f"not comparable with {against}: other programs disturbed one of the two"
+        return f"not comparable with {against}: one of the two was disturbed"
     if gain.is_noise:
         return f"no more than noise apart from {against}: {bounds}"
     return f"{bounds} the speed of {against}"

@@ -48,9 +48,7 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         doubts.append("not confirmed: measured while exploring, not again in finals.")
     doubts += _of_the_soak(winner, context) + _growth(winner, result, context)
     if winner.disturbed:
-        doubts.append(
-            "other programs disturbed every process that measured it: the speed is what was left."
-        )
+        doubts.append("every process that measured it was disturbed: its speed is what was left.")
     doubts += _never_quiet(winner, result)
     measured = winner.representative.measurement
     if (
@@ -246,7 +244,7 @@ def _growth(winner: Candidate, result: SearchResult, context: SearchContext) -> 
 
 
 def _never_quiet(winner: Candidate, result: SearchResult) -> list[str]:
-    """Return which other configurations were only measured while other programs ran."""
+    """Return which other configurations were only measured while they were disturbed."""
     measured = [
         trial
         for trial in result.trials
@@ -261,7 +259,7 @@ def _never_quiet(winner: Candidate, result: SearchResult) -> list[str]:
     if not names:
         return []
     return [
-        f"other programs ran whenever {_some(names)} was measured: it may be faster than it looks."
+        f"{_some(names)} was disturbed whenever it was measured: it may be faster than it looks."
     ]
 
 

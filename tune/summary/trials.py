@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from cluster.pages import units
 from search_spaces.config import SIZES, Config, config_text
 from trainables.measurement import ENV_STEPS, Outcome
+from tune.search import machine
 from tune.search.trial import Trial
 from tune.summary import outcomes
 
@@ -41,8 +42,12 @@ def proven_speed(
     return f"{units.speed(steps_per_second)} {unit}/s, {interval}, from {processes}"
 
 
-def disturbed_text(trials: Iterable[Trial]) -> str:
-    """Return how many trials other programs disturbed, and the seconds that do not count for it."""
+def disturbed_text(trials: Sequence[Trial]) -> str:
+    """Return how many trials were disturbed by what, and the seconds that do not count for it."""
+    return "; ".join(filter(None, (_by_programs(trials), machine.slower_text(trials))))
+
+
+def _by_programs(trials: Sequence[Trial]) -> str:
     measured = [t.outcome.measurement for t in trials if t.outcome and t.outcome.measurement]
     touched = [m for m in measured if m.num_disturbed_blocks]
     if not touched:

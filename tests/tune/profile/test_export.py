@@ -43,6 +43,8 @@ from tune.search.result import Kind
         ("speed.num_processes", 2),
         ("speed.converged", True),
         ("speed.compile_s", 2.5),
+        ("speed.cpu_flops_per_s", 81.2e9),
+        ("speed.cpu_bytes_per_s", 15.6e9),
         ("baseline.config.num_envs", 256),
         ("baseline.steps_per_second", 50_000.0),
         ("baseline.speedup", 1.24),

@@ -10,6 +10,7 @@ import factories
 from cluster.node import limits
 from places import SUPPORT
 from profiles import rewritten, written
+from trainables.machine_speed import MachineSpeed, SpeedLevel
 from trainables.measurement import Outcome, OutcomeKind
 from trainables.workload_source import source_of
 from tune.profile import __main__ as profile
@@ -146,3 +147,32 @@ def test_a_workload_that_was_edited_is_named(
     loop.write_text("def make(config, options): return 1\n")
     assert validation.edited_files(known) == ["my_loop_to_edit.py"]
     assert validation.edited_files(profile_file.read(written(tmp_path / "other"))) == []
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        (
+            {"cpu_flops_per_s": 100e9, "cpu_bytes_per_s": 20e9},
+            "A fixed piece of work ran at 0.80 x on these CPUs, and memory was read at 0.50 x, of",
+        ),
+        ({"cpu_flops_per_s": None}, None),  # a profile from before
+    ],
+)
+def test_a_profile_that_does_not_hold_is_told_beside_the_speed_of_the_cpus(
+    tmp_path: Path, then: dict[str, float | None], said: str | None
+) -> None:
+    level = MachineSpeed(
+        compute=SpeedLevel(mean=80e9, error=0.01), memory=SpeedLevel(mean=10e9, error=0.01)
+    )
+    path = written(tmp_path)
+    found = profile_file.read(
+        rewritten(path, **{f"speed__{name}": value for name, value in then.items()})
+    )
+    measured = factories.measurement(steps_per_second=40_000.0, machine_speed=level)
+    lines = validation.verdict(found, [measured])
+    told = [line for line in lines if line.startswith("A fixed piece of work")]
+    assert len(told) == (said is not None)
+    assert all(line.startswith(said or "") for line in told)
+    as_promised = factories.measurement(steps_per_second=found.expected_sps, machine_speed=level)
+    assert len(validation.verdict(found, [as_promised])) == 3  # it holds: no more to say

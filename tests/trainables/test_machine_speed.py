@@ -1,0 +1,29 @@
+"""Levels of a canary's looks."""
+
+import math
+
+import pytest
+
+from trainables.machine_speed import MIN_LOOKS, level
+
+
+def test_few_looks_tell_no_level() -> None:
+    assert level([1.0] * (MIN_LOOKS - 1)) is None
+    assert level([1.0] * MIN_LOOKS) is not None
+
+
+def test_a_level_is_the_geometric_mean_with_its_standard_error() -> None:
+    found = level([1.0, 4.0, 1.0, 4.0])
+    assert found is not None
+    assert found.mean == pytest.approx(2.0)
+    error = math.log(4.0) / math.sqrt(3) / 2  # sd of 0, log 4, 0, log 4 over the root of four
+    assert found.error == pytest.approx(error)
+    assert found.bound(-2.0) == pytest.approx(2.0 * math.exp(-2.0 * error))
+    assert found.bound(1.0) == pytest.approx(2.0 * math.exp(error))
+
+
+def test_looks_that_differ_widely_leave_a_wide_interval() -> None:
+    steady, changing = level([100.0] * 10), level([75.0, 100.0] * 5)
+    assert steady is not None
+    assert changing is not None
+    assert changing.bound(2.0) > 0.95 * steady.mean
