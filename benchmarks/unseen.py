@@ -1,6 +1,6 @@
 """Neighbours that the kernel does not count: whether a canary tells them, trial by trial.
 
-    python -m benchmarks.unseen [--trials 8] [--json FILE]
+    python -m benchmarks.unseen [--trials 8] [--json FILE] [--show FILE]
 
 Phase 1 is measured in fresh processes, as a search does it, on one CPU, and in turn beside nobody,
 a busy loop, and a program that sweeps memory, both on another CPU. The kernel counts nothing of
@@ -18,11 +18,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.markdown import row
 from cluster.node import atomic
+from cluster.structure import revive
 from trainables import compile_cache
 from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
@@ -39,14 +42,20 @@ _KINDS: Mapping[str, tuple[str, bool]] = {
     "all CPUs, beside nobody": ("", True),
 }
 """The program on another CPU, and whether the trial is on all CPUs."""
+_SLOW, _FAST = 0.9, 0.95
+"""Shares of the best decile of speeds: what should be told, and what should not."""
 
 
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=8)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write the trials there")
+    parser.add_argument("--show", type=Path, help="show trials that were written, and run none")
     options = parser.parse_args()
+    if options.show:
+        show(_read(options.show))
+        return
     first, *others = sorted(os.sched_getaffinity(0))
     if not others:
         sys.exit("benchmarks.unseen needs two CPUs: one for the trial, one for its neighbour.")
@@ -70,26 +79,68 @@ def show(found: Mapping[str, Sequence[Trial]]) -> None:
     names = ("trials", *_FIGURES, "spread of speed", "told", "told by the kernel")
     print(row(("beside", *names)))
     print(row(("---", *["---:"] * len(names))))
-    told = {trial.number: trial for trial in judged([t for ran in found.values() for t in ran])}
+    trials = judged([trial for ran in found.values() for trial in ran])
+    told = {trial.number for trial in trials if trial.machine_share is not None}
     quiet: dict[bool, list[Measurement]] = {}
-    for kind, trials in found.items():
-        measured = [_measured(trial) for trial in trials]
+    for kind, ran in found.items():
+        measured = [_measured(trial) for trial in ran]
         base = quiet.setdefault(_KINDS[kind][1], measured)
         print(
             row(
                 (
                     kind,
-                    f"{len(trials)}",
+                    f"{len(ran)}",
                     *(
                         f"{_median(name, measured) / _median(name, base):.2f} x"
                         for name in _FIGURES
                     ),
                     f"{_spread(measured):.1%}",
-                    f"{sum(told[t.number].machine_share is not None for t in trials)}",
+                    f"{sum(trial.number in told for trial in ran)}",
                     f"{sum(one.num_disturbed_blocks > 0 for one in measured)}",
                 )
             )
         )
+
+    for is_on_all in quiet:
+        own = [t for kind, ran in found.items() if _KINDS[kind][1] is is_on_all for t in ran]
+        print(f"\n{'all CPUs' if is_on_all else 'one CPU'}: {_summary(own, told)}")
+
+
+def _summary(trials: Sequence[Trial], told: Collection[int]) -> str:
+    """Return what the canary knew of the speeds of one configuration on the same CPUs."""
+    best = float(np.quantile([_measured(trial).steps_per_second for trial in trials], 0.9))
+    share = {trial.number: _measured(trial).steps_per_second / best for trial in trials}
+    slow = [number for number, one in share.items() if one < _SLOW]
+    fast = [number for number, one in share.items() if one >= _FAST]
+    known = [trial for trial in trials if _FIGURES["compute"](_measured(trial)) is not None]
+    logs = [
+        [math.log(_FIGURES[name](_measured(trial)) or 1.0) for trial in known] for name in _FIGURES
+    ]
+    left = [_measured(trial) for trial in trials if trial.number not in told]
+    return (
+        f"told {sum(number in told for number in slow)} of {len(slow)} below {_SLOW} x of the best "
+        f"decile, {sum(number in told for number in fast)} of {len(fast)} at {_FAST} x or more; "
+        f"speeds correlate with compute at {statistics.correlation(*logs[:2]):.2f}, with memory at "
+        f"{statistics.correlation(logs[0], logs[2]):.2f}; spread "
+        f"{_spread([_measured(trial) for trial in trials]):.1%}, of those not told "
+        f"{_spread(left):.1%}"
+    )
+
+
+def _read(path: Path) -> dict[str, list[Trial]]:
+    """Read trials that `--json` wrote; of their fields those that are shown."""
+    return {
+        kind: [
+            Trial(
+                number=fields["number"],
+                stage=Stage.FINAL,
+                config=_CONFIG,
+                outcome=revive(Outcome, fields["outcome"]),
+            )
+            for fields in trials
+        ]
+        for kind, trials in json.loads(path.read_text("utf-8")).items()
+    }
 
 
 def _trial(number: int, cpus: tuple[int, ...], folder: Path) -> Trial:

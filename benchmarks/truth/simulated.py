@@ -74,8 +74,9 @@ class TruthRun:
 
     `covers`: the interval of its speed-up has the true one. `claims_false`: it says "faster" of
     what is not. `error` is that of the promise, as a share; `is_marked` if the promise is marked
-    as disturbed. `num_alarms` of `num_trials` had a disturbed block. `covers_with` says for each
-    weight of what is known of a machine's noise whether the interval would have the true speed-up.
+    as disturbed. `num_alarms` of `num_trials` had a disturbed block, or a slower machine.
+    `covers_with` says for each weight of what is known of a machine's noise whether the interval
+    would have the true speed-up.
     """
 
     covers: bool
@@ -193,13 +194,13 @@ def search(scene: Replay, neighbour: Neighbour, seed: int) -> TruthRun:
     is_baseline = config_key(winner.config) == config_key(baseline.config)
     is_marked = winner.disturbed or baseline.disturbed
     says_faster = not (is_baseline or is_marked or gain.is_noise)
-    measured = [one.measurement for one in found.trials if one.measurement is not None]
+    measured = [trial for trial in found.trials if trial.measurement is not None]
     return TruthRun(
         covers=is_baseline or is_marked or gain.low <= true_gain <= gain.high,
         claims_false=says_faster and true_gain <= 1.0,
         error=winner.promised / true_speed - 1.0,
         is_marked=is_marked,
-        num_alarms=sum(one.num_disturbed_blocks > 0 for one in measured),
+        num_alarms=sum(map(_has_alarm, measured)),
         num_trials=len(measured),
         wall_s=machine.now,
         covers_with={
@@ -207,6 +208,11 @@ def search(scene: Replay, neighbour: Neighbour, seed: int) -> TruthRun:
             for dof in _DOFS
         },
     )
+
+
+def _has_alarm(trial: Trial) -> bool:
+    assert trial.measurement is not None
+    return trial.machine_share is not None or trial.measurement.num_disturbed_blocks > 0
 
 
 def _covers(

@@ -13,9 +13,7 @@ from tune.search.trial import EXPLORING, Trial
 
 _SLOW_COMPUTE = 0.95
 _SLOW_MEMORY = 0.9
-"""Shares of the best below which a machine is slower. In benchmarks.unseen all trials below had 0.93
-of the best speed or less, but for none; of those below 0.9, four of five are told.
-"""
+"""Shares of the best below which a machine is slower, chosen on the table of benchmarks.unseen."""
 
 _SURE_OF_BEST = -2.0
 _SURE_OF_SLOWER = 1.0
