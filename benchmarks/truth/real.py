@@ -45,17 +45,19 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 
 _TIMEOUT_S = 300.0
 _MOST_TIMES = 3
+_AS_FAST = 0.95
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredTrial:
-    """One trial of a search that was measured; `others_cpus` as in `Measurement`."""
+    """One trial of a search that was measured; fields as in `Measurement` and `Trial`."""
 
     stage: str
     steps_per_second: float
     disturbed: bool
     num_disturbed_blocks: int
     others_cpus: float | None
+    machine_share: float | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class RealRun:
     `is_marked`: the profile says that other programs disturbed the promise, or the comparison.
     `low` to `high` is the interval of the speed-up that it claims, `None` where it chose the
     baseline. `chosen_speeds` and `baseline_speeds` were measured afterwards, in quiet; those that
-    other programs disturbed are left out. `trials` are those of the search, in order.
+    something disturbed are left out. `trials` are those of the search, in order.
     """
 
     task: str
@@ -161,16 +163,17 @@ def _run(task: str, neighbour: str) -> RealRun:
         profile = profile_file.read(path)
         trials = json.loads((folder / "run" / "trials.json").read_text("utf-8"))
         chosen_speeds, baseline_speeds = _truth(profile)
-    ended = [(trial["stage"], trial["outcome"]["measurement"]) for trial in trials["trials"]]
+    ended = [(trial, trial["outcome"]["measurement"]) for trial in trials["trials"]]
     measured = [
         MeasuredTrial(
-            stage=stage,
+            stage=trial["stage"],
             steps_per_second=figures["steps_per_second"],
             disturbed=figures["disturbed"],
             num_disturbed_blocks=figures["num_disturbed_blocks"],
             others_cpus=figures["others_cpus"],
+            machine_share=trial["machine_share"],
         )
-        for stage, figures in ended
+        for trial, figures in ended
         if figures
     ]
     claim = _claim_over(profile)
@@ -222,7 +225,10 @@ def _truth(profile: Profile) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def _speed_of(
     profile: Profile, config: dict[str, int]
 ) -> Iterator[Callable[[], tuple[float, ...]]]:
-    """Yield what measures `config` in a fresh process; the speed is absent if it was disturbed."""
+    """Yield what measures `config` in a fresh process; the speed is absent if it was disturbed, or
+    the CPUs were slower than beside the profile's own trials.
+    """
+    then = profile.speed.cpu_flops_per_s or 0.0
     with validate.measuring(
         dataclasses.replace(profile, config=config),
         platform=profile.device,
@@ -233,7 +239,10 @@ def _speed_of(
         def speed() -> tuple[float, ...]:
             for _ in range(_MOST_TIMES):
                 measured = measure().measurement
-                if measured is not None and not measured.disturbed:
+                if measured is None or measured.disturbed:
+                    continue
+                machine = measured.machine_speed
+                if machine is None or machine.compute.mean >= _AS_FAST * then:
                     return (measured.steps_per_second,)
             return ()
 
@@ -273,10 +282,14 @@ def _cells(name: str, runs: Sequence[RealRun]) -> str:
             f"{statistics.median(errors):.1%}",
             f"{max(errors):.1%}",
             f"{sum(run.is_marked for run in runs)}",
-            f"{sum(one.num_disturbed_blocks > 0 for one in trials)} of {len(trials)}",
+            f"{sum(map(_has_alarm, trials))} of {len(trials)}",
             f"{statistics.median(run.wall_s for run in runs):.0f}",
         )
     )
+
+
+def _has_alarm(trial: MeasuredTrial) -> bool:
+    return trial.num_disturbed_blocks > 0 or trial.machine_share is not None
 
 
 def _line(run: RealRun) -> str:
