@@ -29,7 +29,8 @@ _MOST_THREADS = 8
 class Canary:
     """Work on `num_cpus` CPUs, and its speed at each look.
 
-    Its threads start here and wait between looks. NumPy's own pool has one thread in a trial.
+    Its threads start here and wait between looks. NumPy's own pool has one thread in a trial. Its
+    32 MiB are in the host memory that the trial is seen to take.
 
     Raises:
         RuntimeError: if no thread can be started.
@@ -82,7 +83,7 @@ class Canary:
         self._ends.wait()
 
 
-def canary(num_cpus: int) -> Canary | None:
+def canary_on(num_cpus: int) -> Canary | None:
     """Return a canary; `None` where neighbours are to be ignored, or there is no room for it.
 
     A training at its limits must not die of it.

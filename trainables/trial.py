@@ -101,7 +101,7 @@ def _refusal(request: TrialRequest, built: Built) -> verdicts.TrialVerdict | Non
 def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
     # These bring NumPy and NVML: not before the affinity holds.
     from trainables import throughput
-    from trainables.canary import canary
+    from trainables.canary import canary_on
     from trainables.compilations import Compilations
     from trainables.disturbance import IGNORES, Neighbours, Restarts, cpu_times
     from trainables.gpu_monitor import GpuMonitor
@@ -127,14 +127,14 @@ def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
     send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
     gpu = GpuMonitor(request.platform, os.environ)
     neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
-    restarts, beside = Restarts(), canary(len(request.cpus))
+    restarts, canary = Restarts(), canary_on(len(request.cpus))
 
     def disturbed() -> bool:
         gpu.look()
         restarts.look()
         is_disturbed = neighbours.disturbed() and not os.environ.get(IGNORES)
-        if beside is not None and not is_disturbed:  # such a block does not count anyway
-            beside.look()
+        if canary is not None and not is_disturbed:  # such a block does not count anyway
+            canary.look()
         return is_disturbed
 
     started = time.monotonic()
@@ -183,7 +183,7 @@ def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
         others_cpus=neighbours.others_cpus,
         num_restart_blocks=restarts.num_blocks,
         device_growth_bytes=_device_growth(before, usage),
-        machine_speed=beside.machine_speed if beside is not None else None,
+        machine_speed=canary.machine_speed if canary is not None else None,
     )
     return built.report(verdict or verdicts.completed(estimate, request), measurement)
 

@@ -46,6 +46,7 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 _TIMEOUT_S = 300.0
 _MOST_TIMES = 3
 _AS_FAST = 0.95
+"""The share of the speed beside the profile's trials below which CPUs are slower."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainables import canary as canary_module
-from trainables.canary import Canary, canary
+from trainables.canary import Canary, canary_on
 from trainables.disturbance import IGNORES
 from trainables.machine_speed import MIN_LOOKS
 
@@ -47,9 +47,9 @@ def test_its_work_is_the_product_that_it_says(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_it_is_none_where_neighbours_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert canary(1) is None  # the tests' own environment says so
+    assert canary_on(1) is None  # the tests' own environment says so
     monkeypatch.delenv(IGNORES)
-    assert canary(1) is not None
+    assert canary_on(1) is not None
 
 
 def test_a_training_without_room_for_a_thread_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,4 +59,4 @@ def test_a_training_without_room_for_a_thread_goes_on(monkeypatch: pytest.Monkey
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    assert canary(4) is None
+    assert canary_on(4) is None

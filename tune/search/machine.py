@@ -60,20 +60,6 @@ def judged(trials: Sequence[Trial]) -> list[Trial]:
     return [machines.judge(trial) for trial in trials]
 
 
-def slower_text(trials: Iterable[Trial]) -> str:
-    """Return beside how many trials the machine was slower, and how slow; empty if none."""
-    shares = [trial.machine_share for trial in trials if trial.machine_share is not None]
-    if not shares:
-        return ""
-    low, high = f"{min(shares):.2f}", f"{max(shares):.2f}"
-    share = low if low == high else f"{low} to {high}"
-    trials_word = "trial" if len(shares) == 1 else "trials"
-    return (
-        f"the CPUs ran at {share} x of their best beside {len(shares)} {trials_word}, by nothing "
-        "that the kernel counts: others on the same host, or heat. A long training meets that, too"
-    )
-
-
 def _speed(trial: Trial) -> MachineSpeed | None:
     measured = trial.outcome.measurement if trial.outcome is not None else None
     return None if measured is None else measured.machine_speed

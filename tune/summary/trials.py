@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from cluster.pages import units
 from search_spaces.config import SIZES, Config, config_text
 from trainables.measurement import ENV_STEPS, Outcome
-from tune.search import machine
 from tune.search.trial import Trial
 from tune.summary import outcomes
 
@@ -44,7 +43,7 @@ def proven_speed(
 
 def disturbed_text(trials: Sequence[Trial]) -> str:
     """Return how many trials were disturbed by what, and the seconds that do not count for it."""
-    return "; ".join(filter(None, (_by_programs(trials), machine.slower_text(trials))))
+    return "; ".join(filter(None, (_by_programs(trials), _by_machine(trials))))
 
 
 def _by_programs(trials: Sequence[Trial]) -> str:
@@ -60,6 +59,18 @@ def _by_programs(trials: Sequence[Trial]) -> str:
     return (
         f"other programs used the CPUs of {len(touched)} of "
         f"{units.plural(len(measured), 'trial')}; {units.duration(lost_s)} do not count for it"
+    )
+
+
+def _by_machine(trials: Sequence[Trial]) -> str:
+    shares = [trial.machine_share for trial in trials if trial.machine_share is not None]
+    if not shares:
+        return ""
+    ends = (f"{share:.2f}" for share in (min(shares), max(shares)))
+    return (
+        f"the CPUs ran at {' to '.join(dict.fromkeys(ends))} x of their best beside "
+        f"{units.plural(len(shares), 'trial')}, by nothing that the kernel counts: others on the "
+        "same host, or heat. A long training meets that, too"
     )
 
 

@@ -9,9 +9,10 @@ from finals_trials import config
 from search_spaces.config import config_key
 from trainables.machine_speed import MachineSpeed, SpeedLevel
 from tune.search.candidates import candidates_of
-from tune.search.machine import judged, slower_text
+from tune.search.machine import judged
 from tune.search.rounds import counted
 from tune.search.trial import Stage, Trial
+from tune.summary.trials import disturbed_text
 
 
 def beside(
@@ -115,6 +116,6 @@ def test_a_slowed_soak_contradicts_nothing() -> None:
     ],
 )
 def test_a_person_is_told_of_slower_machines(speeds: list[float], text: str) -> None:
-    said = slower_text(judged([beside(speed) for speed in speeds]))
+    said = disturbed_text(judged([beside(speed) for speed in speeds]))
     assert said.startswith(text)
     assert bool(said) is bool(text)
