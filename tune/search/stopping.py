@@ -66,7 +66,7 @@ def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     workers, or one said so. An exploring trial that is run again is no trial, and what a lever does
     to the winner says nothing of others.
     """
-    lever = Stage.LEVER
+    lever = Stage.LEVER  # looked up once, here and below: there may be thousands of trials
     if any(
         t.outcome is not None and t.outcome.ends_search and t.stage is not lever for t in trials
     ):
@@ -127,7 +127,8 @@ def _trials_without_gain(runs: Sequence[tuple[Trial, float | None]], min_gain: f
 
     The ramp does not count: it does not look for the best.
     """
-    best, waited, sampled = 0.0, 0, Stage.SEARCH
+    best, waited = 0.0, 0
+    sampled = Stage.SEARCH
     for trial, score in runs:
         if score is not None and score > best * (1.0 + min_gain):
             best, waited = score, 0
