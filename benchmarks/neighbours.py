@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.markdown import row
 from cluster.node.proc import PROC
-from trainables.disturbance import Neighbours, cpu_times
+from trainables.disturbance import neighbours_on
 from trainables.jax_phase12.workload import phase1
 
 _CONFIG = {"num_envs": 64, "num_steps": 32, "batch_size": 512, "num_epochs": 4}
@@ -92,7 +92,7 @@ class _Blocks:
         self._matrix = np.random.default_rng(0).random((256, 256))
         self._canaries: list[float] = []
         self._own: list[float] = []
-        self._neighbours = Neighbours(len(self._cpus), lambda: cpu_times(self._cpus))
+        self._neighbours = neighbours_on(self._cpus)
 
     def run(self) -> tuple[float, _Signs]:
         """Train for a block; return its speed in updates per second, and what each sign told."""

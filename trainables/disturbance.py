@@ -1,8 +1,9 @@
 """Other programs on a trial's CPUs, seen from within the trial, between its blocks of updates.
 
 The kernel counts what each CPU did, and what this process and its descendants used of it. The rest
-of the busy time is a neighbour's; time that a virtual machine was robbed of is in it. A look reads
-a handful of small files, in no block. Where the kernel does not count (gVisor), nothing is known.
+of the busy time is a neighbour's; time that a virtual machine was robbed of is in it. What Ray and
+the search take is none's: it is there beside all trials. A look reads some small files, in no
+block. Where the kernel does not count (gVisor), nothing is known.
 On a machine that is shared for good, a person turns it off by a variable, `IGNORES`.
 """
 
@@ -11,7 +12,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cluster.node.proc import PROC, TICKS_PER_S, read_stat
 
@@ -22,7 +23,18 @@ _BUSY = (0, 1, 2, 5, 6, 7)
 """Places in a line of /proc/stat: user, nice, system, irq, softirq, steal. Guests are in user."""
 
 _QUIET_CPUS = 0.1
-"""CPUs' worth of time that others may take: Ray, this search and a quiet system take less."""
+"""CPUs' worth of time that others may take: a quiet system takes less."""
+
+_MOST_CPUS = 0.3
+"""CPUs' worth of time that others, Ray and the search may take together.
+
+These two were seen to take 0.03 to 0.15. A search that thinks hard takes a whole one.
+"""
+
+_RAYLET, _RAYS_OWN = b"/raylet", b"/ray/"
+"""The end of the program's path that starts Ray's workers, and a part of its others' commands. A
+worker calls itself by what it runs.
+"""
 
 _ROUNDING_TICKS = 1.5
 """The kernel counts whole ticks, on each CPU by itself."""
@@ -30,11 +42,14 @@ _ROUNDING_TICKS = 1.5
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CpuTimes:
-    """Seconds up to a moment: the clock's, busy ones of the trial's CPUs, the trial's own."""
+    """Seconds up to a moment: the clock's, busy ones of the trial's CPUs, the trial's own, and
+    those that Ray and the search took there.
+    """
 
     at_s: float
     busy_s: float
     own_s: float
+    search_s: float = 0.0
 
 
 class Neighbours:
@@ -52,7 +67,9 @@ class Neighbours:
 
     @property
     def others_cpus(self) -> float | None:
-        """CPUs' worth of time that others took so far; `None` where it is not counted."""
+        """CPUs' worth of time that others took so far, without Ray and the search; `None` where it
+        is not counted.
+        """
         return self._others_s / self._watched_s if self._watched_s else None
 
     def disturbed(self) -> bool:
@@ -62,10 +79,37 @@ class Neighbours:
         if before is None or now is None:
             return False
         wall_s = now.at_s - before.at_s
-        others_s = max(0.0, (now.busy_s - before.busy_s) - (now.own_s - before.own_s))
+        beside_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
+        others_s = max(0.0, beside_s - (now.search_s - before.search_s))
         self._others_s += others_s
         self._watched_s += wall_s
-        return others_s > _QUIET_CPUS * wall_s + self._rounding_s
+        is_loud = beside_s > _MOST_CPUS * wall_s + self._rounding_s
+        return is_loud or others_s > _QUIET_CPUS * wall_s + self._rounding_s
+
+
+class SearchProcesses:
+    """The processes of Ray and of the search that this one came from, and the time they take.
+
+    They are this one's ancestors up to what started Ray, and Ray's own beside them. Other trials of
+    the search are not among them.
+    """
+
+    def __init__(self, pids: Iterable[int] | None = None) -> None:
+        self._pids = frozenset(_of_the_search() if pids is None else pids)
+        self._alone_s: dict[int, float] = {}
+        self._spent_s = 0.0
+
+    def spent_s(self, cpus: frozenset[int]) -> float:
+        """Return the CPU seconds that they took on `cpus`, between this call and those before."""
+        before = self._alone_s
+        stats = [stat for stat in map(read_stat, self._pids) if stat is not None]
+        self._alone_s = {stat.pid: stat.alone_s for stat in stats}
+        self._spent_s += sum(
+            stat.alone_s - before.get(stat.pid, stat.alone_s)
+            for stat in stats
+            if stat.last_cpu in cpus
+        )
+        return self._spent_s
 
 
 class Restarts:
@@ -90,12 +134,20 @@ class Restarts:
         return frozenset(descendants(os.getpid())), _ended_s()
 
 
-def cpu_times(cpus: Sequence[int]) -> CpuTimes | None:
+def neighbours_on(cpus: Sequence[int]) -> Neighbours:
+    """Return a count of the time that others take on these CPUs, beside this process's tree."""
+    search = SearchProcesses()
+    return Neighbours(len(cpus), lambda: cpu_times(frozenset(cpus), search))
+
+
+def cpu_times(cpus: frozenset[int], search: SearchProcesses) -> CpuTimes | None:
     """Return the times of this process's tree and of `cpus`; `None` where they are not counted."""
-    busy_s = _busy_s(frozenset(cpus))
+    busy_s = _busy_s(cpus)
     if busy_s is None:
         return None
-    return CpuTimes(at_s=time.monotonic(), busy_s=busy_s, own_s=_own_s())
+    return CpuTimes(
+        at_s=time.monotonic(), busy_s=busy_s, own_s=_own_s(), search_s=search.spent_s(cpus)
+    )
 
 
 def _busy_s(cpus: frozenset[int]) -> float | None:
@@ -124,9 +176,47 @@ def _ended_s() -> float:
 
 def descendants(pid: int) -> Iterator[int]:
     """Yield the processes that came from `pid`; none where the kernel does not tell."""
+    for child in _children(pid):
+        yield child
+        yield from descendants(child)
+
+
+def _children(pid: int) -> Iterator[int]:
     with contextlib.suppress(OSError):
         for task in (PROC / str(pid) / "task").iterdir():
             with contextlib.suppress(OSError):
-                for child in map(int, (task / "children").read_text().split()):
-                    yield child
-                    yield from descendants(child)
+                yield from map(int, (task / "children").read_text().split())
+
+
+def _of_the_search() -> Iterator[int]:
+    """Yield the parent, and where Ray is among the ancestors, all up to what started it, with
+    Ray's processes and the copies of the driver beside them.
+    """
+    parent = os.getppid()
+    ancestors = list(_ancestors(parent))
+    place = next((n for n, pid in enumerate(ancestors) if _is_raylet(pid)), None)
+    if place is None:
+        yield parent
+        return
+    yield from ancestors[: place + 2]
+    for pid in ancestors[place : place + 2]:
+        for child in _children(pid):
+            command = _command(child)
+            if _RAYS_OWN in command or command == _command(pid):
+                yield child
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid > 0 and (stat := read_stat(pid)) is not None:
+        yield pid
+        pid = stat.parent
+
+
+def _is_raylet(pid: int) -> bool:
+    return _command(pid).split(b"\0")[0].endswith(_RAYLET)
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return (PROC / str(pid) / "cmdline").read_bytes()
+    return b""

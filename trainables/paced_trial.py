@@ -49,7 +49,7 @@ class PacedTrial:
 
     def __init__(self, request: TrialRequest, send: Send) -> None:
         # These bring NumPy and NVML: not before the affinity holds.
-        from trainables.disturbance import Neighbours, cpu_times
+        from trainables.disturbance import neighbours_on
         from trainables.gpu_monitor import GpuMemory, GpuMonitor
 
         self.by_clock = False
@@ -66,7 +66,7 @@ class PacedTrial:
         self._send = send
         self._gpu = GpuMonitor(request.platform, os.environ)
         self._memory = GpuMemory(request.platform, os.environ)
-        self._neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
+        self._neighbours = neighbours_on(request.cpus)
         shortest_s = 0.0 if request.training is None else request.training.max_s / _MOST_BLOCKS
         self._pace = Pace(max(shortest_s, request.sampling.block_s))
         self._learning = None if request.training is None else _Learning(request.training)

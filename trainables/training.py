@@ -102,7 +102,7 @@ def train(
     """
     # These bring NumPy and NVML: not before the affinity holds.
     from trainables import throughput
-    from trainables.disturbance import IGNORES, Neighbours, cpu_times
+    from trainables.disturbance import IGNORES, neighbours_on
     from trainables.gpu_monitor import GpuMonitor
 
     assert request.training is not None
@@ -118,7 +118,7 @@ def train(
     health_of(workload)
     held_out_return(workload)
     gpu = GpuMonitor(request.platform, os.environ)
-    neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
+    neighbours = neighbours_on(request.cpus)
     send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
     quiet: list[float] = []
     noisy: list[float] = []

@@ -103,7 +103,7 @@ def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
     from trainables import throughput
     from trainables.canary import canary_on
     from trainables.compilations import Compilations
-    from trainables.disturbance import IGNORES, Neighbours, Restarts, cpu_times
+    from trainables.disturbance import IGNORES, Restarts, neighbours_on
     from trainables.gpu_monitor import GpuMonitor
 
     workload, need = built.workload, built.program.device_bytes
@@ -126,7 +126,7 @@ def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
         return built.report(verdict)
     send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
     gpu = GpuMonitor(request.platform, os.environ)
-    neighbours = Neighbours(len(request.cpus), lambda: cpu_times(request.cpus))
+    neighbours = neighbours_on(request.cpus)
     restarts, canary = Restarts(), canary_on(len(request.cpus))
 
     def disturbed() -> bool:

@@ -15,7 +15,8 @@ class ProcessStat:
 
     `started` is in clock ticks since boot: it tells the process from a later one of the same pid.
     `is_dead` holds for zombies, too: they have ended and wait to be reaped. `cpu_s` is what it has
-    computed, with the processes that it started and waited for.
+    computed, with the processes that it started and waited for, `alone_s` without these. It ran
+    last on `last_cpu`.
     """
 
     pid: int
@@ -26,6 +27,8 @@ class ProcessStat:
     num_threads: int
     resident_bytes: int
     cpu_s: float
+    alone_s: float
+    last_cpu: int
 
 
 def read_stat(pid: int) -> ProcessStat | None:
@@ -45,4 +48,6 @@ def read_stat(pid: int) -> ProcessStat | None:
         num_threads=int(fields[17]),
         resident_bytes=int(fields[21]) * _PAGE_BYTES,
         cpu_s=sum(map(int, fields[11:15])) / TICKS_PER_S,
+        alone_s=sum(map(int, fields[11:13])) / TICKS_PER_S,
+        last_cpu=int(fields[36]),
     )

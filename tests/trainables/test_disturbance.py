@@ -8,19 +8,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from trainables.disturbance import CpuTimes, Neighbours, Restarts, cpu_times
+from trainables import disturbance
+from trainables.disturbance import (
+    CpuTimes,
+    Neighbours,
+    Restarts,
+    SearchProcesses,
+    cpu_times,
+    neighbours_on,
+)
 
 BUSY = "import time\nwhile True: pass"
 
 
-def counted(*moments: tuple[float, float, float] | None) -> Iterator[CpuTimes | None]:
-    """Times as (clock, busy, own), one per look."""
+def counted(*moments: tuple[float, ...] | None) -> Iterator[CpuTimes | None]:
+    """Times as (clock, busy, own) or (clock, busy, own, search), one per look."""
     for moment in moments:
         if moment is None:
             yield None
         else:
-            at_s, busy_s, own_s = moment
-            yield CpuTimes(at_s=at_s, busy_s=busy_s, own_s=own_s)
+            at_s, busy_s, own_s, *search_s = moment
+            yield CpuTimes(at_s=at_s, busy_s=busy_s, own_s=own_s, search_s=sum(search_s))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +40,27 @@ def test_more_than_a_quiet_system_takes_is_a_disturbance(others_s: float, distur
     neighbours = Neighbours(2, lambda: next(moments))
     assert neighbours.disturbed() is disturbed
     assert neighbours.others_cpus == pytest.approx(max(0.0, 2 * others_s))
+
+
+@pytest.mark.parametrize(
+    ("search_s", "others_s", "disturbed"),
+    [
+        (0.15, 0.0, False),  # what Ray and the search were seen to take
+        (0.15, 0.08, False),
+        (0.0, 0.15, True),
+        (0.15, 0.15, True),
+        (0.5, 0.0, True),  # a search that thinks is one, too
+        (0.15, -0.2, False),
+    ],
+)
+def test_what_ray_and_the_search_take_is_no_neighbours(
+    search_s: float, others_s: float, disturbed: bool
+) -> None:
+    busy_s = 1.8 + search_s + others_s
+    moments = counted((0.0, 0.0, 0.0, 3.0), (1.0, busy_s, 1.8, 3.0 + search_s))
+    neighbours = Neighbours(2, lambda: next(moments))
+    assert neighbours.disturbed() is disturbed
+    assert neighbours.others_cpus == pytest.approx(max(0.0, others_s))
 
 
 def test_each_stretch_is_judged_by_itself_and_the_mean_is_over_all() -> None:
@@ -49,7 +78,7 @@ def test_where_nothing_is_counted_nothing_is_disturbed() -> None:
 
 
 def own_s() -> float:
-    found = cpu_times([0])
+    found = cpu_times(frozenset([0]), SearchProcesses([]))
     assert found is not None
     return found.own_s
 
@@ -68,7 +97,7 @@ def test_work_of_this_process_and_of_its_children_is_its_own() -> None:
 
 def test_a_real_neighbour_on_the_cpu_is_seen() -> None:
     cpu = min(os.sched_getaffinity(0))
-    neighbours = Neighbours(1, lambda: cpu_times([cpu]))
+    neighbours = neighbours_on([cpu])
     # Its parent is a shell that ends: it is nobody's child here.
     command = f"taskset -c {cpu} {sys.executable} -c '{BUSY}' >/dev/null 2>&1 & echo $!"
     pid = int(subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, check=True).stdout)
@@ -82,6 +111,93 @@ def test_a_real_neighbour_on_the_cpu_is_seen() -> None:
         assert others > 0.1
     finally:
         os.kill(pid, 9)
+
+
+@pytest.fixture
+def busy_process() -> Iterator[tuple[int, int]]:
+    """Start a process that computes on one CPU; return its pid and that CPU."""
+    cpu = min(os.sched_getaffinity(0))
+    with subprocess.Popen(["taskset", "-c", f"{cpu}", sys.executable, "-c", BUSY]) as process:
+        yield process.pid, cpu
+        process.kill()
+
+
+def test_processes_of_the_search_are_counted_on_the_trials_cpus_alone(
+    busy_process: tuple[int, int],
+) -> None:
+    pid, cpu = busy_process
+    here, elsewhere = SearchProcesses([pid]), SearchProcesses([pid])
+    assert here.spent_s(frozenset([cpu])) == 0.0  # before the first look nothing is known
+    elsewhere.spent_s(frozenset([cpu + 1]))
+    deadline = time.monotonic() + 60
+    while here.spent_s(frozenset([cpu])) < 0.3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert elsewhere.spent_s(frozenset([cpu + 1])) == 0.0
+    os.kill(pid, 9)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    spent_s = here.spent_s(frozenset([cpu]))
+    assert here.spent_s(frozenset([cpu])) == spent_s >= 0.3  # what it took is not forgotten
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[int, str]]:
+    """Stand-ins for the processes of a machine: parent and command by pid."""
+    table: dict[int, tuple[int, str]] = {}
+
+    def ancestors(pid: int) -> Iterator[int]:
+        while pid in table:
+            yield pid
+            pid = table[pid][0]
+
+    monkeypatch.setattr(disturbance, "_ancestors", ancestors)
+    monkeypatch.setattr(
+        disturbance,
+        "_children",
+        lambda pid: [p for p, (parent, _) in table.items() if parent == pid],
+    )
+    monkeypatch.setattr(
+        disturbance, "_command", lambda pid: table[pid][1].replace(" ", "\0").encode()
+    )
+    return table
+
+
+@pytest.mark.parametrize(
+    ("driver", "own"),
+    [
+        ((700, "python -m tune.jax_phase12"), {5, 6, 7, 8, 9, 10, 11}),
+        ((1, "/sbin/init"), {5, 6, 7, 8, 9, 11}),  # Ray was started by itself, and is an orphan
+    ],
+)
+def test_ray_and_the_driver_are_the_searchs_and_other_trials_are_not(
+    driver: tuple[int, str],
+    own: set[int],
+    processes: dict[int, tuple[int, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processes |= {
+        11: driver,
+        10: (11, driver[1] if driver[0] != 1 else "/usr/bin/editor"),  # its watchdog
+        9: (11, "/venv/ray/core/src/ray/gcs/gcs_server --port=1"),
+        8: (11, "/venv/ray/core/src/ray/raylet/raylet --node"),
+        7: (8, "python /venv/ray/dashboard/agent.py"),
+        6: (8, "ray::_Trial.train()"),
+        5: (6, "python launch.py"),  # this trial's parent
+        3: (8, "ray::_Trial.train()"),  # another trial
+        2: (3, "python launch.py"),
+        700: (0, "bash"),
+        12: (700, "python train.py /data/ray/"),  # a neighbour
+    }
+    monkeypatch.setattr(os, "getppid", lambda: 5)
+    assert set(disturbance._of_the_search()) == own
+
+
+def test_without_ray_the_parent_alone_is_the_searchs(
+    processes: dict[int, tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes |= {5: (6, "python -m tune.profile"), 6: (0, "bash --raylet-name=/tmp/raylet")}
+    monkeypatch.setattr(os, "getppid", lambda: 5)
+    assert set(disturbance._of_the_search()) == {5}
 
 
 def test_a_process_that_lives_on_is_no_restart_and_one_in_each_block_is() -> None:

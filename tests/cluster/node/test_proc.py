@@ -8,7 +8,10 @@ import pytest
 from cluster.node import proc
 from cluster.node.proc import ProcessStat, read_stat
 
-FIELDS = "S 7 40 41 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 3 0 98765 1000000 25 18446744073709551615"
+FIELDS = (
+    "S 7 40 41 0 -1 4194560 1 0 0 0 5 6 30 40 20 0 3 0 98765 1000000 25 18446744073709551615 "
+    "1 1 0 0 0 0 0 0 0 0 0 0 17 5 0 0"
+)
 
 
 @pytest.mark.parametrize("name", ["python", "tmux: server", "a) S 1 (b", "((("])
@@ -26,7 +29,9 @@ def test_name_of_the_program_moves_no_field(
         is_dead=False,
         num_threads=3,
         resident_bytes=25 * os.sysconf("SC_PAGE_SIZE"),
-        cpu_s=11 / os.sysconf("SC_CLK_TCK"),
+        cpu_s=81 / os.sysconf("SC_CLK_TCK"),
+        alone_s=11 / os.sysconf("SC_CLK_TCK"),
+        last_cpu=5,
     )
 
 
