@@ -58,7 +58,8 @@ class SearchSpec:
     finalists: int | None = None
     """Leaders (2, 3, 3) that are re-measured in fresh processes, beside the baseline."""
     final_rounds: int | None = None
-    """How often (2, 2, 3) each finalist is re-measured."""
+    """How often (2, 2, 3) each finalist is re-measured: once if it is beaten, up to twice as often
+    while it may win."""
     soak_updates: int | None = None
     """Updates (50, 200, 400) the winner must survive in one process; 0 leaves the soak out."""
     finals: Literal["alone", "together"] = "alone"

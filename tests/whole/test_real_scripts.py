@@ -84,7 +84,7 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_it_is_searched_and_its_profile_is_validated(name: str, tmp_path: Path) -> None:
     script = SCRIPTS[name]
-    few = "--max-runs 2 --finalists 1 --soak-updates 0 --json --out run"
+    few = "--max-runs 2 --finalists 1 --final-rounds 1 --soak-updates 0 --json --out run"
     searched = run(
         tmp_path,
         *("tune.command", *few.split(), *script.options.split(), "--space", *script.space.split()),

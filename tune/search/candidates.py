@@ -21,7 +21,7 @@ from tune.search.trial import EXPLORING, Stage, Trial
 LEAN_SHARE = 0.95
 """The least share of the fastest speed that `lean` may have."""
 
-_TIE_SHARE = 0.99
+TIE_SHARE = 0.99
 """The least share of the best speed at which a candidate is tied with it.
 
 Intervals alone may be several percents wide; `lean` is the kind that trades so much for memory.
@@ -229,7 +229,8 @@ def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
     }
 
 
-def _scores(candidates: Iterable[Candidate], objective: Objective) -> dict[ConfigKey, float]:
+def scores_of(candidates: Iterable[Candidate], objective: Objective) -> dict[ConfigKey, float]:
+    """Return the candidates' scores by the objective."""
     return {
         config_key(candidate.config): score(
             objective,
@@ -244,7 +245,7 @@ def _scores(candidates: Iterable[Candidate], objective: Objective) -> dict[Confi
 
 def ranked(candidates: list[Candidate], objective: Objective) -> list[Candidate]:
     """Return the candidates by their score, the best first."""
-    scores = _scores(candidates, objective)
+    scores = scores_of(candidates, objective)
     return sorted(candidates, key=lambda candidate: -scores[config_key(candidate.config)])
 
 
@@ -274,7 +275,7 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     A candidate is tied if each interval reaches the other's speed, and it is at most 1 % slower.
     Of those, one that sets no variables is simpler.
     """
-    scores = _scores(candidates, objective)
+    scores = scores_of(candidates, objective)
     best = max(candidates, key=lambda candidate: scores[config_key(candidate.config)])
     if objective is Objective.BALANCED:
         return best
@@ -282,7 +283,7 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
         candidate
         for candidate in candidates
         if candidate.high >= best.steps_per_second
-        and candidate.steps_per_second >= max(best.low, _TIE_SHARE * best.steps_per_second)
+        and candidate.steps_per_second >= max(best.low, TIE_SHARE * best.steps_per_second)
     ]
     return min(
         tied,

@@ -8,6 +8,9 @@ mode for seconds. So the leaders and the baseline are measured again in fresh pr
 (A B C, then C B A), and a profile has the speed of these measurements alone. A final that was
 disturbed is run again, within bounds. Where time is short, leaders are left out and not rounds: one
 round cannot tell a gain from noise.
+
+It is a race: a leader that is beaten runs no more, and those that are not told apart run on, up to
+twice as many rounds.
 """
 
 import dataclasses
@@ -27,9 +30,13 @@ from tune.search.candidates import (
 )
 from tune.search.levers import Lever
 from tune.search.objective import Objective
+from tune.search.race import Race, race_of
 from tune.search.result import winner_of
 from tune.search.rounds import counted
 from tune.search.trial import EXPLORING, Stage, Trial
+
+_MOST_ROUNDS = 2
+"""Times the planned rounds that leaders run at most while they are not told apart."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +55,10 @@ class FinalsPlan:
 
     @property
     def num_trials(self) -> int:
-        """The trials that it may take, without the soak.
+        """The trials that it typically takes, without the soak.
 
-        Leaders are the finalists and two more: the baseline, and another kind's best. Of the levers
+        Leaders are the finalists and two more: the baseline, and another kind's best. What the race
+        saves, it spends on those that are not told apart. Of the levers
         all are tried once, one is tried again beside the winner, and has finals of its own.
         """
         of_leaders = (self.num_finalists + 2) * self.num_rounds
@@ -76,7 +84,12 @@ def next_step(
     """
     leaders = pick_leaders(trials, plan, objective, baseline, learner)
     needed = _needed(leaders, baseline)
-    final = _next_final(trials, plan, leaders, needed, num_affordable)
+    race = Race(running=leaders, rivals=[])
+    if learner is None:  # that wins by other figures than speed
+        race = race_of(trials, leaders, objective, baseline)
+    final = _next_final(trials, plan, race.running, needed, num_affordable)
+    if final is None:
+        final = _next_further(trials, plan, race.rivals, num_affordable)
     if final is not None:
         return Stage.FINAL, final
     chosen = choose_candidates(trials, objective, learner)
@@ -127,6 +140,19 @@ def _next_final(
     if not waiting or num_affordable < 1:
         return None
     return min(waiting, key=lambda item: item[:2])[2]
+
+
+def _next_further(
+    trials: Sequence[Trial], plan: FinalsPlan, rivals: Sequence[Config], num_affordable: float
+) -> Config | None:
+    """Return the rival whose turn it is in a round beyond the planned ones; `None` if there is no
+    time for all of that round.
+    """
+    further = dataclasses.replace(plan, num_rounds=_MOST_ROUNDS * plan.num_rounds)
+    counts = [len(finals) for finals in counted(trials, Stage.FINAL, rivals).values()]
+    if not counts or counts.count(min(counts)) > num_affordable:
+        return None
+    return _next_final(trials, further, rivals, set(map(config_key, rivals)), num_affordable)
 
 
 def _needed(leaders: Sequence[Config], baseline: Config) -> set[ConfigKey]:

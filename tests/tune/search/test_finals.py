@@ -1,6 +1,7 @@
 """Finals: leaders and baseline take turns, and the winner soaks."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import pytest
 
@@ -17,23 +18,45 @@ PLAN = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=10)
 
 
 BASELINE = {"num_envs": 1, "batch_size": 1}
+NOISE = (0.985, 1.015, 0.985, 1.0, 1.0, 1.015)  # of two leaders in turns, one is up, one is down
 
 
-def play(trials: list[Trial], speeds: dict[int, float]) -> list[tuple[Stage, int]]:
+def play(
+    trials: list[Trial],
+    speeds: dict[int, float],
+    plan: FinalsPlan = PLAN,
+    noise: Sequence[float] = (1.0,),
+) -> list[tuple[Stage, int]]:
     """Run finals and soak to their end with these speeds; return what was run."""
     trials, ran = list(trials), []
-    while (step := finals.next_step(trials, PLAN, Objective.THROUGHPUT, BASELINE)) is not None:
+    while (step := finals.next_step(trials, plan, Objective.THROUGHPUT, BASELINE)) is not None:
         stage, chosen = step
         ran.append((stage, chosen["num_envs"]))
-        trials.append(measured(chosen["num_envs"], speeds[chosen["num_envs"]], stage=stage))
+        speed = speeds[chosen["num_envs"]] * noise[len(ran) % len(noise)]
+        trials.append(measured(chosen["num_envs"], speed, stage=stage))
         assert len(ran) < 50
     return ran
 
 
 def test_leaders_and_baseline_take_turns_there_and_back_and_the_winner_soaks() -> None:
-    ran = play(EXPLORED, {1: 100.0, 4: 400.0, 8: 300.0})
-    assert [num_envs for stage, num_envs in ran if stage is Stage.FINAL] == [4, 8, 1, 1, 8, 4]
+    plan = dataclasses.replace(PLAN, num_rounds=1)  # of it race twice as many
+    ran = play(EXPLORED, {1: 390.0, 4: 400.0, 8: 395.0}, plan)
+    assert finals_of(ran) == [4, 8, 1, 1, 8, 4]
     assert ran[-1] == (Stage.SOAK, 4)
+
+
+def test_a_leader_that_is_beaten_runs_no_more_and_those_that_are_near_run_on() -> None:
+    assert finals_of(play(EXPLORED, {1: 100.0, 4: 400.0, 8: 300.0})) == [4, 8, 1, 1, 4]
+    near = {1: 100.0, 4: 400.0, 8: 399.0}
+    assert finals_of(play(EXPLORED, near, noise=NOISE))[:7] == [4, 8, 1, 1, 8, 4, 4]
+    # Processes that always differ by as much are told apart by two rounds.
+    assert finals_of(play(EXPLORED, near | {8: 386.0})) == [4, 8, 1, 1, 8, 4]
+
+
+def test_a_further_round_begins_only_with_time_for_all_of_it() -> None:
+    near = {1: 100.0, 4: 400.0, 8: 399.0}
+    for affordable, ran in [(8, [4, 8, 1, 1, 8, 4]), (9, [4, 8, 1, 1, 8, 4, 4])]:
+        assert ran_finals(EXPLORED, PLAN, affordable, near, noise=NOISE)[:7] == ran
 
 
 def test_what_learns_fastest_comes_first_and_of_the_others_the_fastest_alone() -> None:
@@ -100,7 +123,17 @@ def test_without_a_soak_the_finals_are_the_end() -> None:
     assert finals.next_step(trials, plan, Objective.THROUGHPUT, BASELINE) is None
 
 
-def ran_finals(trials: list[Trial], plan: FinalsPlan, num_affordable: int) -> list[int]:
+def finals_of(ran: list[tuple[Stage, int]]) -> list[int]:
+    return [num_envs for stage, num_envs in ran if stage is Stage.FINAL]
+
+
+def ran_finals(
+    trials: list[Trial],
+    plan: FinalsPlan,
+    num_affordable: int,
+    speeds: dict[int, float],
+    noise: Sequence[float] = (1.0,),
+) -> list[int]:
     """The leaders that the finals run while the time for them shrinks by one each."""
     trials, ran = list(trials), []
     while True:
@@ -109,7 +142,8 @@ def ran_finals(trials: list[Trial], plan: FinalsPlan, num_affordable: int) -> li
         if step is None or step[0] is not Stage.FINAL:
             return ran
         ran.append(step[1]["num_envs"])
-        trials.append(measured(step[1]["num_envs"], 400.0 / step[1]["num_envs"], stage=step[0]))
+        speed = speeds[step[1]["num_envs"]] * noise[len(ran) % len(noise)]
+        trials.append(measured(step[1]["num_envs"], speed, stage=step[0]))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +157,8 @@ def ran_finals(trials: list[Trial], plan: FinalsPlan, num_affordable: int) -> li
     ],
 )
 def test_short_time_leaves_out_leaders_and_not_rounds(num_affordable: int, ran: list[int]) -> None:
-    assert ran_finals(EXPLORED, PLAN, num_affordable) == ran
+    near = {1: 400.0, 4: 400.0, 8: 400.0}
+    assert ran_finals(EXPLORED, PLAN, num_affordable, near) == ran
 
 
 def test_a_disturbed_final_is_run_again_and_then_stands() -> None:
@@ -144,7 +179,7 @@ def test_on_a_machine_that_is_never_quiet_the_finals_end() -> None:
         ran += step[0] is Stage.FINAL
         trials.append(measured(step[1]["num_envs"], 100.0, stage=step[0], disturbed=True))
         assert ran < 50
-    assert ran == 3 * PLAN.num_rounds + 3
+    assert ran == 2 * 3 * PLAN.num_rounds + 3  # nothing is told apart there
 
 
 def test_a_lost_final_is_run_again() -> None:

@@ -1,0 +1,99 @@
+"""The race of the finals: who is beaten, who may win, and who is of interest all the same."""
+
+import dataclasses
+
+import pytest
+
+from finals_trials import config, measured
+from search_spaces.config import Config
+from tune.search import finals
+from tune.search.finals import FinalsPlan
+from tune.search.objective import Objective
+from tune.search.race import Race, race_of
+from tune.search.trial import Stage, Trial
+
+BASELINE = config(1)
+
+
+def final(num_envs: int, speed: float, *, gpu: bool = False) -> Trial:
+    """A final. A GPU's allocator counts, and its processes differ by half a percent."""
+    num_bytes = 100 + num_envs
+    return measured(
+        num_envs,
+        speed,
+        stage=Stage.FINAL,
+        device_bytes=num_bytes,
+        peak_device_bytes=num_bytes if gpu else None,
+    )
+
+
+def race(*trials: Trial) -> Race:
+    leaders = [config(4), config(8), config(2), BASELINE]
+    return race_of(trials, leaders, Objective.THROUGHPUT, BASELINE)
+
+
+def num_envs(configs: list[Config]) -> list[int]:
+    return [one["num_envs"] for one in configs]
+
+
+def test_before_the_first_final_all_run() -> None:
+    found = race(measured(4, 400.0))
+    assert num_envs(found.running) == [4, 8, 2, 1]
+    assert found.rivals == []
+
+
+@pytest.mark.parametrize(
+    ("speeds", "gpu", "running", "rivals"),
+    [
+        # On a CPU two processes of one configuration differ by 3.5 %: 5 % more is the difference.
+        ({4: 400.0, 8: 390.0, 2: 300.0}, False, [4, 8, 1], [4, 8, 1]),
+        ({4: 400.0, 8: 370.0, 2: 390.0}, False, [4, 2, 1], [4, 2, 1]),
+        ({4: 400.0, 8: 300.0, 2: 300.0}, False, [4, 1], []),
+        # The fastest was not first, and what did not run yet runs.
+        ({4: 300.0, 8: 400.0}, False, [8, 2, 1], []),
+        # On a GPU half a percent is seen, and within one percent all are tied.
+        ({4: 400.0, 8: 398.0, 2: 370.0}, True, [4, 1], []),
+    ],
+)
+def test_what_is_beaten_by_more_than_noise_runs_no_more(
+    speeds: dict[int, float], gpu: bool, running: list[int], rivals: list[int]
+) -> None:
+    found = race(*(final(n, speed, gpu=gpu) for n, speed in {1: 100.0, **speeds}.items()))
+    assert num_envs(found.running) == running
+    assert num_envs(found.rivals) == rivals
+
+
+def test_one_that_was_beaten_is_back_once_the_best_is_slower() -> None:
+    first = (final(4, 400.0), final(8, 340.0), final(1, 100.0), final(1, 100.0))
+    assert 8 not in num_envs(race(*first).running)
+    found = race(*first, final(4, 300.0))
+    assert 8 in num_envs(found.running)
+    assert num_envs(found.rivals) == [4, 8, 1]
+
+
+def test_the_best_of_another_kind_runs_on_though_it_is_beaten() -> None:
+    lean = [final(n, speed, gpu=True) for n, speed in {4: 400.0, 2: 385.0, 1: 100.0}.items()]
+    assert num_envs(race(*lean).running) == [4, 8, 2, 1]  # within 5 %, for less memory
+    assert num_envs(race(*lean).rivals) == []
+
+
+def test_the_best_on_each_number_of_gpus_runs_on_though_it_is_beaten() -> None:
+    def on(number: int, of: int, speed: float) -> Trial:
+        sizes = {"num_envs": of, "num_devices": number}
+        return dataclasses.replace(final(of, speed), config=sizes)
+
+    trials = [on(2, 4, 400.0), on(2, 8, 200.0), on(1, 4, 210.0), on(1, 1, 100.0)]
+    leaders = [trial.config for trial in trials]
+    found = race_of(trials, leaders, Objective.THROUGHPUT, leaders[-1])
+    assert found.running == [leaders[0], leaders[2], leaders[3]]
+
+
+def test_what_wins_by_learning_is_in_no_race() -> None:
+    learner, trials, ran = config(2), [measured(n, 100.0 * n) for n in (1, 2, 4)], []
+    plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=0)
+    while (
+        step := finals.next_step(trials, plan, Objective.LEARNING, BASELINE, learner=learner)
+    ) is not None:
+        ran.append(step[1]["num_envs"])
+        trials.append(final(step[1]["num_envs"], 100.0 * step[1]["num_envs"]))
+    assert ran == [2, 4, 1, 1, 4, 2]
