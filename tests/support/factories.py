@@ -89,7 +89,7 @@ def candidate(**changes: Any) -> Candidate:
         "device_bytes": 150_000_000,
         "noise": Noise(sd=0.01, dof=100.0, quantile=1.984),
         "noise_scale": None,
-        "soak": measurement(num_updates=200, measure_s=131.0, steps_per_second=61_500.0),
+        "soaks": (measurement(num_updates=200, measure_s=131.0, steps_per_second=61_500.0),),
     }
     return Candidate(**(fields | changes))
 
@@ -100,7 +100,7 @@ BASELINE = candidate(
     low=49_300.0,
     high=50_700.0,
     device_bytes=290_000_000,
-    soak=None,
+    soaks=(),
 )
 """The framework default in the same finals."""
 

@@ -182,7 +182,7 @@ def _candidate(
         noise=noise,
         rounds=tuple(speeds) if finals else (),
         disturbed=not _undisturbed(ran),
-        soak=_soak(soaks[-1]) if soaks else None,
+        soaks=tuple(soak for soak in map(_soak, soaks) if soak is not None),
     )
 
 

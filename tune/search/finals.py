@@ -35,6 +35,9 @@ from tune.search.result import winner_of
 from tune.search.rounds import counted
 from tune.search.trial import EXPLORING, Stage, Trial
 
+_MOST_SOAKS = 2
+"""Soaks of the winner: another, where one contradicts the finals."""
+
 _MOST_ROUNDS = 2
 """Times the planned rounds that leaders run at most while they are not told apart."""
 
@@ -106,9 +109,10 @@ def next_step(
         final = _next_final(trials, plan, [kept], {config_key(kept)}, num_affordable)
         if final is not None:
             return Stage.FINAL, final
-    if plan.soak_updates == 0 or winner.soak is not None:
+    if plan.soak_updates == 0 or len(winner.soaks) >= _MOST_SOAKS:
         return None
-    return Stage.SOAK, winner.config
+    is_doubtful = winner.slower_soak is not None and num_affordable >= 1
+    return (Stage.SOAK, winner.config) if is_doubtful or not winner.soaks else None
 
 
 def _next_final(

@@ -43,6 +43,12 @@ class Noise:
         """
         return self.quantile * self.sd * math.sqrt(num_means / num_processes)
 
+    def half_width_of_next(self, num_next: int, num_processes: int) -> float:
+        """Return the half width of the 95 % interval of the mean log speed of the next processes,
+        about the mean of so many.
+        """
+        return self.quantile * self.sd * math.sqrt(1.0 / num_next + 1.0 / num_processes)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -52,7 +58,8 @@ class Candidate:
     alone once there are any, and of those the undisturbed). `low` and `high` are the widest
     interval that they and the `noise` between processes support. `rounds` are the speeds of the
     finals that count, by round. With `disturbed`, all of them were.
-    `representative` is the latest of those processes; `soak` the soak's measurement.
+    `representative` is the latest of those processes; `soaks` are the measurements of its soaks: of
+    one, and of another where that contradicts the finals.
     """
 
     config: Config
@@ -67,7 +74,7 @@ class Candidate:
     noise: Noise
     rounds: tuple[float, ...] = ()
     disturbed: bool = False
-    soak: Measurement | None = None
+    soaks: tuple[Measurement, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -78,10 +85,23 @@ class Candidate:
     @property
     def slower_soak(self) -> Measurement | None:
         """The soak, where it ran undisturbed and slower than the other processes support."""
-        soak = self.soak
-        if soak is None or soak.disturbed or soak.steps_per_second >= self.low:
+        speeds = self._soak_speeds
+        if not speeds or statistics.geometric_mean(speeds) >= self.soak_range[0]:
             return None
-        return soak
+        return self.soak
+
+    @property
+    def soak(self) -> Measurement | None:
+        """The latest soak, an undisturbed one where there is any."""
+        return next(iter(self._undisturbed_soaks[::-1] or self.soaks[::-1]), None)
+
+    @property
+    def soak_range(self) -> tuple[float, float]:
+        """The speeds that the other processes support for the mean of the soaks."""
+        num_soaks = max(1, len(self._soak_speeds))
+        side = math.exp(self.noise.half_width_of_next(num_soaks, self.num_processes))
+        speed = self.steps_per_second
+        return min(self.low, speed / side), max(self.high, speed * side)
 
     @property
     def promised(self) -> float:
@@ -89,32 +109,40 @@ class Candidate:
 
         It is the mean over the finals and the soak, which is one more fresh process, and the only
         one that did not help to choose this configuration: the best of several noisy figures is
-        too high. A soak that contradicts the finals from below is promised in their place, one
-        from above is left out.
+        too high. Soaks that contradict the finals from below are promised in their place, those
+        from above are left out.
         """
         if self.slower_soak is not None:
-            return self.slower_soak.steps_per_second
-        speeds = (*self.rounds, *self._agreeing_soak)
+            return statistics.geometric_mean(self._soak_speeds)
+        speeds = (*self.rounds, *self._agreeing_soaks)
         return statistics.geometric_mean(speeds) if self.rounds else self.steps_per_second
 
     @property
     def promised_processes(self) -> int:
         """The number of fresh processes behind the promise."""
         if self.slower_soak is not None:
-            return 1
-        return self.num_processes + (len(self._agreeing_soak) if self.rounds else 0)
+            return len(self._soak_speeds)
+        return self.num_processes + (len(self._agreeing_soaks) if self.rounds else 0)
 
     @property
-    def _agreeing_soak(self) -> tuple[float, ...]:
-        soak = self.soak
-        if soak is None or soak.disturbed or not self.low <= soak.steps_per_second <= self.high:
-            return ()
-        return (soak.steps_per_second,)
+    def _undisturbed_soaks(self) -> tuple[Measurement, ...]:
+        return tuple(soak for soak in self.soaks if not soak.disturbed)
+
+    @property
+    def _soak_speeds(self) -> tuple[float, ...]:
+        return tuple(soak.steps_per_second for soak in self._undisturbed_soaks)
+
+    @property
+    def _agreeing_soaks(self) -> tuple[float, ...]:
+        speeds, (low, high) = self._soak_speeds, self.soak_range
+        return speeds if speeds and low <= statistics.geometric_mean(speeds) <= high else ()
 
     @property
     def promised_low(self) -> float:
         """The lower end of the promise's interval."""
-        return min(self.low, self.slower_soak.low) if self.slower_soak else self.low
+        if self.slower_soak is None:
+            return self.low
+        return min(self.low, *(soak.low for soak in self._undisturbed_soaks))
 
     @property
     def gpu_utilization(self) -> float | None:

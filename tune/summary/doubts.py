@@ -202,10 +202,11 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
             "its time was up."
         )
     if winner.slower_soak is not None:
+        low, high = map(units.speed, winner.soak_range)
+        who = "the soak" if len(winner.soaks) == 1 else "the soak and another"
         doubts.append(
-            f"the soak ran at {units.speed(soak.steps_per_second)} {soak.unit}/s, below the "
-            f"{units.speed(winner.low)} to {units.speed(winner.high)} of the finals: the profile "
-            "promises the soak's."
+            f"{who} ran at {units.speed(winner.promised)} {soak.unit}/s, below the {low} to {high} "
+            "that the finals support: the profile promises what they say."
         )
     if (soak.device_growth_bytes or 0) > _SETTLING_BYTES:
         doubts.append(

@@ -98,7 +98,7 @@ def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:
     bare = factories.outcome(predicted_device_bytes=None, peak_host_bytes=None, peak_threads=None)
     result = factories.result(
         chosen={
-            Kind.FASTEST: factories.candidate(representative=bare, device_bytes=None, soak=None)
+            Kind.FASTEST: factories.candidate(representative=bare, device_bytes=None, soaks=())
         },
         baseline=None,
     )

@@ -136,6 +136,44 @@ def test_the_soak_counts_and_one_that_contradicts_from_below_is_promised_alone(
     assert found.steps_per_second == 400.0  # it is chosen by its finals
 
 
+@pytest.mark.parametrize(
+    ("soaks", "promised", "num_processes"),
+    [
+        ([300.0, 395.0], 371.1, 4),  # the first was chance
+        ([300.0, 310.0], 305.0, 2),
+        ([310.0, 300.0], 305.0, 2),
+    ],
+)
+def test_two_soaks_count_by_their_mean(
+    soaks: list[float], promised: float, num_processes: int
+) -> None:
+    finals = [measured(4, 400.0, stage=Stage.FINAL) for _ in range(2)]
+    (found,) = candidates_of([*finals, *(measured(4, s, stage=Stage.SOAK) for s in soaks)])
+    assert found.promised == pytest.approx(promised, abs=0.1)
+    assert found.promised_low <= found.promised <= found.high
+    assert found.promised_processes == num_processes
+
+
+def test_a_disturbed_soak_says_nothing_beside_a_quiet_one() -> None:
+    final, noisy = (
+        measured(4, 400.0, stage=Stage.FINAL),
+        measured(4, 100.0, stage=Stage.SOAK, disturbed=True),
+    )
+    (found,) = candidates_of([final, measured(4, 390.0, stage=Stage.SOAK), noisy])
+    assert found.soak is not None
+    assert found.soak.steps_per_second == 390.0
+    assert found.promised == pytest.approx(395.0, abs=0.1)
+
+
+def test_many_finals_that_agree_say_more_of_their_mean_than_of_one_more_process() -> None:
+    speeds = [392.0, 405.0, 396.0, 408.0, 391.0, 404.0, 399.0, 405.0]
+    finals = [measured(4, speed, stage=Stage.FINAL) for speed in speeds]
+    (found,) = candidates_of([*finals, measured(4, 380.0, stage=Stage.SOAK)])
+    assert found.low > 380.0
+    assert found.slower_soak is None
+    assert found.promised_processes == len(speeds) + 1
+
+
 def test_lean_is_the_least_memory_within_five_percent() -> None:
     trials = [
         measured(4, 400.0, device_bytes=900),

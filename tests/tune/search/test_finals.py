@@ -111,6 +111,32 @@ def test_the_best_on_each_number_of_gpus_is_measured_again() -> None:
     assert {leader["num_devices"] for leader in leaders} == {1, 2, 4}
 
 
+@pytest.mark.parametrize(
+    ("soaks", "num_affordable", "ran"),
+    [
+        ([395.0], 9, 1),
+        ([250.0, 395.0], 9, 2),
+        ([250.0, 250.0], 9, 2),
+        ([250.0, 395.0], 0, 1),
+    ],
+)
+def test_a_soak_that_contradicts_the_finals_is_run_again_once_while_there_is_time(
+    soaks: list[float], num_affordable: int, ran: int
+) -> None:
+    trials = [*EXPLORED, *(measured(4, 400.0, stage=Stage.FINAL) for _ in range(2))]
+    plan = FinalsPlan(num_finalists=1, num_rounds=2, soak_updates=10)
+    trials += [measured(1, 100.0, stage=Stage.FINAL) for _ in range(2)]
+    for number in range(3):
+        step = finals.next_step(
+            trials, plan, Objective.THROUGHPUT, BASELINE, num_affordable=num_affordable
+        )
+        if step is None:
+            break
+        assert step == (Stage.SOAK, config(4))
+        trials.append(measured(4, soaks[number], stage=Stage.SOAK))
+    assert number == ran
+
+
 def test_nothing_feasible_chooses_nothing_and_runs_nothing() -> None:
     trials = [died(1, Stage.BASELINE), died(2, Stage.SEARCH)]
     assert choose_candidates(trials, Objective.THROUGHPUT) == {}
