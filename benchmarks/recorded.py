@@ -114,22 +114,33 @@ def _rounded(value: Any) -> Any:
 def true_speeds(landscape: Landscape) -> dict[ConfigValues, float]:
     """Return the best estimate of each configuration's speed in env steps per second.
 
-    By empirical Bayes, the mean of a configuration's visits is drawn towards a quadratic surface in
-    log2 units; the noise between visits says how far. A leader's visit that made it a leader does
-    not count: the fastest of many noisy figures is too fast.
+    The mean of a configuration's visits is drawn towards a surface. A leader's visit that made it a
+    leader does not count: the fastest of many noisy figures is too fast.
     """
     again = by_config(landscape.of("leaders", "canary"))
     visits = by_config(landscape.of("pass")) | again
     configs = [config for config in visits if geometric_mean(visits[config]) is not None]
     counts = np.array([len(visits[config]) for config in configs])
     means = np.log([geometric_mean(visits[config]) or math.nan for config in configs])
-    terms = _quadratic_terms(np.log2(np.array(configs, dtype=float)))
-    surface = terms @ np.linalg.lstsq(terms, means, rcond=None)[0]
     noise = statistics.fmean(x * x for x in residuals(landscape)) / counts
-    freedom = max(1, len(configs) - np.linalg.matrix_rank(terms))
+    drawn = drawn_to_surface(np.array(configs, dtype=float), means, noise)
+    return dict(zip(configs, np.exp(drawn).tolist(), strict=True))
+
+
+def drawn_to_surface(
+    points: npt.NDArray[np.float64], means: npt.NDArray[np.float64], noise: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the best estimates [n] of what noisy `means` [n] are of, at `points` [n, d].
+
+    By empirical Bayes they are drawn towards a quadratic surface over the points' log2; their
+    variances `noise` [n] say how far.
+    """
+    terms = _quadratic_terms(np.log2(points))
+    surface: npt.NDArray[np.float64] = terms @ np.linalg.lstsq(terms, means, rcond=None)[0]
+    freedom = max(1, len(points) - np.linalg.matrix_rank(terms))
     roughness = max(0.0, float(np.square(means - surface).sum() / freedom - noise.mean()))
     trust = roughness / (roughness + noise)
-    return dict(zip(configs, np.exp(surface + trust * (means - surface)).tolist(), strict=True))
+    return surface + trust * (means - surface)
 
 
 def _quadratic_terms(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -22,7 +22,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 from benchmarks import markdown
 from benchmarks.learning.landscape import LearningLandscape, SimulatedTrainings, read
 from benchmarks.learning.record import LANDSCAPES
-from search_spaces.config import Config, config_cell, num_samples
+from search_spaces.config import Config, config_cell, config_key, num_samples
 from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
 from tune.search.learned import LearningPlan
@@ -233,16 +233,17 @@ def _table(landscape: LearningLandscape, rows: dict[str, list[LearningRun]]) -> 
 
 
 def _truth(landscape: LearningLandscape) -> str:
-    """Return a row per configuration, the soonest at the target first: means over seeds."""
+    """Return a row per configuration, the soonest at the target first."""
     columns = ["envs x steps / batch", "samples of an update", "env steps needed", "env steps/s"]
     lines = [
         f"\n{landscape.name}, to {landscape.target:g}\n",
         markdown.row([*columns, "seconds", "of each seed"]),
         "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
-    target = landscape.target
-    for one in sorted(landscape.configs.values(), key=lambda one: one.seconds_to(target)):
-        seconds, each = one.seconds_to(target), sorted(one.each_to(target))
+    by_seconds = sorted(landscape.configs, key=lambda key: landscape.true_s.get(key, math.inf))
+    for one in map(landscape.configs.__getitem__, by_seconds):
+        seconds = landscape.true_s.get(config_key(one.config), math.inf)
+        each = sorted(one.each_to(landscape.target))
         steps = seconds * one.steps_per_second
         cells = [
             config_cell(one.config),

@@ -6,11 +6,13 @@ import dataclasses
 import json
 import math
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.recorded import drawn_to_surface
 from benchmarks.replay import ReplayPoint, measurement_of
 from search_spaces.config import Config, ConfigKey, config_key, num_samples
 from search_spaces.space import Axis, SearchSpace
@@ -51,20 +53,19 @@ class RecordedConfig:
     noise_scale: float | None
     trainings: tuple[RecordedTraining, ...]
 
-    def seconds_to(self, target: float) -> float:
-        """Return the geometric mean over seeds of the seconds to a return; infinite if none got
-        there.
+    def logs_to(self, target: float) -> list[float]:
+        """Return the log seconds of each seed to a return; none if no seed got there.
 
         A seed that did not counts as it does in a search: as twice the time of its training.
         """
         each = self.each_to(target)
         if min(each) == math.inf:
-            return math.inf
+            return []
         lasted = (one.env_steps[-1] / self.steps_per_second for one in self.trainings)
-        return statistics.geometric_mean(
-            2.0 * whole_s if seconds == math.inf else seconds
+        return [
+            math.log(2.0 * whole_s if seconds == math.inf else seconds)
             for seconds, whole_s in zip(each, lasted, strict=True)
-        )
+        ]
 
     def each_to(self, target: float) -> list[float]:
         """Return the seconds of each seed to a return, infinite where it was not reached."""
@@ -75,12 +76,16 @@ class RecordedConfig:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LearningLandscape:
-    """All configurations of a grid, and the return that counts as learned."""
+    """All configurations of a grid, and the return that counts as learned.
+
+    `true_s` are the seconds to it that each configuration truly needs, of those that get there.
+    """
 
     name: str
     target: float
     baseline: Config
     configs: dict[ConfigKey, RecordedConfig]
+    true_s: dict[ConfigKey, float]
 
     @property
     def space(self) -> SearchSpace:
@@ -94,13 +99,13 @@ class LearningLandscape:
     @property
     def best_s(self) -> float:
         """The seconds to the target of the configuration that truly learns fastest."""
-        return min(one.seconds_to(self.target) for one in self.configs.values())
+        return min(self.true_s.values())
 
     def times_as_long(self, config: Config | None) -> float:
         """Return how many times as long as the best a configuration truly needs."""
         if config is None:
             return math.inf
-        return self.configs[config_key(config)].seconds_to(self.target) / self.best_s
+        return self.true_s.get(config_key(config), math.inf) / self.best_s
 
 
 TARGETS = {"cartpole": 400.0, "breakout": 10.0, "trend": 7.0}
@@ -124,8 +129,31 @@ def read(path: Path) -> LearningLandscape:
             noise_scale=one.get("noise_scale"),
             trainings=trainings,
         )
-    name = path.stem
-    return LearningLandscape(name=name, target=TARGETS[name], baseline=_BASELINE, configs=configs)
+    target = TARGETS[path.stem]
+    return LearningLandscape(
+        name=path.stem,
+        target=target,
+        baseline=_BASELINE,
+        configs=configs,
+        true_s=true_seconds(configs, target),
+    )
+
+
+def true_seconds(
+    configs: Mapping[ConfigKey, RecordedConfig], target: float
+) -> dict[ConfigKey, float]:
+    """Return the best estimates of the seconds to a return: means over seeds, drawn to a surface.
+
+    Of many that learn about as fast, the mean of the luckiest is too short.
+    """
+    logs = {key: one.logs_to(target) for key, one in configs.items()}
+    logs = {key: values for key, values in logs.items() if values}
+    points = np.array([list(configs[key].config.values()) for key in logs], dtype=float)
+    means = np.array([statistics.fmean(values) for values in logs.values()])
+    variance = statistics.fmean(statistics.variance(values) for values in logs.values())
+    noise = variance / np.array([len(values) for values in logs.values()])
+    drawn = drawn_to_surface(points, means, noise)
+    return dict(zip(logs, np.exp(drawn).tolist(), strict=True))
 
 
 class SimulatedTrainings:

@@ -1,12 +1,21 @@
 """The replay of learning landscapes: what it says is what was recorded."""
 
+import dataclasses
 import math
+import statistics
 
+import numpy as np
 import pytest
 
 from benchmarks.learning.__main__ import run_asha, run_ours
-from benchmarks.learning.landscape import SimulatedTrainings, read
+from benchmarks.learning.landscape import (
+    RecordedTraining,
+    SimulatedTrainings,
+    read,
+    true_seconds,
+)
 from benchmarks.learning.record import LANDSCAPES
+from search_spaces.config import config_key
 from trainables.curve import TrainingRequest
 from tune.search.objective import Objective
 
@@ -76,3 +85,20 @@ def test_asha_gets_the_seconds_that_it_is_given_and_picks_what_it_trained() -> N
     assert run.picked is not None
     assert 50.0 <= run.seconds <= 100.0 + 60.0
     assert run_asha(CARTPOLE, seed=0, budget_s=0.0).seconds < 60.0
+
+
+def test_the_luckiest_of_many_that_learn_as_fast_is_not_taken_for_faster() -> None:
+    rng = np.random.default_rng(0)
+    configs = {}
+    for one in CARTPOLE.configs.values():
+        needed = 1000.0 * np.exp(rng.normal(0.0, 0.4, size=6))
+        trainings = tuple(
+            RecordedTraining(env_steps=(1, int(steps)), returns=(0.0, 1.0)) for steps in needed
+        )
+        configs[config_key(one.config)] = dataclasses.replace(
+            one, steps_per_second=100.0, trainings=trainings
+        )
+    true_s = true_seconds(configs, target=1.0)
+    means = [math.exp(statistics.fmean(one.logs_to(1.0))) for one in configs.values()]
+    assert min(means) < 8.0  # and each truly needs 10
+    assert 10.0 - min(true_s.values()) < 0.8 * (10.0 - min(means))
