@@ -1,0 +1,119 @@
+"""The finals as a race and as rounds for all: what they cost, and how good the picks are.
+
+    python -m benchmarks.finals [--seeds 120] [--training-hours 10]
+
+Searches are replayed with the defaults of the command line, the soak left out. `lost` is the
+search's own time and the longer training with its pick, as in benchmarks/knobs.py.
+"""
+
+import argparse
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from unittest import mock
+
+from benchmarks import markdown, recorded
+from benchmarks.replay import Replay, SimulatedMachine, replay
+from benchmarks.search import FOLDER, look_ahead, our_search
+from search_spaces.config import Config
+from tune.search import finals
+from tune.search.objective import Objective
+from tune.search.race import Race, race_of
+from tune.search.result import Kind
+from tune.search.trial import Stage, Trial
+from tune.spec import SearchSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FinalsRun:
+    """One search: its finals and their seconds, those of the search, and the share of its pick."""
+
+    num_finals: int
+    finals_s: float
+    search_s: float
+    picked: float
+
+
+def no_race(
+    trials: Sequence[Trial], leaders: Sequence[Config], objective: Objective, baseline: Config
+) -> Race:
+    """Return a race in which all leaders run all rounds, and no more."""
+    return Race(running=list(leaders), rivals=[])
+
+
+def drops_alone(
+    trials: Sequence[Trial], leaders: Sequence[Config], objective: Objective, baseline: Config
+) -> Race:
+    """Return the race without further rounds for those that are not told apart."""
+    found = race_of(trials, leaders, objective, baseline)
+    return dataclasses.replace(found, rivals=[])
+
+
+RULES = {"rounds for all": no_race, "the beaten stop": drops_alone, "a race": race_of}
+
+
+def run(scene: Replay, seed: int) -> FinalsRun:
+    """Replay one search."""
+    machine = SimulatedMachine(scene, seed)
+    compiled, machine.now = look_ahead(scene)
+    search = our_search(
+        scene, seed, SearchSpec.NORMAL.max_runs, clock=lambda: machine.now, compiled=compiled
+    )
+    while (trial := search.ask()) is not None:
+        config = tuple(trial.config.values())
+        search.tell(trial, machine.run(config, slow_below=search.slow_below(trial)))
+    ended = [t.outcome for t in search.trials if t.stage is Stage.FINAL]
+    own = [outcome.wall_s for outcome in ended if outcome is not None]
+    chosen = search.result(partial=False).chosen[Kind.FASTEST]
+    return FinalsRun(
+        num_finals=len(own),
+        finals_s=sum(own),
+        search_s=machine.now,
+        picked=scene.share(tuple(chosen.config.values())),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a row per landscape and rule: means over the searches."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=120)
+    parser.add_argument("--training-hours", type=float, default=10.0)
+    options = parser.parse_args(arguments)
+    names = [
+        "",
+        "finals",
+        "number",
+        "share of the search",
+        "search, s",
+        "picked",
+        ">= 98",
+        "lost, s",
+    ]
+    print(markdown.row(names))
+    print(markdown.row(["---", "---", *["---:"] * 6]))
+    for path in sorted(FOLDER.glob("*.json")):
+        scene = replay(path.stem, recorded.read(path))
+        for name, rule in RULES.items():
+            with mock.patch.object(finals, "race_of", rule):
+                runs = [run(scene, seed) for seed in range(options.seeds)]
+            print(_row(scene.name, name, runs, 3600 * options.training_hours), flush=True)
+
+
+def _row(scene: str, rule: str, runs: Sequence[FinalsRun], training_s: float) -> str:
+    lost = [one.search_s + training_s * (1.0 / one.picked - 1.0) for one in runs]
+    share = sum(one.finals_s for one in runs) / sum(one.search_s for one in runs)
+    cells = [
+        scene,
+        rule,
+        f"{statistics.fmean(one.num_finals for one in runs):.1f}",
+        f"{share:.0%}",
+        f"{statistics.fmean(one.search_s for one in runs):.0f}",
+        f"{statistics.fmean(one.picked for one in runs):.2%}",
+        f"{sum(one.picked >= 0.98 for one in runs)} of {len(runs)}",
+        f"{statistics.fmean(lost):.0f}",
+    ]
+    return markdown.row(cells)
+
+
+if __name__ == "__main__":
+    main()
