@@ -22,8 +22,9 @@ def runs(rule: str) -> list[FinalsRun]:
 def test_a_race_costs_no_more_finals_than_rounds_for_all_and_picks_no_worse() -> None:
     of_all, race = runs("rounds for all"), runs("a race")
     assert sum(r.num_finals for r in race) <= 1.1 * sum(r.num_finals for r in of_all)
-    picked, by_all = (statistics.fmean(r.picked for r in own) for own in (race, of_all))
-    assert picked >= by_all - 0.01  # a tie; the benchmark's 120 searches tell it better
+    # Of single searches chance decides: means are for the benchmark's 120.
+    picked, by_all = (statistics.median(r.picked for r in own) for own in (race, of_all))
+    assert picked >= by_all
     dropped = runs("the beaten stop")
     assert sum(r.num_finals for r in dropped) < sum(r.num_finals for r in of_all)
 
