@@ -21,7 +21,8 @@ from cluster.node.atomic import write_text
 from trainables.jax_workload import JaxWorkload
 
 LANDSCAPES = Path(__file__).parent
-_NUM_ENVS, _NUM_STEPS, _BATCH_SIZES = (16, 64, 256, 1024), (32, 128), (256, 1024, 4096)
+_NUM_ENVS = (16, 32, 64, 128, 256, 512, 1024)
+_NUM_STEPS, _BATCH_SIZES = (32, 128), (256, 1024, 4096)
 _GROWTH = 1.12  # between two points of a curve
 _NUM_SEEDS = 6
 _ROUNDS, _ROUND_S = 5, 1.0

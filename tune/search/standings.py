@@ -14,6 +14,8 @@ from tune.search.trial import EXPLORING, Stage, Trial
 
 _UNMEASURED = -1.0
 
+_COMPARES_GPUS = (Stage.BASELINE, Stage.GPU)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -45,7 +47,7 @@ class Standings:
     def learn(self, trials: Sequence[Trial], told: Trial | None = None) -> None:
         """Learn what the scores of all depend on, of all trials or of one that was just told."""
         balanced = self._objective is Objective.BALANCED  # other scores have no use for the scale
-        if told is not None and not balanced and told.stage not in (Stage.BASELINE, Stage.GPU):
+        if told is not None and not balanced and told.stage not in _COMPARES_GPUS:
             return
         noise_scale = typical_noise_scale(trials) if balanced else None
         relative_speeds = gpus.relative_speeds(trials)
@@ -80,6 +82,8 @@ class Standings:
     def _renew(self, trials: Sequence[Trial]) -> None:
         same = map(operator.is_, trials, self._trials)
         changed = [place for place, is_same in enumerate(same) if not is_same]
+        if any(trials[place].stage in _COMPARES_GPUS for place in changed):
+            self.learn(trials)  # a later trial told that the machine was slow beside it
         begun = min(len(self._trials), len(trials))
         if any(stopping.is_lost(trials[place]) for place in (*changed, *range(begun, len(trials)))):
             changed, begun = [], 0  # whether one counts is decided by those that were lost before
@@ -90,7 +94,7 @@ class Standings:
             self._counted.append(counted)
             self._run.append(run)
             self._measured.append(measured)
-        for place in changed:
+        for place in changed if begun else ():
             found = self._read(trials[place], trials)
             self._counted[place], self._run[place], self._measured[place] = found
         highest = max(self._measured, default=_UNMEASURED)

@@ -30,7 +30,9 @@ def ended(one: Trial, rng: np.random.Generator) -> Trial:
     return dataclasses.replace(
         one,
         outcome=outcome(
-            kind=kind, measurement=measured if kind.was_measured else None, gpus=("0",)
+            kind=kind,
+            measurement=measured if kind.was_measured else None,
+            gpus=(f"{rng.integers(2)}",),
         ),
     )
 
@@ -43,7 +45,12 @@ def test_what_is_kept_is_what_would_be_read_anew(objective: Objective) -> None:
         if running and rng.random() < 0.6:
             place = running.pop(rng.integers(len(running)))
             trials[place] = ended(trials[place], rng)
-            kept.learn(trials)
+            kept.learn(trials, trials[place])
+        elif rng.random() < 0.2:  # a later trial tells that one ran beside a slower machine
+            told = [place for place, one in enumerate(trials) if one.outcome is not None]
+            if told:
+                place = told[rng.integers(len(told))]
+                trials[place] = dataclasses.replace(trials[place], machine_share=0.8)
         else:
             stage = STAGES[rng.integers(len(STAGES))]
             config = {"num_envs": int(rng.integers(1, 5)), "num_steps": 8, "batch_size": 8}
