@@ -26,7 +26,7 @@ class LearningPlan:
     training_s: float | None = None
     target: float | None = None
     planned_s: float = 36_000.0
-    num_first: int = 8
+    num_first: int = 12
 
     @property
     def rounds(self) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from tune.search.progress import SEED_SD
 from tune.search.result import Kind, winner_of
 from tune.search.trial import EXPLORING, Stage, Trial
 
-PLAN = LearningPlan(target=TOP)
+PLAN = LearningPlan(target=TOP, num_first=8)
 OTHER = BASELINE | {"num_envs": 1024}
 FOUR = (256, 512, 1024, 2048)
 """Sizes of num_envs, the baseline's first."""
