@@ -13,25 +13,15 @@ from collections.abc import Sequence
 from unittest import mock
 
 from benchmarks import markdown, recorded
-from benchmarks.replay import Replay, SimulatedMachine, replay
-from benchmarks.search import FOLDER, look_ahead, our_search
+from benchmarks.replay import replay
+from benchmarks.search_runs import FOLDER, SearchRun, run_ours
 from search_spaces.config import Config
 from tune.search import finals
 from tune.search.objective import Objective
 from tune.search.race import Race, race_of
-from tune.search.result import Kind
-from tune.search.trial import Stage, Trial
-from tune.spec import SearchSpec
+from tune.search.trial import Trial
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class FinalsRun:
-    """One search: its finals and their seconds, those of the search, and the share of its pick."""
-
-    num_finals: int
-    finals_s: float
-    search_s: float
-    picked: float
+_MAX_TRIALS = 40
 
 
 def no_race(
@@ -50,27 +40,6 @@ def drops_alone(
 
 
 RULES = {"rounds for all": no_race, "the beaten stop": drops_alone, "a race": race_of}
-
-
-def run(scene: Replay, seed: int) -> FinalsRun:
-    """Replay one search."""
-    machine = SimulatedMachine(scene, seed)
-    compiled, machine.now = look_ahead(scene)
-    search = our_search(
-        scene, seed, SearchSpec.NORMAL.max_runs, clock=lambda: machine.now, compiled=compiled
-    )
-    while (trial := search.ask()) is not None:
-        config = tuple(trial.config.values())
-        search.tell(trial, machine.run(config, slow_below=search.slow_below(trial)))
-    ended = [t.outcome for t in search.trials if t.stage is Stage.FINAL]
-    own = [outcome.wall_s for outcome in ended if outcome is not None]
-    chosen = search.result(partial=False).chosen[Kind.FASTEST]
-    return FinalsRun(
-        num_finals=len(own),
-        finals_s=sum(own),
-        search_s=machine.now,
-        picked=scene.share(tuple(chosen.config.values())),
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -95,22 +64,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scene = replay(path.stem, recorded.read(path))
         for name, rule in RULES.items():
             with mock.patch.object(finals, "race_of", rule):
-                runs = [run(scene, seed) for seed in range(options.seeds)]
+                runs = [run_ours(scene, seed, _MAX_TRIALS) for seed in range(options.seeds)]
             print(_row(scene.name, name, runs, 3600 * options.training_hours), flush=True)
 
 
-def _row(scene: str, rule: str, runs: Sequence[FinalsRun], training_s: float) -> str:
-    lost = [one.search_s + training_s * (1.0 / one.picked - 1.0) for one in runs]
-    share = sum(one.finals_s for one in runs) / sum(one.search_s for one in runs)
+def _row(scene: str, rule: str, runs: Sequence[SearchRun], training_s: float) -> str:
+    share = sum(sum(one.finals_s) for one in runs) / sum(one.ended_s[-1] for one in runs)
     cells = [
         scene,
         rule,
-        f"{statistics.fmean(one.num_finals for one in runs):.1f}",
+        f"{statistics.fmean(len(one.finals_s) for one in runs):.1f}",
         f"{share:.0%}",
-        f"{statistics.fmean(one.search_s for one in runs):.0f}",
+        f"{statistics.fmean(one.ended_s[-1] for one in runs):.0f}",
         f"{statistics.fmean(one.picked for one in runs):.2%}",
         f"{sum(one.picked >= 0.98 for one in runs)} of {len(runs)}",
-        f"{statistics.fmean(lost):.0f}",
+        f"{statistics.fmean(one.lost_s(training_s) for one in runs):.0f}",
     ]
     return markdown.row(cells)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.recorded import ConfigValues
 from benchmarks.replay import Replay, ReplayPoint, SimulatedMachine
-from benchmarks.search import our_search
+from benchmarks.search_runs import our_search
 from search_spaces.space import Axis, SearchSpace, doubling
 from tune.search.constraints import Limits
 from tune.search.policy import Search

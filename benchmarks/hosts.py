@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from benchmarks import markdown, recorded
 from benchmarks.replay import replay
-from benchmarks.search import FOLDER, SearchRun, run_ours
+from benchmarks.search_runs import FOLDER, SearchRun, run_ours
 
 _MAX_TRIALS = 40
 

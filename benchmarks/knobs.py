@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from benchmarks import markdown, recorded
 from benchmarks.replay import Replay, replay
-from benchmarks.search import FOLDER, run_ours
+from benchmarks.search_runs import FOLDER, run_ours
 from tune.search.effort import Effort
 from tune.spec import SearchSpec
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import recorded
-from benchmarks.search import FOLDER
+from benchmarks.search_runs import FOLDER
 from cluster.node import thread_env
 from trainables.measurement import CompileRequest
 from trainables.process import run_child

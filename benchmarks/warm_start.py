@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from benchmarks import markdown, recorded
 from benchmarks.replay import Replay, replay
-from benchmarks.search import FOLDER, SearchRun, run_ours
+from benchmarks.search_runs import FOLDER, SearchRun, run_ours
 from tune.profile.warm_start import nearest
 
 Configs = tuple[dict[str, int], ...]

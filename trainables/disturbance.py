@@ -49,7 +49,7 @@ class CpuTimes:
     at_s: float
     busy_s: float
     own_s: float
-    search_s: float = 0.0
+    search_s: float
 
 
 class Neighbours:
@@ -100,7 +100,7 @@ class SearchProcesses:
         self._spent_s = 0.0
 
     def spent_s(self, cpus: frozenset[int]) -> float:
-        """Return the CPU seconds that they took on `cpus`, between this call and those before."""
+        """Return the CPU seconds that they took on `cpus` since the first call."""
         before = self._alone_s
         stats = [stat for stat in map(read_stat, self._pids) if stat is not None]
         self._alone_s = {stat.pid: stat.alone_s for stat in stats}
@@ -136,8 +136,8 @@ class Restarts:
 
 def neighbours_on(cpus: Sequence[int]) -> Neighbours:
     """Return a count of the time that others take on these CPUs, beside this process's tree."""
-    search = SearchProcesses()
-    return Neighbours(len(cpus), lambda: cpu_times(frozenset(cpus), search))
+    own, search = frozenset(cpus), SearchProcesses()
+    return Neighbours(len(own), lambda: cpu_times(own, search))
 
 
 def cpu_times(cpus: frozenset[int], search: SearchProcesses) -> CpuTimes | None:

@@ -42,8 +42,8 @@ class SearchSpec:
     """With --objective learning: the return to reach, the sooner the better. Without it the return
     after --learn-time counts."""
     learn_time: str | None = None
-    """Time of one training from scratch at most; if left out, learning takes about as long as
-    exploring did."""
+    """Time of one training from scratch at most; if left out, learning takes about as long as the
+    search of speed."""
     learn_seeds: int = 3
     """Rounds of trainings: each is one seed more for the half that looks best."""
     train_time: str = "10h"

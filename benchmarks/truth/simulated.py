@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import recorded
 from benchmarks.markdown import row
 from benchmarks.replay import Replay, ReplayPoint, measurement_of, replay
-from benchmarks.search import FOLDER, our_search
+from benchmarks.search_runs import FOLDER, our_search
 from search_spaces.config import config_key
 from trainables import throughput
 from trainables.machine_speed import MachineSpeed, level

@@ -6,27 +6,31 @@ from unittest import mock
 import pytest
 
 from benchmarks import recorded
-from benchmarks.finals import RULES, FinalsRun, main, run
+from benchmarks.finals import RULES, main
 from benchmarks.replay import replay
-from benchmarks.search import FOLDER
+from benchmarks.search_runs import FOLDER, SearchRun, run_ours
 from tune.search import finals
 
 SCENE = replay("phase2-2cpu", recorded.read(FOLDER / "phase2-2cpu.json"))
 
 
-def runs(rule: str) -> list[FinalsRun]:
+def runs(rule: str) -> list[SearchRun]:
     with mock.patch.object(finals, "race_of", RULES[rule]):
-        return [run(SCENE, seed) for seed in range(8)]
+        return [run_ours(SCENE, seed, 40) for seed in range(8)]
+
+
+def num_finals(of: list[SearchRun]) -> int:
+    return sum(len(run.finals_s) for run in of)
 
 
 def test_a_race_costs_no_more_finals_than_rounds_for_all_and_picks_no_worse() -> None:
     of_all, race = runs("rounds for all"), runs("a race")
-    assert sum(r.num_finals for r in race) <= 1.1 * sum(r.num_finals for r in of_all)
+    assert num_finals(race) <= num_finals(of_all)
     # Of single searches chance decides: means are for the benchmark's 120.
     picked, by_all = (statistics.median(r.picked for r in own) for own in (race, of_all))
     assert picked >= by_all
     dropped = runs("the beaten stop")
-    assert sum(r.num_finals for r in dropped) < sum(r.num_finals for r in of_all)
+    assert num_finals(dropped) < num_finals(race)
 
 
 def test_the_table_has_a_row_for_each_landscape_and_rule(

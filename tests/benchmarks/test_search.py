@@ -12,7 +12,7 @@ from benchmarks import recorded
 from benchmarks import search as benchmark
 from benchmarks.peers import Coordinates, Doubling, Optuna, PeerGrid, PeerResult, Random, RayOptuna
 from benchmarks.replay import Replay, ReplayPoint, replay
-from benchmarks.search import FOLDER, SearchRun, run_ours, run_peer
+from benchmarks.search_runs import FOLDER, MAX_FREE, SearchRun, run_ours, run_peer
 from benchmarks.warm_start import recommendations
 from search_spaces.space import Axis, SearchSpace
 
@@ -167,7 +167,7 @@ def test_what_does_not_divide_is_refused_at_no_cost_but_not_for_ever() -> None:
     stubborn = Stubborn()
     run = run_peer(lambda grid, seed: stubborn, line(1.0, 2.0, budget=2), 0, TRIALS)
     assert run.shares == ()
-    assert stubborn.num_told == benchmark._MAX_FREE
+    assert stubborn.num_told == MAX_FREE
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import recorded
 from benchmarks.replay import Replay, replay
-from benchmarks.search import FOLDER
+from benchmarks.search_runs import FOLDER
 from benchmarks.truth import simulated
 from benchmarks.truth.simulated import NEIGHBOURS, TruthRun
 

@@ -180,7 +180,7 @@ def test_ray_and_the_driver_are_the_searchs_and_other_trials_are_not(
         10: (11, driver[1] if driver[0] != 1 else "/usr/bin/editor"),  # its watchdog
         9: (11, "/venv/ray/core/src/ray/gcs/gcs_server --port=1"),
         8: (11, "/venv/ray/core/src/ray/raylet/raylet --node"),
-        7: (8, "python /venv/ray/dashboard/agent.py"),
+        7: (8, "python /venv/ray/dashboard/agent.py"),  # later Rays call it ray::DashboardAgent
         6: (8, "ray::_Trial.train()"),
         5: (6, "python launch.py"),  # this trial's parent
         3: (8, "ray::_Trial.train()"),  # another trial

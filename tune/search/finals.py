@@ -30,7 +30,7 @@ from tune.search.candidates import (
 )
 from tune.search.levers import Lever
 from tune.search.objective import Objective
-from tune.search.race import Race, race_of
+from tune.search.race import race_of
 from tune.search.result import winner_of
 from tune.search.rounds import counted
 from tune.search.trial import EXPLORING, Stage, Trial
@@ -61,8 +61,8 @@ class FinalsPlan:
         """The trials that it typically takes, without the soak.
 
         Leaders are the finalists and two more: the baseline, and another kind's best. What the race
-        saves, it spends on those that are not told apart. Of the levers
-        all are tried once, one is tried again beside the winner, and has finals of its own.
+        saves, it spends on those that are not told apart. Of the levers all are tried once, one is
+        tried again beside the winner, and has finals of its own.
         """
         of_leaders = (self.num_finalists + 2) * self.num_rounds
         if not self.levers:
@@ -87,9 +87,7 @@ def next_step(
     """
     leaders = pick_leaders(trials, plan, objective, baseline, learner)
     needed = _needed(leaders, baseline)
-    race = Race(running=leaders, rivals=[])
-    if learner is None:  # that wins by other figures than speed
-        race = race_of(trials, leaders, objective, baseline)
+    race = race_of(trials, leaders, objective, baseline)
     final = _next_final(trials, plan, race.running, needed, num_affordable)
     if final is None:
         final = _next_further(trials, plan, race.rivals, num_affordable)
@@ -179,9 +177,9 @@ def _is_affordable(
 
 
 def typical_final_s(trials: Sequence[Trial]) -> float:
-    """Return the mean seconds of a final so far; before the first, those of any trial."""
+    """Return the mean seconds of a final so far; before the first, those of what explored."""
     finals = (trial for trial in trials if trial.stage in {Stage.FINAL, Stage.LEVER})
-    return typical_s(finals) or typical_s(trials)
+    return typical_s(finals) or typical_s(t for t in trials if t.stage in EXPLORING)
 
 
 def typical_s(trials: Iterable[Trial]) -> float:

@@ -36,7 +36,7 @@ def race_of(
     """Return how the race stands.
 
     The baseline, the best of each kind, and on each number of GPUs, are of interest though they
-    are beaten.
+    are beaten. What learns fastest wins by other figures than speed: all run, and none is a rival.
     """
     keys = {config_key(leader) for leader in leaders}
     shown = [c for c in candidates_of(trials) if c.confirmed and config_key(c.config) in keys]

@@ -90,11 +90,12 @@ def expected_s(
 
 
 def _learning_s(trials: Sequence[Trial], plan: LearningPlan | None, exploring_s: float) -> float:
-    """Return the seconds that trainings typically take still: about as long as all exploring does,
-    and never longer than their rounds at their longest.
+    """Return the seconds that trainings typically take still: their rounds, as far as it is known
+    how long one takes, and before that about as long as all exploring.
     """
     if plan is None:
         return 0.0
-    spent_s = sum(t.outcome.wall_s for t in trials if t.outcome and t.stage is Stage.LEARN)
-    left_s = max(0.0, plan.budget_s(trials) + exploring_s - spent_s)
-    return min(left_s, trainings.expected_s(trials, plan))
+    rounds_s = trainings.expected_s(trials, plan)
+    if any(trial.stage is Stage.LEARN and trial.outcome for trial in trials):
+        return rounds_s
+    return min(plan.budget_s(trials) + exploring_s, rounds_s)

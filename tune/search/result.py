@@ -93,7 +93,8 @@ class Candidate:
     @property
     def soak(self) -> Measurement | None:
         """The latest soak, an undisturbed one where there is any."""
-        return next(iter(self._undisturbed_soaks[::-1] or self.soaks[::-1]), None)
+        soaks = self._undisturbed_soaks or self.soaks
+        return soaks[-1] if soaks else None
 
     @property
     def soak_range(self) -> tuple[float, float]:

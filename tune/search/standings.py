@@ -94,7 +94,7 @@ class Standings:
             self._counted.append(counted)
             self._run.append(run)
             self._measured.append(measured)
-        for place in changed if begun else ():
+        for place in changed:
             found = self._read(trials[place], trials)
             self._counted[place], self._run[place], self._measured[place] = found
         highest = max(self._measured, default=_UNMEASURED)

@@ -203,7 +203,7 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
         )
     if winner.slower_soak is not None:
         low, high = map(units.speed, winner.soak_range)
-        who = "the soak" if len(winner.soaks) == 1 else "the soak and another"
+        who = "the soak" if winner.promised_processes == 1 else "two soaks, in the mean,"
         doubts.append(
             f"{who} ran at {units.speed(winner.promised)} {soak.unit}/s, below the {low} to {high} "
             "that the finals support: the profile promises what they say."

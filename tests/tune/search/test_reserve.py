@@ -50,6 +50,7 @@ def test_a_soak_takes_so_long_at_least() -> None:
 
 SHORT = LearningPlan(num_first=20)
 FINAL = trial(number=8, stage=Stage.FINAL, outcome=outcome(wall_s=12.0))
+LEARN = trial(number=7, stage=Stage.LEARN, outcome=outcome(wall_s=200.0))
 SOAK = trial(number=9, stage=Stage.SOAK, outcome=None)
 
 
@@ -69,6 +70,8 @@ def rules(*, learning: LearningPlan | None = None, num_parallel: int = 1) -> Sea
         ([], None, 4, 20.0 + 80.0 + 30.0),  # finals run alone
         ([], LEARNING, 1, 80.0 + 80.0 + 30.0 + 5 * 30.0),
         ([], SHORT, 1, 80.0 + 80.0 + 30.0 + (40.0 + 80.0)),  # as long as exploring
+        # Two trainings of five are left, however long those before them took.
+        ([LEARN] * 3, LEARNING, 1, 80.0 + 30.0 + 2 * 200.0),
         ([FINAL], None, 1, 7 * 12.0 + 30.0),
         ([FINAL] * 8 + [SOAK], None, 1, 0.0),
         ([FINAL] * 9 + [SOAK], None, 1, 0.0),
