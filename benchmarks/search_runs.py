@@ -176,7 +176,7 @@ def our_search(
             num_finalists=num_finalists,
             num_rounds=num_rounds,
             soak_updates=soak_updates,
-            side_by_side=side_by_side,
+            order="together" if side_by_side else "alone",
         ),
         seed=seed,
     )

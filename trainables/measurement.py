@@ -15,7 +15,7 @@ from typing import Any
 from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.curve import LearningCurve, TrainingRequest
-from trainables.machine_speed import MachineSpeed
+from trainables.machine_speed import MachineBest, MachineSpeed
 
 
 class OutcomeKind(enum.StrEnum):
@@ -104,8 +104,8 @@ class TrialRequest:
     exactly so many updates (or as many as `max_measure_s` allows) are run and measured. `ends_at`
     is a moment of the monotonic clock: a trial that was measured by then, however briefly, reports
     that before it, because it is killed soon after. `training`, if set, makes the trial a training
-    from scratch, of which the learning counts. With `needs_return` one that does not tell its
-    return ends the search.
+    from scratch, of which the learning counts. With `needs_return` one without a return ends the
+    search. `machine_best` is the CPUs' best so far: blocks in which they are slower do not count.
     """
 
     workload: str
@@ -120,6 +120,7 @@ class TrialRequest:
     ends_at: float = math.inf
     training: TrainingRequest | None = None
     needs_return: bool = False
+    machine_best: MachineBest = dataclasses.field(default_factory=MachineBest)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +164,13 @@ class Measurement(Throughput):
     Seconds are wall seconds. With `compiled_from_cache`, `compile_s` is the time to read what an
     earlier process compiled. `gpu_utilization` is NVML's percent. `health` is the last update's,
     `first_health` the first one's.
-    `others_cpus` is the time that other programs took on the trial's CPUs, in CPUs' worth, `None`
-    where the kernel does not count. `gpu_held_back` has the limits that lowered the GPU's clocks,
+    `others_cpus` is the CPUs' worth of time that other programs took on the trial's, `None` where
+    the kernel does not count. `gpu_held_back` has the limits that lowered the GPU's clocks,
     each with the share of looks at which it did. In `num_restart_blocks` of the blocks processes
     of the trial's own started or ended. `device_growth_bytes` is the rise of the allocator's peak
     over the measurement. `unit` is what is counted, in the plural: a script may count agent steps
-    or tokens. `curve` is of a training from scratch. `machine_speed` is a canary's, where one ran.
+    or tokens. `curve` is of a training from scratch. `machine_speed` is a canary's, where one ran,
+    and `num_slowed_blocks` those of the disturbed blocks that it alone told of.
     """
 
     env_steps_per_update: int
@@ -194,6 +196,7 @@ class Measurement(Throughput):
     first_health: dict[str, float] = dataclasses.field(default_factory=dict)
     curve: LearningCurve | None = None
     machine_speed: MachineSpeed | None = None
+    num_slowed_blocks: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

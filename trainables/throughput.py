@@ -67,7 +67,7 @@ def measure(
     update_s: float,
     sampling: Sampling,
     num_updates: int | None = None,
-    disturbed: Callable[[], bool] = lambda: False,
+    disturbed: Callable[[], Sequence[bool]] | None = None,
     ends_at: float = math.inf,
 ) -> Iterator[Throughput]:
     """Yield the throughput after every block until it is known well enough, or time is up.
@@ -76,24 +76,27 @@ def measure(
     `max_measure_s`. A block is never cut short, so the last one may end past that cap.
     With `num_updates` it is a soak: exactly so many updates, fewer only if the cap comes first.
 
-    `disturbed()` is asked after each block, whether something beside the trial disturbed it. Such
-    a block does not count while there are enough others, and its time is given again. After
+    `disturbed()` is asked after each block, which of all so far something beside the trial
+    disturbed. They do not count while there are enough others, and their time is given again. After
     `max_disturbed_s` of them without enough others it ends: another time is better. No block but
     the first begins that would not end by the moment `ends_at`.
     """
     assert num_updates is None or num_updates > 0
     started = clock()
-    quiet: list[float] = []
-    noisy: list[float] = []
-    done, disturbed_s = 0, 0.0
+    speeds: list[float] = []
+    seconds: list[float] = []
+    done = 0
     while True:
         left = None if num_updates is None else num_updates - done
         block_updates, block_s = _run_block(run, clock, update_s, sampling.block_s, left)
         update_s = block_s / block_updates
-        was_disturbed = disturbed()
-        (noisy if was_disturbed else quiet).append(env_steps_per_update / update_s)
-        disturbed_s += block_s if was_disturbed else 0.0
+        speeds.append(env_steps_per_update / update_s)
+        seconds.append(block_s)
         done += block_updates
+        were = [False] * len(speeds) if disturbed is None else disturbed()
+        quiet = [speed for speed, was in zip(speeds, were, strict=True) if not was]
+        noisy = [speed for speed, was in zip(speeds, were, strict=True) if was]
+        disturbed_s = sum(spent for spent, was in zip(seconds, were, strict=True) if was)
         estimate = summarize(quiet, done, sampling, noisy=noisy)
         yield estimate
         spent_s = clock() - started

@@ -7,7 +7,6 @@ thread pools by it when they are imported, so a later cap would have no effect.
 """
 
 import dataclasses
-import os
 import sys
 import time
 
@@ -101,10 +100,8 @@ def _refusal(request: TrialRequest, built: Built) -> verdicts.TrialVerdict | Non
 def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
     # These bring NumPy and NVML: not before the affinity holds.
     from trainables import throughput
-    from trainables.canary import canary_on
+    from trainables.block_watch import BlockWatch
     from trainables.compilations import Compilations
-    from trainables.disturbance import IGNORES, Restarts, neighbours_on
-    from trainables.gpu_monitor import GpuMonitor
 
     workload, need = built.workload, built.program.device_bytes
     send(Progress(phase=Phase.WARMUP, predicted_device_bytes=need))
@@ -125,18 +122,7 @@ def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
     if verdict:
         return built.report(verdict)
     send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
-    gpu = GpuMonitor(request.platform, os.environ)
-    neighbours = neighbours_on(request.cpus)
-    restarts, canary = Restarts(), canary_on(len(request.cpus))
-
-    def disturbed() -> bool:
-        gpu.look()
-        restarts.look()
-        is_disturbed = neighbours.disturbed() and not os.environ.get(IGNORES)
-        if canary is not None and not is_disturbed:  # such a block does not count anyway
-            canary.look()
-        return is_disturbed
-
+    watch = BlockWatch(request)
     started = time.monotonic()
     for estimate in throughput.measure(
         workload.run,
@@ -145,7 +131,7 @@ def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
         update_s=warmup.update_s,
         sampling=request.sampling,
         num_updates=request.num_updates,
-        disturbed=disturbed,
+        disturbed=watch.disturbed,
         ends_at=request.ends_at,
     ):
         health = health_of(workload)
@@ -176,14 +162,11 @@ def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
         predicted_device_bytes=need,
         peak_device_bytes=usage.peak_device_bytes if usage else None,
         num_compilations=usage.num_compilations if usage else None,
-        **gpu.figures(),
+        **watch.figures(),
         health=health,
         first_health=first_health,
         compiled_from_cache=built.program.from_cache,
-        others_cpus=neighbours.others_cpus,
-        num_restart_blocks=restarts.num_blocks,
         device_growth_bytes=_device_growth(before, usage),
-        machine_speed=canary.machine_speed if canary is not None else None,
     )
     return built.report(verdict or verdicts.completed(estimate, request), measurement)
 

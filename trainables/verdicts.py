@@ -137,8 +137,8 @@ def completed(estimate: Throughput, request: TrialRequest) -> TrialVerdict:
     if estimate.disturbed:
         return (
             OutcomeKind.COMPLETED,
-            f"measured, but other programs disturbed {estimate.num_disturbed_blocks} of its "
-            f"{estimate.num_blocks} blocks of updates.",
+            f"measured, but {estimate.num_disturbed_blocks} of its {estimate.num_blocks} blocks of "
+            "updates were disturbed.",
         )
     return (
         OutcomeKind.COMPLETED,

@@ -250,7 +250,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
             num_finalists=plan.finalists,
             num_rounds=plan.final_rounds,
             soak_updates=plan.soak_updates,
-            side_by_side=spec.finals == "together",
+            order=spec.finals,
             levers=prepared.levers,
         ),
         seed=spec.seed,

@@ -9,7 +9,7 @@ from cluster.node.secret_names import without_secrets
 from cluster.node.thread_env import Framework
 from search_spaces.shard import Shard, parse_shard
 from tune.parse import parse_bytes, parse_duration, require_at_least
-from tune.search.effort import Effort, EffortPlan
+from tune.search.effort import Effort, EffortPlan, FinalsOrder
 from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
 
@@ -62,9 +62,9 @@ class SearchSpec:
     while it may win."""
     soak_updates: int | None = None
     """Updates (50, 200, 400) the winner must survive in one process; 0 leaves the soak out."""
-    finals: Literal["alone", "together"] = "alone"
-    """alone: finals run one after the other on one GPU. together: side by side on all, sooner done;
-    they may disturb each other, and GPUs of one kind differ."""
+    finals: FinalsOrder = "auto"
+    """alone: what is compared runs one after the other on one GPU. together: side by side on all.
+    auto: so on the GPUs of one host, if the baseline is as fast beside the others as alone."""
     levers: Literal["none", "gpu"] = "none"
     """gpu: try some flags of XLA, and bfloat16 products, on the winner; keep one that is faster and
     learns alike."""

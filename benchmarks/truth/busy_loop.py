@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 _PULSE_S = 0.1
+_LOOP = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
 
 Schedule = Callable[[float, float | None], float]
 """`share(at_s, finals_at_s)`: the part of a CPU that a neighbour takes, by seconds of the search.
@@ -53,7 +54,7 @@ class BusyLoop(contextlib.AbstractContextManager["BusyLoop"]):
         self._thread.join()
 
     def _follow(self) -> None:
-        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        with subprocess.Popen([sys.executable, "-c", _LOOP]) as process:
             try:
                 while not self._over.is_set():
                     share = self._share(time.monotonic() - self._started, self._finals_at_s)

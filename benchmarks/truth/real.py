@@ -23,6 +23,7 @@ from benchmarks.truth.busy_loop import BUSY_LOOPS, BusyLoop
 from cluster.errors import UserError
 from cluster.node import atomic, hardware
 from cluster.structure import destructure, revive
+from trainables.machine_speed import MachineSpeed
 from tune.profile import file as profile_file
 from tune.profile import validate
 from tune.profile.schema import Profile, ProfileBaseline
@@ -46,7 +47,8 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 _TIMEOUT_S = 300.0
 _MOST_TIMES = 3
 _AS_FAST = 0.95
-"""The share of the speed beside the profile's trials below which CPUs are slower."""
+_AS_CLOSE = 0.9
+"""Shares of the speeds beside the profile's trials below which CPUs are slower."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +61,16 @@ class MeasuredTrial:
     num_disturbed_blocks: int
     others_cpus: float | None
     machine_share: float | None
+    config: dict[str, int]
+    machine_speed: MachineSpeed | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RealRun:
     """One real search and its truth. Speeds are in env steps per second.
 
-    `is_marked`: the profile says that other programs disturbed the promise, or the comparison.
+    `promised_low` to `promised_high` is the promise's interval. `is_marked`: the profile says that
+    other programs disturbed the promise, or the comparison.
     `low` to `high` is the interval of the speed-up that it claims, `None` where it chose the
     baseline. `chosen_speeds` and `baseline_speeds` were measured afterwards, in quiet; those that
     something disturbed are left out. `trials` are those of the search, in order.
@@ -76,6 +81,8 @@ class RealRun:
     recorded_at: str
     chosen: dict[str, int]
     promised: float
+    promised_low: float
+    promised_high: float
     is_marked: bool
     low: float | None
     high: float | None
@@ -173,6 +180,10 @@ def _run(task: str, neighbour: str) -> RealRun:
             num_disturbed_blocks=figures["num_disturbed_blocks"],
             others_cpus=figures["others_cpus"],
             machine_share=trial["machine_share"],
+            config=trial["config"],
+            machine_speed=revive(MachineSpeed, speed)
+            if (speed := figures["machine_speed"])
+            else None,
         )
         for trial, figures in ended
         if figures
@@ -184,6 +195,8 @@ def _run(task: str, neighbour: str) -> RealRun:
         recorded_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         chosen=profile.config,
         promised=profile.expected_sps,
+        promised_low=profile.speed.low,
+        promised_high=profile.speed.high,
         is_marked=bool(profile.speed.disturbed or (claim and claim.disturbed)),
         low=claim.speedup_low if claim else None,
         high=claim.speedup_high if claim else None,
@@ -229,7 +242,6 @@ def _speed_of(
     """Yield what measures `config` in a fresh process; the speed is absent if it was disturbed, or
     the CPUs were slower than beside the profile's own trials.
     """
-    then = profile.speed.cpu_flops_per_s or 0.0
     with validate.measuring(
         dataclasses.replace(profile, config=config),
         platform=profile.device,
@@ -243,11 +255,19 @@ def _speed_of(
                 if measured is None or measured.disturbed:
                     continue
                 machine = measured.machine_speed
-                if machine is None or machine.compute.mean >= _AS_FAST * then:
+                if machine is None or _is_as_fast(machine, profile):
                     return (measured.steps_per_second,)
             return ()
 
         yield speed
+
+
+def _is_as_fast(machine: MachineSpeed, profile: Profile) -> bool:
+    """Return whether the CPUs are about as fast now as beside the profile's own trials."""
+    handoff = 0.0 if machine.handoff is None else machine.handoff.mean
+    return machine.compute.mean >= _AS_FAST * (
+        profile.speed.cpu_flops_per_s or 0.0
+    ) and handoff >= _AS_CLOSE * (profile.speed.cpu_handoffs_per_s or 0.0)
 
 
 def _claim_over(profile: Profile) -> ProfileBaseline | None:

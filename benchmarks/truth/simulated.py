@@ -20,7 +20,7 @@ from benchmarks.replay import Replay, ReplayPoint, measurement_of, replay
 from benchmarks.search_runs import FOLDER, our_search
 from search_spaces.config import config_key
 from trainables import throughput
-from trainables.machine_speed import MachineSpeed, level
+from trainables.machine_speed import SLOW_COMPUTE, MachineBest, MachineSpeed, level, slowed
 from trainables.measurement import Measurement, Outcome, OutcomeKind, Sampling
 from tune.search.candidates import candidates_of, speedup
 from tune.search.noise import KNOWN_DOF, KNOWN_SD, between_processes
@@ -65,6 +65,7 @@ NEIGHBOURS = {
         takes=lambda at_s: 0.075 - 0.075 * math.cos(2 * math.pi * at_s / 600.0), is_seen=False
     ),
     "unseen: bursts of 20 %": Neighbour(takes=_bursts(45.0, 45.0, 0.2), is_seen=False),
+    "unseen: 25 s at 0.65 x, 30 s not": Neighbour(takes=_bursts(25.0, 30.0, 0.35), is_seen=False),
 }
 
 
@@ -98,8 +99,8 @@ class _NoisyMachine:
         self._neighbour = neighbour
         self._rng = np.random.default_rng((seed, 2))
 
-    def run(self, trial: Trial) -> Outcome:
-        """Run one trial to its end."""
+    def run(self, trial: Trial, best: MachineBest) -> Outcome:
+        """Run one trial to its end; `best` is what the search knows of the machine."""
         point = self._scene.points[tuple(trial.config.values())]
         started = self.now
         self.now += point.build_s + (0.0 if trial.stage in _CACHED else point.warmup_s)
@@ -112,7 +113,7 @@ class _NoisyMachine:
                 predicted_device_bytes=point.device_bytes,
             )
         speed = point.speed * math.exp(self._rng.normal(0.0, KNOWN_SD["cpu"]))
-        measured = self._measure(point, speed, trial.stage)
+        measured = self._measure(point, speed, trial.stage, best)
         return Outcome(
             kind=OutcomeKind.COMPLETED,
             message="measured.",
@@ -122,10 +123,19 @@ class _NoisyMachine:
             predicted_device_bytes=point.device_bytes,
         )
 
-    def _measure(self, point: ReplayPoint, speed: float, stage: Stage) -> Measurement:
+    def _look(self) -> float:
+        """Return how fast a canary is now."""
+        left = 1.0 - self._neighbour.takes(self.now)
+        return left * math.exp(self._rng.normal(0.0, _CANARY_SD))
+
+    def _measure(
+        self, point: ReplayPoint, speed: float, stage: Stage, best: MachineBest
+    ) -> Measurement:
         taken_s = [0.0]
         looked_at = [self.now]
-        looks: list[float] = []
+        looks = [self._look()]
+        by_others: list[bool] = []
+        are: list[bool] = []
 
         def run(num_updates: int) -> None:
             left = num_updates * _UPDATE_STEPS / speed
@@ -136,14 +146,14 @@ class _NoisyMachine:
                 left -= step_s * (1.0 - takes)
                 taken_s[0] += step_s * takes
 
-        def disturbed() -> bool:
+        def disturbed() -> list[bool]:
             share = taken_s[0] / (self.now - looked_at[0])
             taken_s[0], looked_at[0] = 0.0, self.now
-            is_disturbed = self._neighbour.is_seen and share > _SEEN_SHARE
-            if not is_disturbed:
-                left = 1.0 - self._neighbour.takes(self.now)
-                looks.append(left * math.exp(self._rng.normal(0.0, _CANARY_SD)))
-            return is_disturbed
+            by_others.append(self._neighbour.is_seen and share > _SEEN_SHARE)
+            looks.append(self._look())
+            by_canary = slowed(looks, best.compute, SLOW_COMPUTE)
+            are[:] = [a or b for a, b in zip(by_others, by_canary, strict=True)]
+            return are
 
         began = self.now
         *_, estimate = throughput.measure(
@@ -159,7 +169,7 @@ class _NoisyMachine:
             "env_steps_per_update": _UPDATE_STEPS,
             "measure_s": self.now - began,
         }
-        compute = level(looks)
+        compute = level([look for look, was in zip(looks[1:], are, strict=True) if not was])
         if compute is not None:
             figures["machine_speed"] = MachineSpeed(compute=compute, memory=compute)
         return dataclasses.replace(measurement_of(point, speed), **figures)
@@ -180,7 +190,7 @@ def search(scene: Replay, neighbour: Neighbour, seed: int) -> TruthRun:
         soak_updates=_SOAK_UPDATES,
     )
     while (trial := policy.ask()) is not None:
-        policy.tell(trial, machine.run(trial))
+        policy.tell(trial, machine.run(trial, policy.machine_best(1)))
     found = policy.result(partial=False)
     winner, baseline = found.chosen[Kind.FASTEST], found.baseline
     assert baseline is not None

@@ -34,11 +34,19 @@ def test_intervals_cover_the_true_speed_up_and_nothing_slower_is_called_faster()
     assert not any(run.claims_false for run in ran)
 
 
-@pytest.mark.parametrize("name", sorted(NEIGHBOURS.keys() - set(SEEN)))
+UNSEEN = sorted(NEIGHBOURS.keys() - set(SEEN))
+
+
+@pytest.mark.parametrize("name", UNSEEN)
 def test_what_the_kernel_does_not_count_is_told_by_the_canary(name: str) -> None:
-    assert all(run.covers and run.num_alarms for run in runs(name, is_seen=False))
+    assert all(run.num_alarms for run in runs(name, is_seen=False))
     errors = [abs(run.error) for run in runs(name, is_seen=False) if not run.is_marked]
     assert max(errors, default=0.0) < 0.1
+
+
+def test_intervals_cover_the_true_speed_up_beside_what_the_kernel_does_not_count() -> None:
+    ran = [run for name in UNSEEN for run in runs(name, is_seen=False)]
+    assert statistics.fmean(run.covers for run in ran) >= 0.9  # they are 95 % intervals
 
 
 def test_promises_hold_unless_they_are_marked() -> None:

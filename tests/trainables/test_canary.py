@@ -1,5 +1,6 @@
 """A canary on real CPUs. What it tells of neighbours is shown by benchmarks.neighbours."""
 
+import os
 import threading
 
 import numpy as np
@@ -8,28 +9,58 @@ import pytest
 from trainables import canary as canary_module
 from trainables.canary import Canary, canary_on
 from trainables.disturbance import IGNORES
-from trainables.machine_speed import MIN_LOOKS
+from trainables.machine_speed import MIN_LOOKS, MachineBest
+
+HERE = sorted(os.sched_getaffinity(0))
+QUIET = [True] * MIN_LOOKS
 
 
-@pytest.mark.parametrize("num_cpus", [0, 1, 3])
-def test_its_speed_is_known_after_some_looks(num_cpus: int) -> None:
+@pytest.mark.parametrize("cpus", [(), (HERE[0],), (HERE[0], HERE[-1], HERE[0])])
+def test_its_speed_is_known_after_some_blocks(cpus: tuple[int, ...]) -> None:
     before = threading.active_count()
-    one = Canary(num_cpus)
-    assert threading.active_count() - before == max(0, num_cpus - 1)
-    for _ in range(MIN_LOOKS - 1):
+    one = Canary(cpus)
+    assert threading.active_count() - before == max(0, len(cpus) - 1)
+    for _ in range(MIN_LOOKS):
         one.look()
-    assert one.machine_speed is None
+    assert one.machine_speed(QUIET) is None
     one.look()
-    found = one.machine_speed
+    assert one.machine_speed([*QUIET[1:], False]) is None
+    found = one.machine_speed(QUIET)
     assert found is not None
     assert found.compute.mean > 1e8
     assert found.memory.mean > 1e8
+    assert (found.handoff is None) is (len(cpus) < 2)
+    assert found.handoff is None or 1e2 < found.handoff.mean < 1e7
+
+
+def test_it_leaves_the_trial_on_all_its_cpus() -> None:
+    one = Canary(HERE)
+    one.look()
+    assert sorted(os.sched_getaffinity(0)) == HERE
 
 
 def test_no_more_threads_than_it_may_start() -> None:
     before = threading.active_count()
-    Canary(64)
+    Canary([HERE[0]] * 64)
     assert threading.active_count() - before == 7
+
+
+@pytest.mark.parametrize(
+    ("best", "are_slowed"),
+    [
+        (MachineBest(), False),
+        (MachineBest(compute=1e20), True),
+        (MachineBest(handoff=1e20), True),
+        (MachineBest(memory=1e20), False),  # of single looks it says little
+    ],
+)
+def test_blocks_are_slowed_beside_the_best_of_the_search(
+    best: MachineBest, are_slowed: bool
+) -> None:
+    one = Canary((HERE[0], HERE[-1]))
+    for _ in range(3):
+        one.look()
+    assert one.slowed(best) == [are_slowed] * 2
 
 
 def test_its_work_is_the_product_that_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,15 +72,15 @@ def test_its_work_is_the_product_that_it_says(monkeypatch: pytest.MonkeyPatch) -
         matmul(a, b, out=out)
 
     monkeypatch.setattr(np, "matmul", counted)
-    Canary(1).look()
+    Canary(()).look()
     assert set(shapes) == {((256, 256), np.dtype(np.float32))}
     assert len(shapes) * 2 * 256**3 == canary_module._FLOPS * canary_module._NUM_REPEATS
 
 
 def test_it_is_none_where_neighbours_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert canary_on(1) is None  # the tests' own environment says so
+    assert canary_on((0,)) is None  # the tests' own environment says so
     monkeypatch.delenv(IGNORES)
-    assert canary_on(1) is not None
+    assert canary_on((0,)) is not None
 
 
 def test_a_training_without_room_for_a_thread_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,4 +90,4 @@ def test_a_training_without_room_for_a_thread_goes_on(monkeypatch: pytest.Monkey
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    assert canary_on(4) is None
+    assert canary_on(range(4)) is None

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trainables.machine_speed import MIN_LOOKS, level
+from trainables.machine_speed import MIN_LOOKS, level, slowed
 
 
 def test_few_looks_tell_no_level() -> None:
@@ -27,3 +27,24 @@ def test_looks_that_differ_widely_leave_a_wide_interval() -> None:
     assert steady is not None
     assert changing is not None
     assert changing.bound(2.0) > 0.95 * steady.mean
+
+
+@pytest.mark.parametrize(
+    ("looks", "best", "told"),
+    [
+        ([], 0.0, ""),
+        ([100.0], 0.0, ""),  # before the first block
+        ([100.0, 60.0], 0.0, "."),  # nothing to compare with
+        ([60.0] * 3, 100.0, "xx"),  # other trials have seen it faster
+        ([60.0] * 7, 0.0, "......"),
+        ([100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 100.0], 0.0, "...xxx"),
+        ([60.0, 60.0, 60.0, 60.0, 100.0, 100.0, 100.0, 100.0], 0.0, "xxxx..."),
+        ([100.0, 98.0, 103.0, 96.0, 101.0], 100.0, "...."),
+        ([100.0] * 6 + [150.0] + [100.0] * 6, 0.0, "............"),  # one lucky look is no best
+        ([50.0] * 5, 40.0, "...."),  # faster than was known
+    ],
+)
+def test_a_block_was_slowed_if_the_looks_about_it_are_below_the_best(
+    looks: list[float], best: float, told: str
+) -> None:
+    assert slowed(looks, best, 0.88) == [mark == "x" for mark in told]

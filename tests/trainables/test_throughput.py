@@ -242,7 +242,12 @@ def disturbed_measure(
     machine: FakeMachine, disturbances: Callable[[int], bool], **changes: float
 ) -> list[Throughput]:
     """Measure blocks of one second; `disturbances(n)` is whether the n-th was disturbed."""
-    numbers = itertools.count()
+    told: list[bool] = []
+
+    def disturbed() -> list[bool]:
+        told.append(disturbances(len(told)))
+        return told
+
     sampling = Sampling(
         block_s=1.0,
         **({"max_measure_s": 10.0, "max_disturbed_s": 10.0} | changes),  # type: ignore[arg-type]
@@ -254,7 +259,7 @@ def disturbed_measure(
             env_steps_per_update=100,
             update_s=0.1,
             sampling=sampling,
-            disturbed=lambda: disturbances(next(numbers)),
+            disturbed=disturbed,
         )
     )
 
@@ -283,7 +288,7 @@ def test_a_few_quiet_blocks_are_no_figure_beside_many_others() -> None:
 
 
 def test_a_soak_is_given_no_more_time() -> None:
-    machine = constant(0.1)
+    machine, numbers = constant(0.1), itertools.count(1)
     found = list(
         measure(
             machine.run,
@@ -292,7 +297,7 @@ def test_a_soak_is_given_no_more_time() -> None:
             update_s=0.1,
             sampling=Sampling(block_s=1.0, max_measure_s=100.0),
             num_updates=50,
-            disturbed=lambda: True,
+            disturbed=lambda: [True] * next(numbers),
         )
     )
     assert found[-1].num_updates == 50

@@ -112,7 +112,8 @@ COMPARED = {"final", "soak"}
 
 def test_exploring_takes_all_gpus_and_finals_run_alone_on_the_first(tmp_path: Path) -> None:
     gpus = {"2", "3"}  # of four, two are shown
-    said = searched(tmp_path, [card() for _ in range(4)], CUDA_VISIBLE_DEVICES="2,3")
+    cards = [card() for _ in range(4)]
+    said = searched(tmp_path, cards, "--finals", "alone", CUDA_VISIBLE_DEVICES="2,3")
     for number, gpu in enumerate(sorted(gpus), start=1):
         assert f"place {number}: GPU {gpu}, CPU" in said
     trials = trials_of(tmp_path)
@@ -127,7 +128,8 @@ def test_exploring_takes_all_gpus_and_finals_run_alone_on_the_first(tmp_path: Pa
     assert [other for trial in compared for other in beside(tmp_path, trial, trials)] == []
     [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
     profile = yaml.safe_load(path.read_text())
-    assert profile["search"]["side_by_side"] == {"exploring": 2, "finals": "alone"}
+    beside_others = profile["search"]["side_by_side"]
+    assert (beside_others["exploring"], beside_others["finals"]) == (2, "alone")
     affinity = re.search(r"^sees 2 (.*)$", log_of(tmp_path, compared[0]), re.MULTILINE)
     assert affinity is not None
     assert profile["environment"]["cpus"] == json.loads(affinity[1])
@@ -151,6 +153,26 @@ def test_a_trial_needs_a_cpu_of_its_own(tmp_path: Path) -> None:
     said = searched(tmp_path, [card() for _ in range(num_cpus + 1)])
     few = f"the number of CPUs has room for trials on {num_cpus} of {num_cpus + 1} GPUs"
     assert f"{few}: the others stay idle." in said
+
+
+def test_finals_take_all_gpus_if_the_baseline_is_as_fast_beside_the_others(tmp_path: Path) -> None:
+    said = searched(tmp_path, [card(), card()], "--finalists", "3")
+    [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
+    told = yaml.safe_load(path.read_text())["search"]["side_by_side"]
+    pair = told["pair"]
+    assert pair["num_beside"] == 1
+    row = r"side by side: beside 1 other trial the baseline steps at (\S+) x its speed alone"
+    found = re.search(row, said)
+    assert found, said
+    assert float(found[1]) == pytest.approx(pair["ratio"], abs=0.01)
+    trials = trials_of(tmp_path)
+    first, *others = [trial for trial in trials if trial["stage"] == "final"]
+    assert first["config"] == trials[0]["config"]  # the baseline
+    assert beside(tmp_path, first, trials) == []
+    is_alike = pair["low"] > 0.97 and pair["high"] < 1.031
+    assert told["finals"] == ("together" if is_alike else "alone")
+    used = {gpu_of(tmp_path, trial) for trial in others}
+    assert used == ({"0", "1"} if is_alike else {"0"})
 
 
 def test_finals_together_take_all_gpus(tmp_path: Path) -> None:

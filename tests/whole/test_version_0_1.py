@@ -37,6 +37,7 @@ NEWER = {
     "first_health",
     "curve",
     "machine_speed",
+    "num_slowed_blocks",
 }
 """Figures of a measurement that came later."""
 NO_COLUMNS = {"gpu_held_back", "first_health", "curve", "machine_speed"}

@@ -1,9 +1,10 @@
 """The end of a search: its kinds, and what is written and said then."""
 
 import contextlib
+import dataclasses
 import datetime
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cluster import cli
@@ -11,13 +12,15 @@ from cluster.errors import UserError
 from tune.memory.look_ahead import Foresight
 from tune.prepare import Prepared
 from tune.profile import export
-from tune.profile.schema import SideBySide
+from tune.profile.searched import ProfilePair, SideBySide
 from tune.report.write import write_report
 from tune.run_folder import record
 from tune.run_folder.record import SearchEnd
 from tune.run_folder.trials import write_trials
+from tune.search.pair import measured_pair, side_by_side
 from tune.search.policy import Search
 from tune.search.result import Kind, SearchResult
+from tune.search.trial import Trial
 
 
 class Ending(enum.Enum):
@@ -107,11 +110,17 @@ def _noted(problems: list[str], place: Path) -> Iterator[None]:
         problems.append(f"{error.filename or place} could not be written ({error.strerror}).")
 
 
-def _side_by_side(prepared: Prepared) -> SideBySide | None:
+def _side_by_side(prepared: Prepared, trials: Sequence[Trial]) -> SideBySide | None:
     """Return how the trials shared several GPUs or hosts; `None` where there was one place."""
     if prepared.num_parallel_trials == 1:
         return None
-    return SideBySide(exploring=prepared.num_parallel_trials, finals=prepared.spec.finals)
+    is_so = side_by_side(trials, prepared.spec.finals, prepared.baseline)
+    pair = measured_pair(trials, prepared.baseline)
+    return SideBySide(
+        exploring=prepared.num_parallel_trials,
+        finals="together" if is_so else "alone",
+        pair=None if pair is None else ProfilePair(**dataclasses.asdict(pair)),
+    )
 
 
 def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
@@ -123,7 +132,7 @@ def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
         preflight=prepared.preflight,
         objective=prepared.spec.objective.value,
         soak_updates=prepared.spec.effort_plan.soak_updates,
-        side_by_side=_side_by_side(prepared),
+        side_by_side=_side_by_side(prepared, result.trials),
         study=prepared.folder.journal,
         now=datetime.datetime.now(datetime.UTC),
     )

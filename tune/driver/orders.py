@@ -1,5 +1,6 @@
 """The order that a trial's worker gets: what to run, with which caps, and for how long."""
 
+import dataclasses
 import os
 import re
 from collections.abc import Sequence
@@ -55,13 +56,17 @@ def order(prepared: Prepared, search: Search, trial: Trial, places: Places) -> T
     compares = trial.stage not in EXPLORING
     on_gpu = prepared.preflight.platform == "cuda"
     shares = num_shares(trial.config, on_gpu=on_gpu)
+    cap = thread_cap(prepared.caps.cap, search.trials, trial.config, on_gpu=on_gpu)
+    request = _request(prepared, search, trial, training)
+    if prepared.hardware_class is None:
+        request = dataclasses.replace(request, machine_best=search.machine_best(cap))
     return TrialOrder(
         name=_trial_name(trial),
-        request=_request(prepared, search, trial, training),
+        request=request,
         framework=prepared.task.framework,
-        place=places.take(alone=compares and prepared.spec.finals == "alone", num_gpus=shares),
+        place=places.take(alone=compares and prepared.spec.finals != "together", num_gpus=shares),
         travelled=places.travelled,
-        thread_cap=thread_cap(prepared.caps.cap, search.trials, trial.config, on_gpu=on_gpu),
+        thread_cap=cap,
         timeout_s=min(prepared.spec.trial_timeout_s + more_s, search.time_for(trial)),
         host_budget_bytes=shares * prepared.preflight.host_budget_bytes,
         log=str(prepared.folder.trial_log(trial.number, trial.stage).resolve()),

@@ -21,13 +21,12 @@ from tune.profile.schema import (
     ProfileEnvironment,
     ProfileLearning,
     ProfileMemory,
-    ProfileSearch,
     ProfileSoak,
     ProfileSpeed,
     ProfileThreads,
     ProfileWorkload,
-    SideBySide,
 )
+from tune.profile.searched import ProfileSearch, SideBySide
 from tune.search.candidates import speedup
 from tune.search.learned import Judgement
 from tune.search.peaks import Peaks, peaks
@@ -146,6 +145,7 @@ def from_search(
             unit=None if candidate.unit == ENV_STEPS else candidate.unit,
             cpu_flops_per_s=round(machine.compute.mean, -6) if machine else None,
             cpu_bytes_per_s=round(machine.memory.mean, -6) if machine else None,
+            cpu_handoffs_per_s=round(machine.handoff.mean) if machine and machine.handoff else None,
         ),
         baseline=_baseline(candidate, result.baseline),
         soak=_soak(candidate, soak_updates),

@@ -13,7 +13,8 @@ from cluster.node.hardware import Machine
 from cluster.node.thread_env import Framework
 from cluster.structure import Count, NotNegative, Plain, Positive, PositiveCount, Rule
 from search_spaces.config import config_violation, num_minibatches
-from trainables.measurement import ENV_STEPS, OutcomeKind
+from trainables.measurement import ENV_STEPS
+from tune.profile.searched import ProfileSearch
 from tune.search.result import Kind
 
 PROFILE_VERSION = 1
@@ -66,14 +67,6 @@ ProfileConfig = Annotated[
     ),
 ]
 _Cpus = Annotated[tuple[Count, ...], Rule("must name at least one CPU", bool)]
-_OUTCOME_NAMES = frozenset(OutcomeKind)
-_Outcomes = Annotated[
-    dict[str, Count],
-    Rule(
-        f"may only count {', '.join(sorted(_OUTCOME_NAMES))}",
-        lambda counts: counts.keys() <= _OUTCOME_NAMES,
-    ),
-]
 _Slug = Annotated[
     str,
     Rule(
@@ -101,7 +94,7 @@ class ProfileSpeed:
     `compile_s` is of the latest process that compiled its program and did not read it from the
     cache. With `disturbed`, every process that was measured was disturbed, by other programs or by
     a slower machine; it is absent else. `unit` is what is counted, in the plural; it is absent for
-    env steps. `cpu_flops_per_s` and `cpu_bytes_per_s` are a canary's beside it (`MachineSpeed`).
+    env steps. `cpu_flops_per_s` and those below are a canary's beside it (`MachineSpeed`).
     """
 
     low: Positive
@@ -118,6 +111,7 @@ class ProfileSpeed:
     unit: str | None = None
     cpu_flops_per_s: Positive | None = None
     cpu_bytes_per_s: Positive | None = None
+    cpu_handoffs_per_s: Positive | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,30 +205,6 @@ class ProfileEnvironment:
 
     cpus: _Cpus
     variables: _Variables
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SideBySide:
-    """The number of trials beside each other while exploring, and whether finals ran so, too."""
-
-    exploring: PositiveCount
-    finals: Literal["alone", "together"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileSearch:
-    """The search behind the profile. `study` is its journal; the noise scale is in samples.
-
-    `side_by_side` is of one that had several GPUs or hosts.
-    """
-
-    study: str
-    objective: str
-    gradient_noise_scale: Positive | None
-    stop_reason: str
-    wall_s: NotNegative
-    trials: _Outcomes
-    side_by_side: SideBySide | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

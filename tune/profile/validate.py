@@ -55,7 +55,7 @@ def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> 
             if num_disturbed < _NUM_PROCESSES:
                 continue
             say(
-                "Other programs use this machine, so nothing can be told now: end them, or try "
+                "This machine is not quiet, so nothing can be told now: end other programs, or try "
                 "again later. The profile may hold."
             )
             return CANNOT_TELL_NOW
@@ -109,9 +109,14 @@ def _of_the_machine(profile: Profile, measured: Sequence[Measurement]) -> list[s
         return []
     compute = statistics.median(machine.compute.mean for machine in machines) / then[0]
     memory = statistics.median(machine.memory.mean for machine in machines) / then[1]
+    handoffs = [machine.handoff.mean for machine in machines if machine.handoff is not None]
+    also = ""
+    if handoffs and profile.speed.cpu_handoffs_per_s is not None:
+        handoff = statistics.median(handoffs) / profile.speed.cpu_handoffs_per_s
+        also = f", and two of them woke each other at {handoff:.2f} x"
     return [
         f"A fixed piece of work ran at {compute:.2f} x on these CPUs, and memory was read at "
-        f"{memory:.2f} x, of the speed beside the profile's own trials."
+        f"{memory:.2f} x{also}, of the speed beside the profile's own trials."
     ]
 
 
@@ -253,6 +258,8 @@ def _process_line(number: int, measured: Measurement) -> str:
 
 
 def _others(measured: Measurement) -> str:
+    if measured.num_slowed_blocks == measured.num_disturbed_blocks > 0:
+        return "CPUs that were slower at times"
     if measured.others_cpus is None:
         return "other programs"
     return f"other programs ({measured.others_cpus:.1f} CPUs of the trial's)"

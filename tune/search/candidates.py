@@ -1,19 +1,19 @@
 """The candidates of a search: each configuration's figures over its trials, and the best by kind.
 
-Pure. Speeds of GPUs that differ are corrected while they are of exploring alone: finals run on one.
+Pure. Speeds of GPUs that differ are corrected.
 """
 
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from search_spaces.config import Config, ConfigKey, adds_variables, config_key, variables_of
 from trainables.measurement import Measurement, OutcomeKind
 from tune.search import gpus
 from tune.search.learned import LearningPlan
 from tune.search.learning import judge
-from tune.search.noise import KNOWN_SD, between_processes
+from tune.search.noise import KNOWN_SD, between_processes, within_process
 from tune.search.objective import Objective, score, typical_noise_scale
 from tune.search.result import Candidate, Kind, Noise, SearchResult
 from tune.search.trial import EXPLORING, Stage, Trial
@@ -114,9 +114,14 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
         if trial.measurement is not None and config_key(trial.config) not in failed:
             by_config.setdefault(config_key(trial.config), []).append(trial)
     noise_scale = typical_noise_scale(trials)
-    noise = _noise(by_config.values())
     relative = gpus.relative_speeds(trials)
-    return [_candidate(group, noise_scale, noise, relative) for group in by_config.values()]
+    of_finals = gpus.of_finals(trials, relative)
+
+    def factor(trial: Trial) -> float:
+        return 1.0 / gpus.relative_speed(trial, relative, of_finals=of_finals)
+
+    noise = _noise(by_config.values(), factor)
+    return [_candidate(group, noise_scale, noise, factor) for group in by_config.values()]
 
 
 def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
@@ -131,7 +136,8 @@ def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
         pairs = zip(candidate.rounds, baseline.rounds, strict=False)
         ratio = statistics.geometric_mean(mine / its for mine, its in pairs)
     # Processes that agree by chance, or in the leaps of a count, know no more than each by itself.
-    own = math.hypot(*(_own_half_width(one) for one in (candidate, baseline)))
+    latest = [one.representative.measurement for one in (candidate, baseline)]
+    own = math.hypot(*(within_process(measured) for measured in latest if measured))
     pairs_or_one = max(1, num_pairs)
     half_width = max(
         candidate.noise.half_width(pairs_or_one, num_means=2), own / math.sqrt(pairs_or_one)
@@ -141,28 +147,18 @@ def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
     )
 
 
-def _own_half_width(candidate: Candidate) -> float:
-    """Return the half width of the log speed's interval within the latest process."""
-    measured = candidate.representative.measurement
-    if measured is None or measured.low <= 0.0:
-        return 0.0
-    return math.log(measured.high / measured.low) / 2
-
-
 def _candidate(
     group: list[Trial],
     noise_scale: float | None,
     noise: Noise,
-    relative: Mapping[gpus.HostGpu, float],
+    factor: Callable[[Trial], float],
 ) -> Candidate:
     finals = [trial for trial in group if trial.stage is Stage.FINAL]
     soaks = [trial for trial in group if trial.stage is Stage.SOAK]
     ran = finals or [trial for trial in group if trial.stage in EXPLORING] or soaks
     counted = _undisturbed(ran) or ran
     measured = [
-        (trial.measurement, 1.0 / gpus.relative_speed(trial, relative))
-        for trial in counted
-        if trial.measurement is not None
+        (trial.measurement, factor(trial)) for trial in counted if trial.measurement is not None
     ]
     speeds = [one.steps_per_second * factor for one, factor in measured]
     speed = statistics.median(speeds)
@@ -198,13 +194,12 @@ def _undisturbed(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if not trial.is_disturbed]
 
 
-def _noise(groups: Iterable[Sequence[Trial]]) -> Noise:
+def _noise(groups: Iterable[Sequence[Trial]], factor: Callable[[Trial], float]) -> Noise:
     """Return the noise between the processes of these configurations' finals."""
     rounds, on_gpu = [], False
     for group in groups:
         finals = _undisturbed([trial for trial in group if trial.stage is Stage.FINAL])
-        measured = [trial.measurement for trial in finals if trial.measurement is not None]
-        rounds.append([m.steps_per_second for m in measured])
+        rounds.append([t.measurement.steps_per_second * factor(t) for t in finals if t.measurement])
         # Only a GPU's allocator counts its bytes.
         on_gpu |= any(t.measurement and t.measurement.peak_device_bytes for t in group)
     return between_processes(

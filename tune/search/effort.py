@@ -4,6 +4,10 @@ pure.
 
 import dataclasses
 import enum
+from typing import Literal
+
+FinalsOrder = Literal["auto", "alone", "together"]
+"""How trials of what is compared run: one after the other, or side by side."""
 
 
 class Effort(enum.StrEnum):

@@ -28,6 +28,7 @@ from tune.search.candidates import (
     ranked,
     winning_kind,
 )
+from tune.search.effort import FinalsOrder
 from tune.search.levers import Lever
 from tune.search.objective import Objective
 from tune.search.race import race_of
@@ -46,14 +47,15 @@ _MOST_ROUNDS = 2
 class FinalsPlan:
     """The numbers of leaders to re-measure, of rounds for each, and of updates in the soak.
 
-    `side_by_side`: where there are places for it, finals run beside each other. `levers` are those
-    to try on the winner.
+    `order`: "together" runs finals and trainings beside each other where there are places for it,
+    "auto" does where a measured pair says that it changes nothing. `levers` are those to try on the
+    winner.
     """
 
     num_finalists: int = 3
     num_rounds: int = 2
     soak_updates: int = 200
-    side_by_side: bool = False
+    order: FinalsOrder = "alone"
     levers: tuple[Lever, ...] = ()
 
     @property

@@ -1,7 +1,8 @@
 """The GPUs of a host against each other, by the baseline that each ran. Stdlib only, pure.
 
 GPUs of one kind differ by some percent, and one that is hot, held back or shared by far more.
-Exploring runs on all of them, so its speeds are compared as if all were alike; finals run on one.
+Exploring runs on all of them, so its speeds are compared as if all were alike; so do finals that
+run side by side.
 """
 
 import statistics
@@ -25,7 +26,11 @@ def relative_speeds(trials: Iterable[Trial]) -> dict[HostGpu, float]:
 
     The typical one is the median, of two the faster. Where one alone ran it there is none.
     """
-    return _relative(_by_gpu(trials))
+    return _relative(_measured(baselines(trials)))
+
+
+def _measured(explored: Mapping[HostGpu, Trial]) -> dict[HostGpu, Measurement]:
+    return {gpu: one.measurement for gpu, one in explored.items() if one.measurement is not None}
 
 
 def _relative(measured: Mapping[HostGpu, Measurement]) -> dict[HostGpu, float]:
@@ -38,11 +43,30 @@ def _relative(measured: Mapping[HostGpu, Measurement]) -> dict[HostGpu, float]:
     return relative
 
 
-def relative_speed(trial: Trial, relative: Mapping[HostGpu, float]) -> float:
+def relative_speed(
+    trial: Trial, relative: Mapping[HostGpu, float], *, of_finals: float | None = None
+) -> float:
     """Return the relative speed of the GPU that a trial explored on; of several, all wait for the
-    slowest. It is 1 for what is compared on one GPU anyway.
+    slowest. That of a final is a share of `of_finals`, if it is given. It is 1 for all else.
     """
-    names = trial.outcome.gpus if trial.outcome and trial.stage in EXPLORING else ()
+    if trial.stage in EXPLORING:
+        return _slowest(trial, relative)
+    if trial.stage is Stage.FINAL and of_finals is not None:
+        return _slowest(trial, relative) / of_finals
+    return 1.0
+
+
+def of_finals(trials: Iterable[Trial], relative: Mapping[HostGpu, float]) -> float | None:
+    """Return the relative speed where the first final ran: what else is compared, is with it.
+
+    It ran where a trial runs that is alone, as the soak is.
+    """
+    first = next((one for one in trials if one.stage is Stage.FINAL and one.outcome), None)
+    return None if first is None else _slowest(first, relative)
+
+
+def _slowest(trial: Trial, relative: Mapping[HostGpu, float]) -> float:
+    names = () if trial.outcome is None else trial.outcome.gpus
     return min((relative.get((trial.source, name), 1.0) for name in names), default=1.0)
 
 
@@ -60,7 +84,7 @@ def is_to_compare(trials: Iterable[Trial], baseline: Config, num_gpus: int) -> b
 
 def slow(trials: Sequence[Trial]) -> dict[str, float]:
     """Return the relative speeds of this host's GPUs that are clearly slower than the others."""
-    measured = _by_gpu(trials)
+    measured = _measured(baselines(trials))
     return {
         name: share
         for (source, name), share in _relative(measured).items()
@@ -81,15 +105,15 @@ def left_out(gpu: str, share: float) -> str:
     )
 
 
-def _by_gpu(trials: Iterable[Trial]) -> dict[HostGpu, Measurement]:
-    found: dict[HostGpu, Measurement] = {}
+def baselines(trials: Iterable[Trial]) -> dict[HostGpu, Trial]:
+    """Return the undisturbed trial by which each GPU explored the baseline."""
+    found: dict[HostGpu, Trial] = {}
     baseline, gpu = Stage.BASELINE, Stage.GPU  # looked up once: there may be thousands of trials
     for trial in trials:
         if trial.stage is not baseline and trial.stage is not gpu:
             continue
-        measured = trial.measurement
-        if measured is None or trial.is_disturbed:
+        if trial.measurement is None or trial.is_disturbed:
             continue
         if trial.outcome is not None and len(trial.outcome.gpus) == 1:
-            found.setdefault((trial.source, trial.outcome.gpus[0]), measured)
+            found.setdefault((trial.source, trial.outcome.gpus[0]), trial)
     return found

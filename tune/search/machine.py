@@ -6,13 +6,14 @@ most of what fresh processes of one configuration differ by: see the table of be
 """
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-from trainables.machine_speed import MachineSpeed
+from trainables.machine_speed import MachineBest, MachineSpeed
 from tune.search.trial import EXPLORING, Trial
 
 _SLOW_COMPUTE = 0.95
 _SLOW_MEMORY = 0.9
+_SLOW_HANDOFF = 0.9
 """Shares of the best below which a machine is slower, chosen on the table of benchmarks.unseen."""
 
 _SURE_OF_BEST = -2.0
@@ -24,7 +25,7 @@ class Machines:
     """The best that machines reached beside trials, and what it says of each trial."""
 
     def __init__(self) -> None:
-        self._best: dict[Hashable, tuple[float, float]] = {}
+        self._best: dict[Hashable, MachineBest] = {}
 
     def learn(self, trials: Iterable[Trial]) -> bool:
         """Take trials in; return whether those before have to be judged anew."""
@@ -32,25 +33,40 @@ class Machines:
         for trial in trials:
             speed = _speed(trial)
             if speed is not None:
-                compute, memory = self._best.get(_place(trial), (0.0, 0.0))
-                self._best[_place(trial)] = (
-                    max(compute, speed.compute.bound(_SURE_OF_BEST)),
-                    max(memory, speed.memory.bound(_SURE_OF_BEST)),
+                place = _place(trial)
+                best = self._best.get(place, MachineBest())
+                self._best[place] = MachineBest(
+                    compute=max(best.compute, speed.compute.bound(_SURE_OF_BEST)),
+                    memory=max(best.memory, speed.memory.bound(_SURE_OF_BEST)),
+                    handoff=max(
+                        best.handoff, speed.handoff.bound(_SURE_OF_BEST) if speed.handoff else 0.0
+                    ),
                 )
         return self._best != before
 
+    def best(self, thread_cap: int) -> MachineBest:
+        """Return the best of this host's CPUs beside trials under a thread cap, which run alone."""
+        return self._best.get((None, thread_cap, False), MachineBest())
+
     def judge(self, trial: Trial) -> Trial:
         """Return the trial with its `machine_share`, the very same one where that is right."""
-        share, speed = None, _speed(trial)
-        if speed is not None:
-            compute, memory = self._best[_place(trial)]
-            if speed.compute.bound(_SURE_OF_SLOWER) < _SLOW_COMPUTE * compute:
-                share = speed.compute.mean / compute
-            if speed.memory.bound(_SURE_OF_SLOWER) < _SLOW_MEMORY * memory:
-                share = min(share or 1.0, speed.memory.mean / memory)
+        speed = _speed(trial)
+        shares = () if speed is None else _slower(speed, self._best[_place(trial)])
+        share = min(shares, default=None)
         if share == trial.machine_share:
             return trial
         return dataclasses.replace(trial, machine_share=share)
+
+
+def _slower(speed: MachineSpeed, best: MachineBest) -> Iterator[float]:
+    """Yield the share of the best at which each kind of work clearly ran slower."""
+    for one, of_best, share in (
+        (speed.compute, best.compute, _SLOW_COMPUTE),
+        (speed.memory, best.memory, _SLOW_MEMORY),
+        (speed.handoff, best.handoff, _SLOW_HANDOFF),
+    ):
+        if one is not None and one.bound(_SURE_OF_SLOWER) < share * of_best:
+            yield one.mean / of_best
 
 
 def judged(trials: Sequence[Trial]) -> list[Trial]:

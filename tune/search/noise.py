@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
+from trainables.measurement import Measurement
 from tune.search.result import Noise
 
 KNOWN_SD = {"cpu": 0.035, "gpu": 0.005}
@@ -51,6 +52,14 @@ def between_processes(
     dof = len(cells) - int(np.linalg.matrix_rank(design))
     total = known_dof + dof
     return _noise(math.sqrt((known_dof * known_sd**2 + squares) / total), total)
+
+
+def within_process(measured: Measurement) -> float:
+    """Return the half width of the interval of a log speed, of one process by its own blocks.
+
+    It is not known, and so 0, where the interval reaches down to a standstill.
+    """
+    return math.log(measured.high / measured.low) / 2 if measured.low > 0.0 else 0.0
 
 
 def _noise(sd: float, dof: float) -> Noise:

@@ -12,8 +12,9 @@ import numpy as np
 
 from search_spaces.config import Config
 from trainables.curve import TrainingRequest
+from trainables.machine_speed import MachineBest
 from trainables.measurement import Outcome
-from tune.search import explore, feasibility, finals, gpus, reserve, stopping, trainings
+from tune.search import explore, feasibility, finals, gpus, pair, reserve, stopping, trainings
 from tune.search.batches import Batches
 from tune.search.candidates import learner_of, result_of
 from tune.search.objective import required_speed
@@ -79,7 +80,9 @@ class Search:
     def expected_s(self) -> float | None:
         """Seconds that the search will typically take still; `None` while nothing is known."""
         runs = [run for run in self._standing.runs if run[0].outcome is not None]
-        expected_s = reserve.expected_s(self.trials, self._rules, runs, self.best)
+        expected_s = reserve.expected_s(
+            self.trials, self._rules, runs, self.best, num_beside=self._num_beside
+        )
         known = [max(0.0, s) for s in (expected_s, self.remaining_s) if s is not None]
         return min(known, default=None)
 
@@ -100,11 +103,11 @@ class Search:
         running = {trial.stage for trial in self.trials if trial.outcome is None}
         if running & EXPLORING or self._problem.shard is not None or self._is_hopeless():
             return None  # finals compare, so they wait until no exploring trial runs
-        if running and not self._rules.finals.side_by_side:
+        if running and not self._is_side_by_side:
             return None
         training = self._training()
         if training is not None:
-            return self._study.ask(Stage.LEARN, training)
+            return self._compare(Stage.LEARN, training)
         if Stage.LEARN in running:
             return None
         step = finals.next_step(
@@ -114,12 +117,27 @@ class Search:
             self._problem.baseline,
             learner=self._learner(),
             num_affordable=reserve.num_affordable(
-                self.trials, self._rules.finals, self.remaining_s
+                self.trials, self._rules.finals, self.remaining_s, num_beside=self._num_beside
             ),
         )
         if step is None or (running and step[0] is not Stage.FINAL):
             return None  # the winner is known when all finals have ended
-        return self._study.ask(*step)
+        return self._compare(*step)
+
+    def _compare(self, stage: Stage, config: Config) -> Trial:
+        """Open a trial of what is compared; before the first, the other half of the pair."""
+        baseline, order = self._problem.baseline, self._rules.finals.order
+        if order == "auto" and stage is not Stage.SOAK and pair.is_due(self.trials, baseline):
+            return self._study.ask(Stage.FINAL, baseline)
+        return self._study.ask(stage, config)
+
+    @property
+    def _is_side_by_side(self) -> bool:
+        return pair.side_by_side(self.trials, self._rules.finals.order, self._problem.baseline)
+
+    @property
+    def _num_beside(self) -> int:
+        return self._num_parallel if self._is_side_by_side else 1
 
     def tell(self, trial: Trial, outcome: Outcome) -> Trial:
         """Record how a trial ended; return it with its outcome and score."""
@@ -166,6 +184,10 @@ class Search:
             wall_s=self._clock() - self._started_at,
             learning=self._rules.learning,
         )
+
+    def machine_best(self, thread_cap: int) -> MachineBest:
+        """Return the best of this host's CPUs beside trials so far, under a thread cap."""
+        return self._study.machines.best(thread_cap)
 
     def training_of(self, trial: Trial) -> tuple[TrainingRequest, int] | None:
         """Return how long a training may take and its seed; `None` for a trial of speed alone."""

@@ -49,13 +49,18 @@ def reserved_s(
     return min(expected_s, kept_s)
 
 
-def num_affordable(trials: Sequence[Trial], plan: FinalsPlan, remaining_s: float | None) -> float:
-    """Return the finals for which --max-time leaves room beside the soak."""
+def num_affordable(
+    trials: Sequence[Trial], plan: FinalsPlan, remaining_s: float | None, *, num_beside: int = 1
+) -> float:
+    """Return the finals for which --max-time leaves room beside the soak.
+
+    `num_beside` of them run at once.
+    """
     if remaining_s is None:
         return math.inf
     final_s = finals.typical_final_s(trials)
     spare_s = remaining_s - least_soak_s(plan)
-    return math.inf if not final_s else spare_s // final_s
+    return math.inf if not final_s else num_beside * (spare_s // final_s)
 
 
 def expected_s(
@@ -63,11 +68,14 @@ def expected_s(
     rules: SearchRules,
     runs: Sequence[tuple[Trial, float | None]],
     best: Trial | None,
+    *,
+    num_beside: int = 1,
 ) -> float | None:
     """Return the seconds that a search typically takes still, by the trials so far, --max-time
     apart; `None` before the first that was measured.
 
-    `runs` are the explored trials that cost a process and ended, with their scores.
+    `runs` are the explored trials that cost a process and ended, with their scores; of finals
+    `num_beside` run at once.
     """
     if best is None or best.measurement is None:
         return None
@@ -76,13 +84,11 @@ def expected_s(
     num_finals = sum(trial.stage in {Stage.FINAL, Stage.LEVER} for trial in later)
     measured = best.measurement
     update_s = measured.env_steps_per_update / measured.steps_per_second
-    num_beside = rules.stopping.num_parallel
-    exploring_s = num_runs * finals.typical_s([trial for trial, _ in runs]) / num_beside
+    one_s = finals.typical_s([trial for trial, _ in runs])
+    exploring_s = num_runs * one_s / rules.stopping.num_parallel
     seconds = [
         exploring_s,
-        max(0, rules.finals.num_trials - num_finals)
-        * finals.typical_final_s(trials)
-        / (num_beside if rules.finals.side_by_side else 1),
+        max(0, rules.finals.num_trials - num_finals) * finals.typical_final_s(trials) / num_beside,
         _learning_s(trials, rules.learning, exploring_s),
         0.0 if any(t.stage is Stage.SOAK for t in later) else rules.finals.soak_updates * update_s,
     ]

@@ -56,7 +56,7 @@ class Study:
         self._study, self._step = study, step
         self._space, self._limits = space, limits
         self._open: dict[int, optuna.Trial] = {}
-        self._machines = Machines()
+        self.machines = Machines()
         self._trials: dict[int, Trial] = {}
         self._all: tuple[Trial, ...] | None = None  # of these
         self._keep(*_finished(study))
@@ -167,8 +167,8 @@ class Study:
 
     def _keep(self, *trials: Trial) -> None:
         """Keep trials; one that ended may show that the machine was slower beside others."""
-        again = self.trials if self._machines.learn(trials) else ()
-        judged_anew = map(self._machines.judge, (*again, *trials))
+        again = self.trials if self.machines.learn(trials) else ()
+        judged_anew = map(self.machines.judge, (*again, *trials))
         self._trials |= {trial.number: trial for trial in judged_anew}
         self._all = None
 

@@ -74,6 +74,7 @@ def conclude(
         ("soak", _soak(winner, context)),
         *_other_kinds(result, winner),
         *per_gpu.rows(result.trials, on_gpu=context.on_gpu),
+        ("side by side", per_gpu.beside(result)),
         *levers.rows(result, winner),
         *_search_rows(result),
         *(("profile", f"{path} ({kind})") for kind, path in profiles.items()),

@@ -1,11 +1,14 @@
-"""Numbers of GPUs compared: what each of them adds, and what the same rent gets otherwise. Pure."""
+"""Several GPUs: what each of them adds, what the same rent gets otherwise, and what trainings lose
+beside each other. Pure.
+"""
 
 from collections.abc import Sequence
 
 from cluster.pages import units
 from search_spaces.config import config_name, num_devices
 from tune.search.candidates import candidates_of
-from tune.search.result import Candidate
+from tune.search.pair import measured_pair
+from tune.search.result import Candidate, SearchResult
 from tune.search.trial import Trial
 
 
@@ -30,6 +33,18 @@ def rows(trials: Sequence[Trial], *, on_gpu: bool) -> list[tuple[str, str]]:
         for number, one in best.items()
     ]
     return [*found, ("for the same rent", _rent(best))] if on_gpu else found
+
+
+def beside(result: SearchResult) -> str:
+    """Return what a training loses beside others; empty where no pair was measured."""
+    pair = None if result.baseline is None else measured_pair(result.trials, result.baseline.config)
+    if pair is None:
+        return ""
+    others = units.plural(pair.num_beside, "other trial")
+    return (
+        f"beside {others} the baseline steps at {units.times(pair.ratio)} its speed alone "
+        f"({units.times(pair.low)} to {units.times(pair.high)})"
+    )
 
 
 def _best(trials: Sequence[Trial]) -> dict[int, Candidate]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from cluster.pages import units
 from search_spaces.config import SIZES, Config, config_text
-from trainables.measurement import ENV_STEPS, Outcome
+from trainables.measurement import ENV_STEPS, Measurement, Outcome
 from tune.search.trial import Trial
 from tune.summary import outcomes
 
@@ -48,29 +48,50 @@ def disturbed_text(trials: Sequence[Trial]) -> str:
 
 def _by_programs(trials: Sequence[Trial]) -> str:
     measured = [t.outcome.measurement for t in trials if t.outcome and t.outcome.measurement]
-    touched = [m for m in measured if m.num_disturbed_blocks]
-    if not touched:
+    counts = [m.num_disturbed_blocks - m.num_slowed_blocks for m in measured]
+    if not any(counts):
         return ""
-    lost_s = sum(
-        m.measure_s
-        * (1.0 if m.disturbed else m.num_disturbed_blocks / (m.num_blocks + m.num_disturbed_blocks))
-        for m in touched
-    )
     return (
-        f"other programs used the CPUs of {len(touched)} of "
-        f"{units.plural(len(measured), 'trial')}; {units.duration(lost_s)} do not count for it"
+        f"other programs used the CPUs of {sum(map(bool, counts))} of "
+        f"{units.plural(len(measured), 'trial')}; "
+        f"{units.duration(_seconds_of(measured, counts))} do not count for it"
     )
+
+
+def _seconds_of(measured: Sequence[Measurement], counts: Sequence[int]) -> float:
+    """Return the seconds that so many of each trial's blocks took."""
+    return sum(
+        one.measure_s * count / max(1, _num_blocks(one))
+        for one, count in zip(measured, counts, strict=True)
+    )
+
+
+def _num_blocks(one: Measurement) -> int:
+    """Return of how many blocks the disturbed ones are: all are lost where too few are left."""
+    return one.num_disturbed_blocks + (0 if one.disturbed else one.num_blocks)
 
 
 def _by_machine(trials: Sequence[Trial]) -> str:
     shares = [trial.machine_share for trial in trials if trial.machine_share is not None]
-    if not shares:
+    measured = [t.outcome.measurement for t in trials if t.outcome and t.outcome.measurement]
+    counts = [one.num_slowed_blocks for one in measured]
+    found = []
+    if any(counts):
+        found.append(
+            f"were slower for {units.duration(_seconds_of(measured, counts))} of "
+            f"{units.plural(sum(map(bool, counts)), 'trial')}"
+        )
+    if shares:
+        ends = (f"{share:.2f}" for share in (min(shares), max(shares)))
+        found.append(
+            f"ran at {' to '.join(dict.fromkeys(ends))} x of their best beside "
+            f"{units.plural(len(shares), 'trial')}"
+        )
+    if not found:
         return ""
-    ends = (f"{share:.2f}" for share in (min(shares), max(shares)))
     return (
-        f"the CPUs ran at {' to '.join(dict.fromkeys(ends))} x of their best beside "
-        f"{units.plural(len(shares), 'trial')}, by nothing that the kernel counts: others on the "
-        "same host, or heat. A long training meets that, too"
+        f"the CPUs {', and '.join(found)}, by nothing that the kernel counts: others on the same "
+        "host, or heat. That does not count, but a long training meets it, too"
     )
 
 

@@ -32,12 +32,17 @@ def speeds(*values: float) -> list[Outcome]:
     ]
 
 
-def disturbed(*values: float) -> list[Outcome]:
+def disturbed(*values: float, **changes: int) -> list[Outcome]:
     """The same, in processes that a neighbour disturbed."""
     found = []
     for outcome in speeds(*values):
         assert outcome.measurement is not None
-        measured = dataclasses.replace(outcome.measurement, disturbed=True, others_cpus=1.04)
+        measured = dataclasses.replace(
+            outcome.measurement,
+            disturbed=True,
+            others_cpus=1.04,
+            **changes,  # type: ignore[arg-type]
+        )
         found.append(dataclasses.replace(outcome, measurement=measured))
     return found
 
@@ -81,8 +86,13 @@ def test_validation_is_exit_0_unless_training_is_a_tenth_slower(
         (disturbed(30_000.0, 30_000.0, 30_000.0), 3, "so nothing can be told now"),
         (disturbed(30_000.0), 3, "disturbed by other programs (1.0 CPUs of the trial's)"),
         (speeds(40_000.0) + disturbed(30_000.0, 30_000.0, 30_000.0), 3, "nothing can be told"),
+        (
+            disturbed(30_000.0, num_disturbed_blocks=4, num_slowed_blocks=4),
+            3,
+            "disturbed by CPUs that were slower at times",
+        ),
     ],
-    ids=["once", "always", "always: what it says of each", "all but one"],
+    ids=["once", "always", "always: what it says of each", "all but one", "slower CPUs"],
 )
 def test_a_disturbed_process_tells_nothing(
     tmp_path: Path, outcomes: list[Outcome], exit_code: int, sentence: str

@@ -270,7 +270,7 @@ def test_finals_run_one_after_the_other(tmp_path: Path) -> None:
 def test_finals_run_side_by_side_where_they_may_and_the_soak_waits_for_all(
     tmp_path: Path,
 ) -> None:
-    plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=5, side_by_side=True)
+    plan = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=5, order="together")
     search = make(tmp_path, max_runs=2, plan=plan)
     for _ in range(2):
         trial = search.ask()

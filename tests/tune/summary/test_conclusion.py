@@ -237,6 +237,19 @@ def test_the_time_that_neighbours_cost_is_said() -> None:
     assert "disturbed" not in dict(conclude(factories.result()).rows)
 
 
+def test_the_time_that_slower_cpus_cost_is_said_apart() -> None:
+    measured = factories.measurement(
+        num_blocks=6, num_disturbed_blocks=4, num_slowed_blocks=3, measure_s=20.0
+    )
+    trials = (factories.trial(outcome=factories.outcome(measurement=measured)), factories.trial())
+    rows = dict(conclude(factories.result(trials=trials)).rows)
+    assert rows["disturbed"] == (
+        "other programs used the CPUs of 1 of 2 trials; 2 s do not count for it; the CPUs were "
+        "slower for 6 s of 1 trial, by nothing that the kernel counts: others on the same host, "
+        "or heat. That does not count, but a long training meets it, too"
+    )
+
+
 def test_memory_that_grew_in_the_soak_is_said_with_its_end() -> None:
     measured = factories.measurement(num_updates=100, measure_s=10.0)
     grew = factories.outcome(
