@@ -38,8 +38,9 @@ from cluster.node.hardware import Machine
 from cluster.node.thread_env import Platform
 from search_spaces import jax_phase12
 from search_spaces.space import SearchSpace
-from trainables.measurement import Outcome, OutcomeKind, Sampling, TrialRequest
+from trainables.measurement import Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
+from trainables.sampling import Sampling
 from tune.jax_phase12 import JaxSpec, task_of
 from tune.spec import Task
 

@@ -42,8 +42,9 @@ _MOST_THREADS = 8
 class Canary:
     """Work on these CPUs, and its speed at each look: one before the first block, one after each.
 
-    Its threads start here and wait between looks. NumPy's own pool has one thread in a trial. Its
-    32 MiB are in the host memory that the trial is seen to take.
+    `compute`, `memory` and `handoff` have the speeds, in the units of `MachineSpeed`; on one CPU
+    the last is empty. Its threads start here and wait between looks. NumPy's own pool has one
+    thread in a trial. Its 32 MiB are in the host memory that the trial is seen to take.
 
     Raises:
         RuntimeError: if no thread can be started.
@@ -57,9 +58,9 @@ class Canary:
         self._matrices = random.random((num_threads, _SIZE, _SIZE), dtype=np.float32)
         self._products = np.empty_like(self._matrices)
         self._swept = np.ones(_SWEPT_BYTES // 4, dtype=np.float32)
-        self._compute: list[float] = []
-        self._memory: list[float] = []
-        self._handoff: list[float] = []
+        self.compute: list[float] = []
+        self.memory: list[float] = []
+        self.handoff: list[float] = []
         self._seconds = [0.0] * num_threads
         self._starts = threading.Barrier(num_threads)
         self._ends = threading.Barrier(num_threads)
@@ -71,25 +72,25 @@ class Canary:
         """Do the work once, and keep its speed."""
         self._multiply(0)
         # The slowest counts: where two CPUs share a core, only one of them may be slow.
-        self._compute.append(len(self._seconds) * _FLOPS / max(self._seconds))
-        self._memory.append(_SWEPT_BYTES / _shortest(lambda: self._swept.sum()))
+        self.compute.append(len(self._seconds) * _FLOPS / max(self._seconds))
+        self.memory.append(_SWEPT_BYTES / _shortest(lambda: self._swept.sum()))
         if len(self._seconds) > 1:
-            self._handoff.append(_NUM_HANDOFFS / self._hand_off())
+            self.handoff.append(_NUM_HANDOFFS / self._hand_off())
 
     def slowed(self, best: MachineBest) -> list[bool]:
         """Return for each block whether the CPUs were clearly slower in it than at their best.
 
         All blocks are judged anew: a later one may show what the best is.
         """
-        by_compute = slowed(self._compute, best.compute, SLOW_COMPUTE)
-        by_handoff = slowed(self._handoff, best.handoff, SLOW_HANDOFF) or by_compute
+        by_compute = slowed(self.compute, best.compute, SLOW_COMPUTE)
+        by_handoff = slowed(self.handoff, best.handoff, SLOW_HANDOFF) or by_compute
         return [a or b for a, b in zip(by_compute, by_handoff, strict=True)]
 
     def machine_speed(self, counts: Sequence[bool]) -> MachineSpeed | None:
         """Return the speed after the blocks that count, `None` while they are too few."""
         compute, memory, handoff = (
             level([look for look, does in zip(looks[1:], counts, strict=False) if does])
-            for looks in (self._compute, self._memory, self._handoff)
+            for looks in (self.compute, self.memory, self.handoff)
         )
         if compute is None or memory is None:
             return None

@@ -16,6 +16,7 @@ from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.curve import LearningCurve, TrainingRequest
 from trainables.machine_speed import MachineBest, MachineSpeed
+from trainables.sampling import Sampling, Throughput
 
 
 class OutcomeKind(enum.StrEnum):
@@ -77,24 +78,6 @@ class Phase(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """The rules of sampling a throughput, until it is known well enough.
-
-    A trial is measured in blocks of at least `block_s` seconds until the 95 % interval's half-width
-    falls under `relative_half_width` of the median (never before `min_blocks`), or until
-    `max_measure_s` has passed; the measurement then has `converged=False`. Blocks that something
-    beside the trial disturbed are measured again, for at most `max_disturbed_s` more; with nothing
-    but such blocks in that time, the trial ends.
-    """
-
-    block_s: float = 0.5
-    relative_half_width: float = 0.02
-    min_blocks: int = 5
-    max_measure_s: float = 15.0
-    max_disturbed_s: float = 5.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRequest:
     """One trial, complete: the child needs nothing else.
 
@@ -114,7 +97,7 @@ class TrialRequest:
     platform: str
     cpus: tuple[int, ...]
     device_budget_bytes: int | None = None
-    sampling: Sampling = Sampling()
+    sampling: Sampling = dataclasses.field(default_factory=Sampling)
     slow_below: float | None = None
     num_updates: int | None = None
     ends_at: float = math.inf
@@ -139,38 +122,18 @@ class CompileRequest:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Throughput:
-    """Speed over all blocks so far, in env steps per second of wall time.
-
-    `steps_per_second` is the median over blocks, `low` and `high` its bootstrap 95 % interval.
-    Blocks that something beside the trial disturbed, `num_disturbed_blocks`, do not count. Where
-    too few others are left, all count, and the figure is `disturbed`.
-    """
-
-    steps_per_second: float
-    low: float
-    high: float
-    converged: bool
-    num_blocks: int
-    num_updates: int
-    disturbed: bool = False
-    num_disturbed_blocks: int = 0
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement(Throughput):
     """Steady-state training speed of one configuration in one fresh process.
 
     Seconds are wall seconds. With `compiled_from_cache`, `compile_s` is the time to read what an
     earlier process compiled. `gpu_utilization` is NVML's percent. `health` is the last update's,
-    `first_health` the first one's.
-    `others_cpus` is the CPUs' worth of time that other programs took on the trial's, `None` where
-    the kernel does not count. `gpu_held_back` has the limits that lowered the GPU's clocks,
-    each with the share of looks at which it did. In `num_restart_blocks` of the blocks processes
-    of the trial's own started or ended. `device_growth_bytes` is the rise of the allocator's peak
-    over the measurement. `unit` is what is counted, in the plural: a script may count agent steps
-    or tokens. `curve` is of a training from scratch. `machine_speed` is a canary's, where one ran,
-    and `num_slowed_blocks` those of the disturbed blocks that it alone told of.
+    `first_health` the first one's. `others_cpus` is the CPUs' worth of time that other programs
+    took on the trial's, `None` where the kernel does not count. `gpu_held_back` has the limits that
+    lowered the GPU's clocks, each with the share of looks at which it did. In `num_restart_blocks`
+    processes of the trial's own started or ended. `device_growth_bytes` is the rise of the
+    allocator's peak over the measurement. `unit` is what is counted, in the plural: a script may
+    count agent steps or tokens. `curve` is of a training from scratch. `machine_speed` is a
+    canary's; `num_slowed_blocks` are those of the disturbed ones that it alone told of.
     """
 
     env_steps_per_update: int
@@ -249,9 +212,9 @@ class Outcome:
     `threads_by_phase` has the peak of each phase that was seen, `seconds_by_phase` what each took;
     both are of the last attempt, `None` where no process was watched. `host_growth` is the rise of
     resident bytes per second while it was measured, `None` where it did not rise steadily.
-    `gpus` are the names of the host's GPUs that it ran on, where it was given some of several.
-    `ends_search` is the report's. `num_cpus_taken` is the number of CPUs that a process of it could
-    use, where it widened its affinity beyond the cap.
+    `gpus` are the names of the host's GPUs that it ran on, where it was given some of several;
+    `host` is the address of the cluster's host. `ends_search` is the report's. `num_cpus_taken` is
+    the number of CPUs that a process of it could use, where it widened its affinity beyond the cap.
     """
 
     kind: OutcomeKind
@@ -270,6 +233,7 @@ class Outcome:
     ends_search: bool = False
     num_cpus_taken: int | None = None
     gpus: tuple[str, ...] = ()
+    host: str | None = None
 
 
 class WireError(ValueError):

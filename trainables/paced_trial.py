@@ -20,10 +20,10 @@ from trainables.measurement import (
     Phase,
     Progress,
     Report,
-    Throughput,
     TrialRequest,
 )
 from trainables.pace import Block, Pace, Point
+from trainables.sampling import Throughput
 from trainables.serving import Send
 from trainables.training import Trainer
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from trainables.measurement import Sampling, Throughput
+from trainables.sampling import Sampling, Throughput
 
 RunUpdates = Callable[[int], None]
 """`run(num_updates)` trains, and returns when the device has finished."""
@@ -161,6 +161,7 @@ def summarize(
         num_updates=num_updates,
         disturbed=is_disturbed,
         num_disturbed_blocks=len(noisy),
+        disturbed_per_second=float(np.median(noisy)) if noisy and not is_disturbed else None,
     )
 
 

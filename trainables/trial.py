@@ -21,9 +21,9 @@ from trainables.measurement import (
     Phase,
     Progress,
     Report,
-    Throughput,
     TrialRequest,
 )
+from trainables.sampling import Throughput
 from trainables.serving import Send, serve
 from trainables.workload import (
     CompiledProgram,

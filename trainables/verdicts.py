@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from trainables.measurement import ENV_STEPS, OutcomeKind, Throughput, TrialRequest
+from trainables.measurement import ENV_STEPS, OutcomeKind, TrialRequest
+from trainables.sampling import Throughput
 from trainables.workload import DeviceUsage
 
 TrialVerdict = tuple[OutcomeKind, str]

@@ -15,8 +15,9 @@ from cluster.node import limits, ray_env, thread_env
 from cluster.node.thread_env import Framework, Platform
 from search_spaces.config import Config
 from trainables import compile_cache
-from trainables.measurement import CompileRequest, Outcome, Sampling, TrialRequest
+from trainables.measurement import CompileRequest, Outcome, TrialRequest
 from trainables.process import run_child
+from trainables.sampling import Sampling
 
 BRIEF = Sampling(block_s=0.2, relative_half_width=1.0, min_blocks=2, max_measure_s=2.0)
 """For trials whose speed is of no interest."""

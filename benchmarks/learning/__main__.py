@@ -1,6 +1,6 @@
 """The search for what learns fastest, beside others, on recorded learning landscapes.
 
-    python -m benchmarks.learning [--seeds 30] [--names cartpole trend]
+    python -m benchmarks.learning [--seeds 30] [--names cartpole trend] [--gpus 4]
 
 Nothing is trained: recorded curves answer, at recorded speeds, on a simulated clock. Ours is the
 search of `--objective learning` with the target of the landscape. `fastest` and `balanced` are what
@@ -8,6 +8,7 @@ a search of speed picks. ASHA is Ray Tune's, over the same grid, with the second
 """
 
 import dataclasses
+import heapq
 import itertools
 import math
 import statistics
@@ -23,6 +24,7 @@ from benchmarks import markdown
 from benchmarks.learning.landscape import LearningLandscape, SimulatedTrainings, read
 from benchmarks.learning.record import LANDSCAPES
 from search_spaces.config import Config, config_cell, config_key, num_samples
+from trainables.measurement import Outcome
 from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
 from tune.search.learned import LearningPlan
@@ -33,7 +35,7 @@ from tune.search.result import Kind
 from tune.search.rules import SearchRules
 from tune.search.stopping import Stopping
 from tune.search.study import Study
-from tune.search.trial import Stage
+from tune.search.trial import Stage, Trial
 from tune.spec import SearchSpec
 
 _GOOD = 1.3
@@ -51,6 +53,8 @@ class LearningBenchmark:
     """Configurations that ours explores at most."""
     learn_seeds: int = SearchSpec.learn_seeds
     """Rounds of trainings of ours."""
+    gpus: int = 1
+    """GPUs of the machine, on which ours runs side by side, trainings too."""
     folder: Path = LANDSCAPES
     configs: bool = False
     """Print what each configuration needs, and search nothing."""
@@ -58,7 +62,10 @@ class LearningBenchmark:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LearningRun:
-    """One search: what it picked, and its simulated seconds, in all and without trainings."""
+    """One search: what it picked, and its simulated seconds, in all and without trainings.
+
+    On several GPUs they are seconds of the clock, of which trainings take their share.
+    """
 
     picked: Config | None
     seconds: float
@@ -72,21 +79,29 @@ def run_ours(
     *,
     max_runs: int = SearchSpec.NORMAL.max_runs,
     learn_seeds: int = SearchSpec.learn_seeds,
+    num_gpus: int = 1,
 ) -> LearningRun:
-    """Run the real policy with the defaults of its command line."""
+    """Run the real policy with the defaults of its command line, on GPUs that disturb nothing."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     machine = SimulatedTrainings(landscape, seed)
     plan = LearningPlan(target=landscape.target, num_seeds=learn_seeds)
     learning = plan if objective is Objective.LEARNING else None
-    search = _search(landscape, seed, objective, machine, max_runs, learning)
+    search = _search(landscape, seed, objective, machine, max_runs, learning, num_gpus)
     trained_s = 0.0
-    while (trial := search.ask()) is not None:
-        training = search.training_of(trial)
-        if training is None:
-            outcome = machine.measure(trial.config, is_final=trial.stage is Stage.FINAL)
-        else:
-            outcome = machine.train(trial.config, *training)
-            trained_s += outcome.wall_s
+    running: list[tuple[float, int, Trial, Outcome]] = []
+    while True:
+        while len(running) < num_gpus and (trial := search.ask()) is not None:
+            started, training = machine.now, search.training_of(trial)
+            if training is None:
+                outcome = machine.measure(trial.config, is_final=trial.stage is Stage.FINAL)
+            else:
+                outcome = machine.train(trial.config, *training)
+                trained_s += outcome.wall_s / num_gpus
+            heapq.heappush(running, (machine.now, trial.number, trial, outcome))
+            machine.now = started
+        if not running:
+            break
+        machine.now, _, trial, outcome = heapq.heappop(running)
         search.tell(trial, outcome)
     kinds = {
         Objective.THROUGHPUT: Kind.FASTEST,
@@ -171,6 +186,7 @@ def _search(
     machine: SimulatedTrainings,
     max_runs: int,
     learning: LearningPlan | None,
+    num_gpus: int,
 ) -> Search:
     limits = Limits(num_threads=None, device_bytes=None, host_bytes=None)
     study = Study(optuna.create_study(direction="maximize"), landscape.space, limits)
@@ -184,8 +200,9 @@ def _search(
             max_time_s=None,
             patience=SearchSpec.NORMAL.patience,
             min_gain=SearchSpec.min_gain,
+            num_parallel=num_gpus,
         ),
-        finals=FinalsPlan(soak_updates=0),
+        finals=FinalsPlan(soak_updates=0, order="together"),
         seed=seed,
         learning=learning,
     )
@@ -202,11 +219,18 @@ def main(benchmark: LearningBenchmark) -> None:
         rows: dict[str, list[LearningRun]] = {"ours": [], "fastest": [], "balanced": [], "ASHA": []}
         for seed in range(benchmark.seeds):
             most, seeds = benchmark.max_runs, benchmark.learn_seeds
-            ours = run_ours(landscape, seed, Objective.LEARNING, max_runs=most, learn_seeds=seeds)
+            ours = run_ours(
+                landscape,
+                seed,
+                Objective.LEARNING,
+                max_runs=most,
+                learn_seeds=seeds,
+                num_gpus=benchmark.gpus,
+            )
             rows["ours"].append(ours)
             rows["fastest"].append(run_ours(landscape, seed, Objective.THROUGHPUT, max_runs=most))
             rows["balanced"].append(run_ours(landscape, seed, Objective.BALANCED, max_runs=most))
-            rows["ASHA"].append(run_asha(landscape, seed, ours.seconds))
+            rows["ASHA"].append(run_asha(landscape, seed, benchmark.gpus * ours.seconds))
         print(_table(landscape, rows), flush=True)
 
 

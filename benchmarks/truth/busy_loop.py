@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 _PULSE_S = 0.1
-_LOOP = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
+_LOOP = f"import os\nwhile os.getppid() == {os.getpid()}: pass"  # it ends with this process
 
 Schedule = Callable[[float, float | None], float]
 """`share(at_s, finals_at_s)`: the part of a CPU that a neighbour takes, by seconds of the search.

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.markdown import row
@@ -23,10 +23,13 @@ from benchmarks.truth.busy_loop import BUSY_LOOPS, BusyLoop
 from cluster.errors import UserError
 from cluster.node import atomic, hardware
 from cluster.structure import destructure, revive
+from search_spaces.config import Config
 from trainables.machine_speed import MachineSpeed
 from tune.profile import file as profile_file
 from tune.profile import validate
 from tune.profile.schema import Profile, ProfileBaseline
+from tune.search.machine import judged
+from tune.search.trial import Stage, Trial
 
 RECORDS = Path(__file__).parent
 
@@ -45,10 +48,8 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 """The command line of each task, after `python -m`."""
 
 _TIMEOUT_S = 300.0
-_MOST_TIMES = 3
-_AS_FAST = 0.95
-_AS_CLOSE = 0.9
-"""Shares of the speeds beside the profile's trials below which CPUs are slower."""
+_NUM_PROCESSES = 2
+_MOST_ROUNDS = 6
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,11 @@ class MeasuredTrial:
     machine_share: float | None
     config: dict[str, int]
     machine_speed: MachineSpeed | None
+
+    @property
+    def is_alarm(self) -> bool:
+        """Return whether it is said to be disturbed, and did not count."""
+        return self.disturbed or self.machine_share is not None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +117,14 @@ class RealRun:
         """Return whether it says "faster" of what is not."""
         says_faster = self.low is not None and self.low > 1.0 and not self.is_marked
         return says_faster and self.true_gain is not None and self.true_gain <= 1.0
+
+    @property
+    def holds(self) -> bool:
+        """Return whether the promise's interval has the truth, or the promise is marked."""
+        if self.is_marked or not self.chosen_speeds:
+            return True
+        truth = statistics.geometric_mean(self.chosen_speeds)
+        return self.promised_low <= truth <= self.promised_high
 
     @property
     def error(self) -> float | None:
@@ -224,50 +238,51 @@ def _search(task: str, folder: Path, beside: BusyLoop) -> None:
 
 
 def _truth(profile: Profile) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measure the chosen configuration and the baseline in turn, there and back."""
-    baseline = _claim_over(profile)
-    with contextlib.ExitStack() as stack:
-        chosen = stack.enter_context(_speed_of(profile, profile.config))
-        if baseline is None:
-            return (*chosen(), *chosen()), ()
-        against = stack.enter_context(_speed_of(profile, baseline.config))
-        first, *others = chosen(), against(), against(), chosen()
-    return (*first, *others[2]), (*others[0], *others[1])
-
-
-@contextlib.contextmanager
-def _speed_of(
-    profile: Profile, config: dict[str, int]
-) -> Iterator[Callable[[], tuple[float, ...]]]:
-    """Yield what measures `config` in a fresh process; the speed is absent if it was disturbed, or
-    the CPUs were slower than beside the profile's own trials.
+    """Measure the chosen configuration and the baseline in turn, there and back, until each has
+    been measured twice in quiet; the speeds of each.
     """
-    with validate.measuring(
+    baseline = _claim_over(profile)
+    configs = [profile.config] if baseline is None else [profile.config, baseline.config]
+    trials: list[Trial] = []
+    with contextlib.ExitStack() as stack:
+        measures = [stack.enter_context(_measuring(profile, config)) for config in configs]
+        for number in range(_MOST_ROUNDS):
+            for place in range(len(configs))[:: 1 if number % 2 == 0 else -1]:
+                outcome = measures[place]()
+                trials.append(
+                    Trial(
+                        number=len(trials),
+                        stage=Stage.FINAL,
+                        config=configs[place],
+                        outcome=outcome,
+                    )
+                )
+            speeds = [_quiet_speeds(trials, config) for config in configs]
+            if min(map(len, speeds)) >= _NUM_PROCESSES:
+                break
+    return speeds[0], () if baseline is None else speeds[1]
+
+
+def _quiet_speeds(trials: Sequence[Trial], config: Config) -> tuple[float, ...]:
+    """Return the speeds of the trials of a configuration beside which nothing was disturbed, as far
+    as they tell of each other.
+    """
+    return tuple(
+        trial.measurement.steps_per_second
+        for trial in judged(trials)
+        if trial.measurement and trial.config == config and not trial.is_disturbed
+    )
+
+
+def _measuring(
+    profile: Profile, config: Config
+) -> contextlib.AbstractContextManager[validate.Measure]:
+    return validate.measuring(
         dataclasses.replace(profile, config=config),
         platform=profile.device,
         options={},
         timeout_s=_TIMEOUT_S,
-    ) as measure:
-
-        def speed() -> tuple[float, ...]:
-            for _ in range(_MOST_TIMES):
-                measured = measure().measurement
-                if measured is None or measured.disturbed:
-                    continue
-                machine = measured.machine_speed
-                if machine is None or _is_as_fast(machine, profile):
-                    return (measured.steps_per_second,)
-            return ()
-
-        yield speed
-
-
-def _is_as_fast(machine: MachineSpeed, profile: Profile) -> bool:
-    """Return whether the CPUs are about as fast now as beside the profile's own trials."""
-    handoff = 0.0 if machine.handoff is None else machine.handoff.mean
-    return machine.compute.mean >= _AS_FAST * (
-        profile.speed.cpu_flops_per_s or 0.0
-    ) and handoff >= _AS_CLOSE * (profile.speed.cpu_handoffs_per_s or 0.0)
+    )
 
 
 def _claim_over(profile: Profile) -> ProfileBaseline | None:
@@ -279,7 +294,10 @@ def _claim_over(profile: Profile) -> ProfileBaseline | None:
 def show(path: Path) -> None:
     """Print the table."""
     runs = read(path)
-    columns = ("covered", "false claims", "error, median", "worst", "marked", "alarms", "s")
+    columns = (
+        *("covered", "false claims", "error, median", "worst", "in its interval", "marked"),
+        *("alarms", "with blocks left out", "s"),
+    )
     print(row(("neighbour", "searches", *columns)))
     print(row(("---", *["---:"] * (1 + len(columns)))))
     for neighbour in BUSY_LOOPS:
@@ -302,15 +320,13 @@ def _cells(name: str, runs: Sequence[RealRun]) -> str:
             f"{sum(run.claims_false for run in runs)}",
             f"{statistics.median(errors):.1%}",
             f"{max(errors):.1%}",
+            f"{sum(run.holds for run in runs)} of {len(runs)}",
             f"{sum(run.is_marked for run in runs)}",
-            f"{sum(map(_has_alarm, trials))} of {len(trials)}",
+            f"{sum(trial.is_alarm for trial in trials)} of {len(trials)}",
+            f"{sum(trial.num_disturbed_blocks > 0 for trial in trials)}",
             f"{statistics.median(run.wall_s for run in runs):.0f}",
         )
     )
-
-
-def _has_alarm(trial: MeasuredTrial) -> bool:
-    return trial.num_disturbed_blocks > 0 or trial.machine_share is not None
 
 
 def _line(run: RealRun) -> str:

@@ -21,7 +21,8 @@ from benchmarks.search_runs import FOLDER, our_search
 from search_spaces.config import config_key
 from trainables import throughput
 from trainables.machine_speed import SLOW_COMPUTE, MachineBest, MachineSpeed, level, slowed
-from trainables.measurement import Measurement, Outcome, OutcomeKind, Sampling
+from trainables.measurement import Measurement, Outcome, OutcomeKind
+from trainables.sampling import Sampling
 from tune.search.candidates import candidates_of, speedup
 from tune.search.noise import KNOWN_DOF, KNOWN_SD, between_processes
 from tune.search.result import Candidate, Kind, SearchResult

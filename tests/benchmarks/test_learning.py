@@ -102,3 +102,12 @@ def test_the_luckiest_of_many_that_learn_as_fast_is_not_taken_for_faster() -> No
     means = [math.exp(statistics.fmean(one.logs_to(1.0))) for one in configs.values()]
     assert min(means) < 8.0  # and each truly needs 10
     assert 10.0 - min(true_s.values()) < 0.8 * (10.0 - min(means))
+
+
+def test_trainings_side_by_side_find_as_much_in_a_fraction_of_the_time() -> None:
+    one, four = (
+        [run_ours(CARTPOLE, seed, Objective.LEARNING, num_gpus=number) for seed in range(6)]
+        for number in (1, 4)
+    )
+    assert sum(CARTPOLE.times_as_long(run.picked) <= 1.3 for run in four) >= 5
+    assert sum(run.seconds for run in four) < 0.5 * sum(run.seconds for run in one)

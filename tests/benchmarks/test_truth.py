@@ -1,16 +1,23 @@
-"""The claims of searches beside simulated neighbours: true ones, or marked."""
+"""The claims of searches beside neighbours: true ones, or marked."""
 
 import dataclasses
 import functools
+import json
+import math
 import statistics
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import recorded
 from benchmarks.replay import Replay, replay
 from benchmarks.search_runs import FOLDER
-from benchmarks.truth import simulated
+from benchmarks.truth import real, simulated
+from benchmarks.truth.real import MeasuredTrial, RealRun
 from benchmarks.truth.simulated import NEIGHBOURS, TruthRun
+from cluster.structure import destructure
+from trainables.machine_speed import MachineSpeed, SpeedLevel
 
 SEARCHES = 6
 SEEN = [name for name, neighbour in NEIGHBOURS.items() if neighbour.is_seen]
@@ -64,3 +71,67 @@ def test_without_a_look_at_the_neighbours_promises_break() -> None:
     blind = runs("always", is_seen=False)
     assert all(abs(run.error) > 0.3 for run in blind)
     assert not any(run.is_marked for run in blind)
+
+
+RUN = RealRun(
+    task="phase1",
+    neighbour="none",
+    recorded_at="2026-11-29T00:00:00+00:00",
+    chosen={"num_envs": 256},
+    promised=100.0,
+    promised_low=95.0,
+    promised_high=105.0,
+    is_marked=False,
+    low=1.1,
+    high=1.3,
+    chosen_speeds=(99.0, 103.0),
+    baseline_speeds=(82.0, 86.0),
+    trials=(),
+    wall_s=150.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "covers", "claims_false", "holds"),
+    [
+        ({}, True, False, True),
+        ({"baseline_speeds": (99.0, 99.0)}, False, False, True),  # truly 1.02 x
+        ({"baseline_speeds": (110.0, 110.0)}, False, True, True),
+        ({"baseline_speeds": (110.0, 110.0), "is_marked": True}, True, False, True),
+        ({"low": 0.9, "baseline_speeds": (110.0, 110.0)}, True, False, True),
+        ({"low": None, "high": None, "baseline_speeds": ()}, True, False, True),
+        ({"promised_high": 100.5}, True, False, False),
+        ({"promised_high": 100.5, "is_marked": True}, True, False, True),
+        ({"chosen_speeds": ()}, True, False, True),  # it was never quiet enough to tell
+    ],
+)
+def test_a_real_search_is_judged_by_the_truth(
+    changes: dict[str, Any], covers: bool, claims_false: bool, holds: bool
+) -> None:
+    run = dataclasses.replace(RUN, **changes)
+    assert (run.covers, run.claims_false, run.holds) == (covers, claims_false, holds)
+
+
+def test_the_error_is_that_of_a_promise_without_a_mark() -> None:
+    assert RUN.error == pytest.approx(100.0 / math.sqrt(99.0 * 103.0) - 1.0)
+    assert dataclasses.replace(RUN, is_marked=True).error is None
+
+
+def test_recorded_searches_are_read_as_they_were_written(tmp_path: Path) -> None:
+    level = SpeedLevel(mean=1e9, error=0.01)
+    trial = MeasuredTrial(
+        stage="final",
+        steps_per_second=100.0,
+        disturbed=False,
+        num_disturbed_blocks=1,
+        others_cpus=None,
+        machine_share=0.8,
+        config={"num_envs": 256},
+        machine_speed=MachineSpeed(compute=level, memory=level, handoff=None),
+    )
+    assert trial.is_alarm
+    run = dataclasses.replace(RUN, trials=(trial,))
+    path = tmp_path / "runs.json"
+    path.write_text(json.dumps({"runs": [destructure(run)]}))
+    assert real.read(path) == [run]
+    assert real.read(tmp_path / "none.json") == []

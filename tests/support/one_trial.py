@@ -9,8 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from trainables.measurement import Outcome, Sampling, TrialRequest
+from trainables.measurement import Outcome, TrialRequest
 from trainables.process import run_child
+from trainables.sampling import Sampling
 
 
 def main(variables: dict[str, str], cpus: list[int]) -> None:

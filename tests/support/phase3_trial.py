@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trainables.measurement import Outcome, Sampling, TrialRequest
+from trainables.measurement import Outcome, TrialRequest
 from trainables.process import run_child
+from trainables.sampling import Sampling
 
 
 def main(options: dict[str, Any], variables: dict[str, str], cpus: list[int], log: str) -> None:

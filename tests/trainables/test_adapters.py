@@ -11,15 +11,8 @@ import pytest
 
 from places import ROOT
 from trainables.adapters import CountedLoop, StableBaselines3, called_back, counted, pure_jax_rl
-from trainables.measurement import (
-    Message,
-    OutcomeKind,
-    Phase,
-    Progress,
-    Report,
-    Sampling,
-    TrialRequest,
-)
+from trainables.measurement import Message, OutcomeKind, Phase, Progress, Report, TrialRequest
+from trainables.sampling import Sampling
 from trainables.workload import (
     MeasuresItself,
     Workload,

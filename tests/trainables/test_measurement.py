@@ -15,12 +15,12 @@ from trainables.measurement import (
     Phase,
     Progress,
     Report,
-    Sampling,
     TrialRequest,
     WireError,
     decode,
     encode,
 )
+from trainables.sampling import Sampling
 
 MEASUREMENT = Measurement(
     steps_per_second=1000.5,

@@ -6,9 +6,10 @@ import math
 import pytest
 
 from trainables.curve import LearningGate, TrainingRequest
-from trainables.measurement import Measurement, OutcomeKind, Report, Sampling, TrialRequest
+from trainables.measurement import Measurement, OutcomeKind, Report, TrialRequest
 from trainables.pace import Point
 from trainables.paced_trial import PacedTrial
+from trainables.sampling import Sampling
 
 REQUEST = TrialRequest(
     workload="",

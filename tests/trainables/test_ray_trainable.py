@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from trainables.measurement import Outcome, Sampling, TrialRequest
+from trainables.measurement import Outcome, TrialRequest
 from trainables.ray_trainable import Place, TrialOrder, run_order
+from trainables.sampling import Sampling
 
 WORKLOAD = """
 import os

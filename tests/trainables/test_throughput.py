@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from trainables.measurement import Sampling, Throughput
+from trainables.sampling import Sampling, Throughput
 from trainables.throughput import (
     measure,
     median_interval,

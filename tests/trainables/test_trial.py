@@ -24,10 +24,10 @@ from trainables.measurement import (
     Phase,
     Progress,
     Report,
-    Sampling,
     TrialRequest,
 )
 from trainables.process import TRIAL_COMMAND, run_child
+from trainables.sampling import Sampling
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": PYTHONPATH}
 QUICK = Sampling(block_s=0.02, min_blocks=3, max_measure_s=1.0, relative_half_width=0.5)

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from trainables import verdicts
-from trainables.measurement import OutcomeKind, Throughput
+from trainables.measurement import OutcomeKind
+from trainables.sampling import Throughput
 from trainables.workload import DeviceUsage
 
 USAGE = DeviceUsage(platform="cpu", peak_device_bytes=None, num_compilations=5)

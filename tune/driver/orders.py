@@ -13,8 +13,9 @@ from search_spaces.config import Config, config_key, num_shares, value_text
 from trainables import compile_cache
 from trainables.command.options import FACTORY
 from trainables.curve import TrainingRequest
-from trainables.measurement import Sampling, TrialRequest
+from trainables.measurement import TrialRequest
 from trainables.ray_trainable import TrialOrder
+from trainables.sampling import Sampling
 from tune.driver.hosts.places import Places
 from tune.prepare import Prepared
 from tune.search.policy import Search

@@ -204,7 +204,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         log = Path(order.log)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(result["log"])
-        return dataclasses.replace(outcome, log=order.log)
+        return dataclasses.replace(outcome, log=order.log, host=result.get("node_ip"))
 
     def _tell_excluded(self) -> None:
         for trial in self._search.trials[self._num_told :]:

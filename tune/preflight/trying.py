@@ -11,8 +11,9 @@ from cluster.errors import UserError
 from cluster.node import nvml, ray_env, thread_env
 from cluster.pages import units
 from search_spaces.config import Config, config_text, num_devices, variables_of
-from trainables.measurement import Measurement, Outcome, OutcomeKind, Sampling, TrialRequest
+from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
+from trainables.sampling import Sampling
 from tune.preflight import judge
 from tune.preflight.findings import Preflight
 

@@ -46,7 +46,7 @@ class Machines:
 
     def best(self, thread_cap: int) -> MachineBest:
         """Return the best of this host's CPUs beside trials under a thread cap, which run alone."""
-        return self._best.get((None, thread_cap, False), MachineBest())
+        return self._best.get((None, None, thread_cap, False), MachineBest())
 
     def judge(self, trial: Trial) -> Trial:
         """Return the trial with its `machine_share`, the very same one where that is right."""
@@ -89,4 +89,4 @@ def _place(trial: Trial) -> Hashable:
     if trial.outcome is None:
         return None
     beside_others = bool(trial.outcome.gpus) and trial.stage in EXPLORING
-    return trial.source, trial.outcome.thread_cap, beside_others
+    return trial.source, trial.outcome.host, trial.outcome.thread_cap, beside_others

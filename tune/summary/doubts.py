@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from cluster.pages import units
 from search_spaces.config import ConfigKey, config_key, config_name, is_smaller, num_samples, weight
-from trainables.measurement import Measurement, OutcomeKind, Sampling
+from trainables.measurement import Measurement, OutcomeKind
+from trainables.sampling import Sampling
 from tune.run_folder.record import SearchContext
 from tune.search import gpus, progress
 from tune.search.candidates import candidates_of

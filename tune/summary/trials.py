@@ -8,6 +8,9 @@ from trainables.measurement import ENV_STEPS, Measurement, Outcome
 from tune.search.trial import Trial
 from tune.summary import outcomes
 
+_NOTHING_LOST = 0.98
+"""The share of its speed that a training keeps where a disturbance is not worth a figure."""
+
 
 def outcome_label(trial: Trial) -> str:
     """Return a trial's outcome in one or two words."""
@@ -43,18 +46,41 @@ def proven_speed(
 
 def disturbed_text(trials: Sequence[Trial]) -> str:
     """Return how many trials were disturbed by what, and the seconds that do not count for it."""
-    return "; ".join(filter(None, (_by_programs(trials), _by_machine(trials))))
+    found = "; ".join(filter(None, (_by_programs(trials), _by_machine(trials))))
+    if not found:
+        return ""
+    kept = _kept(trials)
+    if kept > _NOTHING_LOST:
+        return f"{found}. None of that counts, but a long training meets it, too"
+    return f"{found}. None of that counts: a training that meets as much of it gets {kept:.2f} x"
+
+
+def _kept(trials: Sequence[Trial]) -> float:
+    """Return the share of its speed that a training keeps with as much disturbance."""
+    spent_s = lost_s = 0.0
+    for one in _measured(trials):
+        if one.disturbed:
+            continue  # what it lost is not known
+        spent_s += one.measure_s
+        slow_s = _seconds_of([one], [one.num_disturbed_blocks])
+        if one.disturbed_per_second is not None:
+            lost_s += slow_s * max(0.0, 1.0 - one.disturbed_per_second / one.steps_per_second)
+    return 1.0 - lost_s / spent_s if spent_s else 1.0
+
+
+def _measured(trials: Sequence[Trial]) -> list[Measurement]:
+    return [t.outcome.measurement for t in trials if t.outcome and t.outcome.measurement]
 
 
 def _by_programs(trials: Sequence[Trial]) -> str:
-    measured = [t.outcome.measurement for t in trials if t.outcome and t.outcome.measurement]
+    measured = _measured(trials)
     counts = [m.num_disturbed_blocks - m.num_slowed_blocks for m in measured]
     if not any(counts):
         return ""
+    of_all, lost_s = units.plural(len(measured), "trial"), _seconds_of(measured, counts)
     return (
-        f"other programs used the CPUs of {sum(map(bool, counts))} of "
-        f"{units.plural(len(measured), 'trial')}; "
-        f"{units.duration(_seconds_of(measured, counts))} do not count for it"
+        f"other programs used the CPUs of {sum(map(bool, counts))} of {of_all} for "
+        f"{units.duration(lost_s)}"
     )
 
 
@@ -73,7 +99,7 @@ def _num_blocks(one: Measurement) -> int:
 
 def _by_machine(trials: Sequence[Trial]) -> str:
     shares = [trial.machine_share for trial in trials if trial.machine_share is not None]
-    measured = [t.outcome.measurement for t in trials if t.outcome and t.outcome.measurement]
+    measured = _measured(trials)
     counts = [one.num_slowed_blocks for one in measured]
     found = []
     if any(counts):
@@ -91,7 +117,7 @@ def _by_machine(trials: Sequence[Trial]) -> str:
         return ""
     return (
         f"the CPUs {', and '.join(found)}, by nothing that the kernel counts: others on the same "
-        "host, or heat. That does not count, but a long training meets it, too"
+        "host, or heat"
     )
 
 

@@ -14,8 +14,9 @@ import pytest
 from search_spaces.config import Config
 from trainables.command.options import FACTORY
 from trainables.curve import LearningCurve, LearningGate, TrainingRequest
-from trainables.measurement import Outcome, OutcomeKind, Sampling, TrialRequest
+from trainables.measurement import Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
+from trainables.sampling import Sampling
 
 SAMPLING = Sampling(block_s=0.1, relative_half_width=0.5, min_blocks=3, max_measure_s=2.0)
 SPS = {"kind": "line", "pattern": "^SPS:", "steps": "num_envs * 8", "unit": "env step"}

@@ -21,9 +21,10 @@ import tiny_llm
 from cluster.node import thread_env
 from pids_cgroup import PidsCgroup
 from trainables import trial
-from trainables.measurement import OutcomeKind, Sampling, TrialRequest
+from trainables.measurement import OutcomeKind, TrialRequest
 from trainables.pytorch_phase3 import stability
 from trainables.pytorch_phase3.workload import Phase3, phase3
+from trainables.sampling import Sampling
 from trainables.workload import (
     Compiles,
     InvalidConfigurationError,

@@ -7,9 +7,9 @@ import pytest
 import finals_trials
 from finals_trials import config
 from search_spaces.config import config_key
-from trainables.machine_speed import MachineSpeed, SpeedLevel
+from trainables.machine_speed import MachineBest, MachineSpeed, SpeedLevel
 from tune.search.candidates import candidates_of
-from tune.search.machine import judged
+from tune.search.machine import Machines, judged
 from tune.search.rounds import counted
 from tune.search.trial import Stage, Trial
 from tune.summary.trials import disturbed_text
@@ -25,6 +25,8 @@ def beside(
     thread_cap: int = 2,
     source: str | None = None,
     gpus: tuple[str, ...] = (),
+    host: str | None = None,
+    handoff: float | None = None,
     speed: float = 100.0,
 ) -> Trial:
     """A trial beside which the canary ran at these speeds."""
@@ -32,11 +34,13 @@ def beside(
     assert made.outcome is not None
     assert made.outcome.measurement is not None
     level = MachineSpeed(
-        compute=SpeedLevel(mean=compute, error=error), memory=SpeedLevel(mean=memory, error=error)
+        compute=SpeedLevel(mean=compute, error=error),
+        memory=SpeedLevel(mean=memory, error=error),
+        handoff=None if handoff is None else SpeedLevel(mean=handoff, error=error),
     )
     measurement = dataclasses.replace(made.outcome.measurement, machine_speed=level)
     outcome = dataclasses.replace(
-        made.outcome, measurement=measurement, thread_cap=thread_cap, gpus=gpus
+        made.outcome, measurement=measurement, thread_cap=thread_cap, gpus=gpus, host=host
     )
     return dataclasses.replace(made, outcome=outcome, source=source)
 
@@ -57,6 +61,10 @@ def shares(*trials: Trial) -> list[float | None]:
         (beside(93.0, error=0.05), False),  # it changed from look to look: that is its average
         (beside(60.0, thread_cap=1), False),  # with fewer threads
         (beside(60.0, source="another"), False),
+        (beside(60.0, host="10.0.0.2"), False),  # hosts of one class differ
+        (beside(100.0, handoff=80.0), True),  # two CPUs are further apart than they were
+        (beside(100.0, handoff=95.0), False),
+        (beside(100.0, handoff=None), False),  # one CPU
         (beside(60.0, gpus=("0",)), False),  # explored beside others
         (beside(60.0, gpus=("0",), stage=Stage.FINAL), True),
         (finals_trials.measured(1, 50.0), False),  # no canary ran
@@ -66,7 +74,7 @@ def shares(*trials: Trial) -> list[float | None]:
 def test_a_trial_is_slowed_if_its_canary_is_clearly_below_the_best(
     second: Trial, slowed: bool
 ) -> None:
-    first, found = judged([beside(100.0), second])
+    first, found = judged([beside(100.0, handoff=100.0), second])
     assert first.machine_share is None
     assert (found.machine_share is not None) is slowed
     assert found.is_disturbed is slowed
@@ -119,3 +127,10 @@ def test_a_person_is_told_of_slower_machines(speeds: list[float], text: str) -> 
     said = disturbed_text(judged([beside(speed) for speed in speeds]))
     assert said.startswith(text)
     assert bool(said) is bool(text)
+
+
+def test_a_search_tells_its_trials_the_best_of_this_host() -> None:
+    machines = Machines()
+    machines.learn([beside(100.0, 20.0, handoff=50.0, error=0.0), beside(900.0, host="10.0.0.2")])
+    assert machines.best(2) == MachineBest(compute=100.0, memory=20.0, handoff=50.0)
+    assert machines.best(1) == MachineBest()

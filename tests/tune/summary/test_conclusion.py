@@ -10,7 +10,7 @@ import factories
 from factories import candidate, result
 from screens import PROFILES, TOO_MUCH, TRIALS, sized
 from searches import record
-from trainables.measurement import OutcomeKind
+from trainables.measurement import Measurement, OutcomeKind
 from tune.run_folder.record import SearchContext
 from tune.search.objective import Objective
 from tune.search.result import Kind, SearchResult
@@ -224,29 +224,41 @@ def test_a_comparison_that_was_disturbed_is_none(who: str) -> None:
     assert dict(found.rows)["compared"].startswith("not comparable with ")
 
 
+def disturbed_row(*measurements: Measurement) -> str | None:
+    trials = tuple(
+        factories.trial(outcome=factories.outcome(measurement=measured))
+        for measured in measurements
+    )
+    return dict(conclude(factories.result(trials=trials)).rows).get("disturbed")
+
+
+def measured(**changes: Any) -> Measurement:
+    return factories.measurement(num_blocks=6, measure_s=10.0, **changes)
+
+
 def test_the_time_that_neighbours_cost_is_said() -> None:
-    def trial(**changes: Any) -> Any:
-        measured = factories.measurement(num_blocks=6, measure_s=10.0, **changes)
-        return factories.trial(outcome=factories.outcome(measurement=measured))
-
-    trials = (trial(), trial(num_disturbed_blocks=4), trial(num_disturbed_blocks=5, disturbed=True))
-    rows = dict(conclude(factories.result(trials=trials)).rows)
-    assert rows["disturbed"] == (
-        "other programs used the CPUs of 2 of 3 trials; 14 s do not count for it"
+    assert disturbed_row(measured()) is None
+    found = disturbed_row(
+        measured(),
+        measured(num_disturbed_blocks=4),
+        measured(num_disturbed_blocks=6, disturbed=True),
     )
-    assert "disturbed" not in dict(conclude(factories.result()).rows)
-
-
-def test_the_time_that_slower_cpus_cost_is_said_apart() -> None:
-    measured = factories.measurement(
-        num_blocks=6, num_disturbed_blocks=4, num_slowed_blocks=3, measure_s=20.0
+    assert found == (
+        "other programs used the CPUs of 2 of 3 trials for 14 s. None of that counts, but a long "
+        "training meets it, too"
     )
-    trials = (factories.trial(outcome=factories.outcome(measurement=measured)), factories.trial())
-    rows = dict(conclude(factories.result(trials=trials)).rows)
-    assert rows["disturbed"] == (
-        "other programs used the CPUs of 1 of 2 trials; 2 s do not count for it; the CPUs were "
-        "slower for 6 s of 1 trial, by nothing that the kernel counts: others on the same host, "
-        "or heat. That does not count, but a long training meets it, too"
+
+
+def test_the_time_that_slower_cpus_cost_is_said_apart_and_what_it_would_cost_a_training() -> None:
+    found = disturbed_row(
+        measured(num_disturbed_blocks=4, num_slowed_blocks=3, disturbed_per_second=0.5 * 50_000.0),
+        measured(),
+    )
+    # Of 20 s, 4 s were half as fast.
+    assert found == (
+        "other programs used the CPUs of 1 of 2 trials for 1 s; the CPUs were slower for 3 s of 1 "
+        "trial, by nothing that the kernel counts: others on the same host, or heat. None of that "
+        "counts: a training that meets as much of it gets 0.90 x"
     )
 
 
