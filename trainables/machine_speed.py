@@ -13,7 +13,7 @@ SLOW_COMPUTE = 0.9
 SLOW_HANDOFF = 0.88
 """Shares of the best below which CPUs are clearly slower while one block runs.
 
-Chosen on blocks of Phase 1 on two CPUs: see the tables of benchmarks.neighbours.
+Chosen on blocks of Phase 1 on two CPUs: see benchmarks.flips.
 """
 
 

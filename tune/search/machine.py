@@ -14,7 +14,9 @@ from tune.search.trial import EXPLORING, Trial
 _SLOW_COMPUTE = 0.95
 _SLOW_MEMORY = 0.9
 _SLOW_HANDOFF = 0.9
-"""Shares of the best below which a machine is slower, chosen on the table of benchmarks.unseen."""
+"""Shares of the best below which a machine is slower, chosen on the tables of benchmarks.unseen, and
+the last on those of benchmarks.flips.
+"""
 
 _SURE_OF_BEST = -2.0
 _SURE_OF_SLOWER = 1.0

@@ -22,7 +22,7 @@ _ALIKE = 0.03
 """The largest log ratio, its interval included, of two speeds that count as equal.
 
 With the known noise of a GPU, the interval takes half of it: a pair that is truly alike is found so
-in 98 of 100, one that is truly 4 % apart in 1 of 1000.
+in 98 of 100, one that is truly 3 % apart in 2 of 100.
 """
 
 _QUANTILE = 1.96
