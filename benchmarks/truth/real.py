@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -310,7 +309,7 @@ def show(path: Path) -> None:
 
 
 def _cells(name: str, runs: Sequence[RealRun]) -> str:
-    errors = [abs(run.error) for run in runs if run.error is not None] or [math.nan]
+    errors = [abs(run.error) for run in runs if run.error is not None]
     trials = [trial for run in runs for trial in run.trials]
     return row(
         (
@@ -318,8 +317,8 @@ def _cells(name: str, runs: Sequence[RealRun]) -> str:
             f"{len(runs)}",
             f"{sum(run.covers for run in runs)} of {len(runs)}",
             f"{sum(run.claims_false for run in runs)}",
-            f"{statistics.median(errors):.1%}",
-            f"{max(errors):.1%}",
+            f"{statistics.median(errors):.1%}" if errors else "-",
+            f"{max(errors):.1%}" if errors else "-",
             f"{sum(run.holds for run in runs)} of {len(runs)}",
             f"{sum(run.is_marked for run in runs)}",
             f"{sum(trial.is_alarm for trial in trials)} of {len(trials)}",
