@@ -14,8 +14,8 @@ from tune.search.trial import EXPLORING, Trial
 _SLOW_COMPUTE = 0.95
 _SLOW_MEMORY = 0.9
 _SLOW_HANDOFF = 0.9
-"""Shares of the best below which a machine is slower, chosen on the tables of benchmarks.unseen, the
-last on those of benchmarks.flips.
+"""Shares of the best below which a machine is slower, chosen on the tables of benchmarks.unseen,
+the last on those of benchmarks.flips.
 """
 
 _SURE_OF_BEST = -2.0
