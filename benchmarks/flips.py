@@ -21,7 +21,13 @@ from benchmarks.markdown import row
 from cluster.node import atomic
 from trainables.canary import Canary
 from trainables.jax_phase12.workload import phase1
-from trainables.machine_speed import SLOW_COMPUTE, SLOW_HANDOFF, slowed
+from trainables.machine_speed import (
+    SLOW_COMPUTE,
+    SLOW_HANDOFF,
+    MachineBest,
+    slowed,
+    slowed_blocks,
+)
 
 _CONFIG = {"num_envs": 64, "num_steps": 32, "batch_size": 512, "num_epochs": 4}
 _BLOCK_S = 0.5
@@ -88,15 +94,8 @@ def show(blocks: Blocks) -> None:
     for sign, name in _SIGNS.items():
         for share in _SHARES:
             print(_row(sign, f"{share:g}", slowed(blocks[name], 0.0, share), speeds))
-    both = [
-        a or b
-        for a, b in zip(
-            slowed(blocks["compute"], 0.0, SLOW_COMPUTE),
-            slowed(blocks["handoff"], 0.0, SLOW_HANDOFF),
-            strict=True,
-        )
-    ]
-    print(_row("what a trial does", "", both, speeds))
+    told = slowed_blocks(blocks["compute"], blocks["handoff"], MachineBest())
+    print(_row("what a trial does", "", told, speeds))
 
 
 _SIGNS = {

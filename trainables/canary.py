@@ -21,14 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from trainables.disturbance import IGNORES
-from trainables.machine_speed import (
-    SLOW_COMPUTE,
-    SLOW_HANDOFF,
-    MachineBest,
-    MachineSpeed,
-    level,
-    slowed,
-)
+from trainables.machine_speed import MachineBest, MachineSpeed, level, slowed_blocks
 
 _SIZE = 256  # a product takes half a millisecond
 _NUM_PRODUCTS = 2
@@ -82,9 +75,7 @@ class Canary:
 
         All blocks are judged anew: a later one may show what the best is.
         """
-        by_compute = slowed(self.compute, best.compute, SLOW_COMPUTE)
-        by_handoff = slowed(self.handoff, best.handoff, SLOW_HANDOFF) or by_compute
-        return [a or b for a, b in zip(by_compute, by_handoff, strict=True)]
+        return slowed_blocks(self.compute, self.handoff, best)
 
     def machine_speed(self, counts: Sequence[bool]) -> MachineSpeed | None:
         """Return the speed after the blocks that count, `None` while they are too few."""

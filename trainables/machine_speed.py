@@ -68,7 +68,21 @@ def slowed(looks: Sequence[float], best: float, share: float) -> list[bool]:
     `best` is what is known from elsewhere. These looks may be better: a quarter of them is, as
     single ones are lucky.
     """
-    blocks = [statistics.harmonic_mean(pair) for pair in itertools.pairwise(looks)]
+    blocks = [2.0 * a * b / (a + b) for a, b in itertools.pairwise(looks)]  # the mean of seconds
     if len(blocks) >= MIN_LOOKS:
         best = max(best, statistics.quantiles(blocks, n=4, method="inclusive")[-1])
     return [speed < share * best for speed in blocks]
+
+
+def slowed_blocks(
+    compute: Sequence[float], handoff: Sequence[float], best: MachineBest
+) -> list[bool]:
+    """Return for each block whether the CPUs were clearly slower in it, by either kind of look.
+
+    On one CPU there is no `handoff`.
+    """
+    found = slowed(compute, best.compute, SLOW_COMPUTE)
+    if not handoff:
+        return found
+    by_handoff = slowed(handoff, best.handoff, SLOW_HANDOFF)
+    return [a or b for a, b in zip(found, by_handoff, strict=True)]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from benchmarks.truth import real, simulated
+from benchmarks.truth import real, runs, simulated
 from cluster import cli
 
 
@@ -73,7 +73,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         )
     else:
         for path in command.files:
-            real.show(path)
+            runs.show(path)
     return 0
 
 

@@ -13,8 +13,8 @@ import pytest
 from benchmarks import recorded
 from benchmarks.replay import Replay, replay
 from benchmarks.search_runs import FOLDER
-from benchmarks.truth import real, simulated
-from benchmarks.truth.real import MeasuredTrial, RealRun
+from benchmarks.truth import simulated
+from benchmarks.truth.runs import MeasuredTrial, RealRun, read
 from benchmarks.truth.simulated import NEIGHBOURS, TruthRun
 from cluster.structure import destructure
 from trainables.machine_speed import MachineSpeed, SpeedLevel
@@ -133,5 +133,5 @@ def test_recorded_searches_are_read_as_they_were_written(tmp_path: Path) -> None
     run = dataclasses.replace(RUN, trials=(trial,))
     path = tmp_path / "runs.json"
     path.write_text(json.dumps({"runs": [destructure(run)]}))
-    assert real.read(path) == [run]
-    assert real.read(tmp_path / "none.json") == []
+    assert read(path) == [run]
+    assert read(tmp_path / "none.json") == []

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trainables.machine_speed import MIN_LOOKS, level, slowed
+from trainables.machine_speed import MIN_LOOKS, MachineBest, level, slowed, slowed_blocks
 
 
 def test_few_looks_tell_no_level() -> None:
@@ -48,3 +48,20 @@ def test_a_block_was_slowed_if_the_looks_about_it_are_below_the_best(
     looks: list[float], best: float, told: str
 ) -> None:
     assert slowed(looks, best, 0.88) == [mark == "x" for mark in told]
+
+
+@pytest.mark.parametrize(
+    ("compute", "handoff", "told"),
+    [
+        ([100.0, 100.0, 100.0], [50.0, 50.0, 50.0], ".."),
+        ([100.0, 70.0, 70.0], [50.0, 50.0, 50.0], "xx"),  # the first is half in it
+        ([100.0, 100.0, 100.0], [50.0, 50.0, 30.0], ".x"),
+        ([100.0, 100.0, 70.0], [], ".x"),  # on one CPU
+        ([100.0, 100.0, 100.0], [], ".."),
+    ],
+)
+def test_either_kind_of_look_tells_a_slow_block(
+    compute: list[float], handoff: list[float], told: str
+) -> None:
+    best = MachineBest(compute=100.0, handoff=50.0)
+    assert slowed_blocks(compute, handoff, best) == [mark == "x" for mark in told]

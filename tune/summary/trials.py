@@ -51,8 +51,11 @@ def disturbed_text(trials: Sequence[Trial]) -> str:
         return ""
     kept = _kept(trials)
     if kept > _NOTHING_LOST:
-        return f"{found}. None of that counts, but a long training meets it, too"
-    return f"{found}. None of that counts: a training that meets as much of it gets {kept:.2f} x"
+        return f"{found}. It counts where nothing else was measured; a long training meets it, too"
+    return (
+        f"{found}. It counts where nothing else was measured; a long training that meets as much "
+        f"of it gets {kept:.2f} x of the speed"
+    )
 
 
 def _kept(trials: Sequence[Trial]) -> float:

@@ -1,12 +1,14 @@
 """The part of --max-time that is kept for trainings, finals and soak."""
 
+import math
+
 import pytest
 
 from factories import measurement, outcome, trial
 from tune.search.finals import FinalsPlan
 from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
-from tune.search.reserve import expected_s, least_soak_s, reserved_s
+from tune.search.reserve import expected_s, least_soak_s, num_affordable, reserved_s
 from tune.search.rules import SearchRules
 from tune.search.stopping import Stopping
 from tune.search.trial import Stage, Trial
@@ -89,3 +91,13 @@ def test_a_search_takes_what_its_trials_took_so_often_still(
 
 def test_before_anything_was_measured_nothing_is_known() -> None:
     assert expected_s([], rules(), [], None) is None
+
+
+@pytest.mark.parametrize(
+    ("remaining_s", "num_beside", "number"),
+    [(None, 1, math.inf), (40.0, 1, 0), (40.0 + 25.0, 1, 2), (40.0 + 25.0, 4, 8)],
+)
+def test_as_many_finals_as_the_time_beside_the_soak_has_room_for(
+    remaining_s: float | None, num_beside: int, number: float
+) -> None:
+    assert num_affordable([FINAL], PLAN, remaining_s, num_beside=num_beside) == number

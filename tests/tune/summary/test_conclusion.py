@@ -244,8 +244,8 @@ def test_the_time_that_neighbours_cost_is_said() -> None:
         measured(num_disturbed_blocks=6, disturbed=True),
     )
     assert found == (
-        "other programs used the CPUs of 2 of 3 trials for 14 s. None of that counts, but a long "
-        "training meets it, too"
+        "other programs used the CPUs of 2 of 3 trials for 14 s. It counts where nothing else was "
+        "measured; a long training meets it, too"
     )
 
 
@@ -257,8 +257,9 @@ def test_the_time_that_slower_cpus_cost_is_said_apart_and_what_it_would_cost_a_t
     # Of 20 s, 4 s were half as fast.
     assert found == (
         "other programs used the CPUs of 1 of 2 trials for 1 s; the CPUs were slower for 3 s of 1 "
-        "trial, by nothing that the kernel counts: others on the same host, or heat. None of that "
-        "counts: a training that meets as much of it gets 0.90 x"
+        "trial, by nothing that the kernel counts: others on the same host, or heat. It counts "
+        "where nothing else was measured; a long training that meets as much of it gets 0.90 x of "
+        "the speed"
     )
 
 
