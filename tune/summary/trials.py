@@ -50,7 +50,7 @@ def disturbed_text(trials: Sequence[Trial]) -> str:
     if not found:
         return ""
     kept = _kept(trials)
-    if kept > _NOTHING_LOST:
+    if kept is None or kept > _NOTHING_LOST:
         return f"{found}. It counts where nothing else was measured; a long training meets it, too"
     return (
         f"{found}. It counts where nothing else was measured; a long training that meets as much "
@@ -58,12 +58,15 @@ def disturbed_text(trials: Sequence[Trial]) -> str:
     )
 
 
-def _kept(trials: Sequence[Trial]) -> float:
-    """Return the share of its speed that a training keeps with as much disturbance."""
+def _kept(trials: Sequence[Trial]) -> float | None:
+    """Return the share of its speed that a training keeps with as much disturbance.
+
+    What a trial lost that was never quiet is not known; with one, the share is `None`.
+    """
     spent_s = lost_s = 0.0
     for one in _measured(trials):
         if one.disturbed:
-            continue  # what it lost is not known
+            return None
         spent_s += one.measure_s
         slow_s = _seconds_of([one], [one.num_disturbed_blocks])
         if one.disturbed_per_second is not None:

@@ -240,8 +240,8 @@ def test_the_time_that_neighbours_cost_is_said() -> None:
     assert disturbed_row(measured()) is None
     found = disturbed_row(
         measured(),
-        measured(num_disturbed_blocks=4),
-        measured(num_disturbed_blocks=6, disturbed=True),
+        measured(num_disturbed_blocks=4, disturbed_per_second=25_000.0),
+        measured(num_disturbed_blocks=6, disturbed=True),  # what it lost is not known
     )
     assert found == (
         "other programs used the CPUs of 2 of 3 trials for 14 s. It counts where nothing else was "
