@@ -16,8 +16,11 @@ from places import ROOT, SUPPORT
 from plain_cluster import RAY, WORK, PlainCluster, plain_cluster
 from search_command import read_until_two_run, table
 from subprocesses import ended_with_code, read_until
+from tune.driver import metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.seconds(200), pytest.mark.timeout(900)]
+
+METRICS_PORT = 8090
 
 needs_dashboard = pytest.mark.skipif(
     bool(ray_env.missing_dashboard_packages()),
@@ -188,11 +191,22 @@ def test_search_from_a_host_outside_is_told_so(cluster: PlainCluster) -> None:
     cluster.lab.boxes["o"].lose()
 
 
+def scraped(cluster: PlainCluster) -> str:
+    """What Prometheus would find at the head, where the driver runs."""
+    url = f"http://{cluster.head.address}:{METRICS_PORT}/metrics"
+    read = f"import urllib.request as u; print(u.urlopen({url!r}).read().decode())"
+    return subprocess.run(
+        cluster.command("-c", read), capture_output=True, text=True, timeout=60, check=False
+    ).stdout
+
+
 @needs_dashboard
 def test_job_with_a_working_directory_searches_a_cluster_that_wants_a_token(
     tmp_path: Path,
 ) -> None:
-    with plain_cluster(tmp_path, "--include-dashboard=true", token="7" * 64) as cluster:
+    """The cluster exports the metrics of the search with its own."""
+    started = ("--include-dashboard=true", f"--metrics-export-port={METRICS_PORT}")
+    with plain_cluster(tmp_path, *started, token="7" * 64) as cluster:
         cluster.add("a", cpus="0,1")
         project = cluster.folder / "project"  # a person's checkout, with a loop of theirs
         shutil.copytree(cluster.lab.checkout, project)
@@ -201,15 +215,22 @@ def test_job_with_a_working_directory_searches_a_cluster_that_wants_a_token(
         where = ("--max-runs", "1", "--out", f"{WORK}/job", "--profiles", f"{WORK}/job")
         environ = {"HOME": "/mnt", "RAY_AUTH_MODE": "token"}
         words = (*RAY, *submit, "--", "python", *SEARCH, *where)
-        done = subprocess.run(
+        job = subprocess.Popen(
             cluster.head.command_in(WORK / "project", *words, **environ),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=500,
-            check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert re.search(r"Job '\w+' succeeded", done.stdout)
+        found = ""
+        while job.poll() is None and metrics.EXPORTED[0] not in found:
+            found = scraped(cluster)
+        said = ended_with_code(job, 0)
+        assert re.search(r"Job '\w+' succeeded", said)
+        assert re.search(
+            rf'^{metrics.EXPORTED[0]}{{.*machine_class="[^"]*-2cpu".*}}', found, re.M
+        ), found
+        assert metrics.EXPORTED[1] in found
+        assert metrics.EXPORTED[2] not in found
         assert list((cluster.folder / "job").glob("*-2cpu-*-fastest.yaml"))
 
 

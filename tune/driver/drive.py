@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster.node import ray_env
-from tune.driver import experiment, loggers, orders
+from tune.driver import experiment, loggers, metrics, orders
 from tune.driver.ending import Ending
 from tune.driver.experiment import Dashboard
 from tune.driver.guard import Guard
@@ -56,6 +56,10 @@ def drive(
         experiment=prepared.task.name,
         folder=prepared.folder.path,
     )
+    if places is not None:  # a cluster exports them or not: its nodes know
+        callbacks.append(SearchMetrics(search, prepared.preflight, thread_room=lambda: None))
+    elif prepared.spec.dashboard:
+        callbacks.append(SearchMetrics(search, prepared.preflight, thread_room=metrics.room_here))
 
     def conclude_now(ending: Ending) -> int:
         prepared.screen.stop()
@@ -91,14 +95,13 @@ def _drive_here(
         private=orders.private_folder(),
         folder=prepared.folder.path,
     )
-    metrics = [SearchMetrics(search, prepared.preflight)] if prepared.spec.dashboard else []
     ending = experiment.run(
         searcher,
         settings,
         on_dashboard=lambda dashboard: _show(prepared.screen, dashboard),
         on_folder=guard.remember,
         conclude=conclude,
-        callbacks=[*metrics, *callbacks],
+        callbacks=callbacks,
     )
     if ending.is_finished:  # else --resume uses them again
         shutil.rmtree(orders.programs(prepared), ignore_errors=True)

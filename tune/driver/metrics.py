@@ -11,7 +11,7 @@ from typing import Any
 import ray.tune
 import ray.util.metrics
 
-from cluster.node import limits
+from cluster.node import hardware, limits
 from tune.preflight.findings import Preflight
 from tune.search.policy import Search
 
@@ -23,16 +23,23 @@ MEMORY_HEADROOM = "rl_tuner_memory_headroom_bytes"
 EXPORTED = (f"ray_{BEST}", f"ray_{TRIALS}_total", f"ray_{THREAD_ROOM}", f"ray_{MEMORY_HEADROOM}")
 """The names under which a scrape finds them."""
 
+_CLASS = "machine_class"
 _PERIOD_S = 2.0
+
+
+def room_here() -> int | None:
+    """Return how many threads the tightest limit of this machine still allows, if one is known."""
+    return limits.threads().room
 
 
 class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
     """Publishes the state of a search from Tune's own loop, every few seconds.
 
     It repeats unchanged values too, because Ray drops a gauge that was not set within two of its
-    reports (20 s by default). The room for threads is read off the machine while Ray and a trial
-    run. The memory headroom is the budget less the peak of the last trial whose peak is known; it
-    is negative if that trial did not fit.
+    reports (20 s by default). All have the class of the machines, as a cluster may be searched for
+    several at once. The room for threads is read off the machine while Ray and a trial run; on a
+    cluster trials run elsewhere, and `thread_room` knows none. The memory headroom is the budget
+    less the peak of the last trial whose peak is known; it is negative if that trial did not fit.
     """
 
     def __init__(
@@ -40,7 +47,7 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
         search: Search,
         preflight: Preflight,
         *,
-        thread_room: Callable[[], int | None] = lambda: limits.threads().room,
+        thread_room: Callable[[], int | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._search = search
@@ -51,19 +58,25 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
         self._due = clock()
         self._counted: set[int] = set()
         self._best = ray.util.metrics.Gauge(
-            BEST, description="Env steps per second of the best configuration so far."
+            BEST,
+            description="Env steps per second of the best configuration so far.",
+            tag_keys=(_CLASS,),
         )
         self._trials = ray.util.metrics.Counter(
-            TRIALS, description="Trials that ended, by outcome.", tag_keys=("outcome",)
+            TRIALS, description="Trials that ended, by outcome.", tag_keys=(_CLASS, "outcome")
         )
         self._room = ray.util.metrics.Gauge(
-            THREAD_ROOM, description="Threads that the tightest limit still allows."
+            THREAD_ROOM,
+            description="Threads that the tightest limit still allows.",
+            tag_keys=(_CLASS,),
         )
         self._headroom = ray.util.metrics.Gauge(
             MEMORY_HEADROOM,
             description="The memory budget less the last trial's peak, in bytes.",
-            tag_keys=("memory",),
+            tag_keys=(_CLASS, "memory"),
         )
+        for metric in (self._best, self._trials, self._room, self._headroom):
+            metric.set_default_tags({_CLASS: hardware.machine_class(preflight.machine)})
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Publish every `_PERIOD_S`; Tune calls this several times a second."""

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from cluster.node import hardware
 from factories import failed, preflight, trial
 from places import ROOT
 from trainables.measurement import OutcomeKind
@@ -39,6 +40,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.values: dict[str, float] = {}
+        self.default_tags: dict[str, str] = {}
+
+    def set_default_tags(self, tags: dict[str, str]) -> None:
+        self.default_tags = tags
 
     def set(self, value: float, tags: dict[str, str] | None = None) -> None:
         self.values["".join((tags or {}).values())] = value
@@ -75,6 +80,8 @@ def test_the_metrics_follow_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made[metrics.TRIALS].values == {"completed": 1, "device_memory": 1, "excluded": 1}
     assert made[metrics.BEST].values == {"": 50_000.0}
     assert made[metrics.THREAD_ROOM].values == {"": 77}
+    of_class = {"machine_class": hardware.machine_class(machine.machine)}
+    assert [one.default_tags for one in made.values()] == [of_class] * 4
     assert made[metrics.MEMORY_HEADROOM].values == {
         "device": machine.device_budget_bytes - 2**40,
         "host": machine.host_budget_bytes - 800_000_000,
@@ -86,3 +93,18 @@ def test_the_metrics_follow_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     kept.on_step_end(2, [])
     assert made[metrics.BEST].values == {"": 50_000.0}
     assert made[metrics.TRIALS].values["completed"] == 1
+
+
+def test_the_room_for_threads_of_other_hosts_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Recorder] = {}
+    monkeypatch.setattr(
+        "ray.util.metrics.Gauge", lambda name, **_: made.setdefault(name, Recorder())
+    )
+    monkeypatch.setattr("ray.util.metrics.Counter", lambda name, **_: Recorder())
+
+    class Search:
+        trials = (trial(number=0),)
+        best = None
+
+    metrics.SearchMetrics(Search(), preflight(), thread_room=lambda: None).publish()
+    assert made[metrics.THREAD_ROOM].values == {}
