@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.tune
 from ray.tune import PlacementGroupFactory
 
@@ -57,12 +58,13 @@ class Place:
 class TrialOrder:
     """A driver's order to a worker. `request.cpus` is empty, because the worker knows its CPUs.
 
-    `name` is the trial's name in Ray's dashboard. It is also all that loggers show of the order;
-    the values of the configuration stand beside it. `compile_cache` is the folder of compiled
-    programs, if there is one. `log` is a file of the driver's. If `is_remote`, the worker may be
-    another host: it writes elsewhere, and the outcome carries the log. `variables` are those that
-    the preflight chose for this machine, as its GPU. `place` is where Ray runs the trial, and
-    `travelled` has the files that came to that host with the search, if it had nothing of it.
+    `name` is the trial's name in Ray's dashboard, that of its worker there. It is also all that
+    loggers show of the order; the values of the configuration stand beside it. `compile_cache` is
+    the folder of compiled programs, if there is one. `log` is a file of the driver's. If
+    `is_remote`, the worker may be another host: it writes elsewhere, and the outcome carries the
+    log. `variables` are those that the preflight chose for this machine, as its GPU. `place` is
+    where Ray runs the trial, and `travelled` has the files that came to that host with the search,
+    if it had nothing of it.
     """
 
     name: str
@@ -110,6 +112,7 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
             with contextlib.suppress(PermissionError):  # others' Ray nices its workers to 15
                 os.setpriority(os.PRIO_PROCESS, 0, 0)
             order = dataclasses.replace(order, log=str(self._log(self._folder)))
+        self._name = order.name
         self._messages = run_order(order, environ=os.environ, slot=_slot())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -120,6 +123,7 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Wait for the child's next message. It travels as JSON: Tune flattens nested results."""
+        _call_process(self._name)
         message = next(self._messages)
         text = json.dumps(dataclasses.asdict(message))
         if not isinstance(message, Outcome):
@@ -138,6 +142,16 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
     @staticmethod
     def _log(folder: str) -> Path:
         return Path(folder, "trial.log")
+
+
+def _call_process(name: str) -> None:
+    """Show the trial's name as this worker's, on the dashboard's page of hosts and in `top`.
+
+    Ray names an actor once, and this one runs many trials; a new one for each would cost a second
+    and more. Ray itself names the process anew with each call, by the same function.
+    """
+    with contextlib.suppress(AttributeError):  # it is none of Ray's promises
+        ray._raylet.setproctitle(f"ray::{name}")
 
 
 def figures(outcome: Outcome) -> dict[str, float]:

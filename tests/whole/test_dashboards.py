@@ -36,6 +36,7 @@ from tune.search.trial import Stage
 
 SEARCH = (
     *("--workload", "surface_workload:factory", "--memory-budget", "120MB"),
+    *("--option", "build_s=5"),  # time to be seen
     *("--space", "num_envs=256,2048", "num_steps=64", "batch_size=4096"),
     *("--finalists", "1", "--final-rounds", "1", "--soak-updates", "3", "--out", "out"),
     *("--json", "--dashboard", "--tensorboard", "--mlflow", "sqlite:///mlflow.db"),
@@ -45,8 +46,10 @@ SEARCH = (
 pytestmark = pytest.mark.timeout(1500)  # the search runs in a fixture, and CI is slow
 
 
-def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+def get(url: str, token: str | None = None) -> str:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(url, headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return str(answer.read().decode())
 
 
@@ -113,6 +116,7 @@ class Watched:
     folder: Path
     temporary: Path
     scrapes: Sequence[str]
+    workers: frozenset[str]
     exposed: Sequence[Listener]
 
     def events(self, name: str) -> list[dict[str, Any]]:
@@ -138,11 +142,13 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         pytest.importorskip(package)
     folder = tmp_path_factory.mktemp("watched")
     scrapes: list[str] = []
+    workers: set[str] = set()
     exposed: list[Listener] = []
     temporary = Path(tempfile.mkdtemp(prefix="f-", dir="/tmp"))  # Ray's sockets need a short path
     own = {
         "PYTHONPATH": str(SUPPORT),
         "RAY_metrics_report_interval_ms": "3000",
+        "REPORTER_UPDATE_INTERVAL_MS": "500",  # of the dashboard's pages
         "TMPDIR": str(temporary),
     }
     with (folder / "events").open("w") as out, (folder / "errors").open("w") as errors:
@@ -159,6 +165,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             for event in events(folder, "dashboard"):
                 with contextlib.suppress(urllib.error.URLError, ConnectionError):
                     scrapes.append(get(event["metrics_url"]))
+                    workers |= workers_shown(event["url"], next(temporary.rglob("ray_token")))
             if len(events(folder, "trial_ended")) == 1:
                 exposed = listeners.exposed_listeners(search.pid)
             time.sleep(0.3)
@@ -167,8 +174,24 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         search.kill()
         search.wait()
     assert (folder / "errors").read_text() == ""
-    yield Watched(folder=folder, temporary=temporary, scrapes=scrapes, exposed=exposed)
+    yield Watched(
+        folder=folder,
+        temporary=temporary,
+        scrapes=scrapes,
+        workers=frozenset(workers),
+        exposed=exposed,
+    )
     shutil.rmtree(temporary)
+
+
+def workers_shown(url: str, token: Path) -> set[str]:
+    """The names of the workers on the dashboard's page of its host."""
+    hosts = json.loads(get(f"{url}/nodes?view=summary", token.read_text()))["data"]["summary"]
+    names = set()
+    for host in hosts:
+        page = json.loads(get(f"{url}/nodes/{host['raylet']['nodeId']}", token.read_text()))
+        names |= {worker["cmdline"][0] for worker in page["data"]["detail"]["workers"]}
+    return names
 
 
 def values(scrape: str, metric: str, label: str = "") -> dict[str, float]:
@@ -205,6 +228,12 @@ def test_prometheus_finds_what_the_search_knows(watched: Watched) -> None:
     assert free["device"] == 120_000_000 - last["predicted_device_bytes"]
     assert free["host"] > 0
     assert values(scrape, room)[""] > 0
+
+
+@pytest.mark.slow
+def test_the_dashboard_shows_trials_by_their_configurations(watched: Watched) -> None:
+    names = {f"ray::{folder.name}" for folder in (watched.folder / "out/ray").glob("[0-9]*_*")}
+    assert names & watched.workers, watched.workers
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -300,11 +301,11 @@ def test_a_lost_worker_is_no_verdict_on_the_configuration(
     found: list[psutil.Process] = []
 
     def actor_is_found() -> bool:
-        """Keep it: its title changes as it idles (ray::RayTrial) and works."""
+        """Keep it: its title changes as it idles (ray::RayTrial) and works (ray::000_baseline)."""
         found.extend(
             member
             for member in descendants(process)
-            if " ".join(member.cmdline()).startswith(("ray::RayTrial", "ray::ResourceTrainable"))
+            if re.match(r"ray::(RayTrial|\d+_)", " ".join(member.cmdline()))
         )
         return bool(found)
 
