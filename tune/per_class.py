@@ -1,11 +1,13 @@
-"""One search per hardware class of a cluster, all at the same time, each in its own process.
+"""One search per class of hardware, of a cluster or of one machine's GPUs, all at the same time.
 
-Ray Tune drives one search per process, and a search that dies must not end the others.
+Each is a process of its own: Ray Tune drives one search per process, and a search that dies must
+not end the others.
 """
 
 import datetime
 import functools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -36,8 +38,6 @@ def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
     address = spec.address
     if address is None and _RAY_JOB in environ:
         address = environ.get("RAY_ADDRESS")
-    if address is None and spec.machine_class is not None:
-        raise UserError("--machine-class chooses among the classes of a cluster: give --address.")
     if address is not None and (spec.shard is not None or spec.known):
         raise UserError("--shard and --known are for machines apart: a cluster shares by itself.")
     if address is not None and spec.gpus is not None:
@@ -47,10 +47,11 @@ def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
     return address
 
 
-def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
+def run(variables: Mapping[str, Mapping[str, str]], spec: SearchSpec, *, task_name: str) -> int:
     """Run this command line once per class, forward its output, and return the worst exit code.
 
-    Each class has a folder of its name; `--resume` continues a search that was begun there.
+    `variables` are what each class's process is told beside this one's environment. Each class has
+    a folder of its name; `--resume` continues a search that was begun there.
 
     Raises:
         UserError: if there is nothing to resume.
@@ -62,16 +63,17 @@ def run(names: Sequence[str], spec: SearchSpec, *, task_name: str) -> int:
                 [sys.executable, *sys.orig_argv[1:]],
                 [f"--machine-class={name}", f"--out={folder / name}"],
             ),
+            env={**os.environ, **own},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
         )
-        for name in names
+        for name, own in variables.items()
     ]
     threads = []
-    for name, child in zip(names, children, strict=True):
+    for name, child in zip(variables, children, strict=True):
         tell = _with_class if spec.json else _behind_class
         assert child.stdout is not None
         assert child.stderr is not None

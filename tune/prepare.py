@@ -20,6 +20,8 @@ from search_spaces.config import (
 )
 from search_spaces.space import Axis, SearchSpace
 from tune.parse import parse_config
+from tune.per_class import cluster_of
+from tune.preflight import split
 from tune.preflight.findings import Preflight, PreflightRequest
 from tune.preflight.runtime import require_devices, require_known_flags
 from tune.profile import warm_start
@@ -108,8 +110,13 @@ class Prepared:
         }
 
 
-def preflight_request(spec: SearchSpec, task: Task) -> PreflightRequest:
-    """Return the request to judge a machine for this search."""
+def preflight_request(spec: SearchSpec, task: Task, environ: Mapping[str, str]) -> PreflightRequest:
+    """Return the request to judge a machine for this search: this one, or a cluster's hosts.
+
+    Raises:
+        UserError: if an option does not go with the other ones.
+    """
+    is_here = cluster_of(spec, environ) is None
     return PreflightRequest(
         device=spec.device,
         thread_cap=spec.thread_cap,
@@ -118,6 +125,8 @@ def preflight_request(spec: SearchSpec, task: Task) -> PreflightRequest:
         num_subprocesses=task.num_subprocesses,
         max_gpus=spec.gpus,
         dashboard=spec.dashboard,
+        machine_class=spec.machine_class if is_here else None,
+        share=split.share_of(environ) if is_here else None,
     )
 
 

@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
@@ -16,13 +17,13 @@ from tune import per_class
 from tune.memory import look_ahead
 from tune.memory.compiler import Compiler
 from tune.memory.look_ahead import Foresight
-from tune.preflight import judge, trying
+from tune.preflight import judge, split, trying
 from tune.preflight import view as preflight_view
-from tune.preflight.findings import Preflight
+from tune.preflight.findings import MachineShare, Preflight
 from tune.preflight.runtime import require_devices
 from tune.prepare import Prepared, SpaceFor, preflight_request, prepare, settle
 from tune.run_folder import record
-from tune.run_folder.folder import hold
+from tune.run_folder.folder import hold, note_others, private_folder
 from tune.run_folder.log import quiet_libraries, run_log
 from tune.run_folder.record import RunRecord
 from tune.screen.screen import Screen
@@ -49,12 +50,18 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     started_at = time.monotonic()
     address = per_class.cluster_of(spec, os.environ)
     screen = Screen(as_json=spec.json)
-    request = preflight_request(spec, task)
+    request = preflight_request(spec, task, os.environ)
     if spec.check:
         return _check(spec, task, space_for, judge.check(request), screen)
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
-        return search(preflight=judge.check(request))
+        preflight = judge.check(request)
+        if kinds := split.shares(preflight, request, os.environ):
+            if idle := split.idle(preflight, kinds):
+                few = "too few CPUs or threads, or too little memory, for more trials"
+                screen.note(f"GPU {', '.join(idle)} stays idle: {few}.")
+            return _search_kinds(kinds, spec, task, screen)
+        return search(preflight=preflight)
     from tune.driver.hosts import choice  # lazy: a machine may be too small for Ray
 
     with choice.chosen(address, spec, task, request, note=screen.note) as hosts:
@@ -62,7 +69,22 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
             screen.note(hosts.hardware_class.describe())
             return search(preflight=hosts.preflight, hosts=hosts)
     screen.note(f"{len(hosts)} searches at once, one per class: {', '.join(hosts)}")
-    return per_class.run(hosts, spec, task_name=task.name)
+    return per_class.run({name: {} for name in hosts}, spec, task_name=task.name)
+
+
+def _search_kinds(
+    shares: Mapping[str, MachineShare], spec: SearchSpec, task: Task, screen: Screen
+) -> int:
+    """Run a search for each kind of this machine's GPUs at once, each with its share of the rest.
+
+    Raises:
+        UserError: as `run`.
+    """
+    gpus = (f"{name} (GPU {', '.join(share.gpus)})" for name, share in shares.items())
+    screen.note(f"{len(shares)} searches at once, one per kind of GPU: {', '.join(gpus)}")
+    with note_others(private_folder(), screen.note):
+        told = {name: split.told(share) for name, share in shares.items()}
+        return per_class.run(told, spec, task_name=task.name)
 
 
 def _check(
@@ -95,6 +117,8 @@ def _search(
     """
     screen.preflight(preflight)
     judge.require_fit(preflight)
+    if preflight.share is not None and not preflight.findings.affinity_refused:
+        os.sched_setaffinity(0, preflight.share.cpus)  # Ray's too: it is to disturb no other search
     from tune.driver import drive, guard, loggers  # lazy: Ray has room only now
     from tune.driver.ending import Ending, write_result
     from tune.driver.interruption import uninterrupted

@@ -71,7 +71,7 @@ class SearchSpec:
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """auto takes the GPU if there is one; a GPU that cannot be used is an error."""
     gpus: int | None = None
-    """GPUs of this machine to explore on side by side; all of the first one's kind if left out."""
+    """GPUs of one kind to explore on side by side; all if left out, with a search for each kind."""
     thread_cap: int | None = None
     """CPUs that a trial binds itself to; chosen from the room for threads if left out."""
     memory_budget: str | None = None
@@ -81,7 +81,7 @@ class SearchSpec:
     address: str | None = None
     """Search on a Ray cluster: auto, or its head's address. One search per class of hardware."""
     machine_class: str | None = None
-    """Of the cluster's classes, search this one alone."""
+    """Of the cluster's classes, or of the kinds of this machine's GPUs, search this one alone."""
     class_timeout: str = "60s"
     """After so long without a host of its class, a search on a cluster ends with an error."""
     warm_start: Path | None = None

@@ -30,11 +30,12 @@ class SearchProgress:
 def read(lines: Iterable[str]) -> SearchProgress:
     """Fold the events of a search, and of its resumptions, into its progress."""
     state: dict[str, Any] = {"num_trials": 0}
-    ended: set[int] = set()
+    ended: set[tuple[str | None, int]] = set()
     for event in _events(lines):
         kind = event.get("event")
         if kind == "trial_ended":
-            ended.add(event["trial"]["number"])  # a resumed search may tell of one again
+            # A resumed search may tell of one again; each kind of GPU has trials of its own.
+            ended.add((event.get("machine_class"), event["trial"]["number"]))
             state["num_trials"] = len(ended)
         if kind in _CHANGES:
             _CHANGES[kind](state, event)

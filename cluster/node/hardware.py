@@ -97,10 +97,14 @@ def machine_class(machine: Machine) -> str:
     The first GPU counts: a trial trains on one.
     """
     if machine.gpus:
-        gpu = machine.gpus[0]
-        power = "" if gpu.power_limit_w is None else f"-{gpu.power_limit_w:.0f}w"
-        return _slug(f"{gpu.name}-{round(gpu.memory_bytes / 2**30)}gb{power}")
+        return gpu_class(machine.gpus[0])
     return _slug(f"{machine.cpu_model}-{machine.num_cpus}cpu")
+
+
+def gpu_class(gpu: Gpu) -> str:
+    """Return the class of a machine with this GPU."""
+    power = "" if gpu.power_limit_w is None else f"-{gpu.power_limit_w:.0f}w"
+    return _slug(f"{gpu.name}-{round(gpu.memory_bytes / 2**30)}gb{power}")
 
 
 def software(machine: Machine) -> list[tuple[str, str]]:

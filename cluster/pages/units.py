@@ -65,6 +65,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{ending}"
 
 
+def of_planned(number: int, planned: int, noun: str) -> str:
+    """Return how much was done of what was planned: "9 of 200 updates", "608 updates" for more."""
+    return plural(number, noun) if number > planned else f"{number:,} of {plural(planned, noun)}"
+
+
 def times(ratio: float) -> str:
     """Return `1.24 x`, `12.4 x`."""
     return f"{_three_digits(ratio)} x"

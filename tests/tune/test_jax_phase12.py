@@ -13,7 +13,7 @@ def test_a_workload_is_judged_by_its_own_framework(framework: str) -> None:
     spec = JaxSpec(workload="fake_workloads:Sleeper", framework=framework)  # type: ignore[arg-type]
     task = task_of(spec)
     assert (task.workload, task.framework) == ("fake_workloads:Sleeper", framework)
-    assert prepare.preflight_request(spec, task).framework == framework
+    assert prepare.preflight_request(spec, task, {}).framework == framework
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,6 @@ def test_search_takes_the_cluster_it_is_told_of_or_whose_job_it_is(
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (JaxSpec(machine_class="h100"), "--machine-class chooses .* give --address"),
         (JaxSpec(address="10.0.0.1", dashboard=True), "--dashboard is for this machine's own Ray"),
         (JaxSpec(address="10.0.0.1", gpus=2), "--gpus is for this machine's own: in a cluster"),
     ],

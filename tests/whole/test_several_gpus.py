@@ -235,3 +235,43 @@ def test_gpu_that_is_lost_costs_its_trial_and_the_others_go_on(tmp_path: Path) -
 def test_more_gpus_than_there_are_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="--gpus 3 are not there: 2 of one kind"):
         searched(tmp_path, [card(), card()], "--gpus", "3")
+
+
+def test_each_kind_of_gpu_has_a_search_of_its_own_at_the_same_time(tmp_path: Path) -> None:
+    """They share the machine: no CPU is of both, and each profile says that the other ran."""
+    other = card("NVIDIA GeForce RTX 3090", total_gib=24, free_gib=23)
+    said = searched(tmp_path, [card(), other])
+    assert "2 searches at once, one per kind of GPU: " in said
+    folders = sorted((tmp_path / "out").iterdir())
+    names = [folder.name for folder in folders]
+    assert [name.split("-")[1] for name in names] == ["3090", "4000"]
+    assert "Another search" not in said
+    seen, cpus, spans = set(), [], []
+    for folder, name in zip(folders, names, strict=True):
+        assert f"{name}  Searching script." in said
+        trials = json.loads((folder / "trials.json").read_text())["trials"]
+        logs = [path.read_text() for path in (folder / "trials").glob("*.log")]
+        found = {match for log in logs for match in re.findall(r"^sees (\S+) (.*)$", log, re.M)}
+        [(gpu, affinity)] = found
+        seen.add(gpu)
+        cpus.append(set(json.loads(affinity)))
+        spans.append((trials[0]["started_at"], trials[-1]["ended_at"]))
+        [path] = (tmp_path / "profiles").glob(f"{name}-*-fastest.yaml")
+        profile = yaml.safe_load(path.read_text())
+        assert profile["search"]["side_by_side"]["searches"] == [
+            one for one in names if one != name
+        ]
+        assert profile["machine"]["num_cpus"] == len(os.sched_getaffinity(0))
+    assert seen == {"0", "1"}
+    assert cpus[0].isdisjoint(cpus[1])
+    (began, ended), (began_other, ended_other) = spans
+    assert began < ended_other
+    assert began_other < ended
+
+
+def test_one_kind_of_gpu_can_be_searched_alone(tmp_path: Path) -> None:
+    other = card("NVIDIA GeForce RTX 3090", total_gib=24, free_gib=23)
+    searched(tmp_path, [card(), other], "--machine-class", "rtx-3090-24gb-130w")
+    assert {gpu_of(tmp_path, trial) for trial in trials_of(tmp_path)} == {"1"}
+    [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
+    assert "side_by_side" not in yaml.safe_load(path.read_text())["search"]

@@ -1,6 +1,7 @@
 """A probe of a command: its baseline runs alone for some seconds, before a long search."""
 
 import dataclasses
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def probe(spec: SearchSpec, task: Task, space: SearchSpace, given: Mapping[str, 
     Raises:
         UserError: if it cannot run, or its speed cannot be read, or no return that is needed.
     """
-    preflight = judge.check(preflight_request(spec, task))
+    preflight = judge.check(preflight_request(spec, task, os.environ))
     config, _ = baseline_of(space, {}, given)
     require_devices(space, config, task.framework, preflight)
     options = task.options | task.run_options

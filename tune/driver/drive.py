@@ -3,6 +3,8 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from cluster.node import ray_env
@@ -14,7 +16,7 @@ from tune.driver.hosts.places import LocalPlaces, Places
 from tune.driver.metrics import SearchMetrics
 from tune.driver.searcher import StudySearcher
 from tune.prepare import Prepared
-from tune.run_folder.folder import note_others
+from tune.run_folder.folder import note_others, private_folder
 from tune.run_folder.log import quiet_libraries
 from tune.screen.screen import Screen
 from tune.search.policy import Search
@@ -67,8 +69,8 @@ def drive(
 
     with prepared.screen.live(search):
         if places is None:
-            private = orders.private_folder()
-            with note_others(private, prepared.screen.note):
+            private = private_folder()
+            with _others_noted(prepared, private):
                 return _drive_here(prepared, search, searcher, here, callbacks, guard, conclude_now)
         return experiment.run_joined(
             searcher,
@@ -78,6 +80,13 @@ def drive(
             conclude=conclude_now,
             callbacks=callbacks,
         )
+
+
+def _others_noted(prepared: Prepared, private: Path) -> AbstractContextManager[None]:
+    """Return what tells of another search; those of the other kinds of GPUs are known."""
+    if prepared.preflight.share is not None:
+        return nullcontext()
+    return note_others(private, prepared.screen.note)
 
 
 def _drive_here(
@@ -92,7 +101,7 @@ def _drive_here(
     settings = experiment.RaySettings(
         places=places,
         dashboard=prepared.spec.dashboard,
-        private=orders.private_folder(),
+        private=private_folder(),
         folder=prepared.folder.path,
     )
     ending = experiment.run(

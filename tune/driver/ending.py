@@ -111,8 +111,11 @@ def _noted(problems: list[str], place: Path) -> Iterator[None]:
 
 
 def _side_by_side(prepared: Prepared, trials: Sequence[Trial]) -> SideBySide | None:
-    """Return how the trials shared several GPUs or hosts; `None` where there was one place."""
-    if prepared.num_parallel_trials == 1:
+    """Return how the trials shared several GPUs or hosts, or the machine with other searches;
+    `None` where they shared nothing.
+    """
+    share = prepared.preflight.share
+    if prepared.num_parallel_trials == 1 and share is None:
         return None
     is_so = side_by_side(trials, prepared.spec.finals, prepared.baseline)
     pair = measured_pair(trials, prepared.baseline)
@@ -120,6 +123,7 @@ def _side_by_side(prepared: Prepared, trials: Sequence[Trial]) -> SideBySide | N
         exploring=prepared.num_parallel_trials,
         finals="together" if is_so else "alone",
         pair=None if pair is None else ProfilePair(**dataclasses.asdict(pair)),
+        searches=None if share is None else share.beside,
     )
 
 

@@ -1,14 +1,11 @@
 """The order that a trial's worker gets: what to run, with which caps, and for how long."""
 
 import dataclasses
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import UserError
-from cluster.node import ray_env
 from search_spaces.config import Config, config_key, num_shares, value_text
 from trainables import compile_cache
 from trainables.command.options import FACTORY
@@ -18,6 +15,7 @@ from trainables.ray_trainable import TrialOrder
 from trainables.sampling import Sampling
 from tune.driver.hosts.places import Places
 from tune.prepare import Prepared
+from tune.run_folder.folder import private_folder
 from tune.search.policy import Search
 from tune.search.trial import EXPLORING, Stage, Trial
 
@@ -32,20 +30,6 @@ _SOAK_START_S = 20.0  # to start, compile and warm up
 def programs(prepared: Prepared) -> Path:
     """Return the folder where trials keep the programs that they compiled."""
     return compile_cache.folder_for(prepared.folder.path, private_folder())
-
-
-def private_folder() -> Path:
-    """Return the folder for Ray and for compiled programs, which only this user can read.
-
-    Raises:
-        UserError: if there is none and none can be made.
-    """
-    try:
-        return ray_env.prepare(os.environ)
-    except OSError as error:
-        raise UserError(
-            f"Ray has no folder to work in ({error}): set TMPDIR to one that can be written."
-        ) from error
 
 
 def order(prepared: Prepared, search: Search, trial: Trial, places: Places) -> TrialOrder:

@@ -3,11 +3,10 @@
 A GPU that is there is used; if it cannot be, that is a problem, and never the CPU in silence.
 """
 
-import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from cluster.node import nvml, thread_env
+from cluster.node import hardware, nvml, thread_env
 from cluster.node.thread_env import POOL_FRACTIONS, Framework, Platform
 from cluster.pages import units
 from tune.preflight.findings import Device, Findings, Problem
@@ -29,22 +28,15 @@ def with_idle_first(findings: Findings) -> tuple[Findings, list[str]]:
     It is the first that CUDA shows; where another program holds that one, the next of its kind that
     is idle. What is measured then is the same, and no one is in the way.
     """
-    gpus, held = findings.machine.gpus, [_is_held(findings, i) for i in range(_num(findings))]
+    gpus, held = findings.machine.gpus, [is_held(findings, i) for i in range(_num(findings))]
     if not held or not held[0] or not findings.gpu_names:
         return findings, []
-    idle = [i for i, busy in enumerate(held) if not busy and gpus[i] == gpus[0]]
+    own = hardware.gpu_class(gpus[0])
+    idle = [i for i, busy in enumerate(held) if not busy and hardware.gpu_class(gpus[i]) == own]
     if not idle:
         return findings, []
     order = [idle[0], *(i for i in range(len(gpus)) if i != idle[0])]
-    names = findings.gpu_names
-    moved = dataclasses.replace(
-        findings,
-        machine=dataclasses.replace(findings.machine, gpus=tuple(gpus[i] for i in order)),
-        gpu_usage=tuple(findings.gpu_usage[i] for i in order),
-        gpu_names=tuple(names[i] for i in order),
-        gpu_capabilities=tuple(findings.gpu_capabilities[i] for i in order),
-        gpu_cpus=tuple(findings.gpu_cpus[i] for i in order) if findings.gpu_cpus else (),
-    )
+    moved, names = findings.of_gpus(order), findings.gpu_names
     note = f"another program holds memory of GPU {names[0]}: trials run on GPU {names[idle[0]]}."
     return moved, [note]
 
@@ -77,22 +69,22 @@ def platform_of(
     warnings += [f"GPU {name} does not answer ({why})." for name, why in faults]
     if findings.unknown_gpu is not None:
         warnings.append(f"CUDA_VISIBLE_DEVICES names {findings.unknown_gpu}, which no GPU is.")
-    if len(set(machine.gpus)) > 1:
+    if len(set(map(hardware.gpu_class, machine.gpus))) > 1:
         names = ", ".join(gpu.name for gpu in machine.gpus)
         warnings.append(
-            f"the GPUs differ ({names}): trials run on the first kind. Choose others with "
-            "CUDA_VISIBLE_DEVICES."
+            f"the GPUs differ ({names}): trials run on the first kind. Choose another with "
+            "--machine-class."
         )
     return "cuda", package_problems("cuda", findings, framework), warnings
 
 
 def alike(findings: Findings) -> tuple[str, ...]:
     """Return the names of the first GPU and of all of its kind that no other program holds."""
-    gpus = findings.machine.gpus
+    classes = list(map(hardware.gpu_class, findings.machine.gpus))
     return tuple(
         name
         for i, name in enumerate(findings.gpu_names)
-        if i == 0 or (gpus[i] == gpus[0] and not _is_held(findings, i))
+        if i == 0 or (classes[i] == classes[0] and not is_held(findings, i))
     )
 
 
@@ -139,7 +131,7 @@ def taken_problems(findings: Findings) -> list[Problem]:
 
 def held_warnings(findings: Findings) -> list[str]:
     """Return that another program holds memory of the GPU, if so."""
-    if not findings.machine.gpus or not _is_held(findings, 0):
+    if not findings.machine.gpus or not is_held(findings, 0):
         return []
     held_bytes = findings.machine.gpus[0].memory_bytes - free_bytes(findings)
     return [
@@ -192,15 +184,16 @@ def has_host_memory(findings: Findings) -> bool:
     return bool(findings.gpu_usage) and findings.gpu_usage[0].has_host_memory
 
 
-def _num(findings: Findings) -> int:
-    return min(len(findings.machine.gpus), len(findings.gpu_usage))
-
-
-def _is_held(findings: Findings, index: int) -> bool:
+def is_held(findings: Findings, index: int) -> bool:
+    """Return whether another program holds memory of the GPU at this place."""
     if index >= _num(findings) or findings.gpu_usage[index].has_host_memory:
         return False
     total_bytes = findings.machine.gpus[index].memory_bytes
     return total_bytes - findings.gpu_usage[index].memory_free_bytes > _HELD_SHARE * total_bytes
+
+
+def _num(findings: Findings) -> int:
+    return min(len(findings.machine.gpus), len(findings.gpu_usage))
 
 
 def _unusable(findings: Findings) -> Problem | None:

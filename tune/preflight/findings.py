@@ -1,7 +1,8 @@
 """Findings about a machine, the request to judge it, and the verdict. Stdlib only, pure."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, TypeVar
 
 from cluster.errors import UserError
 from cluster.node.container import Container
@@ -12,6 +13,7 @@ from cluster.node.thread_env import Framework, Platform, ThreadEnv
 from tune.parse import require_at_least
 
 Device = Literal["auto", "cpu", "gpu"]
+_Value = TypeVar("_Value")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,9 @@ class PreflightRequest:
     `num_subprocesses` are those that each trial starts. `max_gpus` is how many GPUs of one kind
     take trials side by side, `None` for all; on a host of a cluster, where Ray counts the GPUs, it
     is 1, and `num_parallel_trials` run side by side. `ray_runs` says that this is a host of a
-    cluster, whose running Ray is already among the threads in use.
+    cluster, whose running Ray is already among the threads in use. `machine_class` leaves the GPUs
+    of that kind alone, `share` what one of several searches has of this machine; `num_searches` are
+    judged together, one for each kind of its GPUs.
 
     Raises:
         UserError: if an option makes no sense on any machine.
@@ -36,6 +40,9 @@ class PreflightRequest:
     max_gpus: int | None = 1
     dashboard: bool = False
     ray_runs: bool = False
+    machine_class: str | None = None
+    share: "MachineShare | None" = None
+    num_searches: int = 1
 
     def __post_init__(self) -> None:
         require_at_least("--thread-cap", self.thread_cap, 1)
@@ -48,6 +55,21 @@ class GpuPlace:
 
     name: str
     cpus: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MachineShare:
+    """The share that one of several searches has of a machine with GPUs of several kinds.
+
+    `gpus` are its GPUs by their names for CUDA, `cpus` all that its trials and its Ray run on,
+    `thread_cap` and `host_bytes` are for one trial. `beside` are the classes of the other searches.
+    """
+
+    gpus: tuple[str, ...]
+    cpus: tuple[int, ...]
+    thread_cap: int
+    host_bytes: int
+    beside: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +121,29 @@ class Findings:
     affinity_refused: bool = False
     torch_cuda: str | None = None
 
+    def of_gpus(self, indices: Sequence[int]) -> "Findings":
+        """Return the findings with these GPUs alone, in this order."""
+
+        def chosen(values: tuple[_Value, ...]) -> tuple[_Value, ...]:
+            return tuple(values[i] for i in indices if i < len(values))
+
+        return dataclasses.replace(
+            self,
+            machine=dataclasses.replace(self.machine, gpus=chosen(self.machine.gpus)),
+            gpu_usage=chosen(self.gpu_usage),
+            gpu_names=chosen(self.gpu_names),
+            gpu_capabilities=chosen(self.gpu_capabilities),
+            gpu_cpus=chosen(self.gpu_cpus),
+        )
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
     """The verdict on a machine, and what a search there may use.
 
     `thread_env` and `trial_threads` are `None` if not even one thread per trial fits.
-    `gpus` are those that take trials side by side, where there are several.
+    `gpus` are those that take trials side by side, where there are several. `share` is what this
+    search has of the machine, where searches of other kinds of GPUs run beside it.
     `device_budget_bytes` bounds a trial's device memory (on a CPU: its program's buffers),
     `host_budget_bytes` the resident memory of its process tree.
     """
@@ -120,6 +158,7 @@ class Preflight:
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
     gpus: tuple[GpuPlace, ...] = ()
+    share: MachineShare | None = None
 
     def cpus_of_trial(self, num_gpus: int = 1) -> tuple[int, ...]:
         """Return the CPUs among which a trial that is compared binds itself to the first."""

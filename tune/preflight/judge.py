@@ -5,6 +5,7 @@ threads, so a search that cannot run must stop before Ray is imported.
 """
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +13,7 @@ from cluster.node import container, gpus, hardware, limits, nvml, ray_env, threa
 from cluster.node.gpus import VisibleGpus
 from cluster.node.thread_env import NoRoomError, Platform
 from cluster.pages import units
-from tune.preflight import device
+from tune.preflight import device, kinds
 from tune.preflight.findings import (
     Findings,
     GpuPlace,
@@ -66,15 +67,22 @@ def judge(
     findings: Findings, request: PreflightRequest, *, environ: Mapping[str, str]
 ) -> Preflight:
     """Judge a machine by its findings. Pure."""
-    framework = request.framework
-    findings, notes = device.with_idle_first(findings)
+    framework, share = request.framework, request.share
+    unknown = kinds.class_problems(findings, request)
+    findings, notes = device.with_idle_first(kinds.narrowed(findings, request))
     platform, problems, warnings = device.platform_of(request.device, findings, framework)
+    problems = unknown + problems
     problems += _xla_flag_problems(environ) if framework == "jax" else []
-    names = device.alike(findings)
+    names = device.alike(findings) if request.num_searches == 1 else kinds.in_turns(findings)
     if platform == "cuda":
         problems += device.pool_problems(environ) if framework == "jax" else []
         problems += device.taken_problems(findings)
         warnings += notes
+    if share is not None:
+        warnings.append(
+            f"a search of {' and of '.join(share.beside)} runs on this machine at the same time: "
+            "each has CPUs of its own, and all share memory bus, PCIe and power."
+        )
     problems += device.count_problems(request.max_gpus, platform, names)
     if findings.affinity_refused:
         warnings.append(
@@ -117,10 +125,11 @@ def judge(
         thread_env=env,
         trial_threads=trial_threads,
         device_budget_bytes=device_bytes,
-        host_budget_bytes=_host_bytes(findings, num_parallel),
+        host_budget_bytes=_host_bytes(findings, request, num_parallel),
         problems=tuple(problems),
         warnings=(*warnings, *_memory_warnings(findings, platform, device_bytes)),
         gpus=gpus,
+        share=share,
     )
 
 
@@ -134,6 +143,7 @@ def _cap_and_places(
     Raises:
         NoRoomError: if there is none.
     """
+    share = request.share
     fewest = 1 if request.max_gpus != 1 else most
     for num_parallel in range(most, 0, -1):
         if num_parallel > fewest and _scarce(findings, request, num_parallel):
@@ -147,7 +157,7 @@ def _cap_and_places(
                 framework=request.framework,
                 num_subprocesses=request.num_subprocesses,
                 num_parallel_trials=num_parallel,
-                requested=request.thread_cap,
+                requested=request.thread_cap if share is None else share.thread_cap,
             )
         except NoRoomError:
             if num_parallel == fewest:
@@ -158,16 +168,21 @@ def _cap_and_places(
 
 
 def _ray_threads(request: PreflightRequest, num_parallel: int) -> int:
-    return ray_env.expected_threads(num_parallel, request.dashboard, ray_runs=request.ray_runs)
+    of_one = math.ceil(num_parallel / request.num_searches)
+    return request.num_searches * ray_env.expected_threads(
+        of_one, request.dashboard, ray_runs=request.ray_runs
+    )
 
 
-def _host_bytes(findings: Findings, num_parallel: int) -> int:
+def _host_bytes(findings: Findings, request: PreflightRequest, num_parallel: int) -> int:
+    if request.share is not None:
+        return request.share.host_bytes
     return int(findings.host_memory.available_bytes * _HOST_SHARE) // num_parallel
 
 
 def _scarce(findings: Findings, request: PreflightRequest, num_parallel: int) -> str | None:
     """Return of what, beside threads, there is too little for so many trials."""
-    if _host_bytes(findings, num_parallel) < _LITTLE_MEMORY_BYTES:
+    if _host_bytes(findings, request, num_parallel) < _LITTLE_MEMORY_BYTES:
         return "the host's memory"
     if num_parallel * (request.thread_cap or 1) > len(findings.cpus.allowed):
         return "the number of CPUs"

@@ -32,19 +32,21 @@ class ProfilePair:
 class SideBySide:
     """The number of trials beside each other while exploring, and whether finals ran so, too.
 
-    `pair` tells what that does to a speed; it is absent where it was not measured.
+    `pair` tells what that does to a speed; it is absent where it was not measured. `searches` are
+    the classes of the machine's other GPUs, which were searched at the same time.
     """
 
     exploring: PositiveCount
     finals: Literal["alone", "together"]
     pair: ProfilePair | None = None
+    searches: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSearch:
     """The search behind the profile. `study` is its journal; the noise scale is in samples.
 
-    `side_by_side` is of one that had several GPUs or hosts.
+    `side_by_side` is of one that had several GPUs or hosts, or others beside it on its machine.
     """
 
     study: str

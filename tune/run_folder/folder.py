@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cluster.errors import UserError
-from cluster.node import lock, regular
+from cluster.node import lock, ray_env, regular
 from cluster.node.proc import read_stat
 
 RUNS = Path("runs")
@@ -176,6 +176,20 @@ def hold(folder: RunFolder, note: Callable[[str], None] = _log.warning) -> Itera
         yield
     finally:
         os.close(descriptor)
+
+
+def private_folder() -> Path:
+    """Return the folder for Ray and for compiled programs, which only this user can read.
+
+    Raises:
+        UserError: if there is none and none can be made.
+    """
+    try:
+        return ray_env.prepare(os.environ)
+    except OSError as error:
+        raise UserError(
+            f"Ray has no folder to work in ({error}): set TMPDIR to one that can be written."
+        ) from error
 
 
 @contextlib.contextmanager

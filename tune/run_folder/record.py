@@ -39,7 +39,8 @@ class SearchContext:
     `baseline_is_default`. `is_command`: the training is a command.
     `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
     `on_gpu`: a trial has the host's memory once for each of its GPUs. `learning` is the plan of the
-    trainings, if learning was searched.
+    trainings, if learning was searched. `beside` are the classes of the other GPUs of this machine
+    that were searched at the same time.
     """
 
     objective: Objective
@@ -55,6 +56,7 @@ class SearchContext:
     baseline_is_default: bool = False
     on_gpu: bool = False
     learning: LearningPlan | None = None
+    beside: tuple[str, ...] = ()
 
     def host_budget_of(self, config: Config) -> int:
         """Return the bytes of the host that trials of a configuration may use."""
@@ -78,6 +80,7 @@ class SearchContext:
             shard=spec.shard,
             on_gpu=preflight.platform == "cuda",
             learning=spec.learning,
+            beside=preflight.share.beside if preflight.share else (),
         )
 
 

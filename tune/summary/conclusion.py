@@ -74,7 +74,7 @@ def conclude(
         ("soak", _soak(winner, context)),
         *_other_kinds(result, winner),
         *per_gpu.rows(result.trials, on_gpu=context.on_gpu),
-        ("side by side", per_gpu.beside(result)),
+        ("side by side", per_gpu.beside(result, context.beside)),
         *levers.rows(result, winner),
         *_search_rows(result),
         *(("profile", f"{path} ({kind})") for kind, path in profiles.items()),
@@ -229,7 +229,7 @@ def _soak(winner: Candidate, context: SearchContext) -> str:
     if soak is None:
         return ""
     speed = units.speed(soak.steps_per_second)
-    done = f"{soak.num_updates} of {units.plural(context.soak_updates, 'update')}"
+    done = units.of_planned(soak.num_updates, context.soak_updates, "update")
     return f"{done} in one process, {units.duration(soak.measure_s)} at {speed} {soak.unit}/s"
 
 

@@ -35,16 +35,22 @@ def rows(trials: Sequence[Trial], *, on_gpu: bool) -> list[tuple[str, str]]:
     return [*found, ("for the same rent", _rent(best))] if on_gpu else found
 
 
-def beside(result: SearchResult) -> str:
-    """Return what a training loses beside others; empty where no pair was measured."""
+def beside(result: SearchResult, searches: Sequence[str] = ()) -> str:
+    """Return what ran beside trials on this machine, and what a training loses beside others, as
+    far as it was measured. `searches` are the classes that were searched at the same time.
+    """
+    found = []
+    if searches:
+        verb = "was" if len(searches) == 1 else "were"
+        found.append(f"{' and '.join(searches)} {verb} searched on this machine at the same time")
     pair = None if result.baseline is None else measured_pair(result.trials, result.baseline.config)
-    if pair is None:
-        return ""
-    others = units.plural(pair.num_beside, "other trial")
-    return (
-        f"beside {others} the baseline steps at {units.times(pair.ratio)} its speed alone "
-        f"({units.times(pair.low)} to {units.times(pair.high)})"
-    )
+    if pair is not None:
+        others = units.plural(pair.num_beside, "other trial")
+        found.append(
+            f"beside {others} the baseline steps at {units.times(pair.ratio)} its speed alone "
+            f"({units.times(pair.low)} to {units.times(pair.high)})"
+        )
+    return "; ".join(found)
 
 
 def _best(trials: Sequence[Trial]) -> dict[int, Candidate]:

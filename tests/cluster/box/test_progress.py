@@ -55,3 +55,9 @@ def test_progress_is_what_the_events_say(
 def test_lines_that_are_no_events_are_passed_over() -> None:
     lines = ["", "a library prints", '{"event": "star', "[1]", json.dumps(trial(0, 5.0))]
     assert progress.read(lines).num_trials == 1
+
+
+def test_trials_of_two_kinds_of_gpus_are_counted_apart() -> None:
+    of_each = [trial(0, 5.0) | {"machine_class": name} for name in ("l4", "t4", "l4")]
+    found = progress.read(map(json.dumps, of_each))
+    assert found.num_trials == 2

@@ -101,3 +101,16 @@ def test_speed_reads_in_three_digits(value: float, text: str) -> None:
 )
 def test_little_money_is_not_nothing(amount: float, text: str) -> None:
     assert units.dollars(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "planned", "said"),
+    [
+        (9, 200, "9 of 200 updates"),
+        (200, 200, "200 of 200 updates"),
+        (1, 1, "1 of 1 update"),
+        (1_608, 5, "1,608 updates"),  # short ones go on for a while
+    ],
+)
+def test_what_was_done_is_told_of_what_was_planned(number: int, planned: int, said: str) -> None:
+    assert units.of_planned(number, planned, "update") == said

@@ -1,5 +1,7 @@
 """What each number of GPUs is worth, in words."""
 
+import pytest
+
 import factories
 from tune.search.trial import Stage, Trial
 from tune.summary import per_gpu
@@ -52,3 +54,15 @@ def test_simulated_devices_are_not_called_gpus_and_cost_nothing() -> None:
 def test_three_gpus_are_no_trainings_on_two() -> None:
     rows = per_gpu.rows([trial(2, 1.0e6), trial(3, 1.2e6)], on_gpu=True)
     assert rows[-1] == ("for the same rent", "")  # the conclusion leaves it out
+
+
+@pytest.mark.parametrize(
+    ("searches", "said"),
+    [
+        ((), ""),
+        (("l4",), "l4 was searched on this machine at the same time"),
+        (("l4", "t4"), "l4 and t4 were searched on this machine at the same time"),
+    ],
+)
+def test_searches_of_the_other_kinds_of_gpus_are_told(searches: tuple[str, ...], said: str) -> None:
+    assert per_gpu.beside(factories.result(), searches) == said
