@@ -69,7 +69,8 @@ test-all: test $(VENV)-scripts/.ready
 
 test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
 	$(SIDE_BY_SIDE) -m slow tests/whole/test_dashboards.py tests/whole/test_fleet_dashboard.py \
-		tests/whole/test_join_cluster.py tests/whole/test_plain_cluster.py -k 'dashboard or job or jobs or listens'
+		tests/whole/test_join_cluster.py tests/whole/test_plain_cluster.py tests/whole/test_ray_client.py \
+		-k 'dashboard or job or jobs or listens or client'
 
 test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch
 	$(SIDE_BY_SIDE) tests/trainables/pytorch_phase3 tests/tune/test_pytorch_phase3.py \

@@ -79,7 +79,7 @@ class SearchSpec:
     trial_timeout: str = "10m"
     """After this a trial is killed with all its processes."""
     address: str | None = None
-    """Search on a Ray cluster: auto, or its head's address. One search per class of hardware."""
+    """Search on a Ray cluster: auto, its head's IP:PORT, or ray://HEAD:10001 from outside of it."""
     machine_class: str | None = None
     """Of the cluster's classes, or of the kinds of this machine's GPUs, search this one alone."""
     class_timeout: str = "60s"

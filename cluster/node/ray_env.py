@@ -59,6 +59,8 @@ BEHAVIOUR = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # Ray nices its workers to 15, and trials with them; training will not run so.
     "RAY_worker_niceness": "0",
+    # gRPC would say at each fork of ours that it cannot follow; what we fork does not speak to Ray.
+    "GRPC_ENABLE_FORK_SUPPORT": "0",
     # After 20 s without an answer Ray would hang up, and the trial behind that link would be lost;
     # whether a host is lost is for its health checks to say.
     "RAY_grpc_keepalive_timeout_ms": "60000",

@@ -7,6 +7,9 @@ start without a word. The host's own raylet knows. Stdlib only.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+CLIENT = "ray://"
+"""The beginning of an address that Ray's client takes."""
+
 _ADDRESS = b"--gcs-address="
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _OF_RAY = ".ray/auth_token"  # where Ray looks last, in the home of whoever started it
@@ -18,9 +21,10 @@ def token_variables(
     """Return the variables that tell Ray of the token of the cluster at `address`.
 
     They are those of `environ`, if it has any, else those of the raylet on this host: empty for a
-    cluster that takes no token. `None` if there is no such raylet, or it is another user's.
+    cluster that takes no token. `None` if there is no such raylet, or it is another user's. Through
+    Ray's client there is none on this host, and what a person set counts alone.
     """
-    if given := _of(environ):
+    if (given := _of(environ)) or address.startswith(CLIENT):
         return given
     if address == "auto":
         address = environ.get("RAY_ADDRESS") or address

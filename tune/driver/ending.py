@@ -32,6 +32,8 @@ class Ending(enum.Enum):
     """No host of the class was left."""
     RAY_LOST = "Ray lost"
     """A process of the private Ray itself died."""
+    LINK_LOST = "link lost"
+    """The link of Ray's client to the cluster was lost for too long."""
     SILENT = "silent"
     """A worker has not answered for longer than its trial may take."""
     UNWRITABLE = "unwritable"
@@ -53,6 +55,8 @@ def _early_end(prepared: Prepared, ending: Ending) -> str | None:
         Ending.CLASS_LOST: f"no host of class {name} was left for {waited_s:.0f} s, so the search "
         "ended early: let one join again and",
         Ending.RAY_LOST: "a process of Ray itself was ended (by a person, or for want of memory), "
+        "and the search with it; what it found is kept:",
+        Ending.LINK_LOST: "the link to the cluster was lost for longer than Ray's client waits, "
         "and the search with it; what it found is kept:",
         Ending.SILENT: "a worker of Ray has not answered for longer than its trial may take (it "
         "was stopped, or a driver hangs), so the search was ended; what it found is kept:",

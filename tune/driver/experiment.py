@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 import ray.tune
+from ray.train._internal import storage
 from ray.tune.execution import class_cache
 
 from cluster.errors import UserError
@@ -18,6 +19,7 @@ from cluster.node import listeners, ray_env
 from trainables.ray_trainable import RayTrial
 from tune.driver import start_conditions
 from tune.driver.ending import Ending
+from tune.driver.hosts import connection
 from tune.driver.hosts.places import ClassWatch, LocalPlaces, Places
 from tune.driver.interruption import Interruption, uninterrupted
 from tune.driver.searcher import StudySearcher
@@ -96,9 +98,18 @@ def run_joined(
     See `run` for `conclude`.
     """
     watch = ClassWatch(places, class_timeout_s, searcher.waiting)
+
+    def conclude_and_leave(ending: Ending) -> int:
+        try:
+            return conclude(ending)
+        finally:
+            connection.leave()
+
     ending = _run(
         searcher,
-        Interruption(conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folders=()),
+        Interruption(
+            conclude_and_leave, busy=searcher.busy, is_silent=searcher.is_silent, ray_folders=()
+        ),
         folder=folder,
         callbacks=callbacks,
         stopper=watch,
@@ -114,32 +125,40 @@ def _run(
     callbacks: Sequence[ray.tune.Callback],
     stopper: ray.tune.Stopper | None = None,
 ) -> Ending:
+    by_client = connection.by_client()
+    if by_client:
+        # Tune asks this host's node for a folder of its session, and here is none.
+        storage._get_ray_train_session_dir = lambda: str(folder.resolve() / TUNE_FOLDER / "session")
     # Tune keeps whole orders there, with whatever a person gave as an option.
     (folder / TUNE_FOLDER).mkdir(mode=0o700, exist_ok=True)
-    with interruption.watched():
-        tuner = ray.tune.Tuner(
-            RayTrial,
-            tune_config=ray.tune.TuneConfig(
+    try:
+        with interruption.watched():
+            ray.tune.run(
+                RayTrial,
                 search_alg=searcher,
                 num_samples=-1,  # until the searcher says FINISHED
                 reuse_actors=True,
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
-            ),
-            run_config=ray.tune.RunConfig(
                 name=TUNE_FOLDER,
                 storage_path=str(folder.resolve()),
                 callbacks=list(callbacks),
                 stop=stopper,
                 # A configuration that cannot run never raises, and the search itself runs a trial
                 # again whose worker was lost.
-                failure_config=ray.tune.FailureConfig(max_failures=0),
+                max_failures=0,
+                raise_on_failed_trial=False,
                 # A trial's only state is its outcome: there is nothing to restore.
                 checkpoint_config=ray.tune.CheckpointConfig(checkpoint_at_end=False),
                 verbose=0,
-            ),
-        )
-        tuner.fit()
+                # A Tuner would run all of it on the head where Ray's client is used: the search,
+                # its files and its screen stay here.
+                _remote=False,
+            )
+    except Exception:  # Ray's client raises bare ones
+        if by_client and not connection.by_client():
+            return Ending.LINK_LOST
+        raise
     if searcher.is_unwritable:
         return Ending.UNWRITABLE
     return Ending.FINISHED if searcher.finished else Ending.INTERRUPTED

@@ -42,6 +42,9 @@ OF_RAY = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/home/a/.ray/auth_to
         ),
         ({"127.0.0.1:54321": TOKEN, "10.0.0.2:6379": {}}, "auto", {}, {}),
         ({"10.0.0.1:6379": {"RAY_AUTH_MODE": "token", "HOME": "/home/a"}}, "auto", {}, OF_RAY),
+        # A raylet here is none of the cluster that Ray's client is to reach.
+        ({"10.0.0.1:10001": TOKEN}, "ray://10.0.0.1:10001", {}, {}),
+        ({}, "ray://10.0.0.1", {"RAY_AUTH_TOKEN": "x"}, {"RAY_AUTH_TOKEN": "x"}),
         # What the person's own environment says of a token is theirs to say.
         ({"10.0.0.1:6379": {}}, "auto", TOKEN, TOKEN),
         ({"10.0.0.1:6379": TOKEN}, "auto", {"RAY_AUTH_TOKEN": "x"}, {"RAY_AUTH_TOKEN": "x"}),
