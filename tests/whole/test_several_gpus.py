@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +276,24 @@ def test_one_kind_of_gpu_can_be_searched_alone(tmp_path: Path) -> None:
     assert {gpu_of(tmp_path, trial) for trial in trials_of(tmp_path)} == {"1"}
     [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
     assert "side_by_side" not in yaml.safe_load(path.read_text())["search"]
+
+
+@pytest.mark.parametrize("num_gpus", [4, 8])
+def test_each_of_many_gpus_explores(
+    tmp_path: Path, fake_cpus: Callable[[int], dict[str, str]], num_gpus: int
+) -> None:
+    cards = [card() for _ in range(num_gpus)]
+    variables = fake_cpus(2 * num_gpus)
+    said = searched(tmp_path, cards, "--max-runs", "12", "--finals", "alone", **variables)
+    places = re.findall(r"^  place \d: GPU (\d), CPUs (\d+)-(\d+)$", said, re.MULTILINE)
+    assert [gpu for gpu, _, _ in places] == [str(n) for n in range(num_gpus)]
+    taken = [cpu for _, low, high in places for cpu in range(int(low), int(high) + 1)]
+    assert sorted(taken) == list(range(2 * num_gpus))
+    trials = trials_of(tmp_path)
+    baselines = [trial for trial in trials if trial["stage"] in {"baseline", "gpu"}]
+    assert sorted(gpu_of(tmp_path, trial) for trial in baselines) == [gpu for gpu, _, _ in places]
+    compared = [trial for trial in trials if trial["stage"] in COMPARED]
+    assert {gpu_of(tmp_path, trial) for trial in compared} == {"0"}
+    assert [other for trial in compared for other in beside(tmp_path, trial, trials)] == []
+    most = max(len(beside(tmp_path, trial, trials)) for trial in baselines)
+    assert most > num_gpus / 2

@@ -154,7 +154,7 @@ def test_a_trial_on_all_gpus_waits_for_them_and_none_is_taken_before_it() -> Non
     assert gpus_of(searcher.suggest("c")) == ("0", "1", "2", "3")
     assert searcher.suggest("d") is None
     searcher.on_trial_complete("c")
-    assert gpus_of(searcher.suggest("d")) == ("0",)
+    assert gpus_of(searcher.suggest("d")) == ("2",), "it ran one trial, and 0 and 1 ran two"
     assert searcher.suggest("e") is None
     searcher.on_trial_complete("d")
     assert searcher.suggest("e") == "FINISHED"

@@ -3,6 +3,7 @@
 A place is a GPU, or a host's CPU. A trial that trains on several GPUs takes as many of one host.
 """
 
+import collections
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -85,6 +86,7 @@ class LocalPlaces:
         self._order = [gpu.name for gpu in gpus]
         self._free = list(gpus)
         self._taken: list[GpuPlace] = []
+        self._num_trials = collections.Counter(self._order)  # of each, and one
         self._slow: set[str] = set()
         self._note = note
         self._fault_of = fault_of
@@ -100,11 +102,18 @@ class LocalPlaces:
         return self.num_trials if self.num_gpus else None
 
     def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
-        """Take the first GPUs that are free, or the CPU; one that runs alone finds all so."""
+        """Take GPUs that are free, or the CPU.
+
+        What is compared takes the first ones. Others take those that ran the fewest trials: the
+        first trials are the baseline on each, and some of them end before the last begins.
+        """
         if not self.num_gpus:
             return Place(resources={"CPU": 1.0})
-        chosen, self._free = self._free[:num_gpus], self._free[num_gpus:]
+        by_use = sorted(self._free, key=lambda gpu: self._num_trials[gpu.name])
+        chosen = self._in_order((self._free if alone else by_use)[:num_gpus])
+        self._free = [gpu for gpu in self._free if gpu not in chosen]
         self._taken += chosen
+        self._num_trials.update(gpu.name for gpu in chosen)
         return Place(
             resources={"GPU": float(max(len(chosen), 1))},
             gpus=tuple(gpu.name for gpu in chosen),
@@ -120,7 +129,7 @@ class LocalPlaces:
         if faults and len(faults) == len(self._free) + len(self._taken) + len(given_back):
             faults.popitem()  # the last stays
         kept = [gpu for gpu in given_back if gpu.name not in faults]
-        self._free = sorted([*self._free, *kept], key=lambda gpu: self._order.index(gpu.name))
+        self._free = self._in_order([*self._free, *kept])
         self._leave_out()
         outcome = dataclasses.replace(outcome, gpus=place.gpus)
         if not faults:
@@ -137,6 +146,9 @@ class LocalPlaces:
             self._slow.add(name)
             self._note(left_out(name, slow[name]))
         self._leave_out()
+
+    def _in_order(self, gpus: Sequence[GpuPlace]) -> list[GpuPlace]:
+        return sorted(gpus, key=lambda gpu: self._order.index(gpu.name))
 
     def _leave_out(self) -> None:
         healthy = [gpu for gpu in self._free if gpu.name not in self._slow]

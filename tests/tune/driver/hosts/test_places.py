@@ -122,6 +122,19 @@ def test_trials_side_by_side_have_gpus_of_their_own_and_alone_the_first() -> Non
     assert places.take(alone=True).gpus == ("a",)
 
 
+def test_the_next_trial_explores_on_the_gpu_that_ran_the_fewest() -> None:
+    """Where the first trials end before the last begin, each GPU runs one all the same."""
+    places = local(("0", "1", "2", "3"))
+    names = []
+    for _ in range(6):
+        taken = places.take(alone=False)
+        names.append(taken.gpus[0])
+        places.give_back(taken, outcome())
+    assert names == ["0", "1", "2", "3", "0", "1"]
+    assert places.take(alone=True).gpus == ("0",)
+    assert places.take(alone=False, num_gpus=3).gpus == ("1", "2", "3")
+
+
 def test_gpu_that_is_slow_is_left_out_as_soon_as_it_is_free() -> None:
     notes: list[str] = []
     places = LocalPlaces(gpus_of("a", "b", "c"), on_gpu=True, note=notes.append, fault_of={}.get)
