@@ -191,20 +191,37 @@ def test_search_from_a_host_outside_is_told_so(cluster: PlainCluster) -> None:
     cluster.lab.boxes["o"].lose()
 
 
-def scraped(cluster: PlainCluster) -> str:
-    """What Prometheus would find at the head, where the driver runs."""
-    url = f"http://{cluster.head.address}:{METRICS_PORT}/metrics"
-    read = f"import urllib.request as u; print(u.urlopen({url!r}).read().decode())"
+def got(cluster: PlainCluster, url: str) -> str:
+    """What a URL answers at the head; nothing if it does not."""
+    headers = {"Authorization": f"Bearer {cluster.token}"}
+    read = (
+        "import urllib.request as u; "
+        f"print(u.urlopen(u.Request({url!r}, headers={headers!r})).read().decode())"
+    )
     return subprocess.run(
         cluster.command("-c", read), capture_output=True, text=True, timeout=60, check=False
     ).stdout
+
+
+def scraped(cluster: PlainCluster) -> str:
+    """What Prometheus would find at the head, where the driver runs."""
+    return got(cluster, f"http://{cluster.head.address}:{METRICS_PORT}/metrics")
+
+
+def workers_shown(cluster: PlainCluster) -> set[str]:
+    """The names of the workers on the dashboard's pages of all hosts."""
+    url = "http://127.0.0.1:8265/nodes"
+    hosts = json.loads(got(cluster, f"{url}?view=summary") or '{"data": {"summary": []}}')
+    pages = (got(cluster, f"{url}/{one['raylet']['nodeId']}") for one in hosts["data"]["summary"])
+    details = (json.loads(page)["data"]["detail"] for page in pages if page)
+    return {worker["cmdline"][0] for one in details for worker in one.get("workers", ())}
 
 
 @needs_dashboard
 def test_job_with_a_working_directory_searches_a_cluster_that_wants_a_token(
     tmp_path: Path,
 ) -> None:
-    """The cluster exports the metrics of the search with its own."""
+    """The cluster exports the metrics of the search, and its dashboard shows the trials."""
     started = ("--include-dashboard=true", f"--metrics-export-port={METRICS_PORT}")
     with plain_cluster(tmp_path, *started, token="7" * 64) as cluster:
         cluster.add("a", cpus="0,1")
@@ -213,22 +230,25 @@ def test_job_with_a_working_directory_searches_a_cluster_that_wants_a_token(
         shutil.copy(SUPPORT / "surface_workload.py", project / "loop.py")
         submit = ("job", "submit", "--address", "http://127.0.0.1:8265", "--working-dir", ".")
         where = ("--max-runs", "1", "--out", f"{WORK}/job", "--profiles", f"{WORK}/job")
+        long = ("--option", "build_s=15")  # time to be seen
         environ = {"HOME": "/mnt", "RAY_AUTH_MODE": "token"}
-        words = (*RAY, *submit, "--", "python", *SEARCH, *where)
+        words = (*RAY, *submit, "--", "python", *SEARCH, *where, *long)
         job = subprocess.Popen(
             cluster.head.command_in(WORK / "project", *words, **environ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        found = ""
-        while job.poll() is None and metrics.EXPORTED[0] not in found:
+        found, names = "", set()
+        while job.poll() is None and (metrics.EXPORTED[0] not in found or not names):
             found = scraped(cluster)
+            names |= {name for name in workers_shown(cluster) if name.startswith("ray::000_")}
         said = ended_with_code(job, 0)
         assert re.search(r"Job '\w+' succeeded", said)
         assert re.search(
             rf'^{metrics.EXPORTED[0]}{{.*machine_class="[^"]*-2cpu".*}}', found, re.M
         ), found
+        assert names == {"ray::000_baseline_num_envs=64_num_steps=32_batch_size=512"}
         assert metrics.EXPORTED[1] in found
         assert metrics.EXPORTED[2] not in found
         assert list((cluster.folder / "job").glob("*-2cpu-*-fastest.yaml"))
