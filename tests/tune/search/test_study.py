@@ -11,7 +11,8 @@ from factories import measurement, outcome
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.search.constraints import Limits, violations
-from tune.search.study import Study, StudyError, read_trials
+from tune.search.identity import StudyError
+from tune.search.study import Study, read_trials
 from tune.search.trial import Stage
 
 SPACE = SearchSpace(
