@@ -4,7 +4,8 @@
 
 Trials sleep on a clock of their own, 10 s each. The search, its Optuna study and its journal on
 disk are the real ones, and the real seconds of the one driver are charged to that clock: while it
-thinks, whatever ended waits. Ray's own scheduling and the screen are left out.
+thinks, whatever ended waits. So are those of the screen: a line as each trial starts and ends, and
+the live table once a second. Ray's own scheduling is left out.
 """
 
 import dataclasses
@@ -17,11 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import numpy as np
 import optuna
 import tyro
+from rich.console import Console
 
 from benchmarks import markdown
 from benchmarks.replay import ReplayPoint, measurement_of
@@ -29,7 +31,9 @@ from cluster import cli
 from search_spaces.config import Config
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.search import gpus
+from tune.screen import trials_table
+from tune.screen.screen import Screen
+from tune.screen.tally import Tally
 from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
@@ -54,6 +58,9 @@ _BASELINE: Config = {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num
 _BUDGET_BYTES = 2**33
 _HOST_BYTES = 2**31
 _TRIAL_S = 10.0
+_HEIGHT = 40
+"""Lines of the terminal."""
+
 _SPREAD = 0.1
 """Trials take 10 s, give or take so much of it."""
 
@@ -130,8 +137,18 @@ def run(
 ) -> ScaleRun:
     """Run one search over so many slots, with its journal in a folder."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    driver, rng = _Driver(only_cpu=only_cpu), np.random.default_rng(0)
+    driver = _Driver(only_cpu=only_cpu)
     search = _search(folder, driver, space, num_slots, num_trials)
+    with (folder / "screen.txt").open("w") as file:
+        view = _View(search, driver, file)
+        with view.screen.live(search):
+            return _run(search, driver, view, num_slots, num_trials)
+
+
+def _run(
+    search: Search, driver: "_Driver", view: "_View", num_slots: int, num_trials: int
+) -> ScaleRun:
+    rng = np.random.default_rng(0)
     free = [(0.0, slot) for slot in range(num_slots)]  # since when, as a heap
     running: list[tuple[float, int, Trial]] = []  # by their ends, as a heap
     configs: list[Config] = []
@@ -140,7 +157,8 @@ def run(
     half = 0
     while True:
         before_s = driver.busy_s
-        trial = driver.do(lambda: _next(search)) if free else None
+        driver.do(view.draw)
+        trial = driver.do(lambda: _next(search, view)) if free else None
         if trial is not None:
             since, slot = heapq.heappop(free)
             idle_s += driver.now - since
@@ -158,7 +176,7 @@ def run(
         driver.now = max(driver.now, ends)
         outcome = _outcome(ended.config, rng)
         told_s = -driver.busy_s
-        driver.do(lambda: _tell(search, ended, outcome))  # noqa: B023
+        driver.do(lambda: _tell(search, view, ended, outcome))  # noqa: B023
         told_s += driver.busy_s
         heapq.heappush(free, (ends, slot))
     return ScaleRun(
@@ -173,19 +191,44 @@ def run(
     )
 
 
-def _next(search: Search) -> Trial | None:
+class _View:
+    """What a person sees of a search; it is written to a file."""
+
+    def __init__(self, search: Search, clock: Callable[[], float], file: TextIO) -> None:
+        self.screen = Screen(stdout=file, clock=clock)  # lines, as on no terminal
+        self._search = search
+        self._clock = clock
+        self._console = Console(file=file, force_terminal=True, width=120, height=_HEIGHT)
+        self._tally = Tally()
+        self._due = 0.0
+
+    def draw(self) -> None:
+        """Draw the live table, if a second has passed."""
+        if self._clock() >= self._due:
+            self._due = self._clock() + 1.0
+            most_rows = trials_table.live_rows(_HEIGHT)
+            self._console.print(
+                trials_table.render(
+                    self._search.trials, {}, width=120, most_rows=most_rows, tally=self._tally
+                )
+            )
+
+
+def _next(search: Search, view: _View) -> Trial | None:
     """Ask for a trial and its bounds, as an order does."""
     trial = search.ask()
     if trial is not None:
         search.time_for(trial)
         search.slow_below(trial)
+        search.machine_best(thread_cap=1)
+        view.screen.trial_started(trial)
     return trial
 
 
-def _tell(search: Search, trial: Trial, outcome: Outcome) -> None:
+def _tell(search: Search, view: _View, trial: Trial, outcome: Outcome) -> None:
     """Tell an outcome, and look for slow GPUs as the driver does then."""
-    search.tell(trial, outcome)
-    gpus.slow(search.trials)
+    view.screen.trial_ended(search.tell(trial, outcome))
+    search.slow_gpus()
 
 
 def _search(

@@ -44,9 +44,10 @@ def drive(
         note=prepared.screen.note,
     )
     taken = here if places is None else places
+    halved = orders.Halved(prepared)
     searcher = StudySearcher(
         search,
-        lambda trial: orders.order(prepared, search, trial, taken),
+        lambda trial: orders.order(prepared, search, trial, taken, halved),
         prepared.screen,
         taken,
     )
