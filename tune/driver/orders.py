@@ -50,11 +50,11 @@ def private_folder() -> Path:
 
 
 class Halved:
-    """The trials whose thread cap had to be halved, each read once."""
+    """The trials whose thread cap had to be halved, each read once. `full` as for `thread_cap`."""
 
-    def __init__(self, prepared: Prepared) -> None:
-        self._full = prepared.caps.cap
-        self._on_gpu = prepared.preflight.platform == "cuda"
+    def __init__(self, full: int, *, on_gpu: bool) -> None:
+        self._full = full
+        self._on_gpu = on_gpu
         self._ended = Ended()
         self._trials: list[Trial] = []
 

@@ -1,4 +1,8 @@
+import dataclasses
+import gc
+import json
 import math
+import tracemalloc
 from pathlib import Path
 
 import optuna
@@ -7,9 +11,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from cluster.structure import revive
 from factories import measurement, outcome
 from search_spaces.space import Axis, SearchSpace
-from trainables.measurement import OutcomeKind
+from trainables.measurement import Outcome, OutcomeKind
 from tune.search.constraints import Limits, violations
 from tune.search.identity import StudyError
 from tune.search.study import Study, read_trials
@@ -190,3 +195,18 @@ def test_words_fractions_and_zero_survive_the_journal_as_they_were(tmp_path: Pat
     assert found == configs
     kinds = [[type(value) for value in config.values()] for config in configs]
     assert [[type(value) for value in config.values()] for config in found] == kinds
+
+
+def test_an_outcome_is_kept_once(tmp_path: Path) -> None:
+    num_trials = 300
+    study = create(tmp_path)
+    told = [json.dumps(dataclasses.asdict(outcome())) for _ in range(num_trials + 20)]
+    for place, text in enumerate(told):
+        if place == 20:
+            tracemalloc.start()
+        study.tell(study.ask(Stage.SEARCH, CONFIG), revive(Outcome, json.loads(text)), score=1.0)
+    gc.collect()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept / num_trials < 3200  # of our trial and its outcome, and a few of Optuna's own
+    assert len(resume(tmp_path).trials) == num_trials + 20
