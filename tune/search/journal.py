@@ -89,12 +89,9 @@ class StepwiseBackend:
             try:
                 yield
             finally:
-                kept, self._kept, begun = self._kept, None, self._begun
-                self._begun = None
+                kept, self._kept, self._begun = self._kept, None, None
                 if kept:
-                    num_bytes = self._write(kept)
-                    if begun is not None:
-                        self._read = (begun + len(kept), self._read[1] + num_bytes)
+                    self._write(kept)
         finally:
             self._lock.release()
 
@@ -125,14 +122,11 @@ class StepwiseBackend:
             yield from others
         yield from map(json.loads, self._kept[max(0, log_number_from - self._begun) :])
 
-    def _write(self, lines: list[str]) -> int:
-        """Append lines and wait until the disk has them; return their bytes."""
-        written = "".join(lines).encode()
+    def _write(self, lines: list[str]) -> None:
         with self._journal.open("ab") as file:
-            file.write(written)
+            file.write("".join(lines).encode())
             file.flush()
             os.fsync(file.fileno())
-        return len(written)
 
     def _from_file(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         number, place = self._read if self._read[0] <= log_number_from else (0, 0)
