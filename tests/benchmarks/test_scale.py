@@ -79,7 +79,8 @@ def test_a_step_does_as_much_however_many_trials_there_are(
     scale.run(tmp_path, num_slots=NUM_SLOTS, num_trials=NUM_TRIALS, space=SPACE)
     for found in counts.values():  # most steps; a batch, one in eight, reads all trials once
         early, late = found[80:180], found[300:400]
-        assert statistics.median(late) < 1.15 * statistics.median(early)
+        more = statistics.median(late) - statistics.median(early)
+        assert more < 0.5 * 220  # a look at each of the trials since would be 220 lines
 
 
 @contextlib.contextmanager
