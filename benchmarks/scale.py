@@ -15,25 +15,20 @@ import resource
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO, TypeVar
 
 import numpy as np
 import optuna
 import tyro
-from rich.console import Console
 
 from benchmarks import markdown
+from benchmarks.one_driver import Driver, View
 from benchmarks.replay import ReplayPoint, measurement_of
 from cluster import cli
 from search_spaces.config import Config
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.screen import trials_table
-from tune.screen.screen import Screen
-from tune.screen.tally import Tally
 from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
@@ -43,8 +38,6 @@ from tune.search.rules import SearchRules
 from tune.search.stopping import Stopping
 from tune.search.study import Study
 from tune.search.trial import Trial
-
-_Done = TypeVar("_Done")
 
 _SPACE = SearchSpace(
     axes=(
@@ -58,9 +51,6 @@ _BASELINE: Config = {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num
 _BUDGET_BYTES = 2**33
 _HOST_BYTES = 2**31
 _TRIAL_S = 10.0
-_HEIGHT = 40
-"""Lines of the terminal."""
-
 _SPREAD = 0.1
 """Trials take 10 s, give or take so much of it."""
 
@@ -104,29 +94,6 @@ class ScaleRun:
         return self.idle_s / (self.idle_s + self.busy_s)
 
 
-class _Driver:
-    """The driver's one thread: what it does takes real seconds of the simulated clock."""
-
-    def __init__(self, *, only_cpu: bool) -> None:
-        self._clock = time.process_time if only_cpu else time.perf_counter
-        self.now = 0.0
-        self.busy_s = 0.0
-        self.cpu_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def do(self, work: Callable[[], _Done]) -> _Done:
-        """Do some work, and let as much time pass."""
-        started, cpu_started = self._clock(), time.process_time()
-        done = work()
-        took_s = self._clock() - started
-        self.now += took_s
-        self.busy_s += took_s
-        self.cpu_s += time.process_time() - cpu_started
-        return done
-
-
 def run(
     folder: Path,
     *,
@@ -137,17 +104,15 @@ def run(
 ) -> ScaleRun:
     """Run one search over so many slots, with its journal in a folder."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    driver = _Driver(only_cpu=only_cpu)
+    driver = Driver(only_cpu=only_cpu)
     search = _search(folder, driver, space, num_slots, num_trials)
     with (folder / "screen.txt").open("w") as file:
-        view = _View(search, driver, file)
+        view = View(search, driver, file)
         with view.screen.live(search):
             return _run(search, driver, view, num_slots, num_trials)
 
 
-def _run(
-    search: Search, driver: "_Driver", view: "_View", num_slots: int, num_trials: int
-) -> ScaleRun:
+def _run(search: Search, driver: Driver, view: View, num_slots: int, num_trials: int) -> ScaleRun:
     rng = np.random.default_rng(0)
     free = [(0.0, slot) for slot in range(num_slots)]  # since when, as a heap
     running: list[tuple[float, int, Trial]] = []  # by their ends, as a heap
@@ -191,30 +156,7 @@ def _run(
     )
 
 
-class _View:
-    """What a person sees of a search; it is written to a file."""
-
-    def __init__(self, search: Search, clock: Callable[[], float], file: TextIO) -> None:
-        self.screen = Screen(stdout=file, clock=clock)  # lines, as on no terminal
-        self._search = search
-        self._clock = clock
-        self._console = Console(file=file, force_terminal=True, width=120, height=_HEIGHT)
-        self._tally = Tally()
-        self._due = 0.0
-
-    def draw(self) -> None:
-        """Draw the live table, if a second has passed."""
-        if self._clock() >= self._due:
-            self._due = self._clock() + 1.0
-            most_rows = trials_table.live_rows(_HEIGHT)
-            self._console.print(
-                trials_table.render(
-                    self._search.trials, {}, width=120, most_rows=most_rows, tally=self._tally
-                )
-            )
-
-
-def _next(search: Search, view: _View) -> Trial | None:
+def _next(search: Search, view: View) -> Trial | None:
     """Ask for a trial and its bounds, as an order does."""
     trial = search.ask()
     if trial is not None:
@@ -225,7 +167,7 @@ def _next(search: Search, view: _View) -> Trial | None:
     return trial
 
 
-def _tell(search: Search, view: _View, trial: Trial, outcome: Outcome) -> None:
+def _tell(search: Search, view: View, trial: Trial, outcome: Outcome) -> None:
     """Tell an outcome, and look for slow GPUs as the driver does then."""
     view.screen.trial_ended(search.tell(trial, outcome))
     search.slow_gpus()
