@@ -40,8 +40,8 @@ class Driver:
         return done
 
 
-class View:
-    """What a person sees of a search; it is written to a file."""
+class ShownSearch:
+    """The screen of a search, written to a file."""
 
     def __init__(self, search: Search, clock: Callable[[], float], file: TextIO) -> None:
         self.screen = Screen(stdout=file, clock=clock)  # lines, as on no terminal

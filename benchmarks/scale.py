@@ -23,7 +23,7 @@ import optuna
 import tyro
 
 from benchmarks import markdown
-from benchmarks.one_driver import Driver, View
+from benchmarks.one_driver import Driver, ShownSearch
 from benchmarks.replay import ReplayPoint, measurement_of
 from cluster import cli
 from search_spaces.config import Config
@@ -107,12 +107,14 @@ def run(
     driver = Driver(only_cpu=only_cpu)
     search = _search(folder, driver, space, num_slots, num_trials)
     with (folder / "screen.txt").open("w") as file:
-        view = View(search, driver, file)
+        view = ShownSearch(search, driver, file)
         with view.screen.live(search):
             return _run(search, driver, view, num_slots, num_trials)
 
 
-def _run(search: Search, driver: Driver, view: View, num_slots: int, num_trials: int) -> ScaleRun:
+def _run(
+    search: Search, driver: Driver, view: ShownSearch, num_slots: int, num_trials: int
+) -> ScaleRun:
     rng = np.random.default_rng(0)
     free = [(0.0, slot) for slot in range(num_slots)]  # since when, as a heap
     running: list[tuple[float, int, Trial]] = []  # by their ends, as a heap
@@ -156,7 +158,7 @@ def _run(search: Search, driver: Driver, view: View, num_slots: int, num_trials:
     )
 
 
-def _next(search: Search, view: View) -> Trial | None:
+def _next(search: Search, view: ShownSearch) -> Trial | None:
     """Ask for a trial and its bounds, as an order does."""
     trial = search.ask()
     if trial is not None:
@@ -167,7 +169,7 @@ def _next(search: Search, view: View) -> Trial | None:
     return trial
 
 
-def _tell(search: Search, view: View, trial: Trial, outcome: Outcome) -> None:
+def _tell(search: Search, view: ShownSearch, trial: Trial, outcome: Outcome) -> None:
     """Tell an outcome, and look for slow GPUs as the driver does then."""
     view.screen.trial_ended(search.tell(trial, outcome))
     search.slow_gpus()

@@ -1,4 +1,4 @@
-"""What the table on a terminal says of all trials, though it shows only the last. Pure."""
+"""The words of the live table that are of all trials, though it shows only the last. Pure."""
 
 from collections.abc import Sequence
 

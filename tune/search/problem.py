@@ -100,7 +100,7 @@ class Explored:
 
     @functools.cached_property
     def spots(self) -> tuple[Spot, ...]:
-        """Where each trial's configuration is."""
+        """The spot of each trial's configuration."""
         if self.known_spots is not None:
             return self.known_spots
         return tuple(self.problem.spot(trial.config) for trial, _ in self.scored)

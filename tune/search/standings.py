@@ -108,7 +108,7 @@ class Standings:
 
     @property
     def exploring(self) -> stopping.Exploring:
-        """How far exploring is."""
+        """The state of exploring."""
         self._settle()
         if self._gains.is_stale:
             self._gains.count(self.runs)

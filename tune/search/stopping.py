@@ -33,8 +33,8 @@ class Stopping:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Exploring:
-    """How far exploring is: how many trials cost a process, how many of them ended, and how many
-    ended since the best last rose.
+    """The state of exploring: the trials that cost a process, those of them that ended, and those
+    that ended since the best last rose, in numbers.
 
     `run_s` and `explored_s` are the typical seconds of one of them, and of all that explored.
     """
