@@ -4,7 +4,8 @@
 
 Trials sleep on a clock of their own, 10 s each. The search, its Optuna study and its journal on
 disk are the real ones, and the real seconds of the one driver are charged to that clock: while it
-thinks, whatever ended waits. Ray's own scheduling and the screen are left out.
+thinks, whatever ended waits. So are those of the screen: a line as each trial starts and ends, and
+the live table once a second. Ray's own scheduling is left out.
 """
 
 import dataclasses
@@ -14,22 +15,20 @@ import resource
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import optuna
 import tyro
 
 from benchmarks import markdown
+from benchmarks.one_driver import Driver, ShownSearch
 from benchmarks.replay import ReplayPoint, measurement_of
 from cluster import cli
 from search_spaces.config import Config
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.search import gpus
 from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
@@ -39,8 +38,6 @@ from tune.search.rules import SearchRules
 from tune.search.stopping import Stopping
 from tune.search.study import Study
 from tune.search.trial import Trial
-
-_Done = TypeVar("_Done")
 
 _SPACE = SearchSpace(
     axes=(
@@ -97,29 +94,6 @@ class ScaleRun:
         return self.idle_s / (self.idle_s + self.busy_s)
 
 
-class _Driver:
-    """The driver's one thread: what it does takes real seconds of the simulated clock."""
-
-    def __init__(self, *, only_cpu: bool) -> None:
-        self._clock = time.process_time if only_cpu else time.perf_counter
-        self.now = 0.0
-        self.busy_s = 0.0
-        self.cpu_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def do(self, work: Callable[[], _Done]) -> _Done:
-        """Do some work, and let as much time pass."""
-        started, cpu_started = self._clock(), time.process_time()
-        done = work()
-        took_s = self._clock() - started
-        self.now += took_s
-        self.busy_s += took_s
-        self.cpu_s += time.process_time() - cpu_started
-        return done
-
-
 def run(
     folder: Path,
     *,
@@ -130,8 +104,18 @@ def run(
 ) -> ScaleRun:
     """Run one search over so many slots, with its journal in a folder."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    driver, rng = _Driver(only_cpu=only_cpu), np.random.default_rng(0)
+    driver = Driver(only_cpu=only_cpu)
     search = _search(folder, driver, space, num_slots, num_trials)
+    with (folder / "screen.txt").open("w") as file:
+        view = ShownSearch(search, driver, file)
+        with view.screen.live(search):
+            return _run(search, driver, view, num_slots, num_trials)
+
+
+def _run(
+    search: Search, driver: Driver, view: ShownSearch, num_slots: int, num_trials: int
+) -> ScaleRun:
+    rng = np.random.default_rng(0)
     free = [(0.0, slot) for slot in range(num_slots)]  # since when, as a heap
     running: list[tuple[float, int, Trial]] = []  # by their ends, as a heap
     configs: list[Config] = []
@@ -140,7 +124,8 @@ def run(
     half = 0
     while True:
         before_s = driver.busy_s
-        trial = driver.do(lambda: _next(search)) if free else None
+        driver.do(view.draw)
+        trial = driver.do(lambda: _next(search, view)) if free else None
         if trial is not None:
             since, slot = heapq.heappop(free)
             idle_s += driver.now - since
@@ -158,7 +143,7 @@ def run(
         driver.now = max(driver.now, ends)
         outcome = _outcome(ended.config, rng)
         told_s = -driver.busy_s
-        driver.do(lambda: _tell(search, ended, outcome))  # noqa: B023
+        driver.do(lambda: _tell(search, view, ended, outcome))  # noqa: B023
         told_s += driver.busy_s
         heapq.heappush(free, (ends, slot))
     return ScaleRun(
@@ -173,19 +158,21 @@ def run(
     )
 
 
-def _next(search: Search) -> Trial | None:
+def _next(search: Search, view: ShownSearch) -> Trial | None:
     """Ask for a trial and its bounds, as an order does."""
     trial = search.ask()
     if trial is not None:
         search.time_for(trial)
         search.slow_below(trial)
+        search.machine_best(thread_cap=1)
+        view.screen.trial_started(trial)
     return trial
 
 
-def _tell(search: Search, trial: Trial, outcome: Outcome) -> None:
+def _tell(search: Search, view: ShownSearch, trial: Trial, outcome: Outcome) -> None:
     """Tell an outcome, and look for slow GPUs as the driver does then."""
-    search.tell(trial, outcome)
-    gpus.slow(search.trials)
+    view.screen.trial_ended(search.tell(trial, outcome))
+    search.slow_gpus()
 
 
 def _search(

@@ -155,7 +155,7 @@ def our_search(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if study is None:
         limits = Limits(num_threads=None, device_bytes=replay.budget_bytes, host_bytes=None)
-        study = Study(optuna.create_study(direction="maximize"), replay.space, limits)
+        study = Study.in_memory(space=replay.space, limits=limits)
     problem = SearchProblem(
         space=replay.space,
         baseline=replay.baseline,

@@ -189,7 +189,7 @@ def _search(
     num_gpus: int,
 ) -> Search:
     limits = Limits(num_threads=None, device_bytes=None, host_bytes=None)
-    study = Study(optuna.create_study(direction="maximize"), landscape.space, limits)
+    study = Study.in_memory(space=landscape.space, limits=limits)
     problem = SearchProblem(
         space=landscape.space, baseline=landscape.baseline, device_budget_bytes=None
     )

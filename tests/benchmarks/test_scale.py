@@ -1,8 +1,12 @@
 """The claims about one driver of many GPUs, reduced: counts and ratios alone."""
 
+import contextlib
 import statistics
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -52,6 +56,47 @@ def test_the_space_is_listed_once_however_many_trials_there_are(ran: scale.Scale
 def test_a_suggestion_after_more_trials_costs_about_as_much(ran: scale.ScaleRun) -> None:
     early, late = ran.suggestion_s[100:200], ran.suggestion_s[300:400]
     assert statistics.fmean(late) < 5.0 * statistics.fmean(early)
+
+
+def test_a_step_does_as_much_however_many_trials_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: dict[str, list[int]] = {"_next": [], "_tell": []}
+
+    def counting(name: str) -> None:
+        work = getattr(scale, name)
+
+        def counted(*arguments: object) -> object:
+            with lines() as count:
+                done = work(*arguments)
+            counts[name].append(count[0])
+            return done
+
+        monkeypatch.setattr(scale, name, counted)
+
+    for name in counts:
+        counting(name)
+    scale.run(tmp_path, num_slots=NUM_SLOTS, num_trials=NUM_TRIALS, space=SPACE)
+    for found in counts.values():  # most steps; a batch, one in eight, reads all trials once
+        early, late = found[80:180], found[300:400]
+        more = statistics.median(late) - statistics.median(early)
+        assert more < 0.5 * 220  # a look at each of the trials since would be 220 lines
+
+
+@contextlib.contextmanager
+def lines() -> Iterator[list[int]]:
+    """Count the lines of Python that run, and each turn of a loop."""
+    count, before = [0], sys.gettrace()
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        count[0] += event == "line"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield count
+    finally:
+        sys.settrace(before)
 
 
 def test_slots_are_idle_or_busy_for_the_whole_time(ran: scale.ScaleRun) -> None:

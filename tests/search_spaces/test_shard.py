@@ -14,7 +14,8 @@ from search_spaces.space import SpaceError
 from simulated_search import BUDGET, SPACE, drive, make
 from tune.per_class import cluster_of
 from tune.search.constraints import Limits
-from tune.search.study import Study, StudyError, explored_in
+from tune.search.identity import StudyError
+from tune.search.study import Study, explored_in
 from tune.search.trial import EXPLORING, Stage
 from tune.spec import SearchSpec
 

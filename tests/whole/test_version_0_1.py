@@ -23,7 +23,8 @@ from tune.run_folder import record
 from tune.run_folder.folder import RunFolder
 from tune.run_folder.trials import to_csv, to_dict
 from tune.search.constraints import Limits
-from tune.search.study import Study, StudyError, read_trials
+from tune.search.identity import StudyError
+from tune.search.study import Study, read_trials
 
 OLD = SUPPORT / "version_0_1"
 NEWER = {

@@ -40,15 +40,13 @@ def drive(
         RayError: if Ray does not start as it must.
     """
     quiet_libraries()
-    here = LocalPlaces(
-        prepared.preflight.gpus,
-        on_gpu=prepared.preflight.platform == "cuda",
-        note=prepared.screen.note,
-    )
+    on_gpu = prepared.preflight.platform == "cuda"
+    here = LocalPlaces(prepared.preflight.gpus, on_gpu=on_gpu, note=prepared.screen.note)
     taken = here if places is None else places
+    halved = orders.Halved(prepared.caps.cap, on_gpu=on_gpu)
     searcher = StudySearcher(
         search,
-        lambda trial: orders.order(prepared, search, trial, taken),
+        lambda trial: orders.order(prepared, search, trial, taken, halved),
         prepared.screen,
         taken,
     )

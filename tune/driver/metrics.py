@@ -13,6 +13,7 @@ import ray.util.metrics
 
 from cluster.node import hardware, limits
 from tune.preflight.findings import Preflight
+from tune.search.ended import Ended
 from tune.search.policy import Search
 
 BEST = "rl_tuner_best_steps_per_second"
@@ -56,7 +57,8 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
         self._thread_room = thread_room
         self._clock = clock
         self._due = clock()
-        self._counted: set[int] = set()
+        self._ended = Ended()
+        self._peaks: dict[str, tuple[int, int]] = {}  # the last trial's, with its number
         self._best = ray.util.metrics.Gauge(
             BEST,
             description="Env steps per second of the best configuration so far.",
@@ -86,26 +88,24 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
 
     def publish(self) -> None:
         """Set every metric whose value is known."""
-        ended = [trial for trial in self._search.trials if trial.outcome is not None]
-        for trial in ended:
-            if trial.number not in self._counted:
-                self._counted.add(trial.number)
-                self._trials.inc(tags={"outcome": str(trial.kind)})
+        for trial in self._ended.since(self._search.trials):
+            self._trials.inc(tags={"outcome": str(trial.kind)})
+            if trial.was_run and trial.outcome is not None:
+                self._note("device", trial.number, trial.device_bytes)
+                self._note("host", trial.number, trial.outcome.peak_host_bytes)
         best = self._search.best
         if best is not None and best.measurement is not None:
             self._best.set(best.measurement.steps_per_second)
-        ran = [trial for trial in ended if trial.was_run]
-        device_bytes = [trial.device_bytes for trial in ran if trial.device_bytes]
-        host_bytes = [trial.outcome.peak_host_bytes for trial in ran if trial.outcome]
-        for memory, budget, peaks in (
-            ("device", self._device_budget_bytes, device_bytes),
-            ("host", self._host_budget_bytes, [peak for peak in host_bytes if peak]),
-        ):
-            if peaks:
-                self._headroom.set(budget - peaks[-1], tags={"memory": memory})
+        budgets = {"device": self._device_budget_bytes, "host": self._host_budget_bytes}
+        for memory, (_, peak) in self._peaks.items():
+            self._headroom.set(budgets[memory] - peak, tags={"memory": memory})
         room = self._thread_room()
         if room is not None:
             self._room.set(room)
+
+    def _note(self, memory: str, number: int, peak: int | None) -> None:
+        if peak:
+            self._peaks[memory] = max(self._peaks.get(memory, (number, peak)), (number, peak))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles callbacks for checkpoints; a search cannot be pickled."""

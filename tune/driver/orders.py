@@ -16,6 +16,7 @@ from trainables.sampling import Sampling
 from tune.driver.hosts.places import Places
 from tune.prepare import Prepared
 from tune.run_folder.folder import private_folder
+from tune.search.ended import Ended
 from tune.search.policy import Search
 from tune.search.trial import EXPLORING, Stage, Trial
 
@@ -32,7 +33,29 @@ def programs(prepared: Prepared) -> Path:
     return compile_cache.folder_for(prepared.folder.path, private_folder())
 
 
-def order(prepared: Prepared, search: Search, trial: Trial, places: Places) -> TrialOrder:
+class Halved:
+    """The trials whose thread cap had to be halved, each read once. `full` as for `thread_cap`."""
+
+    def __init__(self, full: int, *, on_gpu: bool) -> None:
+        self._full = full
+        self._on_gpu = on_gpu
+        self._ended = Ended()
+        self._trials: list[Trial] = []
+
+    def among(self, trials: Sequence[Trial]) -> Sequence[Trial]:
+        """Return those among the trials of a growing search, by number."""
+        found = [one for one in self._ended.since(trials) if self._is_halved(one)]
+        self._trials = sorted((*self._trials, *found), key=lambda one: one.number)
+        return self._trials
+
+    def _is_halved(self, trial: Trial) -> bool:
+        most = self._full * num_shares(trial.config, on_gpu=self._on_gpu)
+        return trial.outcome is not None and trial.outcome.thread_cap < most
+
+
+def order(
+    prepared: Prepared, search: Search, trial: Trial, places: Places, halved: Halved
+) -> TrialOrder:
     """Return the order for the worker of `trial`, in the next of the places."""
     training = search.training_of(trial)
     more_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
@@ -41,7 +64,8 @@ def order(prepared: Prepared, search: Search, trial: Trial, places: Places) -> T
     compares = trial.stage not in EXPLORING
     on_gpu = prepared.preflight.platform == "cuda"
     shares = num_shares(trial.config, on_gpu=on_gpu)
-    cap = thread_cap(prepared.caps.cap, search.trials, trial.config, on_gpu=on_gpu)
+    known = halved.among(search.trials)
+    cap = thread_cap(prepared.caps.cap, known, trial.config, on_gpu=on_gpu)
     request = _request(prepared, search, trial, training)
     if prepared.hardware_class is None:
         request = dataclasses.replace(request, machine_best=search.machine_best(cap))

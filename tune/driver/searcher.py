@@ -16,7 +16,6 @@ from search_spaces.config import num_devices, num_shares
 from trainables.measurement import Outcome, OutcomeKind, Progress
 from trainables.ray_trainable import Place, TrialOrder
 from tune.driver.hosts.places import Places
-from tune.search import gpus
 from tune.search.policy import Search
 from tune.search.trial import Trial
 
@@ -182,7 +181,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             )
         outcome = self._places.give_back(order.place, outcome)
         self._observer.trial_ended(self._search.tell(trial, outcome))
-        self._places.leave_out(gpus.slow(self._search.trials))
+        self._places.leave_out(self._search.slow_gpus())
         self._num_told = len(self._search.trials)
 
     def __getstate__(self) -> dict[str, Any]:

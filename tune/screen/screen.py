@@ -30,7 +30,9 @@ from tune.preflight.trying import TriedOut
 from tune.run_folder.record import SearchContext
 from tune.screen import result_panel, trials_table
 from tune.screen.json_lines import JsonLines
+from tune.screen.tally import Tally
 from tune.screen.trials_table import Running
+from tune.search.ended import Ended
 from tune.search.policy import Search
 from tune.search.result import Kind, SearchResult
 from tune.search.trial import Trial
@@ -70,8 +72,10 @@ class Screen:
         self._left: tuple[float, float] | None = None
         self._search: Search | None = None
         self._running: dict[int, tuple[Phase, float]] = {}
+        self._ended, self._num_measured = Ended(), 0
         self._is_live = False
         self._live: Live | None = None
+        self._tally = Tally()  # of the live table
 
     def preflight(self, preflight: Preflight) -> None:
         """Show what the machine allows."""
@@ -156,10 +160,10 @@ class Screen:
         self._trial_line(ended_line(trial))
         self._look_ahead()
         known = () if self._search is None else self._search.trials
-        is_first = sum(one.measurement is not None for one in known) == 1
-        if self._left is not None and is_first and trial.measurement is not None:
-            left = units.duration(self._left[0])
-            self.note(f"By what this trial took, about {left} are left.")
+        self._num_measured += sum(one.measurement is not None for one in self._ended.since(known))
+        is_first = self._num_measured == 1 and trial.measurement is not None
+        if self._left is not None and is_first:
+            self.note(f"By what this trial took, about {units.duration(self._left[0])} are left.")
 
     def _look_ahead(self) -> None:
         left_s = None if self._search is None else self._search.expected_s
@@ -226,9 +230,8 @@ class Screen:
             return
         self._line(conclusion.headline)
         for name, speed, processes, memory in result_panel.finals_rows(result):
-            unit = (
-                f" {unit_of(result.trials)}/s" if speed[:1].isdigit() else ""
-            )  # else how it failed
+            failed = not speed[:1].isdigit()  # then it says how
+            unit = "" if failed else f" {unit_of(result.trials)}/s"
             ran = units.plural(int(processes), "process")
             self._line(f"  finals: {name}: {speed}{unit}, {ran}, {memory}")
         warnings = (("warning", warning) for warning in conclusion.warnings)
@@ -247,12 +250,9 @@ class Screen:
             for number, (phase, since) in dict(self._running).items()
         }
         width, height = self._console.size
-        return trials_table.render(
-            self._search.trials,
-            running,
-            width=width,
-            most_rows=trials_table.live_rows(height) if live else None,
-        )
+        most_rows = trials_table.live_rows(height) if live else None
+        tally, trials = self._tally if live else None, self._search.trials
+        return trials_table.render(trials, running, width=width, most_rows=most_rows, tally=tally)
 
     def _time(self) -> str:
         """Return the line with the elapsed time and what is typically left."""

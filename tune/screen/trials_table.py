@@ -1,6 +1,7 @@
 """The table of trials on a terminal, while they run and after. Pure."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -11,8 +12,9 @@ from rich.text import Text
 from cluster.pages import units
 from search_spaces.config import config_cell, config_text, num_minibatches
 from trainables.measurement import Phase
+from tune.screen.tally import Tally
 from tune.search.trial import Trial
-from tune.summary.trials import fixed_values, measured_speed, outcome_label, reason, unit_of
+from tune.summary.trials import measured_speed, outcome_label, reason, unit_of
 
 _MOST_LIVE_ROWS = 15
 _ROWS_AROUND = 11  # lines at most of heading, notes, reasons and the time
@@ -38,12 +40,6 @@ class Running:
     seconds: float
 
 
-def best_number(trials: Sequence[Trial]) -> int | None:
-    """Return the number of the fastest measured trial."""
-    measured = [(t.measurement.steps_per_second, t.number) for t in trials if t.measurement]
-    return max(measured)[1] if measured else None
-
-
 def live_rows(height: int) -> int:
     """Return the number of rows of a live table; a terminal crops what is taller than itself."""
     return min(_MOST_LIVE_ROWS, max(1, height - _ROWS_AROUND))
@@ -55,15 +51,21 @@ def render(
     *,
     width: int,
     most_rows: int | None = None,
+    tally: Tally | None = None,
 ) -> RenderableType:
-    """Return the table with the reasons below it; with `most_rows`, live, of the last trials."""
-    ran = [trial for trial in trials if trial.was_run]
+    """Return the table with the reasons below it; with `most_rows`, live, of the last trials.
+
+    A `tally` that is given each time spares it to read all of them again.
+    """
+    tally = tally or Tally()
+    tally.read(trials)
     live = most_rows is not None
-    shown = ran if most_rows is None else ran[-most_rows:]
+    last = (trial for trial in reversed(trials) if trial.was_run)
+    shown = list(itertools.islice(last, most_rows))[::-1]
     below: list[RenderableType] = []
-    if hidden := len(ran) - len(shown):
+    if hidden := len(trials) - tally.num_excluded - len(shown):
         below.append(Text(f"{units.plural(hidden, 'earlier trial')} not shown", style="dim"))
-    if excluded := len(trials) - len(ran):
+    if excluded := tally.num_excluded:
         text = (
             f"{units.plural(excluded, 'configuration')} not run: predicted over the memory budget"
         )
@@ -73,10 +75,10 @@ def render(
         Text(why, style="yellow", no_wrap=live, overflow="ellipsis")
         for why in (reasons[-_MOST_LIVE_REASONS:] if live else reasons)
     ]
-    fixed = fixed_values(trials)
+    fixed = tally.fixed
     if fixed:
         below.append(Text(f"every trial: {config_text(fixed)}", style="dim"))
-    return Group(_table(shown, running, set(fixed), best_number(ran), width), *below)
+    return Group(_table(shown, running, set(fixed), tally.best_number, width), *below)
 
 
 def _table(

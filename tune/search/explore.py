@@ -63,7 +63,7 @@ def propose_batch(
     A `kernel` of an earlier batch serves the sampler again while it may.
     """
     baseline, grid = known.problem.baseline, known.problem.grid
-    if config_key(baseline) not in known.tried:
+    if not known.has_tried(baseline):
         return Proposed(Stage.BASELINE, [baseline], kernel)
     if not known.untried:
         return None
@@ -126,7 +126,7 @@ def untried_devices(known: Explored, *, of_best: bool = False) -> Config | None:
             key=lambda config: doublings(config, target),
         )
         fits = feasibility.chances(known, [nearest])[0] >= _LEAST_CHANCE
-        if fits and config_key(nearest) not in known.tried:
+        if fits and not known.has_tried(nearest):
             return nearest
     return None
 
@@ -192,12 +192,14 @@ def _sample(
 ) -> Proposed:
     ran = [trial.config for trial, score in known.scored if score is not None]
     informative = [
-        (trial, score)
-        for trial, score in known.scored
+        place
+        for place, (trial, score) in enumerate(known.scored)
         if trial.outcome is not None
         and (score is not None or not _says_nothing_of_speed(trial) or _dies_of_size(trial, ran))
     ]
-    if all(score is None for _, score in informative):  # start again from the lightest
+    if all(
+        known.scored[place][1] is None for place in informative
+    ):  # start again from the lightest
         return Proposed(Stage.SEARCH, heapq.nsmallest(size, untried, key=weight), kernel)
     rows = np.array(known.untried)
     if len(rows) > _MAX_CANDIDATES:
@@ -220,22 +222,22 @@ def expected_speeds(
     """Return the scores [m] that the model of the explored trials expects of configurations, and
     those that were measured; `None` if there are none.
     """
-    measured = [(trial, score) for trial, score in known.scored if score is not None]
+    measured = [place for place, (_, score) in enumerate(known.scored) if score is not None]
     if not measured or not configs:
         return None
     posterior = sampler.fit(known.problem.points(configs), _observed(known, measured), rng)
     speeds = posterior.scores
-    own = {config_key(trial.config): score for trial, score in measured}
+    own = {config_key(trial.config): score for trial, score in known.scored if score is not None}
     return np.array([own.get(config_key(c), s) for c, s in zip(configs, speeds, strict=True)])
 
 
-def _observed(
-    known: Explored, scored: Sequence[tuple[Trial, float | None]]
-) -> sampler.Observations:
+def _observed(known: Explored, places: Sequence[int]) -> sampler.Observations:
+    """Return what the trials at some places were observed to do."""
+    scores = [known.scored[place][1] for place in places]
     return sampler.Observations(
-        points=known.problem.points([trial.config for trial, _ in scored]),
-        scores=np.array([1.0 if score is None else score for _, score in scored]),
-        feasible=np.array([score is not None for _, score in scored]),
+        points=known.problem.points_at([known.spots[place] for place in places]),
+        scores=np.array([1.0 if score is None else score for score in scores]),
+        feasible=np.array([score is not None for score in scores]),
     )
 
 

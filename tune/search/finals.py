@@ -190,12 +190,14 @@ def typical_s(trials: Iterable[Trial]) -> float:
     return statistics.fmean(walls) if walls else 0.0
 
 
-def expected_s(explored: Sequence[Trial], plan: FinalsPlan, best: Trial | None) -> float:
-    """Return the seconds that one more trial, the finals and the soak take, by earlier trials."""
+def expected_s(explored_s: float, plan: FinalsPlan, best: Trial | None) -> float:
+    """Return the seconds that one more trial, the finals and the soak take, by the typical seconds
+    of those before.
+    """
     if best is None or best.measurement is None:
         return 0.0
     update_s = best.measurement.env_steps_per_update / best.measurement.steps_per_second
-    return typical_s(explored) * (plan.num_trials + 1) + plan.soak_updates * update_s
+    return explored_s * (plan.num_trials + 1) + plan.soak_updates * update_s
 
 
 def pick_leaders(

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -41,16 +41,6 @@ def _end_of_last_line(file: IO[bytes], end: int) -> int:
     return 0
 
 
-class Backend(Protocol):
-    """The file of Optuna's journal, as `JournalFileBackend`."""
-
-    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """Yield the events from a number on."""
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write events, and wait until the disk has them."""
-
-
 class Lock(Protocol):
     """A lock between processes."""
 
@@ -73,18 +63,22 @@ class Unlocked:
 
 
 class StepwiseBackend:
-    """A journal whose events are written together, step by step, with one sync for each.
+    """The file of Optuna's journal. Events are written together, step by step, with one sync for
+    each.
 
-    Optuna writes and syncs every event of its own, some 15 for a trial, and reads each back. Within
-    `step` they are kept, and read from memory; the lock is held, so that nobody writes between. The
-    file of the `backend` has no lock of its own.
+    Optuna's own backend writes and syncs every event alone, reads each back from the file, and
+    remembers for ever where each lies. Here the events of a `step` are kept, and read from memory;
+    the lock is held, so that nobody writes between.
     """
 
-    def __init__(self, backend: Backend, lock: Lock) -> None:
-        self._backend = backend
+    def __init__(self, journal: Path, lock: Lock) -> None:
+        self._journal = journal
         self._lock = lock
-        self._kept: list[dict[str, Any]] | None = None  # of the step that is under way
+        self._kept: list[str] | None = None  # the lines of the step that is under way
         self._begun: int | None = None  # the number of its first event, once that is known
+        # The events that were read so far, and the bytes that they take: who reads goes on there.
+        self._read = (0, 0)
+        journal.open("ab").close()  # a touch would make one that is only read look new
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
@@ -95,33 +89,53 @@ class StepwiseBackend:
             try:
                 yield
             finally:
-                kept, self._kept, begun = self._kept, None, self._begun
-                self._begun = None
+                kept, self._kept, self._begun = self._kept, None, None
                 if kept:
-                    self._backend.append_logs(kept)
-                    for _ in self._backend.read_logs(begun or 0):
-                        pass  # it notes where they lie, and need not look for it later
+                    self._write(kept)
         finally:
             self._lock.release()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Keep events, or write them at once outside of a step."""
+        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
         if self._kept is not None:
-            self._kept += json.loads(json.dumps(logs))  # as they would be read
+            self._kept += lines
             return
         self._lock.acquire()
         try:
-            self._backend.append_logs(logs)
+            self._write(lines)
         finally:
             self._lock.release()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """Yield the events from a number on, those that are kept last."""
+        """Yield the events from a number on, those that are kept last.
+
+        Raises:
+            ValueError: if a whole line is no event.
+        """
         if self._kept is None:
-            yield from self._backend.read_logs(log_number_from)
+            yield from self._from_file(log_number_from)
             return
         if self._begun is None:
-            others = list(self._backend.read_logs(log_number_from))
+            others = list(self._from_file(log_number_from))
             self._begun = log_number_from + len(others)
             yield from others
-        yield from self._kept[max(0, log_number_from - self._begun) :]
+        yield from map(json.loads, self._kept[max(0, log_number_from - self._begun) :])
+
+    def _write(self, lines: list[str]) -> None:
+        with self._journal.open("ab") as file:
+            file.write("".join(lines).encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _from_file(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        number, place = self._read if self._read[0] <= log_number_from else (0, 0)
+        with self._journal.open("rb") as file:
+            file.seek(place)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return  # somebody writes it now
+                number, place = number + 1, place + len(line)
+                if number > log_number_from:
+                    yield json.loads(line)
+                self._read = (number, place)

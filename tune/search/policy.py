@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from search_spaces.config import Config
+from search_spaces.config import DEVICES, Config
 from trainables.curve import TrainingRequest
 from trainables.machine_speed import MachineBest
 from trainables.measurement import Outcome
@@ -21,7 +21,7 @@ from tune.search.objective import required_speed
 from tune.search.problem import Explored, SearchProblem
 from tune.search.result import SearchResult
 from tune.search.rules import SearchRules
-from tune.search.standings import Standing, Standings
+from tune.search.standings import Standings
 from tune.search.study import Study
 from tune.search.trial import EXPLORING, Stage, Trial
 
@@ -56,8 +56,11 @@ class Search:
         self._started_at = clock() - elapsed_s
         self._first_number = 1 + max((trial.number for trial in study.trials), default=-1)
         self._batches = Batches(rules.stopping.num_parallel)
-        self._standings = Standings(rules.objective, self._first_number)
-        self._standings.learn(self.trials)
+        self._standings = Standings(
+            rules.objective, self._first_number, rules.stopping.min_gain, problem.spot
+        )
+        self._nothing_known = Explored(problem=problem, scored=(), min_gain=rules.stopping.min_gain)
+        study.follow(self._standings.take)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -67,7 +70,7 @@ class Search:
     @property
     def num_running(self) -> int:
         """Trials that were started and have not ended."""
-        return sum(trial.outcome is None for trial in self.trials)
+        return len(self._standings.running)
 
     @property
     def remaining_s(self) -> float | None:
@@ -79,9 +82,13 @@ class Search:
     @property
     def expected_s(self) -> float | None:
         """Seconds that the search will typically take still; `None` while nothing is known."""
-        runs = [run for run in self._standing.runs if run[0].outcome is not None]
+        trains = self._rules.learning is not None
         expected_s = reserve.expected_s(
-            self.trials, self._rules, runs, self.best, num_beside=self._num_beside
+            self.trials if trains else self._standings.later,
+            self._rules,
+            self._standings.exploring,
+            self.best,
+            num_beside=self._num_beside,
         )
         known = [max(0.0, s) for s in (expected_s, self.remaining_s) if s is not None]
         return min(known, default=None)
@@ -89,7 +96,7 @@ class Search:
     @property
     def best(self) -> Trial | None:
         """The explored trial with the highest score so far, if any was measured."""
-        return self._standing.best
+        return self._standings.best
 
     def ask(self) -> Trial | None:
         """Open the next trial; `None` means to wait if any is running, else that all is done."""
@@ -100,7 +107,7 @@ class Search:
         again = self._revisit()
         if again is not None:
             return self._study.ask(*again)
-        running = {trial.stage for trial in self.trials if trial.outcome is None}
+        running = set(self._standings.running)
         if running & EXPLORING or self._problem.shard is not None or self._is_hopeless():
             return None  # finals compare, so they wait until no exploring trial runs
         if running and not self._is_side_by_side:
@@ -133,7 +140,8 @@ class Search:
 
     @property
     def _is_side_by_side(self) -> bool:
-        return pair.side_by_side(self.trials, self._rules.finals.order, self._problem.baseline)
+        trials = self.trials if self._standings.later else ()  # of a final, among others
+        return pair.side_by_side(trials, self._rules.finals.order, self._problem.baseline)
 
     @property
     def _num_beside(self) -> int:
@@ -144,8 +152,7 @@ class Search:
         value = self._standings.score(dataclasses.replace(trial, outcome=outcome))
         finished = self._study.tell(trial, outcome, score=value)
         self._batches.told()
-        self._standings.learn(self.trials, finished)
-        if trial.stage in EXPLORING and stopping.is_run_again(finished, self.trials):
+        if trial.stage in EXPLORING and self._standings.is_run_again(finished):
             self.stop_reason = None  # it was counted while it ran
         return finished
 
@@ -156,9 +163,9 @@ class Search:
         """
         if self.remaining_s is None or trial.stage not in EXPLORING:
             return math.inf
-        runs = [one for one in self._explored() if one.outcome is not None and one.was_run]
-        spare_s = self.remaining_s - self._reserved_s(runs)
-        return max(_LEAST_TRIAL_S, 2 * finals.typical_s(runs), spare_s)
+        explored_s = self._standings.exploring.explored_s
+        spare_s = self.remaining_s - self._reserved_s(explored_s)
+        return max(_LEAST_TRIAL_S, 2 * explored_s, spare_s)
 
     def slow_below(self, trial: Trial) -> float | None:
         """Return the env steps/s below which this trial cannot win; `None` for no such bound."""
@@ -172,6 +179,10 @@ class Search:
             best_score=best_score,
             noise_scale=self._standings.noise_scale,
         )
+
+    def slow_gpus(self) -> dict[str, float]:
+        """Return the relative speeds of this host's GPUs that are clearly slower than others."""
+        return gpus.slow(self._standings.compared)
 
     def result(self, *, partial: bool) -> SearchResult:
         """Return the result so far."""
@@ -202,8 +213,8 @@ class Search:
         if plan is None:
             return None
         if self.remaining_s is not None:
-            runs = [trial for trial in self._explored() if trial.was_run]
-            finals_s = finals.expected_s(runs, self._rules.finals, self.best)
+            explored_s = self._standings.exploring.explored_s
+            finals_s = finals.expected_s(explored_s, self._rules.finals, self.best)
             if self.remaining_s < finals_s + plan.longest_s(self.trials):
                 return None
         # Seeded by the number of trials, so that a resumed search repeats no proposal.
@@ -215,9 +226,6 @@ class Search:
         plan = self._rules.learning
         return None if plan is None else learner_of(self.trials, plan)
 
-    def _explored(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.stage in EXPLORING]
-
     def _explore(self) -> tuple[Stage, Config] | None:
         """Return the next to explore; `None` with `stop_reason`, or to wait for running trials."""
         while True:
@@ -226,7 +234,8 @@ class Search:
                 return None
             # Seeded by the number of trials, so that a resumed search repeats no proposal.
             rng = np.random.default_rng((self._rules.seed, len(self.trials)))
-            if gpus.is_to_compare(self.trials, self._problem.baseline, self._rules.num_gpus):
+            compared = self._standings.compared
+            if gpus.is_to_compare(compared, self._problem.baseline, self._rules.num_gpus):
                 return Stage.GPU, self._problem.baseline
             known, proposal = self._batches.propose(self._known, rng)
             if proposal is None:
@@ -245,49 +254,46 @@ class Search:
         """
         if self.stop_reason is None or self._is_broken():
             return None
-        known = self._known()
-        needed_s = self._reserved_s([trial for trial, _ in known.scored if trial.was_run])
-        if self.remaining_s is not None and self.remaining_s < needed_s:
+        remaining_s, run_s = self.remaining_s, self._standings.exploring.run_s
+        if remaining_s is not None and remaining_s < self._reserved_s(run_s):
             return None
-        config = explore.revisit(known) or explore.untried_devices(known, of_best=True)
+        doubtful = dataclasses.replace(self._nothing_known, scored=self._standings.doubtful)
+        config = explore.revisit(doubtful)
+        if config is None and DEVICES in self._problem.space.names:
+            config = explore.untried_devices(self._known(), of_best=True)
         return None if config is None else (Stage.SEARCH, config)
 
     def _known(self) -> Explored:
-        return Explored(
-            problem=self._problem,
-            min_gain=self._rules.stopping.min_gain,
-            scored=self._standing.scored,
+        return dataclasses.replace(
+            self._nothing_known, scored=self._standings.scored, known_spots=self._standings.spots
         )
-
-    @property
-    def _standing(self) -> Standing:
-        return self._standings.of(self.trials)
 
     def _reason_to_stop(self) -> str | None:
         if self._is_broken():
             return "the last trials failed with an error, not at a limit"
-        runs, has_limit = self._standing.runs, self._rules.stopping.max_time_s is not None
+        exploring, has_limit = self._standings.exploring, self.remaining_s is not None
         return stopping.reason_to_stop(
             self._rules.stopping,
-            runs,
+            exploring,
             remaining_s=self.remaining_s,
-            reserved_s=self._reserved_s([trial for trial, _ in runs]) if has_limit else 0.0,
+            reserved_s=self._reserved_s(exploring.run_s) if has_limit else 0.0,
         )
 
-    def _reserved_s(self, runs: list[Trial]) -> float:
+    def _reserved_s(self, explored_s: float) -> float:
         """Return the seconds of --max-time to keep for what comes after exploring."""
         if self._problem.shard is not None:
-            return finals.typical_s(runs)
-        rules = self._rules
-        return reserve.reserved_s(
-            runs, rules.finals, rules.learning, self.best, rules.stopping.max_time_s
-        )
+            return explored_s
+        learning, trained_s, most_s = self._rules.learning, 0.0, self._rules.stopping.max_time_s
+        if learning is not None:
+            trained_s = trainings.expected_s([run for run, _ in self._standings.runs], learning)
+        plan = self._rules.finals
+        return reserve.reserved_s(explored_s, plan, self.best, most_s, trained_s=trained_s)
 
     def _is_broken(self) -> bool:
-        return stopping.is_broken(self._of_this_session(), num_parallel=self._num_parallel)
+        return stopping.is_broken(self._standings.latest, num_parallel=self._num_parallel)
 
     def _is_hopeless(self) -> bool:
-        return stopping.is_hopeless(self._of_this_session(), num_parallel=self._num_parallel)
-
-    def _of_this_session(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.number >= self._first_number]
+        if not self._is_broken():
+            return False
+        own = [trial for trial in self.trials if trial.number >= self._first_number]
+        return stopping.is_hopeless(own, num_parallel=self._num_parallel)

@@ -14,7 +14,10 @@ from tune.memory import envelope
 from tune.memory import model as memory_model
 from tune.memory.envelope import Use
 from tune.memory.model import Array
-from tune.search.trial import Trial
+from tune.search.trial import Scored
+
+Spot = int | ConfigKey
+"""The row of a configuration on the grid, or the key of one beside it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +61,25 @@ class SearchProblem:
             points=np.array([self.space.coordinates(config) for config in configs]),
         )
 
+    def spot(self, config: Config) -> Spot:
+        """Return where a configuration is."""
+        key = config_key(config)
+        return self.grid.rows.get(key, key)
+
     def points(self, configs: Sequence[Config]) -> Array:
         """Return the coordinates [n, d] of configurations, on the grid or beside it."""
-        grid = self.grid
-        rows = [grid.rows.get(config_key(config)) for config in configs]
-        return np.array(
-            [
-                self.space.coordinates(config) if row is None else grid.points[row]
-                for config, row in zip(configs, rows, strict=True)
-            ]
-        )
+        return self.points_at([self.spot(config) for config in configs])
+
+    def points_at(self, spots: Sequence[Spot]) -> Array:
+        """Return the coordinates [n, d] of spots."""
+        beside = [place for place, spot in enumerate(spots) if not isinstance(spot, int)]
+        others = [self.space.coordinates(dict(s)) for s in spots if not isinstance(s, int)]
+        if len(beside) == len(spots):
+            return np.array(others)
+        points = self.grid.points[[spot if isinstance(spot, int) else 0 for spot in spots]]
+        if beside:
+            points[beside] = others
+        return points
 
     def _contains(self, config: Config) -> bool:
         return self.shard is None or self.shard.contains(self.space, config)
@@ -77,22 +89,35 @@ class SearchProblem:
 class Explored:
     """A problem, and every trial that counts with its score, `None` if unmeasured.
 
-    `min_gain` is the least improvement that counts, as a share.
+    `min_gain` is the least improvement that counts, as a share. `known_spots` are those of the
+    trials, where they were found before.
     """
 
     problem: SearchProblem
-    scored: tuple[tuple[Trial, float | None], ...]
+    scored: tuple[Scored, ...]
     min_gain: float
+    known_spots: tuple[Spot, ...] | None = None
 
     @functools.cached_property
-    def tried(self) -> set[ConfigKey]:
-        """The configurations that were tried, or are."""
-        return {config_key(trial.config) for trial, _ in self.scored}
+    def spots(self) -> tuple[Spot, ...]:
+        """The spot of each trial's configuration."""
+        if self.known_spots is not None:
+            return self.known_spots
+        return tuple(self.problem.spot(trial.config) for trial, _ in self.scored)
+
+    @functools.cached_property
+    def tried(self) -> set[Spot]:
+        """The spots of the configurations that were tried, or are."""
+        return set(self.spots)
 
     @functools.cached_property
     def untried(self) -> list[int]:
         """The rows of the grid that were not tried."""
-        return [row for key, row in self.problem.grid.rows.items() if key not in self.tried]
+        return [row for row in self.problem.grid.rows.values() if row not in self.tried]
+
+    def has_tried(self, config: Config) -> bool:
+        """Return whether a configuration was tried, or is."""
+        return self.problem.spot(config) in self.tried
 
     @functools.cached_property
     def compiled(self) -> list[tuple[Config, int]]:

@@ -27,24 +27,23 @@ def least_soak_s(plan: FinalsPlan) -> float:
 
 
 def reserved_s(
-    runs: Sequence[Trial],
+    explored_s: float,
     plan: FinalsPlan,
-    learning: LearningPlan | None,
     best: Trial | None,
     max_time_s: float | None,
+    *,
+    trained_s: float = 0.0,
 ) -> float:
     """Return the seconds to keep for trainings, finals and soak.
 
     They are at most half of `max_time_s`, or what all rounds of the best and of the baseline need.
-    `runs` are the explored trials that cost a process.
+    `explored_s` are the typical seconds of a trial that explored, `trained_s` those that trainings
+    take still.
     """
     most_s = max_time_s or math.inf
-    expected_s = finals.expected_s(runs, plan, best)
+    expected_s = finals.expected_s(explored_s, plan, best) + trained_s
     # One trial more, which may still start, and the two that a comparison takes in each round.
-    needed_s = (1 + 2 * plan.num_rounds) * finals.typical_s(runs) + least_soak_s(plan)
-    if learning is not None:
-        trained_s = trainings.expected_s(runs, learning)
-        expected_s, needed_s = expected_s + trained_s, needed_s + trained_s
+    needed_s = (1 + 2 * plan.num_rounds) * explored_s + least_soak_s(plan) + trained_s
     kept_s = max(_LARGEST_RESERVE * most_s, min(needed_s, _LARGEST_NEEDED * most_s))
     return min(expected_s, kept_s)
 
@@ -66,7 +65,7 @@ def num_affordable(
 def expected_s(
     trials: Sequence[Trial],
     rules: SearchRules,
-    runs: Sequence[tuple[Trial, float | None]],
+    exploring: stopping.Exploring,
     best: Trial | None,
     *,
     num_beside: int = 1,
@@ -74,21 +73,21 @@ def expected_s(
     """Return the seconds that a search typically takes still, by the trials so far, --max-time
     apart; `None` before the first that was measured.
 
-    `runs` are the explored trials that cost a process and ended, with their scores; of finals
+    Of `trials` only those are needed that do not explore, if nothing is trained. Of finals
     `num_beside` run at once.
     """
     if best is None or best.measurement is None:
         return None
     later = [trial for trial in trials if trial.stage not in EXPLORING]
-    num_runs = 0 if later else stopping.num_expected(rules.stopping, runs)
+    num_runs = 0 if later else stopping.num_expected(rules.stopping, exploring)
     num_finals = sum(trial.stage in {Stage.FINAL, Stage.LEVER} for trial in later)
     measured = best.measurement
     update_s = measured.env_steps_per_update / measured.steps_per_second
-    one_s = finals.typical_s([trial for trial, _ in runs])
-    exploring_s = num_runs * one_s / rules.stopping.num_parallel
+    exploring_s = num_runs * exploring.run_s / rules.stopping.num_parallel
+    final_s = finals.typical_final_s(later) or exploring.explored_s
     seconds = [
         exploring_s,
-        max(0, rules.finals.num_trials - num_finals) * finals.typical_final_s(trials) / num_beside,
+        max(0, rules.finals.num_trials - num_finals) * final_s / num_beside,
         _learning_s(trials, rules.learning, exploring_s),
         0.0 if any(t.stage is Stage.SOAK for t in later) else rules.finals.soak_updates * update_s,
     ]

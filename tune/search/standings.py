@@ -1,72 +1,170 @@
 """The standings of a search: the trials that count as tried, each with its score, and the best.
 
-They are asked for at every step, and a trial that has ended changes no more: what was found of it
-is kept, until the scores of all have to be read anew.
+They are asked for at every step. So they are told each trial as it begins, ends or is judged anew,
+and change by that trial alone; all are read again only where the scores of all may differ.
 """
 
-import dataclasses
-import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fractions import Fraction
+from typing import TypeVar
 
+from search_spaces.config import Config, config_key
 from tune.search import gpus, stopping
 from tune.search.objective import Objective, score, typical_noise_scale
-from tune.search.trial import EXPLORING, Stage, Trial
+from tune.search.problem import Spot
+from tune.search.trial import EXPLORING, Scored, Stage, Trial
 
 _UNMEASURED = -1.0
 
+_Found = TypeVar("_Found")
+
 _COMPARES_GPUS = (Stage.BASELINE, Stage.GPU)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """The trials that count, each with its score, `None` if unmeasured; `runs` cost a process.
-
-    `best` is the explored trial with the highest score, if any was measured.
-    """
-
-    scored: tuple[tuple[Trial, float | None], ...]
-    runs: tuple[tuple[Trial, float | None], ...]
-    best: Trial | None
 
 
 class Standings:
     """The standing of a growing study. `first_number` is that of this session's first trial."""
 
-    def __init__(self, objective: Objective, first_number: int) -> None:
-        self.noise_scale: float | None = None
+    def __init__(
+        self,
+        objective: Objective,
+        first_number: int,
+        min_gain: float,
+        spot_of: Callable[[Config], Spot] = config_key,
+    ) -> None:
         self._objective = objective
+        self._spot_of = spot_of
         self._first_number = first_number
+        # What the scores of all depend on, the trials that tell it, and whether one of them is new.
+        self._noise_scale: float | None = None
         self._relative_speeds: dict[gpus.HostGpu, float] = {}
-        self._trials: Sequence[Trial] = ()
-        # Of each trial: its pair, if it counts; the same, if it was run; its score, if measured.
-        self._counted: list[tuple[Trial, float | None] | None] = []
-        self._run: list[tuple[Trial, float | None] | None] = []
-        self._measured: list[float] = []
-        self._now = Standing(scored=(), runs=(), best=None)
+        self._measured: dict[int, Trial] = {}  # of `balanced` alone: others have no use for it
+        self._compared: dict[int, Trial] = {}
+        self._is_stale = False
+        # By number: all that explored, those of them that do not count as tried, all others.
+        self._explored: dict[int, Scored] = {}
+        self._uncounted: set[int] = set()
+        self._later: dict[int, Trial] = {}
+        self._running: dict[int, Stage] = {}
+        self._spots: dict[int, Spot] = {}
+        # The first trial of each configuration; those that were disturbed, or share one.
+        self._first: dict[Spot, int] = {}
+        self._doubtful: set[int] = set()
+        self._highest: Scored | None = None  # of those that count; `None`: look for it
+        self._lost: dict[int, Trial] = {}
+        self._best: tuple[float, Trial | None] = (_UNMEASURED, None)
+        self._num_runs = self._num_ended = 0
+        self._gains = stopping.Gains(min_gain)
+        self._run_seconds, self._explored_seconds = _Mean(), _Mean()
+        self._latest = stopping.Latest()
 
-    def learn(self, trials: Sequence[Trial], told: Trial | None = None) -> None:
-        """Learn what the scores of all depend on, of all trials or of one that was just told."""
-        balanced = self._objective is Objective.BALANCED  # other scores have no use for the scale
-        if told is not None and not balanced and told.stage not in _COMPARES_GPUS:
-            return
-        noise_scale = typical_noise_scale(trials) if balanced else None
-        relative_speeds = gpus.relative_speeds(trials)
-        if (noise_scale, relative_speeds) != (self.noise_scale, self._relative_speeds):
-            self._trials = ()
-        self.noise_scale, self._relative_speeds = noise_scale, relative_speeds
+    def take(self, trial: Trial) -> None:
+        """Take in a trial that began, ended, or is judged anew."""
+        number = trial.number
+        if trial.outcome is None:
+            self._running[number] = trial.stage
+        else:
+            self._running.pop(number, None)
+            if number >= self._first_number:
+                self._latest.take(trial)
+        if trial.stage in _COMPARES_GPUS:
+            self._compared[number], self._is_stale = trial, True
+        if self._objective is Objective.BALANCED and trial.measurement is not None:
+            self._measured[number], self._is_stale = trial, True
+        if trial.stage not in EXPLORING:
+            self._later[number] = trial
+        if stopping.is_lost(trial):
+            self._lost[number] = trial
+        for one in self._alike(trial):
+            if one.stage in EXPLORING:
+                self._explore(one)
 
-    def of(self, trials: Sequence[Trial]) -> Standing:
-        """Return the standing; it is the same as long as the very same trials are given."""
-        if trials is not self._trials:
-            self._renew(trials)
-            self._trials = trials
-        return self._now
+    @property
+    def scored(self) -> tuple[Scored, ...]:
+        """The trials that count as tried, by number."""
+        self._settle()
+        return self._counted(self._explored)
+
+    @property
+    def spots(self) -> tuple[Spot, ...]:
+        """The spot of each of them."""
+        return self._counted(self._spots)
+
+    @property
+    def doubtful(self) -> tuple[Scored, ...]:
+        """Those that were disturbed or repeated, and the best; none if none was disturbed."""
+        self._settle()
+        numbers = self._doubtful - self._uncounted
+        if not any(self._explored[number][0].is_disturbed for number in numbers):
+            return ()
+        if self._highest is None:
+            self._highest = max(self.scored, key=_value)
+        numbers.add(self._highest[0].number)
+        return tuple(self._explored[number] for number in sorted(numbers))
+
+    @property
+    def runs(self) -> tuple[Scored, ...]:
+        """Those of them that cost a process."""
+        return tuple(one for one in self.scored if one[0].was_run)
+
+    @property
+    def exploring(self) -> stopping.Exploring:
+        """The state of exploring."""
+        self._settle()
+        if self._gains.is_stale:
+            self._gains.count(self.runs)
+        return stopping.Exploring(
+            num_runs=self._num_runs,
+            num_ended=self._num_ended,
+            num_waited=self._gains.num_waited,
+            run_s=self._run_seconds.mean,
+            explored_s=self._explored_seconds.mean,
+        )
+
+    @property
+    def running(self) -> Collection[Stage]:
+        """The stages of the trials that have not ended."""
+        return self._running.values()
+
+    @property
+    def later(self) -> Sequence[Trial]:
+        """The trials that do not explore."""
+        return tuple(self._later.values())
+
+    @property
+    def best(self) -> Trial | None:
+        """The explored trial with the highest score, if any was measured."""
+        self._settle()
+        return self._best[1]
+
+    @property
+    def noise_scale(self) -> float | None:
+        """The typical gradient noise scale, where scores depend on it."""
+        self._settle()
+        return self._noise_scale
+
+    @property
+    def compared(self) -> Sequence[Trial]:
+        """The trials that compare GPUs."""
+        return tuple(self._compared.values())
+
+    @property
+    def latest(self) -> Sequence[Trial]:
+        """The trials of this session by which it is known whether any can run."""
+        return self._latest.trials
+
+    def is_run_again(self, trial: Trial) -> bool:
+        """Return whether a lost trial is no trial at all, as `stopping.is_run_again`."""
+        return stopping.is_run_again(trial, tuple(self._lost.values()))
 
     def score(self, trial: Trial) -> float | None:
         """Return the trial's score by the present gradient noise scale; `None` if unmeasured.
 
         A trial that was stopped as `slow` was measured, if briefly, and has a score.
         """
+        self._settle()
+        return self._score(trial)
+
+    def _score(self, trial: Trial) -> float | None:
         outcome = trial.outcome
         if outcome is None or outcome.measurement is None or not outcome.kind.was_measured:
             return None
@@ -75,46 +173,85 @@ class Standings:
             config=trial.config,
             steps_per_second=outcome.measurement.steps_per_second
             / gpus.relative_speed(trial, self._relative_speeds),
-            noise_scale=self.noise_scale,
+            noise_scale=self._noise_scale,
             gpu_utilization=outcome.measurement.gpu_utilization,
         )
 
-    def _renew(self, trials: Sequence[Trial]) -> None:
-        same = map(operator.is_, trials, self._trials)
-        changed = [place for place, is_same in enumerate(same) if not is_same]
-        if any(trials[place].stage in _COMPARES_GPUS for place in changed):
-            self.learn(trials)  # a later trial told that the machine was slow beside it
-        begun = min(len(self._trials), len(trials))
-        if any(stopping.is_lost(trials[place]) for place in (*changed, *range(begun, len(trials)))):
-            changed, begun = [], 0  # whether one counts is decided by those that were lost before
-        for kept in (self._counted, self._run, self._measured):
-            del kept[begun:]
-        for trial in trials[begun:]:
-            counted, run, measured = self._read(trial, trials)
-            self._counted.append(counted)
-            self._run.append(run)
-            self._measured.append(measured)
-        for place in changed:
-            found = self._read(trials[place], trials)
-            self._counted[place], self._run[place], self._measured[place] = found
-        highest = max(self._measured, default=_UNMEASURED)
-        self._now = Standing(
-            scored=tuple(filter(None, self._counted)),
-            runs=tuple(filter(None, self._run)),
-            best=None if highest == _UNMEASURED else trials[self._measured.index(highest)],
-        )
+    def _settle(self) -> None:
+        """Learn what the scores of all depend on, and read all anew where that is something else.
 
-    def _read(
-        self, trial: Trial, trials: Sequence[Trial]
-    ) -> tuple[tuple[Trial, float | None] | None, tuple[Trial, float | None] | None, float]:
-        if trial.stage not in EXPLORING:
-            return None, None, _UNMEASURED
-        value = self.score(trial)
-        counted = (trial, value) if self._counts(trial, trials) else None
-        measured = _UNMEASURED if trial.measurement is None else value or 0.0
-        return counted, counted if trial.was_run else None, measured
+        Of `balanced`, that is so after most trials.
+        """
+        if not self._is_stale:
+            return
+        self._is_stale = False
+        balanced = self._objective is Objective.BALANCED
+        noise_scale = typical_noise_scale(self._measured.values()) if balanced else None
+        relative_speeds = gpus.relative_speeds(self._compared.values())
+        if (noise_scale, relative_speeds) == (self._noise_scale, self._relative_speeds):
+            return
+        self._noise_scale, self._relative_speeds = noise_scale, relative_speeds
+        for number, (trial, _) in self._explored.items():
+            self._explored[number] = trial, self._score(trial)
+        self._best = self._find_best()
+        self._gains.is_stale, self._highest = True, None
 
-    def _counts(self, trial: Trial, trials: Sequence[Trial]) -> bool:
+    def _counted(self, found: Mapping[int, _Found]) -> tuple[_Found, ...]:
+        if not self._uncounted:
+            return tuple(found.values())
+        return tuple(one for number, one in found.items() if number not in self._uncounted)
+
+    def _explore(self, trial: Trial) -> None:
+        number, before = trial.number, self._run_of(trial.number)
+        known = self._explored.get(number, (None, None))[0]
+        scored = self._explored[number] = trial, self._score(trial)
+        (self._uncounted.discard if self._counts(trial) else self._uncounted.add)(number)
+        if number not in self._spots:
+            self._spots[number] = self._spot_of(trial.config)
+        first = self._first.setdefault(self._spots[number], number)
+        if first != number or trial.is_disturbed:
+            self._doubtful |= {first, number}
+        run = self._run_of(number)
+        for one, sign in ((before, -1), (run, 1)):
+            if one is not None:
+                self._num_runs += sign
+                self._num_ended += sign * (one[0].outcome is not None)
+                self._run_seconds.add(one[0], sign)
+        if known is not None:
+            self._explored_seconds.add(known, -1)
+        self._explored_seconds.add(trial, 1)
+        self._gains.change(before, run)
+        if self._highest is not None and self._highest[0].number == number:
+            self._highest = None
+        elif self._highest is not None and number not in self._uncounted:
+            self._highest = max(self._highest, scored, key=_value)
+        most, best = self._best
+        measured = _measured(scored)
+        if best is not None and best.number == number:
+            self._best = self._find_best()
+        elif measured > most or (measured == most and best is not None and number < best.number):
+            self._best = measured, trial
+
+    def _find_best(self) -> tuple[float, Trial | None]:
+        found = max(self._explored.values(), key=_measured)  # the first of them
+        most = _measured(found)
+        return most, None if most == _UNMEASURED else found[0]
+
+    def _run_of(self, number: int) -> Scored | None:
+        """Return the trial with its score, if it counts as tried and cost a process."""
+        found = None if number in self._uncounted else self._explored.get(number)
+        return found if found is not None and found[0].was_run else None
+
+    def _alike(self, trial: Trial) -> Sequence[Trial]:
+        """Return the trial; of one that was lost also the others of its configuration: which of
+        them counts is decided by which was the first.
+        """
+        if not stopping.is_lost(trial):
+            return (trial,)
+        key = config_key(trial.config)
+        return [one for one in self._lost.values() if config_key(one.config) == key]
+
+    def _counts(self, trial: Trial) -> bool:
         """Return whether the trial counts as tried.
 
         One that was lost for once does not, nor a defect of an earlier session, which may have been
@@ -123,4 +260,31 @@ class Standings:
         if trial.stage is Stage.GPU:
             return False
         mended = stopping.says_nothing(trial) and trial.number < self._first_number
-        return not (mended or stopping.is_run_again(trial, trials))
+        return not (mended or self.is_run_again(trial))
+
+
+class _Mean:
+    """The mean seconds of trials that are measured to their end, as `finals.typical_s`, exactly."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = Fraction(), 0
+
+    @property
+    def mean(self) -> float:
+        """The mean seconds; 0.0 before there was one."""
+        return float(self._sum) / self._count if self._count else 0.0
+
+    def add(self, trial: Trial, sign: int) -> None:
+        """Add a trial, or take it out again."""
+        if trial.outcome is not None and trial.measurement is not None:
+            self._sum += sign * Fraction(trial.outcome.wall_s)
+            self._count += sign
+
+
+def _value(scored: Scored) -> float:
+    return 0.0 if scored[1] is None else scored[1]
+
+
+def _measured(scored: Scored) -> float:
+    trial, value = scored
+    return _UNMEASURED if trial.measurement is None else value or 0.0

@@ -1,11 +1,12 @@
 """The rules by which exploring ends. Stdlib only, pure."""
 
+import bisect
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from search_spaces.config import config_key
 from trainables.measurement import OutcomeKind
-from tune.search.trial import EXPLORING, Stage, Trial
+from tune.search.trial import EXPLORING, Scored, Stage, Trial
 
 _TYPICAL_GAIN = 4
 """Trials that exploring typically takes beyond its patience: on the landscapes of benchmarks/ 3 to
@@ -30,23 +31,119 @@ class Stopping:
     num_parallel: int = 1
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Exploring:
+    """The state of exploring: the trials that cost a process, those of them that ended, and those
+    that ended since the best last rose, in numbers.
+
+    `run_s` and `explored_s` are the typical seconds of one of them, and of all that explored.
+    """
+
+    num_runs: int
+    num_ended: int
+    num_waited: int
+    run_s: float = 0.0
+    explored_s: float = 0.0
+
+
+class Gains:
+    """The gains of the best over the trials that cost a process, by their numbers.
+
+    Trials end in any order. One that is no gain is counted as it ends; a gain may undo those of
+    later trials, and makes it stale: then all are to be counted again.
+    """
+
+    def __init__(self, min_gain: float) -> None:
+        self.is_stale = False
+        self.num_waited = 0
+        """Sampled trials that ended since the best last rose. The ramp does not count: it does not
+        look for the best.
+        """
+        self._min_gain = min_gain
+        self._gains: list[tuple[int, float]] = []
+
+    def count(self, runs: Iterable[Scored]) -> None:
+        """Count anew."""
+        self.is_stale, self.num_waited, self._gains = False, 0, []
+        best = 0.0
+        for trial, score in runs:
+            if score is not None and score > best * (1.0 + self._min_gain):
+                best, self.num_waited = score, 0
+                self._gains.append((trial.number, score))
+            elif trial.stage is Stage.SEARCH and trial.outcome is not None:
+                self.num_waited += 1
+
+    def change(self, before: Scored | None, now: Scored | None) -> None:
+        """Take note of one that began, ended, or is another now; `None` where it does not count."""
+        if before is not None and before[0].outcome is not None:
+            same = now is not None and now[1] == before[1]
+            self.is_stale = self.is_stale or not same
+            return
+        if now is None or now[0].outcome is None or self.is_stale:
+            return
+        trial, score = now
+        later = bisect.bisect(self._gains, (trial.number,))
+        best = self._gains[later - 1][1] if later else 0.0
+        if score is not None and score > best * (1.0 + self._min_gain):
+            self.is_stale = True
+        elif trial.stage is Stage.SEARCH and later == len(self._gains):
+            self.num_waited += 1
+
+
+class Latest:
+    """The trials by which `is_broken` is decided, so that it need not look at all.
+
+    They are the last that says something, those without a word after it, and what was lost before;
+    and those that end the search.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[int, Trial] = {}
+        self._silent: dict[int, Trial] = {}
+        self._telling: Trial | None = None
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """Those trials, by number."""
+        found = self._ends | self._silent
+        if self._telling is not None:
+            found[self._telling.number] = self._telling
+        return [found[number] for number in sorted(found)]
+
+    def take(self, trial: Trial) -> None:
+        """Take in a trial that ended."""
+        if trial.stage is Stage.LEVER or trial.outcome is None:
+            return
+        if trial.outcome.ends_search:
+            self._ends[trial.number] = trial
+        if says_nothing(trial):
+            self._silent[trial.number] = trial
+        elif self._telling is None or trial.number >= self._telling.number:
+            self._telling = trial
+            self._silent = {
+                number: one
+                for number, one in self._silent.items()
+                if number > trial.number or is_lost(one)
+            }
+
+
 def reason_to_stop(
     stopping: Stopping,
-    runs: Sequence[tuple[Trial, float | None]],
+    exploring: Exploring,
     *,
     remaining_s: float | None,
     reserved_s: float,
 ) -> str | None:
     """Return why exploring ends, or `None`.
 
-    `runs` are the explored trials that cost a process, with their scores. `remaining_s` is left of
-    `max_time_s`; `reserved_s` of it is for one more trial, the finals and the soak.
+    `remaining_s` is left of `max_time_s`; `reserved_s` of it is for one more trial, the finals and
+    the soak.
     """
-    if len(runs) >= stopping.max_runs:
+    if exploring.num_runs >= stopping.max_runs:
         return f"{stopping.max_runs} configurations were tried (--max-runs)"
     if remaining_s is not None and remaining_s < reserved_s:
         return f"the rest of --max-time {stopping.max_time_s:.0f} s is for finals and soak"
-    if _trials_without_gain(runs, stopping.min_gain) >= stopping.patience:
+    if exploring.num_waited >= stopping.patience:
         return (
             f"{stopping.patience} trials in a row did not improve the best by "
             f"{stopping.min_gain:.0%} (--patience, --min-gain)"
@@ -54,11 +151,13 @@ def reason_to_stop(
     return None
 
 
-def num_expected(stopping: Stopping, runs: Sequence[tuple[Trial, float | None]]) -> int:
-    """Return how many more trials exploring typically takes; `runs` are those that ended."""
-    waited = _trials_without_gain(runs, stopping.min_gain)
-    patient = max(stopping.patience - waited, stopping.patience + _TYPICAL_GAIN - len(runs))
-    return max(0, min(patient, stopping.max_runs - len(runs)))
+def num_expected(stopping: Stopping, exploring: Exploring) -> int:
+    """Return how many more trials exploring typically takes, by those that ended."""
+    ended = exploring.num_ended
+    patient = max(
+        stopping.patience - exploring.num_waited, stopping.patience + _TYPICAL_GAIN - ended
+    )
+    return max(0, min(patient, stopping.max_runs - ended))
 
 
 def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
@@ -120,18 +219,3 @@ def is_run_again(trial: Trial, trials: Sequence[Trial]) -> bool:
         is_lost(other) and other.number < trial.number and config_key(other.config) == key
         for other in trials
     )
-
-
-def _trials_without_gain(runs: Sequence[tuple[Trial, float | None]], min_gain: float) -> int:
-    """Return how many sampled trials ended since the best last rose by `min_gain`.
-
-    The ramp does not count: it does not look for the best.
-    """
-    best, waited = 0.0, 0
-    sampled = Stage.SEARCH
-    for trial, score in runs:
-        if score is not None and score > best * (1.0 + min_gain):
-            best, waited = score, 0
-        elif trial.stage is sampled and trial.outcome is not None:
-            waited += 1
-    return waited

@@ -11,36 +11,30 @@ nothing about the configuration. Samplers ignore FAIL, and would propose the sam
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
+from optuna.storages.journal import JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cluster.errors import UserError
 from cluster.structure import revive
 from search_spaces.config import Value
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import Outcome, OutcomeKind
-from trainables.workload_source import edited
 from tune.search import journal as journal_file
 from tune.search.constraints import Limits, violations
-from tune.search.journal import StepwiseBackend, Unlocked
+from tune.search.identity import StudyError, reading, require_same
+from tune.search.journal import StepwiseBackend
 from tune.search.machine import Machines, judged
 from tune.search.trial import EXPLORING, Stage, Trial
 
+_NAME = "search"
 
-class StudyError(UserError):
-    """The journal cannot be used: damaged, or of another search."""
+_NOTHING: dict[str, Any] = {}
 
 
 class Study:
@@ -48,18 +42,28 @@ class Study:
 
     def __init__(
         self,
-        study: optuna.Study,
+        storage: BaseStorage,
         space: SearchSpace,
         limits: Limits,
         step: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        self._study, self._step = study, step
+        self._study = _load(storage)
+        self._storage, self._step = storage, step
+        self._id = storage.get_study_id_from_name(_NAME)
         self._space, self._limits = space, limits
-        self._open: dict[int, optuna.Trial] = {}
+        self._open: dict[int, int] = {}  # the storage's own numbers of trials that run
+        self._followers: list[Callable[[Trial], None]] = []
         self.machines = Machines()
         self._trials: dict[int, Trial] = {}
         self._all: tuple[Trial, ...] | None = None  # of these
-        self._keep(*_finished(study))
+        self._keep(*_taken(self._study))
+
+    @classmethod
+    def in_memory(cls, *, space: SearchSpace, limits: Limits) -> "Study":
+        """Start a study without a journal."""
+        storage = InMemoryStorage()
+        optuna.create_study(study_name=_NAME, storage=storage, direction="maximize")
+        return cls(storage, space, limits)
 
     @classmethod
     def create(
@@ -68,9 +72,9 @@ class Study:
         """Start a new journal. `identity` is all that must be the same when it is resumed."""
         backend = _backend(journal)
         storage = JournalStorage(backend)
-        study = optuna.create_study(study_name="search", storage=storage, direction="maximize")
+        study = optuna.create_study(study_name=_NAME, storage=storage, direction="maximize")
         study.set_user_attr("identity", dict(identity))
-        return cls(study, space, limits, backend.step)
+        return cls(storage, space, limits, backend.step)
 
     @classmethod
     def resume(
@@ -81,19 +85,19 @@ class Study:
         Raises:
             StudyError: if the journal is damaged, or is of a search with another identity.
         """
-        with _reading(journal):
+        with reading(journal):
             journal_file.mend_end(journal)
             backend = _backend(journal)
-            study = _load(backend)
-            _require_same(
+            storage = JournalStorage(backend)
+            require_same(
                 journal,
-                study,
+                _load(storage).user_attrs.get("identity", {}),
                 identity,
                 advice="Repeat that search's options with --resume, or choose another --out.",
             )
-            resumed = cls(study, space, limits, backend.step)
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            study.tell(trial.number, state=TrialState.FAIL)
+            resumed = cls(storage, space, limits, backend.step)
+        for trial in resumed._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            resumed._study.tell(trial.number, state=TrialState.FAIL)
         return resumed
 
     def adopt(self, journal: Path, explored: Sequence[FrozenTrial]) -> int:
@@ -108,7 +112,7 @@ class Study:
         for frozen in explored:
             frozen.user_attrs["source"] = str(journal)
         self._study.add_trials(explored)
-        self._keep(*_finished(self._study))
+        self._keep(*_taken(self._study))
         return len(explored)
 
     @property
@@ -126,15 +130,20 @@ class Study:
         attributes: dict[str, Any] = {"stage": stage.value}
         if more := {name: v for name, v in config.items() if name not in distributions}:
             attributes["more"] = more
-        of_space = {name: config[name] for name in distributions}
-        with self._step():
-            self._study.enqueue_trial(of_space, user_attrs=attributes)
-            opened = self._study.ask(fixed_distributions=distributions)
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params={name: config[name] for name in distributions},
+            distributions=distributions,
+            user_attrs=attributes,
+        )
+        with self._step():  # not by Optuna's queue, which looks for waiting ones among all trials
+            opened = self._storage.create_new_trial(self._id, template_trial=template)
+        frozen = self._storage.get_trial(opened)
         trial = Trial(
-            number=opened.number,
+            number=frozen.number,
             stage=stage,
             config=dict(config),
-            started_at=_seconds(opened.datetime_start),
+            started_at=_seconds(frozen.datetime_start),
         )
         self._open[trial.number] = opened
         self._keep(trial)
@@ -143,34 +152,46 @@ class Study:
     def tell(self, trial: Trial, outcome: Outcome, *, score: float | None) -> Trial:
         """Tell a trial's outcome; `score` is the objective's value where something was measured."""
         opened = self._open.pop(trial.number)
-        # Known also where the journal cannot be written.
-        self._keep(dataclasses.replace(trial, outcome=outcome, score=score))
-        with self._step():
-            told = self._told(opened, outcome, score)
-        ended_at = _seconds(told.datetime_complete)
-        self._keep(dataclasses.replace(self._trials[trial.number], ended_at=ended_at))
+        ended = dataclasses.replace(trial, outcome=outcome, score=score)
+        try:
+            with self._step():
+                self._write(opened, outcome, score)
+            frozen = self._storage.get_trial(opened)
+            ended = dataclasses.replace(ended, ended_at=_seconds(frozen.datetime_complete))
+            _forget(frozen)
+        finally:
+            self._keep(ended)  # known also where the journal cannot be written
         return self._trials[trial.number]
 
-    def _told(self, opened: optuna.Trial, outcome: Outcome, score: float | None) -> FrozenTrial:
-        opened.set_user_attr("outcome", dataclasses.asdict(outcome))
-        for name, excess in violations(outcome, self._limits).items():
-            opened.set_constraint(name, excess)
+    def _write(self, opened: int, outcome: Outcome, score: float | None) -> None:
+        storage = self._storage
+        storage.set_trial_user_attr(opened, "outcome", dataclasses.asdict(outcome))
+        graded = create_trial(state=TrialState.FAIL, constraints=violations(outcome, self._limits))
+        for name, excess in graded.system_attrs.items():
+            storage.set_trial_system_attr(opened, name, excess)
+        state = _state(outcome, score)
         if score is not None:
-            opened.set_user_attr("score", score)
-            if outcome.kind is OutcomeKind.COMPLETED:
-                return self._study.tell(opened, score)
-        if outcome.kind.says_nothing:
-            return self._study.tell(opened, state=TrialState.FAIL)
-        if score is not None:
-            opened.report(score, step=0)
-        return self._study.tell(opened, state=TrialState.PRUNED)
+            storage.set_trial_user_attr(opened, "score", score)
+            if state is TrialState.PRUNED:
+                storage.set_trial_intermediate_value(opened, 0, score)
+        has_value = score is not None and state is not TrialState.FAIL
+        storage.set_trial_state_values(opened, state, [score] if has_value else None)
+
+    def follow(self, follower: Callable[[Trial], None]) -> None:
+        """Tell a follower of every trial so far, and of each that begins or changes from now on."""
+        for trial in self._trials.values():
+            follower(trial)
+        self._followers.append(follower)
 
     def _keep(self, *trials: Trial) -> None:
         """Keep trials; one that ended may show that the machine was slower beside others."""
         again = self.trials if self.machines.learn(trials) else ()
-        judged_anew = map(self.machines.judge, (*again, *trials))
-        self._trials |= {trial.number: trial for trial in judged_anew}
-        self._all = None
+        for trial in map(self.machines.judge, (*again, *trials)):
+            if self._trials.get(trial.number) is not trial:
+                self._trials[trial.number] = trial
+                self._all = None
+                for follower in self._followers:
+                    follower(trial)
 
 
 def read_trials(journal: Path) -> tuple[Trial, ...]:
@@ -181,8 +202,10 @@ def read_trials(journal: Path) -> tuple[Trial, ...]:
     """
     if not journal.is_file():  # Optuna would create it
         raise StudyError(f"{journal} does not exist; name the folder of a search.")
-    with _reading(journal):
-        trials = sorted(_finished(_load(_backend(journal))), key=lambda trial: trial.number)
+    with reading(journal):
+        trials = sorted(
+            _taken(_load(JournalStorage(_backend(journal)))), key=lambda trial: trial.number
+        )
         return tuple(judged(trials))
 
 
@@ -196,11 +219,11 @@ def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTri
     """
     if not journal.is_file():
         raise StudyError(f"--known: {journal} does not exist; name a search's journal.log.")
-    with _reading(journal):
-        study = _load(_backend(journal))
-    _require_same(
+    with reading(journal):
+        study = _load(JournalStorage(_backend(journal)))
+    require_same(
         journal,
-        study,
+        study.user_attrs.get("identity", {}),
         identity,
         advice="--known takes journals of the same search on machines of this class.",
     )
@@ -211,59 +234,23 @@ def explored_in(journal: Path, *, identity: Mapping[str, Any]) -> list[FrozenTri
     ]
 
 
-def _load(backend: StepwiseBackend) -> optuna.Study:
-    return optuna.load_study(study_name="search", storage=JournalStorage(backend))
-
-
-@contextlib.contextmanager
-def _reading(journal: Path) -> Iterator[None]:
-    """Raise what reading a damaged journal raises as a `StudyError`.
-
-    Optuna asserts the kinds of events that it knows; those of another version are none.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except (OSError, LookupError, TypeError, ValueError, AssertionError, RecursionError) as error:
-        what = error.strerror if isinstance(error, OSError) else f"{error!r:.200}"
-        raise StudyError(
-            f"{journal} is not a readable journal ({what}); move it away to start anew."
-        ) from error
-
-
-def _require_same(
-    journal: Path, study: optuna.Study, identity: Mapping[str, Any], *, advice: str
-) -> None:
-    known = study.user_attrs.get("identity", {})
-    names = edited(known.get("source", {}), identity.get("source", {}))
-    if names and known.get("source"):  # version 0.1 kept no source
-        raise StudyError(
-            f"{journal} is of other code: {', '.join(names)} was edited since, so its speeds are "
-            "not comparable. Search anew with another --out."
-        )
-    different = sorted(
-        name for name in {*known, *identity} - {"source"} if known.get(name) != identity.get(name)
-    )
-    if different:
-        changes = "; ".join(
-            f"{name} was {known.get(name)!r}, now {identity.get(name)!r}" for name in different
-        )
-        raise StudyError(f"{journal} belongs to another search: {changes}. {advice}")
+def _load(storage: BaseStorage) -> optuna.Study:
+    return optuna.load_study(study_name=_NAME, storage=storage)
 
 
 def _backend(journal: Path) -> StepwiseBackend:
     # The symlink lock does not exist on every network file system; the open lock is portable.
-    file = JournalFileBackend(str(journal), lock_obj=Unlocked())
-    return StepwiseBackend(file, JournalFileOpenLock(str(journal)))
+    return StepwiseBackend(journal, JournalFileOpenLock(str(journal)))
 
 
 def _seconds(moment: datetime.datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()  # Optuna's times are naive and local
 
 
-def _finished(study: optuna.Study) -> list[Trial]:
-    return [
+def _taken(study: optuna.Study) -> list[Trial]:
+    """Return the trials that ended, and let the storage forget them."""
+    ended = [one for one in study.get_trials(deepcopy=False) if "outcome" in one.user_attrs]
+    trials = [
         Trial(
             number=frozen.number,
             stage=Stage(frozen.user_attrs["stage"]),
@@ -274,21 +261,35 @@ def _finished(study: optuna.Study) -> list[Trial]:
             ended_at=_seconds(frozen.datetime_complete),
             source=frozen.user_attrs.get("source"),
         )
-        for frozen in study.get_trials(deepcopy=False)
-        if "outcome" in frozen.user_attrs
+        for frozen in ended
     ]
+    for frozen in ended:
+        _forget(frozen)
+    return trials
 
 
-def _distribution(axis: Axis, value: Value) -> BaseDistribution:
+def _forget(frozen: FrozenTrial) -> None:
+    """Empty the storage's own copy of a trial that ended: ours and the journal have what it had."""
+    frozen.params = frozen.distributions = frozen.user_attrs = frozen.system_attrs = _NOTHING
+
+
+def _state(outcome: Outcome, score: float | None) -> TrialState:
+    if outcome.kind.says_nothing or (score is not None and math.isnan(score)):
+        return TrialState.FAIL
+    is_complete = score is not None and outcome.kind is OutcomeKind.COMPLETED
+    return TrialState.COMPLETE if is_complete else TrialState.PRUNED
+
+
+def _distribution(axis: Axis, value: Value) -> optuna.distributions.BaseDistribution:
     """Return what Optuna is told of an axis; a baseline's value may lie outside of it."""
     values = [*axis.values, value]
     numbers = [one for one in values if not isinstance(one, str)]
     if len(numbers) < len(values):
-        return CategoricalDistribution(list(dict.fromkeys(map(str, values))))
+        return optuna.distributions.CategoricalDistribution(list(dict.fromkeys(map(str, values))))
     low, high = min(numbers), max(numbers)
     if all(isinstance(one, int) for one in numbers):
-        return IntDistribution(int(low), int(high), log=low > 0)
-    return FloatDistribution(low, high, log=low > 0)
+        return optuna.distributions.IntDistribution(int(low), int(high), log=low > 0)
+    return optuna.distributions.FloatDistribution(low, high, log=low > 0)
 
 
 def _outcome(attributes: Mapping[str, Any]) -> Outcome:

@@ -79,3 +79,7 @@ class Trial:
             return None
         measured = self.outcome.measurement.peak_device_bytes if self.outcome.measurement else None
         return measured or self.outcome.predicted_device_bytes
+
+
+Scored = tuple[Trial, float | None]
+"""A trial with its score by the objective, `None` if it is unmeasured."""

@@ -4,7 +4,7 @@ import pytest
 
 import factories
 from trainables.measurement import OutcomeKind
-from tune.driver.orders import thread_cap
+from tune.driver.orders import Halved, thread_cap
 from tune.search.trial import Stage, Trial
 
 
@@ -42,3 +42,14 @@ def test_a_halved_cap_of_several_gpus_is_less_for_each() -> None:
     assert thread_cap(8, [halved], {"num_devices": 1}, on_gpu=True) == 8
     other = factories.trial(config={"num_devices": 1}, outcome=factories.outcome(thread_cap=4))
     assert thread_cap(8, [halved, other], {"num_devices": 4}, on_gpu=True) == 16
+
+
+def test_those_that_were_halved_say_as_much_as_all() -> None:
+    halved, trials = Halved(8, on_gpu=True), list[Trial]()
+    for number, cap in enumerate([8, 0, 4, 8, 2]):
+        trials.append(trial(number, number % 2, cap))
+        for config in ({"num_envs": 0}, {"num_envs": 1}, {"num_envs": 2, "num_devices": 2}):
+            known = halved.among(trials)
+            here = thread_cap(8, known, config, on_gpu=True)
+            assert here == thread_cap(8, trials, config, on_gpu=True)
+    assert [one.number for one in halved.among(trials)] == [1, 2, 4]

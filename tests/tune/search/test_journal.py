@@ -2,9 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -39,41 +37,63 @@ def test_a_link_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes() == b"torn"
 
 
-class Lines:
-    """A backend in memory that counts its writes."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.num_writes = 0
-
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        yield from map(json.loads, self.lines[log_number_from:])
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self.num_writes += 1
-        self.lines += map(json.dumps, logs)
-
-
 def numbers(backend: StepwiseBackend, log_number_from: int) -> list[int]:
     return [event["n"] for event in backend.read_logs(log_number_from)]
 
 
-def test_a_step_is_written_at_once_and_read_as_if_it_were_written() -> None:
-    lines = Lines()
-    backend = StepwiseBackend(lines, Unlocked())
+def in_file(journal: Path) -> list[int]:
+    return [json.loads(line)["n"] for line in journal.read_text().splitlines()]
+
+
+def test_a_step_is_written_at_once_and_read_as_if_it_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    journal = tmp_path / "journal.log"
+    backend, other = StepwiseBackend(journal, Unlocked()), StepwiseBackend(journal, Unlocked())
     backend.append_logs([{"n": 0}])
-    lines.append_logs([{"n": 1}])  # another process
+    other.append_logs([{"n": 1}])  # another process
     with backend.step():
         backend.append_logs([{"n": 2}])
         assert numbers(backend, 1) == [1, 2]
         backend.append_logs([{"n": 3}, {"n": 4}])
         assert numbers(backend, 3) == [3, 4]
-        assert len(lines.lines) == 2
-    assert numbers(backend, 0) == [0, 1, 2, 3, 4]
-    assert lines.num_writes == 3
+        assert in_file(journal) == [0, 1]
+    assert numbers(backend, 0) == in_file(journal) == [0, 1, 2, 3, 4]
+    other.append_logs([{"n": 5}])
+    assert (numbers(backend, 5), numbers(other, 2)) == ([5], [2, 3, 4, 5])
+    assert len(synced) == 4
 
 
-def test_a_step_that_fails_keeps_what_was_done_and_gives_the_lock_back() -> None:
+def test_what_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = StepwiseBackend(tmp_path / "journal.log", Unlocked())
+    decoded: list[str] = []
+    decode = json.loads
+
+    def noted(line: str) -> object:
+        decoded.append(line)
+        return decode(line)
+
+    monkeypatch.setattr("json.loads", noted)
+    for n in range(20):
+        with backend.step():
+            assert numbers(backend, n) == []
+            backend.append_logs([{"n": n}])
+            assert numbers(backend, n) == [n]
+    assert len(decoded) == 20
+
+
+def test_a_line_that_somebody_writes_is_not_read_yet(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.log"
+    backend = StepwiseBackend(journal, Unlocked())
+    journal.write_text('{"n": 0}\n{"n":')
+    assert numbers(backend, 0) == [0]
+    journal.write_text('{"n": 0}\n{"n": 1}\n')
+    assert numbers(backend, 1) == [1]
+
+
+def test_a_step_that_fails_keeps_what_was_done_and_gives_the_lock_back(tmp_path: Path) -> None:
     class Lock(Unlocked):
         held = 0
 
@@ -84,8 +104,8 @@ def test_a_step_that_fails_keeps_what_was_done_and_gives_the_lock_back() -> None
         def release(self) -> None:
             self.held -= 1
 
-    lines, lock = Lines(), Lock()
-    backend = StepwiseBackend(lines, lock)
+    lock = Lock()
+    backend = StepwiseBackend(tmp_path / "journal.log", lock)
 
     def fail() -> None:
         with backend.step():

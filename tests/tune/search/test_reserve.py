@@ -5,12 +5,13 @@ import math
 import pytest
 
 from factories import measurement, outcome, trial
-from tune.search.finals import FinalsPlan
+from tune.search import trainings
+from tune.search.finals import FinalsPlan, typical_s
 from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
 from tune.search.reserve import expected_s, least_soak_s, num_affordable, reserved_s
 from tune.search.rules import SearchRules
-from tune.search.stopping import Stopping
+from tune.search.stopping import Exploring, Stopping
 from tune.search.trial import Stage, Trial
 
 RUNS = [trial(number=number, outcome=outcome(wall_s=10.0)) for number in range(4)]
@@ -20,6 +21,9 @@ BEST = trial(
         measurement=measurement(env_steps_per_update=1000, steps_per_second=1000.0),
     )
 )
+EXPLORING = Exploring(num_runs=4, num_ended=4, num_waited=3, run_s=10.0, explored_s=10.0)
+"""What those four tell, when the first was the best."""
+
 PLAN = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=30)
 """Eight finals of 10 s, one trial more, and a soak of 30 s: 120 s."""
 
@@ -42,7 +46,9 @@ LEARNING = LearningPlan(training_s=20.0, num_first=3, num_seeds=2)
 def test_what_comes_after_exploring_has_its_time(
     runs: list[Trial], learning: LearningPlan | None, max_time_s: float | None, kept_s: float
 ) -> None:
-    assert reserved_s(runs, PLAN, learning, BEST, max_time_s) == pytest.approx(kept_s)
+    trained_s = 0.0 if learning is None else trainings.expected_s(runs, learning)
+    found_s = reserved_s(typical_s(runs), PLAN, BEST, max_time_s, trained_s=trained_s)
+    assert found_s == pytest.approx(kept_s)
 
 
 def test_a_soak_takes_so_long_at_least() -> None:
@@ -82,15 +88,13 @@ def rules(*, learning: LearningPlan | None = None, num_parallel: int = 1) -> Sea
 def test_a_search_takes_what_its_trials_took_so_often_still(
     later: list[Trial], learning: LearningPlan | None, num_parallel: int, left_s: float
 ) -> None:
-    runs = [(one, 1000.0) for one in RUNS]
-    found = expected_s(
-        [*RUNS, *later], rules(learning=learning, num_parallel=num_parallel), runs, BEST
-    )
+    search_rules = rules(learning=learning, num_parallel=num_parallel)
+    found = expected_s([*RUNS, *later], search_rules, EXPLORING, BEST)
     assert found == pytest.approx(left_s)
 
 
 def test_before_anything_was_measured_nothing_is_known() -> None:
-    assert expected_s([], rules(), [], None) is None
+    assert expected_s([], rules(), EXPLORING, None) is None
 
 
 @pytest.mark.parametrize(

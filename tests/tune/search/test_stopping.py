@@ -4,7 +4,7 @@ import pytest
 
 import factories
 from trainables.measurement import OutcomeKind
-from tune.search.stopping import Stopping, is_run_again, num_expected
+from tune.search.stopping import Exploring, Gains, Stopping, is_run_again, num_expected
 from tune.search.trial import Stage
 
 LOST = factories.failed(OutcomeKind.NODE_LOST, "killed.")
@@ -41,4 +41,7 @@ def test_exploring_typically_takes_a_few_trials_and_its_patience(
         (factories.trial(number=number, stage=Stage.SEARCH), score)
         for number, score in enumerate(scores)
     ]
-    assert num_expected(stopping, runs) == left
+    gains = Gains(stopping.min_gain)
+    gains.count(runs)
+    exploring = Exploring(num_runs=len(runs), num_ended=len(runs), num_waited=gains.num_waited)
+    assert num_expected(stopping, exploring) == left

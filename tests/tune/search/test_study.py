@@ -1,4 +1,9 @@
+import dataclasses
+import gc
+import json
 import math
+import os
+import tracemalloc
 from pathlib import Path
 
 import optuna
@@ -7,11 +12,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from cluster.structure import revive
 from factories import measurement, outcome
 from search_spaces.space import Axis, SearchSpace
-from trainables.measurement import OutcomeKind
+from trainables.measurement import Outcome, OutcomeKind
 from tune.search.constraints import Limits, violations
-from tune.search.study import Study, StudyError, read_trials
+from tune.search.identity import StudyError
+from tune.search.study import Study, read_trials
 from tune.search.trial import Stage
 
 SPACE = SearchSpace(
@@ -109,7 +116,9 @@ def test_a_journal_is_read_without_a_trace_of_the_reader(tmp_path: Path) -> None
     study.ask(Stage.SEARCH, CONFIG | {"num_envs": 64})  # runs now
     journal = tmp_path / "journal.log"
     before = journal.read_bytes()
+    os.utime(journal, ns=(1, 1))
     assert read_trials(journal) == (first,)
+    assert journal.stat().st_mtime_ns == 1, "who pulls results looks at that"
     assert first.started_at is not None
     assert first.ended_at is not None
     assert first.started_at <= first.ended_at
@@ -189,3 +198,18 @@ def test_words_fractions_and_zero_survive_the_journal_as_they_were(tmp_path: Pat
     assert found == configs
     kinds = [[type(value) for value in config.values()] for config in configs]
     assert [[type(value) for value in config.values()] for config in found] == kinds
+
+
+def test_an_outcome_is_kept_once(tmp_path: Path) -> None:
+    num_trials = 300
+    study = create(tmp_path)
+    told = [json.dumps(dataclasses.asdict(outcome())) for _ in range(num_trials + 20)]
+    for place, text in enumerate(told):
+        if place == 20:
+            tracemalloc.start()
+        study.tell(study.ask(Stage.SEARCH, CONFIG), revive(Outcome, json.loads(text)), score=1.0)
+    gc.collect()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept / num_trials < 3200  # of our trial and its outcome, and a few of Optuna's own
+    assert len(resume(tmp_path).trials) == num_trials + 20

@@ -1,0 +1,54 @@
+"""The identity of a search: whether a journal can be read, and is of the search that is meant."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import UserError
+from trainables.workload_source import edited
+
+
+class StudyError(UserError):
+    """The journal cannot be used: damaged, or of another search."""
+
+
+@contextlib.contextmanager
+def reading(journal: Path) -> Iterator[None]:
+    """Raise what reading a damaged journal raises as a `StudyError`.
+
+    Optuna asserts the kinds of events that it knows; those of another version are none.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, LookupError, TypeError, ValueError, AssertionError, RecursionError) as error:
+        what = error.strerror if isinstance(error, OSError) else f"{error!r:.200}"
+        raise StudyError(
+            f"{journal} is not a readable journal ({what}); move it away to start anew."
+        ) from error
+
+
+def require_same(
+    journal: Path, known: Mapping[str, Any], identity: Mapping[str, Any], *, advice: str
+) -> None:
+    """Require that a journal is of the search that is meant.
+
+    Raises:
+        StudyError: if its own identity, `known`, is another.
+    """
+    names = edited(known.get("source", {}), identity.get("source", {}))
+    if names and known.get("source"):  # version 0.1 kept no source
+        raise StudyError(
+            f"{journal} is of other code: {', '.join(names)} was edited since, so its speeds are "
+            "not comparable. Search anew with another --out."
+        )
+    different = sorted(
+        name for name in {*known, *identity} - {"source"} if known.get(name) != identity.get(name)
+    )
+    if different:
+        changes = "; ".join(
+            f"{name} was {known.get(name)!r}, now {identity.get(name)!r}" for name in different
+        )
+        raise StudyError(f"{journal} belongs to another search: {changes}. {advice}")
