@@ -50,9 +50,9 @@ def relative_speed(
     slowest. That of a final is a share of `of_finals`, if it is given. It is 1 for all else.
     """
     if trial.stage in EXPLORING:
-        return _slowest(trial, relative)
+        return slowest(trial, relative)
     if trial.stage is Stage.FINAL and of_finals is not None:
-        return _slowest(trial, relative) / of_finals
+        return slowest(trial, relative) / of_finals
     return 1.0
 
 
@@ -62,10 +62,11 @@ def of_finals(trials: Iterable[Trial], relative: Mapping[HostGpu, float]) -> flo
     It ran where a trial runs that is alone, as the soak is.
     """
     first = next((one for one in trials if one.stage is Stage.FINAL and one.outcome), None)
-    return None if first is None else _slowest(first, relative)
+    return None if first is None else slowest(first, relative)
 
 
-def _slowest(trial: Trial, relative: Mapping[HostGpu, float]) -> float:
+def slowest(trial: Trial, relative: Mapping[HostGpu, float]) -> float:
+    """Return the relative speed of the slowest GPU that a trial ran on; 1 where none is known."""
     names = () if trial.outcome is None else trial.outcome.gpus
     return min((relative.get((trial.source, name), 1.0) for name in names), default=1.0)
 

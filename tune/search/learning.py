@@ -12,6 +12,7 @@ from scipy.special import ndtr, stdtrit
 
 from search_spaces.config import ConfigKey, config_key
 from trainables.curve import LearningCurve
+from tune.search import gpus
 from tune.search.learned import Judgement, Learned, LearningPlan
 from tune.search.progress import SEED_SD
 from tune.search.rounds import counted
@@ -113,14 +114,38 @@ def log_seconds(learned: Sequence[Learned], judgement: Judgement) -> list[float]
 
 
 def _groups(trials: Sequence[Trial]) -> dict[ConfigKey, list[Trial]]:
-    """Return the trainings that count and told a return, by configuration."""
+    """Return the trainings that count and told a return, by configuration.
+
+    On several GPUs they are as if all had run on the first one's.
+    """
     configs = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEARN}
     failed = {config_key(t.config) for t in trials if t.stage is Stage.LEARN and t.failed}
     done = counted(trials, Stage.LEARN, [c for key, c in configs.items() if key not in failed])
     told = {
         key: [t for t in own if t.measurement and t.measurement.curve] for key, own in done.items()
     }
-    return {key: own for key, own in told.items() if own}
+    relative = gpus.relative_speeds(trials)
+    first = next((t for t in trials if t.stage is Stage.LEARN and t.outcome is not None), None)
+    of_first = 1.0 if first is None else gpus.slowest(first, relative)
+    return {
+        key: [_at_speed(t, gpus.slowest(t, relative) / of_first) for t in own]
+        for key, own in told.items()
+        if own
+    }
+
+
+def _at_speed(trial: Trial, share: float) -> Trial:
+    """Return a training as if its GPU were as fast as one of which it has this share of speed."""
+    outcome, measured = trial.outcome, trial.measurement
+    if share == 1.0 or outcome is None or measured is None or measured.curve is None:
+        return trial
+    curve = dataclasses.replace(
+        measured.curve, seconds=tuple(share * seconds for seconds in measured.curve.seconds)
+    )
+    faster = dataclasses.replace(
+        measured, curve=curve, steps_per_second=measured.steps_per_second / share
+    )
+    return dataclasses.replace(trial, outcome=dataclasses.replace(outcome, measurement=faster))
 
 
 def _curves(trials: Sequence[Trial]) -> tuple[LearningCurve, ...]:

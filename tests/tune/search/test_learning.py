@@ -1,5 +1,6 @@
 """The judgement over trainings from scratch: seconds to the target, or returns after one time."""
 
+import dataclasses
 import math
 
 import pytest
@@ -168,3 +169,24 @@ def test_a_program_that_exploring_compiled_has_its_compilation_too() -> None:
     explored = trial(config=A, outcome=outcome(measurement=measurement(compile_s=200.0)))
     found = judged([explored, trained(A, 4.0, compile_s=0.1), trained(B, 8.0)], short)
     assert found.best.config == B
+
+
+@pytest.mark.parametrize(("first", "seconds"), [("1", (4.4, 4.2 / 0.95)), ("0", (4.4 * 0.95, 4.2))])
+def test_trainings_side_by_side_are_compared_as_if_on_the_gpu_of_the_first(
+    first: str, seconds: tuple[float, float]
+) -> None:
+    def on(gpu: str, one: Trial) -> Trial:
+        assert one.outcome is not None
+        return dataclasses.replace(one, outcome=dataclasses.replace(one.outcome, gpus=(gpu,)))
+
+    def explored(stage: Stage, gpu: str, speed: float) -> Trial:
+        told = outcome(measurement=measurement(steps_per_second=speed))
+        return on(gpu, trial(stage=stage, config=C, outcome=told))
+
+    baselines = [explored(Stage.BASELINE, "0", 1000.0), explored(Stage.GPU, "1", 950.0)]
+    trainings = [on("1", trained(A, 4.4)), on("0", trained(B, 4.2))]
+    if first == "0":
+        trainings.reverse()
+    found = judged([*baselines, *trainings])
+    assert found.of(A).typical_s == pytest.approx(seconds[0])
+    assert found.of(B).typical_s == pytest.approx(seconds[1])
