@@ -72,8 +72,8 @@ def platform_of(
     if len(set(map(hardware.gpu_class, machine.gpus))) > 1:
         names = ", ".join(gpu.name for gpu in machine.gpus)
         warnings.append(
-            f"the GPUs differ ({names}): trials run on the first kind. Choose another with "
-            "--machine-class."
+            f"the GPUs differ ({names}), and this is about the first kind. Without --gpus each "
+            "kind is searched, at the same time; --machine-class chooses one."
         )
     return "cuda", package_problems("cuda", findings, framework), warnings
 
