@@ -140,6 +140,19 @@ def held_warnings(findings: Findings) -> list[str]:
     ]
 
 
+def left_out_warnings(findings: Findings, named: Collection[str]) -> list[str]:
+    """Return which GPUs take no trials for what other programs hold of them; some may be `named`
+    elsewhere. The first takes them in any case.
+    """
+    held = [n for n in range(1, _num(findings)) if is_held(findings, n)]
+    return [
+        f"another program holds {units.size(_held_bytes(findings, n))} of GPU "
+        f"{findings.gpu_names[n]}: it is left out."
+        for n in held
+        if findings.gpu_names[n] not in named
+    ]
+
+
 def device_bytes(
     findings: Findings, platform: Platform, environ: Mapping[str, str], names: Collection[str] = ()
 ) -> int:
@@ -189,7 +202,12 @@ def is_held(findings: Findings, index: int) -> bool:
     if index >= _num(findings) or findings.gpu_usage[index].has_host_memory:
         return False
     total_bytes = findings.machine.gpus[index].memory_bytes
-    return total_bytes - findings.gpu_usage[index].memory_free_bytes > _HELD_SHARE * total_bytes
+    return _held_bytes(findings, index) > _HELD_SHARE * total_bytes
+
+
+def _held_bytes(findings: Findings, index: int) -> int:
+    total_bytes = findings.machine.gpus[index].memory_bytes
+    return total_bytes - findings.gpu_usage[index].memory_free_bytes
 
 
 def _num(findings: Findings) -> int:

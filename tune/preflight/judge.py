@@ -69,7 +69,8 @@ def judge(
     """Judge a machine by its findings. Pure."""
     framework, share = request.framework, request.share
     unknown = kinds.class_problems(findings, request)
-    findings, notes = device.with_idle_first(kinds.narrowed(findings, request))
+    asked = kinds.narrowed(findings, request)
+    findings, notes = device.with_idle_first(asked)
     platform, problems, warnings = device.platform_of(request.device, findings, framework)
     problems = unknown + problems
     problems += _xla_flag_problems(environ) if framework == "jax" else []
@@ -78,6 +79,9 @@ def judge(
         problems += device.pool_problems(environ) if framework == "jax" else []
         problems += device.taken_problems(findings)
         warnings += notes
+        if request.max_gpus != 1:
+            named = asked.gpu_names[:1] if notes else ()
+            warnings += device.left_out_warnings(findings, named)
     if share is not None:
         warnings.append(
             f"a search of {' and of '.join(share.beside)} runs on this machine at the same time: "

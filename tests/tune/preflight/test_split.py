@@ -63,6 +63,27 @@ def test_each_kind_has_gpus_and_cpus_of_its_own(
         assert one.beside == tuple(other for other in found if other != name)
 
 
+@pytest.mark.parametrize(
+    ("held", "options", "left_out"),
+    [
+        ((1, 2), {"max_gpus": None}, ["1", "2"]),
+        ((1, 2), {"max_gpus": 1}, []),
+        ((1, 2), {"max_gpus": None, "device": "cpu"}, []),
+        ((0, 2), {"max_gpus": None}, ["2"]),  # of 0 another sentence says it
+        ((), {"max_gpus": None}, []),
+    ],
+)
+def test_gpu_whose_memory_another_program_holds_is_left_out_by_name(
+    held: tuple[int, ...], options: dict[str, Any], left_out: list[str]
+) -> None:
+    found = verdict(host(GPU, GPU, OTHER, held=held), **options)
+    told = [warning for warning in found.warnings if "it is left out" in warning]
+    size = {"1": "17.0 GiB", "2": "21.0 GiB"}
+    assert told == [
+        f"another program holds {size[name]} of GPU {name}: it is left out." for name in left_out
+    ]
+
+
 def test_gpus_without_room_are_named() -> None:
     findings = host(GPU, GPU, OTHER, cpus=2)
     found = verdict(findings, max_gpus=None)
