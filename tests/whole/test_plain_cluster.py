@@ -138,6 +138,15 @@ def test_host_without_the_framework_is_left_out_by_name(cluster: PlainCluster) -
     cluster.lose(bare)
 
 
+def test_host_with_another_ray_is_kept_out_by_ray_itself(cluster: PlainCluster) -> None:
+    old = cluster.lab.add_box("v", cpus="0,1")
+    (old.home / "sitecustomize.py").write_text("import ray\nray.__version__ = '2.50.0'\n")
+    head = f"--address={cluster.head.address}:6379"
+    with pytest.raises(AssertionError, match=r"Version mismatch: .*[\s\S]*Ray: 2\.50\.0"):
+        cluster.start(old, head, "--num-cpus=2", PYTHONPATH="/mnt")
+    cluster.lose(old)
+
+
 def test_what_others_use_is_waited_for_and_then_said(cluster: PlainCluster) -> None:
     hog = (
         "import ray, time\n"
