@@ -56,12 +56,13 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
     search = functools.partial(_search, spec, task, space_for, started_at=started_at, screen=screen)
     if address is None:
         preflight = judge.check(request)
-        if kinds := split.shares(preflight, request, os.environ):
-            if idle := split.idle(preflight, kinds):
-                few = "too few CPUs or threads, or too little memory, for more trials"
-                screen.note(f"GPU {', '.join(idle)} stays idle: {few}.")
-            return _search_kinds(kinds, spec, task, screen)
-        return search(preflight=preflight)
+        is_part = spec.part is not None or bool(spec.known)  # of a search of one class
+        shares = {} if is_part else split.shares(preflight, request, os.environ)
+        if not shares:
+            return search(preflight=preflight)
+        for sentence in split.left_out(preflight, shares):
+            screen.note(sentence)
+        return _search_kinds(shares, spec, task, screen)
     from tune.driver.hosts import choice  # lazy: a machine may be too small for Ray
 
     with choice.chosen(address, spec, task, request, note=screen.note) as hosts:

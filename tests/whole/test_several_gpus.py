@@ -278,6 +278,13 @@ def test_one_kind_of_gpu_can_be_searched_alone(tmp_path: Path) -> None:
     assert "side_by_side" not in yaml.safe_load(path.read_text())["search"]
 
 
+def test_a_part_of_a_search_is_of_one_kind(tmp_path: Path) -> None:
+    """The machine that finishes it has that kind alone."""
+    other = card("NVIDIA GeForce RTX 3090", total_gib=24, free_gib=23)
+    searched(tmp_path, [card(), other], "--shard", "1/2")
+    assert {gpu_of(tmp_path, trial) for trial in trials_of(tmp_path)} == {"0"}
+
+
 @pytest.mark.parametrize("num_gpus", [4, 8])
 def test_each_of_many_gpus_explores(
     tmp_path: Path, fake_cpus: Callable[[int], dict[str, str]], num_gpus: int

@@ -140,16 +140,15 @@ def held_warnings(findings: Findings) -> list[str]:
     ]
 
 
-def left_out_warnings(findings: Findings, named: Collection[str]) -> list[str]:
-    """Return which GPUs take no trials for what other programs hold of them; some may be `named`
-    elsewhere. The first takes them in any case.
+def left_out_warnings(findings: Findings, others: Collection[str]) -> list[str]:
+    """Return which GPUs take no trials for what other programs hold of them; `others` take them all
+    the same, or are named elsewhere.
     """
-    held = [n for n in range(1, _num(findings)) if is_held(findings, n)]
     return [
-        f"another program holds {units.size(_held_bytes(findings, n))} of GPU "
-        f"{findings.gpu_names[n]}: it is left out."
-        for n in held
-        if findings.gpu_names[n] not in named
+        f"another program holds {units.size(_held_bytes(findings, place))} of GPU {name}: it is "
+        "left out."
+        for place, name in enumerate(findings.gpu_names)
+        if name not in others and is_held(findings, place)
     ]
 
 

@@ -81,7 +81,7 @@ def judge(
         warnings += notes
         if request.max_gpus != 1:
             named = asked.gpu_names[:1] if notes else ()
-            warnings += device.left_out_warnings(findings, named)
+            warnings += device.left_out_warnings(findings, (*names, *named))
     if share is not None:
         warnings.append(
             f"a search of {' and of '.join(share.beside)} runs on this machine at the same time: "

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from cluster.node import ray_env
 from cluster.structure import revive
+from tune.preflight import device
 from tune.preflight.findings import MachineShare, Preflight, PreflightRequest
 from tune.preflight.judge import judge
 from tune.preflight.kinds import kinds
@@ -28,6 +29,8 @@ def shares(
     if not preflight.fit or preflight.platform != "cuda" or named != (None, None, None):
         return {}
     found = kinds(preflight.findings)
+    if len(found) < 2:
+        return {}
     together = dataclasses.replace(request, num_searches=len(found))
     whole = judge(preflight.findings, together, environ=ray_env.as_given(environ))
     with_places = {
@@ -48,12 +51,15 @@ def shares(
     }
 
 
-def idle(preflight: Preflight, given: Mapping[str, MachineShare]) -> tuple[str, ...]:
-    """Return the GPUs for which the machine has too few CPUs or threads, or too little memory."""
+def left_out(preflight: Preflight, given: Mapping[str, MachineShare]) -> list[str]:
+    """Return which GPUs have no part in any search, and why, as sentences."""
     taken = {gpu for share in given.values() for gpu in share.gpus}
-    return tuple(
-        gpu for gpus in kinds(preflight.findings).values() for gpu in gpus if gpu not in taken
-    )
+    free = (gpu for gpus in kinds(preflight.findings).values() for gpu in gpus)
+    few = "too few CPUs or threads, or too little memory, for one more trial"
+    return [
+        *device.left_out_warnings(preflight.findings, taken),
+        *(f"GPU {gpu} stays idle: {few}." for gpu in free if gpu not in taken),
+    ]
 
 
 def told(share: MachineShare) -> dict[str, str]:

@@ -49,6 +49,8 @@ def shares(findings: Findings, **options: Any) -> dict[str, MachineShare]:
         # One kind, or room for one trial: one search has the machine.
         (host(GPU, GPU), {}),
         (host(GPU, OTHER, held=(1,)), {}),
+        (host(GPU, held=(0,)), {}),
+        (host(GPU, OTHER, held=(0, 1)), {}),
         (host(GPU, OTHER, cpus=1), {}),
         (host(GPU, OTHER, thread_limits=room_for(250)), {}),
         (cpu_host(), {}),
@@ -87,8 +89,17 @@ def test_gpu_whose_memory_another_program_holds_is_left_out_by_name(
 def test_gpus_without_room_are_named() -> None:
     findings = host(GPU, GPU, OTHER, cpus=2)
     found = verdict(findings, max_gpus=None)
-    assert split.idle(found, shares(findings)) == ("1",)
-    assert split.idle(found, shares(host(GPU, GPU, OTHER))) == ()
+    few = "too few CPUs or threads, or too little memory, for one more trial"
+    assert split.left_out(found, shares(findings)) == [f"GPU 1 stays idle: {few}."]
+    assert split.left_out(found, shares(host(GPU, GPU, OTHER))) == []
+
+
+@pytest.mark.parametrize("held", [0, 2])
+def test_gpu_that_is_held_is_named_where_others_have_searches(held: int) -> None:
+    third = dataclasses.replace(GPU, name="NVIDIA L4")
+    findings = host(third, OTHER, GPU, held=(held,))
+    said = split.left_out(verdict(findings, max_gpus=None), shares(findings))
+    assert said == [f"another program holds 17.0 GiB of GPU {held}: it is left out."]
 
 
 @pytest.mark.parametrize("options", [{"max_gpus": 1}, {"machine_class": AMPERE}, {"device": "cpu"}])

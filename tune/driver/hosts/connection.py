@@ -97,8 +97,8 @@ def _refusal(address: str, said: str, *, sends: bool) -> str:
 
     What `sends` files comes after a connection without them.
     """
-    by_client = address.startswith(raylets.CLIENT)
-    if sends and not by_client:
+    is_client = address.startswith(raylets.CLIENT)
+    if sends and not is_client:
         last = said.strip().splitlines()[-1].rstrip(".")
         return f"the cluster at {address} does not take the files of this search: {last}."
     versions = re.findall(r"^\s*(Ray|Python): (\S+)", said, re.MULTILINE)
@@ -113,7 +113,7 @@ def _refusal(address: str, said: str, *, sends: bool) -> str:
             "or give the head's IP:PORT."
         )
     # Ray raises the same, after 20 s, for a head that refuses and one that it cannot reach.
-    if by_client:
+    if is_client:
         last = said.strip().splitlines()[-1].rstrip(".")
         return (
             f"cannot use the cluster at {address} ({last}). Is its token another one (here: "
