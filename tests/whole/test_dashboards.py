@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import functools
 import http.client
 import json
 import os
@@ -25,6 +26,7 @@ import pytest
 
 from cluster.node import listeners
 from cluster.node.listeners import Listener
+from dashboard_pages import workers_shown
 from factories import failed, outcome
 from places import SUPPORT
 from search_spaces.space import SearchSpace
@@ -165,7 +167,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             for event in events(folder, "dashboard"):
                 with contextlib.suppress(urllib.error.URLError, ConnectionError):
                     scrapes.append(get(event["metrics_url"]))
-                    workers |= workers_shown(event["url"], next(temporary.rglob("ray_token")))
+                    token = next(temporary.rglob("ray_token")).read_text()
+                    workers |= workers_shown(event["url"], functools.partial(get, token=token))
             if len(events(folder, "trial_ended")) == 1:
                 exposed = listeners.exposed_listeners(search.pid)
             time.sleep(0.3)
@@ -182,16 +185,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         exposed=exposed,
     )
     shutil.rmtree(temporary)
-
-
-def workers_shown(url: str, token: Path) -> set[str]:
-    """The names of the workers on the dashboard's page of its host."""
-    hosts = json.loads(get(f"{url}/nodes?view=summary", token.read_text()))["data"]["summary"]
-    names = set()
-    for host in hosts:
-        page = json.loads(get(f"{url}/nodes/{host['raylet']['nodeId']}", token.read_text()))
-        names |= {worker["cmdline"][0] for worker in page["data"]["detail"]["workers"]}
-    return names
 
 
 def values(scrape: str, metric: str, label: str = "") -> dict[str, float]:

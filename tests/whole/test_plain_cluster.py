@@ -1,5 +1,7 @@
 """A cluster that nobody prepared: `ray start` on a head and hosts of two classes."""
 
+import contextlib
+import functools
 import json
 import re
 import shutil
@@ -12,6 +14,7 @@ import pytest
 import yaml
 
 from cluster.node import ray_env
+from dashboard_pages import workers_shown
 from places import ROOT, SUPPORT
 from plain_cluster import RAY, WORK, PlainCluster, plain_cluster
 from search_command import read_until_two_run, table
@@ -201,29 +204,20 @@ def test_search_from_a_host_outside_is_told_so(cluster: PlainCluster) -> None:
 
 
 def got(cluster: PlainCluster, url: str) -> str:
-    """What a URL answers at the head; nothing if it does not."""
+    """What a URL answers at the head."""
     headers = {"Authorization": f"Bearer {cluster.token}"}
     read = (
         "import urllib.request as u; "
         f"print(u.urlopen(u.Request({url!r}, headers={headers!r})).read().decode())"
     )
     return subprocess.run(
-        cluster.command("-c", read), capture_output=True, text=True, timeout=60, check=False
+        cluster.command("-c", read), capture_output=True, text=True, timeout=60, check=True
     ).stdout
 
 
 def scraped(cluster: PlainCluster) -> str:
     """What Prometheus would find at the head, where the driver runs."""
     return got(cluster, f"http://{cluster.head.address}:{METRICS_PORT}/metrics")
-
-
-def workers_shown(cluster: PlainCluster) -> set[str]:
-    """The names of the workers on the dashboard's pages of all hosts."""
-    url = "http://127.0.0.1:8265/nodes"
-    hosts = json.loads(got(cluster, f"{url}?view=summary") or '{"data": {"summary": []}}')
-    pages = (got(cluster, f"{url}/{one['raylet']['nodeId']}") for one in hosts["data"]["summary"])
-    details = (json.loads(page)["data"]["detail"] for page in pages if page)
-    return {worker["cmdline"][0] for one in details for worker in one.get("workers", ())}
 
 
 @needs_dashboard
@@ -250,8 +244,10 @@ def test_job_with_a_working_directory_searches_a_cluster_that_wants_a_token(
         )
         found, names = "", set()
         while job.poll() is None and (metrics.EXPORTED[0] not in found or not names):
-            found = scraped(cluster)
-            names |= {name for name in workers_shown(cluster) if name.startswith("ray::000_")}
+            with contextlib.suppress(subprocess.CalledProcessError):  # it does not answer yet
+                found = scraped(cluster)
+                shown = workers_shown("http://127.0.0.1:8265", functools.partial(got, cluster))
+                names |= {name for name in shown if name.startswith("ray::000_")}
         said = ended_with_code(job, 0)
         assert re.search(r"Job '\w+' succeeded", said)
         assert re.search(
