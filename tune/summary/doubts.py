@@ -174,7 +174,7 @@ def _lost(result: SearchResult) -> list[str]:
 def _some(names: Mapping[ConfigKey, str]) -> str:
     """Return a few names, and how many more there are."""
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(list(names.values())[:_MOST_NAMES]) + more
+    return "; ".join(list(names.values())[:_MOST_NAMES]) + more  # names have commas of their own
 
 
 def _beyond(result: SearchResult) -> list[str]:
@@ -260,9 +260,7 @@ def _never_quiet(winner: Candidate, result: SearchResult) -> list[str]:
     }
     if not names:
         return []
-    return [
-        f"{_some(names)} was disturbed whenever it was measured: it may be faster than it looks."
-    ]
+    return [f"disturbed in every measurement, and perhaps faster than it looks: {_some(names)}."]
 
 
 def _wide_interval(measured: Measurement) -> str:
