@@ -18,33 +18,10 @@ from types import FrameType
 from typing import IO, Any
 
 from cluster import cli
-from cluster.errors import UserError
 from cluster.node.arguments import with_options
 from cluster.node.stdout import lasting
 from tune.run_folder.folder import RUNS, new_path, nothing_to_resume
 from tune.spec import SearchSpec
-
-_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
-
-
-def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
-    """Return the address of the cluster: the one given, or that of the Ray job which this is.
-
-    `None` is a search on this machine.
-
-    Raises:
-        UserError: if an option does not go with the other ones.
-    """
-    address = spec.address
-    if address is None and _RAY_JOB in environ:
-        address = environ.get("RAY_ADDRESS")
-    if address is not None and (spec.shard is not None or spec.known):
-        raise UserError("--shard and --known are for machines apart: a cluster shares by itself.")
-    if address is not None and spec.gpus is not None:
-        raise UserError("--gpus is for this machine's own: in a cluster Ray counts them.")
-    if address is not None and spec.dashboard:
-        raise UserError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
-    return address
 
 
 def run(variables: Mapping[str, Mapping[str, str]], spec: SearchSpec, *, task_name: str) -> int:

@@ -20,7 +20,6 @@ from search_spaces.config import (
 )
 from search_spaces.space import Axis, SearchSpace
 from tune.parse import parse_config
-from tune.per_class import cluster_of
 from tune.preflight import split
 from tune.preflight.findings import Preflight, PreflightRequest
 from tune.preflight.runtime import require_devices, require_known_flags
@@ -30,7 +29,7 @@ from tune.run_folder.record import SearchContext
 from tune.screen.screen import Screen
 from tune.search.candidates import winning_kind
 from tune.search.levers import GPU, Lever
-from tune.spec import SearchSpec, Task
+from tune.spec import SearchSpec, Task, cluster_of
 
 SpaceFor = Callable[[str, int], tuple[SearchSpace, Config]]
 """`space_for(platform, num_cpus)`: a machine's default space, and the default configuration of the

@@ -35,7 +35,7 @@ from tune.search.rules import SearchRules
 from tune.search.stopping import Stopping
 from tune.search.study import Study, explored_in
 from tune.search.trial import Trial
-from tune.spec import SearchSpec, Task
+from tune.spec import SearchSpec, Task, cluster_of
 
 if TYPE_CHECKING:  # it imports Ray
     from tune.driver.hosts.choice import ChosenClass
@@ -48,7 +48,7 @@ def run(spec: SearchSpec, task: Task, space_for: SpaceFor) -> int:
         UserError: if something that was asked for cannot be done.
     """
     started_at = time.monotonic()
-    address = per_class.cluster_of(spec, os.environ)
+    address = cluster_of(spec, os.environ)
     screen = Screen(as_json=spec.json)
     request = preflight_request(spec, task, os.environ)
     if spec.check:

@@ -16,6 +16,8 @@ from tune.search.objective import Objective
 PROFILES = Path("profiles")
 """The folder of the profiles, where the person names none."""
 
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchSpec:
@@ -192,6 +194,26 @@ class SearchSpec:
     def part(self) -> Shard | None:
         """`--shard`, `None` for the whole."""
         return None if self.shard is None else parse_shard(self.shard)
+
+
+def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
+    """Return the address of the cluster: the one given, or that of the Ray job which this is.
+
+    `None` is a search on this machine.
+
+    Raises:
+        UserError: if an option does not go with the other ones.
+    """
+    address = spec.address
+    if address is None and _RAY_JOB in environ:
+        address = environ.get("RAY_ADDRESS")
+    if address is not None and (spec.shard is not None or spec.known):
+        raise UserError("--shard and --known are for machines apart: a cluster shares by itself.")
+    if address is not None and spec.gpus is not None:
+        raise UserError("--gpus is for this machine's own: in a cluster Ray counts them.")
+    if address is not None and spec.dashboard:
+        raise UserError("--dashboard is for this machine's own Ray; a cluster's is at its head.")
+    return address
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

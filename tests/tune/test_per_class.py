@@ -9,6 +9,7 @@ import pytest
 from cluster.errors import UserError
 from tune import per_class
 from tune.jax_phase12 import JaxSpec
+from tune.spec import cluster_of
 
 JOB = {"RAY_JOB_CONFIG_JSON_ENV_VAR": "{}", "RAY_ADDRESS": "10.0.0.1:6379"}
 
@@ -30,7 +31,7 @@ NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 def test_search_takes_the_cluster_it_is_told_of_or_whose_job_it_is(
     spec: JaxSpec, environ: dict[str, str], address: str | None
 ) -> None:
-    assert per_class.cluster_of(spec, environ) == address
+    assert cluster_of(spec, environ) == address
 
 
 @pytest.mark.parametrize(
@@ -42,12 +43,12 @@ def test_search_takes_the_cluster_it_is_told_of_or_whose_job_it_is(
 )
 def test_options_of_the_other_case_are_refused(spec: JaxSpec, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        per_class.cluster_of(spec, {})
+        cluster_of(spec, {})
 
 
 def test_a_job_is_in_a_cluster_whose_gpus_ray_counts() -> None:
     with pytest.raises(UserError, match="--gpus is for this machine's own"):
-        per_class.cluster_of(JaxSpec(gpus=2), JOB)
+        cluster_of(JaxSpec(gpus=2), JOB)
     with pytest.raises(UserError, match="--gpus and --device cpu contradict each other"):
         JaxSpec(gpus=2, device="cpu")
 
