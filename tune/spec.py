@@ -1,6 +1,7 @@
 """The options of a search as data; they are also its command line. Stdlib only, pure."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
