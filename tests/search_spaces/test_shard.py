@@ -12,12 +12,11 @@ from search_spaces.config import config_key
 from search_spaces.shard import Shard, parse_shard
 from search_spaces.space import SpaceError
 from simulated_search import BUDGET, SPACE, drive, make
-from tune.per_class import cluster_of
 from tune.search.constraints import Limits
 from tune.search.identity import StudyError
 from tune.search.study import Study, explored_in
 from tune.search.trial import EXPLORING, Stage
-from tune.spec import SearchSpec
+from tune.spec import SearchSpec, cluster_of
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
