@@ -1,6 +1,7 @@
 """The rules of the house that a program can check, over its source and without running it."""
 
 import ast
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ MOST_LINES = 300
 MOST_ROOMS = 20
 SAME_NAME: dict[str, str] = {}
 """Public names that several modules give to something of their own, and why that is well."""
+WORKLOADS = {"adapters", "flops", "jax_phase12", "jax_state", "jax_workload", "pytorch_phase3"}
+"""The rooms of trainables that may import JAX or torch."""
 NO_MODULE: dict[str, str] = {}
 """Test files, below tests/, that are about no module of their name, and why."""
 
@@ -83,6 +86,16 @@ def test_tune_has_few_rooms() -> None:
 
 def test_no_modules_import_each_other() -> None:
     none([", ".join(group) for group in circles(imports(ROOT))])
+
+
+def test_every_room_of_trainables_is_held_to_import_no_framework() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    [held] = [
+        one["source_modules"] for one in contracts if "jax" in one.get("forbidden_modules", ())
+    ]
+    rooms = {name.split(".")[1] for name in modules(ROOT) if name.startswith("trainables.")}
+    none([f"trainables.{room}" for room in rooms - WORKLOADS if f"trainables.{room}" not in held])
 
 
 def test_each_test_file_is_about_the_module_of_its_name() -> None:
