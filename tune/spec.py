@@ -78,7 +78,8 @@ class SearchSpec:
     thread_cap: int | None = None
     """CPUs that a trial binds itself to; chosen from the room for threads if left out."""
     memory_budget: str | None = None
-    """Device memory that a trial may use: 20GiB. Default: 90 % of the GPU, 60 % of free RAM."""
+    """Device memory that a trial may use: 20GiB. Default: 86 % of the GPU's free memory; on a
+    CPU 60 % of free RAM."""
     trial_timeout: str = "10m"
     """After this a trial is killed with all its processes."""
     address: str | None = None

@@ -1,13 +1,17 @@
 """A spec is refused where it makes no search."""
 
+import inspect
+
 import pytest
 
 from cluster.errors import UserError
 from tune.jax_phase12 import JaxSpec, task_of
+from tune.preflight import device
 from tune.pytorch_phase3 import Phase3Spec
 from tune.pytorch_phase3 import task_of as phase3_task_of
 from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
+from tune.spec import SearchSpec
 
 
 @pytest.mark.parametrize(
@@ -77,3 +81,10 @@ def test_who_would_learn_of_noise_is_told(objective: Objective, says: str | None
     notes = task_of(JaxSpec(objective=objective)).notes
     assert len(notes) == (says is not None)
     assert all(note.startswith(says or "") for note in notes)
+
+
+def test_the_help_says_what_the_memory_budget_is_without_a_value() -> None:
+    source = " ".join(inspect.getsource(SearchSpec).split())
+    of_gpu = device.pool_bytes(1000, {}) / 1000
+    assert f"Default: {100 * of_gpu:.0f} % of the GPU's free memory; on a CPU" in source
+    assert f"on a CPU {100 * device.SHARED_SHARE:.0f} % of free RAM" in source
