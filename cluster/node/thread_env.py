@@ -4,8 +4,8 @@ Affinity comes first. XLA sizes every pool by the CPUs it may run on, and its la
 folding, one thread per CPU at each compile) has no variable; so the child narrows its affinity with
 `os.sched_setaffinity` before it imports a framework. The variables are the second line: they hold
 the pools that look elsewhere (OpenBLAS and OpenMP count the host's CPUs under some container
-runtimes). At 128 CPUs, compiling PPO: 602 threads with nothing, 473 with the six variables that are
-well known, 30 with an affinity of 4 and the variables here.
+runtimes). A trial of Phase 1 on 128 CPUs: 550 threads with nothing, 498 with the six variables that
+are well known, 31 with an affinity of 4 and the variables here (benchmarks/README.md, Threads).
 """
 
 import dataclasses
