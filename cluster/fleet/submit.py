@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import tarfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -124,12 +125,18 @@ def take_over(box: RemoteBox, pulled: Path) -> str:
     """
     if not (pulled / "run" / "journal.log").is_file() or not (pulled / "job.json").is_file():
         raise FleetError(f"{pulled} holds no pulled search (no job.json and run/journal.log).")
+    current = box.status().job
+    if current is not None and current.state == "running":  # else it is left with what it refuses
+        raise HostError(
+            box.host, f"already runs the job {current.name}: wait, or end it by `down`."
+        )
     files = {name: pulled / name for name in _CARRIED if (pulled / name).is_file()}
     carried = {name: path.read_bytes() for name, path in files.items()}
     request = json.loads(carried["job.json"])
     part = Part.of(request.get("split"))
     if part is not None and part.number is None:  # what those journals held is in its own by now
         request["words"] = _own_words(part, request["words"], request.get("own_words"))
+    request["started_at"] = time.time()  # on this box
     carried["job.json"] = json.dumps(request).encode()
     source = pulled.resolve()
     name = re.sub(r"[^A-Za-z0-9_-]", "-", f"{source.name}-from-{source.parent.name}")
