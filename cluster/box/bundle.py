@@ -1,13 +1,17 @@
 """Send the results that the laptop lacks: one tar of whole files, the profiles first."""
 
 import io
+import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from cluster.node.secret_names import without_secret_words
+
 MTIME_NS = "RLTUNER.mtime_ns"
 LARGEST_BYTES = 256 * 2**20
+_COMMANDS = frozenset({"words", "own_words"})  # in job.json
 _LEFT_OUT = frozenset({"ray", "lock"})  # below run/: Ray Tune's own records of the same trials
 
 
@@ -22,16 +26,30 @@ def send(jobs: Path, have: Mapping[str, tuple[int, int]], stream: BinaryIO) -> N
             name = path.relative_to(jobs).as_posix()
             try:
                 status = path.stat()
-                if tuple(have.get(name, ())) == (status.st_size, status.st_mtime_ns):
+                known = tuple(have.get(name, ()))
+                if known == (status.st_size, status.st_mtime_ns):
                     continue
-                with path.open("rb") as file:
-                    content = file.read(status.st_size)
+                content = _content(path, status.st_size)
             except FileNotFoundError:
                 continue  # replaced or removed since it was listed
+            if known == (len(content), status.st_mtime_ns):
+                continue
             member = tarfile.TarInfo(name)
             member.size = len(content)
             member.pax_headers = {MTIME_NS: str(status.st_mtime_ns)}
             tar.addfile(member, io.BytesIO(content))
+
+
+def _content(path: Path, size: int) -> bytes:
+    """Return what is sent of a file: all but the secrets of a job's command, which are masked."""
+    with path.open("rb") as file:
+        content = file.read(size)
+    if path.name != "job.json":
+        return content
+    request = json.loads(content)
+    for key in _COMMANDS & request.keys():
+        request[key] = request[key] and without_secret_words(request[key])
+    return json.dumps(request).encode()
 
 
 def _files(jobs: Path) -> Iterator[Path]:

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.fleet.hosts import Host
 from cluster.fleet.remote import RemoteBox
+from cluster.fleet.ssh import StateFolder
 
 
 class LocalConnection:
@@ -17,6 +19,10 @@ class LocalConnection:
         self.lets_through: int | None = None
         self.num_sent_bytes = 0
 
+    @property
+    def state(self) -> StateFolder:
+        return StateFolder.beside(Path(self.host.folder).parent / "hosts.toml")
+
     def run(
         self, words: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0
     ) -> subprocess.CompletedProcess[bytes]:
@@ -25,6 +31,17 @@ class LocalConnection:
         return subprocess.run(
             words, input=sent, capture_output=True, timeout=timeout_s, check=False
         )
+
+    def open(self, words: Sequence[str], *, stdin: bytes = b"") -> subprocess.Popen[bytes]:
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin)
+            given.seek(0)
+            return subprocess.Popen(
+                words, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+
+    def check(self, returncode: int, stderr: bytes) -> None:
+        pass
 
 
 def local_box(folder: Path) -> RemoteBox:
