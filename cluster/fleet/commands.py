@@ -216,8 +216,7 @@ class PullCommand(_Fleet):
         """Pull from all boxes."""
 
         def bring(box: RemoteBox) -> None:
-            pulled = pull.pull(box, self.out)
-            parallel.sayer(box)(f"pulled {pulled.num_files} files to {self.out / box.host.name}")
+            parallel.sayer(box)(str(pull.pull(box, self.out)))
 
         return parallel.report_each(self.boxes(), bring)
 
