@@ -47,4 +47,4 @@ class LocalConnection:
 def local_box(folder: Path) -> RemoteBox:
     """The box of the fixture `box`, as the laptop sees it."""
     (folder / "python").write_text(sys.executable)
-    return RemoteBox(LocalConnection(folder))
+    return RemoteBox(LocalConnection(folder))  # type: ignore[arg-type]

@@ -8,12 +8,17 @@ from cluster.box.folder import BoxFolder
 from cluster.fleet import send
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
-from local_box import local_box
+from local_box import LocalConnection
 
 
 @pytest.fixture
-def there(box: BoxFolder) -> RemoteBox:
-    return local_box(box.path)
+def link(box: BoxFolder) -> LocalConnection:
+    return LocalConnection(box.path)
+
+
+@pytest.fixture
+def there(link: LocalConnection) -> RemoteBox:
+    return RemoteBox(link)
 
 
 @pytest.fixture
@@ -29,14 +34,14 @@ def on_box(box: BoxFolder, parcel: send.Parcel) -> Path:
 
 @pytest.mark.parametrize("arrived", [0, 1, 999])
 def test_file_that_was_cut_off_is_not_taken_for_whole(
-    arrived: int, box: BoxFolder, there: RemoteBox, bars: Path
+    arrived: int, box: BoxFolder, link: LocalConnection, there: RemoteBox, bars: Path
 ) -> None:
     parcels = send.pack([bars])
-    there.connection.lets_through = arrived
+    link.lets_through = arrived
     with pytest.raises(HostError, match=r"got 'my .bars.\.csv' in part: submit it again"):
         send.send(there, parcels)
     assert not [path for path in box.path.glob("files/*/*") if path.is_file()]
-    there.connection.lets_through = None
+    link.lets_through = None
     send.send(there, parcels)
     assert on_box(box, parcels[0]).read_bytes() == bars.read_bytes()
 
@@ -52,8 +57,10 @@ def test_file_that_an_earlier_version_left_cut_off_is_sent_again(
     assert path.read_bytes() == bars.read_bytes()
 
 
-def test_file_that_is_there_is_not_sent_again(box: BoxFolder, there: RemoteBox, bars: Path) -> None:
+def test_file_that_is_there_is_not_sent_again(
+    link: LocalConnection, there: RemoteBox, bars: Path
+) -> None:
     parcels = send.pack([bars])
     send.send(there, parcels)
     send.send(there, parcels)
-    assert there.connection.num_sent_bytes == 1000
+    assert link.num_sent_bytes == 1000
