@@ -28,7 +28,7 @@ _SEND_S = 1800.0
 class Parcel:
     """A file, with its place in the fleet's folder."""
 
-    given: str
+    given: Path
     content: bytes
     folder: str
     name: str
@@ -53,7 +53,7 @@ def pack(paths: Sequence[Path]) -> list[Parcel]:
             raise FleetError(f"--send cannot read {path}: {error.strerror}.") from error
         digest = hashlib.sha256(content).hexdigest()[:16]
         parcels.append(
-            Parcel(given=str(path), content=content, folder=f"files/{digest}", name=path.name)
+            Parcel(given=path, content=content, folder=f"files/{digest}", name=path.name)
         )
     return parcels
 
@@ -64,13 +64,14 @@ def address(words: Sequence[str], parcels: Sequence[Parcel]) -> list[str]:
     Raises:
         FleetError: if the command does not name one of them.
     """
+    named = set(map(Path, words))  # as --send was read: without the ./ that a shell completes
     for parcel in parcels:
-        if parcel.given not in words:
+        if parcel.given not in named:
             raise FleetError(
                 f"--send {parcel.given}: the command behind -- does not name it by that path."
             )
     there = {parcel.given: parcel.on_box for parcel in parcels}
-    return [there.get(word, word) for word in words]
+    return [there.get(Path(word), word) for word in words]
 
 
 def send(box: RemoteBox, parcels: Sequence[Parcel]) -> None:

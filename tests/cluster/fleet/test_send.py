@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cluster.box.folder import BoxFolder
+from cluster.errors import FleetError
 from cluster.fleet import send
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
@@ -30,6 +31,21 @@ def bars(tmp_path: Path) -> Path:
 
 def on_box(box: BoxFolder, parcel: send.Parcel) -> Path:
     return box.code / parcel.on_box
+
+
+@pytest.mark.parametrize("word", ["bars.csv", "./bars.csv", "./x/../bars.csv", "--data"])
+def test_file_is_named_in_the_command_as_it_was_sent(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bars.csv").write_bytes(b"bars")
+    (parcel,) = send.pack([Path("./bars.csv")])
+    words = ["python", "-m", "x", "", "./other/", word]
+    if Path(word) == Path("bars.csv"):
+        assert send.address(words, [parcel]) == [*words[:-1], parcel.on_box]
+    else:
+        with pytest.raises(FleetError, match=r"--send bars\.csv: the command .* does not name it"):
+            send.address(words, [parcel])
 
 
 @pytest.mark.parametrize("arrived", [0, 1, 999])
