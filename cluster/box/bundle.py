@@ -16,7 +16,7 @@ MTIME_NS = "RLTUNER.mtime_ns"
 LARGEST_BYTES = 256 * 2**20
 TOO_LARGE = "too_large.txt"
 """The file of a job's folder that lists its files of more than `LARGEST_BYTES`: they stay."""
-_COMMANDS = frozenset({"words", "own_words"})  # in job.json
+_COMMANDS = frozenset({"words", "own_words"})  # of a request
 # In a run's folder, or a class's within: Ray Tune's own records of the same trials.
 _LEFT_OUT = frozenset({"ray", "lock"})
 _OUTPUTS = ("trials", "outputs")  # where a person's command writes: checkpoints, mostly
@@ -36,27 +36,26 @@ def send(jobs: Path, have: Mapping[str, tuple[int, int]], stream: BinaryIO) -> N
                 known = tuple(have.get(name, ()))
                 if known == (status.st_size, status.st_mtime_ns):
                     continue
-                content = _content(path, min(status.st_size, LARGEST_BYTES))
+                with path.open("rb") as file:
+                    content = file.read(min(status.st_size, LARGEST_BYTES))
             except FileNotFoundError:
                 continue  # replaced or removed since it was listed
-            if known == (len(content), status.st_mtime_ns):
-                continue
+            if path.parent.parent == jobs and path.name == "job.json":
+                content = _without_secrets(content)
+                if known == (len(content), status.st_mtime_ns):
+                    continue
             member = tarfile.TarInfo(name)
             member.size = len(content)
             member.pax_headers = {MTIME_NS: str(status.st_mtime_ns)}
             tar.addfile(member, io.BytesIO(content))
 
 
-def _content(path: Path, size: int) -> bytes:
-    """Return what is sent of a file: all but the secrets of a job's command, which are masked."""
-    with path.open("rb") as file:
-        content = file.read(size)
-    if path.name != "job.json":
-        return content
-    request = json.loads(content)
-    for key in _COMMANDS & request.keys():
-        request[key] = request[key] and without_secret_words(request[key])
-    return json.dumps(request).encode()
+def _without_secrets(request: bytes) -> bytes:
+    """Return a job's request with the secrets of its command masked."""
+    known = json.loads(request)
+    for key in _COMMANDS & known.keys():
+        known[key] = known[key] and without_secret_words(known[key])
+    return json.dumps(known).encode()
 
 
 def _files(jobs: Path) -> list[Path]:

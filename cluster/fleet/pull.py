@@ -15,6 +15,7 @@ from cluster.node.atomic import replacing
 from cluster.pages import units
 
 _CHUNK = 1 << 20
+_MOST_NAMES = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +39,15 @@ class Pulled:
         """A sentence on the files that stay on the box, if there are any new ones."""
         if not self.too_large:
             return []
-        stay = "stays" if len(self.too_large) == 1 else "stay"
+        # A box may name what it likes, and as much.
+        names = [
+            name if name.isprintable() else repr(name) for name in self.too_large[:_MOST_NAMES]
+        ]
+        more = len(self.too_large) - len(names)
+        names += [f"{more} more ({TOO_LARGE})"] * (more > 0)
+        stay = "stays" if len(names) == 1 else "stay"
         limit = units.size(LARGEST_BYTES)
-        return [f"{', '.join(self.too_large)} {stay} on the box: larger than {limit}"]
+        return [f"{', '.join(names)} {stay} on the box: larger than {limit}"]
 
 
 def pull(box: RemoteBox, out: Path) -> Pulled:

@@ -101,6 +101,7 @@ def test_large_file_and_what_a_command_writes_for_itself_stay_on_the_box(
 ) -> None:
     source, out = job_files(tmp_path), tmp_path / "out"
     monkeypatch.setattr(bundle, "LARGEST_BYTES", 2000)
+    (source / "j1" / "run" / "job.json").write_text("[1]")  # a person's, and none of ours
     for name in ("run/a.ckpt", "run/trials/outputs/trial-7/b.ckpt", "run/l4/ray/c"):
         path = source / "j1" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,9 +111,17 @@ def test_large_file_and_what_a_command_writes_for_itself_stay_on_the_box(
     assert pulled.too_large == ("j1/run/a.ckpt",)
     assert "; j1/run/a.ckpt stays on the box: larger than 256 MiB" in str(pulled)
     assert (out / "box/j1/log.txt").exists()
+    assert (out / "box/j1/run/job.json").read_text() == "[1]"
     assert not list(out.glob("**/*.ckpt"))
     assert not (out / "box/j1/run/l4").exists()
     pull.pull(remote, out)
     (source / "j1" / "run" / "a.ckpt").write_bytes(b"x" * 3000)
     again = pull.pull(FakeRemote(stream_of(source, remote.asked)), out)
     assert (again.num_files, again.too_large) == (0, ())
+
+
+def test_names_that_a_box_tells_are_few_and_printable() -> None:
+    names = ("j/\x1b[2Jx", *(f"j/{number}" for number in range(9)))
+    pulled = pull.Pulled(folder=Path("o"), num_files=1, profiles=(), too_large=names)
+    [warning] = pulled.warnings
+    assert warning.startswith("'j/\\x1b[2Jx', j/0, j/1, 7 more (too_large.txt) stay on the box")
