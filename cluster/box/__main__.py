@@ -21,7 +21,7 @@ from cluster.structure import structure_known
 
 def status(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     """Return a `BoxStatus`, in plain values."""
-    ready, job = read_json(box.ready), box.latest_job()
+    ready, job = read_json(box.ready), jobs.current(box)
     answer = BoxStatus(
         machine_age_s=processes.machine_age_s(),
         ready=None if ready is None else structure_known(BoxReady, ready),
@@ -73,7 +73,7 @@ def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BoxError: if a job runs, or an armed dead-man is to stop the rent from there.
     """
-    job = box.latest_job()
+    job = jobs.current(box)
     if job is not None and jobs.is_running(job):
         raise BoxError(f"still runs the job {job.name}: its folder stays.")
     armed = deadman.armed(box.deadman)

@@ -1,14 +1,25 @@
 """Send the results that the laptop lacks: one tar of whole files, the profiles first."""
 
+import contextlib
 import io
+import itertools
+import json
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from cluster.node.atomic import write_text
+from cluster.node.secret_names import without_secret_words
+
 MTIME_NS = "RLTUNER.mtime_ns"
 LARGEST_BYTES = 256 * 2**20
-_LEFT_OUT = frozenset({"ray", "lock"})  # below run/: Ray Tune's own records of the same trials
+TOO_LARGE = "too_large.txt"
+"""The file of a job's folder that lists its files of more than `LARGEST_BYTES`: they stay."""
+_COMMANDS = frozenset({"words", "own_words"})  # of a request
+# In a run's folder, or a class's within: Ray Tune's own records of the same trials.
+_LEFT_OUT = frozenset({"ray", "lock"})
+_OUTPUTS = ("trials", "outputs")  # where a person's command writes: checkpoints, mostly
 
 
 def send(jobs: Path, have: Mapping[str, tuple[int, int]], stream: BinaryIO) -> None:
@@ -22,37 +33,75 @@ def send(jobs: Path, have: Mapping[str, tuple[int, int]], stream: BinaryIO) -> N
             name = path.relative_to(jobs).as_posix()
             try:
                 status = path.stat()
-                if tuple(have.get(name, ())) == (status.st_size, status.st_mtime_ns):
+                known = tuple(have.get(name, ()))
+                if known == (status.st_size, status.st_mtime_ns):
                     continue
                 with path.open("rb") as file:
-                    content = file.read(status.st_size)
+                    content = file.read(min(status.st_size, LARGEST_BYTES))
             except FileNotFoundError:
                 continue  # replaced or removed since it was listed
+            if path.parent.parent == jobs and path.name == "job.json":
+                content = _without_secrets(content)
+                if known == (len(content), status.st_mtime_ns):
+                    continue
             member = tarfile.TarInfo(name)
             member.size = len(content)
             member.pax_headers = {MTIME_NS: str(status.st_mtime_ns)}
             tar.addfile(member, io.BytesIO(content))
 
 
-def _files(jobs: Path) -> Iterator[Path]:
-    found = [
-        path
-        for path in jobs.glob("**/*")
-        if path.is_file() and not path.is_symlink() and _wanted(path.relative_to(jobs))
-    ]
-    return iter(sorted(found, key=lambda path: (_rank(path.relative_to(jobs)), path)))
+def _without_secrets(request: bytes) -> bytes:
+    """Return a job's request with the secrets of its command masked."""
+    known = json.loads(request)
+    for key in _COMMANDS & known.keys():
+        known[key] = known[key] and without_secret_words(known[key])
+    return json.dumps(known).encode()
 
 
-def _wanted(relative: Path) -> bool:
-    """Return whether a file is a result: neither a draft nor one of Ray's own below `run/`."""
-    return not (
-        relative.name.startswith(".")
-        or (
-            len(relative.parts) > 2
-            and relative.parts[1] == "run"
-            and relative.parts[2] in _LEFT_OUT
+def _files(jobs: Path) -> list[Path]:
+    """Return the results of all jobs in the order in which they are sent."""
+    found: set[Path] = set()
+    for job in jobs.glob("[!.]*"):
+        results = {path for path in job.glob("**/*") if _wanted(path, path.relative_to(job))}
+        large = {path for path in results if _is_large(path)}
+        if large or job / TOO_LARGE in results:
+            _note(job, large)
+            results.add(job / TOO_LARGE)
+        found |= results - large
+    return sorted(found, key=lambda path: (_rank(path.relative_to(jobs)), path))
+
+
+def _wanted(path: Path, place: Path) -> bool:
+    """Return whether a file is a result, by its place in the job's folder.
+
+    Drafts are none, nor is what Ray or a person's command writes for itself below `run/`.
+    """
+    run, *below = place.parts
+    return (
+        not place.name.startswith(".")
+        and not (
+            run == "run"
+            and (_LEFT_OUT.intersection(below[:2]) or _OUTPUTS in itertools.pairwise(below))
         )
+        and path.is_file()
+        and not path.is_symlink()
     )
+
+
+def _is_large(path: Path) -> bool:
+    try:
+        return path.stat().st_size > LARGEST_BYTES
+    except FileNotFoundError:
+        return False  # removed since it was listed
+
+
+def _note(job: Path, large: Collection[Path]) -> None:
+    """List the files that are too large; the list is sent again only where it has changed."""
+    path = job / TOO_LARGE
+    text = "".join(f"{one.relative_to(job).as_posix()}\n" for one in sorted(large))
+    if not path.exists() or path.read_text() != text:
+        with contextlib.suppress(OSError):  # a full disk must keep no result here
+            write_text(path, text, mode=0o600)
 
 
 def _rank(relative: Path) -> int:

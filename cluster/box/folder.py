@@ -107,9 +107,9 @@ class BoxFolder:
         """Return the folder of the job of this name."""
         return JobFolder(self.jobs / name)
 
-    def latest_job(self) -> JobFolder | None:
-        """Return the job that was started last, `None` if there is none."""
-        folders = [JobFolder(path) for path in self.jobs.glob("*") if path.is_dir()]
+    def started_jobs(self) -> list[JobFolder]:
+        """Return all jobs by the time of their start, the latest first."""
+        folders = [JobFolder(path) for path in self.jobs.glob("[!.]*") if path.is_dir()]
         started = [(read_json(job.request) or {}, job) for job in folders]
         known = [(request["started_at"], job) for request, job in started if request]
-        return max(known, key=lambda pair: pair[0])[1] if known else None
+        return [job for _, job in sorted(known, key=lambda pair: pair[0], reverse=True)]

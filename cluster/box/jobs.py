@@ -44,7 +44,7 @@ def start(
     if not _NAME.fullmatch(name):
         raise BoxError(f"job names are letters, digits, - and _, got {name!r}.")
     with _starting(box):
-        running = box.latest_job()
+        running = current(box)
         if running is not None and is_running(running):
             raise BoxError(f"already runs the job {running.name}: wait, or end it with `down`.")
         job = box.job(name)
@@ -94,7 +94,7 @@ def supervise(box: BoxFolder, name: str) -> None:
 
 def stop(box: BoxFolder, *, reason: str, grace_s: float = _GRACE_S) -> str | None:
     """End the running job by SIGTERM, after `grace_s` by SIGKILL; return its name, or `None`."""
-    job = box.latest_job()
+    job = current(box)
     if job is None or not is_running(job):
         return None
     with contextlib.suppress(OSError):  # a full disk must not keep a job running
@@ -113,6 +113,16 @@ def stop(box: BoxFolder, *, reason: str, grace_s: float = _GRACE_S) -> str | Non
     while is_running(job) and time.monotonic() < deadline:
         time.sleep(0.1)
     return job.name
+
+
+def current(box: BoxFolder) -> JobFolder | None:
+    """Return the job that runs, else the one that was started last; `None` if there is none.
+
+    One that another box has started, and that came here to be resumed, may be the last.
+    """
+    latest_first = box.started_jobs()
+    running = (job for job in latest_first if is_running(job))
+    return next(running, next(iter(latest_first), None))
 
 
 def is_running(job: JobFolder) -> bool:

@@ -33,6 +33,7 @@ from cluster.node.arguments import with_options
 from cluster.pages.units import dollars
 
 Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+_MOST_HOURS = 24 * 30
 _LONGEST_SPLIT = 73  # what finishes the search is called NAME-finals, and a box takes 80
 
 
@@ -73,8 +74,11 @@ class UpCommand(_Fleet):
 
     def run(self) -> int:
         """Bring all boxes up, side by side; one by one if there are host keys to ask about."""
-        if self.max_hours is not None and not 0 < self.max_hours <= 24 * 30:
-            raise FleetError(f"--max-hours must be positive, got {self.max_hours}.")
+        if self.max_hours is not None and not 0 < self.max_hours <= _MOST_HOURS:
+            raise FleetError(
+                f"--max-hours must be positive and at most {_MOST_HOURS} (30 days), "
+                f"got {self.max_hours:g}."
+            )
         boxes = self.boxes()
         code = up.pack(source.ROOT)
         accept: Literal["ask", "accept-new", "refuse"] = "refuse"
@@ -216,8 +220,7 @@ class PullCommand(_Fleet):
         """Pull from all boxes."""
 
         def bring(box: RemoteBox) -> None:
-            pulled = pull.pull(box, self.out)
-            parallel.sayer(box)(f"pulled {pulled.num_files} files to {self.out / box.host.name}")
+            parallel.sayer(box)(str(pull.pull(box, self.out)))
 
         return parallel.report_each(self.boxes(), bring)
 

@@ -17,8 +17,7 @@ def take_down(box: RemoteBox, *, out: Path, remove: bool, say: Sayer) -> None:
     """
     stopped = box.ask("stop", timeout_s=_STOP_S)["stopped"]
     say("no job was running" if stopped is None else f"ended the job {stopped}")
-    pulled = pull.pull(box, out)
-    say(f"pulled {pulled.num_files} files to {out / box.host.name}")
+    say(str(pull.pull(box, out)))
     if remove:
         say(f"removed {box.ask('remove')['removed']}")
     box.connection.close()

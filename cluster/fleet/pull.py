@@ -8,20 +8,46 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from cluster.box.bundle import LARGEST_BYTES, MTIME_NS
+from cluster.box.bundle import LARGEST_BYTES, MTIME_NS, TOO_LARGE
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.node.atomic import replacing
+from cluster.pages import units
 
 _CHUNK = 1 << 20
+_MOST_NAMES = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """The files that one pull brought: their number, and the profiles among them."""
+    """The files that one pull brought to `folder`: their number, and the profiles among them.
 
+    `too_large` are those of which it brought the names alone; each is told once.
+    """
+
+    folder: Path
     num_files: int
     profiles: tuple[Path, ...]
+    too_large: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"pulled {units.plural(self.num_files, 'file')} to {self.folder}"
+        return "; ".join([text, *self.warnings])
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence on the files that stay on the box, if there are any new ones."""
+        if not self.too_large:
+            return []
+        # A box may name what it likes, and as much.
+        names = [
+            name if name.isprintable() else repr(name) for name in self.too_large[:_MOST_NAMES]
+        ]
+        more = len(self.too_large) - len(names)
+        names += [f"{more} more ({TOO_LARGE})"] * (more > 0)
+        stay = "stays" if len(names) == 1 else "stay"
+        limit = units.size(LARGEST_BYTES)
+        return [f"{', '.join(names)} {stay} on the box: larger than {limit}"]
 
 
 def pull(box: RemoteBox, out: Path) -> Pulled:
@@ -46,8 +72,12 @@ def pull(box: RemoteBox, out: Path) -> Pulled:
             return  # the link broke, or ssh never got through: its exit code says which
 
     box.pull(_have(folder), consume)
-    profiles = tuple(path for path in arrived if path.parent.name == "profiles")
-    return Pulled(num_files=len(arrived), profiles=profiles)
+    return Pulled(
+        folder=folder,
+        num_files=len(arrived),
+        profiles=tuple(path for path in arrived if path.parent.name == "profiles"),
+        too_large=tuple(name for path in arrived for name in _too_large(path, folder)),
+    )
 
 
 def _store(box: RemoteBox, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Path:
@@ -69,6 +99,14 @@ def _store(box: RemoteBox, tar: tarfile.TarFile, member: tarfile.TarInfo, folder
         if file.tell() != member.size:
             raise tarfile.ReadError("the stream ended within a file")
     return path
+
+
+def _too_large(path: Path, folder: Path) -> list[str]:
+    """Return the names that a box lists in this file, if it is its list of what stays there."""
+    job = path.parent
+    if path.name != TOO_LARGE or job.parent != folder:
+        return []
+    return [f"{job.name}/{name}" for name in path.read_text(errors="replace").splitlines()]
 
 
 def _have(folder: Path) -> dict[str, tuple[int, int]]:

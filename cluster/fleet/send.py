@@ -8,12 +8,18 @@ from pathlib import Path
 from cluster.errors import FleetError
 from cluster.fleet.remote import RemoteBox
 
-# The name holds the content's hash: what lies there whole is never sent again, nor overwritten.
+# The folder's name is the content's hash. On the box a broken link looks like the end of the file,
+# so one counts as there only at its whole size.
+_IS_THERE = """
+cd -- "$1/$2" > /dev/null && [ "$(wc -c < "$3")" -eq "$4" ] && echo there; exit 0
+"""
 _STORE = """
 set -e; umask 077
 cd -- "$1"; mkdir -p -- "$2"; cd -- "$2"
-if [ -e "$3" ]; then exec cat > /dev/null; fi
-cat > ".$3.$$"; mv -- ".$3.$$" "$3"
+trap 'rm -f -- ".$3.$$"' EXIT
+cat > ".$3.$$"
+[ "$(wc -c < ".$3.$$")" -eq "$4" ] || { echo "got '$3' in part: submit it again." >&2; exit 1; }
+mv -f -- ".$3.$$" "$3"
 """
 _SEND_S = 1800.0
 
@@ -22,7 +28,7 @@ _SEND_S = 1800.0
 class Parcel:
     """A file, with its place in the fleet's folder."""
 
-    given: str
+    given: Path
     content: bytes
     folder: str
     name: str
@@ -47,7 +53,7 @@ def pack(paths: Sequence[Path]) -> list[Parcel]:
             raise FleetError(f"--send cannot read {path}: {error.strerror}.") from error
         digest = hashlib.sha256(content).hexdigest()[:16]
         parcels.append(
-            Parcel(given=str(path), content=content, folder=f"files/{digest}", name=path.name)
+            Parcel(given=path, content=content, folder=f"files/{digest}", name=path.name)
         )
     return parcels
 
@@ -58,27 +64,23 @@ def address(words: Sequence[str], parcels: Sequence[Parcel]) -> list[str]:
     Raises:
         FleetError: if the command does not name one of them.
     """
+    named = set(map(Path, words))  # as --send was read: without the ./ that a shell completes
     for parcel in parcels:
-        if parcel.given not in words:
+        if parcel.given not in named:
             raise FleetError(
                 f"--send {parcel.given}: the command behind -- does not name it by that path."
             )
     there = {parcel.given: parcel.on_box for parcel in parcels}
-    return [there.get(word, word) for word in words]
+    return [there.get(Path(word), word) for word in words]
 
 
 def send(box: RemoteBox, parcels: Sequence[Parcel]) -> None:
-    """Put the files on a box.
+    """Put the files on a box, but for those that lie there already.
 
     Raises:
-        HostError: if the box cannot be reached, or its disk is full.
+        HostError: if the box cannot be reached, its disk is full, or a file arrives in part.
     """
     for parcel in parcels:
-        box.shell(
-            _STORE,
-            box.host.folder,
-            parcel.folder,
-            parcel.name,
-            stdin=parcel.content,
-            timeout_s=_SEND_S,
-        )
+        place = (box.host.folder, parcel.folder, parcel.name, str(len(parcel.content)))
+        if not box.shell(_IS_THERE, *place):
+            box.shell(_STORE, *place, stdin=parcel.content, timeout_s=_SEND_S)

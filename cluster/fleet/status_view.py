@@ -11,6 +11,7 @@ from rich.text import Text
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.status import HostStatus
 from cluster.node.deadman import DeadmanStatus
+from cluster.node.secret_names import without_secret_words
 from cluster.pages.units import dollars, duration, speed
 
 STATUS_COLUMNS = (
@@ -66,7 +67,11 @@ def render(statuses: Sequence[HostStatus], prices: Prices) -> RenderableType:
 
 
 def to_dict(status: HostStatus, prices: Prices) -> dict[str, Any]:
-    """Return all that is known of a box, as plain values for JSON."""
+    """Return all that is known of a box but the secrets of commands, as plain values for JSON."""
+    answer = None if status.answer is None else dataclasses.asdict(status.answer)
+    if answer is not None and (job := answer["job"]) is not None:
+        for key in ("words", "own_words"):
+            job[key] = job[key] and without_secret_words(job[key])
     return {
         "host": status.host.name,
         "state": status.state,
@@ -75,7 +80,7 @@ def to_dict(status: HostStatus, prices: Prices) -> dict[str, Any]:
         "age_s": status.age_s,
         "cost_dollars": status.cost(prices),
         "stop_paying": status.host.destroy_command,
-        "answer": None if status.answer is None else dataclasses.asdict(status.answer),
+        "answer": answer,
     }
 
 

@@ -4,9 +4,11 @@ import dataclasses
 import datetime
 import io
 import json
+import os
 import re
 import shlex
 import tarfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 from cluster.node.arguments import with_options
+from cluster.node.secret_names import with_secret_words, without_secret_words
 
 _OURS = ("--out", "--profiles", "--json", "--resume")
 _KNOWN = "--known"
@@ -119,22 +122,45 @@ def take_over(box: RemoteBox, pulled: Path) -> str:
     sentence in its log. Its name tells the lost box, as the same job may run on this one.
 
     Raises:
-        FleetError: if there is no pulled search.
+        FleetError: if there is no pulled search, or a secret of its command is not in this
+            environment: what is pulled has none.
         HostError: if this box is not set up, busy, or has a job of that name.
     """
     if not (pulled / "run" / "journal.log").is_file() or not (pulled / "job.json").is_file():
         raise FleetError(f"{pulled} holds no pulled search (no job.json and run/journal.log).")
+    current = box.status().job
+    if current is not None and current.state == "running":  # else it is left with what it refuses
+        raise HostError(
+            box.host, f"already runs the job {current.name}: wait, or end it by `down`."
+        )
     files = {name: pulled / name for name in _CARRIED if (pulled / name).is_file()}
     carried = {name: path.read_bytes() for name, path in files.items()}
-    request = json.loads(carried["job.json"])
+    request = _with_secrets(json.loads(carried["job.json"]), pulled)
     part = Part.of(request.get("split"))
     if part is not None and part.number is None:  # what those journals held is in its own by now
         request["words"] = _own_words(part, request["words"], request.get("own_words"))
+    request["started_at"] = time.time()  # on this box
     carried["job.json"] = json.dumps(request).encode()
     source = pulled.resolve()
     name = re.sub(r"[^A-Za-z0-9_-]", "-", f"{source.name}-from-{source.parent.name}")
     box.shell(_UNPACK, box.host.folder, name, stdin=_tar(carried), timeout_s=300)
     return _start(box, {"name": name, "words": None, "resume": True})
+
+
+def _with_secrets(request: Mapping[str, Any], pulled: Path) -> dict[str, Any]:
+    """Return a pulled request, whose secrets the box has masked, with those of this environment."""
+    commands = {key: request.get(key) for key in ("words", "own_words")}
+    try:
+        found = {
+            key: with_secret_words(words, os.environ) for key, words in commands.items() if words
+        }
+    except KeyError as error:
+        [name] = error.args
+        raise FleetError(
+            f"the command of {pulled} had a secret, {name}, which is masked in all that is pulled: "
+            f"set the variable {name} here (export {name}=...), and submit again."
+        ) from None
+    return {**request, **found}
 
 
 def _start_split(box: RemoteBox, part: Part, own: Sequence[str], added: Sequence[str]) -> str:
@@ -160,7 +186,7 @@ def _own_words(part: Part, words: Sequence[str], own: Sequence[str] | None) -> l
 
 
 def _start(box: RemoteBox, request: Mapping[str, Any]) -> str:
-    return shlex.join(box.ask("start", request)["words"])
+    return shlex.join(without_secret_words(box.ask("start", request)["words"]))
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:

@@ -141,8 +141,9 @@ def _look(box: RemoteBox, out: Path) -> tuple[HostStatus, str | None]:
         return dataclasses.replace(seen, problem=str(error), reachable=False), None
     except HostError as error:
         return seen, str(error)
-    new = [str(path) for path in pulled.profiles]
-    return seen, f"{box.host.name}  pulled {', '.join(new)}" if new else None
+    new = ", ".join(map(str, pulled.profiles))
+    said = [f"pulled {new}"] * bool(new) + pulled.warnings
+    return seen, f"{box.host.name}  {'; '.join(said)}" if said else None
 
 
 @contextlib.contextmanager

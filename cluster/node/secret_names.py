@@ -41,13 +41,40 @@ def without_secret_words(words: Sequence[str]) -> list[str]:
     """Return a command line with `MASK` in place of secrets, after `=` or as the next word."""
     shown: list[str] = []
     for word in words:
-        name, equals, value = word.partition("=")
         is_value = bool(shown) and shown[-1].startswith("-") and _is_secret(shown[-1], word)
-        if equals and _is_secret(name, value):
-            shown.append(f"{name}={MASK}")
-        else:
-            shown.append(MASK if is_value and not word.startswith("-") else word)
+        shown.append(MASK if is_value and not word.startswith("-") else _without_secret(word))
     return shown
+
+
+def with_secret_words(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """Return a command line with `values` in place of what `without_secret_words` has masked.
+
+    The value of `HF_TOKEN=...` is called `HF_TOKEN`, that of `--api-key` is `API_KEY`.
+
+    Raises:
+        KeyError: naming the value that is not there.
+    """
+    found: list[str] = []
+    for word in words:
+        before, equals, last = word.rpartition("=")
+        if last == MASK and (equals or found):
+            name = before.rpartition("=")[2] if equals else found[-1]
+            word = before + equals + values[_variable(name)]
+        found.append(word)
+    return found
+
+
+def _variable(name: str) -> str:
+    variable = re.sub(r"\W", "_", name.lstrip("-"))
+    return variable.upper() if name.startswith("-") else variable
+
+
+def _without_secret(word: str) -> str:
+    """Return a word without the secret that it gives, as in `--env=HF_TOKEN=...`."""
+    name, equals, value = word.partition("=")
+    if equals and _is_secret(name, value):
+        return f"{name}={MASK}"
+    return f"{name}={_without_secret(value)}" if equals and name.startswith("-") else word
 
 
 def _is_secret(name: str, value: Any) -> bool:

@@ -43,5 +43,6 @@ def job_files(folder: Path) -> Path:
         path = folder / "jobs" / "j1" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name * 100)
+    (folder / "jobs" / "j1" / "job.json").write_text('{"name": "j1", "words": null}')
     (folder / "jobs" / "j1" / "link").symlink_to("/etc/passwd")
     return folder / "jobs"

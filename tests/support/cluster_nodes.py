@@ -7,7 +7,7 @@ import pytest
 import ray
 
 from trainables.travelled import Travelled
-from tune.driver.hosts import found, plain
+from tune.driver.hosts import found, joined, plain
 from tune.driver.hosts.host_check import HostCheck
 from tune.preflight.findings import Preflight, PreflightRequest
 
@@ -72,8 +72,9 @@ def install(monkeypatch: pytest.MonkeyPatch, nodes: Nodes) -> Nodes:
 
     monkeypatch.setattr(ray, "nodes", lambda: nodes.said)
     monkeypatch.setattr(ray, "wait", wait)
-    for module in (found, plain):
+    for module in (found, joined, plain):
         monkeypatch.setattr(module, "answer", lambda name, **_: nodes.answers[name])
+    for module in (found, plain):
         monkeypatch.setattr(module, "placement_group", nodes.placement_group)
         monkeypatch.setattr(module, "remove_placement_group", nodes.remove)
     return nodes

@@ -1,5 +1,6 @@
 """Profiles that a fleet brought home, and the offers that they make."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,5 +39,5 @@ def write(out: Path, host: str, **changes: Any) -> Path:
     return path
 
 
-def ranked(out: Path, table: Prices, hosts: tuple[Host, ...] = ()) -> list[report.ClassOffer]:
+def ranked(out: Path, table: Prices, hosts: Sequence[Host] = ()) -> list[report.ClassOffer]:
     return report.offers(profiles.read_all(out, kind="fastest"), hosts, table)

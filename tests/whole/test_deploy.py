@@ -36,7 +36,8 @@ def rayjob() -> Any:
 
 def test_sky_task_runs_a_search_that_ends_by_itself() -> None:
     task = yaml.safe_load((DEPLOY / "sky.yaml").read_text())
-    assert task["resources"]["autostop"] == {"idle_minutes": 10, "down": True}
+    # It takes the only copy of the results with it: long enough to fetch them.
+    assert task["resources"]["autostop"] == {"idle_minutes": 60, "down": True}
     assert task["setup"].strip() == "make setup"
     assert spec_of(task["run"]).max_time_s == 7200
 
@@ -109,10 +110,12 @@ def test_launcher_reads_its_document_and_the_search_in_it() -> None:
     assert types[document["head_node_type"]]["resources"] == {"CPU": 0}
     workers = [one for name, one in types.items() if name != document["head_node_type"]]
     assert sum(one["max_workers"] for one in workers) <= document["max_workers"]
+    assert [one["min_workers"] for one in workers] == [0]  # others are never given back
     command = re.search(r'ray exec \S+ "(.*?)"', text.replace("\\\n#", ""), re.DOTALL)
     assert command is not None
     spec = spec_of(command[1])
-    assert (spec.address, spec.class_timeout_s) == ("auto", 900)
+    # Without a GPU in the cluster it must ask for one, and not search the CPU of a head.
+    assert (spec.address, spec.device, spec.class_timeout_s) == ("auto", "gpu", 900)
 
 
 def test_all_containers_have_the_same_image_and_the_same_thrift() -> None:
@@ -183,3 +186,44 @@ def test_image_of_a_cuda_that_jax_has_no_extra_for_is_not_built(cuda: str, code:
     )
     assert done.returncode == code
     assert ("CUDA is 12 or 13, got" in done.stderr) is (code == 2)
+
+
+def test_image_has_what_kuberay_and_the_launcher_run_in_it() -> None:
+    steps = image("13")
+    installed = set(of(steps, "RUN", "apt-get").split())
+    assert {"wget", "rsync", "openssh-server", "make", "tar"} <= installed
+    assert "/etc/ssh/ssh_host_*" in installed  # made by the package, and anybody's
+    assert of(steps, "RUN", "boto3").startswith(".venv/bin/python -m pip install")
+    [path] = shlex.split(of(steps, "ENV", "/opt"))
+    [echo, line, _, profile] = shlex.split(of(steps, "RUN", "/etc/profile.d"))
+    assert (echo, profile) == ("echo", "/etc/profile.d/rl-tuner.sh")
+    assert shlex.split(line) == [path]
+
+
+ENTRY = DEPLOY / "box.sh"
+
+
+def entry(folder: Path, variables: dict[str, str]) -> list[str]:
+    """What the image's entry runs, with stand-ins for all that it calls."""
+    (folder / "bin").mkdir()
+    for name in ("python", "ssh-keygen", "service", "sleep"):
+        stand_in = folder / "bin" / name
+        stand_in.write_text(f'#!/bin/sh\necho "{name} $*" >> "$HOME/called"\n')
+        stand_in.chmod(0o755)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    subprocess.run([ENTRY], env={"HOME": str(folder), "PATH": path, **variables}, check=True)
+    return (folder / "called").read_text().splitlines()
+
+
+def test_image_is_a_box_that_ssh_reaches_where_it_is_given_a_key(tmp_path: Path) -> None:
+    assert json.loads(of(image("13"), "CMD")) == [f"/opt/rl-tuner/{ENTRY.relative_to(ROOT)}"]
+    called = entry(tmp_path, {"PUBLIC_KEY": "ssh-ed25519 AAAA me"})
+    assert called == ["ssh-keygen -A", "service ssh start", "sleep infinity"]
+    keys = tmp_path / ".ssh" / "authorized_keys"
+    assert keys.read_text() == "ssh-ed25519 AAAA me\n"
+    assert keys.stat().st_mode & 0o777 == 0o600
+    assert keys.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_image_without_a_key_shows_the_preflight(tmp_path: Path) -> None:
+    assert entry(tmp_path, {}) == ["python -m tune.preflight"]

@@ -356,6 +356,32 @@ def test_dead_man_ends_a_hosts_ray_and_its_rent_and_the_cluster_goes_on(cluster:
     assert len(classes_of(cluster)) == 2
 
 
+def test_host_that_joins_a_search_takes_part_if_it_has_what_the_others_have(
+    cluster: Cluster,
+) -> None:
+    one = next(name for name in classes_of(cluster) if name.endswith("-2cpu"))
+    with_bars = [cluster.add("e", cpus="0,1"), cluster.head, cluster.lab.boxes["b"]]
+    for box in with_bars:
+        (cluster.folder(box) / "bars.csv").write_text("bars")
+    options = ("--option", f"data={WORK / 'bars.csv'}", "build_s=6")
+    where = ("--machine-class", one, "--out", "joining", "--profiles", "joining")
+    search = cluster.search("--max-runs", "6", *where, *options)
+    said = read_until(search, "trial 0 ")
+    without, having = cluster.add("f", cpus="0,1"), with_bars[0]
+    cluster.join(without)
+    cluster.join(having)
+    said += read_until(
+        search,
+        f"{without.address} joined the cluster and is left out: it has no {WORK / 'bars.csv'}",
+        f"{having.address} joined the cluster: 2 trials at once now.",
+    )
+    said += ended_with_code(search, 0)
+    rows = table(cluster.folder(cluster.head) / "joining")
+    assert {row["kind"] for row in rows} <= {"completed", "slow"}, said
+    for box in (without, having):
+        cluster.lose(box)
+
+
 def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
     one = next(name for name in classes_of(cluster) if name.endswith("-2cpu"))
     c = cluster.lab.boxes.get("c") or cluster.add("c", cpus="0,1")

@@ -46,22 +46,19 @@ def offers(
 ) -> list[ClassOffer]:
     """Return the best profile of each class with its price, the most steps per dollar first.
 
-    A proven profile comes before any unproven one, however fast: the fastest of many that were
-    measured once is mostly luck.
+    The best of a class is that of the host with the most steps per dollar; without a price, the
+    fastest. A proven profile comes before any unproven one, however fast: the fastest of many that
+    were measured once is mostly luck.
     """
     by_name = {host.name: host for host in hosts}
-    best: dict[str, PulledProfile] = {}
+    best: dict[str, ClassOffer] = {}
     for result in results:
-        known = best.get(result.machine_class)
-        if known is None or _rank(result) > _rank(known):
-            best[result.machine_class] = result
-    found = [
-        ClassOffer(profile=result, price_per_hour=prices.of(by_name.get(result.host), name))
-        for name, result in best.items()
-    ]
-    return sorted(
-        found, key=lambda o: (o.steps_per_dollar or 0.0, o.profile.steps_per_second), reverse=True
-    )
+        name = result.machine_class
+        price = prices.of(by_name.get(result.host), name)
+        offer = ClassOffer(profile=result, price_per_hour=price)
+        if name not in best or _rank(offer) > _rank(best[name]):
+            best[name] = offer
+    return sorted(best.values(), key=lambda offer: _rank(offer)[1:], reverse=True)
 
 
 def advice(ranked: Sequence[ClassOffer]) -> str:
@@ -168,8 +165,9 @@ def to_dict(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> Mapping[str,
     }
 
 
-def _rank(result: PulledProfile) -> tuple[bool, float]:
-    return (result.is_proven, result.steps_per_second)
+def _rank(offer: ClassOffer) -> tuple[bool, float, float]:
+    profile = offer.profile
+    return (profile.is_proven, offer.steps_per_dollar or 0.0, profile.steps_per_second)
 
 
 def _overlap(first: ClassOffer, second: ClassOffer) -> bool:

@@ -2,16 +2,18 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from box_jobs import start, wait_for
+from box_jobs import FAKE, start, wait_for
 from cluster.box import jobs
+from cluster.box.__main__ import remove, status
 from cluster.box.folder import BoxFolder
 from cluster.errors import BoxError
 from cluster.node import processes
-from cluster.node.atomic import read_json
+from cluster.node.atomic import read_json, write_json
 
 
 def has_command(pid: int) -> bool:
@@ -40,6 +42,25 @@ def test_one_job_at_a_time_and_no_name_twice(box: BoxFolder) -> None:
     with pytest.raises(BoxError, match="has a job j1 already: resume it"):
         start(box)
     assert jobs.stop(box, reason="stopped") is None
+
+
+def test_job_that_runs_is_seen_behind_one_that_was_started_later_elsewhere(
+    box: BoxFolder,
+) -> None:
+    start(box, "--trials", "100")
+    taken_over = box.job("s-from-lost")
+    taken_over.path.mkdir()
+    later = {"name": "s", "words": FAKE, "resume": False, "started_at": time.time() + 3600}
+    write_json(taken_over.request, later)
+    for again in ("j2", taken_over.name):
+        with pytest.raises(BoxError, match="already runs the job j1"):
+            start(box, name=again, resume=again != "j2")
+    told = status(box, {})["job"]
+    assert (told["name"], told["state"]) == ("j1", "running")
+    with pytest.raises(BoxError, match="still runs the job j1"):
+        remove(box, {})
+    assert jobs.stop(box, reason="deadline") == "j1"
+    assert not jobs.is_running(box.job("j1"))
 
 
 def test_stopped_job_keeps_its_best_and_takes_all_its_processes_with_it(box: BoxFolder) -> None:

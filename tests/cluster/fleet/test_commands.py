@@ -1,4 +1,4 @@
-"""The command `report`: where its page goes."""
+"""The commands `report`, where its page goes, and `up`, which hours it takes."""
 
 from pathlib import Path
 
@@ -22,3 +22,12 @@ def test_report_writes_its_page_beside_the_profiles_or_where_it_is_told(
     path = Path(option[1] if option else "profiles/report.html")
     assert "Rent this one" in path.read_text()
     assert capsys.readouterr().out.endswith(f"page: {path}\n")
+
+
+@pytest.mark.parametrize("hours", ["800", "0", "-1"])
+def test_hours_that_no_dead_man_takes_are_refused_with_the_limit(
+    hours: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fleet.main(["up", f"--max-hours={hours}"]) == 2
+    said = capsys.readouterr().err
+    assert f"--max-hours must be positive and at most 720 (30 days), got {hours}." in said

@@ -94,3 +94,34 @@ def test_box_decides_nothing_about_where_its_files_land(
         pull.pull(FakeRemote(stream.getvalue()), out)  # type: ignore[arg-type]
     assert not list(tmp_path.glob("**/escaped"))
     assert not (tmp_path / "made").exists()
+
+
+def test_large_file_and_what_a_command_writes_for_itself_stay_on_the_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = job_files(tmp_path), tmp_path / "out"
+    monkeypatch.setattr(bundle, "LARGEST_BYTES", 2000)
+    (source / "j1" / "run" / "job.json").write_text("[1]")  # a person's, and none of ours
+    for name in ("run/a.ckpt", "run/trials/outputs/trial-7/b.ckpt", "run/l4/ray/c"):
+        path = source / "j1" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * 2001)
+    remote = FakeRemote(stream_of(source, {}))
+    pulled = pull.pull(remote, out)
+    assert pulled.too_large == ("j1/run/a.ckpt",)
+    assert "; j1/run/a.ckpt stays on the box: larger than 256 MiB" in str(pulled)
+    assert (out / "box/j1/log.txt").exists()
+    assert (out / "box/j1/run/job.json").read_text() == "[1]"
+    assert not list(out.glob("**/*.ckpt"))
+    assert not (out / "box/j1/run/l4").exists()
+    pull.pull(remote, out)
+    (source / "j1" / "run" / "a.ckpt").write_bytes(b"x" * 3000)
+    again = pull.pull(FakeRemote(stream_of(source, remote.asked)), out)
+    assert (again.num_files, again.too_large) == (0, ())
+
+
+def test_names_that_a_box_tells_are_few_and_printable() -> None:
+    names = ("j/\x1b[2Jx", *(f"j/{number}" for number in range(9)))
+    pulled = pull.Pulled(folder=Path("o"), num_files=1, profiles=(), too_large=names)
+    [warning] = pulled.warnings
+    assert warning.startswith("'j/\\x1b[2Jx', j/0, j/1, 7 more (too_large.txt) stay on the box")

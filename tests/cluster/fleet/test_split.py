@@ -239,6 +239,9 @@ class FakeBox:
         self.request = request
         return {"words": request["words"] or []}
 
+    def status(self) -> BoxStatus | None:
+        return box("a").answer
+
 
 OWN = ["python", "x", "--seed", "7"]
 

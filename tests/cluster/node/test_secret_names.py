@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from cluster.node.secret_names import MASK, masked, without_secret_words, without_secrets
+from cluster.node.secret_names import (
+    MASK,
+    masked,
+    with_secret_words,
+    without_secret_words,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +41,30 @@ def test_what_is_secret_by_its_name_is_masked(
         ("x --option api_key=s seed=1", "x --option api_key=*** seed=1"),
         ("x --token=s --max-tokens=5", "x --token=*** --max-tokens=5"),
         ("x --token --json", "x --token --json"),
+        ("x --env=HF_TOKEN=s --env A=1 HF_TOKEN=s", "x --env=HF_TOKEN=*** --env A=1 HF_TOKEN=***"),
+        ("x --line=a=token=5", "x --line=a=token=5"),
     ],
 )
 def test_a_command_line_is_shown_without_them(line: str, shown: str) -> None:
     assert without_secret_words(line.split()) == shown.split()
+
+
+def test_what_is_masked_in_a_command_line_is_put_back_by_its_name() -> None:
+    words = [
+        "x",
+        "--env=HF_TOKEN=s",
+        "--n",
+        "3",
+        "--option",
+        "api_key=s",
+        "--api-key",
+        "s",
+        "--db.password=s",
+        "a=b",
+    ]
+    shown = without_secret_words(words)
+    secrets = dict.fromkeys(("HF_TOKEN", "api_key", "API_KEY", "DB_PASSWORD"), "s")
+    assert with_secret_words(shown, secrets) == words
+    with pytest.raises(KeyError, match="API_KEY"):
+        with_secret_words(shown, {name: "s" for name in secrets if name != "API_KEY"})
+    assert with_secret_words(["***", "x"], {}) == ["***", "x"]

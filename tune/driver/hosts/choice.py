@@ -11,7 +11,6 @@ from tune.driver.hosts import joined, plain, working_dir
 from tune.driver.hosts.connection import connect
 from tune.driver.hosts.found import FoundHosts
 from tune.driver.hosts.host_check import HostCheck
-from tune.driver.hosts.joined import JoinedPlaces
 from tune.driver.hosts.places import Places
 from tune.preflight.findings import Preflight, PreflightRequest
 from tune.spec import SearchSpec, Task
@@ -63,9 +62,8 @@ def _of_joined(
     if spec.machine_class is None and len(names) > 1:
         return names
     one = joined.require(spec.machine_class, timeout_s=spec.class_timeout_s, note=note)
-    return ChosenClass(
-        hardware_class=one, preflight=joined.preflight(one, check), places=JoinedPlaces(one)
-    )
+    hosts = joined.checked(one, check, note=note)
+    return ChosenClass(hardware_class=one, preflight=hosts.preflight, places=hosts)
 
 
 def _of_plain(

@@ -17,7 +17,6 @@ from trainables.measurement import Outcome
 from trainables.ray_trainable import Place
 from trainables.travelled import Travelled
 from tune.driver.hosts.host_check import HostCheck, answer
-from tune.driver.hosts.joined import thread_cap, tightest
 from tune.preflight.findings import Device, Preflight
 
 _FRAMEWORKS = ("jax", "jaxlib", "torch")
@@ -108,18 +107,23 @@ class FoundHosts:
         """Take GPUs with their share of the CPUs, or all CPUs, of a host: of one host if alone."""
         nodes = [host.node for host in self._hosts.values()]
         on_gpu = all(node.num_gpus for node in nodes)
-        share = min(node.num_cpus // node.num_trials for node in nodes)
-        resources = {
-            "CPU": float(share * (num_gpus if on_gpu else 1)),
-            "GPU": float(num_gpus * on_gpu),
-        }
         # The largest first, so that different numbers of GPUs are compared on one host.
         nodes.sort(key=lambda node: -node.num_gpus)
         large_enough = [n.node_id for n in nodes if n.num_gpus >= num_gpus or not on_gpu]
         return Place(
-            resources={name: amount for name, amount in resources.items() if amount},
+            resources=self._resources(nodes, num_gpus if on_gpu else 0),
             nodes=tuple(large_enough[:1] if alone else sorted(large_enough)),
         )
+
+    def _resources(self, nodes: Sequence[Node], num_gpus: int) -> dict[str, float]:
+        """Return what Ray must find for a trial on one of the nodes; no GPU is on the CPU."""
+        share = min(node.num_cpus // node.num_trials for node in nodes)
+        resources = {"CPU": float(share * max(num_gpus, 1)), "GPU": float(num_gpus)}
+        return {name: amount for name, amount in resources.items() if amount}
+
+    def _nodes(self) -> list[Node]:
+        """Return the nodes that may be hosts of the class, as Ray knows them now."""
+        return nodes_of(ray.nodes(), self._check.request.device)
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
         """Return how the trial ended: Ray has its place back by itself."""
@@ -134,7 +138,7 @@ class FoundHosts:
 
     def look(self) -> bool:
         """Take leave of nodes that are gone, ask new ones; return whether a host is left."""
-        nodes = {node.node_id: node for node in nodes_of(ray.nodes(), self._check.request.device)}
+        nodes = {node.node_id: node for node in self._nodes()}
         for node_id in self._hosts.keys() - nodes.keys():
             self._note(f"{self._hosts.pop(node_id).node.address} left the cluster.")
         for node_id in nodes.keys() - self._hosts.keys() - self._asked.keys() - self._refused:
@@ -192,6 +196,21 @@ class FoundHosts:
                 needed = f"{units.size(here)}, and {units.size(least)} are needed"
                 return f"it has too little {what} memory to spare ({needed})."
         return None
+
+
+def tightest(verdicts: Sequence[Preflight]) -> Preflight:
+    """Return a verdict that holds on all hosts: the tightest's, with the smallest budgets."""
+    return dataclasses.replace(
+        min(verdicts, key=lambda one: (thread_cap(one), one.device_budget_bytes)),
+        device_budget_bytes=min(one.device_budget_bytes for one in verdicts),
+        host_budget_bytes=min(one.host_budget_bytes for one in verdicts),
+    )
+
+
+def thread_cap(verdict: Preflight) -> int:
+    """Return the cap of a host that fits."""
+    assert verdict.thread_env is not None
+    return verdict.thread_env.cap
 
 
 def nodes_of(said: Iterable[Mapping[str, Any]], device: Device) -> list[Node]:

@@ -1,8 +1,7 @@
 """A cluster of `cluster.join` as a search uses it: its classes, their limits, and their loss."""
 
-import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ray
@@ -11,52 +10,45 @@ from cluster.errors import UserError
 from cluster.join.hardware_class import HardwareClass
 from cluster.node import hardware
 from trainables.command.options import FACTORY
-from trainables.measurement import Outcome
-from trainables.ray_trainable import Place
+from tune.driver.hosts.found import FittingHost, FoundHosts, Node
 from tune.driver.hosts.host_check import HostCheck, answer
-from tune.preflight.findings import NotFitError, Preflight
+from tune.preflight.findings import NotFitError
 from tune.spec import Task
 
 _LOOK_S = 1.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class JoinedPlaces:
-    """The places of a class: Ray knows them as a resource that each of its hosts publishes."""
+class JoinedHosts(FoundHosts):
+    """The hosts of a class, which each of them publishes as a resource of Ray.
 
-    hardware_class: HardwareClass
-    travelled: None = None
+    One that joins while a search runs is asked like those that were there at its start.
+    """
 
-    @property
-    def num_trials(self) -> int:
-        """The number of places when the search began."""
-        return self.hardware_class.num_trials
+    def __init__(
+        self,
+        chosen: HardwareClass,
+        hosts: Sequence[FittingHost],
+        *,
+        check: HostCheck,
+        note: Callable[[str], None],
+    ) -> None:
+        self._chosen = chosen
+        super().__init__(chosen.name, hosts, check=check, travelled=None, note=note)
 
-    @property
-    def most_gpus(self) -> int | None:
-        """The most GPUs of a host when the search began, `None` on the CPU."""
-        return self.hardware_class.most_gpus
+    def _resources(self, nodes: Sequence[Node], num_gpus: int) -> dict[str, float]:
+        return self._chosen.trial_resources(max(num_gpus, 1))
 
-    def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
-        """Take a place of the class, with whole GPUs if it has any: on one host if alone."""
-        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]} if alone else set()
-        # The largest, so that different numbers of GPUs are compared on one host.
-        largest_first = sorted(self.hardware_class.hosts, key=lambda host: -host[2])
-        left = [one for one, _, places in largest_first if one in alive and places >= num_gpus]
-        resources = self.hardware_class.trial_resources(num_gpus)
-        return Place(resources=resources, nodes=tuple(left[:1]))
+    def _nodes(self) -> list[Node]:
+        now = classes().get(self.name)
+        return [] if now is None else nodes_of_class(now)
 
-    def give_back(self, place: Place, outcome: Outcome) -> Outcome:
-        """Return how the trial ended: Ray has its place back by itself."""
-        return outcome
 
-    def leave_out(self, slow: Mapping[str, float]) -> None:
-        """Leave nothing out: a host has one GPU for trials."""
-
-    def look(self) -> bool:
-        """Return whether a host of the class is alive."""
-        resource = hardware.class_resource(self.hardware_class.name)
-        return bool(ray.cluster_resources().get(resource, 0) >= 1)
+def nodes_of_class(of: HardwareClass) -> list[Node]:
+    """Return the hosts of a class as nodes: each has a place for each GPU, or one on the CPU."""
+    return [
+        Node(node_id=node_id, address=address, num_cpus=1, num_gpus=places * of.uses_gpu)
+        for node_id, address, places in of.hosts
+    ]
 
 
 def is_joined() -> bool:
@@ -115,38 +107,21 @@ def require(name: str | None, *, timeout_s: float, note: Callable[[str], None]) 
         time.sleep(_LOOK_S)
 
 
-def preflight(chosen: HardwareClass, check: HostCheck) -> Preflight:
-    """Judge every host of the class, on that host; return a verdict that holds on all of them.
+def checked(chosen: HardwareClass, check: HostCheck, *, note: Callable[[str], None]) -> JoinedHosts:
+    """Judge every host of the class, on that host; return them all.
 
     Raises:
         NotFitError: naming the host and what to change there.
     """
-    asked = [
-        (address, check.ask(node_id, num_trials=num_trials))
-        for node_id, address, num_trials in chosen.hosts
-    ]
-    verdicts = []
-    for address, one in asked:
+    nodes = nodes_of_class(chosen)
+    asked = [check.ask(node.node_id, num_trials=node.num_trials) for node in nodes]
+    hosts = []
+    for node, one in zip(nodes, asked, strict=True):
         verdict = answer(one)
         if isinstance(verdict, str):
-            raise NotFitError(f"{address} cannot take part: {verdict}")
-        verdicts.append(verdict)
-    return tightest(verdicts)
-
-
-def tightest(verdicts: list[Preflight]) -> Preflight:
-    """Return a verdict that holds on all hosts: the tightest's, with the smallest budgets."""
-    return dataclasses.replace(
-        min(verdicts, key=lambda one: (thread_cap(one), one.device_budget_bytes)),
-        device_budget_bytes=min(one.device_budget_bytes for one in verdicts),
-        host_budget_bytes=min(one.host_budget_bytes for one in verdicts),
-    )
-
-
-def thread_cap(verdict: Preflight) -> int:
-    """Return the cap of a host that fits."""
-    assert verdict.thread_env is not None
-    return verdict.thread_env.cap
+            raise NotFitError(f"{node.address} cannot take part: {verdict}")
+        hosts.append(FittingHost(node=node, verdict=verdict))
+    return JoinedHosts(chosen, hosts, check=check, note=note)
 
 
 def files_of(task: Task) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from cluster.errors import FleetError
+from cluster.fleet.hosts import Host
 from cluster.fleet.offers import offers as report
 from cluster.fleet.offers import profiles
 from cluster.fleet.offers.prices import Prices
@@ -48,6 +49,24 @@ def test_best_of_a_class_is_proven_before_it_is_fast(tmp_path: Path) -> None:
     write(tmp_path, "c", expected_sps=60_000.0, confirmed=False)
     (offer,) = ranked(tmp_path, Prices())
     assert (offer.profile.host, offer.price_per_hour) == ("b", None)
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "best"),
+    [(0.69, 0.30, "b"), (0.69, 0.68, "a"), (0.69, None, "a"), (None, 0.30, "b"), (None, None, "a")],
+)
+def test_best_host_of_a_class_is_the_one_with_the_most_steps_per_dollar(
+    of_a: float | None, of_b: float | None, best: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "a", expected_sps=51_000.0)
+    write(tmp_path, "b", expected_sps=49_000.0)
+    write(tmp_path, "c", expected_sps=90_000.0, confirmed=False)
+    hosts = [
+        Host(name=name, address=name, price_per_hour=price)
+        for name, price in {"a": of_a, "b": of_b, "c": 0.01}.items()
+    ]
+    (offer,) = ranked(tmp_path, Prices(), hosts)
+    assert (offer.profile.host, offer.price_per_hour) == (best, of_a if best == "a" else of_b)
 
 
 def test_speeds_of_other_tasks_are_not_compared(tmp_path: Path) -> None:
