@@ -21,6 +21,8 @@ from cluster.node import ray_env, raylets
 _DIAL_S = 5.0
 _LEAVE_S = 5.0
 _PORT, _CLIENT_PORT = 6379, 10001
+_TRIES = 4
+_NOT_READY = re.compile("Starting Ray client server failed|Proxy failed to Connect to backend")
 
 
 @contextlib.contextmanager
@@ -57,23 +59,24 @@ def connect(address: str, runtime_env: Mapping[str, Any] | None = None) -> Itera
         ray.shutdown()
 
 
-def _init(address: str, runtime_env: Mapping[str, Any] | None, *, again: bool = True) -> None:
-    """Initialise Ray; once more where the head did not get its side of a client ready in time.
+def _init(address: str, runtime_env: Mapping[str, Any] | None) -> None:
+    """Initialise Ray; again, a few times, where the head did not get its side of a client ready.
 
-    It starts a process for each, which has been seen to take longer than it waits, or to fail.
+    It starts a process for each, which on a busy head takes longer than it waits, or fails.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"):  # what fails is said by the error
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level="error",
-                runtime_env=None if runtime_env is None else dict(runtime_env),
-            )
-    except ConnectionError as error:
-        if not again or "Initialization failure from server" not in str(error):
-            raise
-        _init(address, runtime_env, again=False)
+    for left in reversed(range(_TRIES)):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # what fails is said by the error
+                ray.init(
+                    address=address,
+                    log_to_driver=False,
+                    logging_level="error",
+                    runtime_env=None if runtime_env is None else dict(runtime_env),
+                )
+            return
+        except ConnectionError as error:
+            if not left or not _NOT_READY.search(str(error)):
+                raise
 
 
 def by_client() -> bool:
@@ -115,6 +118,11 @@ def _refusal(address: str, said: str, *, sends: bool) -> str:
     # Ray raises the same, after 20 s, for a head that refuses and one that it cannot reach.
     if is_client:
         last = said.strip().splitlines()[-1].rstrip(".")
+        if _NOT_READY.search(said):
+            return (
+                f"the head at {address} did not get its side of Ray's client ready, in {_TRIES} "
+                f"tries ({last}). Has it CPUs and memory left? Its logs are in its Ray session."
+            )
         return (
             f"cannot use the cluster at {address} ({last}). Is its token another one (here: "
             f"{ray_env.token_path(os.environ)}), or is this not the port of Ray's client server?"

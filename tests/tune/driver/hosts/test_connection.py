@@ -45,15 +45,22 @@ def test_rays_client_needs_grpc_and_its_server(monkeypatch: pytest.MonkeyPatch) 
         pass
 
 
+NOT_STARTED = "Initialization failure from server:\nStarting Ray client server failed. See a.err"
+TOO_LATE = "Initialization failure from server:\nProxy failed to Connect to backend! Check b.err"
+BAD_FILES = "Initialization failure from server:\nno such package"
+
+
 @pytest.mark.parametrize(
     ("errors", "num_calls", "sentence"),
     [
-        (["Initialization failure from server:\nslow"], 2, None),
-        (["Initialization failure from server:\nslow"] * 2, 2, r"\(slow\)\. Is its token another"),
+        ([NOT_STARTED], 2, None),
+        ([NOT_STARTED, TOO_LATE, NOT_STARTED], 4, None),
+        ([TOO_LATE] * 4, 4, r"in 4 tries \(Proxy failed .*\)\. Has it CPUs and memory left"),
+        ([BAD_FILES], 1, r"\(no such package\)\. Is its token"),
         (["ray client connection timeout"], 1, r"\(ray client connection timeout\)\. Is its token"),
     ],
 )
-def test_client_whose_head_was_not_ready_tries_once_more(
+def test_client_whose_head_was_not_ready_tries_again(
     monkeypatch: pytest.MonkeyPatch, errors: list[str], num_calls: int, sentence: str | None
 ) -> None:
     calls = 0
