@@ -11,12 +11,17 @@ from cluster.fleet.hosts import Host
 from cluster.fleet.ssh import Connection, HostError, StateFolder
 from cluster.structure import StructureError, structure_known
 
-_NO_CODE = 4
+_NO_CODE = 4  # nor an interpreter to run it
 # Nothing is put into this text: the folder and the command are its arguments.
 _IN_CODE = (
-    f'cd -- "$1"/code 2>/dev/null && p=$(cat ../python) || exit {_NO_CODE}; '
+    f'cd -- "$1"/code 2>/dev/null && p=$(cat ../python) && command -v "$p" >/dev/null '
+    f"|| exit {_NO_CODE}; "
     'shift; exec "$p" -m cluster.box "$@"'
 )
+
+
+class BareError(HostError):
+    """A box without the fleet's code or the interpreter that runs it; it runs nothing, either."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,6 +122,6 @@ class RemoteBox:
         if returncode == REFUSED:
             raise HostError(self.host, said[-1])
         if returncode == _NO_CODE:
-            raise HostError(self.host, "is not set up: run `up` first.")
+            raise BareError(self.host, "is not set up: run `up` first.")
         if returncode != 0:
             raise HostError(self.host, f"failed with exit code {returncode}: {said[-1]}")

@@ -196,8 +196,8 @@ def test_deadman_ends_the_search_and_the_rent_though_no_laptop_is_left(fleet: La
 def test_stop_command_that_fails_is_told(fleet: Lab) -> None:
     fleet.add_box("a")
     fleet.write_hosts(a='stop_command = ["no-such-tool"]')
-    told = fleet.fleet(*UP, "--max-hours", "0.0003", code=1).stdout
-    assert "a  REFUSED: stop command: there is no program 'no-such-tool' on this machine" in told
+    refused = fleet.fleet(*UP, "--max-hours", "0.0003", code=1).stdout
+    assert "a  REFUSED: stop command: there is no program 'no-such-tool' on this machine" in refused
     fleet.write_hosts(a='stop_command = ["false"]')
     fleet.fleet(*UP, "--max-hours", "0.0003")
 
