@@ -12,10 +12,11 @@ from cluster.fleet.ssh import Connection, HostError, StateFolder
 from cluster.structure import StructureError, structure_known
 
 _NO_CODE = 4  # nor an interpreter to run it
-# Nothing is put into this text: the folder and the command are its arguments.
+# Nothing is put into this text: the folder and the command are its arguments. It forks nothing: a
+# box that has no process left must not look bare. (`read` fails for want of a last newline.)
 _IN_CODE = (
-    f'cd -- "$1"/code 2>/dev/null && p=$(cat ../python) && command -v "$p" >/dev/null '
-    f"|| exit {_NO_CODE}; "
+    'cd -- "$1"/code 2>/dev/null && { read -r p <../python || [ "$p" ]; } 2>/dev/null '
+    f'&& command -v "$p" >/dev/null || exit {_NO_CODE}; '
     'shift; exec "$p" -m cluster.box "$@"'
 )
 

@@ -42,6 +42,10 @@ class HostKeyError(HostError):
     """A host key that is not the pinned one, or that is not pinned yet."""
 
 
+class AccessError(HostError):
+    """A box that lets none of our keys in."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class StateFolder:
     """The laptop's own folder for one fleet, beside its hosts file, for this user alone (0700)."""
@@ -191,8 +195,7 @@ class Connection:
         """Raise if ssh itself has failed; an exit code of the remote command is not judged.
 
         Raises:
-            UnreachableError, HostKeyError: as `run`.
-            HostError: if the box lets none of our keys in.
+            UnreachableError, HostKeyError, AccessError: by what ssh says.
         """
         if returncode != _SSH_FAILED:
             return
@@ -216,7 +219,7 @@ class Connection:
             )
         if _NO_ACCESS in text:
             key = "your default keys" if self.host.key is None else f"the key {self.host.key}"
-            raise HostError(
+            raise AccessError(
                 self.host,
                 f"does not let {key} in as {self.host.user}: correct key or user in the hosts "
                 "file, or add the public key at the provider.",

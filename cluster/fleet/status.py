@@ -7,8 +7,8 @@ from cluster.box.answer import BoxStatus, JobStatus
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.part import Part
-from cluster.fleet.remote import RemoteBox
-from cluster.fleet.ssh import HostError, UnreachableError
+from cluster.fleet.remote import BareError, RemoteBox
+from cluster.fleet.ssh import AccessError, HostError, HostKeyError, UnreachableError
 from cluster.node.atomic import read_json, write_json
 from cluster.structure import structure_known
 
@@ -17,13 +17,23 @@ _PATIENCE_S = 12.0  # a box under load answers within two
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HostStatus:
-    """A box's answer, `age_s` seconds ago: its last one where it cannot be reached now."""
+    """A box's answer, `age_s` seconds ago: its last one where it gives none now.
+
+    `refused` says that it never will before a person has mended something: it is not set up, or
+    its key or ours is not accepted.
+    """
 
     host: Host
     answer: BoxStatus | None
     age_s: float
     problem: str | None = None
     reachable: bool = True
+    refused: bool = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether a job may run there that is not seen now: to be asked again."""
+        return self.problem is not None and not self.refused
 
     @property
     def job(self) -> JobStatus | None:
@@ -80,16 +90,16 @@ def read(box: RemoteBox) -> HostStatus:
     last_seen = box.connection.state.last_seen(box.host)
     try:
         answer = box.status(timeout_s=_PATIENCE_S)
-    except UnreachableError as error:
+    except (BareError, HostKeyError, AccessError) as error:
+        return HostStatus(host=box.host, answer=None, age_s=0.0, problem=str(error), refused=True)
+    except HostError as error:  # a search may have taken the box's last process or its memory
         known = read_json(last_seen)
         return HostStatus(
             host=box.host,
             answer=None if known is None else structure_known(BoxStatus, known["answer"]),
             age_s=0.0 if known is None else max(time.time() - known["at"], 0.0),
             problem=str(error),
-            reachable=False,
+            reachable=not isinstance(error, UnreachableError),
         )
-    except HostError as error:
-        return HostStatus(host=box.host, answer=None, age_s=0.0, problem=str(error))
     write_json(last_seen, {"at": time.time(), "answer": dataclasses.asdict(answer)})
     return HostStatus(host=box.host, answer=answer, age_s=0.0)
