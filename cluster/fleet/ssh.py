@@ -240,6 +240,8 @@ class Connection:
     ) -> subprocess.CompletedProcess[bytes]:
         try:
             return subprocess.run(argv, timeout=timeout_s, check=False, **pipes)
+        except FileNotFoundError as error:
+            raise FleetError("ssh is not installed: all calls to boxes go through it.") from error
         except subprocess.TimeoutExpired as error:
             raise UnreachableError(self.host, f"no answer within {timeout_s:.0f} s.") from error
 

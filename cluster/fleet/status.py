@@ -1,7 +1,9 @@
 """The status of each box: its job, its dead-man, its cost."""
 
+import contextlib
 import dataclasses
 import time
+from pathlib import Path
 
 from cluster.box.answer import BoxStatus, JobStatus
 from cluster.fleet.hosts import Host
@@ -90,16 +92,34 @@ def read(box: RemoteBox) -> HostStatus:
     last_seen = box.connection.state.last_seen(box.host)
     try:
         answer = box.status(timeout_s=_PATIENCE_S)
-    except (BareError, HostKeyError, AccessError) as error:
-        return HostStatus(host=box.host, answer=None, age_s=0.0, problem=str(error), refused=True)
-    except HostError as error:  # a search may have taken the box's last process or its memory
-        known = read_json(last_seen)
-        return HostStatus(
-            host=box.host,
-            answer=None if known is None else structure_known(BoxStatus, known["answer"]),
-            age_s=0.0 if known is None else max(time.time() - known["at"], 0.0),
-            problem=str(error),
-            reachable=not isinstance(error, UnreachableError),
-        )
-    write_json(last_seen, {"at": time.time(), "answer": dataclasses.asdict(answer)})
+    except (HostError, OSError) as error:
+        return failed(_last_seen(box.host, last_seen), error)
+    with contextlib.suppress(OSError):  # it is only shown while the box is silent
+        write_json(last_seen, {"at": time.time(), "answer": dataclasses.asdict(answer)})
     return HostStatus(host=box.host, answer=answer, age_s=0.0)
+
+
+def failed(seen: HostStatus, error: HostError | OSError) -> HostStatus:
+    """Return a box's status with what a call to it failed of, there or on this machine."""
+    here = "this machine fails: "
+    said = str(error) if isinstance(error, HostError) else f"{seen.host.name}: {here}{error}"
+    # Other failures pass: a search may have taken the box's last process, or its memory.
+    refused = isinstance(error, BareError | HostKeyError | AccessError)
+    return dataclasses.replace(
+        seen,
+        answer=None if refused else seen.answer,
+        problem=said,
+        reachable=not isinstance(error, UnreachableError),
+        refused=refused,
+    )
+
+
+def _last_seen(host: Host, path: Path) -> HostStatus:
+    """Return what a box said last; nothing, if that was kept by another version of this program."""
+    try:
+        known = read_json(path) or {"answer": None, "at": time.time()}
+        age_s = max(time.time() - known["at"], 0.0)
+        answer = known["answer"] and structure_known(BoxStatus, known["answer"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return HostStatus(host=host, answer=None, age_s=0.0)
+    return HostStatus(host=host, answer=answer, age_s=age_s)

@@ -1,7 +1,6 @@
 """`watch`: ask all boxes again and again, and bring their results home."""
 
 import contextlib
-import dataclasses
 import socket
 import subprocess
 import time
@@ -15,7 +14,7 @@ from rich.live import Live
 from cluster.fleet import finish, parallel, pull, split, status, status_view
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
-from cluster.fleet.ssh import HostError, UnreachableError
+from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 
 
@@ -138,9 +137,8 @@ def _look(box: RemoteBox, out: Path) -> tuple[HostStatus, str | None]:
         return seen, None
     try:
         pulled = pull.pull(box, out)
-    except HostError as error:
-        reachable = not isinstance(error, UnreachableError)
-        return dataclasses.replace(seen, problem=str(error), reachable=reachable), None
+    except (HostError, OSError) as error:
+        return status.failed(seen, error), None
     new = [str(path) for path in pulled.profiles]
     return seen, f"{box.host.name}  pulled {', '.join(new)}" if new else None
 

@@ -1,4 +1,4 @@
-"""The command `report`: where its page goes."""
+"""The command `report`: where its page goes; and commands that cannot be met."""
 
 from pathlib import Path
 
@@ -22,3 +22,37 @@ def test_report_writes_its_page_beside_the_profiles_or_where_it_is_told(
     path = Path(option[1] if option else "profiles/report.html")
     assert "Rent this one" in path.read_text()
     assert capsys.readouterr().out.endswith(f"page: {path}\n")
+
+
+@pytest.mark.parametrize("every", ["-1", "0", "nan", "inf"])
+def test_watch_needs_a_pause(
+    every: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
+    assert fleet.main(["watch", "--every", every]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: --every must be above 0 and at most 86400 seconds, got ")
+
+
+def test_state_folder_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
+    Path(".fleet").write_text("a file")
+    assert fleet.main(["status"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert ".fleet" in said
+
+
+def test_pull_that_cannot_be_kept_here_is_refused_for_its_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
+    Path("profiles").write_text("a file")
+    assert fleet.main(["pull"]) == 1
+    assert "a  REFUSED: " in capsys.readouterr().out

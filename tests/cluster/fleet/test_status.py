@@ -125,3 +125,22 @@ def test_box_that_is_not_set_up_is_not_waited_for(tmp_path: Path) -> None:
     one = status.read(RemoteBox(connection))  # type: ignore[arg-type]
     assert one.problem == "a: is not set up: run `up` first."
     assert not one.is_silent
+
+
+@pytest.mark.parametrize(
+    "kept", ['{"at": 1.7e9, "answer": {"deadman": {"mood": 1}}}', '{"at": 1.7e9}', '{"at"', "[7]"]
+)
+def test_what_another_version_has_kept_is_passed_over(kept: str, tmp_path: Path) -> None:
+    connection = FakeConnection(tmp_path)
+    connection.state.last_seen(HOST).write_text(kept)
+    one = status.read(RemoteBox(connection))  # type: ignore[arg-type]
+    assert (one.problem, one.answer) == ("a: no answer.", None)
+
+
+def test_answer_that_cannot_be_kept_is_an_answer(tmp_path: Path) -> None:
+    connection = FakeConnection(tmp_path)
+    connection.state.last_seen(HOST).mkdir()  # any write fails, as on a full disk
+    one = status.read(box_that_prints(connection, ANSWER))
+    assert one.succeeded
+    connection.printed = ""
+    assert status.read(RemoteBox(connection)).answer is None  # type: ignore[arg-type]

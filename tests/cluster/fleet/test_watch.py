@@ -54,3 +54,14 @@ def test_box_that_is_not_set_up_is_not_waited_for(local_box: LocalBox, tmp_path:
     one = watched(local_box, tmp_path / "out")
     assert one.problem == "a: is not set up: run `up` first."
     assert watch.losses([one], tmp_path / "out") == []
+
+
+def test_results_that_cannot_be_kept_here_are_their_boxs_problem(
+    local_box: LocalBox, tmp_path: Path
+) -> None:
+    local_box.up()
+    (tmp_path / "out").write_text("a file")
+    one = watched(local_box, tmp_path / "out", lost_after_s=0.0)
+    assert one.problem is not None
+    assert one.problem.startswith("a: this machine fails: ")
+    assert str(tmp_path / "out") in one.problem
