@@ -189,7 +189,8 @@ def _fire(folder: DeadmanFolder, found: Armed, end: Callable[[], str | None]) ->
     try:
         fired = dataclasses.replace(fired, job=end())
     except Exception:  # noqa: BLE001  # whatever is wrong with the job, the rent has to end
-        traceback.print_exc()  # to the dead-man's log
+        with contextlib.suppress(OSError):  # its log is on a disk that may be full
+            traceback.print_exc()
     _note(folder, fired)
     while found.stop_command and _read_again(folder, found) is not None:
         fired = dataclasses.replace(fired, stop_exit_code=_run(found.stop_command))

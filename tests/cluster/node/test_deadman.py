@@ -1,5 +1,7 @@
 """The dead-man ends the job and the rent."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ from cluster.errors import BoxError
 from cluster.node import deadman, processes
 from cluster.node.atomic import read_json, write_json
 from cluster.node.deadman import DeadmanFolder
+from places import ROOT
 
 
 def test_deadman_is_armed_anew_and_seen_when_it_died(box: BoxFolder) -> None:
@@ -105,3 +108,23 @@ def test_stop_command_without_a_program_is_refused_and_the_deadline_stays(box: B
     known = deadman.armed(box.deadman)
     assert known is not None
     assert known.stop_command == ("true",)
+
+
+FAILS_TO_END = """
+import pathlib, sys
+from cluster.node import deadman
+
+def end():
+    raise OSError("no room")
+
+deadman._RETRY_S = 0.0
+deadman.watch(deadman.DeadmanFolder(pathlib.Path(sys.argv[1])), end=end)
+"""
+
+
+def test_stop_command_runs_though_the_log_is_full(tmp_path: Path) -> None:
+    folder = arm_for_now(tmp_path, "sh", "-c", 'rm "$0"/deadman.json', str(tmp_path))
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-c", FAILS_TO_END, str(tmp_path)]
+        subprocess.run(words, cwd=ROOT, stderr=full, timeout=60, check=False)
+    assert not folder.armed.exists()
