@@ -45,7 +45,7 @@ def test_installation_of_before_is_ended_first(again: str, box: BoxFolder, tmp_p
 
     def install() -> None:
         try:
-            setup.install(box, ["sh", "-c", f"touch {tmp_path}/began; sleep 600; echo late"])
+            setup.install(box, ["sh", "-c", f"touch {tmp_path}/began; exec sleep 600"])
         except BoxError as error:
             said.append(str(error))
 
