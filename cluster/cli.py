@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 import signal
 import sys
@@ -21,6 +22,10 @@ Spec = TypeVar("Spec")
 NOTHING_FOUND = 1
 """The command was right and there is no result: no profile, no room, no box."""
 USER_ERROR = 2
+_OF_THE_DISK = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
+    *(errno.EACCES, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+}
 _RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
 INTERRUPTED = 130
 _SOON_S = 0.05  # until Python has left what dropped it
@@ -31,9 +36,9 @@ def run(
 ) -> int:
     """Run a command and return its exit code.
 
-    A person's mistake (`UserError`) is printed as one sentence, exit code 2; with `debug` it is
-    raised. Any other exception is a bug of ours and keeps its traceback. `interrupted` is printed
-    on Ctrl-C, exit code 130.
+    A person's mistake (`UserError`) is printed as one sentence, exit code 2, as is a file or folder
+    that cannot be written or read; with `debug` it is raised. Any other exception is a bug of ours
+    and keeps its traceback. `interrupted` is printed on Ctrl-C, exit code 130.
     """
     settle_streams()
     with until_unread(), _no_interrupt_lost():
@@ -44,6 +49,13 @@ def run(
             if debug:
                 raise
             print(f"error: {error}", file=sys.stderr)
+            return USER_ERROR
+        except OSError as error:
+            if debug or error.errno not in _OF_THE_DISK:
+                raise
+            where = "" if error.filename is None else f"{error.filename}: "
+            todo = "make room there, or correct the path or its rights"
+            print(f"error: {where}{error.strerror}: {todo}.", file=sys.stderr)
             return USER_ERROR
         except KeyboardInterrupt:
             # An impatient person's second would end the exit itself, by a signal.

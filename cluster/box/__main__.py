@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cluster.box import bundle, jobs, progress
+from cluster.box import bundle, jobs, progress, setup
 from cluster.box.answer import BoxReady, BoxStatus, JobExit, JobStatus
 from cluster.box.folder import REFUSED, BoxFolder, JobFolder
 from cluster.errors import BoxError
@@ -35,6 +35,18 @@ def ready(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     """Record that `up` has finished, with the interpreter and the class that it found."""
     box.jobs.mkdir(mode=0o700, exist_ok=True)
     write_json(box.ready, {**request, "at": time.time()})
+    return {}
+
+
+def swap(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the code by what was sent."""
+    setup.swap(box, python=request["python"])
+    return {}
+
+
+def install(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Install into the environment."""
+    setup.install(box, request["words"])
     return {}
 
 
@@ -115,6 +127,8 @@ def _tail(path: Path, lines: int = 5) -> tuple[str, ...]:
 
 _ANSWERS: dict[str, Callable[[BoxFolder, Mapping[str, Any]], dict[str, Any]]] = {
     "status": status,
+    "swap": swap,
+    "install": install,
     "ready": ready,
     "start": start,
     "stop": stop,

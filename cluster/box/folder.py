@@ -84,6 +84,16 @@ class BoxFolder:
         return self.path / "code"
 
     @property
+    def new_code(self) -> Path:
+        """Tree that was sent and is to take the code's place."""
+        return self.path / "code.new"
+
+    @property
+    def python(self) -> Path:
+        """Interpreter that runs `cluster.box`, as text."""
+        return self.path / "python"
+
+    @property
     def ready(self) -> Path:
         """Findings of `up`, a `BoxReady`; absent until it has finished."""
         return self.path / "ready.json"
@@ -95,7 +105,7 @@ class BoxFolder:
 
     @property
     def lock(self) -> Path:
-        """Lock that is held while a job is started, so that two laptops cannot start two."""
+        """Lock that is held while a job is started or the code replaced: laptops may meet."""
         return self.path / "lock"
 
     @property

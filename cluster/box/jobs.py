@@ -38,12 +38,11 @@ def start(
     Raises:
         BoxError: if the box is not set up, another job runs, or there is nothing to resume.
     """
-    ready = read_json(box.ready)
-    if ready is None:
-        raise BoxError("is not set up: run `up` first.")
     if not _NAME.fullmatch(name):
         raise BoxError(f"job names are letters, digits, - and _, got {name!r}.")
-    with _starting(box):
+    with alone(box):
+        if read_json(box.ready) is None:
+            raise BoxError("is not set up: run `up` first.")
         running = current(box)
         if running is not None and is_running(running):
             raise BoxError(f"already runs the job {running.name}: wait, or end it with `down`.")
@@ -154,10 +153,11 @@ def _spawn_supervisor(box: BoxFolder, job: JobFolder) -> None:
 
 
 @contextlib.contextmanager
-def _starting(box: BoxFolder) -> Iterator[None]:
+def alone(box: BoxFolder) -> Iterator[None]:
+    """Hold the box's lock: no job is started meanwhile, and no code replaced."""
     descriptor = os.open(box.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        lock.acquire(descriptor, wait=True)  # without locks two starts at once may meet
+        lock.acquire(descriptor, wait=True)  # without locks two laptops may meet
         yield
     finally:
         os.close(descriptor)

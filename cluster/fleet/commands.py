@@ -34,6 +34,7 @@ from cluster.pages.units import dollars
 
 Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 _MOST_HOURS = 24 * 30
+_LONGEST_PAUSE_S = 24 * 3600
 _LONGEST_SPLIT = 73  # what finishes the search is called NAME-finals, and a box takes 80
 
 
@@ -173,6 +174,9 @@ class WatchCommand(_Priced):
 
     def run(self) -> int:
         """Watch to the end; return 0 if every search has a profile."""
+        if not 0 < self.every <= _LONGEST_PAUSE_S:
+            limits = f"above 0 and at most {_LONGEST_PAUSE_S} seconds"
+            raise FleetError(f"--every must be {limits}, got {self.every}.")
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
         seen = watch.watch(
             boxes,

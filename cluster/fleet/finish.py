@@ -27,7 +27,7 @@ def finish(
     started: list[str] = []
     problems: list[str] = []
     # A box that is silent since before it was first seen may have a part, too.
-    is_whole = is_whole and all(one.reachable or one.host.name in lost for one in seen)
+    is_whole = is_whole and all(not one.is_silent or one.host.name in lost for one in seen)
     for search, members in split.searches(seen).items():
         verdict = split.judge(members, lost=lost, is_whole=is_whole)
         problem = verdict.problem

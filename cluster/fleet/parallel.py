@@ -34,7 +34,7 @@ def report_each(
     def attempt(box: RemoteBox) -> bool:
         try:
             function(box)
-        except HostError as error:
+        except (HostError, OSError) as error:
             sayer(box)(f"REFUSED: {str(error).removeprefix(f'{box.host.name}: ')}")
             return False
         return True

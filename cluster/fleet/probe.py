@@ -11,10 +11,14 @@ _MIN_SHM_BYTES = 100 * 2**20  # Ray's object store is 80 MiB; below, Ray falls b
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BoxFacts:
-    """Facts of a box. Each of `pythons` is a version, whether its venv works, and a path."""
+    """Facts of a box. Each of `pythons` is a version, whether its venv works, and a path.
+
+    `is_installed` says that an earlier `up` has begun an environment: it has its room on the disk.
+    """
 
     pythons: tuple[tuple[str, bool, str], ...]
     tools: frozenset[str]
+    is_installed: bool
     disk_bytes: int | None
     shm_bytes: int | None
     gpus: tuple[str, ...]
@@ -37,6 +41,7 @@ def parse(text: str) -> BoxFacts:
     return BoxFacts(
         pythons=tuple((version, kind == "venv", path) for version, kind, path in pythons),
         tools=frozenset(pair[1] for pair in pairs if pair[0] == "tool"),
+        is_installed="environment" in values,
         disk_bytes=_kib(values.get("disk_kb", "")),
         shm_bytes=_kib(values.get("shm_kb", "")),
         gpus=tuple(pair[1] for pair in pairs if pair[0] == "gpu"),
@@ -66,7 +71,7 @@ def judge(facts: BoxFacts, *, has_environment: bool) -> str | None:
     if "make" not in facts.tools:
         return "has no make: apt-get install make."
     needed = _MIN_GPU_DISK_BYTES if facts.gpus else _MIN_DISK_BYTES
-    if facts.disk_bytes is not None and facts.disk_bytes < needed:
+    if not facts.is_installed and facts.disk_bytes is not None and facts.disk_bytes < needed:
         return (
             f"has {facts.disk_bytes / 2**30:.1f} GiB of disk left, the environment needs "
             f"{needed / 2**30:.0f}: rent with a larger disk, or set `folder` to a larger volume."

@@ -13,6 +13,7 @@ for t in make tar setsid; do
 done
 d=$1  # the fleet's folder, which need not exist yet
 while [ ! -d "$d" ]; do d=$(dirname -- "$d"); done
+if [ -e "$1/code/.venv" ]; then echo "environment there"; fi
 echo "disk_kb $(df -Pk "$d" 2>/dev/null | awk 'NR == 2 {print $4}')"
 echo "shm_kb $(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}')"
 if command -v nvidia-smi >/dev/null 2>&1; then

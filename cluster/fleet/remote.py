@@ -1,22 +1,48 @@
 """The laptop's side of one box: it asks `cluster.box` there, over SSH."""
 
 import dataclasses
+import io
 import json
-from collections.abc import Mapping
-from typing import Any
+import os
+import select
+from collections.abc import Callable, Mapping
+from typing import IO, Any
 
 from cluster.box.answer import BoxStatus
 from cluster.box.folder import REFUSED
 from cluster.fleet.hosts import Host
-from cluster.fleet.ssh import Connection, HostError, StateFolder
+from cluster.fleet.ssh import Connection, HostError, StateFolder, UnreachableError
 from cluster.structure import StructureError, structure_known
 
-_NO_CODE = 4
-# Nothing is put into this text: the folder and the command are its arguments.
+_SILENCE_S = 120.0  # a box whose disk hangs keeps the link alive, and sends nothing
+_NO_CODE = 4  # nor an interpreter to run it
+# Nothing is put into this text: the folder and the command are its arguments. It forks nothing: a
+# box that has no process left must not look bare. (`read` fails for want of a last newline.)
 _IN_CODE = (
-    f'cd -- "$1"/code 2>/dev/null && p=$(cat ../python) || exit {_NO_CODE}; '
+    'cd -- "$1"/code 2>/dev/null && { read -r p <../python || [ "$p" ]; } 2>/dev/null '
+    f'&& command -v "$p" >/dev/null || exit {_NO_CODE}; '
     'shift; exec "$p" -m cluster.box "$@"'
 )
+
+
+class BareError(HostError):
+    """A box without the fleet's code or the interpreter that runs it; it runs nothing, either."""
+
+
+class _Incoming(io.RawIOBase):
+    """A pipe from a box that is read for as long as something comes."""
+
+    def __init__(self, host: Host, pipe: IO[bytes]) -> None:
+        self._host, self._pipe = host, pipe
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        come, _, _ = select.select([self._pipe], [], [], _SILENCE_S)
+        if not come:
+            raise UnreachableError(self._host, f"has sent nothing for {_SILENCE_S:.0f} s.")
+        return os.readv(self._pipe.fileno(), [buffer])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,7 +116,9 @@ class RemoteBox:
             raise HostError(self.host, " / ".join(said) or f"exit code {done.returncode}.")
         return done.stdout
 
-    def pull(self, have: Mapping[str, tuple[int, int]], consume: Any) -> None:
+    def pull(
+        self, have: Mapping[str, tuple[int, int]], consume: Callable[[IO[bytes]], None]
+    ) -> None:
         """Have `consume` read the tar of the files that `have` lacks, while it comes.
 
         Raises:
@@ -101,11 +129,11 @@ class RemoteBox:
         assert process.stderr is not None
         with process:
             try:
-                consume(process.stdout)
+                consume(io.BufferedReader(_Incoming(self.host, process.stdout)))
+                stderr = _Incoming(self.host, process.stderr).readall()
             except BaseException:
                 process.kill()
                 raise
-            stderr = process.stderr.read()
         self.connection.check(process.returncode, stderr)
         self._judge(process.returncode, stderr)
 
@@ -117,6 +145,6 @@ class RemoteBox:
         if returncode == REFUSED:
             raise HostError(self.host, said[-1])
         if returncode == _NO_CODE:
-            raise HostError(self.host, "is not set up: run `up` first.")
+            raise BareError(self.host, "is not set up: run `up` first.")
         if returncode != 0:
             raise HostError(self.host, f"failed with exit code {returncode}: {said[-1]}")

@@ -61,10 +61,9 @@ def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: boo
     `is_whole` says that no other box can have a part.
     """
     here = [one for one in members if one.host.name not in lost]
-    finals = [one for one in members if _part(one).number is None]
-    if any(one.host.name not in lost or not one.is_running for one in finals):
-        return FinalsVerdict()
-    if any(one.is_running or not one.reachable for one in here):
+    given_up = [one for one in members if one.host.name in lost and one.is_running]
+    has_finals = any(_part(one).number is None for one in members if one not in given_up)
+    if has_finals or any(one.is_running or one.is_silent for one in here):
         return FinalsVerdict()
     if any(one.state == "stopped" for one in here):
         return FinalsVerdict(problem="a part was stopped: `submit --resume`, then `watch`")

@@ -4,6 +4,7 @@ Nothing else is needed on the box: no scp or sftp, which some providers' contain
 port but SSH's.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -12,7 +13,7 @@ import stat
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cluster.errors import FleetError
 from cluster.fleet.hosts import Host
@@ -20,6 +21,7 @@ from cluster.node.atomic import write_text
 
 _SSH_FAILED = 255  # ssh's own exit code for all that is not the remote command's
 _CONNECT_S = 10
+_CALL_S = 60.0
 _ALIVE_S = 5  # a link that is silent for three of these is given up, and the call with it
 _CONTROL_ROOT = Path("/tmp")  # a Unix socket's path ends at 104 bytes; TMPDIR may be long
 _KEY_CHANGED = "REMOTE HOST IDENTIFICATION HAS CHANGED"
@@ -40,6 +42,10 @@ class UnreachableError(HostError):
 
 class HostKeyError(HostError):
     """A host key that is not the pinned one, or that is not pinned yet."""
+
+
+class AccessError(HostError):
+    """A box that lets none of our keys in."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class Connection:
         words: Sequence[str],
         *,
         stdin: bytes = b"",
-        timeout_s: float = 60.0,
+        timeout_s: float = _CALL_S,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command on the box and wait; the caller judges the command's own exit code.
 
@@ -105,12 +111,13 @@ class Connection:
             HostKeyError: if the key is unknown, or not the pinned one.
         """
         self._pin()
-        try:
-            done = subprocess.run(
-                self.argv(words), input=stdin, capture_output=True, timeout=timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise UnreachableError(self.host, f"no answer within {timeout_s:.0f} s.") from error
+        done = self._call(
+            self.argv(words),
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout_s=timeout_s,
+        )
         self.check(done.returncode, done.stderr)
         return done
 
@@ -138,9 +145,11 @@ class Connection:
             UnreachableError, HostKeyError: as `run`.
         """
         self._pin()
-        argv = self.argv(["true"], check_key=accept)
-        done = subprocess.run(
-            argv, stderr=None if accept == "ask" else subprocess.PIPE, check=False
+        asks = accept == "ask"  # a person may take their time
+        done = self._call(
+            self.argv(["true"], check_key=accept),
+            stderr=None if asks else subprocess.PIPE,
+            timeout_s=None if asks else _CALL_S,
         )
         self.check(done.returncode, done.stderr or b"")
 
@@ -172,7 +181,8 @@ class Connection:
     def close(self) -> None:
         """End the shared connection, if there is one."""
         argv = [*self._options("yes"), "-O", "exit", "--", self.host.address]
-        subprocess.run(argv, capture_output=True, timeout=10, check=False)
+        with contextlib.suppress(UnreachableError):  # it ends by itself
+            self._call(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout_s=10.0)
 
     def argv(
         self, words: Sequence[str], *, check_key: Literal["yes", "ask", "accept-new"] = "yes"
@@ -191,8 +201,7 @@ class Connection:
         """Raise if ssh itself has failed; an exit code of the remote command is not judged.
 
         Raises:
-            UnreachableError, HostKeyError: as `run`.
-            HostError: if the box lets none of our keys in.
+            UnreachableError, HostKeyError, AccessError: by what ssh says.
         """
         if returncode != _SSH_FAILED:
             return
@@ -216,7 +225,7 @@ class Connection:
             )
         if _NO_ACCESS in text:
             key = "your default keys" if self.host.key is None else f"the key {self.host.key}"
-            raise HostError(
+            raise AccessError(
                 self.host,
                 f"does not let {key} in as {self.host.user}: correct key or user in the hosts "
                 "file, or add the public key at the provider.",
@@ -225,6 +234,16 @@ class Connection:
         raise UnreachableError(
             self.host, f"cannot be reached by ssh: {said[-1] if said else 'it said nothing'}."
         )
+
+    def _call(
+        self, argv: Sequence[str], *, timeout_s: float | None, **pipes: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return subprocess.run(argv, timeout=timeout_s, check=False, **pipes)
+        except FileNotFoundError as error:
+            raise FleetError("ssh is not installed: all calls to boxes go through it.") from error
+        except subprocess.TimeoutExpired as error:
+            raise UnreachableError(self.host, f"no answer within {timeout_s:.0f} s.") from error
 
     def _options(
         self, check_key: Literal["yes", "ask", "accept-new"], *, share: bool = True

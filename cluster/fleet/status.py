@@ -1,14 +1,16 @@
 """The status of each box: its job, its dead-man, its cost."""
 
+import contextlib
 import dataclasses
 import time
+from pathlib import Path
 
 from cluster.box.answer import BoxStatus, JobStatus
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.part import Part
-from cluster.fleet.remote import RemoteBox
-from cluster.fleet.ssh import HostError, UnreachableError
+from cluster.fleet.remote import BareError, RemoteBox
+from cluster.fleet.ssh import AccessError, HostError, HostKeyError, UnreachableError
 from cluster.node.atomic import read_json, write_json
 from cluster.structure import structure_known
 
@@ -17,13 +19,23 @@ _PATIENCE_S = 12.0  # a box under load answers within two
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HostStatus:
-    """A box's answer, `age_s` seconds ago: its last one where it cannot be reached now."""
+    """A box's answer, `age_s` seconds ago: its last one where it gives none now.
+
+    `refused` says that it never will before a person has mended something: it is not set up, or
+    its key or ours is not accepted.
+    """
 
     host: Host
     answer: BoxStatus | None
     age_s: float
     problem: str | None = None
     reachable: bool = True
+    refused: bool = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether a job may run there that is not seen now: to be asked again."""
+        return self.problem is not None and not self.refused
 
     @property
     def job(self) -> JobStatus | None:
@@ -80,16 +92,34 @@ def read(box: RemoteBox) -> HostStatus:
     last_seen = box.connection.state.last_seen(box.host)
     try:
         answer = box.status(timeout_s=_PATIENCE_S)
-    except UnreachableError as error:
-        known = read_json(last_seen)
-        return HostStatus(
-            host=box.host,
-            answer=None if known is None else structure_known(BoxStatus, known["answer"]),
-            age_s=0.0 if known is None else max(time.time() - known["at"], 0.0),
-            problem=str(error),
-            reachable=False,
-        )
-    except HostError as error:
-        return HostStatus(host=box.host, answer=None, age_s=0.0, problem=str(error))
-    write_json(last_seen, {"at": time.time(), "answer": dataclasses.asdict(answer)})
+    except (HostError, OSError) as error:
+        return failed(_last_seen(box.host, last_seen), error)
+    with contextlib.suppress(OSError):  # it is only shown while the box is silent
+        write_json(last_seen, {"at": time.time(), "answer": dataclasses.asdict(answer)})
     return HostStatus(host=box.host, answer=answer, age_s=0.0)
+
+
+def failed(seen: HostStatus, error: HostError | OSError) -> HostStatus:
+    """Return a box's status with what a call to it failed of, there or on this machine."""
+    here = "this machine fails: "
+    said = str(error) if isinstance(error, HostError) else f"{seen.host.name}: {here}{error}"
+    # Other failures pass: a search may have taken the box's last process, or its memory.
+    refused = isinstance(error, BareError | HostKeyError | AccessError)
+    return dataclasses.replace(
+        seen,
+        answer=None if refused else seen.answer,
+        problem=said,
+        reachable=not isinstance(error, UnreachableError),
+        refused=refused,
+    )
+
+
+def _last_seen(host: Host, path: Path) -> HostStatus:
+    """Return what a box said last; nothing, if that was kept by another version of this program."""
+    try:
+        known = read_json(path) or {"answer": None, "at": time.time()}
+        age_s = max(time.time() - known["at"], 0.0)
+        answer = known["answer"] and structure_known(BoxStatus, known["answer"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return HostStatus(host=host, answer=None, age_s=0.0)
+    return HostStatus(host=host, answer=answer, age_s=age_s)

@@ -132,7 +132,9 @@ def _deadman_note(deadman: DeadmanStatus) -> str:
         code = deadman.fired.stop_exit_code
         if code:
             return f"dead-man fired, but its stop command fails with exit code {code}: still paid."
-        return "dead-man fired." if code is None else "dead-man fired and stopped the rent."
+        if code is None:
+            return "dead-man fired."
+        return "dead-man fired: its stop command ran, and the box still answers: still paid."
     if not deadman.alive:
         return "DEAD-MAN IS NOT RUNNING: arm it again by up --max-hours."
     return "" if deadman.stops_instance else "dead-man ends the job, not the rent."

@@ -6,11 +6,13 @@ import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster.box.answer import BoxStatus
 from cluster.errors import FleetError
 from cluster.fleet import probe
 from cluster.fleet.parallel import Sayer
-from cluster.fleet.remote import RemoteBox
+from cluster.fleet.remote import BareError, RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
+from cluster.node.deadman import DeadmanStatus
 from cluster.node.hardware import Machine, machine_class
 from cluster.pages.units import duration
 from cluster.structure import structure
@@ -19,23 +21,16 @@ _PROBE = Path(__file__).with_name("probe.sh")
 _INSTALL_S = 1800.0
 _PREFLIGHT_S = 120.0
 
-# The new tree is complete before it takes the old one's place; .venv moves along, its paths stay.
-# Until the rest is done, too, the box is not ready.
+# The new tree is complete before it takes the old one's place.
 _UNPACK = """
 set -e; umask 077
 mkdir -p -- "$1"; chmod 700 -- "$1"; cd -- "$1"
 rm -rf code.new; mkdir code.new; tar -xf - -C code.new
 """
-_SWAP = """
-set -e; cd -- "$1"
-if [ -e code/.venv ]; then mv code/.venv code.new/.venv; fi
-rm -rf ready.json code; mv code.new code
-printf %s "$2" > python
-"""
-_INSTALL = 'cd -- "$1"/code && exec make --no-print-directory setup 2>&1'
-_INSTALL_DASHBOARD = """
-cd -- "$1"/code && exec .venv/bin/python -m pip install --quiet --editable '.[dashboard]' 2>&1
-"""
+_SWAP = 'cd -- "$1"/code.new && exec "$2" -m cluster.box swap'
+_INSTALL = ("make", "--no-print-directory", "setup")
+_PIP = (".venv/bin/python", "-m", "pip", "install", "--quiet")
+_INSTALL_DASHBOARD = (*_PIP, "--editable", ".[dashboard]")
 _CHECK_PYTHON = 'exec "$1" -c "import sys; sys.exit(sys.version_info < (3, 11))"'
 _PREFLIGHT = 'cd -- "$1"/code && exec "$2" -m tune.preflight --json'
 _VENV_PYTHON = 'cd -- "$1"/code && printf %s "$PWD/.venv/bin/python"'
@@ -88,13 +83,20 @@ def bring_up(
 ) -> None:
     """Set one box up; every step may be repeated.
 
-    The dead-man is armed before the installation: the rent runs already.
+    The dead-man is armed as soon as there is code to do it: the rent runs already.
 
     Raises:
         HostError: if it cannot be set up; says what is missing and what to do.
     """
     _connect(box, accept, say)
     seen = _probe(box)
+    known = _known(box)
+    if known is not None:
+        _arm(box, max_hours, known.deadman, say)
+        if known.job is not None and known.job.state == "running":
+            name = known.job.name
+            say(f"runs the job {name}: its code and environment stay as they are; `down` ends it")
+            return
     given = python or box.host.python
     problem = probe.judge(seen, has_environment=given is not None)
     if problem is not None:
@@ -105,13 +107,9 @@ def bring_up(
     for note in probe.cautions(seen):
         say(f"note: {note}")
     box_python = given or probe.choose_python(seen)
-    job = _running_job(box)
-    if job is not None:
-        _arm(box, max_hours, say)
-        say(f"runs the job {job}: its code and environment stay as they are; `down` ends it")
-        return
     _send(box, code, box_python, say)
-    _arm(box, max_hours, say)
+    if known is None or max_hours is not None:  # from here on by the code that was sent
+        _arm(box, max_hours, None, say)
     _install(box, given, dashboard, say)
     job_python = given or box.shell(_VENV_PYTHON, box.host.folder).decode()
     machine = _preflight(box, job_python, say)
@@ -148,27 +146,45 @@ def _check_python(box: RemoteBox, python: str) -> None:
         raise HostError(box.host, f"{python} is no Python 3.11 or newer there: {said[-1]}")
 
 
-def _running_job(box: RemoteBox) -> str | None:
-    """Return the name of the job that runs, `None` if none does or the box is not set up."""
+def _known(box: RemoteBox) -> BoxStatus | None:
+    """Return the status of a box that was set up before, `None` of a bare one.
+
+    Raises:
+        HostError: if it does not tell: a search may run from the code that would be replaced.
+    """
     try:
-        job = box.status().job
+        return box.status()
+    except BareError:
+        return None
     except UnreachableError:
         raise
-    except HostError:
-        return None  # bare, or left half done by an earlier `up`
-    return job.name if job is not None and job.state == "running" else None
+    except HostError as error:
+        said = str(error).removeprefix(f"{box.host.name}: ").rstrip(".")
+        raise HostError(
+            box.host,
+            f"does not tell if a search runs ({said}), so its code stays: run `up` again. If none "
+            f"runs and this stays so, remove the folder {box.host.folder} there.",
+        ) from error
 
 
 def _send(box: RemoteBox, code: Code, python: str, say: Sayer) -> None:
     box.shell(_UNPACK, box.host.folder, stdin=code.tar, timeout_s=300)
-    box.shell(_SWAP, box.host.folder, python)
+    request = json.dumps({"python": python}).encode()
+    box.shell(_SWAP, box.host.folder, python, stdin=request)
     changed = f"; {code.num_changed} changed files do not travel" * (code.num_changed > 0)
     say(f"code of {code.revision[:12]} is there{changed}")
 
 
-def _arm(box: RemoteBox, max_hours: float | None, say: Sayer) -> None:
+def _arm(
+    box: RemoteBox, max_hours: float | None, deadman: DeadmanStatus | None, say: Sayer
+) -> None:
+    """Set the dead-man's deadline; without hours, say which one holds of the `deadman` there."""
     if max_hours is None:
-        say("note: no --max-hours, so nothing ends this box's rent but you.")
+        ends = "nothing ends this box's rent but you"
+        if deadman is not None and deadman.alive and deadman.fired is None:
+            rent = "the job and the rent" if deadman.stops_instance else "the job, not the rent,"
+            ends = f"the dead-man of before ends {rent} in {duration(max(deadman.left_s, 0.0))}"
+        say(f"note: no --max-hours, so {ends}.")
         return
     box.ask("arm", {"hours": max_hours, "stop_command": list(box.host.stop_command)})
     then = (
@@ -184,10 +200,10 @@ def _install(box: RemoteBox, given: str | None, dashboard: bool, say: Sayer) -> 
         say(f"environment: {given}, as it is")
         return
     say("environment: make setup (minutes the first time)")
-    box.shell(_INSTALL, box.host.folder, timeout_s=_INSTALL_S)
+    box.ask("install", {"words": _INSTALL}, timeout_s=_INSTALL_S)
     if dashboard:
         say("environment: what Ray's dashboard needs")
-        box.shell(_INSTALL_DASHBOARD, box.host.folder, timeout_s=_INSTALL_S)
+        box.ask("install", {"words": _INSTALL_DASHBOARD}, timeout_s=_INSTALL_S)
 
 
 def _preflight(box: RemoteBox, python: str, say: Sayer) -> Machine:

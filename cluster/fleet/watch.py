@@ -1,7 +1,6 @@
 """`watch`: ask all boxes again and again, and bring their results home."""
 
 import contextlib
-import dataclasses
 import socket
 import subprocess
 import time
@@ -15,7 +14,7 @@ from rich.live import Live
 from cluster.fleet import finish, parallel, pull, split, status, status_view
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
-from cluster.fleet.ssh import HostError, UnreachableError
+from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 
 
@@ -67,7 +66,7 @@ def watch(
     lost_after_s: float,
     dashboard: bool,
 ) -> list[HostStatus]:
-    """Watch until no box that can be reached runs a job; return the last statuses.
+    """Watch until no box that answers runs a job; return the last statuses.
 
     A box that has been silent for `lost_after_s` seconds is waited for no longer; its job and its
     dead-man may go on there. The finals of shared searches are started on the way; `is_whole`
@@ -76,9 +75,8 @@ def watch(
     silence = _Silence(lost_after_s)
     with _screen(prices) as (show, say), contextlib.closing(Tunnels()) as tunnels:
         while True:
-            seen, news = map(
-                list, zip(*parallel.each(boxes, lambda box: _look(box, out)), strict=True)
-            )
+            looks = parallel.each(boxes, lambda box: _look(box, out))
+            seen, news = [one for one, _ in looks], [line for _, line in looks]
             if dashboard:
                 news += map(tunnels.follow, boxes, seen)
             show(seen)
@@ -86,7 +84,9 @@ def watch(
             started, problems = finish.finish(boxes, seen, lost=lost, is_whole=is_whole, out=out)
             pending = [one for one in seen if _pending(one) and one.host.name not in lost]
             is_over = not started and not pending
-            for text in filter(None, [*news, *started, *problems * is_over]):
+            if is_over:
+                news += problems  # until then they may pass
+            for text in filter(None, [*news, *started]):
                 say(text)
             if is_over:
                 return seen
@@ -97,7 +97,7 @@ def losses(seen: Sequence[HostStatus], out: Path) -> list[str]:
     """Return a line for each box that was given up, with what a person can do."""
     lines = []
     for one in seen:
-        if not one.reachable:
+        if one.is_silent:
             finished = one.part is not None and split.has_profile(one, seen)
             then = "go on elsewhere with submit --take-over"
             then = "another box has finished its search" if finished else then
@@ -107,14 +107,14 @@ def losses(seen: Sequence[HostStatus], out: Path) -> list[str]:
 
 
 class _Silence:
-    """The time since each box was last reached."""
+    """The time since each box last answered."""
 
     def __init__(self, lost_after_s: float) -> None:
         self._lost_after_s = lost_after_s
         self._since: dict[str, float] = {}
 
     def is_lost(self, seen: HostStatus) -> bool:
-        if seen.reachable:
+        if not seen.is_silent:
             self._since.pop(seen.host.name, None)
             return False
         now = time.monotonic()
@@ -122,25 +122,23 @@ class _Silence:
 
 
 def _pending(seen: HostStatus) -> bool:
-    """Return whether a box runs a job, or may run one and cannot be reached."""
-    return seen.is_running or not seen.reachable
+    """Return whether a box runs a job, or may run one and gives no answer."""
+    return seen.is_running or seen.is_silent
 
 
 def _look(box: RemoteBox, out: Path) -> tuple[HostStatus, str | None]:
     """Ask a box and pull; return its status, and a line for a person about the pull.
 
     The question comes first: once the answer says that the job has ended, the pull brings
-    everything. A link that breaks during the pull makes the box unreachable.
+    everything. A box whose pull fails is asked again, as one that gives no answer.
     """
     seen = status.read(box)
     if seen.problem is not None:
         return seen, None
     try:
         pulled = pull.pull(box, out)
-    except UnreachableError as error:
-        return dataclasses.replace(seen, problem=str(error), reachable=False), None
-    except HostError as error:
-        return seen, str(error)
+    except (HostError, OSError) as error:
+        return status.failed(seen, error), None
     new = ", ".join(map(str, pulled.profiles))
     said = [f"pulled {new}"] * bool(new) + pulled.warnings
     return seen, f"{box.host.name}  {'; '.join(said)}" if said else None

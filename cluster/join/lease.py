@@ -4,8 +4,8 @@ It is a process of its own, `python -m cluster.join.lease`. It outlives the term
 place in the cluster, as the rent does.
 """
 
+import contextlib
 import os
-import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -30,8 +30,6 @@ def arm(private: Path, *, hours: float, stop_command: Sequence[str]) -> None:
     """
     if not 0 < hours <= _LONGEST_H:
         raise JoinError(f"--max-hours must be above 0 and at most {_LONGEST_H}, got {hours}.")
-    if stop_command and shutil.which(stop_command[0]) is None:
-        raise JoinError(f"--stop-command: there is no program {stop_command[0]!r} on this host.")
     try:
         deadman.arm(
             _folder(private),
@@ -57,6 +55,9 @@ def describe(private: Path) -> str:
         return "No dead-man is armed: nothing ends this host's rent but you (--max-hours)."
     command = armed.stop_command
     then = f"runs {' '.join(command)}" if command else "the rent goes on: no --stop-command"
+    if state.left_s <= 0:
+        again = ", every minute until this host stops" * bool(command)
+        return f"Dead-man fired: ends Ray here, then {then}{again}."
     return f"Dead-man armed: ends Ray here in {duration(state.left_s)}, then {then}."
 
 
@@ -85,7 +86,8 @@ def _end(folder: DeadmanFolder) -> str | None:
     keeper = _keeper(folder)
     deadline = time.monotonic() + _GRACE_S
     if processes.is_alive(keeper):
-        os.kill(read_json(keeper)["pid"], signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(read_json(keeper)["pid"], signal.SIGTERM)
     while processes.is_alive(keeper) and time.monotonic() < deadline:
         time.sleep(0.1)
     processes.kill_all(str(folder.path.parent), keeper)

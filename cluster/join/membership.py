@@ -18,6 +18,8 @@ from cluster.join.ports import Ports
 from cluster.join.ray_node import RayNode
 from cluster.node import ray_env
 
+BRING_TOKEN = "cd FOLDER && .venv/bin/python -m cluster.join token"
+"""Command that takes the token on another host: a shell of ssh's has activated no environment."""
 _JOB_URL = "http://127.0.0.1:8265"
 
 
@@ -114,8 +116,7 @@ def _tell(member: Member, offer: HostOffer, *, dashboard: bool) -> None:
         return
     path = ray_env.token_path(environ())
     say(f"token: {path}, mode 0600. It belongs on every host, and on no command line:")
-    bring = "'cd FOLDER && python -m cluster.join token'"
-    say(f"  ssh {member.address} cat {path} | ssh WORKER {bring}")
+    say(f"  ssh {member.address} cat {path} | ssh WORKER '{BRING_TOKEN}'")
     say(f"join: python -m cluster.join worker --head {member.address}")
     say("search: python -m tune.jax_phase12 --address " + member.address)
     if dashboard:

@@ -7,14 +7,17 @@ a box of a fleet it ends the job, on a joined host Ray.
 import contextlib
 import dataclasses
 import os
+import shutil
 import subprocess
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cluster.errors import BoxError
 from cluster.node import processes
 from cluster.node.atomic import read_json, write_json
+from cluster.node.proc import PROC
 from cluster.structure import structure_known
 
 _POLL_S = 1.0
@@ -62,7 +65,8 @@ class Armed:
 class Fired:
     """A dead-man that has fired: the Unix time, the job that it ended, its command's exit code.
 
-    `stop_exit_code` is `None` until the command has run, and for ever if there is none.
+    `stop_exit_code` is `None` until the command has run, and for ever if there is none. It is that
+    of the latest run, and 0 is no proof: `vastai` prints that it failed, and exits with 0.
     """
 
     at: float
@@ -96,13 +100,18 @@ def arm(
     The process is `python -m WORDS` in `cwd`, and has to call `watch`. Return once it runs.
 
     Raises:
-        BoxError: if it does not start.
+        BoxError: if the stop command's program is not on this machine, or it does not start.
     """
-    folder.fired.unlink(missing_ok=True)
+    if stop_command and shutil.which(stop_command[0], path=stop_environment()["PATH"]) is None:
+        raise BoxError(
+            f"stop command: there is no program {stop_command[0]!r} on this machine, and nothing "
+            "was armed: install it there, or give its whole path."
+        )
     new = Armed(deadline=time.time() + hours * 3600, stop_command=tuple(stop_command))
     write_json(folder.armed, dataclasses.asdict(new))
     # Always a new process: the one before may run the code of an earlier `up`, or have fired.
     processes.kill(folder.process)
+    folder.fired.unlink(missing_ok=True)
     processes.spawn(words, {}, cwd=cwd, log=folder.log.open("ab"))
     give_up_at = time.monotonic() + _START_S
     while not processes.is_alive(folder.process):
@@ -120,15 +129,17 @@ def disarm(folder: DeadmanFolder) -> None:
 def watch(folder: DeadmanFolder, *, end: Callable[[], str | None]) -> None:
     """Wait for the deadline, which may be moved meanwhile; then call `end` and end the rent.
 
-    `end` returns the name of the job that it ended. A stop command that fails is repeated every
-    minute for ever: a box that stays up costs money.
+    `end` returns the name of the job that it ended. The stop command is repeated every minute,
+    whatever its exit code, until the machine stops or the dead-man is disarmed: that this process
+    lives proves that the rent goes on.
     """
     processes.record(folder.process, os.getpid())
-    while (found := armed(folder)) is not None:
-        if time.time() >= found.deadline:
-            _fire(folder, found.stop_command, end)
-            return
+    found = armed(folder)
+    while found is not None and time.time() < found.deadline:
         time.sleep(_POLL_S)
+        found = _read_again(folder, found)
+    if found is not None:
+        _fire(folder, found, end)
 
 
 def armed(folder: DeadmanFolder) -> Armed | None:
@@ -151,18 +162,39 @@ def status(folder: DeadmanFolder) -> DeadmanStatus | None:
     )
 
 
-def _fire(
-    folder: DeadmanFolder, stop_command: Sequence[str], end: Callable[[], str | None]
-) -> None:
+def stop_environment(*, proc: Path = PROC) -> dict[str, str]:
+    """Return the variables of the stop command: this process's own, then those of pid 1.
+
+    The container's own variables (RUNPOD_POD_ID, CONTAINER_ID, ...) are pid 1's; a login by SSH
+    does not have them, and the providers' tools on the box look for them. Such a tool may lie on
+    pid 1's PATH alone, as in an image's virtual environment.
+    """
+    container = _environ(proc / "1" / "environ")
+    paths = [*os.environ.get("PATH", os.defpath).split(":"), *container.get("PATH", "").split(":")]
+    path = ":".join(dict.fromkeys(filter(None, paths)))
+    return {**container, **os.environ, "PATH": path}
+
+
+def _read_again(folder: DeadmanFolder, known: Armed) -> Armed | None:
+    """Return what is armed now; `known` where that cannot be read, as without file descriptors."""
+    try:
+        return armed(folder)
+    except OSError:
+        return known
+
+
+def _fire(folder: DeadmanFolder, found: Armed, end: Callable[[], str | None]) -> None:
     fired = Fired(at=time.time(), job=None, stop_exit_code=None)
     _note(folder, fired)
-    fired = dataclasses.replace(fired, job=end())
+    try:
+        fired = dataclasses.replace(fired, job=end())
+    except Exception:  # noqa: BLE001  # whatever is wrong with the job, the rent has to end
+        with contextlib.suppress(OSError):  # its log is on a disk that may be full
+            traceback.print_exc()
     _note(folder, fired)
-    while stop_command:
-        fired = dataclasses.replace(fired, stop_exit_code=_run(stop_command))
+    while found.stop_command and _read_again(folder, found) is not None:
+        fired = dataclasses.replace(fired, stop_exit_code=_run(found.stop_command))
         _note(folder, fired)
-        if fired.stop_exit_code == 0:
-            return
         time.sleep(_RETRY_S)
 
 
@@ -172,15 +204,11 @@ def _note(folder: DeadmanFolder, fired: Fired) -> None:
 
 
 def _run(command: Sequence[str]) -> int:
-    """Run the provider's stop command; what it prints goes to the dead-man's log.
-
-    The container's own variables (RUNPOD_POD_ID, CONTAINER_ID, ...) are pid 1's; a login by SSH
-    does not have them, and the providers' tools on the box look for them.
-    """
+    """Run the provider's stop command; what it prints goes to the dead-man's log."""
     try:
         done = subprocess.run(
             command,
-            env={**_environ(Path("/proc/1/environ")), **os.environ},
+            env=stop_environment(),
             cwd="/",  # the code's folder may have been replaced since
             stdin=subprocess.DEVNULL,
             timeout=_STOP_COMMAND_S,
@@ -188,7 +216,7 @@ def _run(command: Sequence[str]) -> int:
         )
     except FileNotFoundError:
         return 127
-    except PermissionError:
+    except OSError:  # no permission, no #! line, no room for another process
         return 126
     except subprocess.TimeoutExpired:
         return 124

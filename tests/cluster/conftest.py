@@ -11,6 +11,7 @@ from cluster.box import jobs
 from cluster.box.folder import BoxFolder
 from cluster.node import processes
 from cluster.node.atomic import write_json
+from local_box import LocalBox
 from places import ROOT
 
 
@@ -33,3 +34,11 @@ def box(tmp_path: Path) -> Iterator[BoxFolder]:
     yield made
     jobs.stop(made, reason="stopped", grace_s=0.0)
     processes.kill(made.deadman.process)
+
+
+@pytest.fixture
+def local_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalBox]:
+    """A bare box that the laptop reaches by ssh."""
+    made = LocalBox(tmp_path, monkeypatch)
+    yield made
+    made.end()

@@ -1,50 +1,99 @@
-"""A rented box whose commands run on this machine, without any SSH."""
+"""A box of the fleet on this machine: an ssh that runs here what it is told.
 
-import subprocess
+What travels is `cluster` as it is, with a preflight and a `make setup` that take no time.
+"""
+
+import io
 import sys
-import tempfile
-from collections.abc import Sequence
+import tarfile
 from pathlib import Path
 
+import pytest
+
+from cluster.box import jobs
+from cluster.box.folder import BoxFolder
 from cluster.fleet.hosts import Host
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import StateFolder
+from cluster.fleet.up import Code, bring_up
+from cluster.node import processes
+from places import ROOT
+
+_SSH = """
+for last; do :; done
+cd {home} && exec sh -c "$last"
+"""
+_MAKEFILE = """setup:
+\techo made >> made
+\tmkdir -p .venv/bin
+\tprintf '#!/bin/sh\\nexec {python} "$$@"\\n' > .venv/bin/python
+\tchmod +x .venv/bin/python
+"""
+_PREFLIGHT = """
+import dataclasses, json
+from cluster.node import hardware
+machine = dataclasses.asdict(hardware.probe())
+print(json.dumps({"findings": {"machine": machine}, "fit": True, "meaning": "Fit."}))
+"""
 
 
-class LocalConnection:
-    """Of what a command is sent, `lets_through` bytes arrive at most; all if it is `None`."""
+class LocalBox:
+    """A box `a`, and the laptop's side of it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.host = Host(name="box", address="x", folder=str(folder))
-        self.lets_through: int | None = None
-        self.num_sent_bytes = 0
-
-    @property
-    def state(self) -> StateFolder:
-        return StateFolder.beside(Path(self.host.folder).parent / "hosts.toml")
-
-    def run(
-        self, words: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0
-    ) -> subprocess.CompletedProcess[bytes]:
-        self.num_sent_bytes += len(stdin)
-        sent = stdin[: self.lets_through]
-        return subprocess.run(
-            words, input=sent, capture_output=True, timeout=timeout_s, check=False
+    def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home, self._programs = place / "home", place / "programs"
+        self.home.mkdir()
+        self._programs.mkdir()
+        monkeypatch.setenv("PATH", str(self._programs), prepend=":")
+        self.put("ssh", _SSH.format(home=self.home))
+        self.put("python3", f'exec {sys.executable} "$@"')
+        self.remote = RemoteBox.of(
+            Host(name="a", address="x"), StateFolder.beside(place / "h.toml")
         )
+        self.folder = BoxFolder(self.home / "rl-tuner-fleet")
 
-    def open(self, words: Sequence[str], *, stdin: bytes = b"") -> subprocess.Popen[bytes]:
-        with tempfile.TemporaryFile() as given:
-            given.write(stdin)
-            given.seek(0)
-            return subprocess.Popen(
-                words, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
+    def put(self, program: str, script: str) -> Path:
+        """Put a script in front of the box's programs, and of the laptop's."""
+        path = self._programs / program
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o700)
+        return path
 
-    def check(self, returncode: int, stderr: bytes) -> None:
-        pass
+    def up(self, *, max_hours: float | None = None) -> str:
+        """Set it up; return what was said."""
+        lines: list[str] = []
+        bring_up(
+            self.remote,
+            Code(revision="0" * 40, num_changed=0, tar=_tree()),
+            accept="refuse",
+            max_hours=max_hours,
+            python=None,
+            dashboard=False,
+            say=lines.append,
+        )
+        return "\n".join(lines)
+
+    def start(self, script: str) -> None:
+        """Start a job: a script of sh."""
+        request = {"name": "j1", "words": ["sh", "-c", script], "resume": False}
+        self.remote.ask("start", request)
+
+    def end(self) -> None:
+        """End what runs on it."""
+        jobs.stop(self.folder, reason="stopped", grace_s=0.0)
+        processes.kill(self.folder.deadman.process)
 
 
-def local_box(folder: Path) -> RemoteBox:
-    """The box of the fixture `box`, as the laptop sees it."""
-    (folder / "python").write_text(sys.executable)
-    return RemoteBox(LocalConnection(folder))  # type: ignore[arg-type]
+def _tree() -> bytes:
+    own = {"Makefile": _MAKEFILE.format(python=sys.executable), "tune/preflight.py": _PREFLIGHT}
+    own["tune/__init__.py"] = ""
+    files = {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("cluster/**/*.py")}
+    content = {name: path.read_bytes() for name, path in files.items()}
+    content |= {name: text.encode() for name, text in own.items()}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()

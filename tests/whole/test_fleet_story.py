@@ -188,7 +188,7 @@ def test_deadman_ends_the_search_and_the_rent_though_no_laptop_is_left(fleet: La
     fleet.laptop.mend()
     told = wait_for(lambda: fleet.fleet("status", code=None).stdout, "a status")
     assert "state: deadline" in told
-    assert "dead-man fired and stopped the rent" in told
+    assert "its stop command ran, and the box still answers: still paid" in told
     fleet.fleet("pull")
     assert list(fleet.folder.glob("profiles/a/*/profiles/*.yaml"))
 
@@ -196,6 +196,9 @@ def test_deadman_ends_the_search_and_the_rent_though_no_laptop_is_left(fleet: La
 def test_stop_command_that_fails_is_told(fleet: Lab) -> None:
     fleet.add_box("a")
     fleet.write_hosts(a='stop_command = ["no-such-tool"]')
+    refused = fleet.fleet(*UP, "--max-hours", "0.0003", code=1).stdout
+    assert "a  REFUSED: stop command: there is no program 'no-such-tool' on this machine" in refused
+    fleet.write_hosts(a='stop_command = ["false"]')
     fleet.fleet(*UP, "--max-hours", "0.0003")
 
     def told() -> bool:

@@ -1,4 +1,4 @@
-"""The commands `report`, where its page goes, and `up`, which hours it takes."""
+"""The command `report`: where its page goes; and commands that cannot be met."""
 
 from pathlib import Path
 
@@ -31,3 +31,37 @@ def test_hours_that_no_dead_man_takes_are_refused_with_the_limit(
     assert fleet.main(["up", f"--max-hours={hours}"]) == 2
     said = capsys.readouterr().err
     assert f"--max-hours must be positive and at most 720 (30 days), got {hours}." in said
+
+
+@pytest.mark.parametrize("every", ["-1", "0", "nan", "inf"])
+def test_watch_needs_a_pause(
+    every: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
+    assert fleet.main(["watch", "--every", every]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: --every must be above 0 and at most 86400 seconds, got ")
+
+
+def test_state_folder_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
+    Path(".fleet").write_text("a file")
+    assert fleet.main(["status"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert ".fleet" in said
+
+
+def test_pull_that_cannot_be_kept_here_is_refused_for_its_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
+    Path("profiles").write_text("a file")
+    assert fleet.main(["pull"]) == 1
+    assert "a  REFUSED: " in capsys.readouterr().out

@@ -60,6 +60,12 @@ def test_box_that_will_not_do_is_refused_with_what_to_do(
         raise FleetError(problem)
 
 
+def test_environment_that_is_there_needs_no_room() -> None:
+    installed = probe.parse(PROBED.replace("tool make", "environment there\ntool make"))
+    full = dataclasses.replace(installed, disk_bytes=2**30)
+    assert probe.judge(full, has_environment=False) is None
+
+
 def test_image_that_brings_the_environment_needs_no_tools_to_make_one() -> None:
     bare = dataclasses.replace(SEEN, tools=frozenset({"tar"}), pythons=(), disk_bytes=2**30)
     assert probe.judge(bare, has_environment=True) is None

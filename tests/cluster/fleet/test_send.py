@@ -9,7 +9,7 @@ from cluster.errors import FleetError
 from cluster.fleet import send
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
-from local_box import LocalConnection
+from local_connection import LocalConnection
 
 
 @pytest.fixture

@@ -70,6 +70,10 @@ def silent(name: str, **fields: Any) -> HostStatus:
     return box(name, reachable=False, problem=f"{name}: no answer.", **fields)
 
 
+def failing(name: str, **fields: Any) -> HostStatus:
+    return box(name, problem=f"{name}: failed with exit code 137.", **fields)
+
+
 @pytest.mark.parametrize(
     ("seen", "parts"),
     [
@@ -133,6 +137,8 @@ A_DIED, B_DIED = (box(name, part=1 + (name == "b"), of=2, state="died") for name
         ([A_DONE, silent("b", part=2, of=2, state="running")], "b", "a"),
         ([silent("a", part=1, of=2), B_DONE], "", ""),  # it may come back with trials
         ([silent("a", part=1, of=2), B_DONE], "a", "b"),
+        ([A_DONE, failing("b", part=2, of=2)], "", ""),
+        ([A_DONE, failing("b", part=2, of=2)], "b", "a"),
         ([A_DONE, B_FAILED], "", "ab"),
         ([box("a", part=1, of=2, exit={"exit_code": -9, "reason": "ended"}), B_DONE], "", "ba"),
         ([A_DEADLINE, B_DONE], "", "b"),
@@ -201,6 +207,13 @@ def test_every_class_has_its_profile_when_its_finals_are_done(
 )
 def test_table_says_which_part_a_box_has(one: HostStatus, state: str, doing: str) -> None:
     assert status_view.cells(one, Prices())[2:4] == (state, doing)
+
+
+def test_box_that_has_never_answered_may_have_a_part(tmp_path: Path) -> None:
+    unseen = HostStatus(host=HOSTS["b"], answer=None, age_s=0.0, problem="b: cannot fork.")
+    for lost, problem in (("", "part 2 is on another box"), ("b", "no part has left a journal")):
+        _, told = finish.finish([], [A_DONE, unseen], lost=lost, is_whole=True, out=tmp_path)
+        assert problem in told[0]
 
 
 def test_journals_are_those_of_every_part_of_this_search(tmp_path: Path) -> None:

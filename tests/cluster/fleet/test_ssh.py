@@ -8,7 +8,14 @@ import pytest
 
 from cluster.fleet import ssh
 from cluster.fleet.hosts import Host
-from cluster.fleet.ssh import Connection, HostError, HostKeyError, StateFolder, UnreachableError
+from cluster.fleet.ssh import (
+    AccessError,
+    Connection,
+    HostError,
+    HostKeyError,
+    StateFolder,
+    UnreachableError,
+)
 
 HOSTILE = [
     "",
@@ -118,7 +125,11 @@ def test_key_seen_at_another_address_is_no_pin(state: StateFolder) -> None:
             "not the pinned",
         ),
         ("Host key verification failed.", HostKeyError, "has no pinned key yet"),
-        ("root@x: Permission denied (publickey).", HostError, "does not let your default keys in"),
+        (
+            "root@x: Permission denied (publickey).",
+            AccessError,
+            "does not let your default keys in",
+        ),
         ("ssh: connect to host x port 22: Connection refused", UnreachableError, "refused"),
         ("", UnreachableError, "it said nothing"),
     ],

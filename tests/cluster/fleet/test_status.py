@@ -46,13 +46,14 @@ class FakeConnection:
     def __init__(self, folder: Path) -> None:
         self.state = StateFolder(folder)
         self.printed = ""
+        self.code = 0
 
     def run(
         self, words: Sequence[str], *, stdin: bytes, timeout_s: float
     ) -> subprocess.CompletedProcess[bytes]:
         if not self.printed:
             raise UnreachableError(HOST, "no answer.")
-        return subprocess.CompletedProcess(words, 0, self.printed.encode(), b"")
+        return subprocess.CompletedProcess(words, self.code, self.printed.encode(), b"")
 
 
 def box_that_prints(connection: FakeConnection, answer: Any) -> RemoteBox:
@@ -95,3 +96,51 @@ def test_what_a_box_said_last_is_kept_for_when_it_is_silent(tmp_path: Path) -> N
 def test_an_answer_that_is_no_status_is_the_boxs_problem(tmp_path: Path) -> None:
     one = status.read(box_that_prints(FakeConnection(tmp_path), ANSWER | {"deadman": {}}))
     assert one.problem == "a: answered no status: deadman.left_s: missing."
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "problem"),
+    [
+        (137, "", "a: failed with exit code 137: it said nothing"),
+        (2, "", "a: failed with exit code 2"),
+        (0, '{"job": ', "a: answered no JSON to status"),
+    ],
+)
+def test_box_that_fails_to_answer_is_asked_again(
+    code: int, printed: str, problem: str, tmp_path: Path
+) -> None:
+    connection = FakeConnection(tmp_path)
+    before = status.read(box_that_prints(connection, ANSWER))
+    connection.printed, connection.code = printed or "x", code
+    after = status.read(RemoteBox(connection))  # type: ignore[arg-type]
+    assert problem in str(after.problem)
+    assert after.is_silent
+    assert after.state == "problem"
+    assert after.answer == before.answer
+
+
+def test_box_that_is_not_set_up_is_not_waited_for(tmp_path: Path) -> None:
+    connection = FakeConnection(tmp_path)
+    connection.printed, connection.code = "x", 4
+    one = status.read(RemoteBox(connection))  # type: ignore[arg-type]
+    assert one.problem == "a: is not set up: run `up` first."
+    assert not one.is_silent
+
+
+@pytest.mark.parametrize(
+    "kept", ['{"at": 1.7e9, "answer": {"deadman": {"mood": 1}}}', '{"at": 1.7e9}', '{"at"', "[7]"]
+)
+def test_what_another_version_has_kept_is_passed_over(kept: str, tmp_path: Path) -> None:
+    connection = FakeConnection(tmp_path)
+    connection.state.last_seen(HOST).write_text(kept)
+    one = status.read(RemoteBox(connection))  # type: ignore[arg-type]
+    assert (one.problem, one.answer) == ("a: no answer.", None)
+
+
+def test_answer_that_cannot_be_kept_is_an_answer(tmp_path: Path) -> None:
+    connection = FakeConnection(tmp_path)
+    connection.state.last_seen(HOST).mkdir()  # any write fails, as on a full disk
+    one = status.read(box_that_prints(connection, ANSWER))
+    assert one.succeeded
+    connection.printed = ""
+    assert status.read(RemoteBox(connection)).answer is None  # type: ignore[arg-type]

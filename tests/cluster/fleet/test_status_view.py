@@ -17,7 +17,7 @@ from host_states import DEADMAN, ended, fired, seen
         ({"stops_instance": False}, "dead-man ends the job, not the rent."),
         ({"alive": False}, "DEAD-MAN IS NOT RUNNING"),
         ({"fired": fired(None)}, "dead-man fired."),
-        ({"fired": fired(0)}, "dead-man fired and stopped the rent."),
+        ({"fired": fired(0)}, "its stop command ran, and the box still answers: still paid."),
         ({"fired": fired(7)}, "fails with exit code 7: still paid."),
     ],
 )

@@ -14,7 +14,7 @@ from cluster.fleet import pull, status, status_view, submit
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.ssh import HostError
 from cluster.node.atomic import read_json
-from local_box import local_box
+from local_connection import local_box
 
 WORDS = [*FAKE, "--trials", "1", "--trial-s", "0.1"]
 

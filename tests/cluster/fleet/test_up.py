@@ -1,12 +1,16 @@
-"""The code that travels to a box."""
+"""The code that travels to a box, and `up` that is repeated."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cluster.errors import FleetError
+from cluster.fleet.ssh import HostError
 from cluster.fleet.up import pack
+from cluster.node import deadman
+from local_box import LocalBox
 
 
 def commit(folder: Path) -> None:
@@ -36,3 +40,65 @@ def test_what_git_refuses_is_told_in_gits_words(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FleetError, match="git is not installed"):
         pack(tmp_path)
+
+
+FULL = "echo 'File Blocks Used Free'; echo 'x 9 9 1024'"
+
+
+def hours_left(box: LocalBox) -> float:
+    known = deadman.status(box.folder.deadman)
+    assert known is not None
+    assert known.alive
+    return known.left_s / 3600
+
+
+def test_box_whose_disk_the_environment_has_filled_is_set_up_again(local_box: LocalBox) -> None:
+    assert "ready: " in local_box.up(max_hours=1.0)
+    local_box.put("df", FULL)
+    assert "ready: " in local_box.up(max_hours=2.0)
+    assert hours_left(local_box) > 1.9
+    assert (local_box.folder.code / "made").read_text() == "made\n"  # a new tree, with the .venv
+
+
+def test_bare_box_with_a_full_disk_is_refused(local_box: LocalBox) -> None:
+    local_box.put("df", FULL)
+    with pytest.raises(HostError, match=r"has 0\.0 GiB of disk left"):
+        local_box.up()
+    assert not local_box.folder.path.exists()
+
+
+def test_deadline_is_moved_though_the_box_is_refused(local_box: LocalBox) -> None:
+    local_box.up(max_hours=1.0)
+    local_box.put("nvidia-smi", "echo 'Driver/library version mismatch'; exit 18")
+    with pytest.raises(HostError, match="the GPU is not usable"):
+        local_box.up(max_hours=2.0)
+    assert hours_left(local_box) > 1.9
+
+
+def test_deadline_that_holds_is_told_without_hours(local_box: LocalBox) -> None:
+    assert "so nothing ends this box's rent but you." in local_box.up()
+    local_box.up(max_hours=1.0)
+    said = local_box.up()
+    assert "no --max-hours, so the dead-man of before ends the job, not the rent, in 59 min" in said
+    assert "nothing ends" not in said
+    assert 0.9 < hours_left(local_box) < 1.0
+
+
+@pytest.mark.parametrize("fault", ["echo Killed >&2; exit 137", "echo '{\"job\": '"])
+def test_code_stays_under_a_search_where_the_status_fails(fault: str, local_box: LocalBox) -> None:
+    local_box.up()
+    local_box.start("sleep 600")
+    before = local_box.folder.code.stat().st_ino
+    local_box.folder.python.write_text(str(local_box.put("python-that-fails", fault)))
+    with pytest.raises(HostError, match=r"a: does not tell if a search runs .* its code stays"):
+        local_box.up()
+    assert local_box.folder.code.stat().st_ino == before
+    assert local_box.folder.ready.exists()
+    local_box.folder.python.write_text(sys.executable)
+    assert "runs the job j1" in local_box.up()
+
+
+def test_box_whose_interpreter_is_gone_is_bare(local_box: LocalBox) -> None:
+    local_box.up()
+    local_box.folder.python.write_text("/of/the/image/before")
+    assert "ready: " in local_box.up()

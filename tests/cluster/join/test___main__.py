@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.join import membership
 from places import ROOT
 
 HERE = ("head", "--address", "192.0.2.1")
@@ -50,3 +51,22 @@ def test_mistake_is_one_sentence(
 def test_help_does_not_import_ray() -> None:
     code = "import cluster.join.__main__, sys; raise SystemExit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_token_is_brought_by_a_shell_without_an_environment(short_dir: Path) -> None:
+    (short_dir / "cluster").symlink_to(ROOT / "cluster")
+    python = short_dir / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    done = subprocess.run(
+        ["sh", "-c", membership.BRING_TOKEN.replace("FOLDER", str(short_dir))],
+        input="7" * 64,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(short_dir)},
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.startswith(f"the token is in {short_dir}"), done.stderr
+    assert f"'{membership.BRING_TOKEN}'" in (ROOT / "cluster" / "README.md").read_text()

@@ -41,10 +41,15 @@ def test_hour_that_has_come_ends_all_of_ray_here_and_then_the_rent(
         assert "Dead-man armed: ends Ray here in 1 s, then runs sh -c " in told
         assert keeper.wait(timeout=120) == -signal.SIGTERM
     deadline = time.monotonic() + 120
-    while "No dead-man is armed" not in lease.describe(private):
+    while not stopped.exists() or stopped.read_text() != "-x\n":
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert stopped.read_text() == "-x\n"
+    told = lease.describe(private)
+    assert told.startswith("Dead-man fired: ends Ray here, then runs sh -c ")
+    assert told.endswith("-x, every minute until this host stops.")
+    lease.disarm(private)
+    assert "No dead-man is armed" in lease.describe(private)
+    processes.kill(private / "join" / "deadman_process.json")
     assert processes.of_job(str(private), private / "none") == set()
 
 

@@ -1,12 +1,21 @@
 """The dead-man ends the job and the rent."""
 
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from box_jobs import start, wait_for
 from cluster.box import __main__ as box_commands
 from cluster.box.folder import BoxFolder
+from cluster.errors import BoxError
 from cluster.node import deadman, processes
-from cluster.node.atomic import read_json
+from cluster.node.atomic import read_json, write_json
+from cluster.node.deadman import DeadmanFolder
+from places import ROOT
 
 
 def test_deadman_is_armed_anew_and_seen_when_it_died(box: BoxFolder) -> None:
@@ -35,3 +44,87 @@ def test_deadman_ends_job_and_rent_though_nothing_can_be_written(
     wait_for(stopped.exists)
     assert processes.of_job(box.job("j1").mark, box.job("j1").supervisor) == set()
     box.job("j1").end_reason.rmdir()
+
+
+def arm_for_now(folder: Path, *stop_command: str) -> DeadmanFolder:
+    made = DeadmanFolder(folder)
+    write_json(made.armed, {"deadline": 0.0, "stop_command": stop_command})
+    return made
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_stop_command_is_repeated_while_the_machine_lives(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadman, "_RETRY_S", 0.0)
+    script = 'echo >> "$0/runs"; [ $(wc -l < "$0/runs") -lt 3 ] || rm "$0/deadman.json"; exit $1'
+    folder = arm_for_now(tmp_path, "sh", "-c", script, str(tmp_path), str(code))
+    deadman.watch(folder, end=lambda: "j1")
+    assert (tmp_path / "runs").read_text() == "\n" * 3
+    assert read_json(folder.fired)["job"] == "j1"
+    assert read_json(folder.fired)["stop_exit_code"] == code
+
+
+def no_job() -> str | None:
+    raise ProcessLookupError
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["{}/no-line"], 126), (["{}"], 126), (["{}/none"], 127), (["true"], 0)],
+)
+def test_dead_man_outlives_what_fails(words: Sequence[str], code: int, tmp_path: Path) -> None:
+    (tmp_path / "no-line").write_text("exit 0\n")  # no #! line: a shell alone would run it
+    (tmp_path / "no-line").chmod(0o700)
+    folder = arm_for_now(tmp_path, *(word.format(tmp_path) for word in words))
+    watching = threading.Thread(
+        target=deadman.watch, args=[folder], kwargs={"end": no_job}, daemon=True
+    )
+    watching.start()
+    wait_for(lambda: (read_json(folder.fired) or {}).get("stop_exit_code") == code)
+    assert watching.is_alive()
+    deadman.disarm(folder)
+
+
+def test_stop_command_finds_what_the_container_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("HOME", "/root")
+    (tmp_path / "1").mkdir()
+    first = b"PATH=/venv/bin:/bin\0CONTAINER_ID=4711\0HOME=/\0"
+    (tmp_path / "1" / "environ").write_bytes(first)
+    found = deadman.stop_environment(proc=tmp_path)
+    assert found["PATH"] == "/usr/bin:/bin:/venv/bin"
+    assert (found["CONTAINER_ID"], found["HOME"]) == ("4711", "/root")
+    (tmp_path / "1" / "environ").unlink()  # as another user's is
+    assert deadman.stop_environment(proc=tmp_path)["PATH"] == "/usr/bin:/bin"
+
+
+def test_stop_command_without_a_program_is_refused_and_the_deadline_stays(box: BoxFolder) -> None:
+    box_commands.arm(box, {"hours": 1.0, "stop_command": ["true"]})
+    with pytest.raises(BoxError, match="no program 'no-such-tool' on this machine"):
+        box_commands.arm(box, {"hours": 2.0, "stop_command": ["no-such-tool", "-x"]})
+    known = deadman.armed(box.deadman)
+    assert known is not None
+    assert known.stop_command == ("true",)
+
+
+FAILS_TO_END = """
+import pathlib, sys
+from cluster.node import deadman
+
+def end():
+    raise OSError("no room")
+
+deadman._RETRY_S = 0.0
+deadman.watch(deadman.DeadmanFolder(pathlib.Path(sys.argv[1])), end=end)
+"""
+
+
+def test_stop_command_runs_though_the_log_is_full(tmp_path: Path) -> None:
+    folder = arm_for_now(tmp_path, "sh", "-c", 'rm "$0"/deadman.json', str(tmp_path))
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-c", FAILS_TO_END, str(tmp_path)]
+        subprocess.run(words, cwd=ROOT, stderr=full, timeout=60, check=False)
+    assert not folder.armed.exists()

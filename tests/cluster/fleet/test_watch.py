@@ -1,0 +1,67 @@
+"""A watch goes on while a search may run, whatever a box or the laptop lacks for a moment."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cluster.fleet import watch
+from cluster.fleet.offers.prices import Prices
+from cluster.fleet.status import HostStatus
+from local_box import LocalBox
+
+
+def watched(box: LocalBox, out: Path, *, lost_after_s: float = 600.0) -> HostStatus:
+    [one] = watch.watch(
+        [box.remote],
+        is_whole=True,
+        prices=Prices(),
+        out=out,
+        every_s=0.01,
+        lost_after_s=lost_after_s,
+        dashboard=False,
+    )
+    return one
+
+
+def fail_twice(box: LocalBox, fault: str) -> None:
+    """Have the box's interpreter fail twice, and let the job end when it runs again."""
+    counted = f"cd {box.home}; echo >> calls; if [ $(wc -l < calls) -lt 3 ]; then {fault}; fi"
+    script = f'({counted}) || exit $?; touch {box.home}/go; exec {sys.executable} "$@"'
+    box.folder.python.write_text(str(box.put("python-that-fails", script)))
+
+
+@pytest.mark.parametrize("fault", ["exit 137", "echo Cannot fork >&2; exit 2"])
+def test_status_that_fails_is_no_end(fault: str, local_box: LocalBox, tmp_path: Path) -> None:
+    local_box.up()
+    local_box.start(f"until [ -e {local_box.home}/go ]; do sleep 0.05; done")
+    fail_twice(local_box, fault)
+    one = watched(local_box, tmp_path / "out")
+    assert (one.state, one.problem) == ("done", None)
+    assert (tmp_path / "out" / "a" / "j1" / "job.json").exists()
+
+
+def test_box_that_fails_for_long_is_given_up(local_box: LocalBox, tmp_path: Path) -> None:
+    local_box.up()
+    local_box.folder.python.write_text(str(local_box.put("python-that-fails", "exit 137")))
+    one = watched(local_box, tmp_path / "out", lost_after_s=0.0)
+    assert "exit code 137" in str(one.problem)
+    [told] = watch.losses([one], tmp_path / "out")
+    assert "a  node lost" in told
+
+
+def test_box_that_is_not_set_up_is_not_waited_for(local_box: LocalBox, tmp_path: Path) -> None:
+    one = watched(local_box, tmp_path / "out")
+    assert one.problem == "a: is not set up: run `up` first."
+    assert watch.losses([one], tmp_path / "out") == []
+
+
+def test_results_that_cannot_be_kept_here_are_their_boxs_problem(
+    local_box: LocalBox, tmp_path: Path
+) -> None:
+    local_box.up()
+    (tmp_path / "out").write_text("a file")
+    one = watched(local_box, tmp_path / "out", lost_after_s=0.0)
+    assert one.problem is not None
+    assert one.problem.startswith("a: this machine fails: ")
+    assert str(tmp_path / "out") in one.problem
