@@ -76,10 +76,8 @@ class UpCommand(_Fleet):
     def run(self) -> int:
         """Bring all boxes up, side by side; one by one if there are host keys to ask about."""
         if self.max_hours is not None and not 0 < self.max_hours <= _MOST_HOURS:
-            raise FleetError(
-                f"--max-hours must be positive and at most {_MOST_HOURS} (30 days), "
-                f"got {self.max_hours:g}."
-            )
+            limits = f"positive and at most {_MOST_HOURS} (30 days)"
+            raise FleetError(f"--max-hours must be {limits}, got {self.max_hours:g}.")
         boxes = self.boxes()
         code = up.pack(source.ROOT)
         accept: Literal["ask", "accept-new", "refuse"] = "refuse"
