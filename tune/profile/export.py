@@ -229,7 +229,11 @@ def _learning(
     own = None if judgement is None else judgement.of(candidate.config)
     if own is None or judgement is None:
         return None
-    seconds, side = own.typical_s, math.exp(judgement.quantile * own.error)
+    seconds = own.typical_s
+    low = high = None
+    if seconds is not None:  # else the error is not one of log seconds, but of returns
+        side = math.exp(judgement.quantile * own.error)
+        low, high = round(seconds / side, 3), round(seconds * side, 3)
     held_out = task.learning_options.get("held_out") if own.curves[0].held_out else None
     return ProfileLearning(
         num_seeds=own.num_seeds,
@@ -237,8 +241,8 @@ def _learning(
         final_return=float(f"{statistics.fmean(own.finals):.6g}"),
         target=judgement.target,
         seconds=None if seconds is None else round(seconds, 3),
-        low=None if seconds is None else round(seconds / side, 3),
-        high=None if seconds is None else round(seconds * side, 3),
+        low=low,
+        high=high,
         held_out=held_out,
     )
 

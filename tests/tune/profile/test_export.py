@@ -203,5 +203,15 @@ def test_what_trainings_told_is_in_the_profile(
     assert text.startswith("100 after 4 s" if "seconds" in expected else "a return of")
 
 
+@pytest.mark.parametrize("target", [None, 9_000.0])
+def test_returns_in_the_thousands_are_no_seconds(tmp_path: Path, target: float | None) -> None:
+    trials = numbered([trained(LEARNER, 4.0, top=top) for top in (5_000.0, 3_600.0)])
+    judgement = judge(trials, LearningPlan(target=target, training_s=20.0))
+    path = written(tmp_path, factories.result(trials=tuple(trials), judgement=judgement))
+    found = loaded(path)["learning"]
+    assert found["final_return"] == 4_300.0
+    assert not {"seconds", "low", "high"} & found.keys()
+
+
 def test_a_search_of_speed_has_no_learning_in_its_profile(tmp_path: Path) -> None:
     assert "learning" not in loaded(written(tmp_path))
