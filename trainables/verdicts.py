@@ -110,6 +110,15 @@ def too_slow(
     )
 
 
+def stood_still(unit: str) -> TrialVerdict:
+    """Return the verdict on a training whose speed is 0, as it tells it."""
+    return (
+        OutcomeKind.INVALID,
+        f"it told no {unit} for half of its time or more, so that its speed is not known: let it "
+        "tell them in smaller steps, a rate with more digits.",
+    )
+
+
 def recompiled(before: int | None, after: int | None) -> TrialVerdict | None:
     """Judge a trial that compiled during steady updates: it timed compilations and leaks memory.
 

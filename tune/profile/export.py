@@ -123,7 +123,7 @@ def from_search(
         phase=task.phase,
         config=dict(candidate.config),
         device=preflight.platform,
-        expected_sps=round(candidate.promised, 1),
+        expected_sps=_rounded(candidate.promised),
         expected_memory_gb=round(peak_bytes / 1e9, 3) if peak_bytes else None,
         expected_gpu_util=measured.gpu_utilization,
         timesteps_reduction=task.options.get("timesteps_reduction"),
@@ -131,8 +131,8 @@ def from_search(
         partial=result.partial,
         created_at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         speed=ProfileSpeed(
-            low=round(candidate.promised_low, 1),
-            high=round(candidate.high, 1),
+            low=_rounded(candidate.promised_low),
+            high=_rounded(candidate.high),
             num_processes=candidate.promised_processes,
             converged=measured.converged,
             startup_s=round(measured.startup_s, 3),
@@ -201,9 +201,9 @@ def _baseline(candidate: Candidate, baseline: Candidate | None) -> ProfileBaseli
     gain = speedup(candidate, baseline)
     return ProfileBaseline(
         config=dict(baseline.config),
-        steps_per_second=round(baseline.steps_per_second, 1),
-        low=round(baseline.low, 1),
-        high=round(baseline.high, 1),
+        steps_per_second=_rounded(baseline.steps_per_second),
+        low=_rounded(baseline.low),
+        high=_rounded(baseline.high),
         speedup=round(gain.ratio, 4),
         speedup_low=round(gain.low, 4),
         speedup_high=round(gain.high, 4),
@@ -219,7 +219,7 @@ def _soak(candidate: Candidate, asked_updates: int) -> ProfileSoak | None:
         updates=soak.num_updates,
         asked_updates=asked_updates,
         measure_s=round(soak.measure_s, 3),
-        steps_per_second=round(soak.steps_per_second, 1),
+        steps_per_second=_rounded(soak.steps_per_second),
     )
 
 
@@ -238,13 +238,18 @@ def _learning(
     return ProfileLearning(
         num_seeds=own.num_seeds,
         training_s=round(judgement.training_s, 2),
-        final_return=float(f"{statistics.fmean(own.finals):.6g}"),
+        final_return=_rounded(statistics.fmean(own.finals)),
         target=judgement.target,
         seconds=None if seconds is None else round(seconds, 3),
         low=low,
         high=high,
         held_out=held_out,
     )
+
+
+def _rounded(value: float) -> float:
+    """Return six significant digits: large models train at less than one step a second."""
+    return float(f"{value:.6g}")
 
 
 def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> ProfileMemory:

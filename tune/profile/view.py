@@ -119,16 +119,21 @@ def cost(profile: Profile, steps: float, price: float | None) -> str:
     The start-up of one process is in it.
     """
     start_s = profile.speed.startup_s + profile.speed.build_s + (profile.speed.compile_s or 0.0)
-    speeds = (profile.expected_sps, profile.speed.high, profile.speed.low)
-    middle, least, most = (start_s + steps / speed for speed in speeds)
-    text = (
-        f"{steps:,.0f} {profile.unit} take {units.duration(middle)} "
-        f"({units.duration(least)} to {units.duration(most)})"
+    middle, least, *most = (
+        start_s + steps / speed
+        for speed in (profile.expected_sps, profile.speed.high, profile.speed.low)
+        if speed  # an interval may reach down to a standstill
     )
+    took = [units.duration(seconds) for seconds in (middle, least, *most)]
+    text = f"{steps:,.0f} {profile.unit} take {took[0]} ({_range(took[1:])})"
     if price is None:
         return f"{text}."
-    dollars = [f"${price * seconds / 3600:,.2f}" for seconds in (middle, least, most)]
-    return f"{text} and {dollars[0]} ({dollars[1]} to {dollars[2]}) at ${price:g} an hour."
+    dollars = [f"${price * seconds / 3600:,.2f}" for seconds in (middle, least, *most)]
+    return f"{text} and {dollars[0]} ({_range(dollars[1:])}) at ${price:g} an hour."
+
+
+def _range(bounds: Sequence[str]) -> str:
+    return " to ".join(bounds) if len(bounds) > 1 else f"{bounds[0]} or more"
 
 
 def _quoted(value: str) -> str:

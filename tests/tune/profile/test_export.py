@@ -142,6 +142,30 @@ def test_a_foreign_workloads_axes_are_top_level_unless_a_key_has_their_name(
     assert profile_file.read(path).config == {"width": 64, "phase": 3}
 
 
+@pytest.mark.parametrize("scale", [0.0, 0.9])
+def test_a_training_of_less_than_a_step_a_second_has_a_profile_that_can_be_read(
+    tmp_path: Path, scale: float
+) -> None:
+    slow = factories.candidate(
+        steps_per_second=0.0213,
+        low=0.0213 * scale,
+        high=0.0224,
+        soaks=(factories.measurement(steps_per_second=0.0211),),
+    )
+    result = factories.result(
+        chosen={Kind.FASTEST: slow},
+        baseline=dataclasses.replace(slow, steps_per_second=0.0154, low=0.0149 * scale),
+    )
+    profile = profile_file.read(written(tmp_path, result))
+    assert profile.expected_sps == 0.0213
+    assert profile.baseline is not None
+    assert profile.baseline.steps_per_second == 0.0154
+    assert profile.soak is not None
+    assert profile.soak.steps_per_second == 0.0211
+    cost = view.cost(profile, 1000.0, 2.0)
+    assert (" or more)" in cost) == (scale == 0.0)
+
+
 def test_a_secret_of_the_environment_stays_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
