@@ -19,6 +19,7 @@ from tune.report import table as report_table
 from tune.report import usage as report_usage
 from tune.run_folder.folder import RunFolder
 from tune.run_folder.record import RunRecord, SearchContext, SearchEnd
+from tune.search import kept
 from tune.search.candidates import result_of
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Trial
@@ -35,7 +36,7 @@ def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now:
         profiles={},
     )
     result = result_of(
-        trials,
+        tuple(kept.forgiven(trials, record.first_trial)),
         objective=record.context.objective,
         baseline=record.baseline,
         stop_reason=ending.stop_reason,

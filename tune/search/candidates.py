@@ -226,8 +226,8 @@ def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
         config_key(trial.config)
         for trial in trials
         if trial.stage not in EXPLORING
-        and trial.outcome is not None
-        and trial.outcome.kind is OutcomeKind.ERROR
+        and trial.kind is OutcomeKind.ERROR
+        and not trial.is_forgiven
     }
 
 
