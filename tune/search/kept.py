@@ -1,4 +1,4 @@
-"""What a journal keeps, as it is read again: in another version, and in a later session. Pure."""
+"""The trials of a journal that is read again: by another version, or in a later session. Pure."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
