@@ -112,6 +112,8 @@ def from_search(
     outcome = candidate.representative
     measured = outcome.measurement
     assert measured is not None
+    soak = _soak(candidate, soak_updates)
+    has_soaked = soak is not None and soak.updates >= soak.asked_updates
     seen, machine = peaks(candidate, result.trials), measured.machine_speed
     peak_bytes = seen.host_bytes
     if preflight.platform == "cuda":
@@ -126,7 +128,7 @@ def from_search(
         expected_sps=_rounded(candidate.promised),
         expected_memory_gb=round(peak_bytes / 1e9, 3) if peak_bytes else None,
         expected_gpu_util=measured.gpu_utilization,
-        timesteps_reduction=task.options.get("timesteps_reduction"),
+        timesteps_reduction=task.options.get("timesteps_reduction") if has_soaked else None,
         confirmed=candidate.confirmed,
         partial=result.partial,
         created_at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
@@ -148,7 +150,7 @@ def from_search(
             cpu_handoffs_per_s=round(machine.handoff.mean) if machine and machine.handoff else None,
         ),
         baseline=_baseline(candidate, result.baseline),
-        soak=_soak(candidate, soak_updates),
+        soak=soak,
         learning=_learning(candidate, result.judgement, task),
         memory=_memory(candidate, seen, preflight),
         threads=_threads(seen, env, preflight),

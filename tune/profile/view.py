@@ -79,11 +79,8 @@ def exports(profile: Profile, allowed_cpus: Sequence[int]) -> list[str]:
     Binding to the CPUs is the stronger half of the cap, because XLA sizes its pools by them; but
     that is for the training command, not for the person's shell.
     """
-    environment = profile.environment
-    cpus = environment.cpus
-    hint = ""
-    if not set(cpus) <= set(allowed_cpus):
-        cpus = tuple(allowed_cpus[: len(cpus)])
+    environment, cpus, hint = profile.environment, _cpus(profile, allowed_cpus), ""
+    if cpus != environment.cpus:
         hint = f" (CPUs {units.cpu_ranges(environment.cpus)} of the profile are not allowed here)"
     return [
         *(f"export {name}={_quoted(value)}" for name, value in environment.variables.items()),
@@ -97,8 +94,6 @@ def training_command(profile: Profile, allowed_cpus: Sequence[int]) -> str:
 
     Of a command it is that command. Another workload is a person's own to start.
     """
-    cpus = tuple(cpu for cpu in profile.environment.cpus if cpu in allowed_cpus)
-    cpus = cpus or tuple(allowed_cpus[: len(profile.environment.cpus)])
     words = ["YOUR", "TRAINING"]
     variables = dict(profile.environment.variables)
     if profile.workload.factory == FACTORY:
@@ -109,8 +104,14 @@ def training_command(profile: Profile, allowed_cpus: Sequence[int]) -> str:
         f'{name}="${name}"' if value == MASK else f"{name}={shlex.quote(value)}"
         for name, value in variables.items()
     ]
-    bound = f"taskset -c {units.cpu_ranges(cpus)}"
+    bound = f"taskset -c {units.cpu_ranges(_cpus(profile, allowed_cpus))}"
     return " ".join([*head, bound, shlex.join(words)])
+
+
+def _cpus(profile: Profile, allowed: Sequence[int]) -> tuple[int, ...]:
+    """Return the profile's CPUs, or as many that are allowed here where one of them is not."""
+    cpus = profile.environment.cpus
+    return cpus if set(cpus) <= set(allowed) else tuple(allowed[: len(cpus)])
 
 
 def cost(profile: Profile, steps: float, price: float | None) -> str:

@@ -94,6 +94,17 @@ def test_phase_3_carries_the_share_that_confirmed_it_on_top(tmp_path: Path) -> N
     assert profile_file.read(path).timesteps_reduction == 0.1
 
 
+@pytest.mark.parametrize(("soak_updates", "confirms"), [(0, False), (200, True), (201, False)])
+def test_a_share_that_was_not_soaked_to_its_end_confirms_nothing(
+    tmp_path: Path, soak_updates: int, confirms: bool
+) -> None:
+    options = {"data": None, "seed": 0, "timesteps_reduction": 0.1}
+    task = factories.task(mode="pytorch", phase=3, options=options)
+    fields = loaded(written(tmp_path, task=task, soak_updates=soak_updates))
+    assert ("timesteps_reduction" in fields) == confirms
+    assert fields["workload"]["options"]["timesteps_reduction"] == 0.1
+
+
 def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:
     bare = factories.outcome(predicted_device_bytes=None, peak_host_bytes=None, peak_threads=None)
     result = factories.result(
