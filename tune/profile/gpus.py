@@ -21,7 +21,7 @@ class MeasuringGpus:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a process is told of them."""
+        """The variables that show them to a process, in this order."""
         return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", nvml.VISIBLE: ",".join(self.names)}
 
 

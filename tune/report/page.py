@@ -35,8 +35,9 @@ def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now:
         wall_s=_ran_s(trials),
         profiles={},
     )
+    judged = kept.forgiven(trials, record.first_trial)
     result = result_of(
-        tuple(kept.forgiven(trials, record.first_trial)),
+        tuple(kept.within(judged, record.context.device_budget_bytes)),
         objective=record.context.objective,
         baseline=record.baseline,
         stop_reason=ending.stop_reason,

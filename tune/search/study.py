@@ -98,6 +98,7 @@ class Study:
             resumed = cls(storage, space, limits, backend.step)
         for trial in resumed._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             resumed._study.tell(trial.number, state=TrialState.FAIL)
+        resumed._keep(*kept.within(resumed.trials, limits.device_bytes))
         resumed.forgive(before=1 + max(resumed._trials, default=-1))
         return resumed
 
