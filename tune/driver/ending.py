@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import enum
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -159,4 +160,5 @@ def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
         side_by_side=_side_by_side(prepared, result.trials),
         study=prepared.folder.journal,
         now=datetime.datetime.now(datetime.UTC),
+        environ=os.environ if prepared.hardware_class is None else {},  # else the hosts' own
     )

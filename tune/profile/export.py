@@ -3,11 +3,11 @@
 import dataclasses
 import datetime
 import math
-import os
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.node import hardware, ray_env, thread_env
+from cluster.node import hardware, nvml, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.config import num_devices, num_shares, variables_of
 from trainables.measurement import ENV_STEPS
@@ -33,6 +33,9 @@ from tune.search.peaks import Peaks, peaks
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.spec import Task
 
+_MEASURED = EXPORTABLE - {nvml.VISIBLE}
+"""Variables of the person's whose values belong to what was measured; a GPU's number does not."""
+
 
 def write_all(
     result: SearchResult,
@@ -45,8 +48,11 @@ def write_all(
     side_by_side: SideBySide | None = None,
     study: Path,
     now: datetime.datetime,
+    environ: Mapping[str, str],
 ) -> dict[Kind, Path]:
     """Write one profile per chosen kind; return where each went.
+
+    `environ` is what trials inherited.
 
     Raises:
         ProfileError: if the folder cannot be written.
@@ -59,7 +65,7 @@ def write_all(
             result=result,
             task=task,
             preflight=preflight,
-            env=env_of(candidate, result, task, preflight),
+            env=env_of(candidate, result, task, preflight, environ),
             objective=objective,
             soak_updates=soak_updates,
             side_by_side=side_by_side,
@@ -71,24 +77,31 @@ def write_all(
 
 
 def env_of(
-    candidate: Candidate, result: SearchResult, task: Task, preflight: Preflight
+    candidate: Candidate,
+    result: SearchResult,
+    task: Task,
+    preflight: Preflight,
+    environ: Mapping[str, str],
 ) -> ThreadEnv:
     """Return the environment that enforces the thread cap of the candidate's processes.
 
     A trial that dies of threads is run again at half the cap, so the cap may be lower than the
-    preflight's. The environment is built like the trial's own, on top of the person's.
+    preflight's. The environment is built like the trial's own, on top of the person's, whose values
+    were measured, too, where the trial kept them.
     """
+    base = ray_env.as_given(environ) | variables_of(candidate.config)
     env = thread_env.build(
         peaks(candidate, result.trials).thread_cap,
         preflight.platform,
         preflight.cpus_of_trial(num_devices(candidate.config)),
-        ray_env.as_given(os.environ) | variables_of(candidate.config),
+        base,
         task.framework,
     )
     # Of a GPU that shares the host's memory trials take less: see `tune.preflight.device`.
     told = preflight.thread_env.variables if preflight.thread_env else {}
     share = {n: told[n] for n in thread_env.POOL_FRACTIONS if n in told and n in env.variables}
-    return dataclasses.replace(env, variables=env.variables | share)
+    kept = {name: base[name] for name in sorted(_MEASURED & base.keys()) if base[name]}
+    return dataclasses.replace(env, variables=kept | env.variables | share)
 
 
 def from_search(

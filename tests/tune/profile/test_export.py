@@ -184,6 +184,38 @@ def test_a_secret_of_the_environment_stays_out(
     assert "hunter2" not in written(tmp_path).read_text()
 
 
+def test_what_trials_inherited_is_in_the_profile(tmp_path: Path) -> None:
+    given = {
+        "XLA_FLAGS": "--xla_gpu_autotune_level=2",
+        "JAX_DEFAULT_MATMUL_PRECISION": "BF16_BF16_F32",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5",
+        "OMP_NUM_THREADS": "7",
+        "TF_CPP_MIN_LOG_LEVEL": "",
+        "CUDA_VISIBLE_DEVICES": "3",
+        "CLOUD_API_KEY": "hunter2",
+    }
+    found = verdict(gpu_host())
+    variables = loaded(written(tmp_path, preflight=found, environ=given))["environment"][
+        "variables"
+    ]
+    for name in ("JAX_DEFAULT_MATMUL_PRECISION", "XLA_PYTHON_CLIENT_MEM_FRACTION"):
+        assert variables[name] == given[name]
+    assert variables["XLA_FLAGS"].startswith(given["XLA_FLAGS"])
+    assert variables["OMP_NUM_THREADS"] == "1", "trials did not keep it"
+    absent = {"TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES", "CLOUD_API_KEY"}
+    assert not absent & variables.keys()
+
+
+@pytest.mark.parametrize("flags", ["", "--xla_b=2"])
+def test_the_flags_of_the_configuration_take_the_place_of_the_person_s(
+    tmp_path: Path, flags: str
+) -> None:
+    config = factories.candidate().config | ({"env.XLA_FLAGS": flags} if flags else {})
+    result = factories.result(chosen={Kind.FASTEST: factories.candidate(config=config)})
+    path = written(tmp_path, result, environ={"XLA_FLAGS": "--xla_a=1"})
+    assert loaded(path)["environment"]["variables"]["XLA_FLAGS"] == (flags or "--xla_a=1")
+
+
 @pytest.mark.parametrize("has_host_memory", [False, True], ids=["own memory", "the host's"])
 def test_a_profile_has_the_order_and_the_share_of_gpus_and_not_the_number_of_this_one(
     tmp_path: Path, has_host_memory: bool
