@@ -105,9 +105,13 @@ def too_slow(
         return None
     return (
         OutcomeKind.SLOW,
-        f"{estimate.steps_per_second:,.0f} {unit}/s, at most {estimate.high:,.0f}: "
-        f"it cannot reach {slow_below:,.0f}.",
+        f"{_speed(estimate.steps_per_second)} {unit}/s, at most {_speed(estimate.high)}: "
+        f"it cannot reach {_speed(slow_below)}.",
     )
+
+
+def _speed(value: float) -> str:
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.3g}"
 
 
 def stood_still(unit: str) -> TrialVerdict:
