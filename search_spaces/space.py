@@ -4,6 +4,7 @@ Pure. An axis has numbers, in ascending order, or words, which have no order. Se
 the exponents of numbers (log2), where "half as many environments" is the same step everywhere.
 """
 
+import bisect
 import dataclasses
 import itertools
 import math
@@ -51,14 +52,28 @@ class Axis:
     def coordinates(self, value: Value) -> tuple[float, ...]:
         """Return where a value lies: its log2, or, of words, a corner of its own.
 
-        A number beside one that has no logarithm lies at its place among the values.
+        A number beside one that has no logarithm lies at its place among the values, also if it is
+        none of them: a person's baseline may be.
         """
         if isinstance(value, str):
             side = _APART / math.sqrt(2.0)
             return tuple(side if value == other else 0.0 for other in self.values)
         if any(isinstance(other, str) or other <= 0 for other in (*self.values, value)):
-            return (float(self.values.index(value)),)
+            return (self._place(value),)
         return (math.log2(value),)
+
+    def _place(self, value: float) -> float:
+        """Return the place of a number among the values: a share of the way between two of them,
+        and the next place beyond all of them.
+        """
+        numbers = [number for number in self.values if not isinstance(number, str)]
+        above = bisect.bisect_left(numbers, value)
+        if above == len(numbers) or value == numbers[above]:
+            return float(above)
+        if above == 0:
+            return -1.0
+        below, over = numbers[above - 1], numbers[above]
+        return above - (over - value) / (over - below)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -244,6 +244,9 @@ class PacedTrial:
         curve: LearningCurve | None = None,
     ) -> Report:
         kind, message = verdict
+        if estimate.steps_per_second <= 0.0:
+            kind, message = verdicts.stood_still(self.unit)
+            return Report(kind=kind, message=message)
         measurement = Measurement(
             **dataclasses.asdict(estimate),
             env_steps_per_update=max(1, round(statistics.median(self._pace.sizes or [1]))),

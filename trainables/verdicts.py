@@ -105,8 +105,21 @@ def too_slow(
         return None
     return (
         OutcomeKind.SLOW,
-        f"{estimate.steps_per_second:,.0f} {unit}/s, at most {estimate.high:,.0f}: "
-        f"it cannot reach {slow_below:,.0f}.",
+        f"{_speed(estimate.steps_per_second)} {unit}/s, at most {_speed(estimate.high)}: "
+        f"it cannot reach {_speed(slow_below)}.",
+    )
+
+
+def _speed(value: float) -> str:
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.3g}"
+
+
+def stood_still(unit: str) -> TrialVerdict:
+    """Return the verdict on a training whose speed is 0, as it tells it."""
+    return (
+        OutcomeKind.INVALID,
+        f"it told no {unit} for half of its time or more, so that its speed is not known: let it "
+        "tell them in smaller steps, a rate with more digits.",
     )
 
 

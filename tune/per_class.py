@@ -20,7 +20,7 @@ from typing import IO, Any
 from cluster import cli
 from cluster.node.arguments import with_options
 from cluster.node.stdout import lasting
-from tune.run_folder.folder import RUNS, new_path, nothing_to_resume
+from tune.run_folder.folder import RUNS, known_paths, new_path, nothing_to_resume
 from tune.spec import SearchSpec
 
 
@@ -72,10 +72,10 @@ def worst(codes: Sequence[int]) -> int:
 def _folder(spec: SearchSpec, task_name: str, now: datetime.datetime) -> Path:
     if not spec.resume or spec.out is not None:
         return spec.out or new_path(task_name, now)
-    known = sorted({journal.parent.parent for journal in RUNS.glob(f"{task_name}-*/*/journal.log")})
-    if not known:
-        raise nothing_to_resume(RUNS / f"{task_name}-*")
-    return known[-1]
+    for path in known_paths(task_name):
+        if any(path.glob("*/journal.log")):
+            return path
+    raise nothing_to_resume(RUNS / f"{task_name}-*")
 
 
 def _wait(children: Sequence["subprocess.Popen[str]"]) -> list[int]:

@@ -106,6 +106,9 @@ class Prepared:
             "machine": hardware.machine_class(self.preflight.machine),
             "platform": self.preflight.platform,
             "source": self.task.source,
+            "versions": hardware.frameworks(self.preflight.machine),
+            "thread_cap": self.spec.thread_cap,
+            "memory_budget": self.spec.memory_budget,
         }
 
 

@@ -138,7 +138,8 @@ def _search(
     with hold(prepared.folder, screen.note), run_log(prepared.folder.run_log):
         try:
             study = _open_study(prepared)
-            record.write(prepared.folder, _record(prepared, study.trials, now))
+            kept = _record(prepared, study.trials, now)
+            record.write(prepared.folder, kept)
         except OSError as error:
             raise UserError(
                 f"cannot write to the output folder {prepared.folder.path} ({error.strerror}); "
@@ -157,7 +158,9 @@ def _search(
 
         def conclude_anew() -> int:
             resumed = dataclasses.replace(prepared, resume=True)
-            found = _open_search(resumed, _open_study(resumed), ahead, started_at)
+            reopened = _open_study(resumed)
+            reopened.forgive(before=kept.first_trial)  # what failed since then did fail
+            found = _open_search(resumed, reopened, ahead, started_at)
             return write_result(resumed, found, ahead, Ending.DIED)
 
         with guard.guarded(conclude_anew) as guarding:

@@ -47,10 +47,10 @@ class SearchSpec:
     learn_time: str | None = None
     """Time of one training from scratch at most; if left out, learning takes about as long as the
     search of speed."""
-    learn_seeds: int = 3
-    """Rounds of trainings: each is one seed more for the half that looks best."""
-    train_time: str = "10h"
-    """Length of the training that you plan: compilation is spread over it."""
+    learn_seeds: int | None = None
+    """Rounds of trainings (3): each is one seed more for the half that looks best."""
+    train_time: str | None = None
+    """Length of the training that you plan (10h): compilation is spread over it."""
     space: tuple[str, ...] = ()
     """Axes to replace or add: num_envs=256:4096 (doubling), num_epochs=2,4, lr=1e-4,3e-4,
     optimizer=adam,lion, env.NAME=1,2 (a variable of the trials)."""
@@ -145,7 +145,7 @@ class SearchSpec:
     def _require_learning(self) -> None:
         """Hold the options of learning to being asked for, and to be read."""
         if self.objective is not Objective.LEARNING:
-            for name in ("target_return", "learn_time"):
+            for name in ("target_return", "learn_time", "learn_seeds", "train_time"):
                 if getattr(self, name) is not None:
                     option = f"--{name.replace('_', '-')}"
                     raise UserError(f"{option} is for --objective learning: give both, or none.")
@@ -163,13 +163,14 @@ class SearchSpec:
         """The plan of the trainings, `None` for a search of speed alone."""
         if self.objective is not Objective.LEARNING:
             return None
-        own = self.learn_time
-        return LearningPlan(
-            num_seeds=self.learn_seeds,
-            training_s=None if own is None else parse_duration("--learn-time", own),
-            target=self.target_return,
-            planned_s=parse_duration("--train-time", self.train_time),
-        )
+        longest, planned = self.learn_time, self.train_time
+        given: dict[str, Any] = {
+            "num_seeds": self.learn_seeds,
+            "training_s": None if longest is None else parse_duration("--learn-time", longest),
+            "target": self.target_return,
+            "planned_s": None if planned is None else parse_duration("--train-time", planned),
+        }
+        return LearningPlan(**{name: value for name, value in given.items() if value is not None})
 
     @property
     def max_time_s(self) -> float | None:

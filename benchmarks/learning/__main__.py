@@ -51,7 +51,7 @@ class LearningBenchmark:
     """Searches per row."""
     max_runs: int = SearchSpec.NORMAL.max_runs
     """Configurations that ours explores at most."""
-    learn_seeds: int = SearchSpec.learn_seeds
+    learn_seeds: int = LearningPlan().num_seeds
     """Rounds of trainings of ours."""
     gpus: int = 1
     """GPUs of the machine, on which ours runs side by side, trainings too."""
@@ -78,7 +78,7 @@ def run_ours(
     objective: Objective,
     *,
     max_runs: int = SearchSpec.NORMAL.max_runs,
-    learn_seeds: int = SearchSpec.learn_seeds,
+    learn_seeds: int = LearningPlan().num_seeds,
     num_gpus: int = 1,
 ) -> LearningRun:
     """Run the real policy with the defaults of its command line, on GPUs that disturb nothing."""

@@ -27,6 +27,7 @@ _PACKAGES = (
     "optuna",
     "numpy",
 )
+_FRAMEWORKS = ("jax", "jaxlib", "torch")
 _CLASS_RESOURCE = "class:"
 JOINED = "rl-tuner-joined"
 """The resource by which a head of `cluster.join` says so."""
@@ -105,6 +106,11 @@ def gpu_class(gpu: Gpu) -> str:
     """Return the class of a machine with this GPU."""
     power = "" if gpu.power_limit_w is None else f"-{gpu.power_limit_w:.0f}w"
     return _slug(f"{gpu.name}-{round(gpu.memory_bytes / 2**30)}gb{power}")
+
+
+def frameworks(machine: Machine) -> dict[str, str]:
+    """Return the versions of the frameworks, on which speeds depend."""
+    return {name: machine.versions[name] for name in _FRAMEWORKS if name in machine.versions}
 
 
 def software(machine: Machine) -> list[tuple[str, str]]:

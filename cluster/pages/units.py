@@ -16,12 +16,13 @@ def dollars(amount: float) -> str:
 
 
 def speed(steps_per_second: float) -> str:
-    """Return three significant digits: `947`, `50.1 K`, `1.23 M`."""
+    """Return three significant digits: `0.0213`, `947`, `50.1 K`, `1.23 M`."""
     for size, unit in ((1e6, " M"), (1e3, " K")):
         # 999.95 K would print as 1000 K; it is 1.00 M.
         if steps_per_second >= size * 0.9995:
             return f"{_three_digits(steps_per_second / size)}{unit}"
-    return f"{steps_per_second:.0f}"
+    is_small = 0 < steps_per_second < 99.95
+    return f"{steps_per_second:#.3g}" if is_small else f"{steps_per_second:.0f}"
 
 
 def speed_interval(steps_per_second: float, low: float, high: float) -> str:

@@ -99,6 +99,23 @@ def test_numbers_without_a_logarithm_lie_at_their_places() -> None:
     assert [axis.coordinates(value) for value in axis.values] == [(0.0,), (1.0,), (2.0,)]
 
 
+@pytest.mark.parametrize(
+    ("values", "value", "place"),
+    [
+        ((0, 4, 16), 1, 0.25),
+        ((0, 4, 16), 10, 1.5),
+        ((0, 4, 16), 64, 3.0),
+        ((-1.0, -0.5), -2.0, -1.0),
+        ((1, 2, 4), 0, -1.0),
+        ((0,), 3, 1.0),
+    ],
+)
+def test_a_baseline_that_is_none_of_the_values_has_a_place(
+    values: tuple[float, ...], value: float, place: float
+) -> None:
+    assert Axis(name="num_workers", values=values).coordinates(value) == (place,)
+
+
 def test_a_rule_takes_configurations_out_of_the_space() -> None:
     space = SearchSpace(axes=()).override(["n=2,3,4", "m=4,6"], ["m % n == 0"])
     assert [(c["n"], c["m"]) for c in space.configurations()] == [(2, 4), (2, 6), (3, 6), (4, 4)]

@@ -1,6 +1,7 @@
 """Profiles as a search writes them, and with keys that somebody has changed."""
 
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def written(folder: Path, result: SearchResult | None = None, **changes: Any) ->
         "soak_updates": 200,
         "study": Path("runs/jax-phase1/journal.log"),
         "now": NOW,
+        "environ": os.environ,
     }
     found = result or factories.result(
         chosen={Kind.FASTEST: factories.candidate(representative=FULL, noise_scale=900.0)}

@@ -66,6 +66,18 @@ def test_the_report_comes_before_the_trial_is_killed() -> None:
     assert [report is not None for report in reports] == [False] * 6 + [True]
 
 
+def test_a_count_that_stands_still_is_no_speed() -> None:
+    trial = PacedTrial(REQUEST, lambda message: None)
+    trial.unit = "samples"
+    reports = (
+        trial.take(Point(number, 7.0 if number else 0.0), trial._started + number)
+        for number in range(100)
+    )
+    report = next(report for report in reports if report is not None)
+    assert (report.kind, report.measurement) == (OutcomeKind.INVALID, None)
+    assert "it told no samples for half of its time or more" in report.message
+
+
 def trained(
     training: TrainingRequest, *, every_s: float, metrics: bool = True, start_s: float = 3.0
 ) -> Report:

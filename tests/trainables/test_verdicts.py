@@ -103,3 +103,24 @@ def test_each_metric_that_is_not_finite_is_named() -> None:
     )
     assert verdicts.unhealthy({"loss": 1e300}) is None
     assert verdicts.unhealthy({}) is None
+
+
+@pytest.mark.parametrize(
+    ("speed", "said"),
+    [
+        (62_000.0, "62,000 steps/s, at most 63,240: it cannot reach 70,060."),
+        (0.0213, "0.0213 steps/s, at most 0.0217: it cannot reach 0.0241."),
+    ],
+)
+def test_a_slow_training_is_told_in_figures_that_differ(speed: float, said: str) -> None:
+    estimate = Throughput(
+        steps_per_second=speed,
+        low=0.98 * speed,
+        high=1.02 * speed,
+        converged=True,
+        num_blocks=5,
+        num_updates=5,
+    )
+    verdict = verdicts.too_slow(estimate, 1.13 * speed, "steps")
+    assert verdict is not None
+    assert verdict[1] == said

@@ -68,9 +68,10 @@ def test_each_class_has_a_folder_below_one(tmp_path: Path, monkeypatch: pytest.M
     assert per_class._folder(JaxSpec(out=Path("x"), resume=True), "t", NOW) == Path("x")
     with pytest.raises(UserError, match="--resume found no search"):
         per_class._folder(JaxSpec(resume=True), "jax-phase1", NOW)
-    journal = folder / "rtx-4090-24gb-450w" / "journal.log"
-    journal.parent.mkdir(parents=True)
-    journal.touch()
+    for of in (folder, Path("runs/jax-phase1-other-20260102-030405")):
+        journal = of / "rtx-4090-24gb-450w" / "journal.log"
+        journal.parent.mkdir(parents=True)
+        journal.touch()
     assert per_class._folder(JaxSpec(resume=True), "jax-phase1", NOW) == folder
 
 

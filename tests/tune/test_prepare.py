@@ -167,6 +167,8 @@ def test_levers_are_for_jax_on_a_gpu(
         ({"train_time": "2h"}, True),
         ({"target_return": 9.0}, False),
         ({"learn_time": "1m"}, False),
+        ({"thread_cap": 2}, False),
+        ({"memory_budget": "2GiB"}, False),
         ({"objective": Objective.THROUGHPUT, "target_return": None}, False),
     ],
 )

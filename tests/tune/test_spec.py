@@ -25,6 +25,8 @@ from tune.spec import SearchSpec
         ({"min_gain": 1.5}, "--min-gain is a share"),
         ({"trial_timeout": "never"}, "--trial-timeout is a time"),
         ({"learn_time": "5m"}, "--learn-time is for --objective learning"),
+        ({"learn_seeds": 2}, "--learn-seeds is for --objective learning"),
+        ({"train_time": "10h"}, "--train-time is for --objective learning"),
         ({"target_return": 4.0}, "--target-return is for --objective learning"),
         ({"objective": Objective.LEARNING, "learn_seeds": 0}, "--learn-seeds must be at least 1"),
         ({"objective": Objective.LEARNING, "learn_time": "soon"}, "--learn-time is a time"),

@@ -58,6 +58,7 @@ def test_trials_of_the_journal_are_written_as_that_version_wrote_them(folder: Ru
     written = [json.loads(json.dumps(to_dict(trial))) for trial in trials]
     for trial in written:
         assert trial.pop("machine_share") is None
+        assert trial.pop("is_forgiven") is False
         assert trial["outcome"].pop("host_growth") is None
         assert trial["outcome"].pop("ends_search") is False
         assert trial["outcome"].pop("num_cpus_taken") is None

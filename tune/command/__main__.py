@@ -6,6 +6,7 @@
 
 import dataclasses
 import functools
+import os
 import re
 import shutil
 import sys
@@ -26,7 +27,7 @@ from trainables.workload_source import source_of
 from tune.command import returns, view
 from tune.parse import parse_assignments, parse_config
 from tune.search.effort import EffortPlan
-from tune.spec import SearchSpec, Task
+from tune.spec import SearchSpec, Task, cluster_of
 
 _PATIENCE_MARGIN_S = 5.0
 
@@ -91,7 +92,8 @@ def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
     from tune.command import probe
     from tune.screen.screen import Screen
 
-    if spec.check or not spec.address:  # resumed, too: what it settles is a search's identity
+    # Resumed, too: what it settles is a search's identity.
+    if spec.check or cluster_of(spec, os.environ) is None:
         probed = probe.probe(spec, task, space, parse_config("--baseline", spec.baseline))
         if spec.check:
             Screen(as_json=spec.json).checked(probed.tried, probed.sentences)
@@ -130,7 +132,7 @@ def options_of(spec: CommandSpec, arguments: Sequence[str], space: SearchSpace) 
     """
     variables = parse_assignments("--env", spec.env)
     readings = _with_returns(_readings(spec, space), spec)
-    if spec.learning is not None and spec.learn_seeds > 1:
+    if spec.learning is not None and spec.learning.num_seeds > 1:
         returns.require_seed([*arguments, *variables.values()], space.names)
     config = next(space.configurations())
     for reading in readings:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import enum
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -74,28 +75,39 @@ def write_result(prepared: Prepared, search: Search, ahead: Foresight, ending: E
     Raises:
         UserError: when all of that is done, if something ended the search before its time, or a
             file could not be written.
+        ExceptionGroup: then, too, if a defect of ours kept a file from being written.
     """
     result = search.result(partial=not ending.is_finished)
     folder, is_part = prepared.folder, prepared.spec.shard is not None
     profiles: dict[Kind, Path] = {}
     files: tuple[Path, ...] = ()
     problems: list[str] = []
-    with _noted(problems, prepared.spec.profiles):
+    defects: list[Exception] = []
+
+    def noted(place: Path) -> contextlib.AbstractContextManager[None]:
+        return _noted(problems, defects, place)
+
+    with noted(prepared.spec.profiles):
         profiles = {} if is_part else _export(prepared, result)
-    with _noted(problems, folder.path):
+    with noted(folder.path):
         files = write_trials(
             folder.path, result.trials, wall_s=result.wall_s, compiling_ahead_s=ahead.wall_s
         )
-    with _noted(problems, folder.record):
+    with noted(folder.record):
         record.end(folder, SearchEnd.of(result, profiles))
     prepared.screen.finished(
         result, prepared.context, profiles=profiles, files=(folder.report, *files, folder.run_log)
     )
-    with _noted(problems, folder.report):
+    with noted(folder.report):
         write_report(folder)  # last: an error here does not cost the result
     folder.forget_tune_state()
     if reason := _early_end(prepared, ending):
         problems.append(reason)
+    if defects:
+        found = ExceptionGroup("what the search found could not be written in full", defects)
+        for problem in problems:
+            found.add_note(problem)
+        raise found
     if problems:
         raise UserError(" ".join(problems))
     if result.partial:
@@ -104,14 +116,19 @@ def write_result(prepared: Prepared, search: Search, ahead: Foresight, ending: E
 
 
 @contextlib.contextmanager
-def _noted(problems: list[str], place: Path) -> Iterator[None]:
-    """Note why nothing could be written to `place`, and go on: the result is shown in any case."""
+def _noted(problems: list[str], defects: list[Exception], place: Path) -> Iterator[None]:
+    """Note why nothing could be written to `place`, and go on: the result is shown in any case.
+
+    A defect of ours is raised again when the other files are written.
+    """
     try:
         yield
     except UserError as error:
         problems.append(str(error))
     except OSError as error:
         problems.append(f"{error.filename or place} could not be written ({error.strerror}).")
+    except Exception as defect:  # noqa: BLE001  # raised again by `write_result`
+        defects.append(defect)
 
 
 def _side_by_side(prepared: Prepared, trials: Sequence[Trial]) -> SideBySide | None:
@@ -143,4 +160,5 @@ def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
         side_by_side=_side_by_side(prepared, result.trials),
         study=prepared.folder.journal,
         now=datetime.datetime.now(datetime.UTC),
+        environ=os.environ if prepared.hardware_class is None else {},  # else the hosts' own
     )

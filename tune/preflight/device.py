@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from cluster.node import hardware, nvml, thread_env
+from cluster.node.gpus import Gpu, GpuUsage
 from cluster.node.thread_env import POOL_FRACTIONS, Framework, Platform
 from cluster.pages import units
 from tune.preflight.findings import Device, Findings, Problem
@@ -198,10 +199,15 @@ def has_host_memory(findings: Findings) -> bool:
 
 def is_held(findings: Findings, index: int) -> bool:
     """Return whether another program holds memory of the GPU at this place."""
-    if index >= _num(findings) or findings.gpu_usage[index].has_host_memory:
+    if index >= _num(findings):
         return False
-    total_bytes = findings.machine.gpus[index].memory_bytes
-    return _held_bytes(findings, index) > _HELD_SHARE * total_bytes
+    return holds_memory(findings.machine.gpus[index], findings.gpu_usage[index])
+
+
+def holds_memory(gpu: Gpu, usage: GpuUsage) -> bool:
+    """Return whether more of a GPU's memory is held than driver and desktop hold."""
+    held_bytes = gpu.memory_bytes - usage.memory_free_bytes
+    return not usage.has_host_memory and held_bytes > _HELD_SHARE * gpu.memory_bytes
 
 
 def _held_bytes(findings: Findings, index: int) -> int:

@@ -19,6 +19,7 @@ from tune.parse import parse_duration, parse_options
 from tune.profile import file as profile_file
 from tune.profile import validate, view
 from tune.profile.file import ProfileError
+from tune.profile.gpus import gpus_for
 from tune.profile.schema import Profile
 from tune.spec import PROFILES
 
@@ -166,16 +167,24 @@ def _validate(command: ValidateProfile) -> int:
     options = parse_options("--option", command.option)
     timeout_s = parse_duration("--timeout", command.timeout)
     wants_gpu = validate.platform_for(profile, command.device, 1) == "cuda"
-    num_gpus = len(gpus.visible_gpus(os.environ).gpus) if wants_gpu else 0
-    platform = validate.platform_for(profile, command.device, num_gpus)
+    visible = gpus.visible_gpus(os.environ).gpus if wants_gpu else ()
+    platform = validate.platform_for(profile, command.device, len(visible))
+    chosen = gpus_for(profile, visible) if platform == "cuda" else None
     _warn(profile)
     for name in validate.edited_files(profile):
         print(f"warning: {name} was edited since this profile was measured.", file=sys.stderr)
     print("One fresh process decides; if it is not within 10 %, the median of three.", flush=True)
     with validate.measuring(
-        profile, platform=platform, options=options, timeout_s=timeout_s
+        profile, platform=platform, options=options, timeout_s=timeout_s, gpus=chosen
     ) as measure:
-        return validate.validate(profile, measure, lambda line: print(line, flush=True))
+        code = validate.validate(profile, measure, lambda line: print(line, flush=True))
+    if code != validate.DOES_NOT_HOLD or chosen is None or not chosen.held:
+        return code
+    print(
+        f"Another program holds memory of GPU {', '.join(chosen.held)}, and none of its kind is "
+        "free, so nothing can be told now: end it, or try again later. The profile may hold."
+    )
+    return validate.CANNOT_TELL_NOW
 
 
 def _warn(profile: Profile) -> None:

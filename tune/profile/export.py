@@ -3,11 +3,11 @@
 import dataclasses
 import datetime
 import math
-import os
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.node import hardware, ray_env, thread_env
+from cluster.node import hardware, nvml, ray_env, thread_env
 from cluster.node.thread_env import ThreadEnv
 from search_spaces.config import num_devices, num_shares, variables_of
 from trainables.measurement import ENV_STEPS
@@ -33,6 +33,9 @@ from tune.search.peaks import Peaks, peaks
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.spec import Task
 
+_MEASURED = EXPORTABLE - {nvml.VISIBLE}
+"""Variables of the person's whose values belong to what was measured; a GPU's number does not."""
+
 
 def write_all(
     result: SearchResult,
@@ -45,8 +48,11 @@ def write_all(
     side_by_side: SideBySide | None = None,
     study: Path,
     now: datetime.datetime,
+    environ: Mapping[str, str],
 ) -> dict[Kind, Path]:
     """Write one profile per chosen kind; return where each went.
+
+    `environ` is what trials inherited.
 
     Raises:
         ProfileError: if the folder cannot be written.
@@ -59,7 +65,7 @@ def write_all(
             result=result,
             task=task,
             preflight=preflight,
-            env=env_of(candidate, result, task, preflight),
+            env=env_of(candidate, result, task, preflight, environ),
             objective=objective,
             soak_updates=soak_updates,
             side_by_side=side_by_side,
@@ -71,24 +77,31 @@ def write_all(
 
 
 def env_of(
-    candidate: Candidate, result: SearchResult, task: Task, preflight: Preflight
+    candidate: Candidate,
+    result: SearchResult,
+    task: Task,
+    preflight: Preflight,
+    environ: Mapping[str, str],
 ) -> ThreadEnv:
     """Return the environment that enforces the thread cap of the candidate's processes.
 
     A trial that dies of threads is run again at half the cap, so the cap may be lower than the
-    preflight's. The environment is built like the trial's own, on top of the person's.
+    preflight's. The environment is built like the trial's own, on top of the person's, whose values
+    were measured, too, where the trial kept them.
     """
+    base = ray_env.as_given(environ) | variables_of(candidate.config)
     env = thread_env.build(
         peaks(candidate, result.trials).thread_cap,
         preflight.platform,
         preflight.cpus_of_trial(num_devices(candidate.config)),
-        ray_env.as_given(os.environ) | variables_of(candidate.config),
+        base,
         task.framework,
     )
     # Of a GPU that shares the host's memory trials take less: see `tune.preflight.device`.
     told = preflight.thread_env.variables if preflight.thread_env else {}
     share = {n: told[n] for n in thread_env.POOL_FRACTIONS if n in told and n in env.variables}
-    return dataclasses.replace(env, variables=env.variables | share)
+    kept = {name: base[name] for name in sorted(_MEASURED & base.keys()) if base[name]}
+    return dataclasses.replace(env, variables=kept | env.variables | share)
 
 
 def from_search(
@@ -112,6 +125,8 @@ def from_search(
     outcome = candidate.representative
     measured = outcome.measurement
     assert measured is not None
+    soak = _soak(candidate, soak_updates)
+    has_soaked = soak is not None and soak.updates >= soak.asked_updates
     seen, machine = peaks(candidate, result.trials), measured.machine_speed
     peak_bytes = seen.host_bytes
     if preflight.platform == "cuda":
@@ -123,16 +138,16 @@ def from_search(
         phase=task.phase,
         config=dict(candidate.config),
         device=preflight.platform,
-        expected_sps=round(candidate.promised, 1),
+        expected_sps=_rounded(candidate.promised),
         expected_memory_gb=round(peak_bytes / 1e9, 3) if peak_bytes else None,
         expected_gpu_util=measured.gpu_utilization,
-        timesteps_reduction=task.options.get("timesteps_reduction"),
+        timesteps_reduction=task.options.get("timesteps_reduction") if has_soaked else None,
         confirmed=candidate.confirmed,
         partial=result.partial,
         created_at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         speed=ProfileSpeed(
-            low=round(candidate.promised_low, 1),
-            high=round(candidate.high, 1),
+            low=_rounded(candidate.promised_low),
+            high=_rounded(candidate.high),
             num_processes=candidate.promised_processes,
             converged=measured.converged,
             startup_s=round(measured.startup_s, 3),
@@ -148,7 +163,7 @@ def from_search(
             cpu_handoffs_per_s=round(machine.handoff.mean) if machine and machine.handoff else None,
         ),
         baseline=_baseline(candidate, result.baseline),
-        soak=_soak(candidate, soak_updates),
+        soak=soak,
         learning=_learning(candidate, result.judgement, task),
         memory=_memory(candidate, seen, preflight),
         threads=_threads(seen, env, preflight),
@@ -201,9 +216,9 @@ def _baseline(candidate: Candidate, baseline: Candidate | None) -> ProfileBaseli
     gain = speedup(candidate, baseline)
     return ProfileBaseline(
         config=dict(baseline.config),
-        steps_per_second=round(baseline.steps_per_second, 1),
-        low=round(baseline.low, 1),
-        high=round(baseline.high, 1),
+        steps_per_second=_rounded(baseline.steps_per_second),
+        low=_rounded(baseline.low),
+        high=_rounded(baseline.high),
         speedup=round(gain.ratio, 4),
         speedup_low=round(gain.low, 4),
         speedup_high=round(gain.high, 4),
@@ -219,7 +234,7 @@ def _soak(candidate: Candidate, asked_updates: int) -> ProfileSoak | None:
         updates=soak.num_updates,
         asked_updates=asked_updates,
         measure_s=round(soak.measure_s, 3),
-        steps_per_second=round(soak.steps_per_second, 1),
+        steps_per_second=_rounded(soak.steps_per_second),
     )
 
 
@@ -229,18 +244,27 @@ def _learning(
     own = None if judgement is None else judgement.of(candidate.config)
     if own is None or judgement is None:
         return None
-    seconds, side = own.typical_s, math.exp(judgement.quantile * own.error)
+    seconds = own.typical_s
+    low = high = None
+    if seconds is not None:  # else the error is not one of log seconds, but of returns
+        side = math.exp(judgement.quantile * own.error)
+        low, high = round(seconds / side, 3), round(seconds * side, 3)
     held_out = task.learning_options.get("held_out") if own.curves[0].held_out else None
     return ProfileLearning(
         num_seeds=own.num_seeds,
         training_s=round(judgement.training_s, 2),
-        final_return=float(f"{statistics.fmean(own.finals):.6g}"),
+        final_return=_rounded(statistics.fmean(own.finals)),
         target=judgement.target,
         seconds=None if seconds is None else round(seconds, 3),
-        low=None if seconds is None else round(seconds / side, 3),
-        high=None if seconds is None else round(seconds * side, 3),
+        low=low,
+        high=high,
         held_out=held_out,
     )
+
+
+def _rounded(value: float) -> float:
+    """Return six significant digits: large models train at less than one step a second."""
+    return float(f"{value:.6g}")
 
 
 def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> ProfileMemory:

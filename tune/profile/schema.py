@@ -97,7 +97,7 @@ class ProfileSpeed:
     env steps. `cpu_flops_per_s` and those below are a canary's beside it (`MachineSpeed`).
     """
 
-    low: Positive
+    low: NotNegative
     high: Positive
     num_processes: PositiveCount
     converged: bool
@@ -149,7 +149,7 @@ class ProfileBaseline:
 
     config: ProfileConfig
     steps_per_second: Positive
-    low: Positive
+    low: NotNegative
     high: Positive
     speedup: Positive
     speedup_low: Positive

@@ -24,6 +24,7 @@ from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialReque
 from trainables.process import run_child
 from trainables.workload_source import edited, source_of
 from tune.profile.file import ProfileError
+from tune.profile.gpus import MeasuringGpus
 from tune.profile.schema import Profile, ProfileEnvironment
 from tune.summary import outcomes
 
@@ -155,11 +156,13 @@ def measuring(
     options: Mapping[str, Any],
     timeout_s: float | None,
     environ: Mapping[str, str] | None = None,
+    gpus: MeasuringGpus | None = None,
 ) -> Iterator[Measure]:
     """Yield a function that measures the profile's configuration once, in a fresh child process.
 
-    `options` replace the profile's own: data has another path on another machine. The child's log
-    is in a temporary folder, which is kept where it says why nothing was measured.
+    `options` replace the profile's own: data has another path on another machine. `gpus` are those
+    to measure on, where that is not the first that CUDA shows. The child's log is in a temporary
+    folder, which is kept where it says why nothing was measured.
 
     Raises:
         ProfileError: if an option is missing that is secret.
@@ -191,6 +194,8 @@ def measuring(
     )
     folder = Path(tempfile.mkdtemp(prefix="validate-"))
     variables = thread_env.with_chosen(base | caps.variables, chosen)
+    if gpus is not None:
+        variables |= gpus.variables
     if profile.workload.framework == "jax":  # the first process's program is read by the next two
         variables |= compile_cache.variables(folder / "compiled", base)
 

@@ -79,11 +79,8 @@ def exports(profile: Profile, allowed_cpus: Sequence[int]) -> list[str]:
     Binding to the CPUs is the stronger half of the cap, because XLA sizes its pools by them; but
     that is for the training command, not for the person's shell.
     """
-    environment = profile.environment
-    cpus = environment.cpus
-    hint = ""
-    if not set(cpus) <= set(allowed_cpus):
-        cpus = tuple(allowed_cpus[: len(cpus)])
+    environment, cpus, hint = profile.environment, _cpus(profile, allowed_cpus), ""
+    if cpus != environment.cpus:
         hint = f" (CPUs {units.cpu_ranges(environment.cpus)} of the profile are not allowed here)"
     return [
         *(f"export {name}={_quoted(value)}" for name, value in environment.variables.items()),
@@ -97,8 +94,6 @@ def training_command(profile: Profile, allowed_cpus: Sequence[int]) -> str:
 
     Of a command it is that command. Another workload is a person's own to start.
     """
-    cpus = tuple(cpu for cpu in profile.environment.cpus if cpu in allowed_cpus)
-    cpus = cpus or tuple(allowed_cpus[: len(profile.environment.cpus)])
     words = ["YOUR", "TRAINING"]
     variables = dict(profile.environment.variables)
     if profile.workload.factory == FACTORY:
@@ -109,8 +104,14 @@ def training_command(profile: Profile, allowed_cpus: Sequence[int]) -> str:
         f'{name}="${name}"' if value == MASK else f"{name}={shlex.quote(value)}"
         for name, value in variables.items()
     ]
-    bound = f"taskset -c {units.cpu_ranges(cpus)}"
+    bound = f"taskset -c {units.cpu_ranges(_cpus(profile, allowed_cpus))}"
     return " ".join([*head, bound, shlex.join(words)])
+
+
+def _cpus(profile: Profile, allowed: Sequence[int]) -> tuple[int, ...]:
+    """Return the profile's CPUs, or as many that are allowed here where one of them is not."""
+    cpus = profile.environment.cpus
+    return cpus if set(cpus) <= set(allowed) else tuple(allowed[: len(cpus)])
 
 
 def cost(profile: Profile, steps: float, price: float | None) -> str:
@@ -119,16 +120,21 @@ def cost(profile: Profile, steps: float, price: float | None) -> str:
     The start-up of one process is in it.
     """
     start_s = profile.speed.startup_s + profile.speed.build_s + (profile.speed.compile_s or 0.0)
-    speeds = (profile.expected_sps, profile.speed.high, profile.speed.low)
-    middle, least, most = (start_s + steps / speed for speed in speeds)
-    text = (
-        f"{steps:,.0f} {profile.unit} take {units.duration(middle)} "
-        f"({units.duration(least)} to {units.duration(most)})"
+    middle, least, *most = (
+        start_s + steps / speed
+        for speed in (profile.expected_sps, profile.speed.high, profile.speed.low)
+        if speed  # an interval may reach down to a standstill
     )
+    took = [units.duration(seconds) for seconds in (middle, least, *most)]
+    text = f"{steps:,.0f} {profile.unit} take {took[0]} ({_range(took[1:])})"
     if price is None:
         return f"{text}."
-    dollars = [f"${price * seconds / 3600:,.2f}" for seconds in (middle, least, most)]
-    return f"{text} and {dollars[0]} ({dollars[1]} to {dollars[2]}) at ${price:g} an hour."
+    dollars = [f"${price * seconds / 3600:,.2f}" for seconds in (middle, least, *most)]
+    return f"{text} and {dollars[0]} ({_range(dollars[1:])}) at ${price:g} an hour."
+
+
+def _range(bounds: Sequence[str]) -> str:
+    return " to ".join(bounds) if len(bounds) > 1 else f"{bounds[0]} or more"
 
 
 def _quoted(value: str) -> str:

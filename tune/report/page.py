@@ -19,6 +19,7 @@ from tune.report import table as report_table
 from tune.report import usage as report_usage
 from tune.run_folder.folder import RunFolder
 from tune.run_folder.record import RunRecord, SearchContext, SearchEnd
+from tune.search import kept
 from tune.search.candidates import result_of
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Trial
@@ -34,8 +35,9 @@ def render(record: RunRecord, trials: tuple[Trial, ...], folder: RunFolder, now:
         wall_s=_ran_s(trials),
         profiles={},
     )
+    judged = kept.forgiven(trials, record.first_trial)
     result = result_of(
-        trials,
+        tuple(kept.within(judged, record.context.device_budget_bytes)),
         objective=record.context.objective,
         baseline=record.baseline,
         stop_reason=ending.stop_reason,

@@ -178,7 +178,7 @@ def _columns(judgement: Judgement, unit: str) -> _Columns:
         (Column(name=each), lambda one: Cell(text=_each_seed(one.learned, judgement))),
         _number("return", _figure, lambda own: statistics.fmean(own.finals)),
         _number("mean return", _figure, lambda own: statistics.fmean(own.areas)),
-        _number(f"{unit}/s", "{:,.0f}".format, lambda own: own.steps_per_second),
+        _number(f"{unit}/s", units.speed, lambda own: own.steps_per_second),
         (Column(name="is"), lambda one: Cell(text=_remark(one, judgement))),
     ]
 

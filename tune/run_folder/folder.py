@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import glob
 import logging
 import os
 import stat
@@ -77,6 +78,15 @@ def new_path(name: str, now: datetime.datetime) -> Path:
     return RUNS / f"{name}-{now:%Y%m%d-%H%M%S}"
 
 
+def known_paths(name: str) -> list[Path]:
+    """Return the folders of searches of this name where the person names none, the newest first.
+
+    Names may begin alike: the stamp must follow at once.
+    """
+    stamp = f"{8 * '[0-9]'}-{6 * '[0-9]'}"
+    return sorted(RUNS.glob(f"{glob.escape(name)}-{stamp}"), reverse=True)
+
+
 def nothing_to_resume(place: Path) -> UserError:
     """Return the error that there is no search in `place`."""
     return UserError(f"--resume found no search in {place}; leave it out.")
@@ -100,7 +110,7 @@ def locate(name: str, *, out: Path | None, resume: bool, now: datetime.datetime)
     if out is not None:
         candidates = [RunFolder(out)]
     else:
-        candidates = [RunFolder(path) for path in sorted(RUNS.glob(f"{name}-*"), reverse=True)]
+        candidates = [RunFolder(path) for path in known_paths(name)]
     for folder in candidates:
         if folder.has_search:
             return folder

@@ -62,19 +62,25 @@ def learner_of(trials: Sequence[Trial], plan: LearningPlan) -> Config | None:
 
 
 def choose_candidates(
-    trials: Sequence[Trial], objective: Objective, learner: Config | None = None
+    trials: Sequence[Trial],
+    objective: Objective,
+    learner: Config | None = None,
+    *,
+    baseline: Config | None = None,
 ) -> dict[Kind, Candidate]:
-    """Return the best candidate of each kind, from the finals if there were any.
+    """Return the best candidate of each kind, from the finals if any but the baseline's were run.
 
     `learning` is the `learner`, if it was measured, with a lever where that is faster. `balanced`
     is left out where no gradient noise scale was measured, `lean` where no memory is known. The
     winning kind is there even without them: `balanced` is then by throughput.
     """
     candidates = candidates_of(trials)
-    confirmed = [candidate for candidate in candidates if candidate.confirmed] or candidates
-    chosen = choose_by_kind(confirmed, objective)
+    confirmed = [candidate for candidate in candidates if candidate.confirmed]
+    compares = any(candidate.config != baseline for candidate in confirmed)
+    chosen = choose_by_kind(confirmed if compares else candidates, objective)
     if learner is not None:
-        own = [c for c in confirmed if c.config == learner or adds_variables(c.config, learner)]
+        own = [c for c in candidates if c.config == learner or adds_variables(c.config, learner)]
+        own = [c for c in own if c.confirmed] or own
         chosen |= {Kind.LEARNING: _best(own, Objective.THROUGHPUT)} if own else {}
     return chosen
 
@@ -94,12 +100,13 @@ def result_of(
     measured = {config_key(candidate.config): candidate for candidate in candidates_of(trials)}
     return SearchResult(
         trials=trials,
-        chosen=choose_candidates(trials, objective, learner),
+        chosen=choose_candidates(trials, objective, learner, baseline=baseline),
         baseline=measured.get(config_key(baseline)),
         stop_reason=stop_reason,
         partial=partial,
         wall_s=wall_s,
         judgement=None if learning is None else judge(trials, learning),
+        learner=learner,
     )
 
 
@@ -219,8 +226,8 @@ def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
         config_key(trial.config)
         for trial in trials
         if trial.stage not in EXPLORING
-        and trial.outcome is not None
-        and trial.outcome.kind is OutcomeKind.ERROR
+        and trial.kind is OutcomeKind.ERROR
+        and not trial.is_forgiven
     }
 
 

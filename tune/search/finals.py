@@ -95,7 +95,7 @@ def next_step(
         final = _next_further(trials, plan, race.rivals, num_affordable)
     if final is not None:
         return Stage.FINAL, final
-    chosen = choose_candidates(trials, objective, learner)
+    chosen = choose_candidates(trials, objective, learner, baseline=baseline)
     kind = winner_of(chosen, winning_kind(objective))
     if kind is None:
         return None

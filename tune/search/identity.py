@@ -8,6 +8,9 @@ from typing import Any
 from cluster.errors import UserError
 from trainables.workload_source import edited
 
+_LATER = frozenset({"thread_cap", "memory_budget"})
+"""What journals of earlier versions do not tell."""
+
 
 class StudyError(UserError):
     """The journal cannot be used: damaged, or of another search."""
@@ -44,11 +47,20 @@ def require_same(
             f"{journal} is of other code: {', '.join(names)} was edited since, so its speeds are "
             "not comparable. Search anew with another --out."
         )
-    different = sorted(
-        name for name in {*known, *identity} - {"source"} if known.get(name) != identity.get(name)
-    )
+    before, now = known.get("versions"), identity.get("versions")
+    if before is not None and now is not None and before != now:
+        raise StudyError(
+            f"{journal} was measured with {_text(before)}, and here is {_text(now)}, so its speeds "
+            "are not comparable. Install those versions, or search anew with another --out."
+        )
+    told = {*known, *identity} - {"source", "versions"} - (_LATER - known.keys())
+    different = sorted(name for name in told if known.get(name) != identity.get(name))
     if different:
         changes = "; ".join(
             f"{name} was {known.get(name)!r}, now {identity.get(name)!r}" for name in different
         )
         raise StudyError(f"{journal} belongs to another search: {changes}. {advice}")
+
+
+def _text(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) or "no framework"

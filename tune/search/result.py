@@ -165,7 +165,8 @@ class SearchResult:
     """The trials and the choice of a search. `chosen` is empty when nothing was feasible.
 
     `partial` says that the search was interrupted before its finals and soak were done;
-    `stop_reason` says why exploring stopped. `judgement` is of a search for what learns fastest.
+    `stop_reason` says why exploring stopped. `judgement` is of a search for what learns fastest;
+    `learner` is its best that met no limit since, whether its speed is measured or not.
     """
 
     trials: tuple[Trial, ...]
@@ -175,6 +176,7 @@ class SearchResult:
     partial: bool
     wall_s: float
     judgement: Judgement | None = None
+    learner: Config | None = None
 
     @property
     def outcome_counts(self) -> dict[OutcomeKind, int]:

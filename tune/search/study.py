@@ -21,11 +21,11 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cluster.structure import revive
 from search_spaces.config import Value
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import Outcome, OutcomeKind
 from tune.search import journal as journal_file
+from tune.search import kept
 from tune.search.constraints import Limits, violations
 from tune.search.identity import StudyError, reading, require_same
 from tune.search.journal import StepwiseBackend
@@ -98,7 +98,13 @@ class Study:
             resumed = cls(storage, space, limits, backend.step)
         for trial in resumed._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             resumed._study.tell(trial.number, state=TrialState.FAIL)
+        resumed._keep(*kept.within(resumed.trials, limits.device_bytes))
+        resumed.forgive(before=1 + max(resumed._trials, default=-1))
         return resumed
+
+    def forgive(self, before: int) -> None:
+        """Forgive defects before the session that begins with this number: see `kept.forgiven`."""
+        self._keep(*kept.forgiven(self.trials, before))
 
     def adopt(self, journal: Path, explored: Sequence[FrozenTrial]) -> int:
         """Copy the trials that another search explored (`explored_in`); return their number.
@@ -255,7 +261,7 @@ def _taken(study: optuna.Study) -> list[Trial]:
             number=frozen.number,
             stage=Stage(frozen.user_attrs["stage"]),
             config=frozen.params | frozen.user_attrs.get("more", {}),
-            outcome=_outcome(frozen.user_attrs),
+            outcome=kept.outcome(frozen.user_attrs),
             score=frozen.user_attrs.get("score"),
             started_at=_seconds(frozen.datetime_start),
             ended_at=_seconds(frozen.datetime_complete),
@@ -290,11 +296,3 @@ def _distribution(axis: Axis, value: Value) -> optuna.distributions.BaseDistribu
     if all(isinstance(one, int) for one in numbers):
         return optuna.distributions.IntDistribution(int(low), int(high), log=low > 0)
     return optuna.distributions.FloatDistribution(low, high, log=low > 0)
-
-
-def _outcome(attributes: Mapping[str, Any]) -> Outcome:
-    """Return a trial's outcome; journals of version 0.1 marked an excluded one beside it."""
-    outcome = revive(Outcome, attributes["outcome"])
-    if attributes.get("excluded"):
-        return dataclasses.replace(outcome, kind=OutcomeKind.EXCLUDED)
-    return outcome

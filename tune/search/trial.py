@@ -31,6 +31,7 @@ class Trial:
     `started_at` and `ended_at` are in seconds since the epoch, by the driver's clock. `source` is
     the journal it was adopted from, of another machine. `machine_share` is the speed of the CPUs
     beside it, as a share of their best in this search, where they were clearly slower.
+    `is_forgiven` says that it ended in a defect of an earlier session, and may be run again.
     """
 
     number: int
@@ -42,12 +43,17 @@ class Trial:
     ended_at: float | None = None
     source: str | None = None
     machine_share: float | None = None
+    is_forgiven: bool = False
 
     @property
     def failed(self) -> bool:
-        """Return whether the trial ended without a speed, and not because its worker was lost."""
+        """Return whether the trial ended without a speed, and not because its worker was lost, nor
+        by a defect that is forgiven.
+        """
         kind = self.kind
-        return kind is not None and not kind.was_measured and kind is not OutcomeKind.NODE_LOST
+        if kind is None or kind.was_measured or self.is_forgiven:
+            return False
+        return kind is not OutcomeKind.NODE_LOST
 
     @property
     def is_disturbed(self) -> bool:

@@ -159,6 +159,8 @@ def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -
     if config_key(winner.config) == config_key(baseline.config):
         return f"{default[0].upper()}{default[1:]} is already the {fastest} of what was tried."
     gain = speedup(winner, baseline)
+    if gain.is_noise and context.objective is Objective.BALANCED:
+        return f"{name} is the best by --objective balanced, and as fast as {default}."
     if gain.is_noise:
         return f"{default[0].upper()}{default[1:]} is already as good: nothing was clearly faster."
     if gain.ratio < 1.0:

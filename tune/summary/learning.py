@@ -9,15 +9,17 @@ from tune.search.trial import Stage
 
 def headline(winner: Candidate, result: SearchResult) -> str:
     """Return what learns fastest, how much sooner than what steps fastest, and what that is."""
-    judgement, own = result.judgement, _of(winner, result)
-    if judgement is None or own is None:
-        name = config_name(winner.config)
+    judgement, own, name = result.judgement, _of(winner, result), config_name(winner.config)
+    if judgement is None:
         return f"{name} steps fastest; what learns fastest is not known: nothing was trained"
-    name = config_name(winner.config)
+    if own is None:
+        return f"{name} steps fastest; what learns fastest is not known: all that trained failed"
     fastest = result.chosen.get(Kind.FASTEST)
-    learns = (
-        f"learns fastest: {name} ({_learned(own, judgement)}{_sooner(own, fastest, judgement)})"
-    )
+    told = f"{_learned(own, judgement)}{_sooner(own, fastest, judgement)}"
+    if not _is_measured(result):
+        learns = f"learns fastest: {config_name(own.config)} ({told})"
+        return f"{learns}, whose speed is not yet measured; steps fastest: {name}"
+    learns = f"learns fastest: {name} ({told})"
     if fastest is None or config_key(fastest.config) == config_key(winner.config):
         return f"{learns}, and it steps fastest, too"
     gain = fastest.steps_per_second / winner.steps_per_second - 1.0
@@ -31,10 +33,11 @@ def rows(winner: Candidate, result: SearchResult) -> list[tuple[str, str]]:
     if judgement is None or own is None:
         return []
     found = [("learning", _evidence(own, judgement))]
+    config = winner.config if _is_measured(result) else own.config
     others = {"the fastest": result.chosen.get(Kind.FASTEST), "the baseline": result.baseline}
     for called, candidate in others.items():
         other = None if candidate is None else judgement.of(candidate.config)
-        if candidate is None or config_key(candidate.config) == config_key(winner.config):
+        if candidate is None or config_key(candidate.config) == config_key(config):
             continue
         text = "it was not trained" if other is None else _against(own, other, judgement)
         found.append((f"than {called}", f"{config_name(candidate.config)}: {text}"))
@@ -51,6 +54,11 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
     if judgement is None or own is None:
         return [_untold(result)]
     found = []
+    if not _is_measured(result):
+        found.append(
+            f"the speed of {config_name(own.config)} is not yet measured, so that the profile is "
+            "of what steps fastest: go on with --resume."
+        )
     if judgement.target is not None and not judgement.by_target:
         found.append(
             f"nothing reached a return of {judgement.target:g} in "
@@ -77,6 +85,8 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
 def _untold(result: SearchResult) -> str:
     """Return why nothing is known of learning."""
     trained = [t.measurement for t in result.trials if t.stage is Stage.LEARN and t.measurement]
+    if result.judgement is not None:
+        return "all that trained failed since, so that what learns fastest is not known."
     if not trained:
         return "nothing was trained to its end, so that what learns fastest is not known."
     longest_s = max(one.measure_s for one in trained)
@@ -86,8 +96,17 @@ def _untold(result: SearchResult) -> str:
     )
 
 
+def _is_measured(result: SearchResult) -> bool:
+    """Return whether the speed of what learns fastest is known: it is then the winner."""
+    return Kind.LEARNING in result.chosen
+
+
 def _of(winner: Candidate, result: SearchResult) -> Learned | None:
-    return None if result.judgement is None else result.judgement.of(winner.config)
+    """Return what was learned by the winner, or by what will be once its speed is measured."""
+    config = winner.config if _is_measured(result) else result.learner
+    if result.judgement is None or config is None:
+        return None
+    return result.judgement.of(config)
 
 
 def _learned(own: Learned, judgement: Judgement) -> str:

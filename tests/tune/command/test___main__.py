@@ -9,10 +9,13 @@ import pytest
 from cluster.errors import UserError
 from cluster.node import ray_env
 from cluster.structure import revive
+from factories import measurement, outcome
 from search_spaces.space import SearchSpace
 from trainables.command.options import FACTORY, CommandOptions, filled_in
 from trainables.command.readings import ReadingKind, ReturnLines
+from tune import session
 from tune.command import __main__ as command
+from tune.command import probe
 from tune.command.__main__ import (
     CommandSpec,
     options_of,
@@ -21,7 +24,9 @@ from tune.command.__main__ import (
     split_at_dashes,
     task_of,
 )
+from tune.command.probe import Probed
 from tune.command.view import dry_run
+from tune.preflight.trying import TriedOut
 from tune.search.objective import Objective
 
 TRAIN = ["python3", "ppo.py", "--num-envs", "{num_envs}", "--num-steps", "{num_steps}"]
@@ -183,6 +188,29 @@ def test_a_search_for_learning_without_a_return_ends_with_2(
     monkeypatch.setattr(ray_env, "exec_into", lambda variables: None)
     assert command.main() == 2
     assert "give --return" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_probed"),
+    [({}, True), ({"RAY_JOB_CONFIG_JSON_ENV_VAR": "{}", "RAY_ADDRESS": "10.0.0.1:6379"}, False)],
+    ids=["here", "a Ray job"],
+)
+def test_a_command_is_probed_on_the_machine_that_is_searched(
+    environ: dict[str, str], is_probed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    probed = []
+    tried = TriedOut(config={}, outcome=outcome(), measurement=measurement(), log="")
+
+    def note(*of: object) -> Probed:
+        probed.append(of)
+        return Probed(tried=tried, sentences=("It runs.",), options={})
+
+    monkeypatch.setattr(probe, "probe", note)
+    monkeypatch.setattr(session, "run", lambda *of: 0)
+    assert command.run(CommandSpec(space=SPACE), TRAIN) == 0
+    assert bool(probed) == is_probed
 
 
 def test_a_dry_run_shows_commands_ready_for_a_shell() -> None:

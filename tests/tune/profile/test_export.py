@@ -94,6 +94,17 @@ def test_phase_3_carries_the_share_that_confirmed_it_on_top(tmp_path: Path) -> N
     assert profile_file.read(path).timesteps_reduction == 0.1
 
 
+@pytest.mark.parametrize(("soak_updates", "confirms"), [(0, False), (200, True), (201, False)])
+def test_a_share_that_was_not_soaked_to_its_end_confirms_nothing(
+    tmp_path: Path, soak_updates: int, confirms: bool
+) -> None:
+    options = {"data": None, "seed": 0, "timesteps_reduction": 0.1}
+    task = factories.task(mode="pytorch", phase=3, options=options)
+    fields = loaded(written(tmp_path, task=task, soak_updates=soak_updates))
+    assert ("timesteps_reduction" in fields) == confirms
+    assert fields["workload"]["options"]["timesteps_reduction"] == 0.1
+
+
 def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:
     bare = factories.outcome(predicted_device_bytes=None, peak_host_bytes=None, peak_threads=None)
     result = factories.result(
@@ -142,11 +153,67 @@ def test_a_foreign_workloads_axes_are_top_level_unless_a_key_has_their_name(
     assert profile_file.read(path).config == {"width": 64, "phase": 3}
 
 
+@pytest.mark.parametrize("scale", [0.0, 0.9])
+def test_a_training_of_less_than_a_step_a_second_has_a_profile_that_can_be_read(
+    tmp_path: Path, scale: float
+) -> None:
+    slow = factories.candidate(
+        steps_per_second=0.0213,
+        low=0.0213 * scale,
+        high=0.0224,
+        soaks=(factories.measurement(steps_per_second=0.0211),),
+    )
+    result = factories.result(
+        chosen={Kind.FASTEST: slow},
+        baseline=dataclasses.replace(slow, steps_per_second=0.0154, low=0.0149 * scale),
+    )
+    profile = profile_file.read(written(tmp_path, result))
+    assert profile.expected_sps == 0.0213
+    assert profile.baseline is not None
+    assert profile.baseline.steps_per_second == 0.0154
+    assert profile.soak is not None
+    assert profile.soak.steps_per_second == 0.0211
+    cost = view.cost(profile, 1000.0, 2.0)
+    assert (" or more)" in cost) == (scale == 0.0)
+
+
 def test_a_secret_of_the_environment_stays_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOUD_API_KEY", "hunter2")
     assert "hunter2" not in written(tmp_path).read_text()
+
+
+def test_what_trials_inherited_is_in_the_profile(tmp_path: Path) -> None:
+    given = {
+        "XLA_FLAGS": "--xla_gpu_autotune_level=2",
+        "JAX_DEFAULT_MATMUL_PRECISION": "BF16_BF16_F32",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5",
+        "OMP_NUM_THREADS": "7",
+        "TF_CPP_MIN_LOG_LEVEL": "",
+        "CUDA_VISIBLE_DEVICES": "3",
+        "CLOUD_API_KEY": "hunter2",
+    }
+    found = verdict(gpu_host())
+    variables = loaded(written(tmp_path, preflight=found, environ=given))["environment"][
+        "variables"
+    ]
+    for name in ("JAX_DEFAULT_MATMUL_PRECISION", "XLA_PYTHON_CLIENT_MEM_FRACTION"):
+        assert variables[name] == given[name]
+    assert variables["XLA_FLAGS"].startswith(given["XLA_FLAGS"])
+    assert variables["OMP_NUM_THREADS"] == "1", "trials did not keep it"
+    absent = {"TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES", "CLOUD_API_KEY"}
+    assert not absent & variables.keys()
+
+
+@pytest.mark.parametrize("flags", ["", "--xla_b=2"])
+def test_the_flags_of_the_configuration_take_the_place_of_the_person_s(
+    tmp_path: Path, flags: str
+) -> None:
+    config = factories.candidate().config | ({"env.XLA_FLAGS": flags} if flags else {})
+    result = factories.result(chosen={Kind.FASTEST: factories.candidate(config=config)})
+    path = written(tmp_path, result, environ={"XLA_FLAGS": "--xla_a=1"})
+    assert loaded(path)["environment"]["variables"]["XLA_FLAGS"] == (flags or "--xla_a=1")
 
 
 @pytest.mark.parametrize("has_host_memory", [False, True], ids=["own memory", "the host's"])
@@ -201,6 +268,16 @@ def test_what_trainings_told_is_in_the_profile(
     read = profile_file.read(path)
     text = dict(next(iter(view.sections(read, []).values())))["learning"]
     assert text.startswith("100 after 4 s" if "seconds" in expected else "a return of")
+
+
+@pytest.mark.parametrize("target", [None, 9_000.0])
+def test_returns_in_the_thousands_are_no_seconds(tmp_path: Path, target: float | None) -> None:
+    trials = numbered([trained(LEARNER, 4.0, top=top) for top in (5_000.0, 3_600.0)])
+    judgement = judge(trials, LearningPlan(target=target, training_s=20.0))
+    path = written(tmp_path, factories.result(trials=tuple(trials), judgement=judgement))
+    found = loaded(path)["learning"]
+    assert found["final_return"] == 4_300.0
+    assert not {"seconds", "low", "high"} & found.keys()
 
 
 def test_a_search_of_speed_has_no_learning_in_its_profile(tmp_path: Path) -> None:

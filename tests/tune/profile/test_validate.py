@@ -2,12 +2,15 @@
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import factories
-from cluster.node import limits
+from cluster.node import gpus, hardware, limits, nvml
+from fake_nvml import card, fake_nvml
 from places import SUPPORT
 from profiles import rewritten, written
 from trainables.machine_speed import MachineSpeed, SpeedLevel
@@ -17,6 +20,7 @@ from tune.profile import __main__ as profile
 from tune.profile import file as profile_file
 from tune.profile import validate as validation
 from tune.profile.file import ProfileError
+from tune.profile.gpus import gpus_for
 from tune.profile.schema import Profile
 from tune.search.result import Kind
 
@@ -122,6 +126,55 @@ def test_a_gpus_profile_needs_a_gpu(tmp_path: Path) -> None:
     assert validation.platform_for(profile, "auto", 1) == "cuda"
     with pytest.raises(ProfileError, match="the profile is for a GPU, and NVML"):
         validation.platform_for(profile, "auto", 0)
+
+
+IDLE, HELD = {"free_gib": 19}, {"free_gib": 6}
+
+
+@pytest.mark.parametrize(
+    ("cards", "speed", "gpu", "exit_code"),
+    [
+        ([IDLE, IDLE], 61_000.0, "0", 0),
+        ([HELD, IDLE], 61_000.0, "1", 0),
+        ([HELD, IDLE], 30_000.0, "1", 1),
+        ([HELD, HELD], 61_000.0, "0", 0),
+        ([HELD, HELD], 30_000.0, "0", 3),
+        ([{"name": "NVIDIA L4"}, HELD, IDLE], 61_000.0, "2", 0),
+    ],
+)
+def test_it_is_measured_on_the_gpu_of_its_kind_that_nobody_holds(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cards: list[dict[str, Any]],
+    speed: float,
+    gpu: str,
+    exit_code: int,
+) -> None:
+    monkeypatch.setattr(nvml, "load", lambda: fake_nvml([card(**one) for one in cards]))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    told: list[str] = []
+
+    def child(*of: Any, environment: dict[str, str], **more: Any) -> Iterator[Outcome]:
+        told.append(environment["CUDA_VISIBLE_DEVICES"])
+        yield from speeds(speed)
+
+    monkeypatch.setattr(validation, "run_child", child)
+    here = hardware.probe().gpus[-1:]
+    path = rewritten(
+        written(tmp_path), device="cuda", machine__gpus=[dataclasses.asdict(one) for one in here]
+    )
+    assert profile.main(["validate", str(path)]) == exit_code
+    assert set(told) == {gpu}
+
+
+def test_a_training_on_more_gpus_than_there_are_of_a_kind_is_refused(tmp_path: Path) -> None:
+    read = profile_file.read(written(tmp_path))
+    several = dataclasses.replace(read, config=read.config | {"num_devices": 2})
+    cards = [card(), card(), card("NVIDIA L4")]
+    seen = gpus.visible_gpus({}, driver=fake_nvml(cards)).gpus
+    assert gpus_for(several, seen).names == ("0", "1")
+    with pytest.raises(ProfileError, match="takes 2 GPUs of one kind, and 1 can be seen here"):
+        gpus_for(several, seen[1:])
 
 
 @pytest.mark.slow

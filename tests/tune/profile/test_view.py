@@ -9,6 +9,8 @@ import factories
 from profiles import loaded, written
 from trainables.command.options import FACTORY
 from tune.profile import __main__ as profile
+from tune.profile import file as profile_file
+from tune.profile import view
 from tune.search.result import Kind
 
 
@@ -94,6 +96,15 @@ def test_a_run_that_cannot_be_priced_is_a_sentence(
 ) -> None:
     assert profile.main(["command", str(written(tmp_path)), *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("allowed", "bound"), [((0, 1), "0-1"), ((1, 2, 5), "1-2")])
+def test_where_a_cpu_of_the_profile_is_not_allowed_as_many_others_are_taken(
+    tmp_path: Path, allowed: tuple[int, ...], bound: str
+) -> None:
+    read = profile_file.read(written(tmp_path))
+    assert view.training_command(read, allowed).endswith(f"taskset -c {bound} YOUR TRAINING")
+    assert view.exports(read, allowed)[-1].endswith(f"taskset -c {bound} YOUR TRAINING")
 
 
 def test_of_another_workload_the_person_s_own_training_is_bound_and_capped(

@@ -1,5 +1,6 @@
 """The lock of a search's folder, also where the file system has none."""
 
+import datetime
 import errno
 import fcntl
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import UserError
-from tune.run_folder.folder import RunFolder, hold
+from tune.run_folder.folder import RunFolder, hold, locate, new_path
 
 
 def refuse_with(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
@@ -15,6 +16,21 @@ def refuse_with(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
         raise OSError(code, "No locks available" if code == errno.ENOLCK else "I/O error")
 
     monkeypatch.setattr(fcntl, "flock", fail)
+
+
+def test_a_search_is_resumed_by_its_whole_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    now = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    own, other = (new_path(name, now) for name in ("ppo", "ppo-atari"))
+    for path in (own, other):
+        path.mkdir(parents=True)
+        RunFolder(path).journal.write_text("{}\n")
+    assert locate("ppo", out=None, resume=True, now=now).path == own
+    RunFolder(own).journal.unlink()
+    with pytest.raises(UserError, match=r"found no search in runs/ppo-\*"):
+        locate("ppo", out=None, resume=True, now=now)
 
 
 def test_a_second_search_in_a_folder_is_refused(tmp_path: Path) -> None:

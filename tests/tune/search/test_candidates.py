@@ -13,13 +13,14 @@ from tune.search.candidates import (
     candidates_of,
     choose_candidates,
     learner_of,
+    result_of,
     speedup,
     winning_kind,
 )
 from tune.search.learned import LearningPlan
 from tune.search.learning import judge
 from tune.search.objective import Objective
-from tune.search.result import Kind
+from tune.search.result import Kind, SearchResult
 from tune.search.trial import Stage, Trial
 
 
@@ -245,6 +246,43 @@ def test_what_learned_fastest_and_died_since_gives_way_to_the_next() -> None:
     late = dataclasses.replace(died(2, Stage.SOAK, OutcomeKind.DEVICE_MEMORY), number=2)
     assert learner_of([*told, late], plan) == second
     assert learner_of([], plan) is None
+
+
+@pytest.mark.parametrize(
+    ("later", "fastest", "is_confirmed"),
+    [
+        ([measured(1, 100.0, stage=Stage.FINAL)], 4, False),
+        ([measured(1, 100.0, stage=Stage.FINAL), died(4, Stage.FINAL)], 8, False),
+        ([measured(1, 500.0, stage=Stage.FINAL)], 1, True),
+        ([measured(1, 100.0, stage=Stage.FINAL), measured(8, 300.0, stage=Stage.FINAL)], 8, True),
+    ],
+    ids=["it alone", "the leader died", "it alone, and it is faster", "another"],
+)
+def test_a_final_of_the_baseline_alone_compares_nothing(
+    later: list[Trial], fastest: int, is_confirmed: bool
+) -> None:
+    chosen = result_so_far([*EXPLORED, *later]).chosen[Kind.FASTEST]
+    assert (chosen.config, chosen.confirmed) == (config(fastest), is_confirmed)
+
+
+def test_what_learns_fastest_is_chosen_also_before_its_finals() -> None:
+    finals = [measured(n, 100.0 * n, stage=Stage.FINAL) for n in (1, 4)]
+    learned = trained(config(2), 4.0)
+    found = result_so_far([*EXPLORED, learned, *finals], LearningPlan(training_s=20.0))
+    assert found.chosen[Kind.LEARNING].config == found.learner == config(2)
+    assert not found.chosen[Kind.LEARNING].confirmed
+
+
+def result_so_far(trials: list[Trial], learning: LearningPlan | None = None) -> SearchResult:
+    return result_of(
+        tuple(trials),
+        objective=Objective.THROUGHPUT if learning is None else Objective.LEARNING,
+        baseline=config(1),
+        stop_reason="it was interrupted",
+        partial=True,
+        wall_s=1.0,
+        learning=learning,
+    )
 
 
 def test_what_learns_fastest_is_chosen_once_it_was_measured() -> None:

@@ -209,6 +209,29 @@ def test_if_the_baseline_does_not_fit_the_lightest_is_next(tmp_path: Path) -> No
     assert second.config == {"num_envs": 64, "num_steps": 32, "batch_size": 512}
 
 
+@pytest.mark.parametrize("stage", [Stage.FINAL, Stage.SOAK])
+def test_a_disk_that_was_full_costs_the_winner_nothing_once_that_is_mended(
+    tmp_path: Path, stage: Stage
+) -> None:
+    def on_full_disk(trial: Trial) -> Outcome:
+        if trial.stage is stage and trial.config == best.config:
+            return outcome(kind=OutcomeKind.ERROR, measurement=None)
+        return machine(trial)
+
+    (tmp_path / "whole").mkdir()
+    whole = make(tmp_path / "whole")
+    drive(whole)
+    best = whole.result(partial=False).chosen[Kind.FASTEST]
+    (tmp_path / "full").mkdir()
+    full = make(tmp_path / "full")
+    drive(full, on_full_disk)
+    assert full.result(partial=False).chosen[Kind.FASTEST].config != best.config
+    mended = make(tmp_path / "full", resume=True)
+    again = drive(mended)
+    assert again[0].config == best.config
+    assert mended.result(partial=False).chosen[Kind.FASTEST] == best
+
+
 @pytest.mark.parametrize("killed_after", [1, 3, 9, 16])
 def test_a_resumed_search_goes_on_without_repeating_a_trial(
     tmp_path: Path, killed_after: int

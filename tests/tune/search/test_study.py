@@ -179,6 +179,35 @@ def test_a_workload_that_was_edited_is_not_resumed(tmp_path: Path) -> None:
         resume(tmp_path, source={"loop.py": "a9", "net.py": "b2", "new.py": "c3"})
 
 
+def test_what_speeds_depend_on_is_part_of_a_search(tmp_path: Path) -> None:
+    measured = {"versions": {"jax": "0.9.1", "jaxlib": "0.9.1"}, "thread_cap": 4}
+    Study.create(tmp_path / "journal.log", space=SPACE, limits=LIMITS, identity=IDENTITY | measured)
+    resume(tmp_path, **measured)
+    with pytest.raises(StudyError, match=r"thread_cap was 4, now 2\. Repeat that search's opt"):
+        resume(tmp_path, **measured | {"thread_cap": 2})
+    with pytest.raises(StudyError, match=r"with jax 0.9.1, jaxlib 0.9.1, and here is jax 0.10.2, "):
+        resume(tmp_path, **measured | {"versions": {"jax": "0.10.2"}})
+
+
+def test_a_journal_that_does_not_tell_of_caps_and_versions_is_resumed(tmp_path: Path) -> None:
+    create(tmp_path)
+    resume(tmp_path, versions={"jax": "0.9.1"}, thread_cap=4, memory_budget="8GiB")
+
+
+def test_what_no_longer_fits_has_met_the_limit(tmp_path: Path) -> None:
+    study = create(tmp_path)
+    fits, no_longer = (
+        outcome(predicted_device_bytes=LIMITS.device_bytes + more) for more in (-1, 1)
+    )
+    for ended, num_envs in ((fits, 64), (no_longer, 128)):
+        study.tell(study.ask(Stage.SEARCH, CONFIG | {"num_envs": num_envs}), ended, score=5.0)
+    first, second = resume(tmp_path).trials
+    assert first.outcome == fits
+    assert second.outcome is not None
+    assert (second.kind, second.measurement) == (OutcomeKind.DEVICE_MEMORY, None)
+    assert "and the budget is 1.00 GiB by now" in second.outcome.message
+
+
 def test_a_journal_that_kept_no_source_is_resumed(tmp_path: Path) -> None:
     create(tmp_path)
     assert resume(tmp_path, source={"loop.py": "a1"}).trials == ()

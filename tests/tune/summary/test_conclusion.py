@@ -68,6 +68,12 @@ DEFAULT = "framework default (256 x 128, 4 minibatches)"
             {"objective": Objective.BALANCED},
             "512 x 64, 8 minibatches is the best by --objective balanced, not the fastest.",
         ),
+        (
+            {"steps_per_second": 50_400.0, "low": 49_700.0, "high": 51_000.0},
+            {"objective": Objective.BALANCED},
+            "512 x 64, 8 minibatches is the best by --objective balanced, and as fast as the "
+            f"{DEFAULT}.",
+        ),
     ],
 )
 def test_the_headline_boasts_of_nothing_that_is_noise(

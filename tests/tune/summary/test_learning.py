@@ -1,5 +1,7 @@
 """The sentences about learning: what is said is what the trainings told."""
 
+import dataclasses
+
 import pytest
 
 from factories import candidate, outcome, result, trial
@@ -115,6 +117,30 @@ def test_doubts(trials: list[Trial], plan: LearningPlan, doubt: str | None) -> N
     doubts = learning.doubts(found.chosen[Kind.LEARNING], found)
     assert len(doubts) == (doubt is not None)
     assert all(one.startswith(doubt or "") for one in doubts)
+
+
+@pytest.mark.parametrize("fastest", [[], [trained(FASTEST, 16.0)] * 3])
+def test_what_learns_fastest_is_named_before_its_speed_is_measured(fastest: list[Trial]) -> None:
+    found = searched([trained(LEARNER, 4.0)] * 3 + fastest)
+    steps = found.chosen[Kind.FASTEST]
+    early = dataclasses.replace(found, chosen={Kind.FASTEST: steps}, learner=LEARNER)
+    headline = learning.headline(steps, early)
+    assert headline.startswith("learns fastest: 16 x 128, 8 minibatches (100 after 4 s of training")
+    assert headline.endswith(
+        "), whose speed is not yet measured; steps fastest: 256 x 128, 128 minibatches"
+    )
+    rows = dict(learning.rows(steps, early))
+    assert rows["learning"].startswith("the mean return: 100 after 4 s of training")
+    assert rows["than the fastest"].startswith("256 x 128, 128 minibatches: ")
+    assert "16 x 128, 8 minibatches is not yet measured" in learning.doubts(steps, early)[0]
+
+
+def test_what_trained_and_failed_since_is_not_called_untrained() -> None:
+    found = searched(SEEN)
+    steps = found.chosen[Kind.FASTEST]
+    failed = dataclasses.replace(found, chosen={Kind.FASTEST: steps})
+    assert learning.headline(steps, failed).endswith("is not known: all that trained failed")
+    assert learning.doubts(steps, failed)[0].startswith("all that trained failed since")
 
 
 def test_without_trainings_there_is_a_sentence_and_no_rows() -> None:

@@ -19,7 +19,6 @@ from trainables.travelled import Travelled
 from tune.driver.hosts.host_check import HostCheck, answer
 from tune.preflight.findings import Device, Preflight
 
-_FRAMEWORKS = ("jax", "jaxlib", "torch")
 _ALIKE = 0.9  # a budget of host memory is 85 % of what is free: such a host still has it
 
 
@@ -56,8 +55,7 @@ class FittingHost:
     @property
     def versions(self) -> dict[str, str]:
         """The versions of the frameworks, on which speeds depend."""
-        known = self.verdict.machine.versions
-        return {name: known[name] for name in _FRAMEWORKS if name in known}
+        return hardware.frameworks(self.verdict.machine)
 
 
 class FoundHosts:
