@@ -6,8 +6,6 @@ command(config, options).measure_trial(request, send)
 import collections
 import os
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,18 +69,15 @@ class CommandLoop:
         If the command dies of something, this process ends in the same way, so that the cause is
         found in the log as of every other trial.
         """
-        folder = Path(self._options.trials or tempfile.gettempdir(), f"trial-{os.getpid()}")
-        try:
-            make_standing_place(folder, Path.cwd())
-            trial = _Trial(self._config, self._options, folder, request, send)
-            filled, variables = filled_in(self._config, self._options, folder, os.environ)
-            arguments = [reachable(word, Path.cwd()) for word in filled]
-            variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}
-            with RunningCommand(arguments, folder, {**os.environ, **variables}) as running:
-                ended = trial.follow(running)
-        finally:
-            if not self._options.keep_outputs:
-                shutil.rmtree(folder, ignore_errors=True)
+        assert self._options.folder is not None
+        folder = Path(self._options.folder)
+        make_standing_place(folder, Path.cwd())
+        trial = _Trial(self._config, self._options, folder, request, send)
+        filled, variables = filled_in(self._config, self._options, folder, os.environ)
+        arguments = [reachable(word, Path.cwd()) for word in filled]
+        variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}
+        with RunningCommand(arguments, folder, {**os.environ, **variables}) as running:
+            ended = trial.follow(running)
         if isinstance(ended, Report):
             return ended
         end_as(ended)
