@@ -38,7 +38,7 @@ from trainables.serving import Send
 from trainables.workload import WorkloadInputError
 
 _LIVES_ON_S = 5.0
-"""Seconds after which a command that printed an out-of-memory error and goes on is ended."""
+"""Seconds after which a command that printed an out-of-memory error and trains no more is ended."""
 
 _NUM_QUOTED_LINES = 3
 _LOOK_S = 0.5
@@ -158,6 +158,7 @@ class _Trial:
         point = self._meter.hear(line, now)
         if point is None:
             return None
+        self._memory_error = None  # it trains on: it went on with less, say
         if self._is_a_person_s_rate and (found := self._mean.hear(self._meter.number, now)):
             raise WorkloadInputError(f"--rate: {found}")
         return self._paced.take(point, now)

@@ -54,6 +54,7 @@ def run(
     cpus: Sequence[int] | None = None,
     training: TrainingRequest | None = None,
     needs_return: bool = False,
+    sampling: Sampling = SAMPLING,
     **options: Any,
 ) -> Outcome:
     """Run a script as one trial."""
@@ -70,7 +71,7 @@ def run(
         | options,
         platform="cpu",
         cpus=tuple(cpus or sorted(os.sched_getaffinity(0))),
-        sampling=SAMPLING,
+        sampling=sampling,
         num_updates=num_updates,
         training=training,
         needs_return=needs_return,
@@ -180,6 +181,25 @@ def test_an_end_is_told_by_its_cause(name: str, folder: Path, tmp_path: Path) ->
     outcome = run(tmp_path, script, patience_s=patience_s)
     assert (outcome.kind, words in outcome.message) == (kind, True), outcome.message
     assert outcome.measurement is None
+
+
+RECOVERS = """
+    import time
+    for _ in range(5):
+        print("SPS: 1")
+        time.sleep(0.02)
+    print("CUDA error: out of memory, so the batch is halved", flush=True)
+    for _ in range(8):
+        time.sleep(1.0)
+        print("SPS: 1")
+"""
+
+
+def test_a_command_that_recovers_from_used_up_memory_goes_on(folder: Path, tmp_path: Path) -> None:
+    """It is soaked for longer than one may live on that does not train."""
+    sampling = dataclasses.replace(SAMPLING, max_measure_s=60.0)
+    outcome = run(tmp_path, RECOVERS, num_updates=10**6, sampling=sampling)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
 
 
 def test_a_person_s_own_words_for_used_up_memory_count(folder: Path, tmp_path: Path) -> None:
