@@ -21,6 +21,7 @@ from cluster.node.cores import own_first
 from cluster.node.thread_env import Framework
 from search_spaces.config import variables_of
 from trainables import compile_cache
+from trainables.machine_speed import MachineBest
 from trainables.measurement import (
     Outcome,
     OutcomeKind,
@@ -205,6 +206,8 @@ def run_order(
             base,
             order.framework,
         )
+        if caps.cap != order.thread_cap:  # the best was reached under that
+            request = dataclasses.replace(request, machine_best=MachineBest())
         messages = run_child(
             dataclasses.replace(request, cpus=caps.cpus),
             environment=thread_env.with_chosen(base | caps.variables, chosen),

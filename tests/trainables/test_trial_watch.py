@@ -25,7 +25,7 @@ def test_shared_pages_are_read_at_times_and_before_a_trial_is_over_its_budget(
         return resident - 60
 
     monkeypatch.setattr(trial_watch, "proportional_bytes", proportional)
-    monkeypatch.setattr(trial_watch.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr("time.monotonic", lambda: clock.now)
     watch = TrialWatch(thread_cap=1, num_cpus=1, log_path=tmp_path / "log", started=0.0)
     seen = []
     for resident in (90, 110, 112, 114, 150, 155, 165):
