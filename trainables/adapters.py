@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from trainables import verdicts
+from trainables.health import RETURN, known_metrics, no_return
 from trainables.measurement import OutcomeKind, Phase, Progress, Report, TrialRequest
 from trainables.pace import Point
 from trainables.paced_trial import PacedTrial
@@ -67,12 +69,34 @@ class CountedLoop:
         """Run the training until its speed is known, and report."""
         send(Progress(phase=Phase.BUILD))
         trial = PacedTrial(request, send)
+        names: set[str] = set()
+        report = self._follow(trial, names) or trial.conclude()
+        if report is None:
+            return Report(
+                kind=OutcomeKind.INVALID,
+                message=f"the training ended by itself after telling {trial.num_points} times, too "
+                "few to time: let it go on, it is ended as soon as enough was seen.",
+            )
+        told_speed = report.measurement is not None and request.training is None
+        if request.needs_return and told_speed and RETURN not in names:
+            raise no_return(
+                names, f"let it tell a {RETURN!r} with its steps (NaN until an episode has ended)."
+            )
+        return report
+
+    def _follow(self, trial: PacedTrial, names: set[str]) -> Report | None:
+        """Train until enough is known, and return the report; add the names of metrics."""
         first: tuple[float, float] | None = None
         last = -1.0
         for told in self._train():
             now = time.monotonic()
             steps, metrics = told if isinstance(told, tuple) else (told, {})
-            trial.health = {name: float(value) for name, value in metrics.items()}
+            trial.health = known_metrics(metrics, "the training")
+            names.update(metrics)
+            if verdict := verdicts.unhealthy(trial.health):
+                return Report(kind=verdict[0], message=verdict[1])
+            if RETURN in trial.health:
+                trial.tell(trial.health[RETURN], now)
             first = first or (now, float(steps))
             if steps <= last:
                 continue  # nothing new was done
@@ -80,11 +104,7 @@ class CountedLoop:
             report = trial.take(Point(now - first[0], steps - first[1]), now)
             if report is not None:
                 return report
-        return trial.conclude() or Report(
-            kind=OutcomeKind.INVALID,
-            message=f"the training ended by itself after telling {trial.num_points} times, too few "
-            "to time: let it go on, it is ended as soon as enough was seen.",
-        )
+        return None
 
 
 def _inverted(train: Callable[[Callable[..., None]], Any]) -> Iterator[Told]:

@@ -175,7 +175,7 @@ def classify(
 
     `exit_status` is as `subprocess` has it: negative is a signal, and `None` is a process that had
     to be killed because its time was up. The deltas are of the cgroup's counters over its life:
-    threads that were refused, processes that were killed for memory.
+    threads that were refused, processes that were killed for memory. Others may wait for these.
     """
     how = describe_exit(exit_status, timeout_s)
     for signature in SIGNATURES:
@@ -187,15 +187,15 @@ def classify(
             OutcomeKind.THREAD_LIMIT,
             f"{how} after the cgroup refused {thread_events_delta} threads. {_FEWER_THREADS}",
         )
+    if oom_events_delta > 0:
+        return (
+            OutcomeKind.HOST_MEMORY,
+            f"{how} after the kernel killed a process for memory. {_LESS_MEMORY}",
+        )
     if exit_status is None:
         return (
             OutcomeKind.TIMEOUT,
             f"{how}. Raise --trial-timeout, or --max-time, if it only needs longer.",
-        )
-    if oom_events_delta > 0:
-        return (
-            OutcomeKind.HOST_MEMORY,
-            f"{how} when the kernel killed a process for memory. {_LESS_MEMORY}",
         )
     if exit_status == -signal.SIGKILL and _is_near(peak_host_bytes, host_budget_bytes):
         return (

@@ -3,7 +3,10 @@
 The kernel counts what each CPU did, and what this process and its descendants used of it. The rest
 of the busy time is a neighbour's; time that a virtual machine was robbed of is in it. What Ray and
 the search take is none's: it is there beside all trials. A look reads some small files, in no
-block. Where the kernel does not count (gVisor), nothing is known.
+block. Where the kernel does not count (gVisor), or the trial is not bound to its CPUs, nothing is
+known. A container's CPU quota is shared, too: where it holds the trial back, and others under it
+took a good part of it, they disturb the trial from whatever CPUs. A trial that uses a quota up
+alone is held back for as long as it runs: that is its speed here, and no disturbance.
 On a machine that is shared for good, a person turns it off by a variable, `IGNORES`.
 """
 
@@ -15,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cluster.node.proc import PROC, TICKS_PER_S, read_stat
+from cluster.node.quota import Quotas, QuotaUse
 
 IGNORES = "RL_TUNER_IGNORE_NEIGHBOURS"
 """The variable that, set to anything, makes other programs disturb nothing."""
@@ -31,6 +35,9 @@ _MOST_CPUS = 0.3
 These two were seen to take 0.03 to 0.15. A search that thinks hard takes a whole one.
 """
 
+_MOST_HELD_BACK = 0.02
+"""The share of its CPUs' time for which a quota may hold a trial back."""
+
 _RAYLET, _RAYS_OWN = b"/raylet", b"/ray/"
 """The end of the program's path that starts Ray's workers, and a part of its others' commands. A
 worker calls itself by what it runs.
@@ -43,13 +50,15 @@ _ROUNDING_TICKS = 1.5
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CpuTimes:
     """Seconds up to a moment: the clock's, busy ones of the trial's CPUs, the trial's own, and
-    those that Ray and the search took there.
+    those that Ray and the search took there, and everywhere. `quotas` are those on the trial.
     """
 
     at_s: float
     busy_s: float
     own_s: float
     search_s: float
+    search_everywhere_s: float = 0.0
+    quotas: tuple[QuotaUse, ...] = ()
 
 
 class Neighbours:
@@ -59,6 +68,7 @@ class Neighbours:
     """
 
     def __init__(self, num_cpus: int, read: Callable[[], CpuTimes | None]) -> None:
+        self._num_cpus = num_cpus
         self._rounding_s = _ROUNDING_TICKS * math.sqrt(num_cpus) / TICKS_PER_S
         self._read = read
         self._last = read()
@@ -76,7 +86,8 @@ class Neighbours:
         """Return whether others disturbed the stretch since the last call, or since the start."""
         before, now = self._last, self._read()
         self._last = now
-        if before is None or now is None:
+        # What a process computed that ended unseen is lost, and would look like a neighbour's.
+        if before is None or now is None or now.own_s < before.own_s:
             return False
         wall_s = now.at_s - before.at_s
         beside_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
@@ -84,7 +95,18 @@ class Neighbours:
         self._others_s += others_s
         self._watched_s += wall_s
         is_loud = beside_s > _MOST_CPUS * wall_s + self._rounding_s
-        return is_loud or others_s > _QUIET_CPUS * wall_s + self._rounding_s
+        is_loud = is_loud or others_s > _QUIET_CPUS * wall_s + self._rounding_s
+        return is_loud or self._is_held_back(before, now)
+
+    def _is_held_back(self, before: CpuTimes, now: CpuTimes) -> bool:
+        """Return whether a quota held the trial back that others used up, too."""
+        wall_s, own_s = now.at_s - before.at_s, now.own_s - before.own_s
+        known_s = own_s + now.search_everywhere_s - before.search_everywhere_s
+        return any(
+            later.held_back_s - earlier.held_back_s > _MOST_HELD_BACK * self._num_cpus * wall_s
+            and later.used_s - earlier.used_s - known_s > _MOST_CPUS * wall_s + self._rounding_s
+            for earlier, later in zip(before.quotas, now.quotas, strict=False)
+        )
 
 
 class SearchProcesses:
@@ -98,17 +120,18 @@ class SearchProcesses:
         self._pids = frozenset(_of_the_search() if pids is None else pids)
         self._alone_s: dict[int, float] = {}
         self._spent_s = 0.0
+        self.everywhere_s = 0.0
+        """The same as `spent_s` on all CPUs, up to its last call."""
 
     def spent_s(self, cpus: frozenset[int]) -> float:
         """Return the CPU seconds that they took on `cpus` since the first call."""
         before = self._alone_s
         stats = [stat for stat in map(read_stat, self._pids) if stat is not None]
         self._alone_s = {stat.pid: stat.alone_s for stat in stats}
-        self._spent_s += sum(
-            stat.alone_s - before.get(stat.pid, stat.alone_s)
-            for stat in stats
-            if stat.last_cpu in cpus
-        )
+        for stat in stats:
+            since_s = stat.alone_s - before.get(stat.pid, stat.alone_s)
+            self.everywhere_s += since_s
+            self._spent_s += since_s if stat.last_cpu in cpus else 0.0
         return self._spent_s
 
 
@@ -136,17 +159,27 @@ class Restarts:
 
 def neighbours_on(cpus: Sequence[int]) -> Neighbours:
     """Return a count of the time that others take on these CPUs, beside this process's tree."""
-    own, search = frozenset(cpus), SearchProcesses()
-    return Neighbours(len(own), lambda: cpu_times(own, search))
+    own, search, quotas = frozenset(cpus), SearchProcesses(), Quotas()
+    return Neighbours(len(own), lambda: cpu_times(own, search, quotas))
 
 
-def cpu_times(cpus: frozenset[int], search: SearchProcesses) -> CpuTimes | None:
-    """Return the times of this process's tree and of `cpus`; `None` where they are not counted."""
+def cpu_times(
+    cpus: frozenset[int], search: SearchProcesses, quotas: Quotas | None = None
+) -> CpuTimes | None:
+    """Return the times of this process's tree and of `cpus`; `None` where they are not counted.
+
+    Nor are they where it may run elsewhere, too: its own time would be taken for these CPUs'.
+    """
     busy_s = _busy_s(cpus)
-    if busy_s is None:
+    if busy_s is None or not os.sched_getaffinity(0) <= cpus:
         return None
     return CpuTimes(
-        at_s=time.monotonic(), busy_s=busy_s, own_s=_own_s(), search_s=search.spent_s(cpus)
+        at_s=time.monotonic(),
+        busy_s=busy_s,
+        own_s=_own_s(),
+        search_s=search.spent_s(cpus),
+        search_everywhere_s=search.everywhere_s,
+        quotas=() if quotas is None else quotas.read(),
     )
 
 

@@ -1,7 +1,7 @@
 """The metrics that a training tells of itself, held to what a table of trials can keep."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from trainables.workload import Evaluates, ReportsHealth, Workload, WorkloadInputError
@@ -22,10 +22,18 @@ def health_of(workload: Workload) -> dict[str, float]:
     """
     if not isinstance(workload, ReportsHealth):
         return {}
-    metrics = workload.health()
+    return known_metrics(workload.health(), "health()")
+
+
+def known_metrics(metrics: Any, teller: str) -> dict[str, float]:
+    """Return metrics as numbers, without those that have no value yet.
+
+    Raises:
+        WorkloadInputError: if they are something else; it names the `teller`.
+    """
     if problem := _metrics_problem(metrics):
-        raise WorkloadInputError(f"health() {problem}.")
-    health = {name: _mean(f"health() has {name} =", value) for name, value in metrics.items()}
+        raise WorkloadInputError(f"{teller} {problem}.")
+    health = {name: _mean(f"{teller} has {name} =", value) for name, value in metrics.items()}
     return {name: value for name, value in health.items() if not _is_unknown_yet(name, value)}
 
 
@@ -47,18 +55,25 @@ def require_return(workload: Workload) -> None:
     """
     names = workload.health().keys() if isinstance(workload, ReportsHealth) else ()
     if RETURN not in names and held_out_return(workload) is None:
-        told = f"only {', '.join(sorted(names))}" if names else "no metrics at all"
-        raise WorkloadInputError(
-            f"--objective learning needs the return, and the training tells {told}: give its "
-            f"health() a {RETURN!r} (NaN until an episode has ended), or give it evaluate() "
-            "(trainables/workload.py)."
+        raise no_return(
+            names,
+            f"give its health() a {RETURN!r} (NaN until an episode has ended), or give it "
+            "evaluate() (trainables/workload.py).",
         )
+
+
+def no_return(names: Collection[str], advice: str) -> WorkloadInputError:
+    """Return the error of a training that tells metrics of these names, and no return."""
+    told = f"only {', '.join(sorted(names))}" if names else "no metrics at all"
+    return WorkloadInputError(
+        f"--objective learning needs the return, and the training tells {told}: {advice}"
+    )
 
 
 def _metrics_problem(metrics: Any) -> str | None:
     """Return why these cannot be metrics: each goes into a table of all trials."""
     if not isinstance(metrics, Mapping):
-        return f"must return a mapping of names to numbers, got {type(metrics).__name__}"
+        return f"must give a mapping of names to numbers, got {type(metrics).__name__}"
     if len(metrics) > _MOST_METRICS:
         return f"has {len(metrics):,} metrics, at most {_MOST_METRICS} are kept: choose some"
     for name in metrics:

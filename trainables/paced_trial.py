@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from trainables import verdicts
-from trainables.curve import LearningCurve, TrainingRequest
+from trainables.curve import LearningCurve
 from trainables.health import RETURN
 from trainables.measurement import (
     ENV_STEPS,
@@ -25,7 +25,7 @@ from trainables.measurement import (
 from trainables.pace import Block, Pace, Point
 from trainables.sampling import Throughput
 from trainables.serving import Send
-from trainables.training import Trainer
+from trainables.training import ToldReturns
 
 MIN_BLOCKS = 3
 """Fewer blocks are no speed: a trial goes on beyond its time for these."""
@@ -69,7 +69,7 @@ class PacedTrial:
         self._neighbours = neighbours_on(request.cpus)
         shortest_s = 0.0 if request.training is None else request.training.max_s / _MOST_BLOCKS
         self._pace = Pace(max(shortest_s, request.sampling.block_s))
-        self._learning = None if request.training is None else _Learning(request.training)
+        self._learning = None if request.training is None else ToldReturns(request.training)
         self._last = Point(0.0, 0.0)
         self._told: dict[str, float] = {}
         self._quiet: list[Block] = []
@@ -102,8 +102,6 @@ class PacedTrial:
             self._neighbours.disturbed()  # what they did before does not count
             self._send(Progress(phase=Phase.MEASURE))
         report = None if block is None else self._take_block(block, now)
-        if self._learning is not None and RETURN in self.health:
-            self.tell(self.health[RETURN], now)
         return report or self.look(now)
 
     def tell(self, value: float, at: float, *, of_few: bool = False) -> None:
@@ -112,18 +110,17 @@ class PacedTrial:
         One `of_few` episodes counts only if there is no other in the end.
         """
         self._told = {RETURN: value}
-        if self._learning is not None and of_few:
-            self._learning.told_of_few = (at, value)
-        elif self._learning is not None:
-            self._learning.told = (at, value)
+        if self._learning is not None:
+            self._learning.hear(at, value, of_few=of_few)
 
     def look(self, now: float) -> Report | None:
         """Return the report on a training from scratch that is over, at its target, say."""
-        learning = self._learning
+        learning, seconds = self._learning, now - self._first_at
         if learning is None or not self.has_begun:
             return None
-        learning.look(now - self._first_at, self._first_at, self._last.steps)
-        if learning.trainer.verdict is not None:
+        learning.look(seconds, self._first_at, self._last.steps)
+        # One that is at its target at its first reading trains on until its speed is known, too.
+        if learning.trainer.verdict and (seconds >= learning.max_s or self._estimated()):
             return self._learned(learning)
         if now + _TO_END_S > self._request.ends_at:
             return self._learned(learning, "its time was up")
@@ -138,7 +135,7 @@ class PacedTrial:
             return None
         return self._report(estimate, verdicts.completed(estimate, self._request))
 
-    def _learned(self, learning: "_Learning", why: str = "") -> Report:
+    def _learned(self, learning: ToldReturns, why: str = "") -> Report:
         """Return the report on a training from scratch; without any return it is an error."""
         learning.take_told(self._first_at, self._last.steps, of_few=True)
         curve, estimate = learning.trainer.curve, self._estimated()
@@ -266,35 +263,3 @@ class PacedTrial:
             curve=curve,
         )
         return Report(kind=kind, message=message, measurement=measurement)
-
-
-class _Learning:
-    """The returns of a training from scratch as they come, thinned out to a curve."""
-
-    def __init__(self, request: TrainingRequest) -> None:
-        self.trainer = Trainer(request)
-        self.has_gates = bool(request.gates)
-        """Whether others told a return: then it can be read, and this one is only late."""
-        self.told: tuple[float, float] | None = None
-        """The latest moment and return that is no point of the curve yet."""
-        self.told_of_few: tuple[float, float] | None = None
-        self._due_s = 0.0
-
-    def look(self, seconds: float, began_at: float, steps: float) -> None:
-        """Judge it after so many seconds, if a point is due."""
-        if seconds < self._due_s:
-            return
-        self.take_told(began_at, steps)
-        if self.trainer.verdict is None:
-            self.trainer.take(seconds, round(steps), None, held_out=False)
-
-    def take_told(self, began_at: float, steps: float, *, of_few: bool = False) -> None:
-        """Make a point of the latest return; one from before the beginning is of its moment."""
-        if of_few and self.told is None and self.trainer.curve is None:
-            self.told = self.told_of_few
-        if self.told is None:
-            return
-        at, value = self.told
-        self.told, seconds = None, max(0.0, at - began_at)
-        self.trainer.take(seconds, round(steps), value, held_out=False)
-        self._due_s = seconds + self.trainer.next_stretch_s(seconds)

@@ -1,5 +1,6 @@
 """Run one trial in a process of its own: spawn it, watch it, kill all of it, say how it ended."""
 
+import contextlib
 import dataclasses
 import sys
 import time
@@ -10,6 +11,7 @@ from cluster.node import cgroups, limits
 from cluster.node.processes import adopting_orphans
 from trainables.child import ChildProcess, spawn_child
 from trainables.classify import classify
+from trainables.command.folder import own_folder
 from trainables.measurement import (
     CompileRequest,
     Outcome,
@@ -78,7 +80,13 @@ def run_child(
         ends_at = started + timeout_s - min(_REPORT_S, _REPORT_SHARE * timeout_s)
         request = dataclasses.replace(request, ends_at=ends_at)
     command = command or (COMPILE_COMMAND if isinstance(request, CompileRequest) else TRIAL_COMMAND)
-    with adopting_orphans():
+    with adopting_orphans(), contextlib.ExitStack() as folders:
+        try:
+            if isinstance(request, TrialRequest):
+                request = folders.enter_context(own_folder(request))
+        except OSError as error:
+            yield watch.outcome(_no_folder(error), is_gone=True)
+            return
         try:
             child = spawn_child(
                 command, dataclasses.asdict(request), environment, log_path, folder=folder
@@ -180,6 +188,13 @@ def _over_budget(host_bytes: int, budget_bytes: int) -> Report:
         kind=OutcomeKind.HOST_MEMORY,
         message=f"the trial's processes held {host_bytes / 2**30:.2f} GiB of host memory, the "
         f"budget is {budget_bytes / 2**30:.2f} GiB. Use a smaller configuration.",
+    )
+
+
+def _no_folder(error: OSError) -> Report:
+    return Report(
+        kind=OutcomeKind.ERROR,
+        message=f"no folder for it could be made: {error}. Free some space, or make it writable.",
     )
 
 

@@ -113,13 +113,15 @@ def proportional_bytes(pids: Iterable[int]) -> int | None:
     killed. The kernel walks the page tables for it: read it only before such a decision.
     """
     total_kib = 0
-    for pid in pids:
+    for folder in (PROC / str(pid) for pid in pids):
         try:
-            lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
-        except (FileNotFoundError, ProcessLookupError):
+            lines = (folder / "smaps_rollup").read_text().splitlines()
+        except ProcessLookupError:
             continue
-        except PermissionError:
-            return None
+        except (FileNotFoundError, PermissionError):
+            if folder.exists():  # gVisor has no such file
+                return None
+            continue
         total_kib += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total_kib * 1024
 

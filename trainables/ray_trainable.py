@@ -3,10 +3,12 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ import ray.tune
 from ray.tune import PlacementGroupFactory
 
 from cluster.node import limits, nvml, ray_env, source, thread_env
+from cluster.node.cores import own_first
 from cluster.node.thread_env import Framework
 from search_spaces.config import variables_of
 from trainables import compile_cache
+from trainables.machine_speed import MachineBest
 from trainables.measurement import (
     Outcome,
     OutcomeKind,
@@ -28,6 +32,8 @@ from trainables.process import run_child
 from trainables.travelled import PERSONS_FOLDER, Travelled, without_ours
 
 _LONGEST_LOG_BYTES = 2**20
+_GPUS = re.compile(r"GPU|GPU_group_[0-9A-Za-z]+")
+"""Ray's resources that are GPUs, by themselves or in a placement group."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +119,7 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
                 os.setpriority(os.PRIO_PROCESS, 0, 0)
             order = dataclasses.replace(order, log=str(self._log(self._folder)))
         self._name = order.name
-        self._messages = run_order(order, environ=os.environ, slot=_slot())
+        self._messages = run_order(order, environ=os.environ, cpus=_cpus())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare the next trial in the same actor."""
@@ -173,12 +179,12 @@ def figures(outcome: Outcome) -> dict[str, float]:
 
 
 def run_order(
-    order: TrialOrder, *, environ: Mapping[str, str], slot: int = 0
+    order: TrialOrder, *, environ: Mapping[str, str], cpus: Sequence[int]
 ) -> Generator[Progress | Outcome, None, None]:
     """Run the trial; if it dies of threads, run it again at half the cap, down to a cap of 1.
 
-    The outcome is the last attempt's, with the cap that it ended under and the time of all. `slot`
-    numbers the trials that run side by side on one machine, for CPUs of their own.
+    The outcome is the last attempt's, with the cap that it ended under and the time of all. It
+    takes the first of `cpus`, where the place has none of its own.
     """
     request, folder = order.request, None
     if order.travelled is not None:
@@ -189,7 +195,6 @@ def run_order(
         environ = without_ours(environ, source.ROOT)
     chosen = variables_of(request.config)
     base = ray_env.for_child(environ) | order.variables | order.place.variables | chosen
-    own_cpus = order.place.cpus
     if order.compile_cache is not None:
         base |= compile_cache.variables(order.compile_cache, base)
     cap, wall_s = order.thread_cap, 0.0
@@ -197,11 +202,12 @@ def run_order(
         caps = thread_env.build(
             cap,
             request.platform,  # type: ignore[arg-type]
-            own_cpus or limits.cpus().allowed,
+            order.place.cpus or cpus,
             base,
             order.framework,
-            slot=0 if own_cpus else slot,
         )
+        if caps.cap != order.thread_cap:  # the best was reached under that
+            request = dataclasses.replace(request, machine_best=MachineBest())
         messages = run_child(
             dataclasses.replace(request, cpus=caps.cpus),
             environment=thread_env.with_chosen(base | caps.variables, chosen),
@@ -232,7 +238,21 @@ def _tail(log: Path) -> str:
         return file.read().decode(errors="replace")
 
 
-def _slot() -> int:
-    """Return the index of this actor's GPU; trials side by side divide the CPUs by it."""
-    ids = ray.get_gpu_ids()
-    return int(ids[0]) if ids and str(ids[0]).isdecimal() else 0
+def _cpus() -> tuple[int, ...]:
+    """Return the CPUs of this host, first those that are of this actor's GPUs."""
+    here = limits.cpus()
+    return own_first(here.allowed, here.cores, *_own_gpus())
+
+
+def _own_gpus() -> tuple[tuple[int, ...], int]:
+    """Return the places of this actor's GPUs among those of its node, and how many that has.
+
+    Ray promises their names for CUDA_VISIBLE_DEVICES alone, which may be any, in whatever order.
+    """
+    with contextlib.suppress(AttributeError):
+        held = ray._private.worker.global_worker.core_worker.resource_ids()
+        places = {place for name, ids in held.items() if _GPUS.fullmatch(name) for place, _ in ids}
+        here = ray.get_runtime_context().get_node_id()
+        [resources] = [node["Resources"] for node in ray.nodes() if node["NodeID"] == here]
+        return tuple(sorted(places)), max(math.ceil(resources.get("GPU", 0)), 1)
+    return (), 1

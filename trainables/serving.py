@@ -26,6 +26,7 @@ Send = Callable[[Message], None]
 Request = TypeVar("Request", TrialRequest, CompileRequest)
 
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)  # a child that was just forked should not load it
 
 
 def serve(
@@ -71,8 +72,7 @@ def bind_to(cpus: Iterable[int]) -> None:
 
 def die_with_parent(parent_pid: int) -> None:
     """Ask the kernel to kill this process when the thread that spawned it ends."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+    if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent_pid:  # it died before we could ask
         sys.exit(f"the parent {parent_pid} is gone.")

@@ -66,7 +66,8 @@ class Trainer:
     def take(self, seconds: float, env_steps: int, value: float | None, *, held_out: bool) -> None:
         """Take in the return at a moment; `None` if no episode has ended yet."""
         if value is not None:
-            self._points.append((round(seconds, 4), env_steps, value))
+            moment_s = round(seconds, 4) or seconds  # 0.0 would have no logarithm
+            self._points.append((moment_s, env_steps, value))
             self._best = value if self._best is None else max(value, self._best)
             self._held_out = held_out
         target = self._request.target
@@ -86,6 +87,49 @@ class Trainer:
         due = (gate for gate in self._gates if gate.seconds <= seconds)
         missed = (g for g in due if self._best is None or self._best < g.least_return)
         return next(missed, None)
+
+
+class ToldReturns:
+    """Takes the returns of a training that tells them at its own pace, thinned out to a curve."""
+
+    def __init__(self, request: TrainingRequest) -> None:
+        self.trainer = Trainer(request)
+        self.max_s = request.max_s
+        self.has_gates = bool(request.gates)
+        """Whether others told a return: then it can be read, and this one is only late."""
+        self._told: tuple[float, float] | None = None
+        """The latest moment and return that is no point of the curve yet."""
+        self._told_of_few: tuple[float, float] | None = None
+        self._due_s = 0.0
+
+    def hear(self, at: float, value: float, *, of_few: bool) -> None:
+        """Take note of a return; once all is decided, none counts any more."""
+        if of_few:
+            self._told_of_few = (at, value)
+        elif self.trainer.verdict is None:
+            self._told = (at, value)
+
+    def look(self, seconds: float, began_at: float, steps: float) -> None:
+        """Judge the training after so many seconds, if a point is due and nothing is decided."""
+        if seconds < self._due_s or self.trainer.verdict is not None:
+            return
+        self.take_told(began_at, steps)
+        if self.trainer.verdict is None:
+            self.trainer.take(seconds, round(steps), None, held_out=False)
+
+    def take_told(self, began_at: float, steps: float, *, of_few: bool = False) -> None:
+        """Make a point of the latest return; one from before the beginning is of the first stretch.
+
+        No moment is known better than that, and seconds are compared by their logarithms.
+        """
+        if of_few and self._told is None and self.trainer.curve is None:
+            self._told = self._told_of_few
+        if self._told is None:
+            return
+        at, value = self._told
+        self._told, seconds = None, max(self.trainer.next_stretch_s(0.0), at - began_at)
+        self.trainer.take(seconds, round(steps), value, held_out=False)
+        self._due_s = seconds + self.trainer.next_stretch_s(seconds)
 
 
 def train(

@@ -139,13 +139,14 @@ def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
         if verdict:
             break
     measure_s = time.monotonic() - started
-    if request.needs_return:
-        require_return(workload)  # now that episodes have ended
     usage = built.device_usage
-    recompiled = verdicts.recompiled(_num_compilations(before), _num_compilations(usage))
+    recompiled = verdicts.recompiled(
+        _num_compilations(before), _num_compilations(usage)
+    ) or verdicts.recompiled(0, compilations.count)
+    if request.needs_return:
+        require_return(workload)  # now that episodes have ended; it may compile an evaluation
     if defect := (
         recompiled
-        or verdicts.recompiled(0, compilations.count)
         or verdicts.nothing_trained(fingerprint, built.fingerprint)
         or _beyond_peak(built, estimate)
     ):

@@ -45,6 +45,8 @@ class TrialWatch:
     seconds_by_phase: dict[str, float] = dataclasses.field(default_factory=dict)
     _measured: list[tuple[float, int]] = dataclasses.field(default_factory=list)
     _close_look_due: float = 0.0
+    _shared_bytes: int = 0
+    _shared_due: float = 0.0
     _in_phase_since: float | None = None
     _free_at_start: float | None = None
 
@@ -71,7 +73,7 @@ class TrialWatch:
     def look(self, tree: ProcessTree, budget_bytes: int | None) -> int:
         """Take in what the tree uses now; return its bytes of host memory."""
         usage = tree.usage()
-        host_bytes = _host_bytes(usage, budget_bytes)
+        host_bytes = self._host_bytes(usage, budget_bytes)
         if usage.pids:
             self.peak_threads = max(self.peak_threads or 0, usage.num_threads)
             in_phase = self.threads_by_phase.get(self.phase, 0)
@@ -89,6 +91,21 @@ class TrialWatch:
             self._free_at_start = self._free_at_start or free
             self.has_filled_disk = free < _NEARLY_FULL_BYTES < self._free_at_start
         return host_bytes
+
+    def _host_bytes(self, usage: TreeUsage, budget_bytes: int | None) -> int:
+        """Return resident bytes; where the plain sum is over the budget, shared pages count once.
+
+        How many are shared is read at times, and before anything is taken to be over the budget:
+        the kernel walks the page tables of each process for it, beside a trial that is timed.
+        """
+        resident_bytes, now = usage.resident_bytes, time.monotonic()
+        if budget_bytes is None or resident_bytes <= budget_bytes or len(usage.pids) == 1:
+            return resident_bytes
+        if now >= self._shared_due or resident_bytes - self._shared_bytes > budget_bytes:
+            proportional = proportional_bytes(usage.pids)
+            self._shared_bytes = 0 if proportional is None else resident_bytes - proportional
+            self._shared_due = now + _LOOK_CLOSELY_S
+        return max(0, resident_bytes - self._shared_bytes)
 
     def outcome(self, ending: Report, *, is_gone: bool) -> Outcome:
         """Return how it ended, with all that was seen."""
@@ -111,14 +128,6 @@ class TrialWatch:
             host_growth=steady_growth(self._measured),
             ends_search=ending.ends_search,
         )
-
-
-def _host_bytes(usage: TreeUsage, budget_bytes: int | None) -> int:
-    """Return resident bytes; where the plain sum is over the budget, shared pages count once."""
-    if budget_bytes is None or usage.resident_bytes <= budget_bytes or len(usage.pids) == 1:
-        return usage.resident_bytes
-    proportional = proportional_bytes(usage.pids)
-    return usage.resident_bytes if proportional is None else proportional
 
 
 def _free_bytes(folder: Path) -> float:

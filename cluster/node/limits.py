@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cluster.node import cgroups
 from cluster.node.cgroups import parse_int, read_text
+from cluster.node.cores import cores_first
 
 _PROC = Path("/proc")
 _MAPS_PER_THREAD = 2  # the stack and its guard page
@@ -73,13 +74,14 @@ class MemoryLimit:
 class Cpus:
     """CPUs: those this process may run on, the cgroup's quota in cores, and those of the host.
 
-    `allowed` has one CPU of each core first, then their hyper-threads.
+    `allowed` has one CPU of each core first, then their hyper-threads; `cores` has those of each.
     A container with a quota of 7.65 cores sees, and sizes its thread pools by, all 96 of its host.
     """
 
     allowed: tuple[int, ...]
     quota_cores: float | None
     online: int
+    cores: tuple[tuple[int, ...], ...] = ()
 
     @property
     def usable(self) -> int:
@@ -133,11 +135,13 @@ def cpus(
     *, proc: Path = _PROC, sys: Path = Path("/sys"), allowed: Iterable[int] | None = None
 ) -> Cpus:
     """Return the CPUs this process may use; `allowed` defaults to its affinity."""
-    numbers = os.sched_getaffinity(0) if allowed is None else set(allowed)
+    numbers = sorted(os.sched_getaffinity(0) if allowed is None else set(allowed))
+    cores = _cores(numbers, sys)
     return Cpus(
-        allowed=_cores_first(numbers, sys),
+        allowed=cores_first(numbers, cores),
         quota_cores=min(_quotas(proc), default=None),
         online=os.cpu_count() or len(numbers),
+        cores=cores,
     )
 
 
@@ -261,17 +265,13 @@ def _memory_cgroups(proc: Path) -> Iterator[MemoryLimit]:
         )
 
 
-def _cores_first(numbers: Iterable[int], sys: Path) -> tuple[int, ...]:
-    """Put one CPU of each core first: on many hosts CPUs 0 and 1 are two threads of one core."""
-    seen: set[str] = set()
-    firsts: list[int] = []
-    siblings: list[int] = []
-    for number in sorted(numbers):
+def _cores(numbers: Iterable[int], sys: Path) -> tuple[tuple[int, ...], ...]:
+    cores: dict[str, list[int]] = {}
+    for number in numbers:
         topology = sys / f"devices/system/cpu/cpu{number}/topology"
         core = read_text(topology / "thread_siblings_list") or f"{number}"
-        (siblings if core in seen else firsts).append(number)
-        seen.add(core)
-    return (*firsts, *siblings)
+        cores.setdefault(core, []).append(number)
+    return tuple(map(tuple, cores.values()))
 
 
 def _quotas(proc: Path) -> Iterator[float]:

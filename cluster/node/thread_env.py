@@ -84,21 +84,17 @@ def build(
     allowed_cpus: Sequence[int],
     base: Mapping[str, str],
     framework: Framework = "jax",
-    *,
-    slot: int = 0,
 ) -> ThreadEnv:
     """Return what holds one trial at `cap`, on top of the environment `base`.
 
-    `slot` numbers trials that run side by side, so that each gets CPUs of its own while there are
-    enough.
+    It takes the first of the CPUs.
 
     Raises:
         ValueError: if the cap is not positive, or no CPU is allowed.
     """
     if cap < 1 or not allowed_cpus:
         raise ValueError(f"cap must be at least 1 on at least one CPU, got {cap}, {allowed_cpus}.")
-    first = slot * cap if (slot + 1) * cap <= len(allowed_cpus) else 0
-    cpus = tuple(allowed_cpus[first : first + cap])
+    cpus = tuple(allowed_cpus[:cap])
     variables = _pools(len(cpus), framework) | _stderr(base)
     kept: list[str] = []
     if platform == "cuda":

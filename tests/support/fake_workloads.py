@@ -207,6 +207,22 @@ class Impossible(Full):
         return 1e6
 
 
+def is_examined(config: Config, options: Options) -> Any:
+    """Build a JAX loop that is judged on held-out episodes, and tells no return of its own."""
+    import jax
+    import jax.numpy as jnp
+
+    from trainables.jax_workload import JaxWorkload
+
+    def update(weights: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        return weights + 1.0, {"loss": weights.mean()}
+
+    def evaluation(weights: jax.Array) -> jax.Array:
+        return jnp.square(weights).sum()
+
+    return JaxWorkload(update, lambda: jnp.zeros(4), env_steps_per_update=64, evaluation=evaluation)
+
+
 def trains_for_nothing(config: Config, options: Options) -> Any:
     """Build a JAX loop whose update drops the parameters that it trained."""
     import jax

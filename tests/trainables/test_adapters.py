@@ -1,6 +1,8 @@
 """Adapters of other people's loops, on loops in miniature."""
 
 import contextlib
+import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from places import ROOT
 from trainables.adapters import CountedLoop, StableBaselines3, called_back, counted, pure_jax_rl
+from trainables.curve import LearningGate, TrainingRequest
 from trainables.measurement import Message, OutcomeKind, Phase, Progress, Report, TrialRequest
 from trainables.sampling import Sampling
 from trainables.workload import (
@@ -32,9 +35,9 @@ REQUEST = TrialRequest(
 )
 
 
-def measured(loop: CountedLoop) -> tuple[Report, list[Message]]:
+def measured(loop: CountedLoop, **fields: Any) -> tuple[Report, list[Message]]:
     sent: list[Message] = []
-    return loop.measure_trial(REQUEST, sent.append), sent
+    return loop.measure_trial(dataclasses.replace(REQUEST, **fields), sent.append), sent
 
 
 def steady(num: int = 10**6) -> Iterator[Any]:
@@ -85,6 +88,75 @@ def test_what_a_training_raises_in_its_thread_is_raised_in_the_trial() -> None:
 
     with pytest.raises(MemoryError, match="CUDA out of memory"):
         measured(called_back(train))
+
+
+def telling(metrics: Callable[[int], dict[str, float]]) -> CountedLoop:
+    def train() -> Iterator[Any]:
+        for n in range(10**6):
+            time.sleep(0.01)
+            yield 50 * n, metrics(n)
+
+    return counted(train)
+
+
+def test_a_return_is_not_known_before_an_episode_has_ended() -> None:
+    loop = telling(lambda n: {"mean_return": n if n >= 20 else math.nan})
+    report, _ = measured(loop, training=TrainingRequest(max_s=30.0, target=40.0))
+    assert report.message.startswith("reached 40 after "), report.message
+    assert report.measurement is not None
+    assert report.measurement.curve is not None
+    assert report.measurement.curve.returns[0] >= 20.0
+    assert math.isfinite(report.measurement.health["mean_return"])
+
+
+def test_a_return_that_is_never_known_does_not_pass_a_gate() -> None:
+    gate = LearningGate(seconds=0.3, least_return=-1.0)
+    loop = telling(lambda n: {"mean_return": math.nan})
+    report, _ = measured(loop, training=TrainingRequest(max_s=30.0, gates=(gate,)))
+    assert "no return until 0.3 s" in report.message
+
+
+def test_the_return_of_the_same_steps_counts_too() -> None:
+    def train() -> Iterator[Any]:
+        for n in range(10**6):
+            time.sleep(0.01)
+            yield 50 * n
+            yield 50 * n, {"mean_return": n}
+
+    report, _ = measured(counted(train), training=TrainingRequest(max_s=30.0, target=30.0))
+    assert report.message.startswith("reached 30 after "), report.message
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [({"loss": math.nan}, "loss is nan"), ({"mean_return": -math.inf}, "mean_return is -inf")],
+)
+@pytest.mark.parametrize("training", [None, TrainingRequest(max_s=30.0)])
+def test_a_training_that_breaks_is_unstable(
+    broken: dict[str, float], words: str, training: TrainingRequest | None
+) -> None:
+    loop = telling(lambda n: {"mean_return": 1.0} if n < 5 else broken)
+    report, _ = measured(loop, training=training)
+    assert (report.kind, words in report.message) == (OutcomeKind.UNSTABLE, True), report.message
+
+
+def test_what_is_no_metric_is_said() -> None:
+    loop = telling(lambda n: {"loss": "high"})  # type: ignore[dict-item]
+    with pytest.raises(WorkloadInputError, match="the training has loss = 'high', which is no"):
+        measured(loop)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [({}, "tells no metrics at all: let it tell a 'mean_return' with its"), ({"x": 1.0}, "only x")],
+)
+def test_a_search_for_learning_ends_where_no_return_is_told(
+    told: dict[str, float], words: str
+) -> None:
+    with pytest.raises(WorkloadInputError, match=words):
+        measured(telling(lambda n: told), needs_return=True)
+    report, _ = measured(telling(lambda n: {"mean_return": math.nan}), needs_return=True)
+    assert report.kind is OutcomeKind.COMPLETED, "no episode has ended yet"
 
 
 @pytest.mark.parametrize("loop", [counted(lambda: steady(3)), called_back(lambda tell: tell(1))])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cluster.node.quota import QuotaUse
 from trainables import disturbance
 from trainables.disturbance import (
     CpuTimes,
@@ -63,6 +64,52 @@ def test_what_ray_and_the_search_take_is_no_neighbours(
     assert neighbours.others_cpus == pytest.approx(max(0.0, others_s))
 
 
+@pytest.mark.parametrize(
+    ("held_back_s", "others_s", "search_s", "disturbed"),
+    [
+        (0.2, 1.0, 0.0, True),  # others under the quota compute, on CPUs of their own
+        (0.2, 0.0, 0.0, False),  # it uses the quota up alone
+        (0.2, 0.2, 0.0, False),
+        (0.2, 0.0, 1.0, False),  # the driver thinks on other CPUs
+        (0.03, 1.0, 0.0, False),  # nothing to speak of, on two CPUs
+        (0.05, 1.0, 0.0, True),
+    ],
+)
+def test_a_quota_that_others_use_up_disturbs_from_whatever_cpus(
+    held_back_s: float, others_s: float, search_s: float, disturbed: bool
+) -> None:
+    """A second in which the trial computes for 1.8 s, and its own two CPUs look idle beside it."""
+    start = CpuTimes(
+        at_s=0.0,
+        busy_s=50.0,
+        own_s=5.0,
+        search_s=0.0,
+        search_everywhere_s=3.0,
+        quotas=(QuotaUse(used_s=70.0, held_back_s=9.0),),
+    )
+    used_s = 70.0 + 1.8 + others_s + search_s
+    end = CpuTimes(
+        at_s=1.0,
+        busy_s=51.8,
+        own_s=6.8,
+        search_s=0.0,
+        search_everywhere_s=3.0 + search_s,
+        quotas=(QuotaUse(used_s=used_s, held_back_s=9.0 + held_back_s),),
+    )
+    moments = iter([start, end])
+    assert Neighbours(2, lambda: next(moments)).disturbed() is disturbed
+
+
+def test_a_process_that_ended_unseen_is_no_neighbour() -> None:
+    """What it computed is no longer in the trial's own time, and still in that of the CPUs."""
+    moments = counted((0.0, 0.0, 9.0), (1.0, 2.0, 5.0), (2.0, 4.0, 7.0))
+    neighbours = Neighbours(2, lambda: next(moments))
+    assert neighbours.disturbed() is False
+    assert neighbours.others_cpus is None, "nothing is known of that stretch"
+    assert neighbours.disturbed() is False
+    assert neighbours.others_cpus == 0.0
+
+
 def test_each_stretch_is_judged_by_itself_and_the_mean_is_over_all() -> None:
     moments = counted((0.0, 0.0, 0.0), (1.0, 2.0, 1.0), (2.0, 3.0, 2.0), (3.0, 4.0, 3.0))
     neighbours = Neighbours(2, lambda: next(moments))
@@ -77,8 +124,24 @@ def test_where_nothing_is_counted_nothing_is_disturbed() -> None:
     assert neighbours.others_cpus is None
 
 
+def test_of_a_trial_that_is_not_bound_to_its_cpus_nothing_is_known(bound_to: int) -> None:
+    search = SearchProcesses([])
+    assert cpu_times(frozenset([bound_to]), search) is not None
+    assert cpu_times(frozenset([bound_to, bound_to + 1]), search) is not None
+    assert cpu_times(frozenset([bound_to + 1]), search) is None
+
+
+@pytest.fixture
+def bound_to() -> Iterator[int]:
+    """Bind this process to one CPU, as a trial is; return it."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, [min(allowed)])
+    yield min(allowed)
+    os.sched_setaffinity(0, allowed)
+
+
 def own_s() -> float:
-    found = cpu_times(frozenset([0]), SearchProcesses([]))
+    found = cpu_times(frozenset(os.sched_getaffinity(0)), SearchProcesses([]))
     assert found is not None
     return found.own_s
 
@@ -95,8 +158,8 @@ def test_work_of_this_process_and_of_its_children_is_its_own() -> None:
     assert own_s() - before >= 0.3  # it has ended, and what it computed stays counted
 
 
-def test_a_real_neighbour_on_the_cpu_is_seen() -> None:
-    cpu = min(os.sched_getaffinity(0))
+def test_a_real_neighbour_on_the_cpu_is_seen(bound_to: int) -> None:
+    cpu = bound_to
     neighbours = neighbours_on([cpu])
     # Its parent is a shell that ends: it is nobody's child here.
     command = f"taskset -c {cpu} {sys.executable} -c '{BUSY}' >/dev/null 2>&1 & echo $!"

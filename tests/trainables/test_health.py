@@ -63,8 +63,8 @@ def test_a_loss_that_is_no_number_any_more_is_kept() -> None:
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ([1.0], "health() must return a mapping of names to numbers, got list."),
-        (None, "health() must return a mapping of names to numbers, got NoneType."),
+        ([1.0], "health() must give a mapping of names to numbers, got list."),
+        (None, "health() must give a mapping of names to numbers, got NoneType."),
         ({f"m{n}": 0.0 for n in range(257)}, "health() has 257 metrics, at most 256 are kept"),
         ({"two\nlines": 0.0}, "health() has the name 'two\\nlines', which is no printable word"),
         ({"x" * 201: 0.0}, "which is no printable word"),

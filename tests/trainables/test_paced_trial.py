@@ -87,7 +87,7 @@ def trained(
     for number in range(10_000):
         at_s = number * every_s
         if metrics:
-            trial.health = {"loss": 0.5, "mean_return": at_s}
+            trial.tell(at_s, trial._started + start_s + at_s)
         report = trial.take(Point(at_s, 80.0 * number), trial._started + start_s + at_s)
         if report is not None:
             return report
@@ -101,7 +101,9 @@ def test_a_training_that_tells_metrics_has_a_curve(every_s: float) -> None:
     assert report.measurement is not None
     curve = report.measurement.curve
     assert curve is not None
-    assert curve.returns == pytest.approx(curve.seconds, abs=0.02), "the start-up is left out"
+    later = slice(1, None)  # the first return is of the first stretch
+    assert curve.returns[later] == pytest.approx(curve.seconds[later], abs=0.02)
+    assert (curve.returns[0], curve.seconds[0]) == (0.0, 0.15), "the start-up is left out"
     assert len(curve.seconds) < 100, "it is thinned out"
     assert curve.env_steps[-1] == pytest.approx(80.0 * 60.0 / every_s, rel=0.02)
     assert report.measurement.steps_per_second == pytest.approx(80.0 / every_s, rel=0.05)
@@ -131,6 +133,40 @@ def test_a_training_without_a_return_says_what_to_tell() -> None:
     report = trained(TrainingRequest(max_s=20.0), every_s=1.0, metrics=False)
     assert report.kind is OutcomeKind.ERROR
     assert "learning is judged by that: let it tell a 'mean_return'." in report.message
+
+
+@pytest.mark.parametrize("told_s", [0.0, -2.0])
+def test_a_return_of_the_beginning_is_of_the_first_stretch(told_s: float) -> None:
+    """Seconds to a level are compared by their logarithms: none are 0."""
+    training = TrainingRequest(max_s=20.0)
+    trial = PacedTrial(dataclasses.replace(REQUEST, training=training), lambda message: None)
+    trial.tell(7.0, trial._started + told_s)
+    for seconds in (0.0, 0.03, 12.0):
+        assert trial.take(Point(seconds, 10.0 * seconds), trial._started + seconds) is None
+    trial.tell(8.0, trial._started + 12.0)
+    report = trial.look(trial._started + 20.0)
+    assert report is not None
+    assert report.measurement is not None
+    curve = report.measurement.curve
+    assert curve is not None
+    assert curve.seconds == pytest.approx((0.05, 12.0))
+    assert curve.reached_s(7.0) == pytest.approx(0.05)
+
+
+def test_a_target_that_is_met_at_the_first_reading_is_told_with_a_speed() -> None:
+    training = TrainingRequest(max_s=20.0, target=5.0)
+    trial = PacedTrial(dataclasses.replace(REQUEST, training=training), lambda message: None)
+    trial.tell(6.0, trial._started)
+    assert trial.take(Point(0.0, 0.0), trial._started) is None
+    trial.tell(4.0, trial._started + 1.0)
+    assert trial.look(trial._started + 1.0) is None
+    report = trial.take(Point(2.0, 100.0), trial._started + 2.0)
+    assert report is not None
+    assert (report.kind, report.message) == ("completed", "reached 5 after 0.05 s of training.")
+    assert report.measurement is not None
+    assert report.measurement.steps_per_second == pytest.approx(50.0)
+    assert report.measurement.curve is not None
+    assert report.measurement.curve.returns == (6.0,)
 
 
 def test_a_single_point_is_no_speed() -> None:

@@ -244,7 +244,7 @@ def test_a_kill_for_memory_leaves_no_word_but_a_counter(
         timeout=PATIENCE_S,
     )
     assert "OutcomeKind.HOST_MEMORY" in done.stdout, done.stderr
-    assert "SIGKILL when the kernel killed a process for memory" in done.stdout
+    assert "SIGKILL after the kernel killed a process for memory" in done.stdout
     assert (tmp_path / "log").read_text() == ""
 
 

@@ -93,6 +93,12 @@ def test_the_curve_has_the_points_whose_return_is_known() -> None:
     )
 
 
+def test_the_shortest_moment_is_none_of_no_seconds() -> None:
+    curve = taken(TrainingRequest(max_s=10.0), (2e-5, 1.0)).curve
+    assert curve is not None
+    assert curve.reached_s(1.0) == 2e-5
+
+
 def test_a_stretch_grows_with_the_training_and_ends_with_it() -> None:
     stretch_s = Trainer(TrainingRequest(max_s=100.0)).next_stretch_s
     assert 0.0 < stretch_s(0.0) == stretch_s(1.0) < 1.0

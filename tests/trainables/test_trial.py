@@ -318,6 +318,14 @@ def test_learning_needs_a_return_and_without_one_the_search_ends(tmp_path: Path)
     assert told.kind is OutcomeKind.COMPLETED, told.message
 
 
+def test_an_evaluation_that_compiles_after_the_measurement_is_no_recompilation(
+    tmp_path: Path,
+) -> None:
+    outcome = run_alive(request_for("is_examined", needs_return=True), tmp_path)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    assert measured(outcome).health["loss"] > 0.0
+
+
 def test_affinity_holds_before_the_workload_is_imported(tmp_path: Path) -> None:
     allowed = sorted(os.sched_getaffinity(0))
     for cpu in {allowed[0], allowed[-1]}:

@@ -6,9 +6,15 @@ and what it writes new stays with the run.
 """
 
 import contextlib
+import dataclasses
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from trainables.command.options import FACTORY
+from trainables.measurement import TrialRequest
 from trainables.workload import WorkloadInputError
 
 _OUTPUTS = frozenset(
@@ -32,6 +38,29 @@ _OUTPUTS = frozenset(
 """Folders where scripts write; a link to one would mix the runs."""
 
 _MOST_LINKS = 20_000
+
+
+@contextlib.contextmanager
+def own_folder(request: TrialRequest) -> Iterator[TrialRequest]:
+    """Give a command's run an empty folder of its own; remove it when the run is over.
+
+    It is the parent's: a run that is killed removes nothing, and the disk that it filled stays so.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    if request.workload != FACTORY:
+        yield request
+        return
+    options = request.options
+    if options.get("trials") is not None:
+        Path(options["trials"]).mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="trial-", dir=options.get("trials"))
+    try:
+        yield dataclasses.replace(request, options=options | {"folder": folder})
+    finally:
+        if not options.get("keep_outputs"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_standing_place(folder: Path, beside: Path) -> None:

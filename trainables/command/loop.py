@@ -6,8 +6,6 @@ command(config, options).measure_trial(request, send)
 import collections
 import os
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +38,7 @@ from trainables.serving import Send
 from trainables.workload import WorkloadInputError
 
 _LIVES_ON_S = 5.0
-"""Seconds after which a command that printed an out-of-memory error and goes on is ended."""
+"""Seconds after which a command that printed an out-of-memory error and trains no more is ended."""
 
 _NUM_QUOTED_LINES = 3
 _LOOK_S = 0.5
@@ -71,18 +69,15 @@ class CommandLoop:
         If the command dies of something, this process ends in the same way, so that the cause is
         found in the log as of every other trial.
         """
-        folder = Path(self._options.trials or tempfile.gettempdir(), f"trial-{os.getpid()}")
-        try:
-            make_standing_place(folder, Path.cwd())
-            trial = _Trial(self._config, self._options, folder, request, send)
-            filled, variables = filled_in(self._config, self._options, folder, os.environ)
-            arguments = [reachable(word, Path.cwd()) for word in filled]
-            variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}
-            with RunningCommand(arguments, folder, {**os.environ, **variables}) as running:
-                ended = trial.follow(running)
-        finally:
-            if not self._options.keep_outputs:
-                shutil.rmtree(folder, ignore_errors=True)
+        assert self._options.folder is not None
+        folder = Path(self._options.folder)
+        make_standing_place(folder, Path.cwd())
+        trial = _Trial(self._config, self._options, folder, request, send)
+        filled, variables = filled_in(self._config, self._options, folder, os.environ)
+        arguments = [reachable(word, Path.cwd()) for word in filled]
+        variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}
+        with RunningCommand(arguments, folder, {**os.environ, **variables}) as running:
+            ended = trial.follow(running)
         if isinstance(ended, Report):
             return ended
         end_as(ended)
@@ -163,6 +158,7 @@ class _Trial:
         point = self._meter.hear(line, now)
         if point is None:
             return None
+        self._memory_error = None  # it trains on: it went on with less, say
         if self._is_a_person_s_rate and (found := self._mean.hear(self._meter.number, now)):
             raise WorkloadInputError(f"--rate: {found}")
         return self._paced.take(point, now)

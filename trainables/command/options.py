@@ -17,7 +17,7 @@ class CommandOptions:
     """The command as a person gave it, and all else that its trials share.
 
     `arguments` and the values of `variables` are templates. `readings` are tried in order: the
-    first that matches a line is used. Each trial has a folder of its own in `trials`, else among
+    first that matches a line is used. Each trial has a `folder` of its own in `trials`, else among
     the temporary files; `keep_outputs` keeps it. `patience_s` is the longest wait for a line. `oom`
     is a pattern of the command's own words for a device whose memory is used up.
     """
@@ -25,6 +25,7 @@ class CommandOptions:
     arguments: tuple[str, ...]
     readings: tuple[Reading, ...]
     trials: str | None = None
+    folder: str | None = None
     variables: dict[str, str] = dataclasses.field(default_factory=dict)
     keep_outputs: bool = False
     seed: int = 0

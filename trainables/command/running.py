@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import os
 import selectors
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trainables.command.readings import Lines
+from trainables.serving import die_with_parent
 from trainables.workload import WorkloadInputError
 
 _POLL_S = 0.2
@@ -64,6 +66,9 @@ class RunningCommand(contextlib.AbstractContextManager["RunningCommand"]):
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                # Nobody else would end it after a SIGKILL of this process. The kernel sends it when
+                # the thread that forks is gone: that is the main one here.
+                preexec_fn=functools.partial(die_with_parent, os.getpid()),
             )
         except OSError as error:
             raise WorkloadInputError(

@@ -250,8 +250,11 @@ def _metrics(model: MaskablePPO) -> dict[str, float]:
 def _cap_threads() -> None:
     """Size torch's thread pools by the CPUs of this process; torch itself counts the host's.
 
-    The inter-op pool has no environment variable, and cannot be changed once it has begun to work.
+    Where the kernel refuses to bind it (seccomp), OMP_NUM_THREADS alone has the cap. The inter-op
+    pool has no environment variable, and cannot be changed once it has begun to work.
     """
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    cap = os.environ.get("OMP_NUM_THREADS", "")
+    caps = [int(cap)] if cap.isdecimal() and int(cap) else []
+    torch.set_num_threads(min([len(os.sched_getaffinity(0)), *caps]))
     if torch.get_num_interop_threads() != _NUM_INTEROP_THREADS:
         torch.set_num_interop_threads(_NUM_INTEROP_THREADS)

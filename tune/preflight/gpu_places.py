@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cluster.node.cores import deal
 from tune.preflight.findings import Findings, GpuPlace
 
 
@@ -12,11 +13,18 @@ def gpu_places(findings: Findings, names: Sequence[str], cap: int) -> tuple[GpuP
     """
     near = dict(zip(findings.gpu_names, findings.gpu_cpus, strict=False))
     free = list(findings.cpus.allowed)
-    taken: dict[str, list[int]] = {name: [] for name in names}
-    for wants_near in (True, False):
-        for name, own in taken.items():
-            for cpu in list(free):
-                if len(own) < cap and (not wants_near or cpu in near.get(name, ())):
-                    free.remove(cpu)
-                    own.append(cpu)
-    return tuple(GpuPlace(name=name, cpus=tuple(sorted(own))) for name, own in taken.items())
+    taken: dict[str, tuple[int, ...]] = {}
+
+    def place(wanting: Sequence[str], cpus: Sequence[int]) -> None:
+        fitting = wanting[: len(cpus) // cap]
+        dealt = deal(cpus, findings.cpus.cores, len(fitting)) if fitting else ()
+        for name, own in zip(fitting, dealt, strict=True):
+            taken[name] = own[:cap]
+            for cpu in taken[name]:
+                free.remove(cpu)
+
+    for side in dict.fromkeys(near.get(name, ()) for name in names):
+        wanting = [name for name in names if near.get(name, ()) == side]
+        place(wanting, [cpu for cpu in free if cpu in side])
+    place([name for name in names if name not in taken], free.copy())
+    return tuple(GpuPlace(name=name, cpus=tuple(sorted(taken[name]))) for name in names)

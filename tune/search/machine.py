@@ -6,7 +6,8 @@ most of what fresh processes of one configuration differ by: see the table of be
 """
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Hashable, Iterator, Sequence
 
 from trainables.machine_speed import MachineBest, MachineSpeed
 from tune.search.trial import EXPLORING, Trial
@@ -28,14 +29,20 @@ class Machines:
 
     def __init__(self) -> None:
         self._best: dict[Hashable, MachineBest] = {}
+        self._spans: dict[int, tuple[float, float]] = {}
+        """The beginning and the end of each trial after exploring, by its number."""
 
-    def learn(self, trials: Iterable[Trial]) -> bool:
-        """Take trials in; return whether those before have to be judged anew."""
+    def learn(self, trials: Sequence[Trial]) -> bool:
+        """Take trials in, also as they begin; return whether those before are to be judged anew."""
         before = dict(self._best)
+        for trial in trials:
+            if trial.started_at is not None and trial.stage not in EXPLORING:
+                latest = math.inf if trial.outcome is None else trial.started_at
+                self._spans[trial.number] = trial.started_at, trial.ended_at or latest
         for trial in trials:
             speed = _speed(trial)
             if speed is not None:
-                place = _place(trial)
+                place = self._place(trial)
                 best = self._best.get(place, MachineBest())
                 self._best[place] = MachineBest(
                     compute=max(best.compute, speed.compute.bound(_SURE_OF_BEST)),
@@ -53,11 +60,32 @@ class Machines:
     def judge(self, trial: Trial) -> Trial:
         """Return the trial with its `machine_share`, the very same one where that is right."""
         speed = _speed(trial)
-        shares = () if speed is None else _slower(speed, self._best[_place(trial)])
+        best = self._best.get(self._place(trial))
+        shares = () if speed is None or best is None else _slower(speed, best)
         share = min(shares, default=None)
         if share == trial.machine_share:
             return trial
         return dataclasses.replace(trial, machine_share=share)
+
+    def _place(self, trial: Trial) -> Hashable:
+        """Return what must be the same of trials that are compared.
+
+        Where a host has several GPUs, trials explore beside each other, and share its memory bus.
+        What is compared runs so, too, or alone.
+        """
+        if trial.outcome is None:
+            return None
+        explored = trial.stage in EXPLORING
+        beside_others = bool(trial.outcome.gpus) and (explored or self._overlaps(trial))
+        return trial.source, trial.outcome.host, trial.outcome.thread_cap, beside_others
+
+    def _overlaps(self, trial: Trial) -> bool:
+        """Return whether another one ran at the same time; what ends later has begun before."""
+        if trial.number not in self._spans:
+            return False
+        began_at, ended_at = self._spans[trial.number]
+        others = (span for number, span in self._spans.items() if number != trial.number)
+        return any(began < ended_at and ended > began_at for began, ended in others)
 
 
 def _slower(speed: MachineSpeed, best: MachineBest) -> Iterator[float]:
@@ -81,14 +109,3 @@ def judged(trials: Sequence[Trial]) -> list[Trial]:
 def _speed(trial: Trial) -> MachineSpeed | None:
     measured = trial.outcome.measurement if trial.outcome is not None else None
     return None if measured is None else measured.machine_speed
-
-
-def _place(trial: Trial) -> Hashable:
-    """Return what must be the same of trials that are compared.
-
-    Where a host has several GPUs, trials explore beside each other, and share its memory bus.
-    """
-    if trial.outcome is None:
-        return None
-    beside_others = bool(trial.outcome.gpus) and trial.stage in EXPLORING
-    return trial.source, trial.outcome.host, trial.outcome.thread_cap, beside_others

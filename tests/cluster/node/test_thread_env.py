@@ -50,13 +50,6 @@ def test_a_cap_above_the_cpus_becomes_their_number() -> None:
     assert env.notes == ("the thread cap of 8 becomes 2: no more CPUs are allowed.",)
 
 
-@pytest.mark.parametrize(
-    ("slot", "expected"), [(0, (0, 1)), (1, (2, 3)), (2, (0, 1))], ids=["first", "second", "wraps"]
-)
-def test_trials_side_by_side_get_cpus_of_their_own(slot: int, expected: tuple[int, ...]) -> None:
-    assert build(2, "cpu", range(5), {}, slot=slot).cpus == expected
-
-
 @pytest.mark.parametrize(("cap", "allowed"), [(0, range(4)), (1, ())])
 def test_a_cap_of_nothing_is_refused(cap: int, allowed: Any) -> None:
     with pytest.raises(ValueError, match="cap must be at least 1 on at least one CPU"):

@@ -1,6 +1,9 @@
 """Commands that are run, timed and ended, alive: scripts in miniature, each with one habit."""
 
+import dataclasses
+import json
 import os
+import subprocess
 import sys
 import textwrap
 import time
@@ -11,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from places import PYTHONPATH
 from search_spaces.config import Config
 from trainables.command.options import FACTORY
 from trainables.curve import LearningCurve, LearningGate, TrainingRequest
@@ -50,6 +54,7 @@ def run(
     cpus: Sequence[int] | None = None,
     training: TrainingRequest | None = None,
     needs_return: bool = False,
+    sampling: Sampling = SAMPLING,
     **options: Any,
 ) -> Outcome:
     """Run a script as one trial."""
@@ -66,7 +71,7 @@ def run(
         | options,
         platform="cpu",
         cpus=tuple(cpus or sorted(os.sched_getaffinity(0))),
-        sampling=SAMPLING,
+        sampling=sampling,
         num_updates=num_updates,
         training=training,
         needs_return=needs_return,
@@ -178,6 +183,25 @@ def test_an_end_is_told_by_its_cause(name: str, folder: Path, tmp_path: Path) ->
     assert outcome.measurement is None
 
 
+RECOVERS = """
+    import time
+    for _ in range(5):
+        print("SPS: 1")
+        time.sleep(0.02)
+    print("CUDA error: out of memory, so the batch is halved", flush=True)
+    for _ in range(8):
+        time.sleep(1.0)
+        print("SPS: 1")
+"""
+
+
+def test_a_command_that_recovers_from_used_up_memory_goes_on(folder: Path, tmp_path: Path) -> None:
+    """It is soaked for longer than one may live on that does not train."""
+    sampling = dataclasses.replace(SAMPLING, max_measure_s=60.0)
+    outcome = run(tmp_path, RECOVERS, num_updates=10**6, sampling=sampling)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+
+
 def test_a_person_s_own_words_for_used_up_memory_count(folder: Path, tmp_path: Path) -> None:
     script = "print('not enough VRAM, giving up')\nraise SystemExit(1)"
     told = run(tmp_path, script, oom="not enough VRAM")
@@ -260,6 +284,79 @@ def test_nothing_of_a_command_outlives_it(folder: Path, tmp_path: Path) -> None:
     assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
     pid = int(pid_file.read_text())
     deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)
+
+
+FILLS = """
+    import os, time
+    assert not os.path.exists("runs"), "the folder is empty"
+    os.mkdir("runs")
+    print("stands in", os.getcwd(), flush=True)
+    time.sleep(300)
+"""
+
+
+def test_the_folder_of_a_command_that_is_killed_is_gone(folder: Path, tmp_path: Path) -> None:
+    outcome = run(tmp_path, FILLS, timeout_s=4.0)
+    assert outcome.kind is OutcomeKind.TIMEOUT, outcome.message
+    assert f"stands in {tmp_path / 'trials' / 'trial-'}" in (tmp_path / "trial.log").read_text()
+    assert list((tmp_path / "trials").iterdir()) == []
+    run(tmp_path, FILLS, timeout_s=4.0, keep_outputs=True)
+    [kept] = (tmp_path / "trials").iterdir()
+    assert (kept / "runs").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outcome = run(tmp_path, STEADY, trials=str(tmp_path / "file" / "trials"))
+    assert outcome.kind is OutcomeKind.ERROR
+    assert "no folder for it could be made: [Errno 20] Not a directory" in outcome.message
+
+
+PARENT = """
+    import json, os, pathlib, sys
+    from cluster.structure import revive
+    from trainables.measurement import TrialRequest
+    from trainables.process import run_child
+
+    request = revive(TrialRequest, json.loads(sys.argv[1]))
+    log = pathlib.Path("trial.log")
+    for _ in run_child(request, environment=os.environ, log_path=log, thread_cap=2):
+        pass
+"""
+
+
+def test_a_command_dies_with_the_parent_of_its_trial(folder: Path, tmp_path: Path) -> None:
+    Path("train.py").write_text(
+        "import os, time\n"
+        "open('pid.part', 'w').write(str(os.getpid()))\n"
+        "os.rename('pid.part', os.environ['PID_FILE'])\n"
+        "time.sleep(300)\n"
+    )
+    request = TrialRequest(
+        workload=FACTORY,
+        config={},
+        options={
+            "arguments": ["python3", "train.py"],
+            "readings": [SPS],
+            "trials": str(tmp_path / "trials"),
+        },
+        platform="cpu",
+        cpus=tuple(sorted(os.sched_getaffinity(0))),
+    )
+    pid_file = tmp_path / "pid"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PARENT), json.dumps(dataclasses.asdict(request))],
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "PID_FILE": str(pid_file)},
+    )
+    deadline = time.monotonic() + 60
+    while not pid_file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    pid = int(pid_file.read_text())
+    parent.kill()
+    parent.wait()
     while psutil.pid_exists(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not psutil.pid_exists(pid)
@@ -403,8 +500,8 @@ def test_a_training_from_scratch_has_a_curve_from_its_first_reading_on(
     outcome = learn(tmp_path, LEARNS, "{seed}", seed=7)
     curve = curve_of(outcome)
     assert outcome.message.startswith("trained for 2")
-    assert curve.seconds[0] == 0.0
-    assert curve.returns[0] == -5.0, "what was told before is of the beginning"
+    assert curve.seconds[0] == pytest.approx(2.0 / 400)
+    assert curve.returns[0] == -5.0, "what was told before is of the first stretch"
     assert 1.5 < curve.seconds[-1] < 2.3
     assert 5 < len(curve.seconds) < 100
     points = zip(curve.seconds, curve.env_steps, curve.returns, strict=True)

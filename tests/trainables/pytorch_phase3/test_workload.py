@@ -23,7 +23,7 @@ from pids_cgroup import PidsCgroup
 from trainables import trial
 from trainables.measurement import OutcomeKind, TrialRequest
 from trainables.pytorch_phase3 import stability
-from trainables.pytorch_phase3.workload import Phase3, phase3
+from trainables.pytorch_phase3.workload import Phase3, _cap_threads, phase3
 from trainables.sampling import Sampling
 from trainables.workload import (
     Compiles,
@@ -174,6 +174,23 @@ def test_a_model_over_the_budget_is_refused_before_it_is_loaded(tiny: str) -> No
     report = trial.run_trial(request, lambda _: None, 0.0)
     assert report.kind is OutcomeKind.DEVICE_MEMORY
     assert "it was not run" in report.message
+
+
+@pytest.mark.parametrize(
+    ("omp_num_threads", "expected"), [("1", 1), ("999", 2), (None, 2), ("2,1", 2), ("0", 2)]
+)
+def test_the_cap_of_the_environment_holds_where_a_process_cannot_be_bound(
+    omp_num_threads: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if omp_num_threads is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", omp_num_threads)
+    before = torch.get_num_threads()
+    _cap_threads()
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert num_threads == expected
 
 
 def run_trial(

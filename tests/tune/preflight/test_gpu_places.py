@@ -40,6 +40,33 @@ def test_trials_have_cpus_of_their_own_near_their_gpus(
     assert [place.cpus for place in gpu_places(findings, ("0", "1", "2"), cap)] == places
 
 
+@pytest.mark.parametrize(
+    ("near", "cap", "places"),
+    [
+        ((), 8, [{0, 1, 2, 3, 8, 9, 10, 11}, {4, 5, 6, 7, 12, 13, 14, 15}]),
+        ((), 4, [{0, 1, 2, 3}, {4, 5, 6, 7}]),
+        (((0, 1, 2, 3, 8, 9, 10, 11),) * 2, 4, [{0, 1, 8, 9}, {2, 3, 10, 11}]),
+        (
+            ((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)),
+            4,
+            [{0, 1, 2, 3}, {4, 5, 6, 7}],
+        ),
+    ],
+)
+def test_trials_share_no_core_while_there_are_enough(
+    near: tuple[tuple[int, ...], ...], cap: int, places: list[set[int]]
+) -> None:
+    """Eight cores of two threads, the second ones from CPU 8 on."""
+    cores = tuple((cpu, cpu + 8) for cpu in range(8))
+    findings = dataclasses.replace(
+        gpu_host(),
+        gpu_names=("0", "1"),
+        gpu_cpus=near,
+        cpus=Cpus(allowed=tuple(range(16)), quota_cores=None, online=16, cores=cores),
+    )
+    assert [set(place.cpus) for place in gpu_places(findings, ("0", "1"), cap)] == places
+
+
 def test_places_are_of_the_gpus_that_are_named() -> None:
     findings = dataclasses.replace(gpu_host(), gpu_names=("0", "1"), gpu_cpus=(FIRST, SECOND))
     [place] = gpu_places(findings, ("1",), 2)

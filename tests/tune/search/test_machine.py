@@ -129,6 +129,45 @@ def test_a_person_is_told_of_slower_machines(speeds: list[float], text: str) -> 
     assert bool(said) is bool(text)
 
 
+def final(compute: float, number: int, began_at: float, ended_at: float) -> Trial:
+    """A final on the GPU of its number."""
+    made = beside(compute, stage=Stage.FINAL, gpus=(str(number),))
+    return dataclasses.replace(made, number=number, started_at=began_at, ended_at=ended_at)
+
+
+ALONE = final(100.0, 0, 0.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("others", "slowed"),
+    [
+        # The host's power and memory bus are shared by then: that is no disturbance.
+        ([final(80.0, 1, 10.0, 20.0), final(81.0, 2, 10.0, 22.0)], [False, False]),
+        ([final(80.0, 1, 10.0, 20.0), final(60.0, 2, 15.0, 30.0)], [False, True]),
+        ([final(80.0, 1, 10.0, 20.0), final(100.0, 2, 20.0, 30.0)], [True, False]),
+    ],
+)
+def test_what_is_compared_side_by_side_is_judged_by_what_ran_so(
+    others: list[Trial], slowed: list[bool]
+) -> None:
+    trials = [ALONE, *others]
+    assert [share is not None for share in shares(*trials)] == [False, *slowed]
+    machines = Machines()
+    found: dict[int, Trial] = {}
+    moments = sorted({at for one in trials for at in (one.started_at, one.ended_at) if at})
+    for at in (0.0, *moments):  # as a search hears of them: first of ends, then of what begins
+        ended = [one for one in trials if one.ended_at == at]
+        begun = [
+            dataclasses.replace(one, outcome=None, ended_at=None)
+            for one in trials
+            if one.started_at == at
+        ]
+        for one in (*ended, *begun):
+            again = list(found.values()) if machines.learn([one]) else []
+            found |= {each.number: machines.judge(each) for each in (*again, one)}
+    assert [found[n].machine_share is not None for n in range(3)] == [False, *slowed]
+
+
 def test_a_search_tells_its_trials_the_best_of_this_host() -> None:
     machines = Machines()
     machines.learn([beside(100.0, 20.0, handoff=50.0, error=0.0), beside(900.0, host="10.0.0.2")])
