@@ -222,3 +222,10 @@ def _values_in_words(values: tuple[Value, ...]) -> str:
     if len(whole) == len(values) > 2 and whole[0] > 0 and whole == doubling(whole[0], whole[-1]):
         return f"{whole[0]}..{whole[-1]}"
     return ("|" if any(value == "" for value in values) else ",").join(map(value_text, values))
+
+
+def spanned_by(configs: Sequence[Config]) -> SearchSpace:
+    """Return the space of all values that configurations have, which all name the same axes."""
+    values = {name: {config[name] for config in configs} for name in configs[0]}
+    axes = (Axis(name=name, values=tuple(sorted(own))) for name, own in values.items())
+    return SearchSpace(axes=tuple(axes))

@@ -24,6 +24,9 @@ _STARTUP_S, _WARMUP_S = 3.0, 1.0
 _EXPLORE_S, _FINAL_S = 4.0, 6.0
 """Typical seconds of a trial on the two cores that recorded the landscapes."""
 
+_READ = 1 / 3
+"""The share of a compilation that it takes to read the program: see `trainables.compile_cache`."""
+
 _SPEED_SD = 0.03
 
 _POOLED_DOF = 2
@@ -176,6 +179,7 @@ class SimulatedTrainings:
         self._landscape = landscape
         self._rng = np.random.default_rng((seed, 2))
         self._order: dict[ConfigKey, list[int]] = {}
+        self._compiled: set[ConfigKey] = set()
 
     def measure(self, config: Config, *, is_final: bool = False) -> Outcome:
         """Run a trial of speed."""
@@ -211,8 +215,11 @@ class SimulatedTrainings:
         return recorded.trainings[order[seed % number]]
 
     def start_s(self, config: Config) -> float:
-        """Return the seconds until a process of a configuration trains."""
-        return _STARTUP_S + self._landscape.configs[config_key(config)].compile_s
+        """Return the seconds until a process trains: the first one of a configuration compiles."""
+        key = config_key(config)
+        share = _READ if key in self._compiled else 1.0
+        self._compiled.add(key)
+        return _STARTUP_S + share * self._landscape.configs[key].compile_s
 
     def _speed(self, recorded: RecordedConfig) -> float:
         return float(recorded.steps_per_second * np.exp(self._rng.normal(0.0, _SPEED_SD)))

@@ -26,7 +26,7 @@ class LearningPlan:
     training_s: float | None = None
     target: float | None = None
     planned_s: float = 36_000.0
-    num_first: int = 12
+    num_first: int = 15
 
     @property
     def rounds(self) -> tuple[int, ...]:
@@ -34,7 +34,7 @@ class LearningPlan:
 
         The last round compares two at least.
         """
-        halves = (math.ceil(self.num_first / 2**number) for number in range(self.num_seeds))
+        halves = (self.num_first // 2**number for number in range(self.num_seeds))
         return tuple(max(_LEAST_COMPARED, number) for number in halves)
 
     @property
@@ -71,7 +71,8 @@ class Learned:
     where it was not reached. `finals` are the returns after the same time, each a mean over the
     last fifth of it; `areas` are the mean returns on the way there. `value` is higher for what
     learns faster: minus the mean log seconds, or the mean of the finals; `error` is its standard
-    error. `steps_per_second` is the speed of the latest training, and
+    error. `expected` are the log seconds to a level that are expected of it, by its own seeds and
+    by what others like it took. `steps_per_second` is the speed of the latest training, and
     `env_steps_per_update` are the samples of its updates.
     """
 
@@ -84,6 +85,7 @@ class Learned:
     steps_per_second: float
     env_steps_per_update: int
     error: float = math.inf
+    expected: float = math.inf
 
     @property
     def num_seeds(self) -> int:

@@ -12,17 +12,14 @@ from scipy.special import ndtr, stdtrit
 
 from search_spaces.config import ConfigKey, config_key
 from trainables.curve import LearningCurve
-from tune.search import gpus
+from tune.search import gpus, progress
 from tune.search.learned import Judgement, Learned, LearningPlan
-from tune.search.progress import SEED_SD
+from tune.search.progress import SEED_SD, Trained
 from tune.search.rounds import counted
 from tune.search.trial import Stage, Trial
 
-_TIED = 1.1
-"""Configurations within this factor in seconds are tied, if the seeds cannot tell them apart."""
-
 _TIED_SHARE = 0.1
-"""The same without a target, as a share of what the best has learned."""
+"""Without a target, what is nearer to the best than this share of what that has learned is tied."""
 
 _PENALTY = 2.0
 """A training that did not reach a level is taken to need so many times the time that it had."""
@@ -36,8 +33,7 @@ _KNOWN_DOF = 2.0
 def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
     """Return what the trainings tell; `None` before the first that tells a return.
 
-    What reaches the target with every seed comes before what does not. The best is the fastest of
-    those that are tied: so close that it does not matter, and not to be told apart by their seeds.
+    Those with more seeds come first. A seed that did not reach the target counts as twice its time.
     """
     groups = _groups(trials)
     if not groups:
@@ -54,28 +50,21 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
         for key, own in groups.items()
     ]
     sd, dof = _between_seeds(found, by_target=by_target)
-    learned = [dataclasses.replace(one, error=sd / math.sqrt(one.num_seeds)) for one in found]
-    learned.sort(
-        key=lambda one: (-min(one.num_seeds, plan.num_seeds), one.num_missed > 0, -one.value)
-    )
+    expected = progress.expected(trained(found, by_target=by_target))
+    learned = [
+        dataclasses.replace(one, error=sd / math.sqrt(one.num_seeds), expected=float(log_s))
+        for one, log_s in zip(found, expected, strict=True)
+    ]
+    learned.sort(key=lambda one: (-min(one.num_seeds, plan.num_seeds), -one.value))
     first, quantile = learned[0], float(stdtrit(max(dof, 1.0), 0.975))
     enough = min(first.num_seeds, plan.num_seeds)
     equals = [one for one in learned if one.num_seeds >= enough]
-    near = math.log(_TIED) if by_target else _TIED_SHARE * _span(found)
+    best = _best_of(equals, span=None if by_target else _span(found))
     close = [
         one
         for one in equals
-        if first.value - one.value <= quantile * math.hypot(first.error, one.error)
+        if best.value - one.value <= quantile * math.hypot(best.error, one.error)
     ]
-    best = max(
-        (
-            one
-            for one in close
-            if first.value - one.value <= near and (one.num_missed > 0) == (first.num_missed > 0)
-        ),
-        key=lambda one: one.steps_per_second,
-        default=first,
-    )
     return Judgement(
         learned=(best, *(one for one in learned if one is not best)),
         target=plan.target,
@@ -85,6 +74,23 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
         quantile=quantile,
         unit=1.0 if by_target else _span(found),
     )
+
+
+def _best_of(equals: Sequence[Learned], *, span: float | None) -> Learned:
+    """Return the best of those with enough seeds, of which the first has the best mean.
+
+    Others within a standard error of it may be as good (Breiman et al. 1984). Of these, what is
+    expected by all that trained decides, with their speed in it. Without a target, `span` is how
+    much the best has learned: of those that are tied, the fastest.
+    """
+    first = equals[0]
+    rivals = [
+        one for one in equals if first.value - one.value <= math.hypot(first.error, one.error)
+    ]
+    if span is None:
+        return min(rivals, key=lambda one: one.expected)
+    tied = (one for one in rivals if first.value - one.value <= _TIED_SHARE * span)
+    return max(tied, key=lambda one: one.steps_per_second)
 
 
 def expected_gain(one: Learned, best: Learned) -> float:
@@ -98,14 +104,28 @@ def expected_gain(one: Learned, best: Learned) -> float:
     return error * (z * float(ndtr(z)) + math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
 
 
-def log_seconds(learned: Sequence[Learned], judgement: Judgement) -> list[float]:
+def trained(learned: Sequence[Learned], *, by_target: bool) -> list[Trained]:
+    """Return each with its mean log seconds to a level, as the model of `progress` takes them."""
+    return [
+        Trained(
+            config=one.config,
+            log_seconds=log_s,
+            num_seeds=one.num_seeds,
+            speed=one.steps_per_second,
+            samples=one.env_steps_per_update,
+        )
+        for one, log_s in zip(learned, log_seconds(learned, by_target=by_target), strict=True)
+    ]
+
+
+def log_seconds(learned: Sequence[Learned], *, by_target: bool) -> list[float]:
     """Return the mean log seconds of each to a level: the target, or nearly what the best learned.
 
     A level that was not reached counts as if it were, in twice the time that the training had.
     """
-    if judgement.by_target:
+    if by_target:
         return [-one.value for one in learned]
-    start = _start(judgement.learned)
+    start = _start(learned)
     level = start + _LEVEL * (max(statistics.fmean(one.finals) for one in learned) - start)
     return [
         statistics.fmean(math.log(_seconds_to(level, curve)) for curve in one.curves)

@@ -21,7 +21,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
 from search_spaces.config import Config
-from search_spaces.space import SearchSpace
+from search_spaces.space import SearchSpace, spanned_by
 from tune.memory.model import Array
 from tune.search.objective import SAMPLE_SCALES
 
@@ -108,6 +108,16 @@ def predict(
         std=np.sqrt(np.maximum(variance, 1e-6)),
         best=float(at_seen.min()),
     )
+
+
+def expected(trained: Sequence[Trained]) -> Array:
+    """Return the log seconds that are expected of each that trained [n], its own seeds included.
+
+    Seeds of one configuration often differ by more than configurations that are alike.
+    """
+    configs = [one.config for one in trained]
+    speeds = np.array([one.speed for one in trained])
+    return predict(spanned_by(configs), trained, configs, speeds).mean
 
 
 def times_as_long(

@@ -15,10 +15,10 @@ import numpy as np
 
 from search_spaces.config import Config, config_key
 from trainables.curve import LearningGate, TrainingRequest
-from tune.search import explore, feasibility, progress
+from tune.search import explore, feasibility, learning, progress
 from tune.search.candidates import disqualified
 from tune.search.learned import Judgement, LearningPlan
-from tune.search.learning import expected_gain, judge, log_seconds
+from tune.search.learning import expected_gain, judge
 from tune.search.problem import Explored
 from tune.search.progress import Prediction, Trained
 from tune.search.rounds import counted
@@ -66,15 +66,12 @@ def next_training(
     judgement = judge(trials, plan)
     if judgement is None:
         return None
-    trained = _trained(judgement)
+    trained = learning.trained(judgement.learned, by_target=judgement.by_target)
     if len(started) < plan.num_first:
         proposed = _propose(known, trained, list(started.values()), rng)
         if proposed is not None:
             return proposed
-    configs = [one.config for one in trained]
-    speeds = np.array([one.speed for one in trained])
-    order = np.argsort(progress.predict(known.problem.space, trained, configs, speeds).mean)
-    ranked: list[Config] = [configs[place] for place in order]
+    ranked = [one.config for one in sorted(judgement.learned, key=lambda one: one.expected)]
     num_seeds = [len(done[config_key(config)]) for config in ranked]
     for seed, number in enumerate(plan.rounds):
         if sum(had > seed for had in num_seeds) < number and seed in num_seeds:
@@ -136,20 +133,6 @@ def _gates(judgement: Judgement, target: float | None) -> tuple[LearningGate, ..
         if known:
             gates.append(LearningGate(seconds=share * longest_s, least_return=min(known)))
     return tuple(gates)
-
-
-def _trained(judgement: Judgement) -> list[Trained]:
-    seconds = log_seconds(judgement.learned, judgement)
-    return [
-        Trained(
-            config=one.config,
-            log_seconds=value,
-            num_seeds=one.num_seeds,
-            speed=one.steps_per_second,
-            samples=one.env_steps_per_update,
-        )
-        for one, value in zip(judgement.learned, seconds, strict=True)
-    ]
 
 
 def _propose(

@@ -66,10 +66,8 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
             "that time decided: give more --learn-time, or a lower --target-return."
         )
     if own.num_missed and judgement.by_target:
-        found.append(
-            f"{own.num_missed} of its {own.num_seeds} seeds did not reach {judgement.target:g}, "
-            "nor did all of any other with as many: a longer --learn-time tells more."
-        )
+        text = f"{own.num_missed} of its {own.num_seeds} seeds did not reach {judgement.target:g}"
+        found.append(f"{text}: {_surer(own, judgement)}")
     if own.num_seeds > 1 and len({curve.returns for curve in own.curves}) == 1:
         found.append(
             "all seeds gave the very same returns, so that nothing is known of others: let the "
@@ -107,6 +105,16 @@ def _of(winner: Candidate, result: SearchResult) -> Learned | None:
     if result.judgement is None or config is None:
         return None
     return result.judgement.of(config)
+
+
+def _surer(own: Learned, judgement: Judgement) -> str:
+    """Return what to do where seeds did not reach the target: take another that did, or wait."""
+    sure = [one for one in judgement.learned if one.num_seeds > 1 and not one.num_missed]
+    if not sure:
+        return "a longer --learn-time tells more."
+    best = min(sure, key=lambda one: one.expected)
+    each = ", ".join(_seed_texts(best, judgement))
+    return f"a missed one counts as twice its time. Surer is {config_name(best.config)}: {each}."
 
 
 def _learned(own: Learned, judgement: Judgement) -> str:

@@ -59,10 +59,10 @@ def test_those_with_more_seeds_come_before_a_lucky_one() -> None:
 
 
 def test_of_those_that_cannot_be_told_apart_and_are_close_the_faster_is_the_best() -> None:
-    near = judged([trained(A, 4.0, speed=10.0), trained(B, 4.2, speed=11.0)])
+    near = judged([trained(A, 4.0, speed=10.0), trained(B, 4.02, speed=10.1)])
     assert near.best.config == B
     assert [one.config for one in near.tied] == [A]
-    far = judged([trained(A, 4.0, speed=10.0), trained(B, 5.0, speed=11.0)])
+    far = judged([trained(A, 4.0, speed=10.0), trained(B, 5.0, speed=10.1)])
     assert far.best.config == A
     assert [one.config for one in far.tied] == [B]  # said, and no reason to take it
 
@@ -134,9 +134,11 @@ def test_there_is_no_judgement_before_a_return_is_known() -> None:
 
 def test_the_models_seconds_are_those_to_the_target_or_to_what_the_best_learned() -> None:
     by_target = judged([trained(A, 4.0), trained(B, 8.0)])
-    assert log_seconds(by_target.learned, by_target) == pytest.approx([math.log(4), math.log(8)])
+    assert log_seconds(by_target.learned, by_target=True) == pytest.approx(
+        [math.log(4), math.log(8)]
+    )
     without = judged([trained(A, 10.0), trained(B, 16.0)], NO_TARGET)
-    first, second = log_seconds(without.learned, without)
+    first, second = log_seconds(without.learned, by_target=False)
     assert second - first == pytest.approx(math.log(1.6), abs=0.05)
 
 
@@ -157,11 +159,24 @@ def test_a_training_is_as_long_as_was_said_or_as_exploring_allows(
     assert plan.longest_s([*explored, other]) == pytest.approx(seconds)
 
 
-def test_what_reaches_the_target_with_every_seed_comes_before_what_does_not() -> None:
-    lucky = [trained(A, 1.0), trained(A, 1.0), trained(A, 60.0)]
-    found = judged([*lucky, *([trained(B, 6.0)] * 3)])
-    assert found.learned[0].config == B
-    assert found.learned[1].num_missed == 1
+def test_a_seed_that_missed_the_target_costs_twice_its_time_and_no_more() -> None:
+    def with_a_miss(seconds: float) -> list[Trial]:
+        return [*([trained(A, seconds)] * 2), trained(A, 60.0), *([trained(B, 6.0)] * 3)]
+
+    assert judged(with_a_miss(1.0)).best.config == A
+    assert judged(with_a_miss(5.0)).best.config == B
+    assert judged(with_a_miss(5.0)).learned[1].num_missed == 1
+
+
+@pytest.mark.parametrize(("seeds", "wins"), [((4.0, 4.1, 4.2), False), ((2.0, 2.1, 2.0), True)])
+def test_what_seeds_do_not_tell_apart_is_told_by_others_like_it(
+    seeds: tuple[float, ...], wins: bool
+) -> None:
+    """What was a little sooner than others is not the best where what is like it is far later."""
+    trials = [trained(config, s) for config, s in ((A, 4.4), (B, 4.4)) for _ in range(3)]
+    late = [trained({"num_envs": 64}, 18.0), trained({"num_envs": 128}, 19.0)] * 3
+    found = judged([*trials, *late, *(trained({"num_envs": 32}, s) for s in seeds)])
+    assert (found.best.config == {"num_envs": 32}) is wins
 
 
 def test_a_program_that_exploring_compiled_has_its_compilation_too() -> None:

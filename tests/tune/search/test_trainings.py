@@ -125,7 +125,7 @@ def test_the_best_and_its_rival_train_on_while_they_are_not_told_apart_and_there
 
 @pytest.mark.parametrize(
     ("num_first", "num_seeds", "rounds"),
-    [(8, 3, (8, 4, 2)), (8, 1, (8,)), (6, 4, (6, 3, 2, 2)), (5, 2, (5, 3)), (2, 3, (2, 2, 2))],
+    [(8, 3, (8, 4, 2)), (8, 1, (8,)), (6, 4, (6, 3, 2, 2)), (5, 2, (5, 2)), (2, 3, (2, 2, 2))],
 )
 def test_a_round_is_one_seed_more_for_half_as_many(
     num_first: int, num_seeds: int, rounds: tuple[int, ...]

@@ -105,7 +105,13 @@ def test_without_a_target_it_is_the_return_after_the_same_time() -> None:
         (
             [trained(LEARNER, 4.0), trained(LEARNER, 60.0)],
             PLAN,
-            "1 of its 2 seeds did not reach 100",
+            "1 of its 2 seeds did not reach 100: a longer --learn-time tells more.",
+        ),
+        (
+            [trained(LEARNER, 1.0)] * 2 + [trained(LEARNER, 60.0)] + [trained(FASTEST, 16.0)] * 3,
+            PLAN,
+            "1 of its 3 seeds did not reach 100: a missed one counts as twice its time. Surer is "
+            "256 x 128, 128 minibatches: 16 s, 16 s, 16 s.",
         ),
         ([trained(LEARNER, 4.0), trained(LEARNER, 4.5)], PLAN, None),
         ([trained(LEARNER, 4.0)] * 2, PLAN, "all seeds gave the very same returns"),
