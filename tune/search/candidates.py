@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from search_spaces.config import Config, ConfigKey, adds_variables, config_key, variables_of
 from trainables.measurement import Measurement, OutcomeKind
 from tune.search import gpus
-from tune.search.learned import LearningPlan
+from tune.search.learned import Judgement, LearningPlan
 from tune.search.learning import judge
 from tune.search.noise import KNOWN_SD, between_processes, within_process
 from tune.search.objective import Objective, score, typical_noise_scale
@@ -54,9 +54,9 @@ def winning_kind(objective: Objective) -> Kind:
     return _WINNING[objective]
 
 
-def learner_of(trials: Sequence[Trial], plan: LearningPlan) -> Config | None:
+def learner_of(trials: Sequence[Trial], judgement: Judgement | None) -> Config | None:
     """Return the configuration that learned fastest, of those that met no limit since."""
-    judgement, failed = judge(trials, plan), disqualified(trials)
+    failed = disqualified(trials)
     learned = () if judgement is None else judgement.learned
     return next((one.config for one in learned if config_key(one.config) not in failed), None)
 
@@ -96,7 +96,8 @@ def result_of(
     learning: LearningPlan | None = None,
 ) -> SearchResult:
     """Return a search's result: its trials, the best by kind, and the baseline if it completed."""
-    learner = None if learning is None else learner_of(trials, learning)
+    judgement = None if learning is None else judge(trials, learning)
+    learner = learner_of(trials, judgement)
     measured = {config_key(candidate.config): candidate for candidate in candidates_of(trials)}
     return SearchResult(
         trials=trials,
@@ -105,7 +106,7 @@ def result_of(
         stop_reason=stop_reason,
         partial=partial,
         wall_s=wall_s,
-        judgement=None if learning is None else judge(trials, learning),
+        judgement=judgement,
         learner=learner,
     )
 

@@ -17,6 +17,7 @@ from trainables.measurement import Outcome
 from tune.search import explore, feasibility, finals, gpus, pair, reserve, stopping, trainings
 from tune.search.batches import Batches
 from tune.search.candidates import learner_of, result_of
+from tune.search.learning import judge
 from tune.search.objective import required_speed
 from tune.search.problem import Explored, SearchProblem
 from tune.search.result import SearchResult
@@ -224,7 +225,7 @@ class Search:
 
     def _learner(self) -> Config | None:
         plan = self._rules.learning
-        return None if plan is None else learner_of(self.trials, plan)
+        return None if plan is None else learner_of(self.trials, judge(self.trials, plan))
 
     def _explore(self) -> tuple[Stage, Config] | None:
         """Return the next to explore; `None` with `stop_reason`, or to wait for running trials."""

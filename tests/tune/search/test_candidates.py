@@ -242,10 +242,10 @@ def test_what_learned_fastest_and_died_since_gives_way_to_the_next() -> None:
     first, second = config(2), config(4)
     told = [trained(first, 4.0, number=0), trained(second, 9.0, number=1)]
     plan = LearningPlan(target=100.0, training_s=20.0)
-    assert learner_of(told, plan) == first
+    assert learner_of(told, judge(told, plan)) == first
     late = dataclasses.replace(died(2, Stage.SOAK, OutcomeKind.DEVICE_MEMORY), number=2)
-    assert learner_of([*told, late], plan) == second
-    assert learner_of([], plan) is None
+    assert learner_of([*told, late], judge([*told, late], plan)) == second
+    assert learner_of([], None) is None
 
 
 @pytest.mark.parametrize(
