@@ -26,7 +26,6 @@ _OF_THE_DISK = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
     *(errno.EACCES, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
 }
-_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
 INTERRUPTED = 130
 _SOON_S = 0.05  # until Python has left what dropped it
 
@@ -115,7 +114,7 @@ def main(
             prog=prog,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.EnumChoicesFromValues),
         )
-        address = getattr(spec, "address", None) or ("auto" if _RAY_JOB in os.environ else None)
+        address = getattr(spec, "address", None) or raylets.job_address(os.environ)
         token = None
         if address is not None:
             token = raylets.token_variables(address, ray_env.as_given(os.environ))

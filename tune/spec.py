@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from cluster.errors import UserError
+from cluster.node import raylets
 from cluster.node.secret_names import without_secrets
 from cluster.node.thread_env import Framework
 from search_spaces.shard import Shard, parse_shard
@@ -16,8 +17,6 @@ from tune.search.objective import Objective
 
 PROFILES = Path("profiles")
 """The folder of the profiles, where the person names none."""
-
-_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -207,9 +206,7 @@ def cluster_of(spec: SearchSpec, environ: Mapping[str, str]) -> str | None:
     Raises:
         UserError: if an option does not go with the other ones.
     """
-    address = spec.address
-    if address is None and _RAY_JOB in environ:
-        address = environ.get("RAY_ADDRESS")
+    address = raylets.job_address(environ) if spec.address is None else spec.address
     if address is not None and (spec.shard is not None or spec.known):
         raise UserError("--shard and --known are for machines apart: a cluster shares by itself.")
     if address is not None and spec.gpus is not None:

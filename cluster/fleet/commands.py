@@ -28,12 +28,11 @@ from cluster.fleet.hosts import read
 from cluster.fleet.offers import gpuhunt, offers, page, prices, profiles
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import StateFolder
-from cluster.node import source
+from cluster.node import deadman, source
 from cluster.node.arguments import with_options
 from cluster.pages.units import dollars
 
 Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-_MOST_HOURS = 24 * 30
 _LONGEST_PAUSE_S = 24 * 3600
 _LONGEST_SPLIT = 73  # what finishes the search is called NAME-finals, and a box takes 80
 
@@ -75,8 +74,8 @@ class UpCommand(_Fleet):
 
     def run(self) -> int:
         """Bring all boxes up, side by side; one by one if there are host keys to ask about."""
-        if self.max_hours is not None and not 0 < self.max_hours <= _MOST_HOURS:
-            limits = f"positive and at most {_MOST_HOURS} (30 days)"
+        if self.max_hours is not None and not 0 < self.max_hours <= deadman.LONGEST_H:
+            limits = f"positive and at most {deadman.LONGEST_H} (30 days)"
             raise FleetError(f"--max-hours must be {limits}, got {self.max_hours:g}.")
         boxes = self.boxes()
         code = up.pack(source.ROOT)

@@ -180,11 +180,7 @@ def _arm(
 ) -> None:
     """Set the dead-man's deadline; without hours, say which one holds of the `deadman` there."""
     if max_hours is None:
-        ends = "nothing ends this box's rent but you"
-        if deadman is not None and deadman.alive and deadman.fired is None:
-            rent = "the job and the rent" if deadman.stops_instance else "the job, not the rent,"
-            ends = f"the dead-man of before ends {rent} in {duration(max(deadman.left_s, 0.0))}"
-        say(f"note: no --max-hours, so {ends}.")
+        say(f"note: no --max-hours, so {_ends(deadman)}.")
         return
     box.ask("arm", {"hours": max_hours, "stop_command": list(box.host.stop_command)})
     then = (
@@ -193,6 +189,16 @@ def _arm(
         else ("but the rent goes on: no stop_command in the hosts file")
     )
     say(f"dead-man armed: ends the job in {duration(max_hours * 3600)}, {then}")
+
+
+def _ends(deadman: DeadmanStatus | None) -> str:
+    """Return what ends a box's rent whose dead-man is left as it is."""
+    if deadman is None or not deadman.alive or (deadman.fired and not deadman.stops_instance):
+        return "nothing ends this box's rent but you"
+    if deadman.fired:
+        return "the dead-man of before, whose time was up, goes on to end the rent, every minute"
+    rent = "the job and the rent" if deadman.stops_instance else "the job, not the rent,"
+    return f"the dead-man of before ends {rent} in {duration(max(deadman.left_s, 0.0))}"
 
 
 def _install(box: RemoteBox, given: str | None, dashboard: bool, say: Sayer) -> None:

@@ -18,7 +18,6 @@ from cluster.node.deadman import DeadmanFolder
 from cluster.pages.units import duration
 
 _GRACE_S = 40.0  # a host that is told to leave ends Ray in order
-_LONGEST_H = 24 * 30
 
 
 def arm(private: Path, *, hours: float, stop_command: Sequence[str]) -> None:
@@ -28,8 +27,9 @@ def arm(private: Path, *, hours: float, stop_command: Sequence[str]) -> None:
         JoinError: if the hours are out of range, the command does not exist, or the process does
             not start.
     """
-    if not 0 < hours <= _LONGEST_H:
-        raise JoinError(f"--max-hours must be above 0 and at most {_LONGEST_H}, got {hours}.")
+    if not 0 < hours <= deadman.LONGEST_H:
+        limits = f"above 0 and at most {deadman.LONGEST_H}"
+        raise JoinError(f"--max-hours must be {limits}, got {hours}.")
     try:
         deadman.arm(
             _folder(private),

@@ -20,6 +20,9 @@ from cluster.node.atomic import read_json, write_json
 from cluster.node.proc import PROC
 from cluster.structure import structure_known
 
+LONGEST_H = 24 * 30
+"""The most hours to a deadline."""
+
 _POLL_S = 1.0
 _RETRY_S = 60.0
 _START_S = 20.0

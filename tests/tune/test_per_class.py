@@ -24,6 +24,7 @@ NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
         (JaxSpec(address="10.0.0.1"), {}, "10.0.0.1"),
         (JaxSpec(), JOB, "10.0.0.1:6379"),
         (JaxSpec(address="10.0.0.9"), JOB, "10.0.0.9"),
+        (JaxSpec(), {name: JOB[name] for name in JOB if name != "RAY_ADDRESS"}, "auto"),
         # What a person's shell says of Ray is none of this search's business.
         (JaxSpec(), {"RAY_ADDRESS": "10.0.0.1:6379"}, None),
     ],

@@ -185,8 +185,9 @@ def test_driver_with_another_ray_is_told_both_versions(cluster: PlainCluster) ->
 
 def test_search_from_a_host_outside_is_told_so(cluster: PlainCluster) -> None:
     outside = cluster.lab.add_box("o")
-    (outside.folder / "tmp/work").mkdir()
-    shutil.copy(SUPPORT / "surface_workload.py", outside.folder / "tmp/work/loop.py")
+    work = outside.folder / WORK.relative_to("/")
+    work.mkdir()
+    shutil.copy(SUPPORT / "surface_workload.py", work / "loop.py")
     words = (*SEARCH, "--address", cluster.head.address)
     environ = {"HOME": "/mnt", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

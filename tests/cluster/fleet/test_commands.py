@@ -1,5 +1,6 @@
 """The command `report`: where its page goes; and commands that cannot be met."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,24 +45,25 @@ def test_watch_needs_a_pause(
     assert said.startswith("error: --every must be above 0 and at most 86400 seconds, got ")
 
 
-def test_state_folder_that_cannot_be_made_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("taken", "command", "code", "said"),
+    [
+        (".fleet", "status", 2, r"\Aerror: [^\n]*\.fleet[^\n]*\n\Z"),
+        ("profiles", "pull", 1, r"\Aa  REFUSED: "),
+    ],
+)
+def test_folder_that_cannot_be_made_is_one_sentence(
+    taken: str,
+    command: str,
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
-    Path(".fleet").write_text("a file")
-    assert fleet.main(["status"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    assert ".fleet" in said
-
-
-def test_pull_that_cannot_be_kept_here_is_refused_for_its_box(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
-    Path("profiles").write_text("a file")
-    assert fleet.main(["pull"]) == 1
-    assert "a  REFUSED: " in capsys.readouterr().out
+    Path(taken).write_text("a file")
+    assert fleet.main([command]) == code
+    printed = capsys.readouterr()
+    assert re.search(said, printed.err if code == 2 else printed.out)
