@@ -7,7 +7,8 @@ from typing import Any
 from cluster.pages import units
 from cluster.structure import revive
 from trainables.measurement import Outcome, OutcomeKind
-from tune.search.trial import EXPLORING, Trial
+from tune.search.levers import base_of
+from tune.search.trial import EXPLORING, Stage, Trial
 
 
 def outcome(attributes: Mapping[str, Any]) -> Outcome:
@@ -21,13 +22,16 @@ def outcome(attributes: Mapping[str, Any]) -> Outcome:
 def forgiven(trials: Iterable[Trial], before: int) -> list[Trial]:
     """Return the trials as a session sees them whose first one has the number `before`.
 
-    A defect of an earlier session, that a full disk caused, say, may have been mended.
+    A defect of an earlier session, that a full disk caused, say, may have been mended. One under a
+    lever is the lever's: what it does to the winner is known.
     """
+    found = list(trials)
+    base = base_of(found)
     return [
         dataclasses.replace(trial, is_forgiven=trial.number < before)
-        if _is_defect(trial)
+        if _is_defect(trial) and (trial.stage is not Stage.LEVER or trial.config == base)
         else trial
-        for trial in trials
+        for trial in found
     ]
 
 
