@@ -14,7 +14,7 @@ from unittest import mock
 
 from benchmarks import markdown, recorded
 from benchmarks.replay import replay
-from benchmarks.search_runs import FOLDER, SearchRun, run_ours
+from benchmarks.search_runs import SearchRun, measured, run_ours
 from search_spaces.config import Config
 from tune.search import finals
 from tune.search.objective import Objective
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     print(markdown.row(names))
     print(markdown.row(["---", "---", *["---:"] * 6]))
-    for path in sorted(FOLDER.glob("*.json")):
+    for path in measured():
         scene = replay(path.stem, recorded.read(path))
         for name, rule in RULES.items():
             with mock.patch.object(finals, "race_of", rule):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from benchmarks import markdown, recorded
 from benchmarks.replay import replay
-from benchmarks.search_runs import FOLDER, SearchRun, run_ours
+from benchmarks.search_runs import SearchRun, measured, run_ours
 
 _MAX_TRIALS = 40
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--finals", choices=["alone", "together"], default="alone")
     options = parser.parse_args(arguments)
-    for path in sorted(FOLDER.glob("*.json")):
+    for path in measured():
         scene = replay(path.stem, recorded.read(path))
         print(f"\n{scene.name}\n\n{_HEADER}")
         for num_hosts in options.hosts:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     seed,
                     _MAX_TRIALS,
                     num_hosts=num_hosts,
-                    looks_ahead=False,
+                    num_ahead=0,
                     side_by_side=options.finals == "together",
                 )
                 for seed in range(options.seeds)

@@ -5,7 +5,8 @@
 A search costs its own seconds. If its pick is slower than the best configuration, it also costs the
 longer training that follows. The sum is `lost`, and knobs are judged by it. A knob that only fits
 the landscapes it was chosen on loses more than the defaults on the one held out. With `--efforts`
-it prints what the three values of `--effort` cost and find; the soak is left out.
+it prints what the three values of `--effort` cost and find, on models of GPUs too; the soak is left
+out.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 
 from benchmarks import markdown, recorded
 from benchmarks.replay import Replay, replay
-from benchmarks.search_runs import FOLDER, run_ours
+from benchmarks.search_runs import FOLDER, measured, run_ours
 from tune.search.effort import Effort
 from tune.spec import SearchSpec
 
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--training-hours", type=float, default=10.0)
     parser.add_argument("--efforts", action="store_true")
     options = parser.parse_args(arguments)
-    scenes = [replay(path.stem, recorded.read(path)) for path in sorted(FOLDER.glob("*.json"))]
+    paths = sorted(FOLDER.glob("*.json")) if options.efforts else measured()
+    scenes = [replay(path.stem, recorded.read(path)) for path in paths]
     if options.efforts:
         _print_efforts(scenes, options.seeds)
         return

@@ -263,16 +263,20 @@ def show(path: Path) -> None:
     landscape = recorded.read(path)
     truth = recorded.true_speeds(landscape)
     ranked = sorted(truth, key=lambda config: -truth[config])
-    canaries = [v.steps_per_second for v in landscape.of("canary") if v.steps_per_second]
     noise = math.sqrt(statistics.fmean(x * x for x in recorded.residuals(landscape)))
     best = truth[ranked[0]]
     print(f"{path.name}: {landscape.about['workload']}, {landscape.space.describe()}")
+    if landscape.is_model:
+        print(f"  a model of {landscape.about['gpu']}: {landscape.about['model']}")
     print(f"  {len(truth)} configurations, {len(landscape.visits)} visits")
     print(f"  best {dict(zip(landscape.axes, ranked[0], strict=True))}: {best:,.0f} env steps/s")
     shares = [truth[config] / best for config in ranked]
     near = sum(share >= 0.95 for share in shares), sum(share >= 0.98 for share in shares)
     print(f"  within 5 %: {near[0]}, within 2 %: {near[1]}, median {statistics.median(shares):.0%}")
     print(f"  one visit is off by {noise:.1%} (standard deviation between fresh processes)")
+    canaries = [v.steps_per_second for v in landscape.of("canary") if v.steps_per_second]
+    if not canaries:
+        return
     middle = statistics.median(canaries)
     print(
         f"  the canary's {len(canaries)} visits: {min(canaries) / middle:.0%} to "

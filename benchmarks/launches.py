@@ -9,34 +9,11 @@ they bound a rollout of a few thousand environments. The CUDA plugin compiles wi
 """
 
 import argparse
+import collections
 import dataclasses
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-_FREE = frozenset(
-    {
-        "add-dependency",
-        "after-all",
-        "bitcast",
-        "constant",
-        "domain",
-        "get-tuple-element",
-        "opt-barrier",
-        "parameter",
-        "partition-id",
-        "replica-id",
-        "tuple",
-    }
-)
-"""Instructions that run nothing on the device."""
-_FREE_TARGETS = frozenset({"AllocateBuffer", "Sharding", "annotate_device_placement"})
-_HEAD = re.compile(r"^(ENTRY )?%?([\w.-]+) .*\{$")
-_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
-_TARGET = re.compile(r'custom_call_target="([^"]+)"')
-_CALLED = re.compile(r"\b(?:to_apply|calls)=%?([\w.-]+)")
-_BODY = re.compile(r"\bbody=%?([\w.-]+)")
-_BRANCHES = re.compile(r"\bbranch_computations=\{([^}]*)\}")
-_EITHER = re.compile(r"\b(?:true|false)_computation=%?([\w.-]+)")
+from benchmarks.modelled import hlo
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,76 +33,13 @@ class Launches:
         return sum(self.by_kind.values())
 
 
-def count(hlo: str) -> Launches:
+def count(text: str) -> Launches:
     """Return the launches of a program from its text after optimisation. Pure."""
-    computations, entry = _computations(hlo)
-    by_kind: dict[str, int] = {}
-    unknown = 0
-
-    def walk(name: str, times: int) -> None:
-        nonlocal unknown
-        for opcode, line in computations[name]:
-            if opcode == "while":
-                trips, body = _TRIPS.search(line), _BODY.search(line)
-                assert body is not None
-                unknown += trips is None
-                walk(body[1], times * (int(trips[1]) if trips else 1))
-            elif opcode == "conditional":
-                walk(_costliest(computations, line), times)
-            elif opcode in {"call", "async-start"} and (called := _CALLED.search(line)):
-                walk(called[1], times)
-            elif not _is_free(opcode, line):
-                by_kind[opcode] = by_kind.get(opcode, 0) + times
-
-    walk(entry, 1)
-    return Launches(by_kind=by_kind, unknown_loops=unknown)
-
-
-def _computations(hlo: str) -> tuple[dict[str, list[tuple[str, str]]], str]:
-    """Return each computation's instructions as (opcode, line), and the name of the entry."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    current: list[tuple[str, str]] = []
-    entry = ""
-    for line in hlo.splitlines():
-        if not line.startswith((" ", "}")) and (head := _HEAD.match(line)):
-            current = found.setdefault(head[2], [])
-            entry = head[2] if head[1] else entry
-        elif line.startswith(" ") and (opcode := _opcode(line)):
-            current.append((opcode, line))
-    if not entry:
-        raise ValueError("not the text of a compiled program: it has no ENTRY.")
-    return found, entry
-
-
-def _opcode(line: str) -> str | None:
-    """Return the opcode of `%name = type opcode(...)`; a tuple's type is in brackets."""
-    _, equals, rest = line.partition(" = ")
-    if not equals:
-        return None
-    if rest.startswith("("):
-        depth = 0
-        for place, character in enumerate(rest):
-            depth += (character == "(") - (character == ")")
-            if depth == 0:
-                rest = rest[place + 1 :]
-                break
-    else:
-        rest = rest.partition(" ")[2]
-    return rest.strip().partition("(")[0] or None
-
-
-def _is_free(opcode: str, line: str) -> bool:
-    """Return whether nothing is launched: the end of what `-start` launched is a wait."""
-    if opcode in _FREE or opcode.endswith("-done"):
-        return True
-    target = _TARGET.search(line) if opcode == "custom-call" else None
-    return target is not None and target[1] in _FREE_TARGETS
-
-
-def _costliest(computations: Mapping[str, list[tuple[str, str]]], line: str) -> str:
-    listed = _BRANCHES.search(line)
-    names: list[str] = re.findall(r"[\w.-]+", listed[1]) if listed else _EITHER.findall(line)
-    return max(names, key=lambda name: len(computations[name]))
+    read = hlo.program(text)
+    by_kind: collections.Counter[str] = collections.Counter()
+    for kernel in read.kernels:
+        by_kind[kernel.opcode] += kernel.times
+    return Launches(by_kind=dict(by_kind), unknown_loops=read.unknown_loops)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import recorded
-from benchmarks.search_runs import FOLDER
+from benchmarks.search_runs import measured
 from cluster.node import thread_env
 from trainables.measurement import CompileRequest
 from trainables.process import run_child
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     rounds = parser.parse_args().rounds
     print(f"{'':>16}{'programs':>10}{'optimised, s':>14}{'not, s':>8}")
-    for path in sorted(FOLDER.glob("*.json")):
+    for path in measured():
         landscape = recorded.read(path)
         configs = capacity.corners(capacity.of_sizes(landscape.space))
         took: dict[str, list[float]] = {"A": [], "B": []}

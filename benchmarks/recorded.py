@@ -18,6 +18,7 @@ from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
 
 ConfigValues = tuple[int, ...]
+_MODEL_DEVIATIONS = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,11 @@ class Landscape:
     axes: dict[str, tuple[int, ...]]
     baseline: ConfigValues
     visits: tuple[Visit, ...] = ()
+
+    @property
+    def is_model(self) -> bool:
+        """Return whether its speeds were computed, and not measured."""
+        return "model" in self.about
 
     @property
     def space(self) -> SearchSpace:
@@ -115,8 +121,10 @@ def true_speeds(landscape: Landscape) -> dict[ConfigValues, float]:
     """Return the best estimate of each configuration's speed in env steps per second.
 
     The mean of a configuration's visits is drawn towards a surface. A leader's visit that made it a
-    leader does not count: the fastest of many noisy figures is too fast.
+    leader does not count: the fastest of many noisy figures is too fast. A model's are the truth.
     """
+    if landscape.is_model:
+        return {v.config: v.steps_per_second for v in landscape.visits if v.steps_per_second}
     again = by_config(landscape.of("leaders", "canary"))
     visits = by_config(landscape.of("pass")) | again
     configs = [config for config in visits if geometric_mean(visits[config]) is not None]
@@ -160,8 +168,12 @@ def geometric_mean(visits: Sequence[Visit]) -> float | None:
 def residuals(landscape: Landscape) -> list[float]:
     """Return the log deviations of single visits from the truth, for configurations visited again.
 
-    The mean of n visits lies closer to each of them than the truth does, by sqrt(1 - 1/n).
+    The mean of n visits lies closer to each of them than the truth does, by sqrt(1 - 1/n). A model
+    has those of a normal distribution.
     """
+    if landscape.is_model:
+        noise = statistics.NormalDist(0.0, landscape.about["noise_sd"])
+        return noise.quantiles(_MODEL_DEVIATIONS)
     deviations = []
     for visits in by_config(landscape.of("leaders", "canary")).values():
         logs = [math.log(v.steps_per_second) for v in visits if v.steps_per_second]

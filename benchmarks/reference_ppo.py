@@ -15,14 +15,14 @@ import optax
 
 from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.environment import JaxEnvironment
-from trainables.jax_phase12.network import Network, apply_network, init_network
+from trainables.jax_phase12.network import apply_network, init_network
 
 
 class RunnerState(NamedTuple):
     """The state that one update hands to the next."""
 
     env: Any
-    network: Network
+    network: Any
     opt_state: Any
     env_states: Any
     observations: jax.Array
@@ -43,27 +43,33 @@ class Transition(NamedTuple):
 
 
 def init_runner_state(
-    key: jax.Array, env: JaxEnvironment, config: PpoConfig, hyperparameters: Hyperparameters
+    key: jax.Array,
+    env: JaxEnvironment,
+    config: PpoConfig,
+    hyperparameters: Hyperparameters,
+    init: Callable[[jax.Array, int, int], Any] = init_network,
 ) -> RunnerState:
-    """Reset the environments and draw a network."""
+    """Reset the environments and draw a network; `init` is given a key, inputs and actions."""
     key, reset_key, network_key = jax.random.split(key, 3)
     env_states = jax.vmap(env.reset)(jax.random.split(reset_key, config.num_envs))
     observations, masks = _observe(env, env_states)
-    network = init_network(network_key, observations.shape[1], env.num_actions)
+    network = init(network_key, observations.shape[1], env.num_actions)
     opt_state = _optimizer(hyperparameters).init(network)
     return RunnerState(env, network, opt_state, env_states, observations, masks, key)
 
 
 def make_reference_update(
-    config: PpoConfig, hyperparameters: Hyperparameters
+    config: PpoConfig,
+    hyperparameters: Hyperparameters,
+    apply: Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]] = apply_network,
 ) -> Callable[[RunnerState], tuple[RunnerState, dict[str, jax.Array]]]:
-    """Return `update(state) -> (state, metrics)`."""
+    """Return `update(state) -> (state, metrics)`; `apply` is the network, as `apply_network` is."""
     optimizer = _optimizer(hyperparameters)
     hp = hyperparameters
 
     def env_step(state: RunnerState, _: None) -> tuple[RunnerState, Transition]:
         key, action_key, step_key = jax.random.split(state.key, 3)
-        logits, value = apply_network(state.network, state.observations, state.masks)
+        logits, value = apply(state.network, state.observations, state.masks)
         action = jax.random.categorical(action_key, logits)
         log_prob = _log_prob(logits, action)
         step_keys = jax.random.split(step_key, config.num_envs)
@@ -89,9 +95,9 @@ def make_reference_update(
         _, advantages = jax.lax.scan(step, carry, trajectory, reverse=True, unroll=16)
         return advantages
 
-    def loss(network: Network, batch: Any) -> tuple[jax.Array, Any]:
+    def loss(network: Any, batch: Any) -> tuple[jax.Array, Any]:
         transition, advantage, target = batch
-        logits, value = apply_network(network, transition.observation, transition.mask)
+        logits, value = apply(network, transition.observation, transition.mask)
         clipped_value = transition.value + jnp.clip(
             value - transition.value, -hp.clip_ratio, hp.clip_ratio
         )
@@ -114,7 +120,7 @@ def make_reference_update(
 
     def update(state: RunnerState) -> tuple[RunnerState, dict[str, jax.Array]]:
         state, trajectory = jax.lax.scan(env_step, state, None, length=config.num_steps)
-        _, last_value = apply_network(state.network, state.observations, state.masks)
+        _, last_value = apply(state.network, state.observations, state.masks)
         advantages = advantages_of(trajectory, last_value)
         batch = (trajectory, advantages, advantages + trajectory.value)
         batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)

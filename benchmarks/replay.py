@@ -46,7 +46,8 @@ class Replay:
 
     `points` are all its configurations; those over `budget_bytes` do not fit. `deviations` are the
     log deviations of single measurements from the truth. `program_s` is the time to build and
-    compile one more program in a process that runs already.
+    compile one more program in a process that runs already. `on_gpu`: its trials ran on a GPU,
+    whose allocator counts.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Replay:
     budget_bytes: int
     deviations: tuple[float, ...]
     program_s: float = 0.0
+    on_gpu: bool = False
 
     def fits(self, config: ConfigValues) -> bool:
         """Return whether the configuration's program is within the budget."""
@@ -108,6 +110,7 @@ def replay(name: str, landscape: Landscape) -> Replay:
         budget_bytes=choose_budget(points, points[landscape.baseline].device_bytes),
         deviations=tuple(residuals(landscape)),
         program_s=program_s,
+        on_gpu="gpu" in landscape.about,
     )
 
 
@@ -195,12 +198,12 @@ class SimulatedMachine:
             message="measured.",
             wall_s=wall_s,
             thread_cap=1,
-            measurement=measurement_of(point, speed),
+            measurement=measurement_of(point, speed, on_gpu=self.replay.on_gpu),
             predicted_device_bytes=point.device_bytes,
         )
 
 
-def measurement_of(point: ReplayPoint, speed: float) -> Measurement:
+def measurement_of(point: ReplayPoint, speed: float, *, on_gpu: bool = False) -> Measurement:
     """Return what a trial of this configuration measures if it measures `speed`."""
     return Measurement(
         steps_per_second=speed,
@@ -217,7 +220,7 @@ def measurement_of(point: ReplayPoint, speed: float) -> Measurement:
         measure_s=point.measure_s,
         flops_per_update=None,
         predicted_device_bytes=point.device_bytes,
-        peak_device_bytes=None,
+        peak_device_bytes=point.device_bytes if on_gpu else None,
         num_compilations=None,
         gpu_utilization=None,
         gpu_temperature_c=None,

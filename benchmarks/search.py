@@ -77,19 +77,23 @@ def _compare_all(arguments: Sequence[str] | None) -> int:
 
 def compare(path: Path, options: SearchBenchmark) -> None:
     """Print one landscape's table, a row as soon as it is there."""
-    scene = replay(path.stem, recorded.read(path))
+    landscape = recorded.read(path)
+    scene = replay(path.stem, landscape)
     near = sum(scene.share(config) >= 0.95 for config in scene.points)
     print(
-        f"\n{scene.name}: {len(scene.points)} configurations, {scene.infeasible_share:.0%} over "
+        f"\n{scene.name}{' (a model, not measured)' if landscape.is_model else ''}: "
+        f"{len(scene.points)} configurations, {scene.infeasible_share:.0%} over "
         f"the budget of {scene.budget_bytes / 2**20:.0f} MiB, {near} within 5 % of the best; "
         f"{options.seeds} seeds\n\n{_HEADER}"
     )
     contestants: dict[str, Callable[[int], SearchRun]] = {
         "ours": lambda seed: run_ours(scene, seed, options.trials),
-        "ours, not looking ahead": lambda seed: run_ours(
-            scene, seed, options.trials, looks_ahead=False
-        ),
+        "ours, not looking ahead": lambda seed: run_ours(scene, seed, options.trials, num_ahead=0),
     }
+    if scene.on_gpu:
+        contestants["ours, seven ahead"] = lambda seed: run_ours(
+            scene, seed, options.trials, num_ahead=7
+        )
     for name, make in PEERS.items():
         contestants[name] = lambda seed, make=make: run_peer(make, scene, seed, options.trials)  # type: ignore[misc]
     for name, contest in contestants.items():

@@ -28,9 +28,15 @@ from tune.search.trial import Stage, Trial
 from tune.spec import SearchSpec
 
 FOLDER = Path(__file__).parent / "landscapes"
+"""Landscapes that were measured, and models of GPUs: model-*.json."""
 _UNOPTIMISED = 0.7  # of a trial's compilation, where only the bytes count: benchmarks/look_ahead.py
 MAX_FREE = 1000
 """Refusals that cost nothing; a peer that asks on and on gets no further."""
+
+
+def measured() -> list[Path]:
+    """Return the landscapes that were measured."""
+    return [path for path in sorted(FOLDER.glob("*.json")) if not path.name.startswith("model-")]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +84,16 @@ def run_ours(
     max_trials: int,
     *,
     num_hosts: int = 1,
-    looks_ahead: bool = True,
+    num_ahead: int | None = None,
     **changes: Any,
 ) -> SearchRun:
     """Run the real policy with the defaults of its command line, but for the number of trials.
 
-    `looks_ahead` compiles before the first trial, as a search does except on a cluster. `changes`
-    are other arguments of `our_search`.
+    `num_ahead` programs are compiled before the first trial, at most: `None` for as many as the
+    command does, except on a cluster. `changes` are other arguments of `our_search`.
     """
     machine = SimulatedMachine(replay, seed, num_hosts=num_hosts)
-    compiled, machine.now = look_ahead(replay) if looks_ahead else ({}, 0.0)
+    compiled, machine.now = look_ahead(replay, num_ahead)
     search = our_search(
         replay,
         seed,
@@ -118,17 +124,18 @@ def run_ours(
     return dataclasses.replace(_run(machine, picked, thought_s), finals_s=finals_s)
 
 
-def look_ahead(replay: Replay) -> tuple[dict[ConfigKey, int], float]:
+def look_ahead(replay: Replay, most: int | None = None) -> tuple[dict[ConfigKey, int], float]:
     """Return the bytes that `tune.memory.look_ahead` compiles first, and the seconds it takes."""
     configs = capacity.of_sizes(replay.space)
     compiled: dict[ConfigKey, int] = {}
     took_s = 0.0
-    for config in capacity.corners(configs):
+    by_command = capacity.compiled_first(configs, on_gpu=replay.on_gpu)
+    for config in by_command if most is None else capacity.corners(configs)[:most]:
         point = replay.points[tuple(config.values())]
         startup_s = 0.0 if compiled else point.build_s - replay.program_s
         took_s += startup_s + _UNOPTIMISED * replay.program_s
         compiled[config_key(config)] = point.device_bytes
-        found = capacity.assess(configs, compiled, replay.budget_bytes, on_gpu=False)
+        found = capacity.assess(configs, compiled, replay.budget_bytes, on_gpu=replay.on_gpu)
         if found.everything_fits:
             break
     return compiled, took_s
@@ -161,6 +168,7 @@ def our_search(
         baseline=replay.baseline,
         device_budget_bytes=replay.budget_bytes,
         compiled_ahead=compiled or {},
+        on_gpu=replay.on_gpu,
         warm_start=warm_start,
     )
     rules = SearchRules(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from benchmarks import markdown, recorded
 from benchmarks.replay import Replay, replay
-from benchmarks.search_runs import FOLDER, SearchRun, run_ours
+from benchmarks.search_runs import SearchRun, measured, run_ours
 from tune.profile.warm_start import nearest
 
 Configs = tuple[dict[str, int], ...]
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=30)
     options = parser.parse_args(arguments)
-    scenes = [replay(path.stem, recorded.read(path)) for path in sorted(FOLDER.glob("*.json"))]
+    scenes = [replay(path.stem, recorded.read(path)) for path in measured()]
     for scene in scenes:
         print(f"\n{scene.name}\n\n{_HEADER}")
         for name, configs in recommendations(scene, scenes).items():

@@ -253,6 +253,12 @@ def _table(landscape: LearningLandscape, rows: dict[str, list[LearningRun]]) -> 
             f"{statistics.median(run.of_speed_s for run in runs):.0f}",
         ]
         lines.append(markdown.row(cells))
+    pairs = [
+        tuple(landscape.times_as_long(run.picked) for run in pair)
+        for pair in zip(rows["ours"], rows["ASHA"], strict=True)
+    ]
+    sooner, later = sum(a < b for a, b in pairs), sum(a > b for a, b in pairs)
+    lines.append(f"\nours picks what learns sooner than ASHA's pick in {sooner}, later in {later}")
     return "\n".join(lines)
 
 

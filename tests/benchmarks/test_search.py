@@ -69,7 +69,7 @@ def test_doubling_stops_where_it_fails_and_gets_nowhere_on_a_flat_landscape() ->
 
 def over_hosts(name: str, num_hosts: int, *, side_by_side: bool) -> float:
     """Seconds of a median search over so many hosts."""
-    options = {"num_hosts": num_hosts, "looks_ahead": False, "side_by_side": side_by_side}
+    options = {"num_hosts": num_hosts, "num_ahead": 0, "side_by_side": side_by_side}
     ran = [run_ours(scene(name), seed, TRIALS, **options) for seed in SEEDS]
     return statistics.median(run.ended_s[-1] for run in ran)
 

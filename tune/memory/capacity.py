@@ -132,6 +132,16 @@ def corners(configs: Sequence[Config]) -> list[Config]:
     return chosen
 
 
+def compiled_first(configs: Sequence[Config], *, on_gpu: bool) -> list[Config]:
+    """Return the configurations to compile before the first trial: on a GPU the largest alone.
+
+    The others cost as much as two trials. On nine modelled landscapes of GPUs that gained nothing:
+    without them, too, no search ran what did not fit (benchmarks/README.md).
+    """
+    found = corners(configs)
+    return found[:1] if on_gpu else found
+
+
 def assess(
     configs: Iterable[Config],
     compiled: Mapping[ConfigKey, int],

@@ -2,9 +2,9 @@
 
 The largest configuration's program alone mostly shows that all fit: a start and a compilation, 3 s
 on a quiet machine. If it does not fit with a margin, the corners of the space are compiled too, in
-the same child. That time is paid back: the memory model knows these programs from the first trial
-on, and refuses what cannot fit without a process. Nothing is run or allocated. The time for it is
-limited, so that a short search is not kept waiting.
+the same child, but not for a GPU: see `capacity.compiled_first`. That time is paid back: the memory
+model knows these programs from the first trial on, and refuses what cannot fit without a process.
+Nothing is run or allocated. The time for it is limited, so that a short search is not kept waiting.
 """
 
 import contextlib
@@ -62,9 +62,10 @@ def look_ahead(
     compiled: dict[ConfigKey, int] = {}
     found = None
     try:
-        corners = compiler.compile(capacity.corners(configs), patience_s=patience_s)
-        with contextlib.closing(corners):
-            for program in corners:
+        first = capacity.compiled_first(configs, on_gpu=on_gpu)
+        programs = compiler.compile(first, patience_s=patience_s)
+        with contextlib.closing(programs):
+            for program in programs:
                 if program.problem is not None:
                     continue
                 if program.device_bytes is None:  # the framework does not tell

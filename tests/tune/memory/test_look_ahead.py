@@ -142,6 +142,18 @@ def test_the_compiler_has_one_device_and_is_not_asked_of_more() -> None:
     assert compiler.asked == []  # type: ignore[attr-defined]
 
 
+def test_on_a_gpu_the_largest_alone_is_compiled_and_trials_tell_the_rest() -> None:
+    compiler = FakeCompiler()
+    found = look_ahead.look_ahead(compiler, SPACE, BUDGET, on_gpu=True, max_time_s=None)
+    largest = {"num_envs": 4096, "num_steps": 128, "batch_size": 16384}
+    assert compiler.asked == [largest]  # type: ignore[attr-defined]
+    assert found.compiled == {config_key(largest): need_bytes(largest)}
+    assert found.text == (
+        "Memory: 4096 x 128 / 16384 needs 360 MiB of 256 MiB; what else fits is learned from the "
+        "trials."
+    )
+
+
 def test_the_screen_says_it_and_machines_read_it() -> None:
     found, _ = look(FakeCompiler())
     stdout = io.StringIO()
