@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.recorded import drawn_to_surface
-from benchmarks.replay import ReplayPoint, measurement_of
+from benchmarks.replay import READ, ReplayPoint, measurement_of
 from search_spaces.config import Config, ConfigKey, config_key, num_samples
 from search_spaces.space import Axis, SearchSpace
 from trainables.curve import LearningCurve, TrainingRequest
@@ -23,9 +23,6 @@ from trainables.training import Trainer
 _STARTUP_S, _WARMUP_S = 3.0, 1.0
 _EXPLORE_S, _FINAL_S = 4.0, 6.0
 """Typical seconds of a trial on the two cores that recorded the landscapes."""
-
-_READ = 1 / 3
-"""The share of a compilation that it takes to read the program: see `trainables.compile_cache`."""
 
 _SPEED_SD = 0.03
 
@@ -217,7 +214,7 @@ class SimulatedTrainings:
     def start_s(self, config: Config) -> float:
         """Return the seconds until a process trains: the first one of a configuration compiles."""
         key = config_key(config)
-        share = _READ if key in self._compiled else 1.0
+        share = READ if key in self._compiled else 1.0
         self._compiled.add(key)
         return _STARTUP_S + share * self._landscape.configs[key].compile_s
 

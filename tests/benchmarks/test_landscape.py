@@ -118,6 +118,8 @@ def test_a_slow_trial_and_one_that_does_not_fit_cost_less() -> None:
     ]
     assert walls == [8.0, 6.5, 4.0]
     assert machine.now == sum(walls)
+    again = SimulatedMachine(dataclasses.replace(scene, program_s=3.0), seed=0)
+    assert [again.run((1,)).wall_s for _ in range(3)] == [8.0, 6.0, 6.0], "programs are read"
 
 
 @pytest.mark.parametrize("name", ["phase1-2cpu", "phase2-2cpu", "cartpole-2cpu"])

@@ -225,7 +225,7 @@ def test_the_trainings_that_are_modelled_train(build: Callable[..., JaxWorkload]
 
 
 def test_an_action_holds_until_the_episode_ends() -> None:
-    """A cart that is pushed to one side falls after about ten steps: with the action held, in one."""
+    """A cart that is pushed to one side falls after about ten steps: all of them are one here."""
     bare = make_gymnax_env("CartPole-v1")
     env = loops.Held(env=bare.env, params=bare.params)
     state = env.reset(jax.random.key(0))

@@ -17,6 +17,7 @@ from benchmarks.warm_start import recommendations
 from search_spaces.space import Axis, SearchSpace
 
 NAMES = ("phase1-2cpu", "phase2-2cpu", "cartpole-2cpu")
+MODELS = tuple(path.stem for path in sorted(FOLDER.glob("model-*.json")))
 SEEDS = range(6)
 TRIALS = 40
 
@@ -53,6 +54,25 @@ def test_the_unluckiest_search_gets_near_the_best_sooner_than_at_random() -> Non
         return sum(max(run.seconds_to(0.95) for run in runs(name, contestant)) for name in NAMES)
 
     assert slowest("ours") < 0.8 * slowest("random") < math.inf
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_on_a_modelled_gpu_it_runs_nothing_that_does_not_fit_and_picks_what_is_near_the_best(
+    name: str,
+) -> None:
+    ours = runs(name, "ours")
+    assert sum(run.num_infeasible for run in ours) == 0
+    assert min(run.picked for run in ours) >= 0.98
+
+
+def test_on_modelled_gpus_one_program_ahead_is_sooner_near_the_best_than_seven() -> None:
+    def seconds(num_ahead: int | None) -> float:
+        return sum(
+            run_ours(scene(name), 0, TRIALS, num_ahead=num_ahead).seconds_to(0.95)
+            for name in MODELS
+        )
+
+    assert seconds(None) == seconds(1) < 0.8 * seconds(7)
 
 
 @pytest.mark.parametrize("name", NAMES)
