@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from trainables.jax_workload import JaxWorkload
 from tune.plan import gpus
 
 PROGRAMS = Path(__file__).parent / "programs"
+_COMPILERS = ("jax", "jaxlib", "jax-cuda13-plugin")
 _SPACE = ("num_steps=32,128", "batch_size=2048,8192,32768,131072")
 """Of the default space of a GPU every other length of rollouts and size of minibatches."""
 
@@ -59,7 +61,7 @@ def compile_grid(command: CompileGrid) -> None:
     """Compile each configuration that the file lacks, and write the file after each.
 
     Raises:
-        UserError: if the file is of another grid.
+        UserError: if the file is of another grid, or the CUDA plugin is not installed.
     """
     space = jax_phase12.space(platform="cuda", num_cpus=16).override(command.space)
     path = command.folder / f"{command.workload}-{command.card.replace(' ', '-').lower()}.json"
@@ -114,10 +116,12 @@ def write(path: Path, programs: Programs) -> None:
 
 
 def _begin_or_go_on(path: Path, command: CompileGrid, space: SearchSpace) -> Programs:
-    # Lazy: the command that only reads needs no JAX.
-    from importlib import metadata
-
-    versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "jax-cuda13-plugin")}
+    try:
+        versions = {name: metadata.version(name) for name in _COMPILERS}
+    except metadata.PackageNotFoundError as error:
+        raise UserError(
+            f"{error.name} is not installed: python -m pip install -e '.[cuda13,test]'."
+        ) from error
     axes = {axis.name: tuple(map(int, axis.values)) for axis in space.axes}
     empty = Programs(workload=command.workload, card=command.card, axes=axes, versions=versions)
     if not path.exists():

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import jax
@@ -201,10 +202,24 @@ def test_the_rates_are_printed_beside_what_was_measured(
     assert len(said.splitlines()) == 4 + len(speeds.observed())
 
 
+def test_without_the_cuda_plugin_it_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if "cuda" in name:
+            raise metadata.PackageNotFoundError(name)
+        return "0.10.2"
+
+    monkeypatch.setattr(metadata, "version", version)
+    words = ["--workload", "pixels", "--card", "L4", "--folder", str(tmp_path)]
+    assert main(["compile", *words]) == 2
+    assert "jax-cuda13-plugin is not installed: python -m pip" in capsys.readouterr().err
+
+
 def test_a_grid_of_another_kind_is_not_gone_on_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.metadata.version", lambda _: "9.9")
+    monkeypatch.setattr(metadata, "version", lambda _: "9.9")
     (tmp_path / "pixels-l4.json").write_text((programs.PROGRAMS / "pixels-l4.json").read_text())
     words = ["--workload", "pixels", "--card", "L4", "--folder", str(tmp_path)]
     assert main(["compile", *words]) == 2
