@@ -99,7 +99,8 @@ class Screen:
     ) -> None:
         """Say what is searched, for how long at most, and where it is kept."""
         plan = spec.effort_plan
-        time_limit = "" if spec.max_time is None else f" In {spec.max_time}, all in all."
+        most_s = spec.max_time_s
+        time_limit = "" if most_s is None else f" In {units.duration(most_s)}, all in all."
         data = task.data.get("source", "")
         lines = [
             f"Searching {task.name}" + (f" on {data}" if data else "") + ".",

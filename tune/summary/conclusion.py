@@ -21,6 +21,7 @@ from tune.summary.doubts import warnings
 from tune.summary.trials import disturbed_text, proven_speed
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
+_AGAIN = "search again on a quiet machine."
 _NEAR = 0.8
 """The share of a limit from which on it is near: noise may cross it, a doubling will."""
 
@@ -151,18 +152,20 @@ def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -
     if baseline is None:
         return f"{name} is the {fastest} of what fits here."
     default = _baseline_name(context, baseline)
+    subject = default[0].upper() + default[1:]
+    is_baseline = config_key(winner.config) == config_key(baseline.config)
+    if is_baseline and winner.disturbed:
+        return f"{subject} looks like the {fastest}, but it was disturbed each time: {_AGAIN}"
     if winner.disturbed or baseline.disturbed:
-        return (
-            f"{name} looks like the {fastest}, but every comparison with the baseline was "
-            "disturbed: search again on a quiet machine."
-        )
-    if config_key(winner.config) == config_key(baseline.config):
-        return f"{default[0].upper()}{default[1:]} is already the {fastest} of what was tried."
+        compared = "every comparison with the baseline was disturbed"
+        return f"{name} looks like the {fastest}, but {compared}: {_AGAIN}"
+    if is_baseline:
+        return f"{subject} is already the {fastest} of what was tried."
     gain = speedup(winner, baseline)
     if gain.is_noise and context.objective is Objective.BALANCED:
         return f"{name} is the best by --objective balanced, and as fast as {default}."
     if gain.is_noise:
-        return f"{default[0].upper()}{default[1:]} is already as good: nothing was clearly faster."
+        return f"{subject} is already as good: nothing was clearly faster."
     if gain.ratio < 1.0:
         return f"{name} is the best by --objective {context.objective}, not the fastest."
     return f"{name}: {units.times(gain.ratio)} faster than {default}"

@@ -68,7 +68,8 @@ def test_the_effort_is_said_and_after_the_first_trial_the_time_that_it_takes() -
     lines = stdout.getvalue().splitlines()
     assert (
         "Effort quick: at most 12 configurations, until 4 in a row bring no gain; 2 leaders and "
-        "the baseline in 2 rounds of finals; a soak of 50 updates. In 10m, all in all." in lines
+        "the baseline in 2 rounds of finals; a soak of 50 updates. In 10 min 00 s, all in all."
+        in lines
     )
     said = lines.index("By what this trial took, about 6 min 12 s are left.")
     assert lines[said - 1].startswith("trial 0 (baseline) measured")

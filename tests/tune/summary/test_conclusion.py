@@ -230,6 +230,15 @@ def test_a_comparison_that_was_disturbed_is_none(who: str) -> None:
     assert dict(found.rows)["compared"].startswith("not comparable with ")
 
 
+def test_a_baseline_that_won_is_compared_with_nothing_also_where_it_was_disturbed() -> None:
+    baseline = dataclasses.replace(factories.BASELINE, disturbed=True)
+    found = conclude(factories.result(chosen={Kind.FASTEST: baseline}, baseline=baseline))
+    assert found.headline.startswith("The framework default (")
+    assert found.headline.endswith(
+        ") looks like the fastest, but it was disturbed each time: search again on a quiet machine."
+    )
+
+
 def disturbed_row(*measurements: Measurement) -> str | None:
     trials = tuple(
         factories.trial(outcome=factories.outcome(measurement=measured))
