@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +105,17 @@ def write(path: Path, landscape: Landscape) -> None:
         "baseline": landscape.baseline,
         "columns": names,
     }
-    rows = ",\n".join(
-        json.dumps([_rounded(getattr(visit, name)) for name in names], separators=(",", ":"))
-        for visit in landscape.visits
-    )
-    atomic.write_text(path, f'{json.dumps(head, indent=1)[:-2]},\n "visits": [\n{rows}\n]}}\n')
+    rows = ([getattr(visit, name) for name in names] for visit in landscape.visits)
+    write_rows(path, head, "visits", rows)
+
+
+def write_rows(
+    path: Path, head: Mapping[str, Any], name: str, rows: Iterable[Sequence[Any]]
+) -> None:
+    """Write `head` and, by `name`, rows as JSON in one step, one row per line."""
+    lines = ",\n".join(json.dumps([*map(_rounded, row)], separators=(",", ":")) for row in rows)
+    text = f'{json.dumps(head, indent=1)[:-2]},\n "{name}": [\n{lines}\n]}}\n'
+    atomic.write_text(path, text)
 
 
 def _rounded(value: Any) -> Any:

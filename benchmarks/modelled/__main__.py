@@ -8,7 +8,7 @@
 `compile` compiles a grid for a card that is not here, and writes what each program would do on it;
 the same command again goes on. `landscapes` turns these files into speeds and writes
 benchmarks/landscapes/model-*.json. `rates` prints what the model makes of programs whose speed an
-H100 has shown.
+H100 has shown; after a new record `compile-seen` compiles them.
 """
 
 import dataclasses
@@ -19,9 +19,10 @@ from typing import Annotated
 import tyro
 
 from benchmarks import markdown, recorded
-from benchmarks.modelled import programs, speeds
+from benchmarks.modelled import programs, seen, speeds
 from benchmarks.modelled.programs import CompileGrid
 from benchmarks.modelled.roofline import fit, left_out
+from benchmarks.modelled.seen import CompileSeen
 from benchmarks.search_runs import FOLDER
 from cluster import cli
 
@@ -38,6 +39,7 @@ class ShowRates:
 
 ModelCommand = (
     Annotated[CompileGrid, tyro.conf.subcommand("compile")]
+    | Annotated[CompileSeen, tyro.conf.subcommand("compile-seen")]
     | Annotated[WriteLandscapes, tyro.conf.subcommand("landscapes")]
     | Annotated[ShowRates, tyro.conf.subcommand("rates")]
 )
@@ -49,14 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    command: CompileGrid | WriteLandscapes | ShowRates = tyro.cli(
+    command: CompileGrid | CompileSeen | WriteLandscapes | ShowRates = tyro.cli(
         ModelCommand, args=arguments, prog="python -m benchmarks.modelled", description=__doc__
     )
     match command:
         case CompileGrid():
             programs.compile_grid(command)
+        case CompileSeen():
+            seen.compile_seen(command)
         case WriteLandscapes():
-            rates = fit(speeds.observed())
+            rates = fit(seen.observed())
             for path in sorted(programs.PROGRAMS.glob("*.json")):
                 made = speeds.landscape(programs.read(path), rates)
                 recorded.write(FOLDER / f"model-{path.name}", made)
@@ -66,14 +70,14 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _rates() -> str:
-    seen = speeds.observed()
-    rates = fit(seen)
+    found = seen.observed()
+    rates = fit(found)
     lines = [
         f"{rates.launch_s * 1e6:.2f} us per launch, {rates.efficiency:.0%} of the data sheet\n",
         markdown.row(["program", "launches", "GB", "measured, ms", "model", "fitted without it"]),
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for one, error in zip(seen, left_out(seen), strict=True):
+    for one, error in zip(found, left_out(found), strict=True):
         cells = [
             one.program,
             f"{one.work.launches:,}",

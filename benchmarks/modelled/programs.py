@@ -6,10 +6,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks import recorded
 from benchmarks.modelled import hlo
 from benchmarks.modelled.roofline import Work, card, work_of
 from cluster.errors import UserError
-from cluster.node import atomic
 from cluster.structure import revive
 from search_spaces import jax_phase12
 from search_spaces.config import Config
@@ -100,28 +100,34 @@ def write(path: Path, programs: Programs) -> None:
         name: getattr(programs, name) for name in ("workload", "card", "axes", "versions")
     }
     head["columns"] = [*programs.axes, "device_bytes", *work]
-    rows = ",\n".join(
-        json.dumps(
-            [
-                *(one.config[name] for name in programs.axes),
-                one.device_bytes,
-                *(_rounded(getattr(one.work, name)) for name in work),
-            ],
-            separators=(",", ":"),
-        )
+    rows = (
+        [
+            *(one.config[name] for name in programs.axes),
+            one.device_bytes,
+            *(getattr(one.work, name) for name in work),
+        ]
         for one in programs.compiled
     )
     path.parent.mkdir(exist_ok=True)
-    atomic.write_text(path, f'{json.dumps(head, indent=1)[:-2]},\n "compiled": [\n{rows}\n]}}\n')
+    recorded.write_rows(path, head, "compiled", rows)
 
 
-def _begin_or_go_on(path: Path, command: CompileGrid, space: SearchSpace) -> Programs:
+def compiler_versions() -> dict[str, str]:
+    """Return the versions of what compiles for a GPU.
+
+    Raises:
+        UserError: if the CUDA plugin is not installed.
+    """
     try:
-        versions = {name: metadata.version(name) for name in _COMPILERS}
+        return {name: metadata.version(name) for name in _COMPILERS}
     except metadata.PackageNotFoundError as error:
         raise UserError(
             f"{error.name} is not installed: python -m pip install -e '.[cuda13,test]'."
         ) from error
+
+
+def _begin_or_go_on(path: Path, command: CompileGrid, space: SearchSpace) -> Programs:
+    versions = compiler_versions()
     axes = {axis.name: tuple(map(int, axis.values)) for axis in space.axes}
     empty = Programs(workload=command.workload, card=command.card, axes=axes, versions=versions)
     if not path.exists():
@@ -148,7 +154,3 @@ def _compiled(workload: str, name: str, config: Config) -> CompiledConfig:
         device_bytes=text.program.device_bytes or 0,
         work=work_of(kernels.kernels, card(name)),
     )
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}") if isinstance(value, float) else value

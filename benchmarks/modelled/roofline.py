@@ -63,11 +63,15 @@ class Rates:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """A program whose seconds were seen on a card."""
+    """A program whose seconds were seen on a card; `launches` and `flops` are those that were
+    counted then.
+    """
 
     program: str
     work: Work
     update_s: float
+    launches: float
+    flops: float
 
 
 def card(name: str) -> Card:

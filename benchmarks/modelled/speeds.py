@@ -1,42 +1,24 @@
-"""Landscapes out of compiled programs: speeds by the roofline, seconds as an H100's trials took."""
+"""Landscapes out of compiled programs: speeds by the roofline, seconds as of trials on an H100."""
 
-import json
+import dataclasses
 import math
-from pathlib import Path
 from typing import Any
 
 from benchmarks.modelled.programs import Programs
-from benchmarks.modelled.roofline import Observed, Rates, Work
+from benchmarks.modelled.roofline import Rates
 from benchmarks.recorded import Landscape, Visit
+from search_spaces.jax_phase12 import PHASE12_BASELINE
 from trainables.measurement import OutcomeKind
 from trainables.sampling import Sampling
+from tune.profile.warm_start import nearest
 from tune.search.noise import KNOWN_SD
 
-_HERE = Path(__file__).parent
-_SEEN = _HERE / "h100.json"
-_RECORDS = _HERE.parent / "gpu"
-
 _STARTUP_S = 3.0
+"""Seconds to start a process, as on slower hosts: the H100's took 0.9."""
 _COMPILE_S, _COMPILED_KERNELS = 9.5, 240
 """Build and compilation of a program of so many kernels with 16 CPUs (benchmarks/gpu)."""
 _WARMUP_S = 2.2
-_BASELINE = {"num_envs": 512, "num_steps": 128, "batch_size": 8192, "num_epochs": 4}
-
-
-def observed() -> list[Observed]:
-    """Return the programs whose speed an H100 has shown, as they are compiled for one."""
-    seen = json.loads(_SEEN.read_text(encoding="utf-8"))
-    record = json.loads((_RECORDS / seen["about"]["record"]).read_text(encoding="utf-8"))
-    rows = record["parts"]["speed"]["rows"]
-    return [
-        Observed(
-            program=f"{name}, {loop}",
-            work=Work(**work),
-            update_s=rows[name]["measured"][loop]["update_s"],
-        )
-        for name, loops in seen["programs"].items()
-        for loop, work in loops.items()
-    ]
+"""Seconds of warm-up: 2.2 to 2.9 there."""
 
 
 def landscape(programs: Programs, rates: Rates) -> Landscape:
@@ -50,12 +32,14 @@ def landscape(programs: Programs, rates: Rates) -> Landscape:
         "efficiency": rates.efficiency,
         "noise_sd": KNOWN_SD["gpu"],
     }
-    return Landscape(
+    made = Landscape(
         about=about,
         axes=programs.axes,
-        baseline=tuple(_BASELINE[name] for name in programs.axes),
+        baseline=(),
         visits=tuple(_visits(programs, rates)),
     )
+    baseline = nearest(made.space, PHASE12_BASELINE)
+    return dataclasses.replace(made, baseline=tuple(baseline[name] for name in programs.axes))
 
 
 def _visits(programs: Programs, rates: Rates) -> list[Visit]:
