@@ -17,7 +17,7 @@ from tune.search.objective import Objective
 from tune.search.peaks import Peaks, peaks
 from tune.search.result import Candidate, Kind, SearchResult, winner_of
 from tune.summary import learning, levers, outcomes, per_gpu
-from tune.summary.doubts import warnings
+from tune.summary.doubts import never_quiet, warnings
 from tune.summary.trials import disturbed_text, proven_speed
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
@@ -159,6 +159,8 @@ def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -
     if winner.disturbed or baseline.disturbed:
         compared = "every comparison with the baseline was disturbed"
         return f"{name} looks like the {fastest}, but {compared}: {_AGAIN}"
+    if is_baseline and never_quiet(winner, result):
+        return f"{subject} is the {fastest} of what was measured undisturbed. Others may be faster."
     if is_baseline:
         return f"{subject} is already the {fastest} of what was tried."
     gain = speedup(winner, baseline)

@@ -50,7 +50,7 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
     doubts += _of_the_soak(winner, context) + _growth(winner, result, context)
     if winner.disturbed:
         doubts.append("every process that measured it was disturbed: its speed is what was left.")
-    doubts += _never_quiet(winner, result)
+    doubts += _perhaps_faster(winner, result)
     measured = winner.representative.measurement
     if (
         measured is not None
@@ -245,19 +245,23 @@ def _growth(winner: Candidate, result: SearchResult, context: SearchContext) -> 
     ]
 
 
-def _never_quiet(winner: Candidate, result: SearchResult) -> list[str]:
-    """Return which other configurations were only measured while they were disturbed."""
+def never_quiet(winner: Candidate, result: SearchResult) -> dict[ConfigKey, str]:
+    """Return the names of other configurations that were disturbed in every measurement."""
     measured = [
         trial
         for trial in result.trials
         if trial.measurement is not None and trial.stage is not Stage.LEVER
     ]
     quiet = {config_key(trial.config) for trial in measured if not trial.is_disturbed}
-    names = {
+    return {
         config_key(trial.config): config_name(trial.config)
         for trial in measured
         if config_key(trial.config) not in quiet | {config_key(winner.config)}
     }
+
+
+def _perhaps_faster(winner: Candidate, result: SearchResult) -> list[str]:
+    names = never_quiet(winner, result)
     if not names:
         return []
     return [f"disturbed in every measurement, and perhaps faster than it looks: {_some(names)}."]

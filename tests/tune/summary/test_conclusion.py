@@ -239,6 +239,21 @@ def test_a_baseline_that_won_is_compared_with_nothing_also_where_it_was_disturbe
     )
 
 
+def test_a_baseline_beside_what_was_never_measured_in_quiet_is_not_called_the_fastest_of_all() -> (
+    None
+):
+    noisy = factories.outcome(measurement=factories.measurement(disturbed=True))
+    rival = factories.trial(config={"num_envs": 7}, outcome=noisy)
+    found = conclude(
+        factories.result(
+            chosen={Kind.FASTEST: factories.BASELINE}, baseline=factories.BASELINE, trials=(rival,)
+        )
+    )
+    assert found.headline.endswith(
+        "is the fastest of what was measured undisturbed. Others may be faster."
+    )
+
+
 def disturbed_row(*measurements: Measurement) -> str | None:
     trials = tuple(
         factories.trial(outcome=factories.outcome(measurement=measured))
