@@ -23,9 +23,10 @@ from trainables import throughput
 from trainables.machine_speed import SLOW_COMPUTE, MachineBest, MachineSpeed, level, slowed
 from trainables.measurement import Measurement, Outcome, OutcomeKind
 from trainables.sampling import Sampling
-from tune.search.candidates import candidates_of, speedup
+from tune.search.candidates import candidates_of
 from tune.search.noise import KNOWN_DOF, KNOWN_SD, between_processes
 from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.speedup import speedup
 from tune.search.trial import Stage, Trial
 
 _MAX_TIME_S = 420.0

@@ -27,10 +27,10 @@ from tune.profile.schema import (
     ProfileWorkload,
 )
 from tune.profile.searched import ProfileSearch, SideBySide
-from tune.search.candidates import speedup
 from tune.search.learned import Judgement
 from tune.search.peaks import Peaks, peaks
 from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.speedup import speedup
 from tune.spec import Task
 
 _MEASURED = EXPORTABLE - {nvml.VISIBLE}

@@ -12,11 +12,12 @@ from rich.text import Text
 
 from cluster.pages import units
 from search_spaces.config import config_key, config_name
-from tune.search.candidates import candidates_of, speedup
+from tune.search.candidates import candidates_of
 from tune.search.learned import Judgement
 from tune.search.levers import tried
 from tune.search.peaks import Peaks, peaks
 from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.speedup import speedup
 from tune.search.trial import Stage, Trial
 from tune.summary.conclusion import Conclusion
 from tune.summary.trials import outcome_label, unit_of

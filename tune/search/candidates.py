@@ -13,9 +13,9 @@ from trainables.measurement import Measurement, OutcomeKind
 from tune.search import gpus
 from tune.search.learned import Judgement, LearningPlan
 from tune.search.learning import judge
-from tune.search.noise import KNOWN_SD, between_processes, within_process
+from tune.search.noise import KNOWN_SD, between_processes
 from tune.search.objective import Objective, score, typical_noise_scale
-from tune.search.result import Candidate, Kind, Noise, SearchResult
+from tune.search.result import Candidate, Kind, Noise, SearchResult, winner_of
 from tune.search.trial import EXPLORING, Stage, Trial
 
 LEAN_SHARE = 0.95
@@ -33,20 +33,6 @@ _WINNING = {
     Objective.BALANCED: Kind.BALANCED,
     Objective.LEARNING: Kind.LEARNING,
 }
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Speedup:
-    """The ratio of two speeds, with its 95 % interval."""
-
-    ratio: float
-    low: float
-    high: float
-
-    @property
-    def is_noise(self) -> bool:
-        """Return whether the two may be equally fast."""
-        return self.low <= 1.0 <= self.high
 
 
 def winning_kind(objective: Objective) -> Kind:
@@ -68,7 +54,8 @@ def choose_candidates(
     *,
     baseline: Config | None = None,
 ) -> dict[Kind, Candidate]:
-    """Return the best candidate of each kind, from the finals if any but the baseline's were run.
+    """Return the best candidate of each kind: from the finals, if any but the baseline's were run
+    or the baseline was the best that was explored.
 
     `learning` is the `learner`, if it was measured, with a lever where that is faster. `balanced`
     is left out where no gradient noise scale was measured, `lean` where no memory is known. The
@@ -77,12 +64,20 @@ def choose_candidates(
     candidates = candidates_of(trials)
     confirmed = [candidate for candidate in candidates if candidate.confirmed]
     compares = any(candidate.config != baseline for candidate in confirmed)
-    chosen = choose_by_kind(confirmed if compares else candidates, objective)
+    is_settled = compares or bool(confirmed and _is_best_explored(baseline, trials, objective))
+    chosen = choose_by_kind(confirmed if is_settled else candidates, objective)
     if learner is not None:
         own = [c for c in candidates if c.config == learner or adds_variables(c.config, learner)]
         own = [c for c in own if c.confirmed] or own
         chosen |= {Kind.LEARNING: _best(own, Objective.THROUGHPUT)} if own else {}
     return chosen
+
+
+def _is_best_explored(config: Config | None, trials: Sequence[Trial], objective: Objective) -> bool:
+    explored = candidates_of(trial for trial in trials if trial.stage in EXPLORING)
+    chosen = choose_by_kind(explored, objective)
+    best = winner_of(chosen, winning_kind(objective))
+    return best is not None and chosen[best].config == config
 
 
 def result_of(
@@ -130,29 +125,6 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
 
     noise = _noise(by_config.values(), factor)
     return [_candidate(group, noise_scale, noise, factor) for group in by_config.values()]
-
-
-def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
-    """Compare two candidates of one search.
-
-    By pairs, where both were in the finals: the processes of a round ran close together, and a
-    machine that was slow in that round was slow for both.
-    """
-    num_pairs = min(len(candidate.rounds), len(baseline.rounds))
-    ratio = candidate.steps_per_second / baseline.steps_per_second
-    if num_pairs:
-        pairs = zip(candidate.rounds, baseline.rounds, strict=False)
-        ratio = statistics.geometric_mean(mine / its for mine, its in pairs)
-    # Processes that agree by chance, or in the leaps of a count, know no more than each by itself.
-    latest = [one.representative.measurement for one in (candidate, baseline)]
-    own = math.hypot(*(within_process(measured) for measured in latest if measured))
-    pairs_or_one = max(1, num_pairs)
-    half_width = max(
-        candidate.noise.half_width(pairs_or_one, num_means=2), own / math.sqrt(pairs_or_one)
-    )
-    return Speedup(
-        ratio=ratio, low=ratio * math.exp(-half_width), high=ratio * math.exp(half_width)
-    )
 
 
 def _candidate(

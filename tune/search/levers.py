@@ -13,8 +13,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.config import VARIABLE, Config, config_key, variables_of
-from tune.search.candidates import Speedup, candidates_of, speedup
+from tune.search.candidates import candidates_of
 from tune.search.rounds import counted
+from tune.search.speedup import Speedup, speedup
 from tune.search.trial import Stage, Trial
 
 _LEAST_GAIN = 1.01

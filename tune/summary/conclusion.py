@@ -12,16 +12,16 @@ from cluster.pages import units
 from search_spaces.config import config_key, config_name, config_text
 from trainables.measurement import OutcomeKind
 from tune.run_folder.record import SearchContext
-from tune.search.candidates import speedup, winning_kind
-from tune.search.objective import Objective
+from tune.search.candidates import winning_kind
 from tune.search.peaks import Peaks, peaks
 from tune.search.result import Candidate, Kind, SearchResult, winner_of
+from tune.search.speedup import speedup
 from tune.summary import learning, levers, outcomes, per_gpu
-from tune.summary.doubts import never_quiet, warnings
+from tune.summary.doubts import warnings
+from tune.summary.headline import baseline_name, headline_of
 from tune.summary.trials import disturbed_text, proven_speed
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
-_AGAIN = "search again on a quiet machine."
 _NEAR = 0.8
 """The share of a limit from which on it is near: noise may cross it, a doubling will."""
 
@@ -83,7 +83,7 @@ def conclude(
     ]
     profile = profiles.get(kind)
     return Conclusion(
-        headline=_headline(winner, result, context),
+        headline=headline_of(winner, result, context),
         rows=_filled(rows),
         warnings=tuple(warnings(winner, result, context)),
         commands=() if profile is None else _commands(profile, seen, context),
@@ -143,41 +143,6 @@ def limited_by(result: SearchResult, context: SearchContext) -> str:
     )
 
 
-def _headline(winner: Candidate, result: SearchResult, context: SearchContext) -> str:
-    if context.learning is not None:
-        return learning.headline(winner, result)
-    baseline = result.baseline
-    name = config_name(winner.config)
-    fastest = "best" if context.objective is Objective.BALANCED else "fastest"
-    if baseline is None:
-        return f"{name} is the {fastest} of what fits here."
-    default = _baseline_name(context, baseline)
-    subject = default[0].upper() + default[1:]
-    is_baseline = config_key(winner.config) == config_key(baseline.config)
-    if is_baseline and winner.disturbed:
-        return f"{subject} looks like the {fastest}, but it was disturbed each time: {_AGAIN}"
-    if winner.disturbed or baseline.disturbed:
-        compared = "every comparison with the baseline was disturbed"
-        return f"{name} looks like the {fastest}, but {compared}: {_AGAIN}"
-    if is_baseline and never_quiet(winner, result):
-        return f"{subject} is the {fastest} of what was measured undisturbed. Others may be faster."
-    if is_baseline:
-        return f"{subject} is already the {fastest} of what was tried."
-    gain = speedup(winner, baseline)
-    if gain.is_noise and context.objective is Objective.BALANCED:
-        return f"{name} is the best by --objective balanced, and as fast as {default}."
-    if gain.is_noise:
-        return f"{subject} is already as good: nothing was clearly faster."
-    if gain.ratio < 1.0:
-        return f"{name} is the best by --objective {context.objective}, not the fastest."
-    return f"{name}: {units.times(gain.ratio)} faster than {default}"
-
-
-def _baseline_name(context: SearchContext, baseline: Candidate) -> str:
-    what = "the framework default" if context.baseline_is_default else "your baseline"
-    return f"{context.baseline_called or what} ({config_name(baseline.config)})"
-
-
 def _speed(candidate: Candidate) -> str:
     return proven_speed(
         candidate.promised,
@@ -195,7 +160,7 @@ def _comparison(winner: Candidate, result: SearchResult, context: SearchContext)
     if config_key(winner.config) == config_key(baseline.config):
         return "it is the baseline itself"
     gain = speedup(winner, baseline)
-    against = f"{_baseline_name(context, baseline)} at {units.speed(baseline.steps_per_second)}"
+    against = f"{baseline_name(context, baseline)} at {units.speed(baseline.steps_per_second)}"
     bounds = f"{units.times(gain.low)} to {units.times(gain.high)}"
     if winner.disturbed or baseline.disturbed:
         return f"not comparable with {against}: one of the two was disturbed"

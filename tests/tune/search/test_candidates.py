@@ -9,18 +9,17 @@ from finals_trials import EXPLORED, config, died, ended, measured
 from learners import trained
 from trainables.measurement import OutcomeKind
 from tune.search.candidates import (
-    Speedup,
     candidates_of,
     choose_candidates,
     learner_of,
     result_of,
-    speedup,
     winning_kind,
 )
 from tune.search.learned import LearningPlan
 from tune.search.learning import judge
 from tune.search.objective import Objective
 from tune.search.result import Kind, SearchResult
+from tune.search.speedup import Speedup, speedup
 from tune.search.trial import Stage, Trial
 
 
@@ -263,6 +262,14 @@ def test_a_final_of_the_baseline_alone_compares_nothing(
 ) -> None:
     chosen = result_so_far([*EXPLORED, *later]).chosen[Kind.FASTEST]
     assert (chosen.config, chosen.confirmed) == (config(fastest), is_confirmed)
+
+
+def test_a_baseline_that_was_the_best_explored_wins_by_its_finals_alone() -> None:
+    # Beside its final's moment another's exploring looks faster; nobody else came to the finals.
+    trials = [measured(1, 400.0), measured(4, 395.0), measured(1, 380.0, stage=Stage.FINAL)]
+    chosen = result_so_far(trials).chosen[Kind.FASTEST]
+    assert (chosen.config, chosen.confirmed) == (config(1), True)
+    assert chosen.steps_per_second == pytest.approx(380.0)
 
 
 def test_what_learns_fastest_is_chosen_also_before_its_finals() -> None:
