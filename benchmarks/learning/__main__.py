@@ -1,6 +1,7 @@
 """The search for what learns fastest, beside others, on recorded learning landscapes.
 
     python -m benchmarks.learning [--seeds 30] [--names cartpole trend] [--gpus 4]
+    python -m benchmarks.learning --names cartpole --targets 200 300 475
 
 Nothing is trained: recorded curves answer, at recorded speeds, on a simulated clock. Ours is the
 search of `--objective learning` with the target of the landscape. `fastest` and `balanced` are what
@@ -47,6 +48,8 @@ class LearningBenchmark:
 
     names: tuple[str, ...] = ("cartpole", "breakout", "trend")
     """Landscapes in --folder."""
+    targets: tuple[float, ...] = ()
+    """Returns to be learned in place of each landscape's own."""
     seeds: int = 30
     """Searches per row."""
     max_runs: int = SearchSpec.NORMAL.max_runs
@@ -211,8 +214,8 @@ def _search(
 
 def main(benchmark: LearningBenchmark) -> None:
     """Print a table per landscape."""
-    for name in benchmark.names:
-        landscape = read(benchmark.folder / f"{name}.json")
+    for name, target in itertools.product(benchmark.names, benchmark.targets or (None,)):
+        landscape = read(benchmark.folder / f"{name}.json", target)
         if benchmark.configs:
             print(_truth(landscape), flush=True)
             continue

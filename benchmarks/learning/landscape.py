@@ -119,8 +119,12 @@ TARGETS = {"cartpole": 400.0, "breakout": 10.0, "trend": 7.0}
 _BASELINE = {"num_envs": 64, "num_steps": 128, "batch_size": 1024}
 
 
-def read(path: Path) -> LearningLandscape:
-    """Read a recorded landscape."""
+def read(path: Path, target: float | None = None) -> LearningLandscape:
+    """Read a recorded landscape, with another return than its own to be learned if one is given.
+
+    Raises:
+        ValueError: if no configuration gets to that return.
+    """
     configs = {}
     for one in json.loads(path.read_text())["configs"]:
         trainings = tuple(
@@ -134,13 +138,16 @@ def read(path: Path) -> LearningLandscape:
             noise_scale=one.get("noise_scale"),
             trainings=trainings,
         )
-    target = TARGETS[path.stem]
+    target = TARGETS[path.stem] if target is None else target
+    true_s = true_seconds(configs, target)
+    if not true_s:
+        raise ValueError(f"no configuration of {path.name} gets to {target:g}.")
     return LearningLandscape(
         name=path.stem,
         target=target,
         baseline=_BASELINE,
         configs=configs,
-        true_s=true_seconds(configs, target),
+        true_s=true_s,
     )
 
 

@@ -27,6 +27,9 @@ _PENALTY = 2.0
 _LEVEL = 0.9
 """Without a target, the share of what the best has learned that is taken for a level."""
 
+_WAY = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""The shares of what is to be learned that a training is timed at."""
+
 _KNOWN_DOF = 2.0
 
 
@@ -50,7 +53,7 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
         for key, own in groups.items()
     ]
     sd, dof = _between_seeds(found, by_target=by_target)
-    expected = progress.expected(trained(found, by_target=by_target))
+    expected = progress.expected(trained(found, plan.target if by_target else None))
     learned = [
         dataclasses.replace(one, error=sd / math.sqrt(one.num_seeds), expected=float(log_s))
         for one, log_s in zip(found, expected, strict=True)
@@ -104,8 +107,8 @@ def expected_gain(one: Learned, best: Learned) -> float:
     return error * (z * float(ndtr(z)) + math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
 
 
-def trained(learned: Sequence[Learned], *, by_target: bool) -> list[Trained]:
-    """Return each with its mean log seconds to a level, as the model of `progress` takes them."""
+def trained(learned: Sequence[Learned], target: float | None) -> list[Trained]:
+    """Return each with its mean log seconds, as the model of `progress` takes them."""
     return [
         Trained(
             config=one.config,
@@ -114,21 +117,30 @@ def trained(learned: Sequence[Learned], *, by_target: bool) -> list[Trained]:
             speed=one.steps_per_second,
             samples=one.env_steps_per_update,
         )
-        for one, log_s in zip(learned, log_seconds(learned, by_target=by_target), strict=True)
+        for one, log_s in zip(learned, log_seconds(learned, target), strict=True)
     ]
 
 
-def log_seconds(learned: Sequence[Learned], *, by_target: bool) -> list[float]:
-    """Return the mean log seconds of each to a level: the target, or nearly what the best learned.
+def log_seconds(learned: Sequence[Learned], target: float | None) -> list[float]:
+    """Return the mean log seconds of each, over its seeds and over levels on the second half of the
+    way to the target, or to nearly what the best has learned.
 
-    A level that was not reached counts as if it were, in twice the time that the training had.
+    When a seed arrives is luck for a good part, and some never do: one seed tells more of its
+    configuration by its way. A level that was not reached counts as if it were, in twice the time
+    that the training had.
     """
-    if by_target:
-        return [-one.value for one in learned]
     start = _start(learned)
-    level = start + _LEVEL * (max(statistics.fmean(one.finals) for one in learned) - start)
+    if target is None:
+        most = max(statistics.fmean(one.finals) for one in learned)
+        target = start + _LEVEL * (most - start)
+    start = min(start, target)  # some begin with more than they are to learn
+    levels = [start + share * (target - start) for share in _WAY]
     return [
-        statistics.fmean(math.log(_seconds_to(level, curve)) for curve in one.curves)
+        statistics.fmean(
+            math.log(one.stretch * _seconds_to(level, curve))
+            for curve in one.curves
+            for level in levels
+        )
         for one in learned
     ]
 
@@ -193,26 +205,27 @@ def _learned(
 ) -> Learned:
     curves = _curves(trials)
     measured = [trial.measurement for trial in trials if trial.measurement is not None]
-    more = 1.0 + compile_s / plan.planned_s
+    stretch = 1.0 + compile_s / plan.planned_s
     seconds: tuple[float | None, ...] = (None,) * len(curves)
-    finals = tuple(curve.final(training_s / more) for curve in curves)
+    finals = tuple(curve.final(training_s / stretch) for curve in curves)
     value = statistics.fmean(finals)
     if by_target:
         assert plan.target is not None
         reached = [curve.reached_s(plan.target) for curve in curves]
-        seconds = tuple(None if one is None else one * more for one in reached)
+        seconds = tuple(None if one is None else one * stretch for one in reached)
         value = -statistics.fmean(
-            math.log(more * _seconds_to(plan.target, curve)) for curve in curves
+            math.log(stretch * _seconds_to(plan.target, curve)) for curve in curves
         )
     return Learned(
         config=trials[-1].config,
         curves=curves,
         seconds=seconds,
         finals=finals,
-        areas=tuple(curve.mean_until(training_s / more) for curve in curves),
+        areas=tuple(curve.mean_until(training_s / stretch) for curve in curves),
         value=value,
         steps_per_second=measured[-1].steps_per_second,
         env_steps_per_update=measured[-1].env_steps_per_update,
+        stretch=stretch,
     )
 
 

@@ -66,7 +66,8 @@ def next_training(
     judgement = judge(trials, plan)
     if judgement is None:
         return None
-    trained = learning.trained(judgement.learned, by_target=judgement.by_target)
+    target = judgement.target if judgement.by_target else None
+    trained = learning.trained(judgement.learned, target)
     if len(started) < plan.num_first:
         proposed = _propose(known, trained, list(started.values()), rng)
         if proposed is not None:

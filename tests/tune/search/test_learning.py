@@ -132,14 +132,30 @@ def test_there_is_no_judgement_before_a_return_is_known() -> None:
     assert judge([trial(stage=Stage.FINAL, config=A)], PLAN) is None
 
 
-def test_the_models_seconds_are_those_to_the_target_or_to_what_the_best_learned() -> None:
-    by_target = judged([trained(A, 4.0), trained(B, 8.0)])
-    assert log_seconds(by_target.learned, by_target=True) == pytest.approx(
-        [math.log(4), math.log(8)]
-    )
-    without = judged([trained(A, 10.0), trained(B, 16.0)], NO_TARGET)
-    first, second = log_seconds(without.learned, by_target=False)
+@pytest.mark.parametrize("target", [100.0, None])
+def test_the_models_seconds_are_those_on_the_way_to_what_is_to_be_learned(
+    target: float | None,
+) -> None:
+    found = judged([trained(A, 5.0), trained(B, 8.0)], NO_TARGET)
+    first, second = log_seconds([found.of(A), found.of(B)], target)
     assert second - first == pytest.approx(math.log(1.6), abs=0.05)
+
+
+def test_a_seed_that_came_near_tells_more_than_that_it_did_not_arrive() -> None:
+    found = judged([trained(A, 5.0, top=99.0), trained(B, 5.0, top=40.0), trained(C, 5.0)])
+    near, far, there = log_seconds([found.of(config) for config in (A, B, C)], 100.0)
+    assert there < near < far
+    # One of six levels was missed, at twice the 20 s that the training had; else all six.
+    assert near == pytest.approx(there + math.log(2 * 20.0 / 5.0) / 6, abs=0.02)
+    assert far == pytest.approx(math.log(2 * 20.0))
+
+
+@pytest.mark.parametrize("target", [-50.0, -5.0])
+def test_a_training_that_starts_beyond_the_target_took_the_seconds_to_its_first_point(
+    target: float,
+) -> None:
+    found = judged([trained(A, 5.0)], NO_TARGET)
+    assert log_seconds(found.learned, target) == pytest.approx([math.log(20.0 / 100)])
 
 
 @pytest.mark.parametrize(
