@@ -23,7 +23,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from benchmarks import markdown
 from benchmarks.learning.landscape import LearningLandscape, SimulatedTrainings, read
-from benchmarks.learning.record import LANDSCAPES
+from benchmarks.learning.record import LANDSCAPES, RECORDINGS
 from search_spaces.config import Config, config_cell, config_key, num_samples
 from trainables.measurement import Outcome
 from tune.search.constraints import Limits
@@ -215,6 +215,8 @@ def _search(
 def main(benchmark: LearningBenchmark) -> None:
     """Print a table per landscape."""
     for name, target in itertools.product(benchmark.names, benchmark.targets or (None,)):
+        if target is not None and target > RECORDINGS[name]["stop_at"]:
+            raise SystemExit(f"{name} was recorded to {RECORDINGS[name]['stop_at']:g} alone.")
         landscape = read(benchmark.folder / f"{name}.json", target)
         if benchmark.configs:
             print(_truth(landscape), flush=True)
@@ -287,6 +289,8 @@ def _truth(landscape: LearningLandscape) -> str:
             ", ".join(map(_text, each)),
         ]
         lines.append(markdown.row(cells))
+    told = "{:.2f} by its seconds to the target, {:.2f} by those on the way"
+    lines.append(f"\nwhat a seed tells (r): {told.format(*landscape.told_by_a_seed())}")
     return "\n".join(lines)
 
 

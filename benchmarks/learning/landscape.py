@@ -19,12 +19,16 @@ from search_spaces.space import Axis, SearchSpace
 from trainables.curve import LearningCurve, TrainingRequest
 from trainables.measurement import Outcome, OutcomeKind
 from trainables.training import Trainer
+from tune.memory.model import Array
+from tune.search.learning import levels_on_the_way
 
 _STARTUP_S, _WARMUP_S = 3.0, 1.0
 _EXPLORE_S, _FINAL_S = 4.0, 6.0
 """Typical seconds of a trial on the two cores that recorded the landscapes."""
 
 _SPEED_SD = 0.03
+
+_CLOSE = 3.0
 
 _POOLED_DOF = 2
 """Degrees of freedom that the typical variance between seeds counts for, beside a
@@ -106,6 +110,23 @@ class LearningLandscape:
         """The seconds to the target of the configuration that truly learns fastest."""
         return min(self.true_s.values())
 
+    def told_by_a_seed(self) -> tuple[float, float]:
+        """Return the correlations of what a configuration needs with the seconds of one seed of it:
+        to the target, and as a mean over levels on the way.
+
+        Of those that need less than three times the best's, that a search is to tell apart.
+        """
+        close = [key for key, seconds in self.true_s.items() if seconds < _CLOSE * self.best_s]
+        truth = np.log([self.true_s[key] for key in close])
+        start = statistics.median(
+            training.returns[0] for one in self.configs.values() for training in one.trainings
+        )
+        levels = levels_on_the_way(start, self.target)
+        # [configurations, seeds, levels]
+        logs = np.array([[self.configs[key].logs_to(level) for level in levels] for key in close])
+        logs = logs.transpose(0, 2, 1)
+        return _correlation(logs[:, :, -1], truth), _correlation(logs.mean(axis=2), truth)
+
     def times_as_long(self, config: Config | None) -> float:
         """Return how many times as long as the best a configuration truly needs."""
         if config is None:
@@ -117,6 +138,11 @@ TARGETS = {"cartpole": 400.0, "breakout": 10.0, "trend": 7.0}
 """The return of each that counts as learned."""
 
 _BASELINE = {"num_envs": 64, "num_steps": 128, "batch_size": 1024}
+
+
+def _correlation(seeds: Array, truth: Array) -> float:
+    """Return the mean correlation of one seed of each [n, seeds] with the truth [n]."""
+    return statistics.fmean(float(np.corrcoef(one, truth)[0, 1]) for one in seeds.T)
 
 
 def read(path: Path, target: float | None = None) -> LearningLandscape:
@@ -139,15 +165,14 @@ def read(path: Path, target: float | None = None) -> LearningLandscape:
             trainings=trainings,
         )
     target = TARGETS[path.stem] if target is None else target
-    true_s = true_seconds(configs, target)
-    if not true_s:
+    if not any(one.logs_to(target) for one in configs.values()):
         raise ValueError(f"no configuration of {path.name} gets to {target:g}.")
     return LearningLandscape(
         name=path.stem,
         target=target,
         baseline=_BASELINE,
         configs=configs,
-        true_s=true_s,
+        true_s=true_seconds(configs, target),
     )
 
 

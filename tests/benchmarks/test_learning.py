@@ -38,6 +38,26 @@ def test_a_landscape_is_a_whole_grid_with_a_best_that_learns(name: str) -> None:
     assert best == 1.0
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_tells_more_by_its_way_than_by_its_arrival(name: str) -> None:
+    to_target, on_the_way = read(LANDSCAPES / f"{name}.json").told_by_a_seed()
+    assert 0.5 < to_target < on_the_way - 0.05 < 1.0
+
+
+@pytest.mark.parametrize(("target", "reached"), [(440.0, True), (501.0, False)])
+def test_another_target_makes_another_landscape_if_anything_gets_there(
+    target: float, reached: bool
+) -> None:
+    path = LANDSCAPES / "cartpole.json"
+    if not reached:
+        with pytest.raises(ValueError, match=r"cartpole\.json gets to 501"):
+            read(path, target)
+        return
+    other = read(path, target)
+    assert other.target == target
+    assert other.best_s > CARTPOLE.best_s
+
+
 def test_a_training_is_its_recorded_one_cut_where_the_trainer_ends_it() -> None:
     machine = SimulatedTrainings(CARTPOLE, seed=0)
     config = CARTPOLE.baseline

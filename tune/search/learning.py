@@ -133,8 +133,7 @@ def log_seconds(learned: Sequence[Learned], target: float | None) -> list[float]
     if target is None:
         most = max(statistics.fmean(one.finals) for one in learned)
         target = start + _LEVEL * (most - start)
-    start = min(start, target)  # some begin with more than they are to learn
-    levels = [start + share * (target - start) for share in _WAY]
+    levels = levels_on_the_way(start, target)
     return [
         statistics.fmean(
             math.log(one.stretch * _seconds_to(level, curve))
@@ -143,6 +142,12 @@ def log_seconds(learned: Sequence[Learned], target: float | None) -> list[float]
         )
         for one in learned
     ]
+
+
+def levels_on_the_way(start: float, target: float) -> list[float]:
+    """Return the returns at which a training is timed, the target as the last."""
+    start = min(start, target)  # some begin with more than they are to learn
+    return [start + share * (target - start) for share in _WAY]
 
 
 def _groups(trials: Sequence[Trial]) -> dict[ConfigKey, list[Trial]]:
