@@ -74,8 +74,10 @@ def choose_candidates(
 
 
 def _is_best_explored(config: Config | None, trials: Sequence[Trial], objective: Objective) -> bool:
+    failed = disqualified(trials)
     explored = candidates_of(trial for trial in trials if trial.stage in EXPLORING)
-    chosen = choose_by_kind(explored, objective)
+    left = [candidate for candidate in explored if config_key(candidate.config) not in failed]
+    chosen = choose_by_kind(left, objective)
     best = winner_of(chosen, winning_kind(objective))
     return best is not None and chosen[best].config == config
 

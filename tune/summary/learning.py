@@ -1,7 +1,7 @@
 """Learning in words: what learns fastest, against what steps fastest and the baseline. Pure."""
 
 from cluster.pages import units
-from search_spaces.config import config_key, config_name
+from search_spaces.config import Config, config_key, config_name
 from tune.search.learned import Judgement, Learned
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.trial import Stage
@@ -15,7 +15,7 @@ def headline(winner: Candidate, result: SearchResult) -> str:
     if own is None:
         return f"{name} steps fastest; what learns fastest is not known: all that trained failed"
     fastest = result.chosen.get(Kind.FASTEST)
-    told = f"{_learned(own, judgement)}{_sooner(own, fastest, judgement)}"
+    told = f"{_learned(own, judgement)}{_sooner(own, result, judgement)}"
     if not _is_measured(result):
         learns = f"learns fastest: {config_name(own.config)} ({told})"
         return f"{learns}, whose speed is not yet measured; steps fastest: {name}"
@@ -34,13 +34,18 @@ def rows(winner: Candidate, result: SearchResult) -> list[tuple[str, str]]:
         return []
     found = [("learning", _evidence(own, judgement))]
     config = winner.config if _is_measured(result) else own.config
-    others = {"the fastest": result.chosen.get(Kind.FASTEST), "the baseline": result.baseline}
-    for called, candidate in others.items():
-        other = None if candidate is None else judgement.of(candidate.config)
-        if candidate is None or config_key(candidate.config) == config_key(config):
+    fastest = result.chosen.get(Kind.FASTEST)
+    others = {
+        "the fastest": None if fastest is None else fastest.config,
+        "the fastest that trained": _fastest_instead(result, judgement),
+        "the baseline": None if result.baseline is None else result.baseline.config,
+    }
+    for called, other in others.items():
+        if other is None or config_key(other) == config_key(config):
             continue
-        text = "it was not trained" if other is None else _against(own, other, judgement)
-        found.append((f"than {called}", f"{config_name(candidate.config)}: {text}"))
+        learned = judgement.of(other)
+        text = "it was not trained" if learned is None else _against(own, learned, judgement)
+        found.append((f"than {called}", f"{config_name(other)}: {text}"))
     if judgement.tied and own is judgement.best:
         names = ", ".join(config_name(one.config) for one in judgement.tied)
         found.append(("not told apart", f"by {units.plural(own.num_seeds, 'seed')}: {names}"))
@@ -129,13 +134,30 @@ def _learned(own: Learned, judgement: Judgement) -> str:
     return f"{_mean(own.finals)} after {units.fine_duration(judgement.training_s)} of training"
 
 
-def _sooner(own: Learned, fastest: Candidate | None, judgement: Judgement) -> str:
-    """Return how many times sooner it is at the target than what steps fastest, if that is told."""
-    other = None if fastest is None else judgement.of(fastest.config)
+def _fastest_instead(result: SearchResult, judgement: Judgement) -> Config | None:
+    """Return what steps fastest of all that trained, if what steps fastest did not train.
+
+    The finals may find another to be the fastest than exploring did.
+    """
+    fastest = result.chosen.get(Kind.FASTEST)
+    if fastest is None or judgement.of(fastest.config) is not None:
+        return None
+    return max(judgement.learned, key=lambda one: one.steps_per_second).config
+
+
+def _sooner(own: Learned, result: SearchResult, judgement: Judgement) -> str:
+    """Return how many times sooner it is at the target than what steps fastest, or fastest of what
+    trained, if that is told.
+    """
+    fastest, instead = result.chosen.get(Kind.FASTEST), _fastest_instead(result, judgement)
+    if fastest is None:
+        return ""
+    called = "what steps fastest" if instead is None else config_name(instead)
+    other = judgement.of(fastest.config if instead is None else instead)
     if other is None or own.typical_s is None or other.typical_s is None:
         return ""
     ratio, low, _ = judgement.sooner(own, other)
-    return f", {units.times(ratio)} sooner than what steps fastest" if low > 1.0 else ""
+    return f", {units.times(ratio)} sooner than {called}" if low > 1.0 else ""
 
 
 def _evidence(own: Learned, judgement: Judgement) -> str:

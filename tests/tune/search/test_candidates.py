@@ -264,10 +264,17 @@ def test_a_final_of_the_baseline_alone_compares_nothing(
     assert (chosen.config, chosen.confirmed) == (config(fastest), is_confirmed)
 
 
-def test_a_baseline_that_was_the_best_explored_wins_by_its_finals_alone() -> None:
+@pytest.mark.parametrize(
+    "died_since",
+    [[], [measured(8, 500.0), died(8, Stage.FINAL)]],
+    ids=["all live", "a faster died"],
+)
+def test_a_baseline_that_was_the_best_explored_wins_by_its_finals_alone(
+    died_since: list[Trial],
+) -> None:
     # Beside its final's moment another's exploring looks faster; nobody else came to the finals.
     trials = [measured(1, 400.0), measured(4, 395.0), measured(1, 380.0, stage=Stage.FINAL)]
-    chosen = result_so_far(trials).chosen[Kind.FASTEST]
+    chosen = result_so_far([*trials, *died_since]).chosen[Kind.FASTEST]
     assert (chosen.config, chosen.confirmed) == (config(1), True)
     assert chosen.steps_per_second == pytest.approx(380.0)
 

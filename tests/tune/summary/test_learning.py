@@ -67,6 +67,25 @@ def test_rows_compare_with_the_fastest_and_the_baseline() -> None:
     assert "not told apart" not in rows
 
 
+def test_the_fastest_that_trained_stands_in_for_one_that_did_not() -> None:
+    other = {"num_envs": 512, "num_steps": 128, "batch_size": 256}
+    seen = [trained(LEARNER, 4.0)] * 3 + [trained(other, 16.0, speed=2000.0)] * 3
+    found = searched(seen)
+    rows = said(found)
+    assert rows["than the fastest"] == "256 x 128, 128 minibatches: it was not trained"
+    instead = rows["than the fastest that trained"]
+    assert instead.startswith("512 x 128, 256 minibatches: 4.00 x as long (")
+    assert learning.headline(found.chosen[Kind.LEARNING], found) == (
+        "learns fastest: 16 x 128, 8 minibatches (100 after 4 s of training, 4.00 x sooner than "
+        "512 x 128, 256 minibatches); steps fastest: 256 x 128, 128 minibatches (+34%)"
+    )
+
+
+def test_nothing_stands_in_where_the_learner_is_the_fastest_that_trained() -> None:
+    rows = said(searched([trained(LEARNER, 4.0, speed=2000.0), trained(BASELINE, 60.0)]))
+    assert "than the fastest that trained" not in rows
+
+
 def test_what_seeds_cannot_tell_apart_is_said() -> None:
     rows = said(searched([trained(LEARNER, 4.0), trained(FASTEST, 6.0), trained(BASELINE, 5.0)]))
     assert rows["not told apart"].startswith("by 1 seed: ")
