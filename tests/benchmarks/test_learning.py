@@ -100,6 +100,20 @@ def test_ours_finds_what_learns_fast_and_a_search_of_speed_does_not(name: str) -
     assert fastest.of_speed_s == fastest.seconds
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_ours_picks_what_learns_sooner_than_asha_with_the_same_seconds(name: str) -> None:
+    landscape = read(LANDSCAPES / f"{name}.json")
+    ours = [run_ours(landscape, seed, Objective.LEARNING) for seed in range(12)]
+    asha = [run_asha(landscape, seed, run.seconds) for seed, run in enumerate(ours)]
+    mine, theirs = (
+        [math.log(landscape.times_as_long(run.picked)) for run in runs] for runs in (ours, asha)
+    )
+    assert sum(mine) < sum(theirs)
+    assert sum(a < b for a, b in zip(mine, theirs, strict=True)) > sum(
+        a > b for a, b in zip(mine, theirs, strict=True)
+    )
+
+
 def test_asha_gets_the_seconds_that_it_is_given_and_picks_what_it_trained() -> None:
     run = run_asha(CARTPOLE, seed=0, budget_s=100.0)
     assert run.picked is not None
