@@ -7,7 +7,6 @@ import statistics
 import numpy as np
 import pytest
 
-from benchmarks.learning.__main__ import run_asha, run_ours
 from benchmarks.learning.landscape import (
     RecordedTraining,
     SimulatedTrainings,
@@ -15,6 +14,7 @@ from benchmarks.learning.landscape import (
     true_seconds,
 )
 from benchmarks.learning.record import LANDSCAPES
+from benchmarks.learning.searches import run_asha, run_ours
 from search_spaces.config import config_key
 from trainables.curve import TrainingRequest
 from tune.search.objective import Objective

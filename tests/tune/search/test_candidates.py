@@ -1,7 +1,6 @@
 """The choice among candidates: fastest, lean and balanced; what is promised, and by how much."""
 
 import dataclasses
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,6 @@ from tune.search.learned import LearningPlan
 from tune.search.learning import judge
 from tune.search.objective import Objective
 from tune.search.result import Kind, SearchResult
-from tune.search.speedup import Speedup, speedup
 from tune.search.trial import Stage, Trial
 
 
@@ -74,46 +72,6 @@ def test_without_noise_the_faster_wins_a_near_tie() -> None:
         for n, speed, need in speeds
     ]
     assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 4
-
-
-def finals_of(base: list[float], leader: list[float], **changes: Any) -> list[Trial]:
-    """A baseline's and a leader's finals, by rounds."""
-    pairs = zip(base, leader, strict=True)
-    return [
-        measured(n, speed, stage=Stage.FINAL, **changes)
-        for pair in pairs
-        for n, speed in zip((1, 4), pair, strict=True)
-    ]
-
-
-def gain_of(trials: list[Trial]) -> Speedup:
-    by_envs = {one.config["num_envs"]: one for one in candidates_of(trials)}
-    return speedup(by_envs[4], by_envs[1])
-
-
-def test_a_round_that_was_slow_for_both_says_nothing_against_the_gain() -> None:
-    gain = gain_of(finals_of([100.0, 50.0, 100.0], [120.0, 60.0, 120.0]))
-    assert gain.ratio == pytest.approx(1.2)
-    assert 1.1 < gain.low < gain.high < 1.31
-
-
-def test_pairs_that_disagree_prove_no_gain() -> None:
-    gain = gain_of(finals_of([100.0, 140.0], [150.0, 140.0]))
-    assert gain.is_noise
-
-
-def test_two_rounds_on_a_cpu_prove_no_gain_of_a_few_percents_but_on_a_gpu_they_do() -> None:
-    base, leader = [100.0, 100.0], [104.0, 104.0]
-    assert gain_of(finals_of(base, leader)).is_noise
-    assert not gain_of(finals_of(base, leader, peak_device_bytes=100)).is_noise
-
-
-def test_disturbed_finals_do_not_count_beside_quiet_ones() -> None:
-    quiet = finals_of([100.0, 100.0], [120.0, 120.0])
-    noisy = finals_of([40.0], [120.0], disturbed=True)
-    assert gain_of([*noisy, *quiet]).ratio == pytest.approx(1.2)
-    assert not any(one.disturbed for one in candidates_of([*noisy, *quiet]))
-    assert all(one.disturbed for one in candidates_of(noisy))
 
 
 @pytest.mark.parametrize(
@@ -212,29 +170,6 @@ def test_nothing_is_called_balanced_without_a_noise_scale() -> None:
 def test_slow_trials_are_no_candidates_but_no_failures_either() -> None:
     trials = [*EXPLORED, died(16, Stage.SEARCH, OutcomeKind.SLOW)]
     assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 4
-
-
-def test_processes_that_agree_know_no_more_than_each_by_itself() -> None:
-    agreeing = finals_of([100.0, 100.0], [150.0, 150.0], peak_device_bytes=100)
-    narrow = gain_of(agreeing)
-    vague = [
-        dataclasses.replace(trial, outcome=dataclasses.replace(trial.outcome, measurement=wide))
-        for trial in agreeing
-        if trial.outcome is not None
-        and trial.measurement is not None
-        and (
-            wide := dataclasses.replace(
-                trial.measurement,
-                low=0.8 * trial.measurement.steps_per_second,
-                high=1.25 * trial.measurement.steps_per_second,
-            )
-        )
-    ]
-    wide_gain = gain_of(vague)
-    assert narrow.high - narrow.low < 0.1
-    # each is known to 22 %, a ratio of two to 32 %, a mean of two such pairs to 22 %
-    assert wide_gain.low == pytest.approx(1.5 * 0.8, rel=0.01)
-    assert not wide_gain.is_noise
 
 
 def test_what_learned_fastest_and_died_since_gives_way_to_the_next() -> None:

@@ -1,0 +1,74 @@
+"""The speedup of one candidate over another: by pairs of their finals, as sure as these agree."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from finals_trials import measured
+from tune.search.candidates import candidates_of
+from tune.search.speedup import Speedup, speedup
+from tune.search.trial import Stage, Trial
+
+
+def finals_of(base: list[float], leader: list[float], **changes: Any) -> list[Trial]:
+    """A baseline's and a leader's finals, by rounds."""
+    pairs = zip(base, leader, strict=True)
+    return [
+        measured(n, speed, stage=Stage.FINAL, **changes)
+        for pair in pairs
+        for n, speed in zip((1, 4), pair, strict=True)
+    ]
+
+
+def gain_of(trials: list[Trial]) -> Speedup:
+    by_envs = {one.config["num_envs"]: one for one in candidates_of(trials)}
+    return speedup(by_envs[4], by_envs[1])
+
+
+def test_a_round_that_was_slow_for_both_says_nothing_against_the_gain() -> None:
+    gain = gain_of(finals_of([100.0, 50.0, 100.0], [120.0, 60.0, 120.0]))
+    assert gain.ratio == pytest.approx(1.2)
+    assert 1.1 < gain.low < gain.high < 1.31
+
+
+def test_pairs_that_disagree_prove_no_gain() -> None:
+    gain = gain_of(finals_of([100.0, 140.0], [150.0, 140.0]))
+    assert gain.is_noise
+
+
+def test_two_rounds_on_a_cpu_prove_no_gain_of_a_few_percents_but_on_a_gpu_they_do() -> None:
+    base, leader = [100.0, 100.0], [104.0, 104.0]
+    assert gain_of(finals_of(base, leader)).is_noise
+    assert not gain_of(finals_of(base, leader, peak_device_bytes=100)).is_noise
+
+
+def test_disturbed_finals_do_not_count_beside_quiet_ones() -> None:
+    quiet = finals_of([100.0, 100.0], [120.0, 120.0])
+    noisy = finals_of([40.0], [120.0], disturbed=True)
+    assert gain_of([*noisy, *quiet]).ratio == pytest.approx(1.2)
+    assert not any(one.disturbed for one in candidates_of([*noisy, *quiet]))
+    assert all(one.disturbed for one in candidates_of(noisy))
+
+
+def test_processes_that_agree_know_no_more_than_each_by_itself() -> None:
+    agreeing = finals_of([100.0, 100.0], [150.0, 150.0], peak_device_bytes=100)
+    narrow = gain_of(agreeing)
+    vague = [
+        dataclasses.replace(trial, outcome=dataclasses.replace(trial.outcome, measurement=wide))
+        for trial in agreeing
+        if trial.outcome is not None
+        and trial.measurement is not None
+        and (
+            wide := dataclasses.replace(
+                trial.measurement,
+                low=0.8 * trial.measurement.steps_per_second,
+                high=1.25 * trial.measurement.steps_per_second,
+            )
+        )
+    ]
+    wide_gain = gain_of(vague)
+    assert narrow.high - narrow.low < 0.1
+    # each is known to 22 %, a ratio of two to 32 %, a mean of two such pairs to 22 %
+    assert wide_gain.low == pytest.approx(1.5 * 0.8, rel=0.01)
+    assert not wide_gain.is_noise
