@@ -25,17 +25,27 @@ _MAX_TRIALS = 40
 
 
 def no_race(
-    trials: Sequence[Trial], leaders: Sequence[Config], objective: Objective, baseline: Config
+    trials: Sequence[Trial],
+    leaders: Sequence[Config],
+    objective: Objective,
+    baseline: Config,
+    *,
+    num_rounds: int,
 ) -> Race:
     """Return a race in which all leaders run all rounds, and no more."""
     return Race(running=list(leaders), rivals=[])
 
 
 def drops_alone(
-    trials: Sequence[Trial], leaders: Sequence[Config], objective: Objective, baseline: Config
+    trials: Sequence[Trial],
+    leaders: Sequence[Config],
+    objective: Objective,
+    baseline: Config,
+    *,
+    num_rounds: int,
 ) -> Race:
     """Return the race without further rounds for those that are not told apart."""
-    found = race_of(trials, leaders, objective, baseline)
+    found = race_of(trials, leaders, objective, baseline, num_rounds=num_rounds)
     return dataclasses.replace(found, rivals=[])
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from benchmarks.truth import real, runs, simulated
+from benchmarks.truth import alarms, real, runs, simulated
 from cluster import cli
 
 
@@ -48,10 +48,19 @@ class ShowSearches:
     files: tyro.conf.Positional[tuple[Path, ...]] = (real.RECORDS / "2cpu.json",)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShowAlarms:
+    """Print which alarms beside nobody were false, as Markdown."""
+
+    file: tyro.conf.Positional[Path] = real.RECORDS / "2cpu.json"
+    """The recorded searches."""
+
+
 _Command = (
     Annotated[SimulateNeighbours, tyro.conf.subcommand("simulate")]
     | Annotated[RecordSearches, tyro.conf.subcommand("record")]
     | Annotated[ShowSearches, tyro.conf.subcommand("show")]
+    | Annotated[ShowAlarms, tyro.conf.subcommand("alarms")]
 )
 
 
@@ -61,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    command: SimulateNeighbours | RecordSearches | ShowSearches = tyro.cli(
+    command: SimulateNeighbours | RecordSearches | ShowSearches | ShowAlarms = tyro.cli(
         _Command, args=arguments, prog="python -m benchmarks.truth", description=__doc__
     )
     if isinstance(command, SimulateNeighbours):
@@ -71,6 +80,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         real.record(
             command.out, minutes=command.minutes, tasks=command.tasks, repeats=command.repeats
         )
+    elif isinstance(command, ShowAlarms):
+        alarms.show(command.file)
     else:
         for path in command.files:
             runs.show(path)

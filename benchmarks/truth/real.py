@@ -22,6 +22,7 @@ from cluster.errors import UserError
 from cluster.node import atomic, hardware
 from cluster.structure import destructure, revive
 from search_spaces.config import Config
+from trainables.canary import Canary
 from trainables.machine_speed import MachineSpeed
 from tune.profile import file as profile_file
 from tune.profile import validate
@@ -48,6 +49,7 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 _TIMEOUT_S = 300.0
 _NUM_PROCESSES = 2
 _MOST_ROUNDS = 6
+_NUM_LOOKS = 20
 
 
 def record(path: Path, *, minutes: float, tasks: Sequence[str], repeats: int) -> None:
@@ -94,6 +96,7 @@ def _run(task: str, neighbour: str) -> RealRun:
         profile = profile_file.read(path)
         trials = json.loads((folder / "run" / "trials.json").read_text("utf-8"))
         chosen_speeds, baseline_speeds = _truth(profile)
+        look_s = _look_s(profile.environment.cpus)
     ended = [(trial, trial["outcome"]["measurement"]) for trial in trials["trials"]]
     measured = [
         MeasuredTrial(
@@ -107,6 +110,8 @@ def _run(task: str, neighbour: str) -> RealRun:
             machine_speed=revive(MachineSpeed, speed)
             if (speed := figures["machine_speed"])
             else None,
+            num_blocks=figures["num_blocks"],
+            wall_s=trial["outcome"]["wall_s"],
         )
         for trial, figures in ended
         if figures
@@ -127,7 +132,16 @@ def _run(task: str, neighbour: str) -> RealRun:
         baseline_speeds=baseline_speeds,
         trials=tuple(measured),
         wall_s=wall_s,
+        look_s=look_s,
     )
+
+
+def _look_s(cpus: Sequence[int]) -> float:
+    """Return the seconds of a canary's look on these CPUs, a mean."""
+    canary, started = Canary(cpus), time.monotonic()
+    for _ in range(_NUM_LOOKS):
+        canary.look()
+    return (time.monotonic() - started) / _NUM_LOOKS
 
 
 def _search(task: str, folder: Path, beside: BusyLoop) -> None:

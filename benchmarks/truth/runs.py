@@ -10,11 +10,15 @@ from benchmarks.markdown import row
 from benchmarks.truth.busy_loop import BUSY_LOOPS
 from cluster.structure import revive
 from trainables.machine_speed import MachineSpeed
+from tune.search.result import VAGUE
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredTrial:
-    """One trial of a search that was measured; fields as in `Measurement` and `Trial`."""
+    """One trial of a search that was measured; fields as in `Measurement`, `Outcome` and `Trial`.
+
+    The last two are `None` of searches that were recorded before these were.
+    """
 
     stage: str
     steps_per_second: float
@@ -24,6 +28,8 @@ class MeasuredTrial:
     machine_share: float | None
     config: dict[str, int]
     machine_speed: MachineSpeed | None
+    num_blocks: int | None = None
+    wall_s: float | None = None
 
     @property
     def is_alarm(self) -> bool:
@@ -39,7 +45,8 @@ class RealRun:
     other programs disturbed the promise, or the comparison.
     `low` to `high` is the interval of the speed-up that it claims, `None` where it chose the
     baseline. `chosen_speeds` and `baseline_speeds` were measured afterwards, in quiet; those that
-    something disturbed are left out. `trials` are those of the search, in order.
+    something disturbed are left out. `trials` are those of the search, in order. `look_s` are the
+    seconds of one look of the canary, measured then, too.
     """
 
     task: str
@@ -56,6 +63,13 @@ class RealRun:
     baseline_speeds: tuple[float, ...]
     trials: tuple[MeasuredTrial, ...]
     wall_s: float
+    look_s: float | None = None
+
+    @property
+    def is_vague(self) -> bool:
+        """Return whether the promise says of itself that it may be off by more than a tenth."""
+        sides = self.promised - self.promised_low, self.promised_high - self.promised
+        return max(sides) > VAGUE * self.promised
 
     @property
     def true_gain(self) -> float | None:
@@ -88,8 +102,8 @@ class RealRun:
 
     @property
     def error(self) -> float | None:
-        """The promise's error as a share, `None` where it is marked."""
-        if self.is_marked or not self.chosen_speeds:
+        """The promise's error as a share, `None` where it is marked or vague."""
+        if self.is_marked or self.is_vague or not self.chosen_speeds:
             return None
         return self.promised / statistics.geometric_mean(self.chosen_speeds) - 1.0
 
@@ -106,7 +120,7 @@ def show(path: Path) -> None:
     runs = read(path)
     columns = (
         *("covered", "false claims", "error, median", "worst", "in its interval", "marked"),
-        *("alarms", "with blocks left out", "s"),
+        *("vague", "alarms", "with blocks left out", "s"),
     )
     print(row(("neighbour", "searches", *columns)))
     print(row(("---", *["---:"] * (1 + len(columns)))))
@@ -132,6 +146,7 @@ def _cells(name: str, runs: Sequence[RealRun]) -> str:
             f"{max(errors):.1%}" if errors else "-",
             f"{sum(run.holds for run in runs)} of {len(runs)}",
             f"{sum(run.is_marked for run in runs)}",
+            f"{sum(run.is_vague and not run.is_marked for run in runs)}",
             f"{sum(trial.is_alarm for trial in trials)} of {len(trials)}",
             f"{sum(trial.num_disturbed_blocks > 0 for trial in trials)}",
             f"{statistics.median(run.wall_s for run in runs):.0f}",

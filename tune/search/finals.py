@@ -10,7 +10,7 @@ disturbed is run again, within bounds. Where time is short, leaders are left out
 round cannot tell a gain from noise.
 
 It is a race: a leader that is beaten runs no more, and those that are not told apart run on, up to
-twice as many rounds.
+twice as many rounds. So do the best and the baseline where some of their finals were disturbed.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ _MOST_SOAKS = 2
 """Soaks of the winner: another, where one contradicts the finals."""
 
 _MOST_ROUNDS = 2
-"""Times the planned rounds that leaders run at most while they are not told apart."""
+"""Times the planned rounds that leaders run at most."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def next_step(
     """
     leaders = pick_leaders(trials, plan, objective, baseline, learner)
     needed = _needed(leaders, baseline)
-    race = race_of(trials, leaders, objective, baseline)
+    race = race_of(trials, leaders, objective, baseline, num_rounds=plan.num_rounds)
     final = _next_final(trials, plan, race.running, needed, num_affordable)
     if final is None:
         final = _next_further(trials, plan, race.rivals, num_affordable)

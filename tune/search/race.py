@@ -14,16 +14,17 @@ from tune.search.candidates import (
 )
 from tune.search.objective import Objective
 from tune.search.result import Candidate
-from tune.search.trial import Trial
+from tune.search.trial import Stage, Trial
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Race:
     """The leaders, as far as the finals that ran tell them apart.
 
-    `running` are those that are not beaten. `rivals` are not told apart: the best, all that may be
-    better by more than a tie, and the baseline, with which they are compared. None are left once
-    nothing may be better.
+    `running` are those that are not beaten. `rivals` are to run beyond the planned rounds: the
+    best, all that may be better by more than a tie, and the baseline, with which they are compared.
+    None are left once nothing may be better, and the best and the baseline were measured
+    undisturbed as often as planned.
     """
 
     running: list[Config]
@@ -31,7 +32,12 @@ class Race:
 
 
 def race_of(
-    trials: Sequence[Trial], leaders: Sequence[Config], objective: Objective, baseline: Config
+    trials: Sequence[Trial],
+    leaders: Sequence[Config],
+    objective: Objective,
+    baseline: Config,
+    *,
+    num_rounds: int,
 ) -> Race:
     """Return how the race stands.
 
@@ -53,18 +59,31 @@ def race_of(
     of_interest |= _best_by_devices(leaders)
     beaten = {key for key, may_win in challengers.items() if not may_win} - of_interest
     rivals = {key for key, may_win in challengers.items() if may_win}
-    if rivals:
-        rivals |= {config_key(best.config), config_key(baseline)}
+    pair = {config_key(best.config), config_key(baseline)}
+    measured = pair & {config_key(one.config) for one in shown}
+    if rivals or any(_num_undisturbed(trials, key) < num_rounds for key in measured):
+        rivals |= pair
     return Race(
         running=[leader for leader in leaders if config_key(leader) not in beaten],
         rivals=[leader for leader in leaders if config_key(leader) in rivals],
     )
 
 
+def _num_undisturbed(trials: Sequence[Trial], key: ConfigKey) -> int:
+    """Return the finals of a configuration that count, or still run."""
+    return sum(
+        trial.outcome is None or (trial.measurement is not None and not trial.is_disturbed)
+        for trial in trials
+        if trial.stage is Stage.FINAL and config_key(trial.config) == key
+    )
+
+
 def _may_win(challenger: Candidate, best: Candidate, objective: Objective) -> bool:
     """Return whether it may be better than the best by more than a tie, with a chance of one in
-    six, as far as the noise between processes tells.
+    six, as far as the noise between processes tells. One that was never quiet may be any faster.
     """
+    if challenger.disturbed:
+        return True
     scores = [scores_of([one], objective)[config_key(one.config)] for one in (challenger, best)]
     sd = best.noise.sd * math.sqrt(1 / challenger.num_processes + 1 / best.num_processes)
     return math.log(scores[0] / scores[1]) + sd > -math.log(TIE_SHARE)

@@ -15,6 +15,11 @@ from trainables.measurement import ENV_STEPS, Measurement, Outcome, OutcomeKind
 from tune.search.learned import Judgement
 from tune.search.trial import Trial
 
+VAGUE = 0.1
+"""The share, either way, from which on an interval tells little: `validate` takes as much for a
+difference.
+"""
+
 
 class Kind(enum.StrEnum):
     """The aim that a chosen configuration is best at."""
@@ -144,6 +149,13 @@ class Candidate:
         if self.slower_soak is None:
             return self.low
         return min(self.low, *(soak.low for soak in self._undisturbed_soaks))
+
+    @property
+    def vagueness(self) -> float | None:
+        """The share by which the promise may be off, either way, where that is over `VAGUE`."""
+        sides = self.promised - self.promised_low, self.high - self.promised
+        share = max(sides) / self.promised
+        return share if share > VAGUE else None
 
     @property
     def gpu_utilization(self) -> float | None:

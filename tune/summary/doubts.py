@@ -48,17 +48,7 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
     if not winner.confirmed:
         doubts.append("not confirmed: measured while exploring, not again in finals.")
     doubts += _of_the_soak(winner, context) + _growth(winner, result, context)
-    if winner.disturbed:
-        doubts.append("every process that measured it was disturbed: its speed is what was left.")
-    doubts += _perhaps_faster(winner, result)
-    measured = winner.representative.measurement
-    if (
-        measured is not None
-        and not measured.disturbed
-        and not measured.converged
-        and winner.soak is not measured
-    ):
-        doubts.append(_wide_interval(measured))
+    doubts += _of_the_interval(winner) + _perhaps_faster(winner, result)
     doubts += _of_the_process(winner) + _of_learning(winner, result, context)
     if result.baseline is None:
         doubts.append("the baseline did not run to its end here, so there is no speed-up to say.")
@@ -265,6 +255,21 @@ def _perhaps_faster(winner: Candidate, result: SearchResult) -> list[str]:
     if not names:
         return []
     return [f"disturbed in every measurement, and perhaps faster than it looks: {_some(names)}."]
+
+
+def _of_the_interval(winner: Candidate) -> list[str]:
+    """Return why the winner's speed is not known better."""
+    measured = winner.representative.measurement
+    if winner.disturbed:
+        return ["every process that measured it was disturbed: its speed is what was left."]
+    if measured is not None and not measured.converged and winner.soak is not measured:
+        return [_wide_interval(measured)]
+    if winner.vagueness is not None and winner.confirmed and winner.slower_soak is None:
+        return [
+            f"its speed is known to {100 * winner.vagueness:.0f} % either way, and no better: "
+            "search again on a quieter machine, or with more --final-rounds."
+        ]
+    return []
 
 
 def _wide_interval(measured: Measurement) -> str:

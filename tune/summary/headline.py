@@ -4,8 +4,8 @@ from cluster.pages import units
 from search_spaces.config import config_key, config_name
 from tune.run_folder.record import SearchContext
 from tune.search.objective import Objective
-from tune.search.result import Candidate, SearchResult
-from tune.search.speedup import speedup
+from tune.search.result import VAGUE, Candidate, SearchResult
+from tune.search.speedup import Speedup, speedup
 from tune.summary import learning
 from tune.summary.doubts import never_quiet
 
@@ -34,13 +34,21 @@ def headline_of(winner: Candidate, result: SearchResult, context: SearchContext)
     if is_baseline:
         return f"{subject} is already the {fastest} of what was tried."
     gain = speedup(winner, baseline)
-    if gain.is_noise and context.objective is Objective.BALANCED:
-        return f"{name} is the best by --objective balanced, and as fast as {default}."
     if gain.is_noise:
-        return f"{subject} is already as good: nothing was clearly faster."
+        return _undecided(name, default, gain, context.objective)
     if gain.ratio < 1.0:
         return f"{name} is the best by --objective {context.objective}, not the fastest."
     return f"{name}: {units.times(gain.ratio)} faster than {default}"
+
+
+def _undecided(name: str, default: str, gain: Speedup, objective: Objective) -> str:
+    """Return what is known where neither is clearly faster: that they are alike, or little."""
+    if gain.high > 1.0 + VAGUE:
+        interval = f"{units.times(gain.low)} to {units.times(gain.high)} its speed"
+        return f"{name} was not told apart from {default}: {interval}."
+    if objective is Objective.BALANCED:
+        return f"{name} is the best by --objective balanced, and as fast as {default}."
+    return f"{default[0].upper()}{default[1:]} is already as good: nothing was clearly faster."
 
 
 def baseline_name(context: SearchContext, baseline: Candidate) -> str:

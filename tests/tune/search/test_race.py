@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from finals_trials import config, measured
+from finals_trials import config, died, measured
 from search_spaces.config import Config
 from tune.search import finals
 from tune.search.finals import FinalsPlan
@@ -15,7 +15,7 @@ from tune.search.trial import Stage, Trial
 BASELINE = config(1)
 
 
-def final(num_envs: int, speed: float, *, gpu: bool = False) -> Trial:
+def final(num_envs: int, speed: float, *, gpu: bool = False, disturbed: bool = False) -> Trial:
     """A final. A GPU's allocator counts, and its processes differ by half a percent."""
     num_bytes = 100 + num_envs
     return measured(
@@ -24,12 +24,13 @@ def final(num_envs: int, speed: float, *, gpu: bool = False) -> Trial:
         stage=Stage.FINAL,
         device_bytes=num_bytes,
         peak_device_bytes=num_bytes if gpu else None,
+        disturbed=disturbed,
     )
 
 
-def race(*trials: Trial) -> Race:
+def race(*trials: Trial, num_rounds: int = 1) -> Race:
     leaders = [config(4), config(8), config(2), BASELINE]
-    return race_of(trials, leaders, Objective.THROUGHPUT, BASELINE)
+    return race_of(trials, leaders, Objective.THROUGHPUT, BASELINE, num_rounds=num_rounds)
 
 
 def num_envs(configs: list[Config]) -> list[int]:
@@ -71,6 +72,42 @@ def test_one_that_was_beaten_is_back_once_the_best_is_slower() -> None:
     assert num_envs(found.rivals) == [4, 8, 1]
 
 
+@pytest.mark.parametrize(
+    ("disturbed", "rivals"),
+    [
+        ([], []),
+        ([4], [4, 1]),
+        ([1], [4, 1]),
+        # It looks beaten, and nobody knows: all that was measured of it was disturbed.
+        ([8, 8], [4, 8, 1]),
+        # Beaten by an undisturbed final.
+        ([8], []),
+    ],
+)
+def test_what_was_disturbed_is_made_up_for_where_it_matters(
+    disturbed: list[int], rivals: list[int]
+) -> None:
+    left, finals_run = list(disturbed), []
+    for n, speed in [(4, 400.0), (8, 300.0), (1, 100.0)] * 2:
+        is_disturbed = n in left
+        if is_disturbed:
+            left.remove(n)
+        finals_run.append(final(n, speed, disturbed=is_disturbed))
+    assert num_envs(race(*finals_run, num_rounds=2).rivals) == rivals
+
+
+def test_a_baseline_that_died_in_its_final_is_not_waited_for() -> None:
+    ran = [final(4, 400.0), final(8, 300.0), died(1, Stage.FINAL), final(4, 400.0)]
+    assert race(*ran, num_rounds=2).rivals == []
+
+
+def test_a_final_that_still_runs_is_not_missed() -> None:
+    ran = [final(n, speed) for n, speed in {4: 400.0, 8: 300.0, 1: 100.0}.items()]
+    running = [dataclasses.replace(trial, outcome=None) for trial in (ran[0], ran[2])]
+    assert race(*ran, *running, num_rounds=2).rivals == []
+    assert num_envs(race(*ran, *running, num_rounds=3).rivals) == [4, 1]
+
+
 def test_the_best_of_another_kind_runs_on_though_it_is_beaten() -> None:
     lean = [final(n, speed, gpu=True) for n, speed in {4: 400.0, 2: 385.0, 1: 100.0}.items()]
     assert num_envs(race(*lean).running) == [4, 8, 2, 1]  # within 5 %, for less memory
@@ -84,7 +121,7 @@ def test_the_best_on_each_number_of_gpus_runs_on_though_it_is_beaten() -> None:
 
     trials = [on(2, 4, 400.0), on(2, 8, 200.0), on(1, 4, 210.0), on(1, 1, 100.0)]
     leaders = [trial.config for trial in trials]
-    found = race_of(trials, leaders, Objective.THROUGHPUT, leaders[-1])
+    found = race_of(trials, leaders, Objective.THROUGHPUT, leaders[-1], num_rounds=1)
     assert found.running == [leaders[0], leaders[2], leaders[3]]
 
 

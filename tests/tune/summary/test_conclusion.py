@@ -13,7 +13,7 @@ from searches import record
 from trainables.measurement import Measurement, OutcomeKind
 from tune.run_folder.record import SearchContext
 from tune.search.objective import Objective
-from tune.search.result import Kind, SearchResult
+from tune.search.result import Kind, Noise, SearchResult
 from tune.search.trial import Stage
 from tune.summary import conclusion
 from tune.summary.conclusion import limited_by
@@ -36,6 +36,7 @@ def conclude(result: SearchResult, **context: Any) -> conclusion.Conclusion:
     )
 
 
+VAGUE_NOISE = Noise(sd=0.1, dof=2.0, quantile=4.3)
 DEFAULT = "framework default (256 x 128, 4 minibatches)"
 
 
@@ -57,6 +58,18 @@ DEFAULT = "framework default (256 x 128, 4 minibatches)"
             {"steps_per_second": 49_600.0, "low": 48_900.0, "high": 50_100.0},
             {},
             f"The {DEFAULT} is already as good: nothing was clearly faster.",
+        ),
+        (
+            {"noise": VAGUE_NOISE},
+            {},
+            f"512 x 64, 8 minibatches was not told apart from the {DEFAULT}: 0.68 x to 2.28 x its "
+            "speed.",
+        ),
+        (
+            {"noise": VAGUE_NOISE},
+            {"objective": Objective.BALANCED},
+            f"512 x 64, 8 minibatches was not told apart from the {DEFAULT}: 0.68 x to 2.28 x its "
+            "speed.",
         ),
         (
             {"config": factories.BASELINE.config},
@@ -171,6 +184,11 @@ def slow_soak(**changes: Any) -> Any:
             {"chosen": {Kind.FASTEST: factories.candidate(disturbed=True)}},
             {},
             "every process that measured it was disturbed: its speed is what was left.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: factories.candidate(low=50_000.0)}},
+            {},
+            "its speed is known to 19 % either way, and no better: search again on a quieter",
         ),
         (
             {"chosen": {Kind.FASTEST: unsettled(2)}},
