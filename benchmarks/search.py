@@ -17,7 +17,7 @@ from pathlib import Path
 import tyro
 
 from benchmarks import markdown, recorded
-from benchmarks.peers import PEERS
+from benchmarks.peers.named import PEERS
 from benchmarks.replay import replay
 from benchmarks.search_runs import FOLDER, SearchRun, run_ours, run_peer
 from cluster import cli

@@ -9,8 +9,8 @@ from typing import Any
 
 import optuna
 
-from benchmarks import peers
-from benchmarks.peers import Peer, PeerGrid, PeerResult
+from benchmarks.peers.named import quiet
+from benchmarks.peers.peer import Peer, PeerGrid, PeerResult
 from benchmarks.recorded import ConfigValues
 from benchmarks.replay import Replay, SimulatedMachine
 from search_spaces.config import ConfigKey, config_key
@@ -191,7 +191,7 @@ def our_search(
     return Search(study, problem, rules, clock=clock, elapsed_s=clock())
 
 
-@peers.quiet()
+@quiet()
 def run_peer(
     make: Callable[[PeerGrid, int], Peer], replay: Replay, seed: int, max_trials: int
 ) -> SearchRun:

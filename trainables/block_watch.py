@@ -6,7 +6,7 @@ from typing import Any
 
 from trainables.canary import canary_on
 from trainables.disturbance import IGNORES, Restarts, neighbours_on
-from trainables.gpu_monitor import GpuMonitor
+from trainables.gpu_monitor import GpuMonitor, GpuNeighbours
 from trainables.measurement import TrialRequest
 
 
@@ -16,6 +16,7 @@ class BlockWatch:
     def __init__(self, request: TrialRequest) -> None:
         self._gpu = GpuMonitor(request.platform, os.environ)
         self._neighbours = neighbours_on(request.cpus)
+        self._on_gpu = GpuNeighbours(request.platform, os.environ)
         self._restarts = Restarts()
         self._canary = canary_on(request.cpus)
         if self._canary is not None:
@@ -30,7 +31,8 @@ class BlockWatch:
         """Look after a block; return of each so far whether it was disturbed."""
         self._gpu.look()
         self._restarts.look()
-        self._by_others.append(self._neighbours.disturbed() and not os.environ.get(IGNORES))
+        looks = self._neighbours.disturbed(), self._on_gpu.disturbed()
+        self._by_others.append(any(looks) and not os.environ.get(IGNORES))
         self._slowed.append(False)
         if self._canary is not None:
             self._canary.look()
@@ -45,6 +47,7 @@ class BlockWatch:
         return {
             **self._gpu.figures(),
             "others_cpus": self._neighbours.others_cpus,
+            "num_gpu_shared_blocks": self._on_gpu.num_blocks,
             "num_restart_blocks": self._restarts.num_blocks,
             "machine_speed": self._canary.machine_speed(counts) if self._canary else None,
             "num_slowed_blocks": sum(slowed and not told for told, slowed in pairs),

@@ -3,7 +3,8 @@
 import collections
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypedDict
 
 from cluster.node import gpus
@@ -100,6 +101,54 @@ class GpuMonitor:
             gpu_power_w=statistics.fmean(p) if (p := _known(powers)) else None,
             gpu_held_back={name: count / len(self._samples) for name, count in limits.items()},
         )
+
+
+class GpuNeighbours:
+    """Other processes that compute on this trial's GPU, from look to look.
+
+    The driver tells processes by pids of the host. In a container they can only be counted: there
+    are others where more computed than the trial has on the GPU. It has those that the driver lists
+    under its own pids; where it lists none, `num_own`, and with `None` nothing is known. One that
+    only holds memory is no neighbour: beside it a training was as fast as ever (benchmarks/gpu).
+    """
+
+    def __init__(
+        self,
+        platform: str,
+        environ: Mapping[str, str],
+        *,
+        num_own: int | None = 1,
+        computing: Callable[[Mapping[str, str], int], Collection[int]] = gpus.computing_pids,
+        listed: Callable[[], Sequence[Mapping[int, int]]] = gpus.gpu_process_bytes,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.num_blocks = 0
+        """The stretches so far in which others computed."""
+        self._is_wanted = platform == "cuda"
+        self._environ = environ
+        self._num_own = num_own
+        self._computing = computing
+        self._listed = listed
+        self._clock = clock
+        self._since = clock()
+
+    def disturbed(self) -> bool:
+        """Return whether others computed there since the last call, or since the start."""
+        if not self._is_wanted:
+            return False
+        since, self._since = self._since, self._clock()
+        were = self._are_others(set(self._computing(self._environ, round(1e6 * since))))
+        self.num_blocks += were
+        return were
+
+    def _are_others(self, computing: set[int]) -> bool:
+        own = {os.getpid(), *descendants(os.getpid())}
+        if computing & own:
+            return bool(computing - own)
+        if len(computing) < 2:
+            return False
+        num_own = max((len(own & gpu.keys()) for gpu in self._listed()), default=0) or self._num_own
+        return num_own is not None and len(computing) > num_own
 
 
 def _known(values: list[float | None]) -> list[float]:

@@ -133,7 +133,8 @@ class Measurement(Throughput):
     processes of the trial's own started or ended. `device_growth_bytes` is the rise of the
     allocator's peak over the measurement. `unit` is what is counted, in the plural: a script may
     count agent steps or tokens. `curve` is of a training from scratch. `machine_speed` is a
-    canary's; `num_slowed_blocks` are those of the disturbed ones that it alone told of.
+    canary's; `num_slowed_blocks` are those of the disturbed ones that it alone told of. In
+    `num_gpu_shared_blocks` other processes computed on its GPU.
     """
 
     env_steps_per_update: int
@@ -160,6 +161,7 @@ class Measurement(Throughput):
     curve: LearningCurve | None = None
     machine_speed: MachineSpeed | None = None
     num_slowed_blocks: int = 0
+    num_gpu_shared_blocks: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

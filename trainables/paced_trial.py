@@ -50,7 +50,7 @@ class PacedTrial:
     def __init__(self, request: TrialRequest, send: Send) -> None:
         # These bring NumPy and NVML: not before the affinity holds.
         from trainables.disturbance import neighbours_on
-        from trainables.gpu_monitor import GpuMemory, GpuMonitor
+        from trainables.gpu_monitor import GpuMemory, GpuMonitor, GpuNeighbours
 
         self.by_clock = False
         """Whether the points come by a clock; to be set before the first."""
@@ -67,6 +67,8 @@ class PacedTrial:
         self._gpu = GpuMonitor(request.platform, os.environ)
         self._memory = GpuMemory(request.platform, os.environ)
         self._neighbours = neighbours_on(request.cpus)
+        # It may compute in several processes.
+        self._on_gpu = GpuNeighbours(request.platform, os.environ, num_own=None)
         shortest_s = 0.0 if request.training is None else request.training.max_s / _MOST_BLOCKS
         self._pace = Pace(max(shortest_s, request.sampling.block_s))
         self._learning = None if request.training is None else ToldReturns(request.training)
@@ -99,7 +101,8 @@ class PacedTrial:
             self._send(Progress(phase=Phase.WARMUP))
         elif self._pace.is_steady and not was_steady:
             self._steady_at = self._looked_at = now
-            self._neighbours.disturbed()  # what they did before does not count
+            self._looks_disturbed()  # what they did before does not count
+            self._on_gpu.num_blocks = 0
             self._send(Progress(phase=Phase.MEASURE))
         report = None if block is None else self._take_block(block, now)
         return report or self.look(now)
@@ -179,8 +182,7 @@ class PacedTrial:
         self._gpu.look()
         self._memory.look()
         if now > self._looked_at:  # else this block came with the last one, as out of a file
-            disturbed = self._neighbours.disturbed()
-            self._is_disturbed = disturbed and not os.environ.get(IGNORES)
+            self._is_disturbed = self._looks_disturbed() and not os.environ.get(IGNORES)
         is_disturbed = self._is_disturbed
         self._disturbed_s += now - self._looked_at if is_disturbed else 0.0
         self._looked_at = now
@@ -193,6 +195,10 @@ class PacedTrial:
         if verdict is None and (ends_first or self._is_over(self._estimate)):
             verdict = verdicts.completed(self._estimate, self._request)
         return None if verdict is None else self._report(self._estimate, verdict)
+
+    def _looks_disturbed(self) -> bool:
+        """Return whether others disturbed it since the last look, on its CPUs or its GPU."""
+        return any([self._neighbours.disturbed(), self._on_gpu.disturbed()])
 
     def _summary(self) -> Throughput:
         from trainables import throughput
@@ -259,6 +265,7 @@ class PacedTrial:
             **self._gpu.figures(),
             health=self._told | self.health,
             others_cpus=self._neighbours.others_cpus,
+            num_gpu_shared_blocks=self._on_gpu.num_blocks,
             unit=self.unit,
             curve=curve,
         )

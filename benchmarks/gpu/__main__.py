@@ -11,7 +11,17 @@ from typing import Annotated
 import tyro
 
 from benchmarks.gpu import bench as benches
-from benchmarks.gpu import deaths, language_model, memory, recording, search, show, speed, surface
+from benchmarks.gpu import (
+    deaths,
+    language_model,
+    memory,
+    neighbours,
+    recording,
+    search,
+    show,
+    speed,
+    surface,
+)
 from benchmarks.gpu.bench import Bench, OutOfTime
 from benchmarks.gpu.recording import CardRecord
 from cluster import cli
@@ -24,6 +34,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     memory.MEMORY: memory.measure,
     deaths.DEATHS: deaths.measure,
     speed.SPEEDS: speed.measure,
+    neighbours.BESIDE: neighbours.measure,
     speed.LEVERS: speed.measure_levers,
     speed.COMPILING: speed.measure_compiling,
     language_model.LANGUAGE_MODEL: language_model.measure,

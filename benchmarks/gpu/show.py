@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from benchmarks.gpu import deaths, language_model, memory, search, speed
+from benchmarks.gpu import deaths, language_model, memory, neighbours, search, speed
 from benchmarks.gpu.recording import CardRecord, Row
 from benchmarks.markdown import row
 from cluster.pages import units
@@ -145,6 +145,14 @@ def _polling(rows: CardRows) -> Iterator[str]:
             yield row((key, f"{1000 * polled['look_s']:.1f} ms", f"{polled['ratio']:.3f} x"))
 
 
+def _neighbours(rows: CardRows) -> Iterator[str]:
+    yield from _head(
+        *("beside", "trials", "speed", "told", "others' CPUs", "blocks with others on the card"),
+        *("utilisation, %", "power, W", "products", "memory", "hand-over"),
+    )
+    yield from map(row, neighbours.figures(rows))
+
+
 def _head(*names: str) -> Iterator[str]:
     yield row(names)
     yield row(("---", *["---:"] * (len(names) - 1)))
@@ -159,4 +167,5 @@ _TABLES: dict[str, Callable[[CardRows], Iterator[str]]] = {
     speed.COMPILING: _compiling,
     language_model.LANGUAGE_MODEL: _phase3,
     speed.POLLING: _polling,
+    neighbours.BESIDE: _neighbours,
 }

@@ -49,7 +49,8 @@ def shares(runs: Sequence[RealRun]) -> list[tuple[MeasuredTrial, RealRun, float]
 
 def show(path: Path) -> None:
     """Print what the alarms were worth, as recorded, and by the canary's sweep of memory alone."""
-    known = shares(read(path))
+    runs = read(path)
+    known = shares(runs)
     print(row(("alarm", "trials", "told", "of them slow", "false", "slow, but not told")))
     print(row(("---", *["---:"] * 5)))
     print(_cells("as recorded", [(share, trial.is_alarm) for trial, _, share in known]))
@@ -62,6 +63,32 @@ def show(path: Path) -> None:
     for threshold in _THRESHOLDS:
         told = [(share, memory.bound(1.0) < threshold * most) for share, memory, most in swept]
         print(_cells(f"memory below {threshold:g}", told))
+    print(f"\n{_costs(runs, [trial for trial, _, share in known if _is_false(trial, share)])}")
+
+
+def _is_false(trial: MeasuredTrial, share: float) -> bool:
+    return trial.is_alarm and share >= _FAST
+
+
+def _costs(runs: Sequence[RealRun], false: Sequence[MeasuredTrial]) -> str:
+    """Return what looks and false alarms cost beside nobody: each of these at most a trial more.
+
+    Only of searches whose looks were timed.
+    """
+    timed = [run for run in runs if run.neighbour == "none" and run.look_s is not None]
+    wall_s = sum(run.wall_s for run in timed)
+    if not wall_s:
+        return "No look was timed."
+    looks_s = again_s = 0.0
+    for run in timed:
+        for trial in run.trials:
+            num_looks = 1 + (trial.num_blocks or 0) + trial.num_disturbed_blocks
+            looks_s += (run.look_s or 0.0) * num_looks
+            again_s += (trial.wall_s or 0.0) * any(trial is one for one in false)
+    return (
+        f"Beside nobody, {len(timed)} searches of {wall_s:.0f} s: looks took "
+        f"{looks_s / wall_s:.1%}, and trials after false alarms {again_s / wall_s:.1%} at most."
+    )
 
 
 def _trials(runs: Sequence[RealRun]) -> Iterator[tuple[RealRun, MeasuredTrial]]:

@@ -217,5 +217,5 @@ def _claim_over(profile: Profile) -> ProfileBaseline | None:
 def _line(run: RealRun) -> str:
     claim = "the baseline" if run.low is None else f"{run.low:.2f} to {run.high:.2f} x"
     truth = "" if run.true_gain is None else f", truly {run.true_gain:.2f} x"
-    error = "marked" if run.error is None else f"{run.error:+.1%}"
+    error = "marked" if run.is_marked else "vague" if run.error is None else f"{run.error:+.1%}"
     return f"{run.task}, {run.neighbour}: {claim}{truth}; promise {error} ({run.wall_s:.0f} s)"

@@ -79,6 +79,19 @@ def arm(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     return dataclasses.asdict(armed)
 
 
+def end_rent(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Let the dead-man fire now.
+
+    Raises:
+        BoxError: if a job runs.
+    """
+    with jobs.alone(box):
+        job = jobs.current(box)
+        if job is not None and jobs.is_running(job):
+            raise BoxError(f"runs the job {job.name}: its rent goes on.")
+        return arm(box, {"hours": 0.0, "stop_command": request["stop_command"]})
+
+
 def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     """Remove the fleet's folder.
 
@@ -133,6 +146,7 @@ _ANSWERS: dict[str, Callable[[BoxFolder, Mapping[str, Any]], dict[str, Any]]] = 
     "start": start,
     "stop": stop,
     "arm": arm,
+    "end_rent": end_rent,
     "remove": remove,
 }
 

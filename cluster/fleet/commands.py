@@ -79,11 +79,9 @@ class UpCommand(_Fleet):
             raise FleetError(f"--max-hours must be {limits}, got {self.max_hours:g}.")
         boxes = self.boxes()
         code = up.pack(source.ROOT)
-        accept: Literal["ask", "accept-new", "refuse"] = "refuse"
+        accept: Literal["ask", "accept-new", "refuse"] = "ask" if sys.stdin.isatty() else "refuse"
         if self.accept_new:
             accept = "accept-new"
-        elif sys.stdin.isatty():
-            accept = "ask"
 
         def bring_up(box: RemoteBox) -> None:
             up.bring_up(
@@ -168,9 +166,11 @@ class WatchCommand(_Priced):
     """Seconds of silence after which a box is given up; the others are watched on."""
     dashboard: bool = False
     """Open SSH tunnels to the dashboards and print their URLs."""
+    end_rent: bool = False
+    """Have each box run its stop_command once its search is over and its results are here."""
 
     def run(self) -> int:
-        """Watch to the end; return 0 if every search has a profile."""
+        """Watch to the end; return 0 if every search has a profile, and its rent ends if asked."""
         if not 0 < self.every <= _LONGEST_PAUSE_S:
             limits = f"above 0 and at most {_LONGEST_PAUSE_S} seconds"
             raise FleetError(f"--every must be {limits}, got {self.every}.")
@@ -183,9 +183,11 @@ class WatchCommand(_Priced):
             every_s=self.every,
             lost_after_s=self.lost_after,
             dashboard=self.dashboard,
+            end_rent=self.end_rent,
         )
         print("\n".join([*watch.losses(seen, self.out), *status_view.money(seen, table)]))
-        return 0 if all(split.has_profile(one, seen) for one in seen) else 1
+        have_ended = all(one.ends_rent for one in seen) or not self.end_rent
+        return 0 if have_ended and all(split.has_profile(one, seen) for one in seen) else 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -287,12 +289,11 @@ class DownCommand(_Fleet):
     def run(self) -> int:
         """Take all boxes down."""
         boxes = self.boxes()
-        code = parallel.report_each(
-            boxes,
-            lambda box: down.take_down(
-                box, out=self.out, remove=self.remove, say=parallel.sayer(box)
-            ),
-        )
+
+        def take_down(box: RemoteBox) -> None:
+            down.take_down(box, out=self.out, remove=self.remove, say=parallel.sayer(box))
+
+        code = parallel.report_each(boxes, take_down)
         print("The boxes themselves still cost money until you run:")
         for box in boxes:
             print(f"  {box.host.destroy_command}")

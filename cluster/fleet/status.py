@@ -22,7 +22,8 @@ class HostStatus:
     """A box's answer, `age_s` seconds ago: its last one where it gives none now.
 
     `refused` says that it never will before a person has mended something: it is not set up, or
-    its key or ours is not accepted.
+    its key or ours is not accepted. `ends_rent`: it was told to end its rent, and its stop command
+    ran.
     """
 
     host: Host
@@ -31,6 +32,7 @@ class HostStatus:
     problem: str | None = None
     reachable: bool = True
     refused: bool = False
+    ends_rent: bool = False
 
     @property
     def is_silent(self) -> bool:

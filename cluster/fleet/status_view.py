@@ -91,9 +91,10 @@ def money(statuses: Sequence[HostStatus], prices: Prices) -> list[str]:
         price = prices.of(status.host, status.machine_class)
         rate = "its price is not known" if price is None else f"{dollars(price)} an hour"
         up = "is up" if status.reachable else "may be up, though it cannot be reached"
-        lines.append(
-            f"{status.host.name} {up} ({rate}). To stop paying: {status.host.destroy_command}"
-        )
+        if status.ends_rent:
+            up = "has run its stop command"
+        then = "If it is still listed" if status.ends_rent else "To stop paying"
+        lines.append(f"{status.host.name} {up} ({rate}). {then}: {status.host.destroy_command}")
     return lines
 
 

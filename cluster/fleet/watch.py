@@ -1,17 +1,18 @@
 """`watch`: ask all boxes again and again, and bring their results home."""
 
 import contextlib
+import dataclasses
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.live import Live
 
-from cluster.fleet import finish, parallel, pull, split, status, status_view
+from cluster.fleet import finish, parallel, pull, rent, split, status, status_view
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
@@ -65,17 +66,24 @@ def watch(
     every_s: float,
     lost_after_s: float,
     dashboard: bool,
+    end_rent: bool = False,
 ) -> list[HostStatus]:
     """Watch until no box that answers runs a job; return the last statuses.
 
     A box that has been silent for `lost_after_s` seconds is waited for no longer; its job and its
     dead-man may go on there. The finals of shared searches are started on the way; `is_whole`
-    says that these are all boxes of the fleet.
+    says that these are all boxes of the fleet. With `end_rent` each box ends its rent once its
+    search is over and its results are here; it is asked no more then.
+
+    Raises:
+        FleetError: if a box has no command for that.
     """
-    silence = _Silence(lost_after_s)
+    if end_rent:
+        rent.require_stop_commands(boxes)
+    silence, gone = _Silence(lost_after_s), dict[str, HostStatus]()
     with _screen(prices) as (show, say), contextlib.closing(Tunnels()) as tunnels:
         while True:
-            looks = parallel.each(boxes, lambda box: _look(box, out))
+            looks = parallel.each(boxes, lambda box: _look_unless(gone, box, out))
             seen, news = [one for one, _ in looks], [line for _, line in looks]
             if dashboard:
                 news += map(tunnels.follow, boxes, seen)
@@ -84,12 +92,15 @@ def watch(
             started, problems = finish.finish(boxes, seen, lost=lost, is_whole=is_whole, out=out)
             pending = [one for one in seen if _pending(one) and one.host.name not in lost]
             is_over = not started and not pending
+            if end_rent:
+                due = {o.host.name for o in seen if rent.is_due(o, seen)} - gone.keys()
+                news += _end_rents([box for box in boxes if box.host.name in due], seen, gone, out)
             if is_over:
                 news += problems  # until then they may pass
             for text in filter(None, [*news, *started]):
                 say(text)
             if is_over:
-                return seen
+                return [gone.get(one.host.name, one) for one in seen]
             time.sleep(every_s)
 
 
@@ -124,6 +135,28 @@ class _Silence:
 def _pending(seen: HostStatus) -> bool:
     """Return whether a box runs a job, or may run one and gives no answer."""
     return seen.is_running or seen.is_silent
+
+
+def _end_rents(
+    due: Sequence[RemoteBox], seen: Sequence[HostStatus], gone: dict[str, HostStatus], out: Path
+) -> list[str]:
+    """End the rents of boxes, and put their last statuses into `gone`; return what became of it."""
+    if not due:
+        return []
+    last = {one.host.name: one for one in seen}
+    ends = parallel.each(due, lambda box: rent.end(box, out))
+    for box, one in zip(due, ends, strict=True):
+        name = box.host.name
+        gone[name] = dataclasses.replace(last[name], ends_rent=one.ends)
+    return [one.text for one in ends]
+
+
+def _look_unless(
+    gone: Mapping[str, HostStatus], box: RemoteBox, out: Path
+) -> tuple[HostStatus, str | None]:
+    """Look at a box; at one that is gone no more."""
+    known = gone.get(box.host.name)
+    return _look(box, out) if known is None else (known, None)
 
 
 def _look(box: RemoteBox, out: Path) -> tuple[HostStatus, str | None]:

@@ -10,6 +10,9 @@ from typing import Any
 from cluster.node import limits, nvml
 
 _MOST_CPUS = 4096
+_LEAST_COMPUTING = 10
+"""Percent of a GPU's time from which on a process computes there: a desktop takes less."""
+
 _CLOCK_LIMITS = {
     0x04: "power",
     0x08: "hardware",
@@ -109,12 +112,32 @@ def own_gpu_usage(environ: Mapping[str, str], *, driver: Any = None) -> GpuUsage
     if driver is None:
         return None
     try:
-        all_devices = nvml.devices(driver)
-        # A container shows its own GPU alone, whatever number it has on the host.
-        seen = all_devices if len(all_devices) == 1 else nvml.visible(driver, environ).devices
-        return _usage(driver, seen[0]) if seen and seen[0].fault is None else None
+        device = _own(driver, environ)
+        return None if device is None else _usage(driver, device)
     except (nvml.DriverError, driver.NVMLError):
         return None
+
+
+def computing_pids(
+    environ: Mapping[str, str], since_us: int, *, driver: Any = None
+) -> frozenset[int]:
+    """Return the processes that computed on that same GPU since a moment, in microseconds of Unix.
+
+    In a container these are pids of the host. Empty where the driver does not tell, as of MIG
+    devices, or nothing computed.
+    """
+    try:
+        driver = driver or nvml.load()
+        device = _own(driver, environ) if driver else None
+    except nvml.DriverError:
+        return frozenset()
+    query = "nvmlDeviceGetProcessUtilization"
+    samples = () if device is None else nvml.ask(driver, query, device.handle, since_us)
+    return frozenset(
+        one.pid
+        for one in samples or ()
+        if one.timeStamp > since_us and one.smUtil >= _LEAST_COMPUTING
+    )
 
 
 def gpu_process_bytes(*, driver: Any = None) -> list[dict[int, int]]:
@@ -138,6 +161,18 @@ def gpu_process_bytes(*, driver: Any = None) -> list[dict[int, int]]:
                 used[pid] = max(used.get(pid, 0), held_bytes or 0)
         found.append(used)
     return found
+
+
+def _own(driver: Any, environ: Mapping[str, str]) -> nvml.NvmlDevice | None:
+    """Return the first GPU that CUDA shows to a process; `None` where there is none to be asked.
+
+    Raises:
+        DriverError: if the driver does not even count them.
+    """
+    everything = nvml.devices(driver)
+    # A container shows its own GPU alone, whatever number it has on the host.
+    seen = everything if len(everything) == 1 else nvml.visible(driver, environ).devices
+    return seen[0] if seen and seen[0].fault is None else None
 
 
 def _visible_gpu(driver: Any, device: nvml.NvmlDevice) -> VisibleGpu:

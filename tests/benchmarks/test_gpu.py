@@ -39,6 +39,9 @@ def test_every_part_runs_is_kept_and_is_not_run_again(
     speeds = record.parts["speed"].rows
     assert all(row["measured"]["ratio"] > 0 for row in speeds.values())
     assert all(row["compiled"]["ours"]["launches"] > 100 for row in speeds.values())
+    beside = record.parts["neighbours"].rows
+    assert not beside["nobody, 0"]["measurement"]["num_gpu_shared_blocks"]
+    assert beside["busy loops on the trial's CPUs, 0"]["measurement"]["others_cpus"] > 0.5
     assert record.parts["landscape"].rows[f"phase1-{record.machine_class}.json"]["visits"] >= 3
     capfd.readouterr()
     assert main(command) == 0
@@ -47,6 +50,7 @@ def test_every_part_runs_is_kept_and_is_not_run_again(
     shown = capfd.readouterr().out
     assert "says nothing about a card" in shown
     assert "| Phase 1, 16 x 4 / 32 |" in shown
+    assert "| busy loops on the trial's CPUs | 1 | 0." in shown
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:

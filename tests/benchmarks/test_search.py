@@ -10,7 +10,9 @@ import pytest
 
 from benchmarks import recorded
 from benchmarks import search as benchmark
-from benchmarks.peers import Coordinates, Doubling, Optuna, PeerGrid, PeerResult, Random, RayOptuna
+from benchmarks.peers.libraries import Optuna, RayOptuna
+from benchmarks.peers.peer import Coordinates, PeerGrid, PeerResult
+from benchmarks.peers.plain import Doubling, Random
 from benchmarks.replay import Replay, ReplayPoint, replay
 from benchmarks.search_runs import FOLDER, MAX_FREE, SearchRun, run_ours, run_peer
 from benchmarks.warm_start import recommendations

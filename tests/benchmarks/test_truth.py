@@ -13,7 +13,7 @@ import pytest
 from benchmarks import recorded
 from benchmarks.replay import Replay, replay
 from benchmarks.search_runs import FOLDER
-from benchmarks.truth import simulated
+from benchmarks.truth import alarms, simulated
 from benchmarks.truth.runs import MeasuredTrial, RealRun, read
 from benchmarks.truth.simulated import NEIGHBOURS, TruthRun
 from cluster.structure import destructure
@@ -115,6 +115,57 @@ def test_a_real_search_is_judged_by_the_truth(
 def test_the_error_is_that_of_a_promise_without_a_mark() -> None:
     assert RUN.error == pytest.approx(100.0 / math.sqrt(99.0 * 103.0) - 1.0)
     assert dataclasses.replace(RUN, is_marked=True).error is None
+
+
+def test_a_promise_that_says_it_may_be_a_tenth_off_is_vague_and_has_no_error() -> None:
+    vague = dataclasses.replace(RUN, promised_low=85.0)
+    assert vague.is_vague
+    assert vague.error is None
+    assert not RUN.is_vague
+
+
+def ran(speed: float, *, disturbed: bool = False, memory: float = 1e9) -> MeasuredTrial:
+    compute, swept = SpeedLevel(mean=1e9, error=0.0), SpeedLevel(mean=memory, error=0.0)
+    return MeasuredTrial(
+        stage="final",
+        steps_per_second=speed,
+        disturbed=disturbed,
+        num_disturbed_blocks=4 * disturbed,
+        others_cpus=0.0,
+        machine_share=None,
+        config={"num_envs": 256},
+        machine_speed=MachineSpeed(compute=compute, memory=swept, handoff=None),
+        num_blocks=5,
+        wall_s=9.0,
+    )
+
+
+def beside_nobody(*trials: MeasuredTrial, at: str = "2026-11-29T00:00:00+00:00") -> RealRun:
+    return dataclasses.replace(RUN, trials=trials, recorded_at=at, wall_s=100.0, look_s=0.02)
+
+
+def test_alarms_are_judged_by_the_undisturbed_trials_of_their_sitting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searches = [
+        beside_nobody(ran(100.0), ran(100.0), ran(60.0, disturbed=True)),
+        # Twenty minutes later: a false alarm, and one that was slow and not told.
+        beside_nobody(
+            ran(99.0, disturbed=True), ran(90.0, memory=0.87e9), at="2026-11-29T00:20:00+00:00"
+        ),
+        # Another day on which the machine is half as fast.
+        beside_nobody(ran(50.0), ran(51.0), at="2026-11-30T00:00:00+00:00"),
+        dataclasses.replace(RUN, neighbour="constant", trials=(ran(30.0, disturbed=True),)),
+    ]
+    path = tmp_path / "runs.json"
+    path.write_text(json.dumps({"runs": [destructure(run) for run in searches]}))
+    assert [len(sitting) for sitting in alarms.sittings(searches[:3])] == [2, 1]
+    alarms.show(path)
+    shown = capsys.readouterr().out
+    assert "| as recorded | 7 | 2 | 1 | 1 | 1 |" in shown
+    assert "| memory below 0.88 | 5 | 1 | 1 | 0 | 0 |" in shown
+    # Looks: 7 trials of 1 + 5 and 4 more in each disturbed one. A false alarm: one more trial.
+    assert "3 searches of 300 s: looks took 0.3%, and trials after false alarms 3.0%" in shown
 
 
 def test_recorded_searches_are_read_as_they_were_written(tmp_path: Path) -> None:

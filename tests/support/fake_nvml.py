@@ -39,7 +39,7 @@ def card(name: str = "NVIDIA RTX 4000 Ada Generation", **changes: Any) -> dict[s
     """A card, idle but for `changes`. An `error` of NVML by its number, for one query or "handle".
 
     `mig` are the sizes of its MIG devices in GiB; `None`: MIG is off. `lost_when` is a file: once
-    it is there, the card is lost.
+    it is there, the card is lost. `computing` are samples of processes: pid, percent, microseconds.
     """
     return {
         "name": name,
@@ -98,6 +98,15 @@ def fake_nvml(  # noqa: C901 - a module, as a function
         whole = uuid_of(index)
         return text(whole if number is None else whole.replace("GPU-", "MIG-")[:-1] + f"{number}")
 
+    def computing(handle: Any, since_us: int) -> list[Any]:
+        index, _ = handle
+        fail(cards[index]["errors"].get("computing", 0))
+        names = ("pid", "smUtil", "timeStamp")
+        samples = [dict(zip(names, one, strict=True)) for one in cards[index].get("computing", [])]
+        found = [types.SimpleNamespace(**one) for one in samples if one["timeStamp"] > since_us]
+        fail(0 if found else 6)
+        return found
+
     def cuda_version() -> int:
         fail(12 if cuda is None else 0)
         assert cuda is not None
@@ -126,6 +135,7 @@ def fake_nvml(  # noqa: C901 - a module, as a function
         nvmlDeviceGetCudaComputeCapability=of_card("capability", lambda one, _: one["capability"]),
         nvmlDeviceGetCpuAffinity=of_card("affinity", lambda one, _: one.get("near", [])),
         nvmlDeviceGetMigMode=of_card("mig", lambda one, _: [int(one["mig"] is not None), 0]),
+        nvmlDeviceGetProcessUtilization=computing,
         nvmlDeviceGetMaxMigDeviceCount=lambda handle: 7,
         nvmlDeviceGetMigDeviceHandleByIndex=part,
     )

@@ -91,6 +91,23 @@ def test_slower_cpus_disturb_no_training_on_a_gpu(monkeypatch: pytest.MonkeyPatc
     assert canary.counted == [True, True, False]
 
 
+class FakeOnGpu(FakeNeighbours):
+    """Others that compute on the GPU in the blocks that they are told to."""
+
+    num_blocks = 1
+
+    def __init__(self, *_: object) -> None:
+        super().__init__(False, True, False)
+
+
+def test_others_on_the_gpu_disturb_a_training_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_watch, "GpuNeighbours", FakeOnGpu)
+    watch, canary = watch_over(monkeypatch, False, False, True, platform="cuda")
+    assert [list(watch.disturbed()) for _ in range(3)][-1] == [False, True, True]
+    assert watch.figures()["num_gpu_shared_blocks"] == 1
+    assert canary.counted == [True, False, False]
+
+
 def test_nothing_is_disturbed_where_neighbours_are_ignored() -> None:
     watch = BlockWatch(REQUEST)  # the tests' own environment says so
     assert [list(watch.disturbed()) for _ in range(2)] == [[False], [False, False]]

@@ -9,7 +9,7 @@ import pytest
 from cluster.node import gpus
 from cluster.node.gpus import GpuUsage
 from fake_nvml import GIB, card, fake_nvml, uuid_of
-from trainables.gpu_monitor import GpuMemory, GpuMonitor
+from trainables.gpu_monitor import GpuMemory, GpuMonitor, GpuNeighbours
 
 
 def usage(utilization: float | None, temperature: float | None, power: float | None) -> GpuUsage:
@@ -95,3 +95,47 @@ def test_limits_that_lower_the_clocks_are_shares_of_the_samples() -> None:
         monitor.look()
     shares = monitor.figures()["gpu_held_back"]
     assert shares == {"power": pytest.approx(2 / 3), "temperature": pytest.approx(1 / 3)}
+
+
+OWN = os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("computing", "listed", "num_own", "are_others"),
+    [
+        ([], [], 1, False),
+        ([OWN], [OWN], 1, False),
+        ([OWN, 7], [OWN, 7], 1, True),
+        ([OWN, 7], [OWN, 7], None, True),  # a command, whose pids are known here
+        ([7], [], 1, False),  # in a container, it is the trial itself, by a pid of the host
+        ([7, 8], [], 1, True),
+        ([7, 8], [], None, False),  # a command of several processes, or another's: nobody can tell
+        ([7, 8], [OWN], None, True),  # newer drivers list the trial's own, by its pid here
+    ],
+)
+def test_others_that_compute_on_the_gpu_are_told_by_pid_or_by_number(
+    computing: list[int], listed: list[int], num_own: int | None, are_others: bool
+) -> None:
+    asked: list[int] = []
+
+    def since(_: object, moment_us: int) -> list[int]:
+        asked.append(moment_us)
+        return computing
+
+    moments = iter([1.0, 2.5, 3.0])
+    neighbours = GpuNeighbours(
+        "cuda",
+        {},
+        num_own=num_own,
+        computing=since,
+        listed=lambda: [{}, dict.fromkeys(listed, GIB)],
+        clock=lambda: next(moments),
+    )
+    assert [neighbours.disturbed(), neighbours.disturbed()] == [are_others] * 2
+    assert neighbours.num_blocks == 2 * are_others
+    assert asked == [1_000_000, 2_500_000]
+
+
+def test_nobody_is_looked_for_on_a_gpu_when_the_trial_runs_on_the_cpu() -> None:
+    neighbours = GpuNeighbours("cpu", {}, computing=lambda *_: pytest.fail("asked"))
+    assert not neighbours.disturbed()

@@ -39,6 +39,7 @@ NEWER = {
     "curve",
     "machine_speed",
     "num_slowed_blocks",
+    "num_gpu_shared_blocks",
     "disturbed_per_second",
 }
 """Figures of a measurement that came later."""

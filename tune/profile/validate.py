@@ -265,6 +265,8 @@ def _process_line(number: int, measured: Measurement) -> str:
 def _others(measured: Measurement) -> str:
     if measured.num_slowed_blocks == measured.num_disturbed_blocks > 0:
         return "CPUs that were slower at times"
+    if measured.num_gpu_shared_blocks:
+        return "other programs on its GPU"
     if measured.others_cpus is None:
         return "other programs"
     return f"other programs ({measured.others_cpus:.1f} CPUs of the trial's)"

@@ -84,8 +84,9 @@ def _by_programs(trials: Sequence[Trial]) -> str:
     if not any(counts):
         return ""
     of_all, lost_s = units.plural(len(measured), "trial"), _seconds_of(measured, counts)
+    what = "the CPUs or the GPU" if any(m.num_gpu_shared_blocks for m in measured) else "the CPUs"
     return (
-        f"other programs used the CPUs of {sum(map(bool, counts))} of {of_all} for "
+        f"other programs used {what} of {sum(map(bool, counts))} of {of_all} for "
         f"{units.duration(lost_s)}"
     )
 

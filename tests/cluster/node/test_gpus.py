@@ -141,3 +141,29 @@ def test_queries_that_an_old_package_lacks_are_unknown_figures() -> None:
     del driver.nvmlDeviceGetMigMode
     assert gpus.visible_gpus({}, driver=driver).gpus[0].usage.held_back_by == ()
     assert gpus.gpu_process_bytes(driver=driver) == [{}]
+
+
+COMPUTING = [(11, 95, 2_000), (12, 60, 2_000), (13, 3, 2_000), (14, 90, 1_000)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "since", "pids"),
+    [
+        ({}, 0, {11, 12, 14}),  # a desktop's few percent are no computing
+        ({}, 1_000, {11, 12}),
+        ({}, 2_000, set()),  # NVML finds none, which is an error there
+        ({"errors": {"computing": 3}}, 0, set()),
+        ({"errors": {"handle": 15}}, 0, set()),
+    ],
+)
+def test_processes_that_computed_on_the_own_gpu_since_a_moment(
+    changes: dict[str, Any], since: int, pids: set[int]
+) -> None:
+    cards = [card(computing=[(99, 100, 9_000)]), card(computing=COMPUTING, **changes)]
+    environ = {"CUDA_VISIBLE_DEVICES": "1"}
+    assert gpus.computing_pids(environ, since, driver=fake_nvml(cards)) == pids
+
+
+def test_a_mig_device_tells_of_no_process() -> None:
+    cards = [card(computing=COMPUTING, mig=[10, 10], errors={"computing": 3})]
+    assert gpus.computing_pids({}, 0, driver=fake_nvml(cards)) == frozenset()

@@ -1,115 +1,14 @@
-"""The searches that ours is compared with, each with its defaults, behind one interface.
+"""Searches of other libraries, each with its defaults; one that is absent fails as it is made."""
 
-A peer sees the space as whole numbers, the positions along each axis: powers of two are neighbours
-for all of them. It may ask for sizes that do not divide; it is told so at once and without cost.
-The file is long because each peer has a class of its own; none is longer than a page.
-"""
-
-import contextlib
-import dataclasses
 import logging
 import math
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import optuna
 
-from benchmarks.recorded import ConfigValues
-from benchmarks.replay import Replay
-from tune.memory.model import Array
-from tune.search import sampler
-
-Coordinates = tuple[int, ...]
-"""Positions along the axes that have more than one value."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PeerResult:
-    """Result of a trial: its speed in env steps per second, `None` if it did not fit.
-
-    `excess` is log2(need / budget), `None` where the sizes do not divide: then nothing ran.
-    """
-
-    steps_per_second: float | None
-    excess: float | None
-    wall_s: float
-
-
-class Peer(Protocol):
-    """A search, one trial at a time."""
-
-    def ask(self) -> Coordinates | None:
-        """Return the coordinates to measure next; `None` at the end of the search."""
-
-    def tell(self, position: Coordinates, result: PeerResult) -> None:
-        """Take the result at these coordinates."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PeerGrid:
-    """A replay's space as a peer sees it: the number of values per axis, and the valid places."""
-
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]
-    by_position: Mapping[Coordinates, ConfigValues]
-    baseline: Coordinates
-
-    @classmethod
-    def of(cls, replay: Replay) -> "PeerGrid":
-        """Build it from the axes that have more than one value."""
-        axes = replay.space.axes
-        varying = [number for number, axis in enumerate(axes) if len(axis.values) > 1]
-
-        def position(config: ConfigValues) -> Coordinates:
-            return tuple(axes[number].values.index(config[number]) for number in varying)
-
-        baseline = tuple(replay.baseline[axis.name] for axis in axes)
-        return cls(
-            names=tuple(axes[number].name for number in varying),
-            sizes=tuple(len(axes[number].values) for number in varying),
-            by_position={position(config): config for config in replay.points},
-            baseline=position(baseline),
-        )
-
-
-class Random:
-    """Random search without repeats."""
-
-    def __init__(self, grid: PeerGrid, seed: int) -> None:
-        positions = list(grid.by_position)
-        order = np.random.default_rng(seed).permutation(len(positions))
-        self._waiting = [positions[index] for index in order]
-
-    def ask(self) -> Coordinates | None:
-        """Return the next of a shuffled list."""
-        return self._waiting.pop() if self._waiting else None
-
-    def tell(self, position: Coordinates, result: PeerResult) -> None:
-        """Do nothing: nothing is learned."""
-
-
-class Doubling:
-    """Doubling as a person does it: num_envs from the default until it fails, the rest kept."""
-
-    def __init__(self, grid: PeerGrid, seed: int) -> None:
-        self._axis = grid.names.index("num_envs")
-        self._last = grid.sizes[self._axis] - 1
-        self._next: Coordinates | None = grid.baseline
-
-    def ask(self) -> Coordinates | None:
-        """Return the default, then twice as many environments each time."""
-        return self._next
-
-    def tell(self, position: Coordinates, result: PeerResult) -> None:
-        """Go on while it fits and there is more."""
-        value = position[self._axis]
-        if result.steps_per_second is None or value == self._last:
-            self._next = None
-        else:
-            self._next = (*position[: self._axis], value + 1, *position[self._axis + 1 :])
+from benchmarks.peers.peer import Coordinates, Peer, PeerGrid, PeerResult
 
 
 class RayOptuna:
@@ -202,7 +101,7 @@ class Smac:
         for name, size in zip(grid.names, grid.sizes, strict=True):
             space.add(Integer(name, (0, size - 1)))
         self._names = grid.names
-        self._folder = _temporary_folder()
+        self._folder = tempfile.TemporaryDirectory(prefix="peer-")
         facade = smac.HyperparameterOptimizationFacade
         scenario = smac.Scenario(
             space,
@@ -299,95 +198,3 @@ class Nevergrad:
             self._optimizer.tell(self._candidate, loss, [result.excess or 1.0])
         else:
             self._optimizer.tell(self._candidate, loss, [0.0])
-
-
-class ProteinLike:
-    """A search after the public description of PufferLib's Protein; PufferLib does not build here.
-
-    Random trials first. Then candidates are drawn around the Pareto front of score and cost; one
-    Gaussian process predicts their scores, another their log costs; a cost is drawn at random, and
-    the candidate with the best score weighted by its nearness to that cost is next. Failures are
-    not modelled.
-    """
-
-    _NUM_RANDOM = 10
-    _NUM_CANDIDATES = 256
-
-    def __init__(self, grid: PeerGrid, seed: int) -> None:
-        self._sizes = np.array(grid.sizes)
-        self._rng = np.random.default_rng(seed)
-        self._seen: list[tuple[Coordinates, float, float]] = []
-        self._num_told = 0
-
-    def ask(self) -> Coordinates | None:
-        """Return random coordinates, or the best of those around the front."""
-        if self._num_told < self._NUM_RANDOM or len(self._seen) < 2:
-            return self._position(self._rng.uniform(0, self._sizes - 1))
-        front = self._front()
-        centers = np.array([front[index] for index in self._rng.integers(len(front), size=256)])
-        steps = self._rng.normal(0.0, 0.25, size=centers.shape) * (self._sizes - 1)
-        candidates = np.clip(np.rint(centers + steps), 0, self._sizes - 1)
-        scores = self._predict(candidates, [speed for _, speed, _ in self._seen])
-        costs = self._predict(candidates, [cost for _, _, cost in self._seen])
-        nearness = 1.0 - np.abs(self._rng.uniform() - _unit(costs))
-        return self._position(candidates[int(np.argmax(_unit(scores) * nearness))])
-
-    def tell(self, position: Coordinates, result: PeerResult) -> None:
-        """Add the result to both models; failures are left out."""
-        self._num_told += result.excess is not None
-        if result.steps_per_second is not None:
-            self._seen.append((position, result.steps_per_second, result.wall_s))
-
-    def _front(self) -> list[Coordinates]:
-        front, best = [], 0.0
-        for position, speed, _ in sorted(self._seen, key=lambda item: (item[2], -item[1])):
-            if speed > best:
-                front.append(position)
-                best = speed
-        return front
-
-    def _predict(self, candidates: Array, values: list[float]) -> Array:
-        observations = sampler.Observations(
-            points=np.array([position for position, _, _ in self._seen], dtype=float),
-            scores=np.array(values),
-            feasible=np.ones(len(values), dtype=np.bool_),
-        )
-        return sampler.fit(candidates, observations, self._rng).mean
-
-    def _position(self, values: Array) -> Coordinates:
-        return tuple(int(value) for value in np.rint(values))
-
-
-PEERS: dict[str, Callable[[PeerGrid, int], Peer]] = {
-    "random without repeats": Random,
-    "doubling until it fails": Doubling,
-    "Ray Tune OptunaSearch": RayOptuna,
-    "Optuna TPE, constraints": optuna_tpe,
-    "Optuna GP, constraints": optuna_gp,
-    "SMAC3": Smac,
-    "Ax": Ax,
-    "Nevergrad NGOpt": Nevergrad,
-    "Protein-like": ProteinLike,
-}
-
-
-def _unit(values: Array) -> Array:
-    spread = float(values.max() - values.min())
-    return np.asarray((values - values.min()) / (spread or 1.0))
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the warnings and logs of peers, which would break up the table."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
-def _temporary_folder() -> Any:
-    return tempfile.TemporaryDirectory(prefix="peer-")

@@ -1,0 +1,129 @@
+"""The end of a rent: only where a search is over and all of it is here; and what is told of it."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.box.bundle import TOO_LARGE
+from cluster.errors import FleetError
+from cluster.fleet import rent, status_view, watch
+from cluster.fleet.offers.prices import Prices
+from cluster.fleet.remote import RemoteBox
+from cluster.fleet.status import HostStatus
+from host_states import HOST, ended, seen
+from local_box import LocalBox
+
+
+def with_stop_command(box: LocalBox, script: str) -> RemoteBox:
+    """The box whose stop command is this script of sh."""
+    connection = box.remote.connection
+    host = dataclasses.replace(connection.host, stop_command=("sh", "-c", script))
+    box.remote = RemoteBox.of(host, connection.state)
+    return box.remote
+
+
+def watched(box: RemoteBox, out: Path) -> HostStatus:
+    [one] = watch.watch(
+        [box],
+        is_whole=True,
+        prices=Prices(),
+        out=out,
+        every_s=0.01,
+        lost_after_s=600.0,
+        dashboard=False,
+        end_rent=True,
+    )
+    return one
+
+
+@pytest.mark.parametrize(
+    ("script", "ends", "told", "money"),
+    [
+        ("true", True, "it ends its rent.", "a has run its stop command"),
+        # The box is away before it could tell.
+        (
+            "printf '#!/bin/sh\\nexit 255\\n' > {ssh}",
+            True,
+            "it ends its rent.",
+            "a has run its stop command",
+        ),
+        ("exit 7", False, "STILL PAID: its stop command fails with exit code 7", "a is up"),
+    ],
+    ids=["ran", "ran, and the box is away", "failed"],
+)
+def test_a_box_ends_its_rent_once_its_search_is_over_and_its_results_are_here(
+    script: str,
+    ends: bool,
+    told: str,
+    money: str,
+    local_box: LocalBox,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stopped, ssh = tmp_path / "stopped", tmp_path / "programs" / "ssh"
+    box = with_stop_command(local_box, f"touch {stopped}; {script.format(ssh=ssh)}")
+    local_box.up()
+    local_box.start(f"sleep 0.3; test ! -e {stopped}")
+    one = watched(box, tmp_path / "out")
+    assert stopped.exists()
+    assert one.ends_rent is ends
+    assert told in capsys.readouterr().out
+    assert status_view.money([one], Prices())[0].startswith(money)
+    assert (tmp_path / "out" / "a" / "j1" / "exit.json").exists()
+    assert (one.state, one.problem) == ("done", None)
+
+
+def test_a_rent_goes_on_while_a_search_runs_or_something_of_it_is_only_there(
+    local_box: LocalBox, tmp_path: Path
+) -> None:
+    box = with_stop_command(local_box, f"touch {tmp_path}/stopped")
+    local_box.up()
+    local_box.start("sleep 60")
+    out = tmp_path / "out"
+    refused = rent.end(box, out)
+    assert not refused.ends
+    assert "its rent goes on: a: runs the job j1" in refused.text
+    local_box.end()
+    (out / "a" / "j1").mkdir(parents=True)
+    (out / "a" / "j1" / TOO_LARGE).write_text("run/trials/checkpoint\n")
+    kept = rent.end(box, out)
+    assert not kept.ends
+    assert kept.text.endswith(f"what {out / 'a' / 'j1' / TOO_LARGE} names is only there.")
+    assert not (tmp_path / "stopped").exists()
+
+
+def test_a_box_without_a_stop_command_is_named_before_the_watch_begins(
+    local_box: LocalBox, tmp_path: Path
+) -> None:
+    with pytest.raises(FleetError, match="--end-rent: a has no stop_command in the hosts file"):
+        watched(local_box.remote, tmp_path / "out")
+
+
+PART = {"name": "s", "machine_class": "gpu", "number": 1, "count": 1}
+FINALS = PART | {"number": None}
+
+
+def on(name: str, job: dict[str, Any] | None, **fields: Any) -> HostStatus:
+    return dataclasses.replace(seen(job=job, **fields), host=dataclasses.replace(HOST, name=name))
+
+
+@pytest.mark.parametrize(
+    ("states", "due"),
+    [
+        ([on("a", None)], []),
+        ([on("a", {})], []),
+        ([on("a", ended(0)), on("b", {})], ["a"]),
+        ([on("a", ended(1)), on("b", ended(3))], ["a", "b"]),  # nothing feasible, failed
+        ([on("a", ended(0, "stopped"))], []),  # a person ended it, and may go on
+        ([on("a", ended(0), problem="a: no answer.", reachable=False)], []),
+        # What shares a search is needed until its finals have ended.
+        ([on("a", ended(0) | {"split": PART}), on("b", {"split": FINALS})], []),
+        ([on("a", ended(0) | {"split": PART}), on("b", ended(0) | {"split": FINALS})], ["a", "b"]),
+    ],
+)
+def test_a_rent_is_due_to_end_when_its_search_is_over(
+    states: list[HostStatus], due: list[str]
+) -> None:
+    assert [one.host.name for one in states if rent.is_due(one, states)] == due
