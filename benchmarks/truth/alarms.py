@@ -63,10 +63,11 @@ def show(path: Path) -> None:
     for threshold in _THRESHOLDS:
         told = [(share, memory.bound(1.0) < threshold * most) for share, memory, most in swept]
         print(_cells(f"memory below {threshold:g}", told))
-    print(f"\n{_costs(runs, [trial for trial, _, share in known if _is_false(trial, share)])}")
+    print(f"\n{_costs(runs, [trial for trial, _, share in known if is_false(trial, share)])}")
 
 
-def _is_false(trial: MeasuredTrial, share: float) -> bool:
+def is_false(trial: MeasuredTrial, share: float) -> bool:
+    """Return whether a trial that ran at this share of its typical speed is a false alarm."""
     return trial.is_alarm and share >= _FAST
 
 

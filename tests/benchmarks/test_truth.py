@@ -1,5 +1,6 @@
 """The claims of searches beside neighbours: true ones, or marked."""
 
+import collections
 import dataclasses
 import functools
 import json
@@ -13,7 +14,8 @@ import pytest
 from benchmarks import recorded
 from benchmarks.replay import Replay, replay
 from benchmarks.search_runs import FOLDER
-from benchmarks.truth import alarms, simulated
+from benchmarks.truth import alarms, real, simulated
+from benchmarks.truth.busy_loop import BUSY_LOOPS
 from benchmarks.truth.runs import MeasuredTrial, RealRun, read
 from benchmarks.truth.simulated import NEIGHBOURS, TruthRun
 from cluster.structure import destructure
@@ -122,6 +124,20 @@ def test_a_promise_that_says_it_may_be_a_tenth_off_is_vague_and_has_no_error() -
     assert vague.is_vague
     assert vague.error is None
     assert not RUN.is_vague
+
+
+def test_recorded_real_searches_claimed_nothing_false_and_promised_what_was_there() -> None:
+    searches = read(real.RECORDS / "2cpu.json")
+    kinds = collections.Counter((run.task, run.neighbour) for run in searches)
+    assert len(kinds) == len(real.TASKS) * len(BUSY_LOOPS)
+    assert min(kinds.values()) >= 5
+    assert not any(run.claims_false for run in searches)
+    assert statistics.fmean(run.covers for run in searches) >= 0.9
+    errors = [abs(run.error) for run in searches if run.error is not None]
+    assert statistics.median(errors) <= 0.02
+    assert max(errors) <= 0.05
+    false = [alarms.is_false(trial, share) for trial, _, share in alarms.shares(searches)]
+    assert 0 < sum(false) < 0.05 * len(false)
 
 
 def ran(speed: float, *, disturbed: bool = False, memory: float = 1e9) -> MeasuredTrial:
