@@ -1,15 +1,182 @@
-"""What speed alone does not say is said beside it."""
+"""A weak promise is said to be one, and so is what speed alone does not say."""
 
 from typing import Any
 
 import pytest
 
+import factories
+from conclusions import conclude
 from factories import BASELINE, candidate, measurement, outcome, result, trial
+from screens import TOO_MUCH, sized
+from trainables.measurement import OutcomeKind
 from tune.run_folder.record import SearchContext
 from tune.search.objective import Objective
-from tune.search.result import Candidate
+from tune.search.result import Candidate, Kind
 from tune.search.trial import Stage, Trial
 from tune.summary import doubts
+
+
+def unsettled(num_blocks: int) -> Any:
+    measured = factories.measurement(converged=False, num_blocks=num_blocks)
+    return factories.candidate(representative=factories.outcome(measurement=measured))
+
+
+def soaked(num_updates: int) -> Any:
+    return factories.candidate(soaks=(factories.measurement(num_updates=num_updates),))
+
+
+def restarting(num_blocks: int) -> Any:
+    measured = factories.measurement(num_blocks=9, num_restart_blocks=num_blocks)
+    return factories.candidate(representative=factories.outcome(measurement=measured))
+
+
+def slow_soak(**changes: Any) -> Any:
+    soak = factories.measurement(num_updates=200, steps_per_second=48_200.0, **changes)
+    return factories.candidate(soaks=(soak,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "context", "warning"),
+    [
+        ({"partial": True}, {}, "the search was interrupted: go on with --resume"),
+        (
+            {"chosen": {Kind.FASTEST: factories.candidate(confirmed=False)}},
+            {},
+            "not confirmed: measured while exploring, not again in finals.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: factories.candidate(soaks=())}},
+            {},
+            "not soaked: exhaustion has been seen as late as update 130.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: soaked(131)}},
+            {},
+            "the soak was cut short after 131 of 200 updates",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: unsettled(9)}},
+            {},
+            "the speed varied more than 2 %; the interval is as wide as it was seen.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: slow_soak()}},
+            {},
+            "the soak ran at 48.2 K env steps/s, below the 60.5 K to 63.5 K that the finals",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: factories.candidate(soaks=2 * slow_soak().soaks)}},
+            {},
+            "two soaks, in the mean, ran at 48.2 K env steps/s, below the 60.8 K to 63.2 K that",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: slow_soak(gpu_held_back={"temperature": 0.6})}},
+            {},
+            "the GPU ran at lower clocks in the soak: its temperature limit for 60 % of it.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: slow_soak(device_growth_bytes=2**30)}},
+            {},
+            "the peak of device memory rose by 1.00 GiB over the soak's 200 updates",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: restarting(5)}},
+            {},
+            "processes of the loop's own started or ended in 5 of its blocks of updates",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: factories.candidate(disturbed=True)}},
+            {},
+            "every process that measured it was disturbed: its speed is what was left.",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: factories.candidate(low=50_000.0)}},
+            {},
+            "its speed is known to 19 % either way, and no better: search again on a quieter",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: unsettled(2)}},
+            {},
+            "only 2 blocks of updates fitted into the time to measure, too few to tell how much",
+        ),
+        ({}, {"synthetic_data": True}, "synthetic data: speed holds for real bars"),
+        (
+            {"trials": (sized(5, stage=Stage.SOAK, outcome=TOO_MUCH),)},
+            {},
+            "16384 x 256, 32 minibatches was explored, but failed later (soak): device memory.",
+        ),
+        (
+            {"trials": (factories.trial(outcome=factories.failed(OutcomeKind.ERROR, "boom")),)},
+            {},
+            "1 trial failed with an error that is no limit: read the logs.",
+        ),
+        (
+            {"trials": (sized(5, outcome=factories.failed(OutcomeKind.NODE_LOST, "killed")),)},
+            {},
+            "16384 x 256, 32 minibatches could not be measured, because something on this machine",
+        ),
+    ],
+)
+def test_what_weakens_the_promise_is_a_warning(
+    changes: dict[str, Any], context: dict[str, Any], warning: str
+) -> None:
+    found = conclude(factories.result(**changes), **context)
+    assert [text for text in found.warnings if warning in text]
+
+
+def test_what_was_never_measured_in_quiet_is_named() -> None:
+    configs = [{"num_envs": num_envs, "num_steps": 32} for num_envs in (1, 2, 3, 4, 5)]
+    noisy = factories.outcome(measurement=factories.measurement(disturbed=True))
+    disturbed = tuple(factories.trial(config=config, outcome=noisy) for config in configs)
+    warnings = conclude(factories.result(trials=disturbed)).warnings
+    [said] = (w for w in warnings if w.startswith("disturbed in every measurement, and perhaps"))
+    named = "; ".join(f"num_envs {num_envs}, num_steps 32" for num_envs in (1, 2, 3))
+    assert said.endswith(f"faster than it looks: {named} and 2 more.")
+    quiet = tuple(factories.trial(config=config) for config in configs)
+    warnings = conclude(factories.result(trials=(*disturbed, *quiet))).warnings
+    assert not any("faster than it looks" in w for w in warnings)
+
+
+def test_memory_that_grew_in_the_soak_is_said_with_its_end() -> None:
+    measured = factories.measurement(num_updates=100, measure_s=10.0)
+    grew = factories.outcome(
+        measurement=measured, host_growth=10.0 * 30 * 2**20, peak_host_bytes=3 * 2**30
+    )
+    config = factories.candidate().config
+    trials = (factories.trial(stage=Stage.SOAK, config=config, outcome=grew),)
+    budget = 3 * 2**30 + 640 * 30 * 2**20
+    warnings = conclude(factories.result(trials=trials), host_budget_bytes=budget).warnings
+    assert (
+        "host memory grew by 30 MiB per update in the soak: what is allowed is full after some 640 "
+        "updates more."
+    ) in warnings
+
+
+def test_a_complete_confirmed_result_warns_of_nothing() -> None:
+    assert conclude(factories.result()).warnings == ()
+    assert conclude(factories.result(), soak_updates=0).warnings == ()
+
+
+def test_errors_of_the_sizes_say_from_where_on() -> None:
+    ran = factories.trial(config={"num_envs": 64, "vec": "a"})
+    died = factories.failed(OutcomeKind.ERROR, "SIGSEGV")
+    larger = [factories.trial(config={"num_envs": n, "vec": "a"}, outcome=died) for n in (512, 256)]
+    said = conclude(factories.result(trials=(ran, *larger))).warnings
+    [beyond] = [text for text in said if "dies beyond about num_envs 256, vec a" in text]
+    assert beyond.startswith("2 trials died of errors that are no known limit")
+    assert not any("no limit: read the logs" in text for text in said)
+    other = factories.trial(config={"num_envs": 512, "vec": "b"}, outcome=died)
+    said = conclude(factories.result(trials=(ran, *larger, other))).warnings
+    assert any("3 trials failed with errors that are no limit" in text for text in said)
+    assert not any("dies beyond" in text for text in said)
+
+
+@pytest.mark.parametrize(("busy", "is_said"), [(0.0, True), (2.4, True), (60.0, False)])
+def test_a_gpu_that_is_not_used_is_said(busy: float, is_said: bool) -> None:
+    measured = factories.measurement(gpu_utilization=busy)
+    used = factories.candidate(representative=factories.outcome(measurement=measured))
+    warnings = conclude(factories.result(chosen={Kind.FASTEST: used})).warnings
+    assert any("does the training use it at all?" in text for text in warnings) == is_said
 
 
 def said_of(
