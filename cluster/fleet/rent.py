@@ -36,8 +36,8 @@ def require_stop_commands(boxes: Sequence[RemoteBox]) -> None:
     without = [box.host.name for box in boxes if not box.host.stop_command]
     if without:
         raise FleetError(
-            f"--end-rent: {', '.join(without)} has no stop_command in the hosts file, which is "
-            "what a box runs to end its rent. See cluster/hosts.example.toml."
+            f"--end-rent: the hosts file has no stop_command for {', '.join(without)}, which a box "
+            "runs to end its rent. See cluster/hosts.example.toml."
         )
 
 

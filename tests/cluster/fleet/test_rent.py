@@ -8,6 +8,7 @@ import pytest
 
 from cluster.box.bundle import TOO_LARGE
 from cluster.errors import FleetError
+from cluster.fleet import __main__ as fleet
 from cluster.fleet import rent, status_view, watch
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
@@ -97,8 +98,29 @@ def test_a_rent_goes_on_while_a_search_runs_or_something_of_it_is_only_there(
 def test_a_box_without_a_stop_command_is_named_before_the_watch_begins(
     local_box: LocalBox, tmp_path: Path
 ) -> None:
-    with pytest.raises(FleetError, match="--end-rent: a has no stop_command in the hosts file"):
+    with pytest.raises(FleetError, match="--end-rent: the hosts file has no stop_command for a, "):
         watched(local_box.remote, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("script", "code"), [("true", 0), ("exit 7", 1)])
+def test_the_exit_code_says_whether_all_rents_end(
+    script: str,
+    code: int,
+    local_box: LocalBox,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hosts = tmp_path / "h.toml"
+    hosts.write_text(f'[hosts.a]\naddress = "x"\nstop_command = ["sh", "-c", "{script}"]\n')
+    local_box.up()
+    local_box.start("true")
+    command = ["watch", "--hosts", str(hosts), "--out", str(tmp_path / "out"), "--end-rent"]
+    assert fleet.main(command) == code
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("a has run its stop command" if code == 0 else "a is up")
+    hosts.write_text('[hosts.a]\naddress = "x"\n')
+    assert fleet.main(command) == 2
+    assert "has no stop_command for a, which a box" in capsys.readouterr().err
 
 
 PART = {"name": "s", "machine_class": "gpu", "number": 1, "count": 1}
