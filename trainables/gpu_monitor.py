@@ -108,8 +108,9 @@ class GpuNeighbours:
 
     The driver tells processes by pids of the host. In a container they can only be counted: there
     are others where more computed than the trial has on the GPU. It has those that the driver lists
-    under its own pids; where it lists none, `num_own`, and with `None` nothing is known. One that
-    only holds memory is no neighbour: beside it a training was as fast as ever (benchmarks/gpu).
+    under its own pids. Where it lists none, it is one process if the trial is one; of several,
+    nobody knows. One that only holds memory is no neighbour: beside it a training was as fast as
+    ever (benchmarks/gpu).
     """
 
     def __init__(
@@ -117,7 +118,6 @@ class GpuNeighbours:
         platform: str,
         environ: Mapping[str, str],
         *,
-        num_own: int | None = 1,
         computing: Callable[[Mapping[str, str], int], Collection[int]] = gpus.computing_pids,
         listed: Callable[[], Sequence[Mapping[int, int]]] = gpus.gpu_process_bytes,
         clock: Callable[[], float] = time.time,
@@ -126,7 +126,6 @@ class GpuNeighbours:
         """The stretches so far in which others computed."""
         self._is_wanted = platform == "cuda"
         self._environ = environ
-        self._num_own = num_own
         self._computing = computing
         self._listed = listed
         self._clock = clock
@@ -147,8 +146,10 @@ class GpuNeighbours:
             return bool(computing - own)
         if len(computing) < 2:
             return False
-        num_own = max((len(own & gpu.keys()) for gpu in self._listed()), default=0) or self._num_own
-        return num_own is not None and len(computing) > num_own
+        num_listed = max((len(own & gpu.keys()) for gpu in self._listed()), default=0)
+        if not num_listed and len(own) > 1:
+            return False
+        return len(computing) > max(1, num_listed)
 
 
 def _known(values: list[float | None]) -> list[float]:

@@ -67,8 +67,7 @@ class PacedTrial:
         self._gpu = GpuMonitor(request.platform, os.environ)
         self._memory = GpuMemory(request.platform, os.environ)
         self._neighbours = neighbours_on(request.cpus)
-        # It may compute in several processes.
-        self._on_gpu = GpuNeighbours(request.platform, os.environ, num_own=None)
+        self._on_gpu = GpuNeighbours(request.platform, os.environ)
         shortest_s = 0.0 if request.training is None else request.training.max_s / _MOST_BLOCKS
         self._pace = Pace(max(shortest_s, request.sampling.block_s))
         self._learning = None if request.training is None else ToldReturns(request.training)

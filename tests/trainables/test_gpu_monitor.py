@@ -9,6 +9,7 @@ import pytest
 from cluster.node import gpus
 from cluster.node.gpus import GpuUsage
 from fake_nvml import GIB, card, fake_nvml, uuid_of
+from trainables import gpu_monitor
 from trainables.gpu_monitor import GpuMemory, GpuMonitor, GpuNeighbours
 
 
@@ -101,21 +102,27 @@ OWN = os.getpid()
 
 
 @pytest.mark.parametrize(
-    ("computing", "listed", "num_own", "are_others"),
+    ("computing", "listed", "children", "are_others"),
     [
-        ([], [], 1, False),
-        ([OWN], [OWN], 1, False),
-        ([OWN, 7], [OWN, 7], 1, True),
-        ([OWN, 7], [OWN, 7], None, True),  # a command, whose pids are known here
-        ([7], [], 1, False),  # in a container, it is the trial itself, by a pid of the host
-        ([7, 8], [], 1, True),
-        ([7, 8], [], None, False),  # a command of several processes, or another's: nobody can tell
-        ([7, 8], [OWN], None, True),  # newer drivers list the trial's own, by its pid here
+        ([], [], [], False),
+        ([OWN], [OWN], [], False),
+        ([OWN, 7], [OWN, 7], [], True),
+        ([OWN, 7], [OWN, 7], [7], False),
+        ([7], [], [], False),  # in a container, it is the trial itself, by a pid of the host
+        ([7, 8], [], [], True),
+        ([7, 8], [], [9], False),  # a command's own processes, or another's: nobody can tell
+        ([7, 8], [9], [9], True),  # newer drivers list the trial's own, by their pids here
+        ([7, 8], [OWN, 9], [9], False),
     ],
 )
 def test_others_that_compute_on_the_gpu_are_told_by_pid_or_by_number(
-    computing: list[int], listed: list[int], num_own: int | None, are_others: bool
+    computing: list[int],
+    listed: list[int],
+    children: list[int],
+    are_others: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(gpu_monitor, "descendants", lambda pid: set(children))
     asked: list[int] = []
 
     def since(_: object, moment_us: int) -> list[int]:
@@ -126,7 +133,6 @@ def test_others_that_compute_on_the_gpu_are_told_by_pid_or_by_number(
     neighbours = GpuNeighbours(
         "cuda",
         {},
-        num_own=num_own,
         computing=since,
         listed=lambda: [{}, dict.fromkeys(listed, GIB)],
         clock=lambda: next(moments),
