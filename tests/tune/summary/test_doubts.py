@@ -137,6 +137,29 @@ def test_what_was_never_measured_in_quiet_is_named() -> None:
     assert not any("faster than it looks" in w for w in warnings)
 
 
+@pytest.mark.parametrize(
+    ("speed", "stage", "disturbed", "is_said"),
+    [
+        (70_000.0, Stage.SEARCH, True, True),
+        (70_000.0, Stage.SOAK, True, True),
+        (62_500.0, Stage.SEARCH, True, False),  # its interval ends at 62.9 K
+        (70_000.0, Stage.LEVER, True, False),
+        (70_000.0, Stage.SEARCH, False, False),
+    ],
+)
+def test_a_disturbed_measurement_that_was_faster_than_promised_is_said(
+    speed: float, stage: Stage, disturbed: bool, is_said: bool
+) -> None:
+    measured = factories.measurement(steps_per_second=speed, disturbed=disturbed)
+    config = factories.candidate().config
+    trials = (factories.trial(config=config, stage=stage, outcome=outcome(measurement=measured)),)
+    said = (
+        "it ran at 70.0 K env steps/s while it was disturbed, above all that is promised: it may "
+        "be faster."
+    )
+    assert (said in conclude(factories.result(trials=trials)).warnings) is is_said
+
+
 def test_memory_that_grew_in_the_soak_is_said_with_its_end() -> None:
     measured = factories.measurement(num_updates=100, measure_s=10.0)
     grew = factories.outcome(
