@@ -6,6 +6,7 @@ import math
 import pytest
 
 from trainables.curve import LearningGate, TrainingRequest
+from trainables.disturbance import IGNORES
 from trainables.measurement import Measurement, OutcomeKind, Report, TrialRequest
 from trainables.pace import Point
 from trainables.paced_trial import PacedTrial
@@ -52,6 +53,43 @@ def test_small_leaps_are_no_matter() -> None:
     found = measured(640.0, 4, by_clock=True)
     assert found.converged
     assert found.steps_per_second == pytest.approx(640.0, rel=0.005)
+
+
+class Others:
+    """Others that disturb all looks from one on, up to another; the first is before the blocks."""
+
+    others_cpus = None
+
+    def __init__(self, first: int, last: int) -> None:
+        self._first, self._last = first, last
+        self.num_looks = self.num_blocks = 0
+
+    def disturbed(self) -> bool:
+        were = self._first <= self.num_looks <= self._last
+        self.num_looks += 1
+        self.num_blocks += were
+        return were
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_blocks_that_others_disturbed_do_not_count(
+    on_gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(IGNORES)
+    trial = PacedTrial(REQUEST, lambda message: None)
+    nobody, somebody = Others(1, 0), Others(0, 4)
+    monkeypatch.setattr(trial, "_neighbours", nobody if on_gpu else somebody)
+    monkeypatch.setattr(trial, "_on_gpu", somebody if on_gpu else nobody)
+    steps, number, report = 0.0, 0, None
+    while report is None:
+        report = trial.take(Point(number, steps), trial._started + number)
+        number += 1
+        assert number < 100
+        steps += 50.0 if somebody.num_looks < 5 else 100.0
+    assert report.measurement is not None
+    assert report.measurement.steps_per_second == pytest.approx(100.0)
+    assert report.measurement.num_disturbed_blocks == 4
+    assert report.measurement.num_gpu_shared_blocks == (4 if on_gpu else 0)
 
 
 def test_the_report_comes_before_the_trial_is_killed() -> None:
