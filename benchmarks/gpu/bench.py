@@ -1,11 +1,14 @@
 """The bench: what every part of a card's measurement is given, and how its children are run."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +187,28 @@ class Bench:
             "sampling": BRIEF,
         }
         return TrialRequest(**(values | fields))
+
+
+@contextlib.contextmanager
+def beside(bench: Bench, program: str, *words: str, share: float) -> Iterator[bool]:
+    """Run a Python program beside what follows, from the line that it prints first; end it then.
+
+    It may take that share of the card's memory. Yield whether it got so far.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        env=bench.environment(share=share),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        try:
+            yield bool(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 def sizes(num_envs: int, num_steps: int, batch_size: int) -> dict[str, int]:

@@ -1,12 +1,10 @@
 """Part 4: real deaths for memory, and the cause that our classifier gives each."""
 
-import contextlib
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
 
-from benchmarks.gpu.bench import Bench, outcome_row
+from benchmarks.gpu.bench import Bench, beside, outcome_row
 from benchmarks.gpu.memory import PHASES
 from benchmarks.gpu.search import BASELINE
 
@@ -48,7 +46,7 @@ def measure(bench: Bench) -> None:
         key = f"another process holds {share:.0%}"
         if not bench.has(DEATHS, key):
             bench.require_time(_ONE_S)
-            with _held(bench, share):
+            with beside(bench, _HOLDER, share=share):
                 preflight = subprocess.run(
                     [sys.executable, "-m", "tune.preflight"], capture_output=True, text=True
                 )
@@ -57,23 +55,3 @@ def measure(bench: Bench) -> None:
                 outcome, log = bench.run(request, environment=environment, name="held")
             verdict = preflight.stdout.splitlines()[-6:]
             bench.add(DEATHS, key, outcome_row(outcome) | {"log": log, "preflight": verdict})
-
-
-@contextlib.contextmanager
-def _held(bench: Bench, share: float) -> Iterator[None]:
-    """Hold that share of the card's memory in a process of its own."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", _HOLDER],
-        env=bench.environment(share=share),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        try:
-            yield
-        finally:
-            holder.kill()

@@ -5,11 +5,9 @@ Each kind of neighbour runs in turn, so that a drift of the machine is in all of
 
 import contextlib
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.gpu.bench import Bench, outcome_row
+from benchmarks.gpu.bench import Bench, beside, outcome_row, sizes
 from benchmarks.gpu.memory import PHASES
 from benchmarks.gpu.recording import Row
 from benchmarks.gpu.search import BASELINE
@@ -78,12 +76,16 @@ def measure(bench: Bench) -> None:
     repeats = 1 if bench.rehearses else _REPEATS
     keys = [(kind, f"{kind}, {n}") for n in range(repeats) for kind in kinds]
     missing = [(kind, key) for kind, key in keys if not bench.has(BESIDE, key)]
+    config = sizes(8, 4, 32) if bench.rehearses else BASELINE
     if missing:
-        bench.compile([(PHASES["phase 1"], BASELINE)])
+        bench.compile([(PHASES["phase 1"], config)])
     for kind, key in missing:
         bench.require_time(_ONE_S)
-        request = bench.request(PHASES["phase 1"], BASELINE, sampling=Sampling())
-        with _beside(bench, _PROGRAMS[kind]):
+        request = bench.request(PHASES["phase 1"], config, sampling=Sampling())
+        with _neighbour(bench, _PROGRAMS[kind]) as runs:
+            if not runs:
+                bench.cannot(BESIDE, f"{kind}: the neighbour died as it started.")
+                continue
             environment = bench.environment(cached=True, share=1.0 - 2 * _SHARE)
             outcome, _ = bench.run(request, environment=environment, name="beside")
         bench.add(BESIDE, key, outcome_row(outcome))
@@ -111,27 +113,11 @@ def figures(rows: Mapping[str, Row]) -> Iterator[tuple[str, ...]]:
         )
 
 
-@contextlib.contextmanager
-def _beside(bench: Bench, program: str) -> Iterator[None]:
-    """Run a program beside what follows, from its first work on."""
+def _neighbour(bench: Bench, program: str) -> contextlib.AbstractContextManager[bool]:
     if not program:
-        yield
-        return
+        return contextlib.nullcontext(enter_result=True)
     words = [*map(str, bench.cpus())] if program == _ON_CPUS else []
-    neighbour = subprocess.Popen(
-        [sys.executable, "-c", program, *words],
-        env=bench.environment(share=_SHARE),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with neighbour:
-        assert neighbour.stdout is not None
-        neighbour.stdout.readline()
-        try:
-            yield
-        finally:
-            neighbour.kill()
+    return beside(bench, program, *words, share=_SHARE)
 
 
 def _median(measured: Sequence[Row], name: str) -> float:
