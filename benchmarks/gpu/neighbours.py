@@ -108,7 +108,7 @@ def figures(rows: Mapping[str, Row]) -> Iterator[tuple[str, ...]]:
             f"{len(own)}",
             f"{ratio:.2f} x",
             f"{sum(one['num_disturbed_blocks'] > 0 for one in own)}",
-            *(f"{_median(own, name):.3g}" for name in _SIGNS),
+            *(_sign(own, name) for name in _SIGNS),
             *(f"{speed:.2f} x" if speed else "-" for speed in speeds),
         )
 
@@ -118,6 +118,11 @@ def _neighbour(bench: Bench, program: str) -> contextlib.AbstractContextManager[
         return contextlib.nullcontext(enter_result=True)
     words = [*map(str, bench.cpus())] if program == _ON_CPUS else []
     return beside(bench, program, *words, share=_SHARE)
+
+
+def _sign(measured: Sequence[Row], name: str) -> str:
+    known = any(one.get(name) is not None for one in measured)
+    return f"{_median(measured, name):.3g}" if known else "-"
 
 
 def _median(measured: Sequence[Row], name: str) -> float:
