@@ -13,6 +13,7 @@ It is a race: a leader that is beaten runs no more, and those that are not told 
 twice as many rounds. So do the best and the baseline where some of their finals were disturbed.
 """
 
+import collections
 import dataclasses
 import math
 import statistics
@@ -131,9 +132,16 @@ def _next_final(
         for config in leaders
         if config_key(config) not in failed and counts[config_key(config)] < plan.num_rounds
     }
+    disturbed = collections.Counter(
+        config_key(trial.config)
+        for trial in trials
+        if trial.stage is Stage.FINAL and trial.is_disturbed
+    )
+    # One that was disturbed comes after the others of its round: the neighbour may be gone then.
     waiting = [
         (
             counts[config_key(config)],
+            disturbed[config_key(config)],
             position if counts[config_key(config)] % 2 == 0 else -position,
             config,
         )
@@ -143,7 +151,7 @@ def _next_final(
     ]
     if not waiting or num_affordable < 1:
         return None
-    return min(waiting, key=lambda item: item[:2])[2]
+    return min(waiting, key=lambda item: item[:3])[3]
 
 
 def _next_further(

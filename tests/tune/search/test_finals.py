@@ -201,6 +201,17 @@ def test_a_disturbed_final_is_run_again_beside_the_baseline_and_then_stands() ->
     assert ran.count(4) == 2 * 2 + 2
 
 
+def test_a_disturbed_final_is_run_again_after_the_others_of_its_round() -> None:
+    trials, ran = list(EXPLORED), []
+    while (step := finals.next_step(trials, PLAN, Objective.THROUGHPUT, BASELINE)) is not None:
+        num_envs = step[1]["num_envs"]
+        is_disturbed = num_envs == 4 and ran.count(4) == 0
+        ran.append(num_envs)
+        speed = {1: 100.0, 4: 400.0, 8: 395.0}[num_envs]
+        trials.append(measured(num_envs, speed, stage=step[0], disturbed=is_disturbed))
+    assert ran[:7] == [4, 8, 1, 4, 1, 8, 4]
+
+
 def test_on_a_machine_that_is_never_quiet_the_finals_end() -> None:
     trials, ran = list(EXPLORED), 0
     while (step := finals.next_step(trials, PLAN, Objective.THROUGHPUT, BASELINE)) is not None:
