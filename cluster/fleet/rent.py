@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster.box.bundle import TOO_LARGE
 from cluster.errors import FleetError
-from cluster.fleet import split, status
+from cluster.fleet import parallel, split, status
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
@@ -17,14 +17,45 @@ _STOPPING_S = 20.0
 """The time in which a stop command tells that it failed, or takes the box away."""
 
 _POLL_S = 0.5
+_OVER = "its search is over and its results are here"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RentEnd:
-    """The end of a box's rent in words; with `ends` its stop command ran."""
+    """The end of a box's rent in words.
 
+    With `is_asked` the box took the order. With `ends` its stop command ran, or it answers no more.
+    """
+
+    is_asked: bool
     ends: bool
     text: str
+
+
+class Rents:
+    """The rents of boxes, each of which is to end once its search is over."""
+
+    def __init__(self, out: Path) -> None:
+        self.ended: dict[str, HostStatus] = {}
+        """The last statuses of boxes that were asked to end their rent, by name."""
+        self._out = out
+        self._said: set[str] = set()
+
+    def end_due(self, boxes: Sequence[RemoteBox], seen: Sequence[HostStatus]) -> list[str]:
+        """End the rents that are due; return what is new of them.
+
+        A box that refuses is asked again the next time: a job may run there once more.
+        """
+        last = {one.host.name: one for one in seen if is_due(one, seen)}
+        due = [box for box in boxes if box.host.name in last.keys() - self.ended.keys()]
+        ends = parallel.each(due, lambda box: end(box, self._out)) if due else []
+        for box, one in zip(due, ends, strict=True):
+            name = box.host.name
+            if one.is_asked:
+                self.ended[name] = dataclasses.replace(last[name], ends_rent=one.ends)
+        new = [one.text for one in ends if one.text not in self._said]
+        self._said.update(new)
+        return new
 
 
 def require_stop_commands(boxes: Sequence[RemoteBox]) -> None:
@@ -56,40 +87,35 @@ def end(box: RemoteBox, out: Path) -> RentEnd:
 
     Files that are too large to be brought home keep it.
     """
-    host = box.host
-    kept = [path for path in (out / host.name).glob(f"*/{TOO_LARGE}") if path.read_text().strip()]
-    if kept:
-        return RentEnd(
-            ends=False, text=f"{host.name}  its rent goes on: what {kept[0]} names is only there."
-        )
+    name = box.host.name
     try:
-        box.ask("end_rent", {"stop_command": list(host.stop_command)})
-    except HostError as error:
-        return RentEnd(ends=False, text=f"{host.name}  its rent goes on: {error}")
-    code = _exit_code(box)
-    if code:
-        command = shlex.join(host.stop_command)
-        return RentEnd(
-            ends=False,
-            text=f"{host.name}  STILL PAID: its stop command fails with exit code {code}, and is "
-            f"repeated: {command}",
-        )
-    return RentEnd(
-        ends=True,
-        text=f"{host.name}  its search is over and its results are here: it ends its rent.",
-    )
+        large = (out / name).glob(f"*/{TOO_LARGE}")
+        kept = next((path for path in large if path.read_text().strip()), None)
+        if kept is None:
+            box.ask("end_rent", {"stop_command": list(box.host.stop_command)})
+            return _watched(box)
+        reason = f"what {kept} names is only there."
+    except (HostError, OSError) as error:
+        reason = str(error).removeprefix(f"{name}: ")
+    return RentEnd(is_asked=False, ends=False, text=f"{name}  its rent goes on: {reason}")
 
 
-def _exit_code(box: RemoteBox) -> int | None:
-    """Return the exit code of the stop command; `None` if the box was gone before it told."""
-    give_up_at = time.monotonic() + _STOPPING_S
-    while time.monotonic() < give_up_at:
+def _watched(box: RemoteBox) -> RentEnd:
+    """Return what becomes of a box that was asked, as far as it tells in time."""
+    name, give_up_at = box.host.name, time.monotonic() + _STOPPING_S
+    code = None
+    while code is None and time.monotonic() < give_up_at:
         seen = status.read(box)
-        if seen.problem is not None:
-            return None
+        if not seen.reachable:
+            return RentEnd(is_asked=True, ends=True, text=f"{name}  {_OVER}: it answers no more.")
         deadman = None if seen.answer is None else seen.answer.deadman
-        fired = None if deadman is None else deadman.fired
-        if fired is not None and fired.stop_exit_code is not None:
-            return fired.stop_exit_code
-        time.sleep(_POLL_S)
-    return None
+        code = None if deadman is None or deadman.fired is None else deadman.fired.stop_exit_code
+        if code is None:
+            time.sleep(_POLL_S)
+    if code == 0:
+        text = f"{name}  {_OVER}: its stop command ran."
+        return RentEnd(is_asked=True, ends=True, text=text)
+    what = "has not ended yet" if code is None else f"fails with exit code {code}"
+    command = shlex.join(box.host.stop_command)
+    text = f"{name}  STILL PAID: its stop command {what}, and is repeated: {command}"
+    return RentEnd(is_asked=True, ends=False, text=text)

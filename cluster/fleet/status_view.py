@@ -92,7 +92,7 @@ def money(statuses: Sequence[HostStatus], prices: Prices) -> list[str]:
         rate = "its price is not known" if price is None else f"{dollars(price)} an hour"
         up = "is up" if status.reachable else "may be up, though it cannot be reached"
         if status.ends_rent:
-            up = "has run its stop command"
+            up = "was asked to end its rent"
         then = "If it is still listed" if status.ends_rent else "To stop paying"
         lines.append(f"{status.host.name} {up} ({rate}). {then}: {status.host.destroy_command}")
     return lines

@@ -1,7 +1,6 @@
 """`watch`: ask all boxes again and again, and bring their results home."""
 
 import contextlib
-import dataclasses
 import socket
 import subprocess
 import time
@@ -80,10 +79,10 @@ def watch(
     """
     if end_rent:
         rent.require_stop_commands(boxes)
-    silence, gone = _Silence(lost_after_s), dict[str, HostStatus]()
+    silence, rents = _Silence(lost_after_s), rent.Rents(out)
     with _screen(prices) as (show, say), contextlib.closing(Tunnels()) as tunnels:
         while True:
-            looks = parallel.each(boxes, lambda box: _look_unless(gone, box, out))
+            looks = parallel.each(boxes, lambda box: _look_unless(rents.ended, box, out))
             seen, news = [one for one, _ in looks], [line for _, line in looks]
             if dashboard:
                 news += map(tunnels.follow, boxes, seen)
@@ -93,14 +92,13 @@ def watch(
             pending = [one for one in seen if _pending(one) and one.host.name not in lost]
             is_over = not started and not pending
             if end_rent:
-                due = {o.host.name for o in seen if rent.is_due(o, seen)} - gone.keys()
-                news += _end_rents([box for box in boxes if box.host.name in due], seen, gone, out)
+                news += rents.end_due(boxes, seen)
             if is_over:
                 news += problems  # until then they may pass
             for text in filter(None, [*news, *started]):
                 say(text)
             if is_over:
-                return [gone.get(one.host.name, one) for one in seen]
+                return [rents.ended.get(one.host.name, one) for one in seen]
             time.sleep(every_s)
 
 
@@ -137,25 +135,11 @@ def _pending(seen: HostStatus) -> bool:
     return seen.is_running or seen.is_silent
 
 
-def _end_rents(
-    due: Sequence[RemoteBox], seen: Sequence[HostStatus], gone: dict[str, HostStatus], out: Path
-) -> list[str]:
-    """End the rents of boxes, and put their last statuses into `gone`; return what became of it."""
-    if not due:
-        return []
-    last = {one.host.name: one for one in seen}
-    ends = parallel.each(due, lambda box: rent.end(box, out))
-    for box, one in zip(due, ends, strict=True):
-        name = box.host.name
-        gone[name] = dataclasses.replace(last[name], ends_rent=one.ends)
-    return [one.text for one in ends]
-
-
 def _look_unless(
-    gone: Mapping[str, HostStatus], box: RemoteBox, out: Path
+    ended: Mapping[str, HostStatus], box: RemoteBox, out: Path
 ) -> tuple[HostStatus, str | None]:
-    """Look at a box; at one that is gone no more."""
-    known = gone.get(box.host.name)
+    """Look at a box, but at none that was asked to end its rent."""
+    known = ended.get(box.host.name)
     return _look(box, out) if known is None else (known, None)
 
 
