@@ -282,7 +282,7 @@ def _of_the_interval(winner: Candidate) -> list[str]:
     if winner.vagueness is not None and winner.confirmed and winner.slower_soak is None:
         return [
             f"its speed is known to {100 * winner.vagueness:.0f} % either way, and no better: "
-            "search again on a quieter machine, or with more --final-rounds."
+            "search again on a quieter machine, for longer, or with more --final-rounds."
         ]
     return []
 
