@@ -87,10 +87,11 @@ def doublings(config: Mapping[str, Any], other: Mapping[str, Any]) -> float:
 
     Another word counts as one; so does another number where one of the two is not positive.
     """
-    return sum(_doublings(value, other[name]) for name, value in config.items())
+    return sum(doublings_between(value, other[name]) for name, value in config.items())
 
 
-def _doublings(value: Value, other: Value) -> float:
+def doublings_between(value: Value, other: Value) -> float:
+    """Return the doublings or halvings between two values of an axis, as `doublings` counts."""
     if value == other:
         return 0.0
     if isinstance(value, str) or isinstance(other, str) or value <= 0 or other <= 0:

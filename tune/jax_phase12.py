@@ -17,7 +17,7 @@ from trainables.workload_source import (
     source_of,
     top_level_spec,
 )
-from tune.parse import parse_options
+from tune.parse import parse_options, slug
 from tune.spec import SearchSpec, Task
 
 HELD_OUT = 0.2
@@ -93,10 +93,11 @@ def task_of(spec: JaxSpec) -> Task:
             raise UserError(f"--workload {spec.workload}: no module {module}; run from its folder.")
         require_factory(spec.workload)
         stem = Path(module).stem if module.endswith(".py") else module.rpartition(".")[2]
+        mode = slug(f"{stem}-{name}")
         framework = framework_of(spec.workload) if spec.framework == "auto" else spec.framework
         return Task(
-            name=f"{stem}-{name}".replace("_", "-"),
-            mode=f"{stem}-{name}",
+            name=mode.replace("_", "-"),
+            mode=mode,
             phase=None,
             workload=spec.workload,
             options=({"seed": spec.seed} if spec.seed else {}) | options,

@@ -8,6 +8,11 @@ from search_spaces.config import Config, value_text
 from search_spaces.space import parse_number
 
 
+def slug(text: str) -> str:
+    """Return a text as part of a folder's or a profile's name: letters, digits, - and _."""
+    return re.sub(r"[^\w-]+", "-", text).strip("-")
+
+
 def parse_bytes(option: str, text: str) -> int:
     """Read `8GiB`, `500MB` or `123456` as bytes.
 

@@ -25,7 +25,7 @@ from trainables.command.options import FACTORY, CommandOptions
 from trainables.command.readings import Reading, ReadingKind
 from trainables.workload_source import source_of
 from tune.command import returns, view
-from tune.parse import parse_assignments, parse_config
+from tune.parse import parse_assignments, parse_config, slug
 from tune.search.effort import EffortPlan
 from tune.spec import SearchSpec, Task, cluster_of
 
@@ -233,8 +233,7 @@ def _name(arguments: Sequence[str]) -> str:
     if script is None and "-m" in words[:-1]:
         script = words[words.index("-m") + 1]
     stem = Path(script or words[0]).name.removesuffix(".py").removesuffix(".sh")
-    slug = "".join(c if c.isalnum() else "-" for c in stem.lower()).strip("-")
-    return slug or "command"
+    return slug(stem.lower().replace("_", "-")) or "command"
 
 
 def main() -> int:

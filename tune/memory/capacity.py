@@ -15,7 +15,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cluster.pages import units
-from search_spaces.config import DEVICES, SIZES, Config, ConfigKey, config_key
+from search_spaces.config import (
+    DEVICES,
+    SIZES,
+    Config,
+    ConfigKey,
+    Value,
+    config_key,
+    doublings_between,
+)
 from search_spaces.space import SearchSpace
 from tune.memory import model as memory_model
 
@@ -120,7 +128,7 @@ def of_sizes(space: SearchSpace) -> list[Config]:
 def corners(configs: Sequence[Config]) -> list[Config]:
     """Return the few configurations to compile first: the largest, then those far from all others.
 
-    Farthest-point sampling over the logarithms of all values. It finds the ends of every axis, so
+    Farthest-point sampling over the doublings between values. It finds the ends of every axis, so
     that the model predicts between compiled programs and not beyond them.
     """
     rest = sorted(configs, key=_size)
@@ -233,18 +241,23 @@ def _is_vouched_for(
 ) -> bool:
     """Return whether a program at least as large in every respect needs at most `most_bytes`."""
     return any(
-        need <= most_bytes and all(larger[name] >= value for name, value in config.items())
+        need <= most_bytes
+        and all(_is_as_large(larger[name], value) for name, value in config.items())
         for larger, need in known
     )
 
 
+def _is_as_large(value: Value, other: Value) -> bool:
+    if isinstance(value, str) or isinstance(other, str):
+        return value == other  # of two words neither is larger
+    return value >= other
+
+
 def _size(config: Mapping[str, Any]) -> tuple[float, ...]:
-    return (math.prod(config.values()), *config.values())
+    """Return what sorts configurations: the product of the sizes, then all numbers in turn."""
+    numbers = [value for value in config.values() if not isinstance(value, str)]
+    return (math.prod(value for value in numbers if value > 1), *numbers)
 
 
 def _distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    return math.dist(_point(one), _point(other))
-
-
-def _point(config: Mapping[str, Any]) -> list[float]:
-    return [math.log2(value) for value in config.values()]
+    return math.hypot(*(doublings_between(value, other[name]) for name, value in one.items()))

@@ -1,7 +1,10 @@
 """Capacity: what fits follows from a few compiled programs."""
 
+import pytest
+
 from fake_compiler import CONFIGS, SPACE, need
 from search_spaces.config import config_key
+from search_spaces.space import SearchSpace
 from tune.memory import capacity
 from tune.memory.capacity import Fit
 
@@ -49,3 +52,18 @@ def test_programs_that_the_compiler_shrank_do_not_teach_the_model() -> None:
 
     assert worst_error(on_gpu=True) < 0.02
     assert worst_error(on_gpu=False) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("axis", "largest", "num_fitting"),
+    [("ent_coef=0,0.01", 0.01, 4), ("flag=-1,0", 0, 4), ("optimizer=adam,lion", "lion", 2)],
+)
+def test_zeros_and_words_are_compared(axis: str, largest: float | str, num_fitting: int) -> None:
+    """The largest program shows that all smaller ones with the same words fit."""
+    space = SearchSpace(axes=()).override(["num_envs=256,512", "num_steps=128", axis])
+    configs = capacity.of_sizes(space)
+    first, *others = capacity.corners(configs)
+    assert first == {"num_envs": 512, "num_steps": 128, axis.partition("=")[0]: largest}
+    assert len(others) == len(configs) - 1
+    found = capacity.assess(configs, {config_key(first): GIB}, 2 * GIB, on_gpu=False)
+    assert sum(entry.fit is Fit.FITS for entry in found.entries) == num_fitting
