@@ -40,7 +40,7 @@ def render(conclusion: Conclusion, result: SearchResult) -> RenderableType:
         for column in ("finals", f"{unit_of(result.trials)}/s", "processes", "memory"):
             table.add_column(column, header_style="bold", justify="left", overflow="fold")
         for row in finals:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         parts += [Text(), table]
     return Panel(Group(*parts), title="result", border_style=color, expand=False)
 

@@ -109,7 +109,7 @@ def _table(
         outcome = trial.outcome
         seconds = outcome.wall_s if outcome else now.seconds if now else None
         threads = outcome.peak_threads if outcome else None
-        table.add_row(
+        cells = (
             str(trial.number),
             trial.stage.value,
             config_cell(trial.config, fixed),
@@ -118,8 +118,9 @@ def _table(
             units.size(trial.device_bytes),
             "-" if threads is None else str(threads),
             "-" if seconds is None else units.duration(seconds),
-            style=_style(trial, best),
         )
+        # An axis may have words like [tanh], which are no markup.
+        table.add_row(*map(Text, cells), style=_style(trial, best))
     return table
 
 

@@ -30,6 +30,17 @@ def test_the_live_table_fits_and_shows_the_last_trials_of_many(
     assert "12 s" in last
 
 
+def test_words_in_brackets_are_no_markup() -> None:
+    words = ("[tanh]", "[/x]")
+    trials = [
+        factories.trial(number=number, config={"lr": 0.1, "net": word})
+        for number, word in enumerate(words)
+    ]
+    console = terminal(80)
+    console.print(trials_table.render(trials, {}, width=80, most_rows=15))
+    assert all(f"net={word}" in printed(console) for word in words)
+
+
 def test_a_live_reason_is_one_line() -> None:
     console = terminal(80)
     console.print(trials_table.render(TRIALS, {}, width=80, most_rows=15))
