@@ -134,6 +134,7 @@ def task_of(spec: Phase3Spec) -> Task:
         framework="torch",
         num_subprocesses=spec.env_workers,
         seed_option="training_seed",
+        confirming_updates=confirming_updates(spec),
         notes=describe_bars(bars, find_sessions(bars.time)) if spec.data is not None else (),
     )
 

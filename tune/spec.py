@@ -226,7 +226,8 @@ class Task:
     has the hash of each file of a person's own workload. No measurement depends on `run_options`,
     so a search that is resumed may have others. `notes` are sentences about the data for a person.
     `seed_option` is the option that draws a training anew, and nothing else; `learning_options` are
-    those of trainings whose learning is judged.
+    those of trainings whose learning is judged. A soak of fewer than `confirming_updates` confirms
+    no share of a production run.
     """
 
     name: str
@@ -242,6 +243,7 @@ class Task:
     notes: tuple[str, ...] = ()
     seed_option: str = "seed"
     learning_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    confirming_updates: int = 0
 
     def training_options(self, seed: int) -> dict[str, Any]:
         """Return the options of a training from scratch with a seed of its own."""

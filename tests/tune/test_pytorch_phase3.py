@@ -51,7 +51,7 @@ def test_the_reduction_decides_how_long_the_winner_is_confirmed(
     reduction: float, updates: int
 ) -> None:
     spec = Phase3Spec(llm="none", timesteps_reduction=reduction)
-    assert command.confirming_updates(spec) == updates
+    assert command.confirming_updates(spec) == command.task_of(spec).confirming_updates == updates
     assert command.task_of(spec).options["timesteps_reduction"] == reduction
 
 

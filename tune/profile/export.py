@@ -126,7 +126,9 @@ def from_search(
     measured = outcome.measurement
     assert measured is not None
     soak = _soak(candidate, soak_updates)
-    has_soaked = soak is not None and soak.updates >= soak.asked_updates
+    has_soaked = soak is not None and soak.updates >= max(
+        soak.asked_updates, task.confirming_updates
+    )
     seen, machine = peaks(candidate, result.trials), measured.machine_speed
     peak_bytes = seen.host_bytes
     if preflight.platform == "cuda":

@@ -94,12 +94,15 @@ def test_phase_3_carries_the_share_that_confirmed_it_on_top(tmp_path: Path) -> N
     assert profile_file.read(path).timesteps_reduction == 0.1
 
 
-@pytest.mark.parametrize(("soak_updates", "confirms"), [(0, False), (200, True), (201, False)])
+@pytest.mark.parametrize(
+    ("soak_updates", "confirming", "confirms"),
+    [(0, 0, False), (200, 0, True), (201, 0, False), (200, 200, True), (200, 201, False)],
+)
 def test_a_share_that_was_not_soaked_to_its_end_confirms_nothing(
-    tmp_path: Path, soak_updates: int, confirms: bool
+    tmp_path: Path, soak_updates: int, confirming: int, confirms: bool
 ) -> None:
     options = {"data": None, "seed": 0, "timesteps_reduction": 0.1}
-    task = factories.task(mode="pytorch", phase=3, options=options)
+    task = factories.task(mode="pytorch", phase=3, options=options, confirming_updates=confirming)
     fields = loaded(written(tmp_path, task=task, soak_updates=soak_updates))
     assert ("timesteps_reduction" in fields) == confirms
     assert fields["workload"]["options"]["timesteps_reduction"] == 0.1
