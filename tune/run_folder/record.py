@@ -16,7 +16,7 @@ from cluster.errors import UserError
 from cluster.node import atomic, regular
 from cluster.node.secret_names import without_secret_words
 from cluster.structure import revive
-from search_spaces.config import Config, num_shares
+from search_spaces.config import Config, num_devices, num_shares
 from trainables.command.options import FACTORY
 from tune.preflight.findings import Preflight
 from tune.run_folder.folder import RunFolder
@@ -37,10 +37,10 @@ class SearchContext:
 
     `baseline_called` says where the baseline comes from; records of version 0.1 have but
     `baseline_is_default`. `is_command`: the training is a command.
-    `cpus` are those of a trial under the full cap; `shard` is the part that was asked for, if any.
-    `on_gpu`: a trial has the host's memory once for each of its GPUs. `learning` is the plan of the
-    trainings, if learning was searched. `beside` are the classes of the other GPUs of this machine
-    that were searched at the same time.
+    `cpus` are those of a trial under the full cap, `gpu_cpus` those of each of several GPUs.
+    `shard` is the part that was asked for, if any. `on_gpu`: a trial has the host's memory once for
+    each of its GPUs. `learning` is the plan of the trainings, if learning was searched. `beside`
+    are the classes of the other GPUs of this machine that were searched at the same time.
     """
 
     objective: Objective
@@ -57,6 +57,14 @@ class SearchContext:
     on_gpu: bool = False
     learning: LearningPlan | None = None
     beside: tuple[str, ...] = ()
+    gpu_cpus: tuple[tuple[int, ...], ...] = ()
+
+    def cpus_of(self, config: Config) -> tuple[int, ...]:
+        """Return the CPUs of a configuration's trials under the full cap: those of all its GPUs."""
+        number = num_devices(config)
+        if number == 1 or not self.gpu_cpus:
+            return self.cpus
+        return tuple(sorted(cpu for cpus in self.gpu_cpus[:number] for cpu in cpus))
 
     def host_budget_of(self, config: Config) -> int:
         """Return the bytes of the host that trials of a configuration may use."""
@@ -77,6 +85,7 @@ class SearchContext:
             host_budget_bytes=preflight.host_budget_bytes,
             thread_room=preflight.findings.thread_limits.room,
             cpus=preflight.thread_env.cpus if preflight.thread_env else (),
+            gpu_cpus=tuple(gpu.cpus for gpu in preflight.gpus),
             shard=spec.shard,
             on_gpu=preflight.platform == "cuda",
             learning=spec.learning,

@@ -86,7 +86,7 @@ def conclude(
         headline=headline_of(winner, result, context),
         rows=_filled(rows),
         warnings=tuple(warnings(winner, result, context)),
-        commands=() if profile is None else _commands(profile, seen, context),
+        commands=() if profile is None else _commands(profile, winner, seen, context),
         succeeded=True,
     )
 
@@ -252,8 +252,10 @@ def _failures(result: SearchResult) -> list[tuple[str, str]]:
     return rows
 
 
-def _commands(profile: Path, seen: Peaks, context: SearchContext) -> tuple[tuple[str, str], ...]:
-    cpus = units.cpu_ranges(context.cpus[: seen.thread_cap])
+def _commands(
+    profile: Path, winner: Candidate, seen: Peaks, context: SearchContext
+) -> tuple[tuple[str, str], ...]:
+    cpus = units.cpu_ranges(context.cpus_of(winner.config)[: seen.thread_cap])
     file = shlex.quote(str(profile))
     train = f'eval "$(python -m tune.profile env {file})" && taskset -c {cpus} YOUR TRAINING'
     if context.is_command:

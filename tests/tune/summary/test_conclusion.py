@@ -24,6 +24,24 @@ def test_a_part_promises_nothing_and_says_how_the_search_is_finished() -> None:
     assert not any(label in {"profile", "compared", "soak"} for label, _ in found.rows)
 
 
+@pytest.mark.parametrize(
+    ("num_devices", "thread_cap", "cpus"), [(1, 2, "0-1"), (2, 4, "0-1,8-9"), (2, 3, "0-1,8")]
+)
+def test_the_command_to_train_has_the_cpus_of_all_gpus(
+    num_devices: int, thread_cap: int, cpus: str
+) -> None:
+    outcome = factories.outcome(thread_cap=thread_cap)
+    config = factories.candidate().config | {"num_devices": num_devices}
+    winner = factories.candidate(config=config, representative=outcome)
+    found = conclude(
+        factories.result(chosen={Kind.FASTEST: winner}),
+        cpus=(0, 1),
+        gpu_cpus=((0, 1), (8, 9)),
+    )
+    train = dict(found.commands)["train"]
+    assert f"taskset -c {cpus} YOUR TRAINING" in train
+
+
 def test_a_soak_that_was_slower_is_the_speed_that_is_said() -> None:
     soak = factories.measurement(num_updates=200, steps_per_second=48_200.0)
     winner = factories.candidate(soaks=(soak,))
