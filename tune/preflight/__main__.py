@@ -1,12 +1,14 @@
 """The limits of this machine, and the verdict on them: python -m tune.preflight"""
 
 import dataclasses
+import importlib.util
 import sys
 from collections.abc import Sequence
 
 import tyro
 
 from cluster import cli
+from cluster.node.thread_env import Framework
 from tune.parse import parse_bytes
 from tune.preflight import view
 from tune.preflight.findings import Device, PreflightRequest
@@ -43,6 +45,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     preflight = check(
         PreflightRequest(
             device=options.device,
+            framework=_framework(),
             thread_cap=options.thread_cap,
             max_gpus=None,
             memory_budget_bytes=None if budget is None else parse_bytes("--memory-budget", budget),
@@ -50,6 +53,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     )
     view.show(preflight, as_json=options.json)
     return 0 if preflight.fit else cli.NOTHING_FOUND
+
+
+def _framework() -> Framework:
+    """Return the framework to judge by: JAX, unless PyTorch alone is installed."""
+    jax, torch = (importlib.util.find_spec(name) for name in ("jaxlib", "torch"))
+    return "torch" if jax is None and torch is not None else "jax"
 
 
 if __name__ == "__main__":

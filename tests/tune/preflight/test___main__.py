@@ -1,5 +1,6 @@
 """The command: lines, JSON, exit codes."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -7,8 +8,11 @@ import sys
 
 import pytest
 
+import factories
 from pids_cgroup import cpu_seconds_of_children
 from places import ROOT
+from tune.preflight import __main__ as preflight
+from tune.preflight.findings import Preflight, PreflightRequest
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -35,6 +39,26 @@ def test_a_machine_that_is_not_fit_is_exit_1() -> None:
     done = run("--device", "cpu", XLA_FLAGS="--xla_no_such_flag")
     assert done.returncode == 1
     assert "  problem: XLA_FLAGS of your environment would end every trial" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("installed", "framework"),
+    [({"jaxlib", "torch"}, "jax"), ({"torch"}, "torch"), (set(), "jax")],
+    ids=["both", "torch alone", "none"],
+)
+def test_it_judges_by_the_framework_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, installed: set[str], framework: str
+) -> None:
+    asked: list[PreflightRequest] = []
+
+    def check(request: PreflightRequest) -> Preflight:
+        asked.append(request)
+        return factories.preflight()
+
+    monkeypatch.setattr(preflight, "check", check)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in installed or None)
+    assert preflight.main([]) == 0
+    assert [request.framework for request in asked] == [framework]
 
 
 def test_the_command_prints_plain_lines_without_a_terminal() -> None:
