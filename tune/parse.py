@@ -10,7 +10,7 @@ from search_spaces.space import parse_number
 
 def slug(text: str) -> str:
     """Return a text as part of a folder's or a profile's name: letters, digits, - and _."""
-    return re.sub(r"[^\w-]+", "-", text).strip("-")
+    return re.sub(r"\W+", "-", text).strip("-")
 
 
 def parse_bytes(option: str, text: str) -> int:

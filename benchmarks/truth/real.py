@@ -25,7 +25,7 @@ from search_spaces.config import Config
 from trainables.canary import Canary
 from trainables.machine_speed import MachineSpeed
 from tune.profile import file as profile_file
-from tune.profile import validate
+from tune.profile import measuring
 from tune.profile.schema import Profile, ProfileBaseline
 from tune.search.machine import judged
 from tune.search.trial import Stage, Trial
@@ -199,8 +199,8 @@ def _quiet_speeds(trials: Sequence[Trial], config: Config) -> tuple[float, ...]:
 
 def _measuring(
     profile: Profile, config: Config
-) -> contextlib.AbstractContextManager[validate.Measure]:
-    return validate.measuring(
+) -> contextlib.AbstractContextManager[measuring.Measure]:
+    return measuring.measuring(
         dataclasses.replace(profile, config=config),
         platform=profile.device,
         options={},

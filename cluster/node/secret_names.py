@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 MASK = "***"
 """What stands in a file in place of a secret."""
@@ -15,23 +15,21 @@ _NAMES = re.compile(
 
 
 def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with `MASK` in place of secrets, also in mappings within."""
-    return {
-        name: without_secrets(value)
-        if isinstance(value, Mapping)
-        else MASK
-        if _is_secret(name, value)
-        else value
-        for name, value in values.items()
-    }
+    """Return the values with `MASK` in place of secrets, also in mappings and lists of words."""
+    return {name: _shown(name, value) for name, value in values.items()}
 
 
 def masked(values: Mapping[str, Any], path: str = "") -> list[str]:
-    """Return the names of the values that are masked, as `variables.HF_TOKEN`."""
-    found = []
+    """Return the names of the values that are masked, as `variables.HF_TOKEN`.
+
+    Those of words are named as `with_secret_words` does.
+    """
+    found: list[str] = []
     for name, value in values.items():
         if isinstance(value, Mapping):
             found += masked(value, f"{path}{name}.")
+        elif _are_words(value):
+            found += masked_words(value).values()
         elif value == MASK:
             found.append(f"{path}{name}")
     return found
@@ -54,14 +52,33 @@ def with_secret_words(words: Sequence[str], values: Mapping[str, str]) -> list[s
     Raises:
         KeyError: naming the value that is not there.
     """
-    found: list[str] = []
-    for word in words:
+    names = masked_words(words)
+    return [
+        word.removesuffix(MASK) + values[names[place]] if place in names else word
+        for place, word in enumerate(words)
+    ]
+
+
+def masked_words(words: Sequence[str]) -> dict[int, str]:
+    """Return the places of the words that end in `MASK`, with the names of what they hide."""
+    found = {}
+    for place, word in enumerate(words):
         before, equals, last = word.rpartition("=")
-        if last == MASK and (equals or found):
-            name = before.rpartition("=")[2] if equals else found[-1]
-            word = before + equals + values[_variable(name)]
-        found.append(word)
+        if last == MASK and (equals or place):
+            found[place] = _variable(before.rpartition("=")[2] if equals else words[place - 1])
     return found
+
+
+def _shown(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return without_secrets(value)
+    if _are_words(value):
+        return without_secret_words(value)
+    return MASK if _is_secret(name, value) else value
+
+
+def _are_words(value: Any) -> TypeGuard[Sequence[str]]:
+    return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
 
 
 def _variable(name: str) -> str:
@@ -81,4 +98,5 @@ def _is_secret(name: str, value: Any) -> bool:
     """Return whether a value is secret by its name; a number of a token is its id."""
     if _NAMES.search(name.lstrip("-")) is None or isinstance(value, bool) or value is None:
         return False
-    return isinstance(value, str) or "token" not in name.lower()
+    is_number = not isinstance(value, str) or value.isdecimal()
+    return not is_number or "token" not in name.lower()

@@ -31,6 +31,9 @@ DEVICE_POOL_FRACTION = 0.9
 POOL_FRACTIONS = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 """Names of the share of the GPU that XLA's pool takes. jaxlib does not start if both are set."""
 
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+"""The least level of what XLA logs; above 1 the errors that say why a trial died are not."""
+
 _JAX_SWITCHES = {
     "JAX_PLATFORM_NAME": "",  # JAX_PLATFORMS says it, and this older name beside it contradicts
     "JAX_DISABLE_JIT": "0",
@@ -229,8 +232,8 @@ def _jax_switches(base: Mapping[str, str]) -> dict[str, str]:
 
 def _stderr(base: Mapping[str, str]) -> dict[str, str]:
     """Return what keeps errors on stderr, from which the cause of a trial's death is read."""
-    level = base.get("TF_CPP_MIN_LOG_LEVEL", "")
-    return {"TF_CPP_MIN_LOG_LEVEL": "1"} if level.isdigit() and int(level) > 1 else {}
+    level = base.get(LOG_LEVEL, "")
+    return {LOG_LEVEL: "1"} if level.isdigit() and int(level) > 1 else {}
 
 
 def _cuda(base: Mapping[str, str], cap: int) -> tuple[dict[str, str], list[str]]:

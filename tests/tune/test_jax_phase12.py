@@ -1,5 +1,7 @@
 """python -m tune.jax_phase12: what it makes of its options, before any trial."""
 
+from pathlib import Path
+
 import pytest
 
 from cluster.errors import UserError
@@ -43,6 +45,15 @@ def test_a_workload_is_named_by_module_and_function_and_gets_the_seed() -> None:
     assert task.options == {"seed": 4, "n": 3, "s": "x"}
     assert task.framework == "jax"
     assert task_of(JaxSpec(workload="fake_workloads:Sleeper")).options == {}
+
+
+def test_a_file_s_name_becomes_one_that_profiles_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my ppo(2).py").write_text("def make(config, options): ...")
+    monkeypatch.chdir(tmp_path)
+    task = task_of(JaxSpec(workload="my ppo(2).py:make"))
+    assert task.mode == task.name == "my-ppo-2-make"
 
 
 def test_a_task_says_what_was_read_and_how_it_was_asked_to() -> None:

@@ -11,6 +11,8 @@ from trainables.command.readings import Reading
 FACTORY = "trainables.command.loop:command"
 """The name of the workload of every command."""
 
+_PATIENCE_MARGIN_S = 5.0
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CommandOptions:
@@ -31,6 +33,11 @@ class CommandOptions:
     seed: int = 0
     oom: str | None = None
     patience_s: float = 590.0
+
+
+def patience_within(timeout_s: float) -> float:
+    """Return the longest wait for a line that ends before the trial's time is up, in seconds."""
+    return max(1.0, timeout_s - _PATIENCE_MARGIN_S)
 
 
 def filled_in(

@@ -21,15 +21,13 @@ from cluster.errors import UserError
 from cluster.structure import destructure
 from search_spaces.space import SearchSpace
 from trainables.command import presets, template
-from trainables.command.options import FACTORY, CommandOptions
+from trainables.command.options import FACTORY, CommandOptions, patience_within
 from trainables.command.readings import Reading, ReadingKind
 from trainables.workload_source import source_of
 from tune.command import returns, view
 from tune.parse import parse_assignments, parse_config, slug
 from tune.search.effort import EffortPlan
 from tune.spec import SearchSpec, Task, cluster_of
-
-_PATIENCE_MARGIN_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,7 +149,7 @@ def run_options_of(spec: CommandSpec) -> dict[str, Any]:
     """Return the options on which no measurement depends, so that they may change in a resume."""
     return {
         "keep_outputs": spec.keep_outputs,
-        "patience_s": max(1.0, spec.trial_timeout_s - _PATIENCE_MARGIN_S),
+        "patience_s": patience_within(spec.trial_timeout_s),
     }
 
 

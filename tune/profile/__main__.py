@@ -17,7 +17,7 @@ from cluster.node.nvml import DriverError
 from cluster.pages import terminal
 from tune.parse import parse_duration, parse_options
 from tune.profile import file as profile_file
-from tune.profile import validate, view
+from tune.profile import measuring, validate, view
 from tune.profile.file import ProfileError
 from tune.profile.gpus import gpus_for
 from tune.profile.schema import Profile
@@ -82,18 +82,30 @@ ProfileCommand = (
 )
 
 
+_FAIL_IN_SHELL = "false"
+"""What is printed without a profile: `eval "$(...)" && train` must not train without caps."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     return cli.run(lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    command: ShowProfile | ListProfiles | ExportCaps | TrainingCommand | ValidateProfile = tyro.cli(
-        ProfileCommand,
-        args=arguments,
-        prog="python -m tune.profile",
-        description="Read, list, export and check profiles.",
-    )
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        command: ShowProfile | ListProfiles | ExportCaps | TrainingCommand | ValidateProfile = (
+            tyro.cli(
+                ProfileCommand,
+                args=given,
+                prog="python -m tune.profile",
+                description="Read, list, export and check profiles.",
+            )
+        )
+    except SystemExit as ended:
+        if ended.code and given[:1] == ["env"]:
+            print(_FAIL_IN_SHELL)
+        raise
     match command:
         case ShowProfile():
             return _show(command)
@@ -140,7 +152,7 @@ def _env(command: ExportCaps) -> int:
     try:
         profile = profile_file.read(command.file)
     except ProfileError:
-        print("false")  # or `eval "$(...)" && train` would train without the caps
+        print(_FAIL_IN_SHELL)
         raise
     print("\n".join(view.exports(profile, limits.cpus().allowed)))
     _warn(profile)
@@ -166,15 +178,15 @@ def _validate(command: ValidateProfile) -> int:
     profile = profile_file.read(command.file)
     options = parse_options("--option", command.option)
     timeout_s = parse_duration("--timeout", command.timeout)
-    wants_gpu = validate.platform_for(profile, command.device, 1) == "cuda"
+    wants_gpu = measuring.platform_for(profile, command.device, 1) == "cuda"
     visible = gpus.visible_gpus(os.environ).gpus if wants_gpu else ()
-    platform = validate.platform_for(profile, command.device, len(visible))
+    platform = measuring.platform_for(profile, command.device, len(visible))
     chosen = gpus_for(profile, visible) if platform == "cuda" else None
     _warn(profile)
     for name in validate.edited_files(profile):
         print(f"warning: {name} was edited since this profile was measured.", file=sys.stderr)
     print("One fresh process decides; if it is not within 10 %, the median of three.", flush=True)
-    with validate.measuring(
+    with measuring.measuring(
         profile, platform=platform, options=options, timeout_s=timeout_s, gpus=chosen
     ) as measure:
         code = validate.validate(profile, measure, lambda line: print(line, flush=True))

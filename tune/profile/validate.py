@@ -5,27 +5,14 @@ in a slow or a fast mode for seconds, so a first measurement that is further off
 repeated twice, and the median counts. A process that other programs disturbed does not count.
 """
 
-import contextlib
-import os
-import shutil
 import statistics
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from cluster.node import limits, ray_env, thread_env
-from cluster.node.secret_names import MASK, masked
-from cluster.node.thread_env import Platform
 from cluster.pages import units
-from search_spaces.config import variables_of
-from trainables import compile_cache
-from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
-from trainables.process import run_child
+from trainables.measurement import Measurement, OutcomeKind
 from trainables.workload_source import edited, source_of
-from tune.profile.file import ProfileError
-from tune.profile.gpus import MeasuringGpus
-from tune.profile.schema import Profile, ProfileEnvironment
+from tune.profile.measuring import Measure
+from tune.profile.schema import Profile
 from tune.summary import outcomes
 
 TOLERANCE = 0.10
@@ -35,7 +22,9 @@ HOLDS, DOES_NOT_HOLD, COULD_NOT_TELL, CANNOT_TELL_NOW = 0, 1, 2, 3
 """Exit codes. The third is for a mistake that the person must mend first, the last for a machine
 that other programs use."""
 
-Measure = Callable[[], Outcome]
+_TELL_NOTHING = (OutcomeKind.INVALID, OutcomeKind.TIMEOUT)
+"""Sizes that can run nowhere are a mistake in the file, and a start that took longer than --timeout
+is no speed: neither is a fact about this machine."""
 
 
 def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> int:
@@ -46,9 +35,8 @@ def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> 
         outcome = measure()
         if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
             say(f"{outcomes.EXPLANATIONS[outcome.kind].means} {outcome.message}")
-            say(f"{outcomes.EXPLANATIONS[outcome.kind].do} Log: {outcome.log}")
-            # Sizes that can run nowhere are a mistake in the file, not a fact about this machine.
-            tells_nothing = outcome.kind.says_nothing or outcome.kind is OutcomeKind.INVALID
+            say(f"{_to_do(outcome.kind)} Log: {outcome.log}")
+            tells_nothing = outcome.kind.says_nothing or outcome.kind in _TELL_NOTHING
             return COULD_NOT_TELL if tells_nothing else DOES_NOT_HOLD
         say(_process_line(1 + len(measured) + num_disturbed, outcome.measurement))
         if outcome.measurement.disturbed:
@@ -129,115 +117,10 @@ def edited_files(profile: Profile) -> list[str]:
     return edited(recorded, source_of(workload.factory, workload.options))
 
 
-def environment(
-    profile: Profile, platform: Platform, base: Mapping[str, str]
-) -> ProfileEnvironment:
-    """Return the profile's own caps, adapted to this machine.
-
-    CPUs that are not allowed here are replaced by as many that are. The variables are the
-    profile's on its own platform, and new ones on another.
-    """
-    allowed = limits.cpus().allowed
-    here = thread_env.build(
-        profile.threads.cap, platform, allowed, base, profile.workload.framework
-    )
-    recorded = profile.environment
-    return ProfileEnvironment(
-        cpus=recorded.cpus if set(recorded.cpus) <= set(allowed) else here.cpus,
-        variables=recorded.variables if platform == profile.device else here.variables,
-    )
-
-
-@contextlib.contextmanager
-def measuring(
-    profile: Profile,
-    *,
-    platform: Platform,
-    options: Mapping[str, Any],
-    timeout_s: float | None,
-    environ: Mapping[str, str] | None = None,
-    gpus: MeasuringGpus | None = None,
-) -> Iterator[Measure]:
-    """Yield a function that measures the profile's configuration once, in a fresh child process.
-
-    `options` replace the profile's own: data has another path on another machine. `gpus` are those
-    to measure on, where that is not the first that CUDA shows. The child's log is in a temporary
-    folder, which is kept where it says why nothing was measured.
-
-    Raises:
-        ProfileError: if an option is missing that is secret.
-    """
-    workload_options = profile.workload.options | dict(options)
-    given = os.environ if environ is None else environ
-    # A command's own variable may be in the environment, where a secret belongs.
-    if variables_given := workload_options.get("variables"):
-        workload_options["variables"] = {
-            name: value
-            for name, value in variables_given.items()
-            if value != MASK or name not in given
-        }
-    if missing := masked(workload_options):
-        raise ProfileError(
-            f"the profile does not hold what is secret, {', '.join(missing)}: give it here by "
-            "--option NAME=VALUE, or a command's variable in the environment."
-        )
-    chosen = variables_of(profile.config)
-    base = ray_env.for_child(given) | chosen
-    caps = environment(profile, platform, base)
-    request = TrialRequest(
-        workload=profile.workload.factory,
-        config=profile.config,
-        options=workload_options,
-        platform=platform,
-        cpus=caps.cpus,
-        device_budget_bytes=profile.memory.device_budget_bytes,
-    )
-    folder = Path(tempfile.mkdtemp(prefix="validate-"))
-    variables = thread_env.with_chosen(base | caps.variables, chosen)
-    if gpus is not None:
-        variables |= gpus.variables
-    if profile.workload.framework == "jax":  # the first process's program is read by the next two
-        variables |= compile_cache.variables(folder / "compiled", base)
-
-    is_told = True
-
-    def measure() -> Outcome:
-        nonlocal is_told
-        last = None
-        for message in run_child(
-            request,
-            environment=variables,
-            log_path=folder / "trial.log",
-            thread_cap=len(caps.cpus),
-            timeout_s=timeout_s,
-            host_budget_bytes=profile.memory.host_budget_bytes,
-        ):
-            last = message
-        assert isinstance(last, Outcome)
-        is_told &= last.measurement is not None
-        return last
-
-    try:
-        yield measure
-    finally:
-        shutil.rmtree(folder if is_told else folder / "compiled", ignore_errors=True)
-
-
-def platform_for(profile: Profile, device: str, num_gpus: int) -> Platform:
-    """Return the platform to measure on: the profile's own unless `device` says another.
-
-    Raises:
-        ProfileError: if that needs a GPU and there is none.
-    """
-    platform: Platform = profile.device
-    if device != "auto":
-        platform = "cuda" if device == "gpu" else "cpu"
-    if platform == "cuda" and not num_gpus:
-        raise ProfileError(
-            "the profile is for a GPU, and NVML, the NVIDIA driver, shows none here: check "
-            "nvidia-smi, or compare with this machine's CPU by --device cpu."
-        )
-    return platform
+def _to_do(kind: OutcomeKind) -> str:
+    if kind is OutcomeKind.TIMEOUT:
+        return "Give it more by --timeout, or look at the log for what hangs."
+    return outcomes.EXPLANATIONS[kind].do
 
 
 def _ratio(profile: Profile, measured: Sequence[Measurement]) -> float:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.node.secret_names import MASK
+from cluster.node.secret_names import MASK, masked_words
 from cluster.pages import units
 from cluster.structure import revive
 from search_spaces.config import config_cell, config_name, config_text, variables_of
@@ -105,7 +105,17 @@ def training_command(profile: Profile, allowed_cpus: Sequence[int]) -> str:
         for name, value in variables.items()
     ]
     bound = f"taskset -c {units.cpu_ranges(_cpus(profile, allowed_cpus))}"
-    return " ".join([*head, bound, shlex.join(words)])
+    return " ".join([*head, bound, *_shell_words(words)])
+
+
+def _shell_words(words: Sequence[str]) -> list[str]:
+    """Return a command's words for a shell, with variables in place of what is secret."""
+    secrets, quoted = masked_words(words), []
+    for place, word in enumerate(words):
+        given = word.removesuffix(MASK) if place in secrets else word
+        secret = f'"${secrets[place]}"' if place in secrets else ""
+        quoted.append((shlex.quote(given) if given or not secret else "") + secret)
+    return quoted
 
 
 def _cpus(profile: Profile, allowed: Sequence[int]) -> tuple[int, ...]:

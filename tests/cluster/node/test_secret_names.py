@@ -21,6 +21,8 @@ from cluster.node.secret_names import (
         ({"wandb-api-key": "x", "db.password": 5, "PASSWD": "p"}, None),
         ({"client_secret": "x", "auth": "y", "credentials": "z"}, None),
         ({"max_tokens": 256, "token": 7, "tokenizer": "gpt", "keys": "a"}, []),
+        ({"arguments": ["x", "--wandb-api-key", "s", "--lr", "1"]}, ["WANDB_API_KEY"]),
+        ({"arguments": ["x", "--pad_token", "0", "HF_TOKEN=s"]}, ["HF_TOKEN"]),
         ({"author": "me", "secretary": "x", "auth": True, "token": None}, []),
     ],
 )
@@ -29,8 +31,9 @@ def test_what_is_secret_by_its_name_is_masked(
 ) -> None:
     shown = without_secrets(values)
     assert masked(shown) == (list(values) if hidden is None else hidden)
-    assert {n: v for n, v in shown.items() if v != MASK and n != "variables"} == {
-        n: v for n, v in values.items() if n in shown and shown[n] != MASK and n != "variables"
+    within = {"variables", "arguments"}
+    assert {n: v for n, v in shown.items() if v != MASK and n not in within} == {
+        n: v for n, v in values.items() if shown[n] != MASK and n not in within
     }
 
 

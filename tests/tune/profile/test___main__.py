@@ -67,6 +67,16 @@ def test_training_does_not_start_without_the_caps(tmp_path: Path) -> None:
     assert "kind: must be one of" in done.stderr
 
 
+@pytest.mark.parametrize("words", [["env"], ["env", "a", "b"], ["env", "--no-such-option"]])
+def test_words_that_name_no_profile_do_not_start_training(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a variable that is not set, or a path with a space."""
+    with pytest.raises(SystemExit, match="2"):
+        profile.main(words)
+    assert capsys.readouterr().out == "false\n"
+
+
 def test_env_says_which_cpus_to_bind_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = rewritten(written(tmp_path), environment__cpus=[0, 4095])
     assert profile.main(["env", str(path)]) == 0

@@ -2,27 +2,23 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import factories
-from cluster.node import gpus, hardware, limits, nvml
-from fake_nvml import card, fake_nvml
 from places import SUPPORT
 from profiles import rewritten, written
+from trainables.command.readings import Reading, ReadingKind
 from trainables.machine_speed import MachineSpeed, SpeedLevel
 from trainables.measurement import Outcome, OutcomeKind
 from trainables.workload_source import source_of
 from tune.profile import __main__ as profile
 from tune.profile import file as profile_file
 from tune.profile import validate as validation
-from tune.profile.file import ProfileError
-from tune.profile.gpus import gpus_for
-from tune.profile.schema import Profile
 from tune.search.result import Kind
+
+LINE = Reading(kind=ReadingKind.LINE, pattern="^x", steps="1")
 
 
 def speeds(*values: float) -> list[Outcome]:
@@ -68,6 +64,7 @@ def disturbed(*values: float, **changes: int) -> list[Outcome]:
             "needs more device memory than the budget. 21 GiB of 9.",
         ),
         ([factories.failed(OutcomeKind.ERROR, "no jax.")], 2, "no jax."),
+        ([factories.failed(OutcomeKind.TIMEOUT, "600 s.")], 2, "Give it more by --timeout, or"),
     ],
 )
 def test_validation_is_exit_0_unless_training_is_a_tenth_slower(
@@ -106,75 +103,6 @@ def test_a_disturbed_process_tells_nothing(
     waiting = itertools.cycle(outcomes)
     assert validation.validate(profile, lambda: next(waiting), said.append) == exit_code
     assert sentence in "\n".join(said)
-
-
-def test_validation_runs_under_the_profiles_own_caps(tmp_path: Path) -> None:
-    allowed = sorted(limits.cpus().allowed)
-    path = written(tmp_path)
-    profile = profile_file.read(path)
-    here = validation.environment(profile, "cpu", {})
-    assert here.variables == profile.environment.variables
-    assert set(here.cpus) <= set(allowed)
-    elsewhere = profile_file.read(rewritten(path, environment__cpus=[4094, 4095]))
-    assert set(validation.environment(elsewhere, "cpu", {}).cpus) <= set(allowed)
-    assert validation.environment(profile, "cuda", {}).variables["JAX_PLATFORMS"] == "cuda"
-
-
-def test_a_gpus_profile_needs_a_gpu(tmp_path: Path) -> None:
-    profile: Profile = dataclasses.replace(profile_file.read(written(tmp_path)), device="cuda")
-    assert validation.platform_for(profile, "cpu", 0) == "cpu"
-    assert validation.platform_for(profile, "auto", 1) == "cuda"
-    with pytest.raises(ProfileError, match="the profile is for a GPU, and NVML"):
-        validation.platform_for(profile, "auto", 0)
-
-
-IDLE, HELD = {"free_gib": 19}, {"free_gib": 6}
-
-
-@pytest.mark.parametrize(
-    ("cards", "speed", "gpu", "exit_code"),
-    [
-        ([IDLE, IDLE], 61_000.0, "0", 0),
-        ([HELD, IDLE], 61_000.0, "1", 0),
-        ([HELD, IDLE], 30_000.0, "1", 1),
-        ([HELD, HELD], 61_000.0, "0", 0),
-        ([HELD, HELD], 30_000.0, "0", 3),
-        ([{"name": "NVIDIA L4"}, HELD, IDLE], 61_000.0, "2", 0),
-    ],
-)
-def test_it_is_measured_on_the_gpu_of_its_kind_that_nobody_holds(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    cards: list[dict[str, Any]],
-    speed: float,
-    gpu: str,
-    exit_code: int,
-) -> None:
-    monkeypatch.setattr(nvml, "load", lambda: fake_nvml([card(**one) for one in cards]))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    told: list[str] = []
-
-    def child(*of: Any, environment: dict[str, str], **more: Any) -> Iterator[Outcome]:
-        told.append(environment["CUDA_VISIBLE_DEVICES"])
-        yield from speeds(speed)
-
-    monkeypatch.setattr(validation, "run_child", child)
-    here = hardware.probe().gpus[-1:]
-    path = rewritten(
-        written(tmp_path), device="cuda", machine__gpus=[dataclasses.asdict(one) for one in here]
-    )
-    assert profile.main(["validate", str(path)]) == exit_code
-    assert set(told) == {gpu}
-
-
-def test_a_training_on_more_gpus_than_there_are_of_a_kind_is_refused(tmp_path: Path) -> None:
-    read = profile_file.read(written(tmp_path))
-    several = dataclasses.replace(read, config=read.config | {"num_devices": 2})
-    cards = [card(), card(), card("NVIDIA L4")]
-    seen = gpus.visible_gpus({}, driver=fake_nvml(cards)).gpus
-    assert gpus_for(several, seen).names == ("0", "1")
-    with pytest.raises(ProfileError, match="takes 2 GPUs of one kind, and 1 can be seen here"):
-        gpus_for(several, seen[1:])
 
 
 @pytest.mark.slow
