@@ -116,7 +116,7 @@ class _Trial:
             self._returns = self._returns_of(first)
         self._scalars: ScalarFiles | None = None
         if first.kind is ReadingKind.SCALAR:
-            self._scalars = ScalarFiles(folder, first.pattern, first.steps_for(config) or 1.0)
+            self._scalars = ScalarFiles(folder, first.pattern, first.steps_for(config))
             self._paced.unit = first.units
 
     def follow(self, running: RunningCommand) -> Report | int:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cluster.structure import structure
+from search_spaces.config import DEVICES
 from search_spaces.expression import parse_expression
 from trainables.command.readings import Reading, ReadingError, ReadingKind, ReturnLines
 
@@ -35,6 +36,11 @@ class Preset:
     by_name_only: bool = False
     returns: str | None = None
     per_episode: bool = False
+
+    @property
+    def counts_updates(self) -> bool:
+        """Return whether its steps are of an update, which a person may know better."""
+        return self.steps is not None and self.kind is not ReadingKind.RATE
 
     @property
     def reading(self) -> Reading:
@@ -67,7 +73,7 @@ def table() -> tuple[Preset, ...]:
 def readings_of(name: str, axes: Collection[str], *, steps: str | None = None) -> list[Reading]:
     """Return the readings of a preset by its name; of all whose steps are known for `auto`.
 
-    `steps` replaces the expression of a preset that has one.
+    `steps` replaces the expression of a preset that counts updates.
 
     Raises:
         ReadingError: if there is no such preset, its steps need axes that are not there, or it
@@ -81,7 +87,7 @@ def readings_of(name: str, axes: Collection[str], *, steps: str | None = None) -
     if row is None:
         names = ", ".join([AUTO, *(row.name for row in table())])
         raise ReadingError(f"--preset is one of {names}, got {name!r}.")
-    if steps is not None and row.steps is None:
+    if steps is not None and not row.counts_updates:
         raise ReadingError(f"--preset {name} reads the steps themselves: leave --steps out.")
     reading = _with_steps(row, steps)
     if missing := _missing(reading.steps, axes):
@@ -93,9 +99,11 @@ def readings_of(name: str, axes: Collection[str], *, steps: str | None = None) -
 
 
 def _with_steps(row: Preset, steps: str | None) -> Reading:
-    return dataclasses.replace(row.reading, steps=steps) if steps and row.steps else row.reading
+    if steps and row.counts_updates:
+        return dataclasses.replace(row.reading, steps=steps)
+    return row.reading
 
 
 def _missing(steps: str | None, axes: Collection[str]) -> list[str]:
     names = frozenset() if steps is None else parse_expression(steps).names
-    return sorted(names - set(axes))
+    return sorted(names - {*axes, DEVICES})  # one GPU, where that is no axis

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.errors import UserError
+from search_spaces.config import DEVICES, num_devices
 from search_spaces.expression import parse_expression
 from trainables.pace import Point
 
@@ -73,10 +74,10 @@ class Reading:
 
     `pattern` is a regular expression; its first group has the number, where the kind has one. Of a
     scalar it is the tag.
-    `steps` is an expression over the axes: the steps of one line, update or count. `unit` is what
-    is counted. `preset` names the row of the table that it came from, if any. `by_clock`: its lines
-    come every few seconds, and not when an update ends. `returns` are there where learning is
-    judged.
+    `steps` is an expression over the axes: the steps of one line, update or count, and of a rate
+    per GPU the number of GPUs. `unit` is what is counted. `preset` names the row of the table that
+    it came from, if any. `by_clock`: its lines come every few seconds, and not when an update ends.
+    `returns` are there where learning is judged.
     """
 
     kind: ReadingKind
@@ -105,22 +106,20 @@ class Reading:
             return _compiled("--line", self.pattern)
         return _with_group(f"--{self.kind}", self.pattern, "fps: ")
 
-    def steps_for(self, config: Mapping[str, Any]) -> float | None:
-        """Return the steps of one line, update or count; `None` where the kind needs none.
+    def steps_for(self, config: Mapping[str, Any]) -> float:
+        """Return the steps of one line, update or count, or what a rate is to be multiplied by.
 
         Raises:
             ReadingError: if the kind needs them and they are not given, or not positive.
         """
-        if self.kind is ReadingKind.RATE:
-            return None
-        if self.steps is None and self.kind in (ReadingKind.COUNT, ReadingKind.SCALAR):
+        if self.steps is None and self.kind not in (ReadingKind.LINE, ReadingKind.SECONDS):
             return 1.0
         if self.steps is None:
             raise ReadingError(
                 f"--{self.kind} needs --steps, the steps of one update: "
                 "--steps 'num_envs * num_steps'."
             )
-        value = parse_expression(self.steps).value(config)
+        value = parse_expression(self.steps).value({**config, DEVICES: num_devices(config)})
         if isinstance(value, str) or value <= 0:
             raise ReadingError(f"--steps {self.steps!r} must be positive, got {value!r}.")
         return float(value)
@@ -172,10 +171,10 @@ class Meter:
         self._arrived_s, self._number = arrived_s, number
         if before_s is None:
             return Point(0.0, 0.0)
-        seconds, steps = arrived_s - before_s, self._steps or 0.0
+        seconds, steps = arrived_s - before_s, self._steps
         match self.reading.kind:
             case ReadingKind.RATE:
-                steps = seconds * (number or 0.0)
+                steps *= seconds * (number or 0.0)
             case ReadingKind.SECONDS:
                 seconds = number or 0.0
             case ReadingKind.COUNT:

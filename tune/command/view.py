@@ -39,7 +39,7 @@ def reading_text(reading: Reading) -> str:
     """Return how lines are read, in words."""
     times = "" if reading.steps is None else f" / ({reading.steps})"
     how = {
-        ReadingKind.RATE: f"{reading.units} per second, as printed",
+        ReadingKind.RATE: f"{reading.units} per second{times}, as printed",
         ReadingKind.COUNT: f"{reading.units} so far{times}, timed",
         ReadingKind.LINE: f"a line per {reading.steps} {reading.units}, timed",
         ReadingKind.SCALAR: f"the steps of a TensorBoard scalar{times}, in {reading.units}",

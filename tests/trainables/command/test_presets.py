@@ -187,6 +187,18 @@ def test_auto_takes_each_script_for_its_own(name: str) -> None:
     assert reading.preset == name
 
 
+@pytest.mark.parametrize(("name", "per_gpu"), [("verl", 420), ("nemo-rl", 1100)])
+def test_a_rate_per_gpu_is_one_of_all_gpus(name: str, per_gpu: int) -> None:
+    lines = Lines().feed(PRINTED[name][0])
+    for axes in ({}, {"num_devices": 1}, {"num_devices": 4}):
+        [reading] = readings_of(name, axes)
+        meter = Meter(reading, axes)
+        heard = [meter.hear(line, float(at_s)) for at_s, line in enumerate(lines)]
+        [_, point] = [point for point in heard if point is not None]
+        assert point.steps / point.at_s == per_gpu * axes.get("num_devices", 1)
+        assert reading.units == "tokens"
+
+
 def test_auto_leaves_out_what_the_axes_cannot_count() -> None:
     names = {reading.preset for reading in readings_of(AUTO, ["n_envs"])}
     assert "cleanrl" not in names
@@ -201,8 +213,10 @@ def test_a_preset_without_its_axes_asks_for_steps() -> None:
     by_preset = {r.preset: r for r in readings_of(AUTO, ["n_envs"], steps="n_envs * 128")}
     assert by_preset["cleanrl"].steps == "n_envs * 128"
     assert by_preset["sb3"].steps is None
-    with pytest.raises(ReadingError, match="--preset sb3 reads the steps themselves"):
-        readings_of("sb3", ["n_envs"], steps="n_envs")
+    assert by_preset["verl"].steps == "num_devices"
+    for name in ("sb3", "verl"):
+        with pytest.raises(ReadingError, match=f"--preset {name} reads the steps themselves"):
+            readings_of(name, ["n_envs"], steps="n_envs")
 
 
 def test_a_progress_bar_of_something_else_is_no_training_of_auto() -> None:
@@ -219,4 +233,4 @@ def test_every_row_says_its_source_and_counts_what_can_be_computed() -> None:
     for row in table():
         assert row.source
         assert row.checked
-        assert row.steps is None or parse_expression(row.steps).names <= set(CONFIG)
+        assert row.steps is None or parse_expression(row.steps).names <= {*CONFIG, "num_devices"}
