@@ -90,8 +90,20 @@ def reachable(word: str, beside: Path) -> str:
     """Return an argument, with a path that leads up from `beside` made absolute.
 
     From a run's own folder it would lead elsewhere. It may stand behind an =, as in --config=../x.
+    A link at its end stays one: a virtual environment's Python knows by it where it is.
     """
     head, equals, path = word.rpartition("=")
-    if not path.startswith("..") or not (beside / path).exists():
+    place = beside / path
+    if not path.startswith("..") or not place.exists():
         return word
-    return f"{head}{equals}{(beside / path).resolve()}"
+    place = place.resolve() if place.name == ".." else place.parent.resolve() / place.name
+    return f"{head}{equals}{place}"
+
+
+def program_for(word: str, beside: Path, folder: Path) -> str:
+    """Return the program of a run in `folder`; a path to what is `beside` it alone, made absolute.
+
+    No link leads to what is hidden, as `.venv/bin/python` is.
+    """
+    is_here = "/" in word and not (folder / word).exists() and (beside / word).exists()
+    return str(beside / word) if is_here else word

@@ -14,7 +14,7 @@ from typing import Any
 from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.classify import SIGNATURES, describe_exit
-from trainables.command.folder import make_standing_place, reachable
+from trainables.command.folder import make_standing_place, program_for, reachable
 from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import (
     MeanSinceStart,
@@ -75,6 +75,7 @@ class CommandLoop:
         trial = _Trial(self._config, self._options, folder, request, send)
         filled, variables = filled_in(self._config, self._options, folder, os.environ)
         arguments = [reachable(word, Path.cwd()) for word in filled]
+        arguments[0] = program_for(arguments[0], Path.cwd(), folder)
         variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}
         with RunningCommand(arguments, folder, {**os.environ, **variables}) as running:
             ended = trial.follow(running)

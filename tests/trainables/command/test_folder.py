@@ -1,5 +1,6 @@
 """The folder of one run, and what it has of the person's own."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ def test_a_run_within_the_person_s_folder_is_not_in_itself(tmp_path: Path) -> No
         ("../train.py", "{up}/train.py"),
         ("--config=../train.py", "--config={up}/train.py"),
         ("../person/../train.py", "{up}/train.py"),
+        ("../a-link/python", "{up}/bin/python"),
+        ("../a-link/../train.py", "{up}/train.py"),
         ("..", "{up}"),
         ("../gone.py", "../gone.py"),
         ("train.py", "train.py"),
@@ -55,4 +58,27 @@ def test_a_path_that_leads_up_leads_to_the_same_place(
 ) -> None:
     (tmp_path / "person").mkdir()
     (tmp_path / "train.py").touch()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "a-link").symlink_to("bin")
     assert standing.reachable(word, tmp_path / "person") == becomes.format(up=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("word", "becomes"),
+    [
+        (".venv/bin/python", "{person}/.venv/bin/python"),
+        ("runs/start.sh", "{person}/runs/start.sh"),
+        ("./start.sh", "./start.sh"),
+        ("python3", "python3"),
+        ("/bin/sh", "/bin/sh"),
+        ("./gone.sh", "./gone.sh"),
+    ],
+)
+def test_a_program_that_no_link_leads_to_is_found(word: str, becomes: str, tmp_path: Path) -> None:
+    person, run = tmp_path / "person", tmp_path / "run"
+    for name in (".venv/bin/python", "runs/start.sh", "start.sh", "python3"):
+        (person / name).parent.mkdir(parents=True, exist_ok=True)
+        (person / name).touch()
+    standing.make_standing_place(run, person)
+    assert standing.program_for(word, person, run) == becomes.format(person=person)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import venv
 from pathlib import Path
 
 import psutil
@@ -108,6 +109,16 @@ def test_a_program_that_is_not_there_is_a_sentence(folder: Path, tmp_path: Path)
     outcome = run(tmp_path, "", arguments=["no-such-program", "--x"])
     assert outcome.kind is OutcomeKind.ERROR
     assert "no-such-program cannot be started: No such file or directory" in outcome.message
+
+
+@pytest.mark.parametrize("python", [".venv/bin/python", "../venv/bin/python"])
+def test_the_python_of_a_virtual_environment_is_that_one(
+    python: str, folder: Path, tmp_path: Path
+) -> None:
+    place = Path(python).parent.parent
+    venv.create(place, with_pip=False, symlinks=True)
+    outcome = run(tmp_path, "import sys\nprint(sys.prefix)", arguments=[python, "train.py"])
+    assert outcome.message.endswith(f"its last lines are: {place.resolve()}"), outcome.message
 
 
 def test_a_configuration_fills_in_arguments_and_variables(
