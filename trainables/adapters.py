@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -149,9 +150,9 @@ class StableBaselines3:
         self._model.learn(steps, log_interval=None, reset_num_timesteps=False)
 
     def health(self) -> dict[str, float]:
-        """Return the mean return of the last episodes, once one has ended."""
+        """Return the mean return of the last episodes: NaN until one has ended."""
         returns = [episode["r"] for episode in self._model.ep_info_buffer or ()]
-        return {"mean_return": sum(returns) / len(returns)} if returns else {}
+        return {RETURN: sum(returns) / len(returns) if returns else math.nan}
 
     def device_usage(self) -> DeviceUsage:
         """Return the device that the model is on; torch counts the bytes of a GPU."""

@@ -14,6 +14,7 @@ import pytest
 from places import ROOT
 from trainables.adapters import CountedLoop, StableBaselines3, called_back, counted, pure_jax_rl
 from trainables.curve import LearningGate, TrainingRequest
+from trainables.health import health_of, require_return
 from trainables.measurement import Message, OutcomeKind, Phase, Progress, Report, TrialRequest
 from trainables.sampling import Sampling
 from trainables.workload import (
@@ -189,8 +190,11 @@ def test_a_model_of_stable_baselines3_trains_by_rollouts() -> None:
     assert calls == [(96, {"log_interval": None, "reset_num_timesteps": False})]
     assert workload.health() == {"mean_return": 2.0}
     assert workload.device_usage().platform == "cpu"
-    model.ep_info_buffer = None
-    assert workload.health() == {}
+    for none_ended in (None, []):
+        model.ep_info_buffer = none_ended
+        assert math.isnan(workload.health()["mean_return"])
+        assert health_of(workload) == {}
+        require_return(workload)  # it will tell one
 
 
 LOOP = """
