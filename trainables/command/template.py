@@ -63,7 +63,7 @@ def names_in(text: str, names: Iterable[str]) -> set[str]:
 
 
 def check(texts: Sequence[str], axes: Sequence[str]) -> None:
-    """Require that the command uses every axis, and that no brace is a misspelt one.
+    """Require that the command uses every axis, under a name of its own, and misspells none.
 
     An axis that is a variable of the environment need not be in a brace.
 
@@ -71,6 +71,11 @@ def check(texts: Sequence[str], axes: Sequence[str]) -> None:
         TemplateError: naming the brace or the axis.
     """
     plain = [axis for axis in axes if not axis.startswith(VARIABLE)]
+    if taken := [axis for axis in plain if axis in PLACES]:
+        raise TemplateError(
+            f"--space cannot vary {taken[0]}: {{{taken[0]}}} is filled in by itself. "
+            f"Give the axis another name, as my_{taken[0]}."
+        )
     known = [*plain, *PLACES]
     for inside in (match[1].strip() for text in texts for match in _BRACES.finditer(text)):
         near = difflib.get_close_matches(inside, known, n=1, cutoff=0.75)

@@ -3,7 +3,7 @@
 import pytest
 
 from search_spaces.config import Value
-from trainables.command.template import TemplateError, check, fill
+from trainables.command.template import PLACES, TemplateError, check, fill
 
 VALUES: dict[str, Value] = {
     "num_envs": 64,
@@ -53,6 +53,13 @@ def test_every_axis_is_used() -> None:
     check(["train", "{num_envs * num_steps}"], axes)
     with pytest.raises(TemplateError, match=r"does not use num_steps: write \{num_steps\}"):
         check(["train", "{num_envs}", "${num_steps}"], axes)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_an_axis_is_not_called_as_what_is_filled_in_by_itself(name: str) -> None:
+    with pytest.raises(TemplateError, match=f"cannot vary {name}: .* another name, as my_{name}"):
+        check(["train", f"{{{name}}}", "{n}"], ["n", name])
+    check(["train", f"{{my_{name}}}", "{n}"], ["n", f"my_{name}", f"env.{name}"])
 
 
 def test_a_misspelt_axis_is_no_brace_of_somebody_else() -> None:

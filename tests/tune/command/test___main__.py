@@ -57,6 +57,11 @@ def refused(arguments: list[str], **options: object) -> str:
         (TRAIN, {"space": ()}, "--space names what varies"),
         (TRAIN[:4], {}, "the command does not use num_steps: write {num_steps}"),
         ([*TRAIN, "{num_env}"], {}, "{num_env}, which is no axis: did you mean {num_envs}?"),
+        (
+            [*TRAIN, "{seed}"],
+            {"space": (*SPACE, "seed=1,2")},
+            "--space cannot vary seed: {seed} is",
+        ),
         (["pyhton3", *TRAIN[1:]], {}, "there is no program 'pyhton3'"),
         (["python3", "pp.py", *TRAIN[2:]], {}, "there is no pp.py here, in "),
         (TRAIN, {"preset": "clean"}, "--preset is one of auto, cleanrl,"),
