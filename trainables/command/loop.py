@@ -137,7 +137,7 @@ class _Trial:
         except CommandEnded as end:
             if end.status != 0:
                 return self._own_words(end.status) or end.status
-            if report := self._look(time.monotonic()):
+            if report := self._out_of_memory(describe_exit(0)) or self._look(time.monotonic()):
                 return report
         return self._paced.conclude() or self._too_short()
 
@@ -247,19 +247,19 @@ class _Trial:
         """Return the report on a command that ran out of memory, said so, and goes on."""
         if self._memory_error is None or now - self._memory_error[0] < _LIVES_ON_S:
             return None
-        return Report(
-            kind=OutcomeKind.DEVICE_MEMORY,
-            message=f"the command printed {self._memory_error[1]!r} and went on, so it was ended. "
-            "Use a smaller configuration.",
-        )
+        return self._out_of_memory("went on, so it was ended")
 
     def _own_words(self, status: int) -> Report | None:
         """Return the report on a command that died after words of its own for used up memory."""
-        if self._options.oom is None or self._memory_error is None:
+        return None if self._options.oom is None else self._out_of_memory(describe_exit(status))
+
+    def _out_of_memory(self, then: str) -> Report | None:
+        """Return the report on a command that ran out of memory and trained no more."""
+        if self._memory_error is None:
             return None
         return Report(
             kind=OutcomeKind.DEVICE_MEMORY,
-            message=f"the command printed {self._memory_error[1]!r} and {describe_exit(status)}. "
+            message=f"the command printed {self._memory_error[1]!r} and {then}. "
             "Use a smaller configuration.",
         )
 

@@ -29,6 +29,11 @@ LIMITS_AND_MISTAKES = {
         OutcomeKind.DEVICE_MEMORY,
         "printed 'CUDA error: out of memory' and went on, so it was ended",
     ),
+    "says that memory is used up, and ends as if all was well": (
+        "print('SPS: 1')\nprint('CUDA out of memory. Tried to allocate 2 GiB.')",
+        OutcomeKind.DEVICE_MEMORY,
+        "printed 'CUDA out of memory. Tried to allocate 2 GiB.' and the trial exited with status 0",
+    ),
     "dies of threads": (
         'raise RuntimeError("can\'t start new thread")',
         OutcomeKind.THREAD_LIMIT,
@@ -103,6 +108,11 @@ def test_a_person_s_own_words_for_used_up_memory_count(folder: Path, tmp_path: P
     assert told.kind is OutcomeKind.DEVICE_MEMORY
     assert "printed 'not enough VRAM' and the trial exited with status 1" in told.message
     assert run(tmp_path, script).kind is OutcomeKind.ERROR
+    caught = "print('not enough VRAM, giving up')"
+    told = run(tmp_path, caught, oom="not enough VRAM")
+    assert told.kind is OutcomeKind.DEVICE_MEMORY
+    assert "printed 'not enough VRAM' and the trial exited with status 0" in told.message
+    assert run(tmp_path, caught).kind is OutcomeKind.INVALID
 
 
 def test_a_program_that_is_not_there_is_a_sentence(folder: Path, tmp_path: Path) -> None:
