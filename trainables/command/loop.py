@@ -73,7 +73,8 @@ class CommandLoop:
         folder = Path(self._options.folder)
         make_standing_place(folder, Path.cwd())
         trial = _Trial(self._config, self._options, folder, request, send)
-        filled, variables = filled_in(self._config, self._options, folder, os.environ)
+        # The request's has the axes that are variables, too: a command may name them in braces.
+        filled, variables = filled_in(request.config, self._options, folder, os.environ)
         arguments = [reachable(word, Path.cwd()) for word in filled]
         arguments[0] = program_for(arguments[0], Path.cwd(), folder)
         variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}

@@ -148,14 +148,15 @@ def test_a_configuration_fills_in_arguments_and_variables(
         "--envs={num_envs}",
         "{trial_dir}",
         '{"seed": {seed}}',
-        config={"num_envs": 6},
+        "--word={env.WORD}",
+        config={"num_envs": 6, "env.WORD": "eight"},
         variables={"WORKERS": "{num_envs // 2}"},
         seed=11,
     )
     log = (tmp_path / "trial.log").read_text()
     place = str(tmp_path / "trials" / "trial-")
     assert log.startswith(f"['--envs=6', '{place}"), log[:300]
-    assert "'{\"seed\": 11}'] 3 None " + place in log
+    assert "'{\"seed\": 11}', '--word=eight'] 3 None " + place in log
 
 
 def test_each_run_has_a_folder_of_its_own_with_what_lies_beside(
