@@ -16,6 +16,8 @@ NEAR_LIMIT = 0.9
 _MAX_QUOTE = 200
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 """Signals that no training sends to itself."""
+_OF_A_SHELL = 128
+"""What a shell adds to the signal that ended its program, and exits with."""
 
 _FEWER_THREADS = "Run it with a smaller thread cap, or raise the limit."
 _LESS_MEMORY = "Use a smaller configuration, or a machine with more memory."
@@ -173,11 +175,14 @@ def classify(
 ) -> tuple[OutcomeKind, str]:
     """Return the kind and one sentence for a process that ended, or hung, without a report.
 
-    `exit_status` is as `subprocess` has it: negative is a signal, and `None` is a process that had
-    to be killed because its time was up. The deltas are of the cgroup's counters over its life:
-    threads that were refused, processes that were killed for memory. Others may wait for these.
+    `exit_status` is as `subprocess` has it: negative is a signal, as a shell's 137 is, and `None`
+    is a process that had to be killed because its time was up. The deltas are of the
+    cgroup's counters over its life: threads that were refused, processes that were killed for
+    memory. Others may wait for these.
     """
     how = describe_exit(exit_status, timeout_s)
+    if exit_status is not None and exit_status - _OF_A_SHELL in _FROM_OUTSIDE:
+        exit_status = _OF_A_SHELL - exit_status
     for signature in SIGNATURES:
         if found := signature.pattern.search(stderr_tail):
             sentence = f"{how}: {signature.cause} ({_quote(found[0])}). {signature.remedy}"

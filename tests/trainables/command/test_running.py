@@ -64,6 +64,11 @@ LIMITS_AND_MISTAKES = {
         OutcomeKind.ERROR,
         "the trial was ended by SIGSEGV",
     ),
+    "has a program that is killed": (
+        "import subprocess, sys\nsys.exit(128 - subprocess.call(['sh', '-c', 'kill -9 $$']))",
+        OutcomeKind.NODE_LOST,
+        "the trial exited with status 137, by someone",
+    ),
     "asks a person": ("input('go on? ')", OutcomeKind.ERROR, "EOFError"),
     "needs a terminal": (
         "import os\nos.get_terminal_size(0)",
