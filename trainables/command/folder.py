@@ -7,13 +7,15 @@ and what it writes new stays with the run.
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainables.command.options import FACTORY
+from trainables.command.scalars import EVENTS
 from trainables.measurement import TrialRequest
 from trainables.workload import WorkloadInputError
 
@@ -38,6 +40,8 @@ _OUTPUTS = frozenset(
 """Folders where scripts write; a link to one would mix the runs."""
 
 _MOST_LINKS = 20_000
+_MOST_SEEN = 1000
+"""Entries of a folder that are looked at: data may be millions of files."""
 
 
 @contextlib.contextmanager
@@ -64,7 +68,7 @@ def own_folder(request: TrialRequest) -> Iterator[TrialRequest]:
 
 
 def make_standing_place(folder: Path, beside: Path) -> None:
-    """Make `folder`, with a link to each entry of `beside` but hidden ones and outputs.
+    """Make `folder`, with a link to each entry of `beside` but hidden ones, outputs and logs.
 
     Raises:
         WorkloadInputError: if there are so many that this cannot be the folder of a training.
@@ -80,10 +84,35 @@ def make_standing_place(folder: Path, beside: Path) -> None:
     for entry in entries:
         if entry.name.startswith(".") or (entry.name in _OUTPUTS and entry.is_dir()):
             continue
+        if entry.is_dir() and _is_log(entry):
+            continue  # what a run writes there could not be told from another's
         if folder.resolve().is_relative_to(Path(entry.path).resolve()):
             continue  # a link to where it lies would make a circle
         with contextlib.suppress(FileExistsError):
             (folder / entry.name).symlink_to(entry.path)
+
+
+def _is_log(folder: os.DirEntry[str]) -> bool:
+    """Return whether a folder is of TensorBoard files, or of such folders, by a shallow look."""
+    inside = _entries(folder)
+    if any(entry.name.endswith(".py") for entry in inside):
+        return False  # it is code, whatever was written beside it
+    return _has_events(inside) or (
+        bool(inside) and all(entry.is_dir() and _has_events(_entries(entry)) for entry in inside)
+    )
+
+
+def _has_events(entries: Iterable[os.DirEntry[str]]) -> bool:
+    return any(EVENTS in entry.name and entry.is_file() for entry in entries)
+
+
+def _entries(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, as far as it is looked at; nothing, if it may not be."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(itertools.islice(entries, _MOST_SEEN))
+    except OSError:
+        return []
 
 
 def reachable(word: str, beside: Path) -> str:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from trainables.pace import Point
 
-_NAME = "tfevents"
+EVENTS = "tfevents"
+"""A part of the name of each TensorBoard file."""
+
 _HEAD_BYTES = 12
 _FOOT_BYTES = 4
 _CLOCKS_APART_S = 1.0
@@ -57,7 +59,7 @@ class ScalarFiles:
         return [
             path
             for path in found
-            if _NAME in path.name and not path.is_symlink() and path.stat().st_mtime >= self._since
+            if EVENTS in path.name and not path.is_symlink() and path.stat().st_mtime >= self._since
         ]
 
     def _events(self, path: Path) -> Iterator[tuple[float, float]]:

@@ -21,6 +21,19 @@ def test_it_has_links_to_all_but_hidden_entries_and_outputs(tmp_path: Path) -> N
     standing.make_standing_place(run, person)  # again is no matter
 
 
+def test_a_log_of_tensorboard_is_an_output_whatever_its_name(tmp_path: Path) -> None:
+    person, run = tmp_path / "person", tmp_path / "run"
+    events = "events.out.tfevents.1.host"
+    logs = (f"tb/{events}", f"curves/PPO_1/{events}", f"curves/PPO_2/{events}")
+    kept = (f"agents/{events}", "agents/train.py", f"project/tb/{events}", "project/data/x")
+    for name in (*logs, *kept, "tfevents/x"):
+        (person / name).parent.mkdir(parents=True, exist_ok=True)
+        (person / name).touch()
+    (person / "empty").mkdir()
+    standing.make_standing_place(run, person)
+    assert sorted(path.name for path in run.iterdir()) == ["agents", "empty", "project", "tfevents"]
+
+
 def test_a_folder_of_everything_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "_MOST_LINKS", 2)
     person = tmp_path / "person"

@@ -71,6 +71,18 @@ def test_a_command_is_timed_by_a_scalar_that_it_writes(folder: Path, tmp_path: P
     assert 2_000 < outcome.measurement.steps_per_second <= 10_000
 
 
+def test_a_scalar_is_read_also_where_an_earlier_run_left_its_log(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "mine" / "one").mkdir(parents=True)
+    (folder / "mine" / "one" / "events.out.tfevents.1.host").touch()
+    scalar = {"kind": "scalar", "pattern": "train/loss"}
+    script = SCALARS.replace("{tag}", "train/loss").replace("runs/one", "mine/one")
+    outcome = run(tmp_path, script, readings=[scalar], arguments=OURS, patience_s=8.0)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    assert len(list((folder / "mine" / "one").iterdir())) == 1, "it wrote into its own"
+
+
 def test_a_scalar_that_never_comes_is_told_with_those_that_do(folder: Path, tmp_path: Path) -> None:
     scalar = {"kind": "scalar", "pattern": "train/loss"}
     script = SCALARS.replace("{tag}", "losses/value")
