@@ -100,10 +100,14 @@ class RunningCommand(contextlib.AbstractContextManager["RunningCommand"]):
                     yield from ((line, now) for line in lines.feed(data))
                     if len(data) < _CHUNK_BYTES:  # no more is waiting: a wake-up for each line
                         time.sleep(_REST_S)  # of a chatty command would cost it its time
-                elif has_ended or data == b"":
+                elif has_ended:
                     if rest := lines.rest():
                         yield rest, now
                     raise CommandEnded(self._process.wait())
+                elif data == b"":  # it closed its output, and may live on
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self._process.wait(_POLL_S)
+                    now = time.monotonic()
                 yield None, now
 
     def _read(self) -> bytes | None:

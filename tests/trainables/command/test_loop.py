@@ -83,6 +83,16 @@ def test_a_scalar_is_read_also_where_an_earlier_run_left_its_log(
     assert len(list((folder / "mine" / "one").iterdir())) == 1, "it wrote into its own"
 
 
+def test_a_scalar_is_read_of_a_command_that_closed_its_output(folder: Path, tmp_path: Path) -> None:
+    scalar = {"kind": "scalar", "pattern": "train/loss"}
+    script = SCALARS.replace("{tag}", "train/loss").replace(
+        "while True:", "os.close(1), os.close(2)\n    while True:"
+    )
+    outcome = run(tmp_path, script, readings=[scalar], arguments=OURS, timeout_s=20.0)
+    assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+    assert outcome.wall_s < 15.0
+
+
 def test_a_scalar_that_never_comes_is_told_with_those_that_do(folder: Path, tmp_path: Path) -> None:
     scalar = {"kind": "scalar", "pattern": "train/loss"}
     script = SCALARS.replace("{tag}", "losses/value")
