@@ -52,15 +52,16 @@ class Axis:
     def coordinates(self, value: Value) -> tuple[float, ...]:
         """Return where a value lies: its log2, or, of words, a corner of its own.
 
-        A number beside one that has no logarithm lies at its place among the values, also if it is
-        none of them: a person's baseline may be.
+        Where one of the values has no logarithm, all lie at their places among them. A person's
+        baseline may be none of the values: where it alone has none, it is a doubling below them.
         """
         if isinstance(value, str):
             side = _APART / math.sqrt(2.0)
             return tuple(side if value == other else 0.0 for other in self.values)
-        if any(isinstance(other, str) or other <= 0 for other in (*self.values, value)):
+        numbers = [number for number in self.values if not isinstance(number, str)]
+        if len(numbers) < len(self.values) or numbers[0] <= 0:
             return (self._place(value),)
-        return (math.log2(value),)
+        return (math.log2(value) if value > 0 else math.log2(numbers[0]) - 1.0,)
 
     def _place(self, value: float) -> float:
         """Return the place of a number among the values: a share of the way between two of them,
