@@ -16,7 +16,6 @@ from typing import Any
 
 from cluster.pages import units
 from search_spaces.config import (
-    DEVICES,
     SIZES,
     Config,
     ConfigKey,
@@ -25,6 +24,7 @@ from search_spaces.config import (
     doublings_between,
 )
 from search_spaces.space import SearchSpace
+from tune.memory import axes
 from tune.memory import model as memory_model
 
 MARGIN_ON_GPU, MARGIN_ON_CPU = 0.25, 0.05
@@ -105,18 +105,25 @@ class Capacity:
         return best
 
 
+def are_alike(configs: Sequence[Config]) -> bool:
+    """Return whether one memory model speaks of all of these configurations."""
+    settings = {memory_model.setting_of(config) for config in configs}
+    return len(settings) <= 1 and all(map(memory_model.applies_to, configs))
+
+
 def of_sizes(space: SearchSpace) -> list[Config]:
     """Return the configurations that differ in sizes, with every other axis at its largest value.
 
-    They are of the fewest devices, each of which then carries most. A space without the axes of
-    `SIZES` keeps all of its configurations.
+    They are of the fewest devices, and of the fewest parts of whatever is divided: each of those
+    then carries most. An axis of which nobody knows what takes more keeps all of its values. A
+    space without the axes of `SIZES` keeps all of its configurations.
     """
     if not set(SIZES) <= set(space.names):
         return list(space.configurations())
     heaviest = {
-        axis.name: axis.values[0 if axis.name == DEVICES else -1]
+        axis.name: axis.values[0 if axes.counts_parts(axis.name) else -1]
         for axis in space.axes
-        if axis.name not in SIZES
+        if axis.name not in SIZES and axes.is_ordered(axis.name, axis.values[0])
     }
     return [
         config
@@ -161,7 +168,8 @@ def assess(
     configs = list(configs)
     by_key = {config_key(config): config for config in configs}
     known = [(by_key[name], need) for name, need in compiled.items() if name in by_key]
-    model = _fit(known, _UNSHRUNK_SHARE * budget_bytes if on_gpu else math.inf)
+    largest_bytes = _UNSHRUNK_SHARE * budget_bytes if on_gpu else math.inf
+    model = _fit(known, largest_bytes) if are_alike(configs) else None
     margin = MARGIN_ON_GPU if on_gpu else MARGIN_ON_CPU
 
     def entry(config: Config) -> Entry:
@@ -216,8 +224,6 @@ def _fit(
     known: Sequence[tuple[Config, int]], largest_bytes: float
 ) -> memory_model.MemoryModel | None:
     """Return the model of the programs up to `largest_bytes`; of all, if those are too few."""
-    if not all(memory_model.applies_to(config) for config, _ in known):
-        return None
     at_ease = [(config, need) for config, need in known if need <= largest_bytes]
     return memory_model.fit(at_ease) or memory_model.fit(known)
 
@@ -239,24 +245,34 @@ def _predict(
 def _is_vouched_for(
     config: Mapping[str, Any], known: Iterable[tuple[Mapping[str, Any], int]], most_bytes: float
 ) -> bool:
-    """Return whether a program at least as large in every respect needs at most `most_bytes`."""
+    """Return whether a program at least as large in every respect needs at most `most_bytes`.
+
+    Neither of two words is larger, nor of two numbers of which nobody knows what they do: with a
+    flag that is 1 a program may well be the smaller.
+    """
     return any(
         need <= most_bytes
-        and all(_is_as_large(larger[name], value) for name, value in config.items())
+        and all(_is_as_large(name, larger[name], value) for name, value in config.items())
         for larger, need in known
     )
 
 
-def _is_as_large(value: Value, other: Value) -> bool:
-    if isinstance(value, str) or isinstance(other, str):
-        return value == other  # of two words neither is larger
-    return value >= other
+def _is_as_large(name: str, value: Value, other: Value) -> bool:
+    if isinstance(value, str) or isinstance(other, str) or not axes.is_ordered(name, value):
+        return value == other
+    return value <= other if axes.counts_parts(name) else value >= other
 
 
 def _size(config: Mapping[str, Any]) -> tuple[float, ...]:
-    """Return what sorts configurations: the product of the sizes, then all numbers in turn."""
-    numbers = [value for value in config.values() if not isinstance(value, str)]
-    return (math.prod(value for value in numbers if value > 1), *numbers)
+    """Return what sorts configurations: the product of the sizes, then all numbers in turn.
+
+    The more parts, the smaller each.
+    """
+    numbers = {name: value for name, value in config.items() if not isinstance(value, str)}
+    parts = {name for name in numbers if axes.counts_parts(name)}
+    product = math.prod(v for name, v in numbers.items() if v > 1 and name not in parts)
+    shares = math.prod(v for name, v in numbers.items() if v > 1 and name in parts)
+    return (product / shares, *(-v if name in parts else v for name, v in numbers.items()))
 
 
 def _distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import itertools
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linprog
 
-from search_spaces.config import VARIABLE, Config, Value, config_key
+from search_spaces.config import Config, Value, config_key
+from tune.memory import axes
 from tune.memory.model import Array
 
 _TOLERANCES = (0.05, 0.15, 0.3)
@@ -28,13 +28,6 @@ _TOLERANCES = (0.05, 0.15, 0.3)
 _TINY = 1e-9
 _MAX_EXACT = 128
 """The most configurations of a question for which linear programs are solved, milliseconds each."""
-
-_SIZE = re.compile(
-    r"env|step|batch|size|horizon|length|rollout|worker|buffer|hidden|width|depth|layer",
-    re.IGNORECASE,
-)
-_COUNT_OF_PARTS = re.compile(r"batches|accumulat|splits|chunks", re.IGNORECASE)
-"""The more parts, the smaller each: such an axis is no size."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,18 +170,6 @@ def _are_far_below(
     return found
 
 
-def _is_size(name: str, value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and _names_size(name)
-
-
-@functools.cache
-def _names_size(name: str) -> bool:
-    if name.startswith(VARIABLE):
-        return False
-    return bool(_SIZE.search(name)) and not _COUNT_OF_PARTS.search(name)
-
-
 def setting_of(config: Mapping[str, Any]) -> object:
     """Return the words of a configuration, and its numbers that are no sizes.
 
@@ -205,8 +186,8 @@ def _features(config: Mapping[str, Any]) -> Array:
 @functools.lru_cache(maxsize=2**16, typed=True)  # the same are asked for at every suggestion
 def _read(names: tuple[str, ...], *values: Value) -> tuple[object, Array]:
     config = dict(zip(names, values, strict=True))
-    sizes = [float(value) for name, value in config.items() if _is_size(name, value)]
+    sizes = [float(value) for name, value in config.items() if axes.is_size(name, value)]
     pairs = [one * two for one, two in itertools.combinations(sizes, 2)]
     features = np.array([1.0, *sizes, *pairs])
     features.flags.writeable = False
-    return config_key({n: v for n, v in config.items() if not _is_size(n, v)}), features
+    return config_key({n: v for n, v in config.items() if not axes.is_size(n, v)}), features

@@ -85,7 +85,11 @@ def _in_words(found: Capacity) -> str:
     first = max(
         (entry for entry in found.entries if entry.compiled), key=lambda e: e.device_bytes or 0.0
     )
-    fixed = first.config.keys() - set(SIZES)
+    fixed = {
+        name
+        for name, value in first.config.items()
+        if name not in SIZES and all(entry.config[name] == value for entry in found.entries)
+    }
     need, budget = units.size(first.device_bytes), units.size(found.budget_bytes)
     total = units.plural(len(found.entries), "configuration")
     if found.everything_fits:

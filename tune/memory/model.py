@@ -1,13 +1,15 @@
 """Device bytes of a configuration, predicted from programs that the search has compiled. Pure.
 
 The bytes of a PPO-like program are affine in four terms: parameters (constant), environment state
-(num_envs), the rollout (num_envs * num_steps) and one minibatch (batch_size), none of them
-negative. Six programs at the corners of the space predict the others within 3 %
-(benchmarks/memory_model.py). Programs that lie close together predict less well, so a prediction
-carries its own error, and a configuration is refused only if it exceeds the budget by more.
+(num_envs), the rollout (num_envs * num_steps) and one minibatch (batch_size, or the rollout's share
+by num_minibatches), none of them negative. Six programs at the corners of the space predict the
+others within 3 % (benchmarks/memory_model.py). Programs that lie close together predict less well,
+so a prediction carries its own error, and a configuration is refused only if it exceeds the budget
+by more. Programs that differ in an axis beside these tell nothing of each other: see `setting_of`.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,7 +20,8 @@ from scipy.optimize import nnls
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
-from search_spaces.config import Config, per_device
+from search_spaces.config import DEVICES, SIZES, Config, per_device
+from tune.memory import axes
 
 Array = npt.NDArray[np.float64]
 
@@ -201,6 +204,21 @@ def applies_to(config: Mapping[str, Any]) -> bool:
     return {"num_envs", "num_steps"} <= config.keys() and not has_words
 
 
+def setting_of(config: Mapping[str, Any]) -> object:
+    """Return the axes that the model does not know, with their values.
+
+    A program tells of another only where they are the same: with a wider network all is larger.
+    """
+    names = _unknown_names(tuple(config))
+    return tuple((name, config[name]) for name in names if not axes.is_neutral(name, config[name]))
+
+
+@functools.cache
+def _unknown_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    known = {*SIZES, DEVICES, *(() if "batch_size" in names else ("num_minibatches",))}
+    return tuple(sorted(set(names) - known))
+
+
 def _rows(configs: Iterable[Mapping[str, Any]]) -> Array:
     return np.array([_terms(config) for config in configs], dtype=np.float64)
 
@@ -212,6 +230,8 @@ def _features(config: Mapping[str, Any]) -> Array:
 def _terms(config: Mapping[str, Any]) -> tuple[float, ...]:
     config = per_device(config)
     num_envs, samples = config["num_envs"], config["num_envs"] * config["num_steps"]
-    # Without minibatches one gradient step takes the whole rollout.
-    batch_size = config.get("batch_size", samples)
+    batch_size = config.get("batch_size")
+    if batch_size is None:
+        # Without minibatches one gradient step takes the whole rollout.
+        batch_size = samples / config.get("num_minibatches", 1)
     return 1.0, num_envs, samples, batch_size

@@ -15,7 +15,6 @@ from cluster.pages import units
 from search_spaces.config import Config
 from search_spaces.space import SearchSpace
 from tune.memory import capacity
-from tune.memory import model as memory_model
 from tune.memory.compiler import Compiler
 from tune.plan import gpus, view
 from tune.plan.gpus import KnownGpu
@@ -57,8 +56,7 @@ def run(name: str, spec: SearchSpec, task: Task, space: SearchSpace) -> int:
 
 def _configurations(space: SearchSpace) -> list[Config]:
     configs = capacity.of_sizes(space)
-    has_model = all(memory_model.applies_to(config) for config in configs)
-    if not has_model and len(configs) > MOST_COMPILES:
+    if not capacity.are_alike(configs) and len(configs) > MOST_COMPILES:
         raise UserError(
             "--plan predicts by num_envs, num_steps and batch_size; of another space it compiles "
             f"every configuration, at most {MOST_COMPILES}, got {len(configs)}: narrow --space."

@@ -82,10 +82,11 @@ def to_json(plan: Plan) -> str:
 
 def _table(entries: Sequence[Entry]) -> list[str]:
     """Return a matrix of num_envs x num_steps by batch_size; for other spaces a line per entry."""
-    if not all(set(SIZES) <= entry.config.keys() for entry in entries):
+    cells = {tuple(map(entry.config.get, SIZES)): _cell(entry) for entry in entries}
+    has_sizes = all(set(SIZES) <= entry.config.keys() for entry in entries)
+    if not has_sizes or len(cells) < len(entries):  # which differ in something else
         return [f"{config_text(entry.config):<40}{_cell(entry):>12}" for entry in entries]
     batches = sorted({entry.config["batch_size"] for entry in entries})
-    cells = {tuple(entry.config[name] for name in SIZES): _cell(entry) for entry in entries}
     lines = [f"{'batch':>13}" + "".join(f"{batch:>12}" for batch in batches)]
     for envs, steps in sorted({sizes[:2] for sizes in cells}):
         row = "".join(f"{cells.get((envs, steps, batch), '-  '):>12}" for batch in batches)

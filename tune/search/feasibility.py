@@ -13,17 +13,32 @@ from tune.search.problem import Explored
 
 def chances(known: Explored, configs: list[Config]) -> memory_model.Array:
     """Return the probability [m] that each fits, by the known programs and by what trials used."""
-    problem, compiled = known.problem, known.compiled
+    problem = known.problem
     fits = np.ones(len(configs))
     if problem.host_budget_bytes is not None:
         uses = known.uses(OutcomeKind.HOST_MEMORY)
         fits *= envelope.chances(uses, configs, problem.host_budget_bytes)
     if problem.device_budget_bytes is None:
         return fits
-    if compiled and all(memory_model.applies_to(config) for config in configs):
-        return fits * memory_model.chances(compiled, configs, problem.device_budget_bytes)
-    uses = known.uses(OutcomeKind.DEVICE_MEMORY)
-    return fits * envelope.chances(uses, configs, problem.device_budget_bytes)
+    return fits * _chances_on_device(known, configs, problem.device_budget_bytes)
+
+
+def _chances_on_device(known: Explored, configs: list[Config], budget: int) -> memory_model.Array:
+    """Return the probability [m] that each fits: by programs, where any says something of it."""
+    places: dict[object, list[int]] = {}
+    for place, config in enumerate(configs):
+        by_programs = bool(known.compiled_alike(config))
+        setting = memory_model.setting_of(config) if by_programs else None
+        places.setdefault(setting, []).append(place)
+    fits = np.ones(len(configs))
+    for setting, rows in places.items():
+        alike = [configs[row] for row in rows]
+        fits[rows] = (
+            envelope.chances(known.uses(OutcomeKind.DEVICE_MEMORY), alike, budget)
+            if setting is None
+            else memory_model.chances(known.compiled[setting], alike, budget)
+        )
+    return fits
 
 
 def refusal(known: Explored, config: Config) -> Outcome | None:
@@ -35,7 +50,7 @@ def refusal(known: Explored, config: Config) -> Outcome | None:
     ):
         if budget is None:
             continue
-        of_programs = kind is OutcomeKind.DEVICE_MEMORY and memory_model.applies_to(config)
+        of_programs = kind is OutcomeKind.DEVICE_MEMORY and known.compiled_alike(config)
         outcome = (
             _over_by_programs(known, config, budget)
             if of_programs
@@ -47,8 +62,6 @@ def refusal(known: Explored, config: Config) -> Outcome | None:
 
 
 def _over_by_programs(known: Explored, config: Config, budget: int) -> Outcome | None:
-    if not known.compiled:
-        return None
     own = known.problem.compiled_ahead.get(config_key(config))
     predicted = _predicted_over(known, config, budget) if own is None else float(own)
     if predicted is None or predicted <= budget:
@@ -87,10 +100,10 @@ def _excluded(why: str, device_bytes: int | None = None) -> Outcome:
 
 def _predicted_over(known: Explored, config: Config, budget_bytes: int) -> float | None:
     """Return the predicted bytes if they are over the budget beyond doubt, else `None`."""
-    over = [(program, need) for program, need in known.compiled if need > budget_bytes]
+    over = [one for one in known.compiled_alike(config) if one[1] > budget_bytes]
     if over and (least := float(memory_model.least_bytes(over, [config])[0])) > budget_bytes:
         return least
-    model = known.memory_fit
+    model = known.memory_fit(config)
     if model is None or not model.exceeds(config, budget_bytes):
         return None
     return model.predict_bytes(config)

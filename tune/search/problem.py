@@ -120,8 +120,10 @@ class Explored:
         return self.problem.spot(config) in self.tried
 
     @functools.cached_property
-    def compiled(self) -> list[tuple[Config, int]]:
-        """The configurations whose device bytes are known from the compiler or the allocator."""
+    def compiled(self) -> dict[object, list[tuple[Config, int]]]:
+        """The configurations whose programs' device bytes are known, by what the model of programs
+        does not know of them.
+        """
         ahead = [(dict(key), need) for key, need in self.problem.compiled_ahead.items()]
         by_trials = [
             (trial.config, trial.device_bytes)
@@ -130,13 +132,24 @@ class Explored:
             and trial.was_run
             and memory_model.applies_to(trial.config)
         ]
+        found: dict[object, list[tuple[Config, int]]] = {}
+        for config, need in [*ahead, *by_trials]:
+            found.setdefault(memory_model.setting_of(config), []).append((config, need))
         budget_bytes = self.problem.device_budget_bytes
-        return memory_model.telling([*ahead, *by_trials], budget_bytes)
+        return {one: memory_model.telling(alike, budget_bytes) for one, alike in found.items()}
 
-    @functools.cached_property
-    def memory_fit(self) -> memory_model.MemoryModel | None:
-        """The model of the device bytes; `None` while too few programs are known."""
-        return memory_model.fit(self.compiled)
+    def compiled_alike(self, config: Config) -> list[tuple[Config, int]]:
+        """Return the programs that say something of a configuration's."""
+        if not memory_model.applies_to(config):
+            return []
+        return self.compiled.get(memory_model.setting_of(config), [])
+
+    def memory_fit(self, config: Config) -> memory_model.MemoryModel | None:
+        """Return the model of a configuration's device bytes; `None` while too few are known."""
+        setting = memory_model.setting_of(config)
+        if setting not in self._fits:
+            self._fits[setting] = memory_model.fit(self.compiled_alike(config))
+        return self._fits[setting]
 
     def uses(self, died_of: OutcomeKind) -> list[Use]:
         """Return the bytes of each trial, and which died of them: of a device, or of the host for
@@ -154,6 +167,10 @@ class Explored:
                 alike.setdefault(envelope.setting_of(use.config), []).append(use)
             self._by_setting[died_of] = alike
         return self._by_setting[died_of].get(envelope.setting_of(config), [])
+
+    @functools.cached_property
+    def _fits(self) -> dict[object, memory_model.MemoryModel | None]:
+        return {}
 
     @functools.cached_property
     def _uses(self) -> dict[OutcomeKind, list[Use]]:

@@ -16,9 +16,28 @@ def test_other_axes_stand_at_their_largest_value() -> None:
     assert len(CONFIGS) == sum(config["num_epochs"] == 4 for config in SPACE.configurations())
 
 
-def test_of_several_numbers_of_devices_the_fewest_decide() -> None:
-    on_gpus = SPACE.override(["num_devices=2,4"])
-    assert {config["num_devices"] for config in capacity.of_sizes(on_gpus)} == {2}
+@pytest.mark.parametrize(
+    ("axis", "kept"),
+    [
+        ("num_devices=2,4", {2}),
+        ("grad_accumulation=1,8", {1}),
+        ("hidden=64,1024", {1024}),
+        ("remat=0,1", {0, 1}),
+    ],
+)
+def test_the_heaviest_value_decides_where_it_is_known(axis: str, kept: set[int]) -> None:
+    found = capacity.of_sizes(SPACE.override([axis]))
+    assert {config[axis.partition("=")[0]] for config in found} == kept
+
+
+def test_programs_of_another_width_do_not_teach_the_model() -> None:
+    space = SearchSpace(axes=()).override(["num_envs=64:4096", "num_steps=128", "hidden=64,1024"])
+    configs = capacity.of_sizes(space)
+    compiled = {config_key(c): c["num_envs"] * GIB for c in configs if c["hidden"] == 1024}
+    found = capacity.assess(configs, compiled, 70 * GIB, on_gpu=False)
+    narrow = [entry for entry in found.entries if entry.config["hidden"] == 64]
+    assert [entry.fit for entry in narrow if entry.fit is not Fit.FITS] == [None] * 6
+    assert all(entry.device_bytes is None for entry in narrow)
 
 
 def test_the_corners_begin_with_the_largest_and_reach_both_ends_of_every_axis() -> None:
@@ -56,7 +75,13 @@ def test_programs_that_the_compiler_shrank_do_not_teach_the_model() -> None:
 
 @pytest.mark.parametrize(
     ("axis", "largest", "num_fitting"),
-    [("ent_coef=0,0.01", 0.01, 4), ("flag=-1,0", 0, 4), ("optimizer=adam,lion", "lion", 2)],
+    [
+        ("ent_coef=0,0.01", 0.01, 4),
+        ("extra_layers=-1,0", 0, 4),
+        ("optimizer=adam,lion", "lion", 2),
+        ("remat=-1,0", 0, 2),  # nobody knows which of the two takes more
+        ("num_minibatches=1,4", 1, 4),  # the fewer, the larger each
+    ],
 )
 def test_zeros_and_words_are_compared(axis: str, largest: float | str, num_fitting: int) -> None:
     """The largest program shows that all smaller ones with the same words fit."""

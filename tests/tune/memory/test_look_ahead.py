@@ -14,11 +14,18 @@ from search_spaces.config import config_key
 from search_spaces.space import Axis, SearchSpace
 from simulated_search import BUDGET, SPACE, drive, make, need_bytes
 from trainables.measurement import Compiled
-from tune.memory import look_ahead
+from tune.memory import capacity, look_ahead
 from tune.memory.compiler import Compiler, CompilingError
 from tune.screen.screen import Screen
 
 TOP = ("num_envs=256,4096", "num_steps=128", "batch_size=8192,16384")
+
+
+def need_of(config: dict[str, int]) -> int:
+    """Bytes by the minibatch's size, which its number may tell."""
+    samples = config["num_envs"] * config["num_steps"]
+    size = config.get("batch_size") or samples // config["num_minibatches"]
+    return need_bytes(config | {"batch_size": size})
 
 
 class FakeCompiler(Compiler):
@@ -37,7 +44,7 @@ class FakeCompiler(Compiler):
             if patience_s is not None and self.clock() >= patience_s:
                 raise CompilingError("it did not finish in time.")
             self.asked.append(config)  # type: ignore[attr-defined]
-            need = need_bytes(config) if self.tells else None  # type: ignore[attr-defined]
+            need = need_of(config) if self.tells else None  # type: ignore[attr-defined]
             yield Compiled(config=config, device_bytes=need, compile_s=1.0)
 
     def clock(self) -> float:
@@ -66,6 +73,37 @@ def test_where_memory_is_plenty_one_program_says_so() -> None:
         "Memory: everything fits, 116 configurations of up to 4096 envs: the largest, "
         "4096 x 128 / 16384, needs 360 MiB of 9.31 GiB."
     )
+
+
+def test_the_largest_has_the_fewest_minibatches() -> None:
+    """The compiler needs 5.5 GB for one minibatch of the largest, and 0.8 for 32."""
+    space = SearchSpace(axes=()).override(
+        ["num_envs=256:4096", "num_steps=128", "num_minibatches=1,4,32"]
+    )
+    compiler = FakeCompiler()
+    found, _ = look(compiler, 2**33, space)
+    largest = {"num_envs": 4096, "num_steps": 128, "num_minibatches": 1}
+    assert compiler.asked == [largest]  # type: ignore[attr-defined]
+    assert "the largest, num_envs=4096 num_steps=128 num_minibatches=1, needs" in found.text
+    found, _ = look(FakeCompiler(), 2**32, space)
+    assert found.capacity is not None
+    assert not found.capacity.everything_fits
+    assert all(
+        (entry.fit is capacity.Fit.FITS) == (need_of(entry.config) <= 2**32)
+        for entry in found.capacity.entries
+        if entry.fit is not capacity.Fit.CLOSE
+    )
+
+
+def test_a_program_says_nothing_of_one_with_another_flag() -> None:
+    """Recomputing takes less memory: the largest number is not the largest program."""
+    space = SPACE.override([*TOP, "remat=0,1"])
+    found = look_ahead.look_ahead(FakeCompiler(), space, 10**10, on_gpu=True, max_time_s=None)
+    assert found.capacity is not None
+    fitting = [e.config["remat"] for e in found.capacity.entries if e.fit is capacity.Fit.FITS]
+    assert fitting == [1] * (len(found.capacity.entries) // 2)
+    assert "remat=1 needs 360 MiB" in found.text
+    assert "what else fits is learned from the trials." in found.text
 
 
 def test_where_the_budget_binds_the_largest_num_envs_is_predicted_from_the_corners() -> None:

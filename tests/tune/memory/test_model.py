@@ -100,6 +100,38 @@ def test_the_model_speaks_only_of_configurations_with_its_axes() -> None:
     assert not memory_model.applies_to({"num_envs": 8, "hidden": 64})
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_alike"),
+    [
+        ({}, {"num_envs": 8, "num_steps": 4, "batch_size": 2, "num_devices": 2}, True),
+        ({"num_epochs": 4}, {"num_epochs": 1}, True),
+        ({"lr": 1e-3}, {"lr": 3e-4}, True),
+        ({"num_minibatches": 1}, {"num_minibatches": 32}, True),
+        ({"num_minibatches": 1, "batch_size": 8}, {"num_minibatches": 2, "batch_size": 8}, False),
+        ({"hidden": 64}, {"hidden": 1024}, False),
+        ({"hidden": 64}, {}, False),
+        ({"width_factor": 0.5}, {"width_factor": 1.0}, False),
+        ({"remat": 0}, {"remat": 1}, False),
+        ({"env.XLA_PYTHON_CLIENT_MEM_FRACTION": 0.5}, {}, False),
+    ],
+)
+def test_programs_tell_of_each_other_where_no_axis_differs_that_the_model_does_not_know(
+    one: dict[str, float], other: dict[str, float], is_alike: bool
+) -> None:
+    alike = memory_model.setting_of(one) == memory_model.setting_of(other)
+    assert alike is is_alike
+
+
+def test_minibatches_by_their_number_are_as_large_as_by_their_size() -> None:
+    model = memory_model.fit((config, compiled_bytes(config)) for config in SMALL)
+    assert model is not None
+    by_size = {"num_envs": 1024, "num_steps": 128, "batch_size": 4096}
+    by_number = {"num_envs": 1024, "num_steps": 128, "num_minibatches": 32}
+    assert model.predict_bytes(by_number) == model.predict_bytes(by_size)
+    on_four = by_number | {"num_envs": 4096, "num_devices": 4}
+    assert model.predict_bytes(on_four) == model.predict_bytes(by_size)
+
+
 BUDGET = compiled_bytes({"num_envs": 1024, "num_steps": 128, "batch_size": 8192})
 SPACE = configs((64, 256, 1024, 4096), (32, 128), (512, 2048, 8192, 32768))
 

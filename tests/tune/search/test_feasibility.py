@@ -105,3 +105,37 @@ def test_a_command_s_memory_is_learnt_over_its_axes(
     # 0.5 and 0.1 a process would be 13.3; the models that agree within 5 % begin below that.
     least = float(refused.message.split("need ")[1].split(" GiB")[0])
     assert 8.0 < least <= 13.3
+
+
+def program(num_envs: int = 1024, **others: Any) -> dict[str, Any]:
+    fixed = {"num_steps": 128, "num_minibatches": 4, "hidden": 1024, "lr": 1e-4}
+    return {"num_envs": num_envs, **fixed, **others}
+
+
+def too_large(gib: float | None) -> Outcome:
+    need = None if gib is None else round(gib * GIB)
+    return failed(OutcomeKind.DEVICE_MEMORY, "too large", predicted_device_bytes=need)
+
+
+@pytest.mark.parametrize(
+    ("other", "may_fit"),
+    [
+        ({"num_minibatches": 32}, True),  # the usual remedy
+        ({"hidden": 64}, True),
+        ({"num_envs": 4096, "num_minibatches": 32}, True),
+        ({"remat": 1}, True),
+        ({"num_minibatches": 1}, False),
+        ({"num_envs": 2048}, False),
+        ({"lr": 3e-4}, False),  # it changes no sizes
+        ({"num_epochs": 8}, False),
+    ],
+)
+def test_a_program_over_the_budget_excludes_only_what_is_larger_and_else_alike(
+    other: dict[str, Any], may_fit: bool
+) -> None:
+    found = known((program(), too_large(13.0)), (program(256), ran(device_gib=1.0)))
+    wanted = program() | other
+    assert (feasibility.refusal(found, wanted) is None) is may_fit
+    chance, alone = feasibility.chances(found, [wanted, program()])
+    assert (chance > 0.0, alone) == (may_fit, 0.0)
+    assert feasibility.chances(found, [wanted])[0] == pytest.approx(chance)
