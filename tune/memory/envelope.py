@@ -72,21 +72,28 @@ def chances(uses: Sequence[Use], configs: Sequence[Config], budget_bytes: int) -
     and 0 for what is at least as large as a configuration that died. A death that a larger one, or
     the same, contradicts was of something else.
     """
-    uses = [use for use in uses if use.num_bytes is not None or not _is_contradicted(use, uses)]
-    deaths = [use for use in uses if use.num_bytes is None]
+    dead = deaths(uses)
+    uses = [use for use in uses if use.num_bytes is not None]
     is_far_below = _are_far_below(uses, configs, budget_bytes)
     is_exact = len(configs) - is_far_below.sum() <= _MAX_EXACT
     find_bounds = functools.partial(bounds, uses) if is_exact else _loose_bounds(uses)
     return np.array(
         [
             0.0
-            if any(_reaches(config, death.config) for death in deaths)
+            if any(_reaches(config, death.config) for death in dead)
             else 1.0  # without a linear program, as almost always on a host
             if fits
             else _chance(find_bounds(config), budget_bytes)
             for config, fits in zip(configs, is_far_below, strict=True)
         ]
     )
+
+
+def deaths(uses: Sequence[Use]) -> list[Use]:
+    """Return the uses that died, but for those that a larger use contradicts, or one of the same
+    size.
+    """
+    return [use for use in uses if use.num_bytes is None and not _is_contradicted(use, uses)]
 
 
 def _chance(ends: tuple[float, float] | None, budget_bytes: int) -> float:

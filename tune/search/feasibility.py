@@ -33,11 +33,11 @@ def _chances_on_device(known: Explored, configs: list[Config], budget: int) -> m
     fits = np.ones(len(configs))
     for setting, rows in places.items():
         alike = [configs[row] for row in rows]
-        fits[rows] = (
-            envelope.chances(known.uses(OutcomeKind.DEVICE_MEMORY), alike, budget)
-            if setting is None
-            else memory_model.chances(known.compiled[setting], alike, budget)
-        )
+        uses = known.uses(OutcomeKind.DEVICE_MEMORY) if setting is None else known.untold_deaths
+        if uses:
+            fits[rows] = envelope.chances(uses, alike, budget)
+        if setting is not None:
+            fits[rows] *= memory_model.chances(known.compiled[setting], alike, budget)
     return fits
 
 
@@ -50,12 +50,11 @@ def refusal(known: Explored, config: Config) -> Outcome | None:
     ):
         if budget is None:
             continue
-        of_programs = kind is OutcomeKind.DEVICE_MEMORY and known.compiled_alike(config)
-        outcome = (
-            _over_by_programs(known, config, budget)
-            if of_programs
-            else _over_by_use(known.uses_alike(kind, config), config, budget, kind)
-        )
+        by_programs = kind is OutcomeKind.DEVICE_MEMORY and bool(known.compiled_alike(config))
+        outcome = _over_by_programs(known, config, budget) if by_programs else None
+        if outcome is None:
+            uses = known.untold_deaths if by_programs else known.uses_alike(kind, config)
+            outcome = _over_by_use(uses, config, budget, kind)
         if outcome is not None:
             return outcome
     return None

@@ -14,7 +14,7 @@ from tune.memory import envelope
 from tune.memory import model as memory_model
 from tune.memory.envelope import Use
 from tune.memory.model import Array
-from tune.search.trial import Scored
+from tune.search.trial import Scored, Trial
 
 Spot = int | ConfigKey
 """The row of a configuration on the grid, or the key of one beside it."""
@@ -130,6 +130,7 @@ class Explored:
             for trial, _ in self.scored
             if trial.device_bytes is not None
             and trial.was_run
+            and _is_compiled(trial)
             and memory_model.applies_to(trial.config)
         ]
         found: dict[object, list[tuple[Config, int]]] = {}
@@ -137,6 +138,22 @@ class Explored:
             found.setdefault(memory_model.setting_of(config), []).append((config, need))
         budget_bytes = self.problem.device_budget_bytes
         return {one: memory_model.telling(alike, budget_bytes) for one, alike in found.items()}
+
+    @functools.cached_property
+    def untold_deaths(self) -> list[Use]:
+        """The deaths of device memory of which no program tells: they came before it was compiled.
+
+        One that a larger configuration contradicts, which ran, is none of them.
+        """
+        untold = {
+            config_key(trial.config)
+            for trial, _ in self.scored
+            if trial.kind is OutcomeKind.DEVICE_MEMORY and not _is_compiled(trial)
+        }
+        if not untold:
+            return []
+        died = envelope.deaths(self.uses(OutcomeKind.DEVICE_MEMORY))
+        return [use for use in died if config_key(use.config) in untold]
 
     def compiled_alike(self, config: Config) -> list[tuple[Config, int]]:
         """Return the programs that say something of a configuration's."""
@@ -192,3 +209,8 @@ class Explored:
             elif trial.measurement is not None and need is not None:
                 found.append(Use(config=trial.config, num_bytes=need))
         return found
+
+
+def _is_compiled(trial: Trial) -> bool:
+    """Return whether a compiler told the bytes of a trial's program: of a command none does."""
+    return trial.outcome is not None and trial.outcome.predicted_device_bytes is not None

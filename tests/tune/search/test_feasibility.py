@@ -25,6 +25,12 @@ def config(num_envs: int, vec: str = "subproc") -> dict[str, Any]:
     return {"num_envs": num_envs, "vec": vec}
 
 
+def seen(device_gib: float) -> Outcome:
+    """A command that ran: the driver tells its peak, and no compiler its program."""
+    measured = measurement(peak_device_bytes=round(device_gib * GIB), predicted_device_bytes=None)
+    return outcome(measurement=measured, predicted_device_bytes=None)
+
+
 def ran(*, host_gib: float = 0.5, device_gib: float | None = None) -> Outcome:
     device_bytes = None if device_gib is None else round(device_gib * GIB)
     measured = dataclasses.replace(measurement(), peak_device_bytes=device_bytes)
@@ -139,3 +145,32 @@ def test_a_program_over_the_budget_excludes_only_what_is_larger_and_else_alike(
     chance, alone = feasibility.chances(found, [wanted, program()])
     assert (chance > 0.0, alone) == (may_fit, 0.0)
     assert feasibility.chances(found, [wanted])[0] == pytest.approx(chance)
+
+
+@pytest.mark.parametrize("before", [seen(1.0), ran(device_gib=1.0)], ids=["a command", "a program"])
+@pytest.mark.parametrize(
+    ("other", "may_fit"),
+    [
+        ({}, False),
+        ({"num_envs": 2048}, False),
+        ({"num_steps": 256}, False),
+        ({"num_envs": 256}, True),
+        ({"num_minibatches": 32}, True),
+    ],
+)
+def test_a_death_without_a_figure_is_remembered_whatever_the_axes_are_called(
+    before: Outcome, other: dict[str, Any], may_fit: bool
+) -> None:
+    """As of a command, or of a workload that allocates before its program is compiled."""
+    found = known((program(128), before), (program(), too_large(None)))
+    wanted = program() | other
+    refused = feasibility.refusal(found, wanted)
+    assert (refused is None) is may_fit
+    assert refused is None or "ran out of device memory before" in refused.message
+    assert (feasibility.chances(found, [wanted, program(128)]) > 0.0).tolist() == [may_fit, True]
+
+
+def test_a_larger_program_that_ran_contradicts_a_death_without_a_figure() -> None:
+    found = known((program(2048), ran(device_gib=2.0)), (program(), too_large(None)))
+    assert feasibility.refusal(found, program()) is None
+    assert feasibility.chances(found, [program()])[0] > 0.9
