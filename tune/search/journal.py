@@ -63,8 +63,8 @@ class Unlocked:
 
 
 class StepwiseBackend:
-    """The file of Optuna's journal. Events are written together, step by step, with one sync for
-    each.
+    """The file of Optuna's journal, which is there, and may be one that can only be read. Events
+    are written together, step by step, with one sync for each.
 
     Optuna's own backend writes and syncs every event alone, reads each back from the file, and
     remembers for ever where each lies. Here the events of a `step` are kept, and read from memory;
@@ -78,7 +78,6 @@ class StepwiseBackend:
         self._begun: int | None = None  # the number of its first event, once that is known
         # The events that were read so far, and the bytes that they take: who reads goes on there.
         self._read = (0, 0)
-        journal.open("ab").close()  # a touch would make one that is only read look new
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:

@@ -70,6 +70,7 @@ class Study:
         cls, journal: Path, *, space: SearchSpace, limits: Limits, identity: Mapping[str, Any]
     ) -> "Study":
         """Start a new journal. `identity` is all that must be the same when it is resumed."""
+        journal.open("ab").close()
         backend = _backend(journal)
         storage = JournalStorage(backend)
         study = optuna.create_study(study_name=_NAME, storage=storage, direction="maximize")

@@ -37,6 +37,13 @@ def test_a_link_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes() == b"torn"
 
 
+def empty(folder: Path) -> Path:
+    """A journal without events."""
+    journal = folder / "journal.log"
+    journal.touch()
+    return journal
+
+
 def numbers(backend: StepwiseBackend, log_number_from: int) -> list[int]:
     return [event["n"] for event in backend.read_logs(log_number_from)]
 
@@ -50,7 +57,7 @@ def test_a_step_is_written_at_once_and_read_as_if_it_were_written(
 ) -> None:
     synced: list[int] = []
     monkeypatch.setattr("os.fsync", synced.append)
-    journal = tmp_path / "journal.log"
+    journal = empty(tmp_path)
     backend, other = StepwiseBackend(journal, Unlocked()), StepwiseBackend(journal, Unlocked())
     backend.append_logs([{"n": 0}])
     other.append_logs([{"n": 1}])  # another process
@@ -67,7 +74,7 @@ def test_a_step_is_written_at_once_and_read_as_if_it_were_written(
 
 
 def test_what_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = StepwiseBackend(tmp_path / "journal.log", Unlocked())
+    backend = StepwiseBackend(empty(tmp_path), Unlocked())
     decoded: list[str] = []
     decode = json.loads
 
@@ -105,7 +112,7 @@ def test_a_step_that_fails_keeps_what_was_done_and_gives_the_lock_back(tmp_path:
             self.held -= 1
 
     lock = Lock()
-    backend = StepwiseBackend(tmp_path / "journal.log", lock)
+    backend = StepwiseBackend(empty(tmp_path), lock)
 
     def fail() -> None:
         with backend.step():

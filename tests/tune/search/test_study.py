@@ -1,9 +1,12 @@
+import contextlib
 import dataclasses
 import gc
 import json
 import math
 import os
+import tempfile
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -18,7 +21,7 @@ from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import Outcome, OutcomeKind
 from tune.search.constraints import Limits, violations
 from tune.search.identity import StudyError
-from tune.search.study import Study, read_trials
+from tune.search.study import Study, explored_in, read_trials
 from tune.search.trial import Stage
 
 SPACE = SearchSpace(
@@ -124,6 +127,38 @@ def test_a_journal_is_read_without_a_trace_of_the_reader(tmp_path: Path) -> None
     assert first.started_at <= first.ended_at
     assert journal.read_bytes() == before
     assert list(tmp_path.iterdir()) == [journal]
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Within, permissions hold for root too."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_journal_that_may_only_be_read_is_read() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        study = create(folder)
+        first = study.tell(study.ask(Stage.BASELINE, CONFIG), outcome(), score=5.0)
+        journal = folder / "journal.log"
+        journal.chmod(0o444)
+        folder.chmod(0o555)
+        try:
+            with unprivileged():
+                with pytest.raises(PermissionError):
+                    journal.open("ab")
+                trials = read_trials(journal)
+                [explored] = explored_in(journal, identity=IDENTITY)
+        finally:
+            folder.chmod(0o755)
+    assert trials == (first,)
+    assert explored.params == CONFIG
 
 
 def test_a_journal_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
