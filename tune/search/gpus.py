@@ -74,11 +74,16 @@ def slowest(trial: Trial, relative: Mapping[HostGpu, float]) -> float:
 def is_to_compare(trials: Iterable[Trial], baseline: Config, num_gpus: int) -> bool:
     """Return whether the baseline is next on a further GPU: on each once, after it has begun.
 
-    A training on several GPUs needs all of them, whichever is slower.
+    One that met a limit of the machine, or was not run for it, would meet it on all. A training on
+    several GPUs needs all of them, whichever is slower.
     """
     if num_gpus < 2:
         return False
-    stages = [trial.stage for trial in trials if trial.source is None]
+    own = [trial for trial in trials if trial.source is None]
+    begun = [trial for trial in own if trial.stage is Stage.BASELINE]
+    if any(trial.kind is not None and trial.kind.is_limit for trial in begun):
+        return False
+    stages = [trial.stage for trial in own]
     num_begun = stages.count(Stage.BASELINE) and 1 + stages.count(Stage.GPU)
     return 0 < num_begun < num_gpus and DEVICES not in baseline
 

@@ -172,8 +172,8 @@ class Search:
         """Return the env steps/s below which this trial cannot win; `None` for no such bound."""
         best = self.best
         best_score = None if best is None else self._standings.score(best)
-        if trial.stage not in EXPLORING or trial.stage is Stage.GPU or best_score is None:
-            return None  # what compares GPUs is measured to its end
+        if trial.stage not in EXPLORING - {Stage.BASELINE, Stage.GPU} or best_score is None:
+            return None  # what others are compared with is measured to its end
         return _SLOW_SHARE * required_speed(
             self._rules.objective,
             config=trial.config,

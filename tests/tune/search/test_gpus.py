@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from factories import measurement, outcome, trial
-from simulated_search import BASELINE, machine, make
-from trainables.measurement import Outcome
+from factories import failed, measurement, outcome, trial
+from search_spaces.config import config_key
+from simulated_search import BASELINE, BUDGET, machine, make
+from trainables.measurement import Outcome, OutcomeKind
 from tune.search import gpus
 from tune.search.candidates import candidates_of
 from tune.search.trial import EXPLORING, Stage, Trial
@@ -80,6 +81,36 @@ def test_the_baseline_runs_on_each_gpu_once_after_it_began() -> None:
     assert gpus.is_to_compare([begun, adopted, adopted, adopted], BASELINE, 4)
     assert not gpus.is_to_compare([dataclasses.replace(begun, source="b")], BASELINE, 4)
     assert not gpus.is_to_compare([begun], BASELINE | {"num_devices": 1}, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_compared"),
+    [
+        (OutcomeKind.EXCLUDED, False),
+        (OutcomeKind.DEVICE_MEMORY, False),
+        (OutcomeKind.HOST_MEMORY, False),
+        (OutcomeKind.TIMEOUT, True),  # perhaps of this GPU alone
+        (OutcomeKind.ERROR, True),  # of an earlier session, and mended since
+        (OutcomeKind.NODE_LOST, True),
+    ],
+)
+def test_a_baseline_that_met_a_limit_is_run_on_no_further_gpu(
+    kind: OutcomeKind, is_compared: bool
+) -> None:
+    ended = trial(stage=Stage.BASELINE, config=BASELINE, outcome=failed(kind, "it ended."))
+    again = trial(stage=Stage.BASELINE, config=BASELINE, outcome=None)
+    assert gpus.is_to_compare([ended, again], BASELINE, 2) is is_compared
+    there = dataclasses.replace(ended, source="b")
+    assert gpus.is_to_compare([there, again], BASELINE, 2)
+
+
+def test_a_baseline_that_does_not_fit_is_run_nowhere(tmp_path: Path) -> None:
+    compiled = {config_key(BASELINE): BUDGET + 1}
+    search = make(tmp_path, compiled=compiled, max_runs=4, num_parallel=2, num_gpus=2)
+    asked = search.ask()
+    assert asked is not None
+    assert (asked.stage, asked.config == BASELINE) == (Stage.SEARCH, False)
+    assert [t.kind for t in search.trials if t.config == BASELINE] == [OutcomeKind.EXCLUDED]
 
 
 def test_what_explored_on_a_slower_gpu_is_compared_as_if_it_had_been_on_a_typical_one() -> None:

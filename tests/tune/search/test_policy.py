@@ -257,6 +257,23 @@ def test_a_trial_that_cannot_win_is_told_from_where(tmp_path: Path) -> None:
     assert search.slow_below(second) == pytest.approx(0.9 * speed(first.config))
 
 
+def test_a_baseline_that_is_run_again_is_measured_to_its_end(tmp_path: Path) -> None:
+    """Its defect was mended since; what was found meanwhile is far faster."""
+    search = make(tmp_path)
+    first, second = search.ask(), search.ask()
+    assert first is not None
+    assert second is not None
+    search.tell(first, outcome(kind=OutcomeKind.ERROR, measurement=None))
+    search.tell(second, machine(second))
+    again = make(tmp_path, resume=True)
+    baseline, other = again.ask(), again.ask()
+    assert baseline is not None
+    assert other is not None
+    assert (baseline.stage, baseline.config) == (Stage.BASELINE, BASELINE)
+    assert again.slow_below(baseline) is None
+    assert again.slow_below(other) == pytest.approx(0.9 * speed(second.config))
+
+
 def test_trials_side_by_side_never_share_a_configuration(tmp_path: Path) -> None:
     search = make(tmp_path)
     running = [search.ask() for _ in range(4)]
