@@ -58,8 +58,9 @@ def _configurations(space: SearchSpace) -> list[Config]:
     configs = capacity.of_sizes(space)
     if not capacity.are_alike(configs) and len(configs) > MOST_COMPILES:
         raise UserError(
-            "--plan predicts by num_envs, num_steps and batch_size; of another space it compiles "
-            f"every configuration, at most {MOST_COMPILES}, got {len(configs)}: narrow --space."
+            "--plan predicts by num_envs, num_steps and batch_size or num_minibatches; if others "
+            f"differ it compiles every configuration, at most {MOST_COMPILES}, got {len(configs)}: "
+            "narrow --space."
         )
     return configs
 
