@@ -7,6 +7,8 @@ trains with one seed more, for as long as the others did at most. While there is
 its likeliest rival then train on, seed by seed.
 """
 
+import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -106,9 +108,28 @@ def _spent_s(trials: Sequence[Trial]) -> float:
 
 
 def seed_of(trials: Sequence[Trial], trial: Trial) -> int:
-    """Return the seed of a training: the next of its configuration. One run again has the same."""
-    before = [one for one in trials if one.number < trial.number]
-    return len(counted(before, Stage.LEARN, [trial.config])[config_key(trial.config)])
+    """Return the seed of a training: the least that none of its configuration has which counts, or
+    still ran as this one began. One run again has the same.
+    """
+    key = config_key(trial.config)
+    trainings = [t for t in trials if t.stage is Stage.LEARN and t.number <= trial.number]
+    seeds: dict[int, int] = {}
+    for place, one in enumerate(trainings):
+        if config_key(one.config) != key:
+            continue
+        before = [_as_of(other, one.started_at) for other in trainings[:place]]
+        configs = {config_key(other.config): other.config for other in before}
+        had = counted(before, Stage.LEARN, list(configs.values())).get(key, ())
+        taken = {seeds[other.number] for other in had}
+        seeds[one.number] = next(seed for seed in itertools.count() if seed not in taken)
+    return seeds[trial.number]
+
+
+def _as_of(trial: Trial, moment: float | None) -> Trial:
+    """Return a trial as it was at a moment: nobody knew yet how one ends that still ran."""
+    if moment is None or trial.ended_at is None or trial.ended_at <= moment:
+        return trial
+    return dataclasses.replace(trial, outcome=None)
 
 
 def request(trials: Sequence[Trial], plan: LearningPlan) -> TrainingRequest:

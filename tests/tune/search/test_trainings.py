@@ -1,6 +1,8 @@
 """The trainings of a search: which configuration is next, its seed, and its gates."""
 
+import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,18 @@ from search_spaces.config import config_key
 from search_spaces.expression import parse_expression
 from search_spaces.shard import Shard
 from search_spaces.space import Axis, SearchSpace
-from simulated_search import BASELINE, BUDGET, SPACE, Clock, machine, make, need_bytes, speed
-from trainables.measurement import OutcomeKind
+from simulated_search import (
+    BASELINE,
+    BUDGET,
+    SHORT_FINALS,
+    SPACE,
+    Clock,
+    machine,
+    make,
+    need_bytes,
+    speed,
+)
+from trainables.measurement import Outcome, OutcomeKind
 from tune.search import trainings
 from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
@@ -21,6 +33,7 @@ from tune.search.policy import Search
 from tune.search.problem import Explored, SearchProblem
 from tune.search.progress import SEED_SD
 from tune.search.result import Kind, winner_of
+from tune.search.rounds import counted
 from tune.search.trial import EXPLORING, Stage, Trial
 
 PLAN = LearningPlan(target=TOP, num_first=8)
@@ -185,6 +198,47 @@ def test_a_disturbed_training_is_run_again_with_the_same_seed() -> None:
     assert [trainings.seed_of(trials, one) for one in trials] == [0, 0]
     after = trial(number=2, stage=Stage.LEARN, config=BASELINE, outcome=None)
     assert trainings.seed_of([*trials, after], after) == 1
+
+
+@pytest.mark.parametrize("num_beside", [1, 5])
+@pytest.mark.parametrize(
+    "is_disturbed", [lambda number: True, lambda number: number % 3 > 0, lambda number: number % 2]
+)
+def test_on_a_noisy_machine_no_seed_of_a_configuration_counts_twice(
+    tmp_path: Path, is_disturbed: Callable[[int], bool], num_beside: int
+) -> None:
+    plan = dataclasses.replace(SHORT_FINALS, order="together")
+    search = make(
+        tmp_path,
+        objective=Objective.LEARNING,
+        learning=PLAN,
+        plan=plan,
+        num_parallel=num_beside,
+    )
+    running: list[tuple[Trial, Outcome]] = []
+    seeds: dict[int, int] = {}
+    while True:
+        asked = search.ask() if len(running) < num_beside else None
+        if asked is not None:
+            made, training = machine(asked), search.training_of(asked)
+            if training is not None:
+                seeds[asked.number] = training[1]
+                made = train(asked.config, *training, speed(asked.config))
+                assert made.measurement is not None
+                measured = dataclasses.replace(
+                    made.measurement, disturbed=bool(is_disturbed(asked.number))
+                )
+                made = dataclasses.replace(made, measurement=measured)
+            running.append((asked, made))
+        elif running:
+            search.tell(*running.pop(0))
+        else:
+            break
+    configs = {config_key(t.config): t.config for t in search.trials if t.stage is Stage.LEARN}
+    assert len(configs) == PLAN.num_first
+    count = counted(search.trials, Stage.LEARN, list(configs.values()))
+    had = [[seeds[one.number] for one in own] for own in count.values()]
+    assert [len(set(own)) for own in had] == [len(own) for own in had]
 
 
 def test_what_died_in_its_training_is_not_trained_again() -> None:
