@@ -65,6 +65,8 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         self._deadlines: dict[str, float] = {}
         self._waiting: set[str] = set()
         self._num_told = len(search.trials)
+        places.resume(search.trials)
+        places.leave_out(search.slow_gpus())
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial's configuration and order; `None` to wait; FINISHED at the end."""

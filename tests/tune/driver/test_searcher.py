@@ -2,18 +2,20 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 import factories
-from trainables.measurement import OutcomeKind, Phase, Progress
+from simulated_search import machine, make
+from trainables.measurement import Outcome, OutcomeKind, Phase, Progress
 from trainables.ray_trainable import Place, TrialOrder
 from tune.driver import searcher as module
 from tune.driver.hosts.places import LocalPlaces
 from tune.driver.searcher import StudySearcher
 from tune.preflight.findings import GpuPlace
-from tune.search.trial import Trial
+from tune.search.trial import EXPLORING, Stage, Trial
 
 
 class Nobody:
@@ -88,7 +90,7 @@ def searcher_of(
 
     def order_for(trial: Trial) -> TrialOrder:
         number = trial.config.get("num_devices", 1)
-        place = places.take(alone=False, num_gpus=number)
+        place = places.take(alone=trial.stage not in EXPLORING, num_gpus=number)
         return dataclasses.replace(order, place=place)
 
     return StudySearcher(search, order_for, Nobody(), places)
@@ -180,3 +182,44 @@ def test_a_trial_for_which_gpus_died_is_told_so_and_not_waited_for() -> None:
 def test_devices_that_the_cpu_simulates_take_one_place() -> None:
     searcher = searcher_of(Trials(4))
     assert searcher.suggest("a") is not None
+
+
+FOUR = {"num_gpus": 4, "num_parallel": 4, "max_runs": 6}
+
+
+def ran_on(trial: Trial, gpu: str, share: float = 1.0) -> Outcome:
+    """The outcome on a GPU of a share of the speed."""
+    made = machine(trial)
+    if made.measurement is None:
+        return dataclasses.replace(made, gpus=(gpu,))
+    speed = share * made.measurement.steps_per_second
+    measured = dataclasses.replace(
+        made.measurement, steps_per_second=speed, low=0.99 * speed, high=1.01 * speed
+    )
+    return dataclasses.replace(made, measurement=measured, gpus=(gpu,))
+
+
+def test_a_resumed_search_compares_the_gpus_that_it_has_not_compared_yet(tmp_path: Path) -> None:
+    search = make(tmp_path, **FOUR)
+    asked = [search.ask() for _ in range(4)]
+    for number, trial in enumerate(asked[:2]):
+        assert trial is not None
+        search.tell(trial, ran_on(trial, str(number)))
+    searcher = searcher_of(make(tmp_path, resume=True, **FOUR), places=gpus(4))
+    suggested = [searcher.suggest(name) for name in ("a", "b")]
+    assert [one["stage"] for one in suggested] == ["gpu", "gpu"]  # type: ignore[index]
+    assert [gpus_of(one) for one in suggested] == [("2",), ("3",)]
+
+
+def test_a_resumed_search_leaves_out_the_gpu_that_was_slow(tmp_path: Path) -> None:
+    search = make(tmp_path, **FOUR)
+    for number, trial in enumerate([search.ask() for _ in range(4)]):
+        assert trial is not None
+        search.tell(trial, ran_on(trial, str(number), 0.7 if number == 0 else 1.0))
+    while (trial := search.ask()) is not None and trial.stage is not Stage.SOAK:
+        search.tell(trial, ran_on(trial, "1"))
+    searcher = searcher_of(make(tmp_path, resume=True, **FOUR), places=gpus(4))
+    suggested = searcher.suggest("a")
+    assert isinstance(suggested, dict)
+    assert suggested["stage"] == "soak"
+    assert gpus_of(suggested) == ("1",)

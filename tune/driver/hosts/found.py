@@ -18,6 +18,7 @@ from trainables.ray_trainable import Place
 from trainables.travelled import Travelled
 from tune.driver.hosts.host_check import HostCheck, answer
 from tune.preflight.findings import Device, Preflight
+from tune.search.trial import Trial
 
 _ALIKE = 0.9  # a budget of host memory is 85 % of what is free: such a host still has it
 
@@ -133,6 +134,9 @@ class FoundHosts:
 
     def leave_out(self, slow: Mapping[str, float]) -> None:
         """Leave nothing out: trials do not tell which GPU of a node they ran on."""
+
+    def resume(self, trials: Iterable[Trial]) -> None:
+        """Do nothing: Ray chooses the GPUs."""
 
     def look(self) -> bool:
         """Take leave of nodes that are gone, ask new ones; return whether a host is left."""

@@ -19,6 +19,7 @@ from trainables.ray_trainable import Place
 from trainables.travelled import Travelled
 from tune.preflight.findings import GpuPlace
 from tune.search.gpus import left_out
+from tune.search.trial import Trial
 
 _LOOK_S = 1.0
 
@@ -60,6 +61,9 @@ class Places(Protocol):
 
     def leave_out(self, slow: Mapping[str, float]) -> None:
         """Run no more trials on GPUs that are slower than the others; their relative speeds."""
+
+    def resume(self, trials: Iterable[Trial]) -> None:
+        """Take note of where the trials of earlier sessions ran."""
 
     def look(self) -> bool:
         """Look at the hosts again; return whether there is one."""
@@ -146,6 +150,12 @@ class LocalPlaces:
             self._slow.add(name)
             self._note(left_out(name, slow[name]))
         self._leave_out()
+
+    def resume(self, trials: Iterable[Trial]) -> None:
+        """Count the trials of each GPU, as if they had been run in this session."""
+        for trial in trials:
+            if trial.source is None and trial.outcome is not None:
+                self._num_trials.update(trial.outcome.gpus)
 
     def _in_order(self, gpus: Sequence[GpuPlace]) -> list[GpuPlace]:
         return sorted(gpus, key=lambda gpu: self._order.index(gpu.name))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from trainables.measurement import Outcome, OutcomeKind
 from trainables.ray_trainable import Place
 from tune.driver.hosts.places import ClassWatch, LocalPlaces, gpu_fault
 from tune.preflight.findings import GpuPlace
+from tune.search.trial import Trial
 
 
 @dataclasses.dataclass
@@ -32,6 +33,9 @@ class Hosts:
         return outcome
 
     def leave_out(self, slow: Mapping[str, float]) -> None:
+        raise AssertionError
+
+    def resume(self, trials: Iterable[Trial]) -> None:
         raise AssertionError
 
     def look(self) -> bool:
