@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -99,5 +100,54 @@ def test_a_search_outlives_its_mlflow_server(caplog: pytest.LogCaptureFixture) -
         logger.log_trial_start(trial)
         logger.log_trial_result(1, trial, {"steps_per_second": 1.0})
         logger.log_trial_end(trial)
+    logger.on_experiment_end([])
     assert asked == ["first"]
     assert "the search goes on and logs no more to it" in caplog.text
+
+
+def test_a_search_does_not_wait_while_mlflow_tries_to_reach_its_server(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Trials begin and end meanwhile, else their workers seem to be silent."""
+    pytest.importorskip("mlflow")
+    from tune.driver import mlflow_logger
+
+    is_back = threading.Event()
+    opened: list[str] = []
+
+    def start_run(**arguments: Any) -> Any:
+        is_back.wait(timeout=5.0)
+        opened.append(arguments["run_name"])
+        return SimpleNamespace(info=SimpleNamespace(run_id=arguments["run_name"]))
+
+    logger = mlflow_logger.PatientMLflow(tracking_uri="http://127.0.0.1:9", experiment_name="any")
+    logger.mlflow_util = SimpleNamespace(
+        setup_mlflow=lambda **_: None,
+        start_run=start_run,
+        log_params=lambda **_: None,
+        end_run=lambda **_: None,
+    )
+    logger.setup()
+    monkeypatch.setattr(mlflow_logger, "_LAST_S", 0.01)
+    for name in ("first", "second"):
+        trial = NamedTrial(name)
+        logger.log_trial_start(trial)
+        logger.log_trial_end(trial)
+    logger.on_experiment_end([])
+    assert opened == []
+    assert "MLflow does not take what is left" in caplog.text
+    is_back.set()
+    monkeypatch.setattr(mlflow_logger, "_LAST_S", 5.0)
+    logger.on_experiment_end([])
+    assert opened == ["first", "second"]
+
+
+class NamedTrial:
+    """A trial of Tune, as far as MLflow's callback looks at it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.config: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return self._name
