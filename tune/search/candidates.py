@@ -160,13 +160,22 @@ def _candidate(
         noise=noise,
         rounds=tuple(speeds) if finals else (),
         disturbed=not _undisturbed(ran),
-        soaks=tuple(soak for soak in map(_soak, soaks) if soak is not None),
+        soaks=tuple(soak for one in soaks if (soak := _soak(one, factor(one))) is not None),
     )
 
 
-def _soak(trial: Trial) -> Measurement | None:
-    """Return a soak's measurement, disturbed also where the machine was slower beside it."""
+def _soak(trial: Trial, factor: float) -> Measurement | None:
+    """Return a soak's measurement as if on the GPU of the finals, disturbed also where the machine
+    was slower beside it.
+    """
     measured = trial.measurement
+    if measured is not None and factor != 1.0:
+        measured = dataclasses.replace(
+            measured,
+            steps_per_second=factor * measured.steps_per_second,
+            low=factor * measured.low,
+            high=factor * measured.high,
+        )
     if measured is None or not trial.is_disturbed:
         return measured
     return dataclasses.replace(measured, disturbed=True)

@@ -47,11 +47,12 @@ def relative_speed(
     trial: Trial, relative: Mapping[HostGpu, float], *, of_finals: float | None = None
 ) -> float:
     """Return the relative speed of the GPU that a trial explored on; of several, all wait for the
-    slowest. That of a final is a share of `of_finals`, if it is given. It is 1 for all else.
+    slowest. That of a final or a soak is a share of `of_finals`, if it is given. It is 1 for all
+    else.
     """
     if trial.stage in EXPLORING:
         return slowest(trial, relative)
-    if trial.stage is Stage.FINAL and of_finals is not None:
+    if trial.stage in {Stage.FINAL, Stage.SOAK} and of_finals is not None:
         return slowest(trial, relative) / of_finals
     return 1.0
 
@@ -59,7 +60,7 @@ def relative_speed(
 def of_finals(trials: Iterable[Trial], relative: Mapping[HostGpu, float]) -> float | None:
     """Return the relative speed where the first final ran: what else is compared, is with it.
 
-    It ran where a trial runs that is alone, as the soak is.
+    Unless finals run side by side, all of that ran there.
     """
     first = next((one for one in trials if one.stage is Stage.FINAL and one.outcome), None)
     return None if first is None else slowest(first, relative)

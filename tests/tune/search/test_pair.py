@@ -26,7 +26,9 @@ def ran(
 ) -> Trial:
     """A trial of the baseline that took 20 s, and was measured in the last 4."""
     low, high = speed * (1 - width), speed * (1 + width)
-    measured = measurement(steps_per_second=speed, low=low, high=high, disturbed=disturbed)
+    measured = measurement(
+        steps_per_second=speed, low=low, high=high, disturbed=disturbed, peak_device_bytes=100
+    )
     return trial(
         stage=stage,
         config=BASELINE,
@@ -146,3 +148,18 @@ def test_finals_on_gpus_that_differ_are_compared_as_if_on_the_first_ones() -> No
     assert found.rounds == pytest.approx((1000.0, 1000.0, 950.0 / 0.96))
     [found] = candidates_of([*slower, first, first])
     assert found.rounds == (1000.0, 1000.0)  # alone, what was measured is what is said
+
+
+@pytest.mark.parametrize(("speed", "contradicts"), [(960.0, False), (860.0, True)])
+def test_a_soak_on_a_slower_gpu_is_compared_as_if_on_the_first_finals(
+    speed: float, contradicts: bool
+) -> None:
+    slower = [FIRST, *(ran(gpu, 960.0) for gpu in ("1", "2", "3"))]
+    soak = ran("3", speed, stage=Stage.SOAK, ended_at=120.0)
+    [found] = candidates_of([*slower, alone(1000.0), alone(1000.0), soak])
+    assert found.soak is not None
+    assert found.soak.steps_per_second == pytest.approx(speed / 0.96)
+    assert found.soak.low == pytest.approx(0.998 * speed / 0.96)
+    assert found.soak.high == pytest.approx(1.002 * speed / 0.96)
+    assert (found.slower_soak is not None) is contradicts
+    assert found.promised == pytest.approx(speed / 0.96 if contradicts else 1000.0)
