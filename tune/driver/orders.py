@@ -11,7 +11,7 @@ from trainables import compile_cache
 from trainables.command.options import FACTORY
 from trainables.curve import TrainingRequest
 from trainables.measurement import TrialRequest
-from trainables.ray_trainable import TrialOrder
+from trainables.ray_trainable import Place, TrialOrder
 from trainables.sampling import Sampling
 from tune.driver.hosts.places import Places
 from tune.prepare import Prepared
@@ -66,14 +66,15 @@ def order(
     shares = num_shares(trial.config, on_gpu=on_gpu)
     known = halved.among(search.trials)
     cap = thread_cap(prepared.caps.cap, known, trial.config, on_gpu=on_gpu)
-    request = _request(prepared, search, trial, training)
+    place = places.take(alone=compares and prepared.spec.finals != "together", num_gpus=shares)
+    request = _request(prepared, search, trial, training, place)
     if prepared.hardware_class is None:
         request = dataclasses.replace(request, machine_best=search.machine_best(cap))
     return TrialOrder(
         name=_trial_name(trial),
         request=request,
         framework=prepared.task.framework,
-        place=places.take(alone=compares and prepared.spec.finals != "together", num_gpus=shares),
+        place=place,
         travelled=places.travelled,
         thread_cap=cap,
         timeout_s=min(prepared.spec.trial_timeout_s + more_s, search.time_for(trial)),
@@ -90,6 +91,7 @@ def _request(
     search: Search,
     trial: Trial,
     training: tuple[TrainingRequest, int] | None,
+    place: Place,
 ) -> TrialRequest:
     is_soak = trial.stage is Stage.SOAK
     sampling = _EXPLORING if trial.stage in EXPLORING else Sampling()
@@ -103,7 +105,7 @@ def _request(
         cpus=(),
         device_budget_bytes=prepared.preflight.device_budget_bytes,
         sampling=sampling,
-        slow_below=search.slow_below(trial),
+        slow_below=search.slow_below(trial, place.gpus),
         num_updates=prepared.spec.effort_plan.soak_updates if is_soak else None,
         training=None if training is None else training[0],
         needs_return=prepared.spec.learning is not None,

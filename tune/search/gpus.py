@@ -69,7 +69,14 @@ def of_finals(trials: Iterable[Trial], relative: Mapping[HostGpu, float]) -> flo
 def slowest(trial: Trial, relative: Mapping[HostGpu, float]) -> float:
     """Return the relative speed of the slowest GPU that a trial ran on; 1 where none is known."""
     names = () if trial.outcome is None else trial.outcome.gpus
-    return min((relative.get((trial.source, name), 1.0) for name in names), default=1.0)
+    return slowest_of(names, relative, source=trial.source)
+
+
+def slowest_of(
+    names: Iterable[str], relative: Mapping[HostGpu, float], *, source: str | None = None
+) -> float:
+    """Return the relative speed of the slowest of GPUs of one host; 1 where none is known."""
+    return min((relative.get((source, name), 1.0) for name in names), default=1.0)
 
 
 def is_to_compare(trials: Iterable[Trial], baseline: Config, num_gpus: int) -> bool:

@@ -6,7 +6,7 @@ Ray Tune drives it in a search, and recorded landscapes drive it in benchmarks.
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -168,13 +168,13 @@ class Search:
         spare_s = self.remaining_s - self._reserved_s(explored_s)
         return max(_LEAST_TRIAL_S, 2 * explored_s, spare_s)
 
-    def slow_below(self, trial: Trial) -> float | None:
-        """Return the env steps/s below which this trial cannot win; `None` for no such bound."""
-        best = self.best
-        best_score = None if best is None else self._standings.score(best)
+    def slow_below(self, trial: Trial, on: Sequence[str] = ()) -> float | None:
+        """Return the env steps/s below which it cannot win on these GPUs; `None` for no bound."""
+        best_score = None if self.best is None else self._standings.score(self.best)
         if trial.stage not in EXPLORING - {Stage.BASELINE, Stage.GPU} or best_score is None:
             return None  # what others are compared with is measured to its end
-        return _SLOW_SHARE * required_speed(
+        share = _SLOW_SHARE * self._standings.relative_speed(on)
+        return share * required_speed(
             self._rules.objective,
             config=trial.config,
             best_score=best_score,

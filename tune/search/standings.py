@@ -4,7 +4,7 @@ They are asked for at every step. So they are told each trial as it begins, ends
 and change by that trial alone; all are read again only where the scores of all may differ.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
@@ -163,6 +163,11 @@ class Standings:
         """
         self._settle()
         return self._score(trial)
+
+    def relative_speed(self, names: Iterable[str]) -> float:
+        """Return the relative speed of the slowest of these GPUs of this host."""
+        self._settle()
+        return gpus.slowest_of(names, self._relative_speeds)
 
     def _score(self, trial: Trial) -> float | None:
         outcome = trial.outcome

@@ -5,37 +5,14 @@ from typing import Any
 
 import pytest
 
-import factories
 import searches
-from simulated_search import BASELINE, SPACE, drive, make
+from prepared_search import prepared
+from simulated_search import drive, make
 from tune.driver import ending
 from tune.driver.ending import Ending
 from tune.memory.look_ahead import NO_FORESIGHT
-from tune.prepare import Prepared
 from tune.run_folder import record
 from tune.run_folder.folder import RunFolder
-from tune.screen.screen import Screen
-from tune.spec import SearchSpec
-
-
-def prepared(folder: Path) -> Prepared:
-    machine = factories.preflight()
-    assert machine.thread_env is not None
-    return Prepared(
-        spec=SearchSpec(profiles=folder / "profiles"),
-        task=factories.task(),
-        preflight=machine,
-        caps=machine.thread_env,
-        space=SPACE,
-        baseline=BASELINE,
-        baseline_called="the framework default",
-        recommended=(),
-        levers=(),
-        folder=RunFolder(folder),
-        resume=False,
-        screen=Screen(as_json=True),
-        hardware_class=None,
-    )
 
 
 @pytest.mark.parametrize(

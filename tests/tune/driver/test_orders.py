@@ -1,10 +1,19 @@
-"""The cap of the next trial, by those that had to be halved."""
+"""The order of the next trial: its GPU, its bound, and its cap by those that had to be halved."""
+
+import dataclasses
+from pathlib import Path
 
 import pytest
 
 import factories
+from prepared_search import prepared
+from simulated_search import machine, make
 from trainables.measurement import OutcomeKind
-from tune.driver.orders import Halved, thread_cap
+from trainables.ray_trainable import TrialOrder
+from tune.driver.hosts.places import LocalPlaces
+from tune.driver.orders import Halved, order, thread_cap
+from tune.preflight.findings import GpuPlace
+from tune.search.policy import Search
 from tune.search.trial import Stage, Trial
 
 
@@ -53,3 +62,38 @@ def test_those_that_were_halved_say_as_much_as_all() -> None:
             here = thread_cap(8, known, config, on_gpu=True)
             assert here == thread_cap(8, trials, config, on_gpu=True)
     assert [one.number for one in halved.among(trials)] == [1, 2, 4]
+
+
+def two_gpus() -> LocalPlaces:
+    places = [GpuPlace(name=name, cpus=(0,)) for name in ("0", "1")]
+    return LocalPlaces(places, on_gpu=True, note=len)
+
+
+def ordered(folder: Path, search: Search, asked: Trial, places: LocalPlaces) -> TrialOrder:
+    ready = prepared(folder)
+    ready = dataclasses.replace(
+        ready, preflight=dataclasses.replace(ready.preflight, platform="cuda")
+    )
+    return order(ready, search, asked, places, Halved(8, on_gpu=True))
+
+
+def test_a_trial_on_a_slower_gpu_is_not_stopped_for_that(tmp_path: Path) -> None:
+    search, places = make(tmp_path, num_parallel=2, num_gpus=2), two_gpus()
+    for share in (1.0, 0.92):
+        asked = search.ask()
+        assert asked is not None
+        taken = ordered(tmp_path, search, asked, places).place
+        made = machine(asked)
+        assert made.measurement is not None
+        speed = share * made.measurement.steps_per_second
+        measured = dataclasses.replace(made.measurement, steps_per_second=speed)
+        made = dataclasses.replace(made, measurement=measured)
+        search.tell(asked, places.give_back(taken, made))
+    bounds = {}
+    for _ in range(2):
+        asked = search.ask()
+        assert asked is not None
+        made_order = ordered(tmp_path, search, asked, places)
+        bounds[made_order.place.gpus] = made_order.request.slow_below
+    assert bounds["0",] is not None
+    assert bounds["1",] == pytest.approx(0.92 * bounds["0",])

@@ -165,6 +165,21 @@ def test_scores_of_a_slow_gpu_do_not_mislead_the_search(tmp_path: Path) -> None:
     assert told.score == told.measurement.steps_per_second
 
 
+def test_what_cannot_win_is_told_by_the_speed_of_its_gpu(tmp_path: Path) -> None:
+    search = make(tmp_path, max_runs=6, num_parallel=2, num_gpus=2)
+    for gpu, share in (("0", 1.0), ("1", 0.92)):
+        asked = search.ask()
+        assert asked is not None
+        search.tell(asked, slowed(machine(asked), gpu, share))
+    asked = search.ask()
+    assert asked is not None
+    typical = search.slow_below(asked, ("0",))
+    assert typical == search.slow_below(asked) == pytest.approx(0.9 * search.best.score)  # type: ignore[union-attr]
+    assert typical is not None
+    for on in (("1",), ("0", "1")):
+        assert search.slow_below(asked, on) == pytest.approx(0.92 * typical)
+
+
 def slowed(made: Outcome, gpu: str, share: float) -> Outcome:
     """The outcome that a GPU of a share of the speed would have had."""
     assert made.measurement is not None
