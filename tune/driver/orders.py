@@ -61,12 +61,13 @@ def order(
     more_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
     if training is not None:
         more_s = _EVALUATED * training[0].max_s
-    compares = trial.stage not in EXPLORING
+    # Of levers one runs at a time, by turns with the winner.
+    one_by_one = prepared.spec.finals != "together" or trial.stage is Stage.LEVER
     on_gpu = prepared.preflight.platform == "cuda"
     shares = num_shares(trial.config, on_gpu=on_gpu)
     known = halved.among(search.trials)
     cap = thread_cap(prepared.caps.cap, known, trial.config, on_gpu=on_gpu)
-    place = places.take(alone=compares and prepared.spec.finals != "together", num_gpus=shares)
+    place = places.take(alone=trial.stage not in EXPLORING and one_by_one, num_gpus=shares)
     request = _request(prepared, search, trial, training, place)
     if prepared.hardware_class is None:
         request = dataclasses.replace(request, machine_best=search.machine_best(cap))

@@ -111,8 +111,8 @@ class Search:
         running = set(self._standings.running)
         if running & EXPLORING or self._problem.shard is not None or self._is_hopeless():
             return None  # finals compare, so they wait until no exploring trial runs
-        if running and not self._is_side_by_side:
-            return None
+        if running & {Stage.LEVER, Stage.SOAK} or (running and not self._is_side_by_side):
+            return None  # a lever is compared, and the winner soaked, with nothing beside it
         training = self._training()
         if training is not None:
             return self._compare(Stage.LEARN, training)

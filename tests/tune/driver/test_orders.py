@@ -13,6 +13,7 @@ from trainables.ray_trainable import TrialOrder
 from tune.driver.hosts.places import LocalPlaces
 from tune.driver.orders import Halved, order, thread_cap
 from tune.preflight.findings import GpuPlace
+from tune.search.effort import FinalsOrder
 from tune.search.policy import Search
 from tune.search.trial import Stage, Trial
 
@@ -69,10 +70,19 @@ def two_gpus() -> LocalPlaces:
     return LocalPlaces(places, on_gpu=True, note=len)
 
 
-def ordered(folder: Path, search: Search, asked: Trial, places: LocalPlaces) -> TrialOrder:
+def ordered(
+    folder: Path,
+    search: Search,
+    asked: Trial,
+    places: LocalPlaces,
+    *,
+    finals: FinalsOrder = "auto",
+) -> TrialOrder:
     ready = prepared(folder)
     ready = dataclasses.replace(
-        ready, preflight=dataclasses.replace(ready.preflight, platform="cuda")
+        ready,
+        spec=dataclasses.replace(ready.spec, finals=finals),
+        preflight=dataclasses.replace(ready.preflight, platform="cuda"),
     )
     return order(ready, search, asked, places, Halved(8, on_gpu=True))
 
@@ -97,3 +107,24 @@ def test_a_trial_on_a_slower_gpu_is_not_stopped_for_that(tmp_path: Path) -> None
         bounds[made_order.place.gpus] = made_order.request.slow_below
     assert bounds["0",] is not None
     assert bounds["1",] == pytest.approx(0.92 * bounds["0",])
+
+
+@pytest.mark.parametrize(
+    ("stage", "finals", "gpu"),
+    [
+        (Stage.SEARCH, "alone", "1"),  # that ran fewer
+        (Stage.FINAL, "alone", "0"),
+        (Stage.FINAL, "auto", "0"),
+        (Stage.FINAL, "together", "1"),
+        (Stage.LEVER, "auto", "0"),
+        (Stage.LEVER, "together", "0"),  # a lever and the winner take turns on one
+    ],
+)
+def test_what_is_compared_one_by_one_runs_on_the_first_gpu(
+    tmp_path: Path, stage: Stage, finals: FinalsOrder, gpu: str
+) -> None:
+    places = two_gpus()
+    places.give_back(places.take(alone=True), factories.outcome())
+    asked = factories.trial(stage=stage, outcome=None)
+    made = ordered(tmp_path, make(tmp_path), asked, places, finals=finals)
+    assert made.place.gpus == (gpu,)

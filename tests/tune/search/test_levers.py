@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from factories import failed
 from finals_trials import EXPLORED, config, ended
-from search_spaces.config import Config
-from trainables.measurement import OutcomeKind
+from search_spaces.config import Config, variables_of
+from simulated_search import machine, make
+from trainables.measurement import Outcome, OutcomeKind
 from tune.search import finals, levers, stopping
 from tune.search.candidates import choose_candidates
 from tune.search.finals import FinalsPlan
@@ -224,6 +226,37 @@ def test_levers_that_die_one_after_the_other_do_not_end_the_search() -> None:
     ]
     assert not stopping.is_broken(died[:3])
     assert stopping.is_broken(died)
+
+
+def test_where_finals_run_side_by_side_levers_run_alone_and_to_their_end(tmp_path: Path) -> None:
+    plan = dataclasses.replace(PLAN, order="together")
+    search = make(tmp_path, max_runs=2, plan=plan, num_parallel=3)
+    running: list[Trial] = []
+    while True:
+        asked = search.ask() if len(running) < 3 else None
+        if asked is not None:
+            running.append(asked)
+            assert len(running) == 1 or Stage.LEVER not in {one.stage for one in running}
+        elif running:
+            first = running.pop(0)
+            search.tell(first, with_gain(first))
+        else:
+            break
+    ran = [levers.name_of(t.config, {}) for t in search.trials if t.stage is Stage.LEVER]
+    assert ran == ["", "ONE=1", "TWO=1", "ONE=1", ""]
+    assert variables_of(search.trials[-1].config) == {"ONE": "1"}
+
+
+def with_gain(of: Trial) -> Outcome:
+    """The outcome on a machine where lever ONE gains much, and TWO loses."""
+    made, variables = machine(of), variables_of(of.config)
+    if made.measurement is None or not variables:
+        return made
+    speed = (2.0 if "ONE" in variables else 0.5) * made.measurement.steps_per_second
+    measured = dataclasses.replace(
+        made.measurement, steps_per_second=speed, low=0.99 * speed, high=1.01 * speed
+    )
+    return dataclasses.replace(made, measurement=measured)
 
 
 @pytest.mark.parametrize("lever", levers.GPU, ids=lambda lever: lever.name)
