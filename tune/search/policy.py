@@ -146,7 +146,7 @@ class Search:
 
     @property
     def _num_beside(self) -> int:
-        return self._num_parallel if self._is_side_by_side else 1
+        return max(1, self._num_parallel - len(self.slow_gpus())) if self._is_side_by_side else 1
 
     def tell(self, trial: Trial, outcome: Outcome) -> Trial:
         """Record how a trial ended; return it with its outcome and score."""

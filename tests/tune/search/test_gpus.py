@@ -7,7 +7,7 @@ import pytest
 
 from factories import failed, measurement, outcome, trial
 from search_spaces.config import config_key
-from simulated_search import BASELINE, BUDGET, machine, make
+from simulated_search import BASELINE, BUDGET, SHORT_FINALS, machine, make
 from trainables.measurement import Outcome, OutcomeKind
 from tune.search import gpus
 from tune.search.candidates import candidates_of
@@ -180,10 +180,28 @@ def test_what_cannot_win_is_told_by_the_speed_of_its_gpu(tmp_path: Path) -> None
         assert search.slow_below(asked, on) == pytest.approx(0.92 * typical)
 
 
+@pytest.mark.parametrize(("share", "num_beside"), [(1.0, 2), (0.5, 1)])
+def test_a_gpu_that_is_left_out_saves_no_time_for_finals(
+    tmp_path: Path, share: float, num_beside: int
+) -> None:
+    plan = dataclasses.replace(SHORT_FINALS, order="together", soak_updates=0)
+    search = make(tmp_path, max_runs=2, plan=plan, num_parallel=2, num_gpus=2)
+    asked = [search.ask(), search.ask()]
+    for gpu, of_gpu in (("0", 1.0), ("1", share)):
+        one = asked[int(gpu)]
+        assert one is not None
+        search.tell(one, slowed(machine(one), gpu, of_gpu))
+    while (one := search.ask()) is not None and one.stage is not Stage.FINAL:
+        search.tell(one, slowed(machine(one), "0", 1.0))
+    # Each of them takes 10 s, and one runs already.
+    assert search.expected_s == pytest.approx(10.0 * (plan.num_trials - 1) / num_beside)
+
+
 def slowed(made: Outcome, gpu: str, share: float) -> Outcome:
     """The outcome that a GPU of a share of the speed would have had."""
     assert made.measurement is not None
+    speed = share * made.measurement.steps_per_second
     measured = dataclasses.replace(
-        made.measurement, steps_per_second=share * made.measurement.steps_per_second
+        made.measurement, steps_per_second=speed, low=0.99 * speed, high=1.01 * speed
     )
     return dataclasses.replace(made, measurement=measured, gpus=(gpu,))
