@@ -153,17 +153,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: Sequence[str]) -> int:
-    at = given.index("--stop-command") if "--stop-command" in given else len(given)
+    given, stop_command = _without_stop_command(given)
     options = tyro.extras.subcommand_cli_from_dict(
         _COMMANDS,
-        args=given[:at],
+        args=given,
         prog="python -m cluster.join",
         description=__doc__,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     if isinstance(options, _Host):
-        options = dataclasses.replace(options, stop_command=tuple(given[at + 1 :]))
+        options = dataclasses.replace(options, stop_command=stop_command)
+    elif stop_command:
+        raise JoinError("--stop-command is for head and worker: leave it out here.")
     return int(options.run())
+
+
+def _without_stop_command(given: Sequence[str]) -> tuple[Sequence[str], tuple[str, ...]]:
+    """Return the words before --stop-command, as people spell it, and the command behind it.
+
+    The command's own options are not ours to parse.
+
+    Raises:
+        JoinError: if nothing stands behind it: a dead-man that ends no rent was not asked for.
+    """
+    for place, word in enumerate(given):
+        name, equals, value = word.partition("=")
+        if name.replace("_", "-") == "--stop-command":
+            command = ([value] if equals else []) + list(given[place + 1 :])
+            if not command:
+                raise JoinError("--stop-command needs the command behind it, word by word.")
+            return given[:place], tuple(command)
+    return given, ()
 
 
 def _check_address(option: str, text: str) -> None:

@@ -28,6 +28,11 @@ HERE = ("head", "--address", "192.0.2.1")
             "",
             "no program 'no-such'",
         ),
+        ((*HERE, "--max-hours", "1", "--stop-command=no-such"), "", "no program 'no-such'"),
+        ((*HERE, "--max-hours", "1", "--stop_command", "no-such"), "", "no program 'no-such'"),
+        ((*HERE, "--max-hours", "1", "--stop_command=no-such", "-x"), "", "no program 'no-such'"),
+        ((*HERE, "--max-hours", "1", "--stop-command"), "", "--stop-command needs the command"),
+        (("disarm", "--stop-command", "sh"), "", "--stop-command is for head and worker"),
     ],
 )
 def test_mistake_is_one_sentence(
