@@ -1,5 +1,6 @@
 """Commands of a box: python -m cluster.box NAME, with JSON on stdin and JSON on stdout."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -93,7 +94,7 @@ def end_rent(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove the fleet's folder.
+    """Remove what the fleet made in its folder, and the folder if nothing else is in there.
 
     Raises:
         BoxError: if a job runs, or an armed dead-man is to stop the rent from there.
@@ -105,8 +106,13 @@ def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     if armed is not None and armed.stop_command:
         raise BoxError("keeps its folder: the armed dead-man, which stops the rent, lives in it.")
     deadman.disarm(box.deadman)
-    shutil.rmtree(box.path)
-    return {"removed": str(box.path)}
+    for path in box.own_entries():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    with contextlib.suppress(OSError):  # it has more in it, or a disk of its own
+        box.path.rmdir()
+    left = [path.name for path in sorted(box.path.glob("*"))]
+    kept = f", but not what is not the fleet's there: {', '.join(left)}" if left else ""
+    return {"removed": f"{box.path}{kept}"}
 
 
 def _job(job: JobFolder) -> JobStatus:

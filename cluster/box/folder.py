@@ -9,6 +9,13 @@ from cluster.node.deadman import DeadmanFolder
 REFUSED = 3
 """The exit code of a command that the box refuses; stderr says why."""
 
+_OURS = (
+    *("code", "code.new", "code.old", "python", "ready.json", "lock"),
+    *("deadman.json", "deadman_process.json", "deadman_fired.json", "deadman.log"),
+    *("jobs", "files", "known.*"),  # the last two are what `submit` sends
+)
+"""All that the fleet makes in its folder, by name."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobFolder:
@@ -112,6 +119,11 @@ class BoxFolder:
     def deadman(self) -> DeadmanFolder:
         """Files of the dead-man."""
         return DeadmanFolder(self.path)
+
+    def own_entries(self) -> list[Path]:
+        """Return what the fleet has made here, with the drafts of files that broke off."""
+        patterns = [*_OURS, *(f".{name}.*" for name in _OURS)]
+        return sorted({path for pattern in patterns for path in self.path.glob(pattern)})
 
     def job(self, name: str) -> JobFolder:
         """Return the folder of the job of this name."""

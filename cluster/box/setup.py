@@ -27,13 +27,13 @@ def swap(box: BoxFolder, *, python: str) -> None:
             raise BoxError(f"runs the job {job.name}: its code stays as it is; `down` ends it.")
         _end_installation(box)
         box.ready.unlink(missing_ok=True)
+        write_text(box.python, python, mode=0o600)  # first: it tells `up` whose folder this is
         if (box.code / ".venv").exists():
             (box.code / ".venv").rename(box.new_code / ".venv")
         shutil.rmtree(old, ignore_errors=True)
         if box.code.exists():
             box.code.rename(old)
         box.new_code.rename(box.code)
-        write_text(box.python, python, mode=0o600)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -21,10 +21,18 @@ _PROBE = Path(__file__).with_name("probe.sh")
 _INSTALL_S = 1800.0
 _PREFLIGHT_S = 120.0
 
-# The new tree is complete before it takes the old one's place.
+# The new tree is complete before it takes the old one's place. A folder that holds anything is the
+# fleet's if it tells the interpreter and has the code, be it where a broken-off `swap` left it.
 _UNPACK = """
 set -e; umask 077
-mkdir -p -- "$1"; chmod 700 -- "$1"; cd -- "$1"
+mkdir -p -- "$1"; cd -- "$1"
+other=$(ls -A | grep -vx -e code.new -e lock | head -n 1)
+if [ "$other" ] && ! { [ -f python ] && ls -d code*/cluster/box > /dev/null 2>&1; }; then
+  echo "the folder $1 is not the fleet's alone, $other is in it: nothing there was changed." \
+    "Name one of its own in the hosts file: folder = \\"$1/rl-tuner\\"." >&2
+  exit 1
+fi
+chmod 700 .
 rm -rf code.new; mkdir code.new; tar -xf - -C code.new
 """
 _SWAP = 'cd -- "$1"/code.new && exec "$2" -m cluster.box swap'

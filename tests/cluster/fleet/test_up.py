@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from box_jobs import wait_for
 from cluster.errors import FleetError
-from cluster.fleet import up
+from cluster.fleet import send, up
 from cluster.fleet.ssh import HostError
 from cluster.fleet.up import pack
 from cluster.node import deadman
@@ -90,6 +91,70 @@ def test_bare_box_with_a_full_disk_is_refused(local_box: LocalBox) -> None:
     with pytest.raises(HostError, match=r"has 0\.0 GiB of disk left"):
         local_box.up()
     assert not local_box.folder.path.exists()
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("code/train.py",),
+        ("code/cluster/box/mine.py",),  # a checkout of this repository, which is a person's own
+        ("jobs/mine",),
+        ("python",),
+        ("notes", "code.new/mine"),
+    ],
+)
+def test_folder_that_a_person_uses_stays_as_it_is(
+    names: tuple[str, ...], local_box: LocalBox
+) -> None:
+    folder = local_box.folder.path
+    put(folder, *names)
+    folder.chmod(0o755)
+    first = names[0].partition("/")[0]
+    told = f"a: the folder rl-tuner-fleet is not the fleet's alone, {first} is in it: nothing .*"
+    with pytest.raises(HostError, match=told + 'folder = "rl-tuner-fleet/rl-tuner"'):
+        local_box.up()
+    assert folder.stat().st_mode & 0o777 == 0o755
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == set(names)
+
+
+@pytest.mark.parametrize("names", [(), ("code.new/half",), ("lock", "code.new/half")])
+def test_folder_that_is_empty_or_in_the_making_is_taken(
+    names: tuple[str, ...], local_box: LocalBox
+) -> None:
+    local_box.folder.path.mkdir()
+    put(local_box.folder.path, *names)
+    assert "ready: " in local_box.up()
+    assert local_box.folder.path.stat().st_mode & 0o777 == 0o700
+
+
+def test_box_whose_swap_broke_off_is_set_up_again(local_box: LocalBox) -> None:
+    local_box.up()
+    local_box.folder.code.rename(local_box.folder.path / "code.old")
+    assert "ready: " in local_box.up()
+
+
+def test_removed_is_what_the_fleet_has_made(local_box: LocalBox, tmp_path: Path) -> None:
+    folder, sent = local_box.folder.path, tmp_path / "bars.csv"
+    sent.write_text("bars")
+    for mine in ("", "mine/train.py"):
+        local_box.up(max_hours=None if mine else 1.0)
+        send.send(local_box.remote, send.pack([sent]))
+        local_box.start("true")
+        wait_for(local_box.folder.job("j1").exit.exists)
+        put(folder, *filter(None, [mine]))
+        told = local_box.remote.ask("remove")["removed"]
+        if not mine:
+            assert told == str(folder)
+            assert not folder.exists()
+    assert told == f"{folder}, but not what is not the fleet's there: mine"
+    assert [path for path in folder.rglob("*") if path.is_file()] == [folder / mine]
 
 
 def test_deadline_is_moved_though_the_box_is_refused(local_box: LocalBox) -> None:
