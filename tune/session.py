@@ -29,6 +29,7 @@ from tune.run_folder.record import RunRecord
 from tune.screen.screen import Screen
 from tune.search.constraints import Limits
 from tune.search.finals import FinalsPlan
+from tune.search.identity import read_known
 from tune.search.policy import Search
 from tune.search.problem import SearchProblem
 from tune.search.rules import SearchRules
@@ -194,7 +195,11 @@ def _open_study(prepared: Prepared) -> Study:
     quiet_libraries()
     preflight, identity = prepared.preflight, prepared.identity
     room = preflight.findings.thread_limits.room
-    known = {journal: explored_in(journal, identity=identity) for journal in prepared.spec.known}
+    known = read_known(
+        prepared.spec.known,
+        functools.partial(explored_in, identity=identity),
+        note=prepared.screen.note,
+    )
     open_study = Study.resume if prepared.resume else Study.create
     study = open_study(
         prepared.folder.journal,

@@ -1,12 +1,14 @@
 """The identity of a search: whether a journal can be read, and is of the search that is meant."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cluster.errors import UserError
 from trainables.workload_source import edited
+
+Read = TypeVar("Read")
 
 _LATER = frozenset({"thread_cap", "memory_budget"})
 """What journals of earlier versions do not tell."""
@@ -33,6 +35,33 @@ def reading(journal: Path) -> Iterator[None]:
         ) from error
 
 
+def read_known(
+    journals: Sequence[Path], read: Callable[[Path], Read], *, note: Callable[[str], None]
+) -> dict[Path, Read]:
+    """Return what `read` takes from each journal of `--known`.
+
+    One that cannot be used beside others is a note: the parts of a fleet's search have cost money,
+    and what one of them explored is explored again.
+
+    Raises:
+        StudyError: if one is not there, or none can be used.
+    """
+    found: dict[Path, Read] = {}
+    unusable: list[StudyError] = []
+    for journal in journals:
+        try:
+            found[journal] = read(journal)
+        except StudyError as error:
+            if not journal.is_file():
+                raise
+            unusable.append(error)
+    if unusable and not found:
+        raise unusable[0]
+    for why in unusable:
+        note(f"not known after all, and explored again: {why}")
+    return found
+
+
 def require_same(
     journal: Path, known: Mapping[str, Any], identity: Mapping[str, Any], *, advice: str
 ) -> None:
@@ -41,6 +70,7 @@ def require_same(
     Raises:
         StudyError: if its own identity, `known`, is another.
     """
+    known, identity = _without_place_of_data(known, identity)
     names = edited(known.get("source", {}), identity.get("source", {}))
     if names and known.get("source"):  # version 0.1 kept no source
         raise StudyError(
@@ -60,6 +90,20 @@ def require_same(
             f"{name} was {known.get(name)!r}, now {identity.get(name)!r}" for name in different
         )
         raise StudyError(f"{journal} belongs to another search: {changes}. {advice}")
+
+
+def _without_place_of_data(*identities: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the identities without the path of their data, if all of them have the data's hash.
+
+    The same bars lie in another folder on another machine.
+    """
+    if not all((one.get("data") or {}).get("sha256") for one in identities):
+        return list(identities)
+    options = [one.get("options") or {} for one in identities]
+    return [
+        {**one, "options": {name: value for name, value in given.items() if name != "data"}}
+        for one, given in zip(identities, options, strict=True)
+    ]
 
 
 def _text(versions: Mapping[str, str]) -> str:
