@@ -14,6 +14,8 @@ from cluster.fleet.status import HostStatus
 
 _ABLE = ("part done", "nothing feasible", "failed", "interrupted")  # these boxes answer and idle
 
+_AGAIN = "`up --max-hours HOURS`, then `submit --resume`"  # without hours a fired dead-man goes on
+
 
 def part_of(host: Host, seen: Sequence[HostStatus], *, name: str) -> Part:
     """Return a box's part of a new search: the boxes of its class that can start are numbered.
@@ -72,7 +74,7 @@ def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: boo
         return FinalsVerdict(problem=f"part {min(absent)} is on another box: watch without --only")
     able = [one for one in here if one.state in _ABLE and not _is_spent(one)]
     if not able:
-        return FinalsVerdict(problem="no box of its class is left: `up`, then `submit --resume`")
+        return FinalsVerdict(problem=f"no box of its class is left: {_AGAIN}")
     able.sort(key=lambda one: _ABLE.index(one.state))
     return FinalsVerdict(boxes=tuple(able))
 
@@ -102,6 +104,11 @@ def _part(one: HostStatus) -> Part:
 
 
 def _is_spent(one: HostStatus) -> bool:
-    """Return whether its dead-man has fired: the box may be stopped at any moment."""
+    """Return whether its dead-man has fired and goes on: the box may be stopped at any moment.
+
+    A dead-man that ended a job alone, or with a box that was started again since, runs no more.
+    """
     deadman = None if one.answer is None else one.answer.deadman
-    return deadman is not None and deadman.fired is not None
+    if deadman is None or deadman.fired is None:
+        return False
+    return deadman.alive and deadman.stops_instance

@@ -32,6 +32,7 @@ def box(
     state: str = "ended",
     exit: dict[str, Any] | None = ENDED,  # noqa: A002
     fired: bool = False,
+    ends: str = "alive stops",
     words: Sequence[str] = ("python", "x"),
     own_words: Sequence[str] | None = None,
     **fields: Any,
@@ -55,8 +56,8 @@ def box(
         if machine_class is None
         else {"machine_class": machine_class, "python": "/p"},
         "deadman": {
-            "alive": True,
-            "stops_instance": True,
+            "alive": "alive" in ends,
+            "stops_instance": "stops" in ends,
             "left_s": 60.0,
             "fired": {"at": 1.7e9, "job": "s", "stop_exit_code": 0} if fired else None,
         },
@@ -144,6 +145,10 @@ A_DIED, B_DIED = (box(name, part=1 + (name == "b"), of=2, state="died") for name
         ([A_DEADLINE, B_DONE], "", "b"),
         ([A_DIED, B_DONE], "", "b"),
         ([A_DONE, box("b", part=2, of=2, fired=True)], "", "a"),
+        # Of a dead-man that ended the job alone, or of a box that was started again.
+        ([box("a", part=1, of=2, fired=True, ends=""), A_DIED], "", "a"),
+        ([box("a", part=1, of=2, fired=True, ends="stops"), B_DONE], "", "ab"),
+        ([box("a", part=1, of=2, fired=True, ends="alive"), B_DONE], "", "ab"),
         ([A_DONE], "", "a"),  # the other never began, or is gone from the hosts file
         ([A_FINALS_RUN, B_DONE], "", ""),
         ([A_FINALS, B_DONE], "", ""),
@@ -167,7 +172,8 @@ def test_search_is_finished_once_when_no_part_is_to_be_waited_for(
     [
         ([A_STOPPED, B_DONE], True, "a part was stopped: `submit --resume`"),
         ([A_DONE], False, "part 2 is on another box: watch without --only"),
-        ([A_DEADLINE, B_DIED], True, "no box of its class is left"),
+        ([A_DEADLINE, B_DIED], True, "no box of its class is left: `up --max-hours HOURS`, then"),
+        ([box("a", part=1, of=2, fired=True), B_DIED], True, "no box of its class is left"),
     ],
 )
 def test_search_that_nobody_will_finish_is_told_why(
