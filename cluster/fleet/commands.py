@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import secrets
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -12,18 +13,7 @@ import tyro
 from rich.console import Console
 
 from cluster.errors import FleetError
-from cluster.fleet import (
-    down,
-    parallel,
-    pull,
-    send,
-    split,
-    status,
-    status_view,
-    submit,
-    up,
-    watch,
-)
+from cluster.fleet import down, parallel, pull, send, split, status, status_view, submit, up, watch
 from cluster.fleet.hosts import read
 from cluster.fleet.offers import gpuhunt, offers, page, prices, profiles
 from cluster.fleet.remote import RemoteBox
@@ -126,6 +116,7 @@ class SubmitCommand(_Fleet):
         name = self.name or submit.new_name(datetime.datetime.now(datetime.UTC))
         words = with_options(words, ["--dashboard"] * self.dashboard)
         seen = parallel.each(boxes, status.read) if self.split else []
+        submission = secrets.token_hex(8)
 
         def start(box: RemoteBox) -> None:
             send.send(box, parcels)
@@ -134,7 +125,7 @@ class SubmitCommand(_Fleet):
             elif self.resume:
                 running = submit.resume(box, name=self.name)
             elif self.split:
-                part = split.part_of(box.host, seen, name=name)
+                part = split.part_of(box.host, seen, name=name, submission=submission)
                 running = f"{part}: {submit.start_part(box, part, words)}"
             else:
                 running = submit.start(box, name=name, words=words)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cluster.fleet import split, status, submit
-from cluster.fleet.part import Part
+from cluster.fleet.part import Part, SharedSearch
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
 from cluster.fleet.status import HostStatus
@@ -35,7 +35,7 @@ def finish(
             text, problem = _start(boxes, verdict.boxes, journals(out, search))
             started += [text] if text else []
         if problem:
-            problems.append(f"{' on '.join(search)} is not finished: {problem}")
+            problems.append(f"{search} is not finished: {problem}")
     return started, problems
 
 
@@ -62,7 +62,7 @@ def _start(
     return None, " ".join(refusals)
 
 
-def journals(out: Path, search: tuple[str, str]) -> list[Path]:
+def journals(out: Path, search: SharedSearch) -> list[Path]:
     """Return the pulled journal of each part; the longer one if another box took a part over."""
     found: dict[int, Path] = {}
     for request in sorted(out.glob("*/*/job.json")):

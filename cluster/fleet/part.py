@@ -2,22 +2,36 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from cluster.structure import structure_known
+
+
+class SharedSearch(NamedTuple):
+    """A search that boxes share: what all its parts and its finals have in common."""
+
+    name: str
+    machine_class: str
+    submission: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.machine_class}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A box's part of a search: `number` of `count`; `None` is the number of its finals.
 
-    `name` is the job's name on all boxes. There may be one of that name for each class.
+    `name` is the job's name on all boxes. There may be one of that name for each class, and on
+    boxes that were rented before: `submission` is drawn anew by each `submit`. Parts of an earlier
+    version have none.
     """
 
     name: str
     machine_class: str
     number: int | None
     count: int
+    submission: str | None = None
 
     @classmethod
     def of(cls, split: Mapping[str, Any] | None) -> "Part | None":
@@ -25,9 +39,9 @@ class Part:
         return None if split is None else structure_known(cls, split)
 
     @property
-    def search(self) -> tuple[str, str]:
-        """Name and class, which all parts of one search and its finals have in common."""
-        return self.name, self.machine_class
+    def search(self) -> SharedSearch:
+        """Search that this is a part of, or the finals of."""
+        return SharedSearch(self.name, self.machine_class, self.submission)
 
     @property
     def finals(self) -> "Part":

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 from cluster.fleet.hosts import Host
-from cluster.fleet.part import Part
+from cluster.fleet.part import Part, SharedSearch
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 
@@ -17,8 +17,10 @@ _ABLE = ("part done", "nothing feasible", "failed", "interrupted")  # these boxe
 _AGAIN = "`up --max-hours HOURS`, then `submit --resume`"  # without hours a fired dead-man goes on
 
 
-def part_of(host: Host, seen: Sequence[HostStatus], *, name: str) -> Part:
+def part_of(host: Host, seen: Sequence[HostStatus], *, name: str, submission: str | None) -> Part:
     """Return a box's part of a new search: the boxes of its class that can start are numbered.
+
+    All parts of a search are of one `submission`.
 
     Raises:
         HostError: if this box cannot start a job, with the reason.
@@ -33,6 +35,7 @@ def part_of(host: Host, seen: Sequence[HostStatus], *, name: str) -> Part:
         machine_class=str(own.machine_class),
         number=alike.index(own) + 1,
         count=len(alike),
+        submission=submission,
     )
 
 
@@ -47,9 +50,9 @@ class FinalsVerdict:
     problem: str | None = None
 
 
-def searches(seen: Sequence[HostStatus]) -> dict[tuple[str, str], list[HostStatus]]:
+def searches(seen: Sequence[HostStatus]) -> dict[SharedSearch, list[HostStatus]]:
     """Return the boxes that share a search, by the search."""
-    found: dict[tuple[str, str], list[HostStatus]] = {}
+    found: dict[SharedSearch, list[HostStatus]] = {}
     for one in seen:
         if one.part is not None:
             found.setdefault(one.part.search, []).append(one)

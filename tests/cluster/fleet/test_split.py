@@ -11,10 +11,10 @@ import pytest
 
 from cluster.box.answer import BoxStatus
 from cluster.errors import FleetError
-from cluster.fleet import finish, split, status_view, submit
+from cluster.fleet import commands, finish, split, status, status_view, submit
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
-from cluster.fleet.part import Part
+from cluster.fleet.part import Part, SharedSearch
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 from cluster.structure import structure_known
@@ -35,10 +35,12 @@ def box(
     ends: str = "alive stops",
     words: Sequence[str] = ("python", "x"),
     own_words: Sequence[str] | None = None,
+    submission: str | None = None,
     **fields: Any,
 ) -> HostStatus:
     """A box: whole by itself, or with a part of a search that so many share (0: no job at all)."""
     given = {"name": "s", "machine_class": machine_class, "number": part, "count": of}
+    given |= {"submission": submission} if submission else {}  # an earlier version told none
     job = {
         "name": "s" if part else "s-finals",
         "state": state,
@@ -90,10 +92,10 @@ def failing(name: str, **fields: Any) -> HostStatus:
 def test_boxes_of_one_class_that_can_start_are_numbered(seen: list[HostStatus], parts: str) -> None:
     def part(one: HostStatus) -> str:
         try:
-            given = split.part_of(one.host, seen, name="s")
+            given = split.part_of(one.host, seen, name="s", submission="1f")
         except HostError:
             return "-"
-        assert given.machine_class == one.machine_class
+        assert (given.machine_class, given.submission) == (one.machine_class, "1f")
         return f"{given.number}/{given.count}"
 
     assert ", ".join(f"{one.host.name} {part(one)}" for one in seen) == parts
@@ -109,7 +111,7 @@ def test_boxes_of_one_class_that_can_start_are_numbered(seen: list[HostStatus], 
 )
 def test_box_that_can_have_no_part_is_refused(one: HostStatus, message: str) -> None:
     with pytest.raises(HostError, match=message):
-        split.part_of(one.host, [one, box("b")], name="s")
+        split.part_of(one.host, [one, box("b")], name="s", submission="1f")
 
 
 @pytest.mark.parametrize("words", [["x", "--shard", "1/2"], ["x", "--known=y"]])
@@ -237,11 +239,10 @@ def test_journals_are_those_of_every_part_of_this_search(tmp_path: Path) -> None
     pulled("d/s", lines=9, machine_class="a100")
     pulled("d/other", lines=9, name="other")
     pulled("d/whole", lines=9, name=None)
-    found = finish.journals(tmp_path, ("s", "rtx"))
-    assert [str(path.relative_to(tmp_path)) for path in found] == [
-        "a/s/run/journal.log",
-        "c/s-from-b/run/journal.log",
-    ]
+    pulled("e/s", lines=2, submission="night 2", number=2)  # on boxes that were rented later
+    for submission, expected in ((None, ["a/s", "c/s-from-b"]), ("night 2", ["e/s"])):
+        found = finish.journals(tmp_path, SharedSearch("s", "rtx", submission))
+        assert [path.parents[1].relative_to(tmp_path).as_posix() for path in found] == expected
 
 
 class FakeBox:
@@ -267,28 +268,46 @@ OWN = ["python", "x", "--seed", "7"]
 
 def test_a_part_keeps_the_persons_own_words_apart() -> None:
     taker = FakeBox()
-    part = Part(name="s", machine_class="rtx", number=2, count=2)
+    part = Part(name="s", machine_class="rtx", number=2, count=2, submission="1f")
     submit.start_part(taker, part, OWN)  # type: ignore[arg-type]
     assert taker.request["words"] == [*OWN, "--shard", "2/2"]
     assert taker.request["own_words"] == OWN
+    assert Part.of(taker.request["split"]) == part
+
+
+def test_parts_of_one_submit_belong_together_and_to_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    takers = [FakeBox(), FakeBox()]
+    takers[1].host = HOSTS["b"]
+    monkeypatch.setattr(commands.SubmitCommand, "boxes", lambda self: takers)
+    monkeypatch.setattr(status, "read", lambda taker: box(taker.host.name))
+    searches = []
+    for _ in range(2):
+        assert commands.SubmitCommand(split=True, name="s").run(OWN) == 0
+        parts = [Part.of(taker.request["split"]) for taker in takers]
+        assert [part and part.number for part in parts] == [1, 2]
+        searches.append({part and part.search for part in parts})
+    assert [len(search) for search in searches] == [1, 1]
+    assert searches[0] != searches[1]
 
 
 @pytest.mark.parametrize(
-    ("words", "own_words"),
+    ("words", "own_words", "submission"),
     [
-        ([*OWN, "--shard", "1/2"], None),  # of a box that was set up by an earlier version
-        ([*OWN, "--shard", "1/2"], OWN),
-        ([*OWN, "--whatever", "comes", "behind"], OWN),
+        ([*OWN, "--shard", "1/2"], None, None),  # of a box that was set up by an earlier version
+        ([*OWN, "--shard", "1/2"], OWN, "1f"),
+        ([*OWN, "--whatever", "comes", "behind"], OWN, "1f"),
     ],
 )
 def test_what_finishes_a_search_knows_all_parts_and_can_be_taken_over(
-    words: list[str], own_words: list[str] | None, tmp_path: Path
+    words: list[str], own_words: list[str] | None, submission: str | None, tmp_path: Path
 ) -> None:
     journals = [tmp_path / place / "run" / "journal.log" for place in ("a/s", "a/s-from-b")]
     for journal in journals:  # a box that took another's part over has two
         journal.parent.mkdir(parents=True)
         journal.write_text(f"{journal.parts[-3]}\n")
-    one = box("a", part=1, of=2, words=words, own_words=own_words)
+    one = box("a", part=1, of=2, words=words, own_words=own_words, submission=submission)
     taker = FakeBox()
     submit.finish(taker, one, journals)  # type: ignore[arg-type]
     assert taker.files == {"a-s.log": b"s\n", "a-s-from-b.log": b"s-from-b\n"}
@@ -298,7 +317,13 @@ def test_what_finishes_a_search_knows_all_parts_and_can_be_taken_over(
         "words": [*OWN, "--known", *there],
         "own_words": OWN,
         "resume": False,
-        "split": {"name": "s", "machine_class": "rtx", "number": None, "count": 2},
+        "split": {
+            "name": "s",
+            "machine_class": "rtx",
+            "number": None,
+            "count": 2,
+            "submission": submission,
+        },
     }
 
     request = taker.request
