@@ -4,6 +4,7 @@ Every function takes an `Asker` and returns the arguments of `python`; a `UserEr
 sentence why there is nothing to run.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -132,7 +133,7 @@ MAIN: Mapping[str, Choice] = {
 
 def _data(ask: Asker) -> Sequence[str]:
     answer = ask.text("Your bars, CSV or Parquet (Enter: a synthetic market)", check=_check_data)
-    return ("--data", str(Path(answer).expanduser())) if answer else ()
+    return ("--data", str(_at_home(answer))) if answer else ()
 
 
 def _limits(ask: Asker, default: str) -> Sequence[str]:
@@ -157,8 +158,13 @@ def _profiles() -> Mapping[str, Path]:
 
 
 def _check_data(answer: str) -> str | None:
-    is_there = not answer or Path(answer).expanduser().is_file()
+    is_there = not answer or _at_home(answer).is_file()
     return None if is_there else f"There is no file {answer}."
+
+
+def _at_home(answer: str) -> Path:
+    """Return the path, with the home folder that its ~ stands for."""
+    return Path(os.path.expanduser(answer))  # pathlib's own raises where there is no such user
 
 
 def _check_time(answer: str) -> str | None:

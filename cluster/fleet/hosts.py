@@ -173,10 +173,24 @@ def _host(name: str, table: Any, defaults: Mapping[str, Any], folder: Path) -> H
         raise FleetError(f"host {name}: {error}") from error
     values = dataclasses.asdict(keys)
     if keys.key is not None:
-        values["key"] = folder / keys.key.expanduser()
+        values["key"] = folder / _at_home(name, keys.key)
     if keys.host_key is not None:
         values["host_key"] = _key_alone(keys.host_key)
     return Host(name=name, **values)
+
+
+def _at_home(name: str, key: Path) -> Path:
+    """Return the path of a key with the home folder that its ~ stands for.
+
+    Raises:
+        FleetError: if there is no such user here.
+    """
+    try:
+        return key.expanduser()
+    except RuntimeError as error:
+        raise FleetError(
+            f"host {name}: key: {key.parts[0]} is no home folder on this machine, in {str(key)!r}."
+        ) from error
 
 
 def _names(hosts: tuple[Host, ...]) -> str:

@@ -274,6 +274,10 @@ def test_a_wrong_answer_is_told_where_it_is_typed(menu_in: Callable[..., Termina
     terminal.expect("There is no file missing.csv.")
 
 
+def test_home_of_nobody_is_no_file() -> None:
+    assert menu._check_data("~no-user/bars.csv") == "There is no file ~no-user/bars.csv."
+
+
 def test_a_report_is_opened_in_the_persons_browser(
     menu_in: Callable[..., Terminal], tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def test_what_cannot_be_asked_for_is_named(options: dict[str, float], sentence: 
     ("options", "sentence"),
     [
         ({"llm": "/nowhere/model.gguf"}, "there is no language model"),
+        ({"llm": "~no-user/model"}, "there is no language model ~no-user/model"),
         ({"llm": "none", "data": Path("/nowhere.csv")}, "there is no file"),
         ({"llm": "none", "query_interval": 0}, "query_interval must be at least 1"),
     ],

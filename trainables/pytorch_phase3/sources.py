@@ -5,6 +5,7 @@ Stdlib only, so that the command that starts a search can refuse a missing model
 
 import dataclasses
 import importlib.metadata
+import os
 import re
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def resolve(llm: str) -> Source | None:
         return None
     if llm == EMBEDDED:
         return _of_file(_embedded_file())
-    path = Path(llm).expanduser()
+    path = Path(os.path.expanduser(llm))  # pathlib's own raises where there is no such user
     if path.is_file():
         return _of_file(path)
     if path.is_dir():

@@ -99,6 +99,7 @@ def test_how_to_stop_paying_is_the_providers_own_command(
         ('address = "h"\nstop_command = []', "host box: stop_command: must be a list of words"),
         ('address = "h"\nkey = ""', "host box: key: must be text without control"),
         ('address = "h"\nkey = 3', "host box: key: must be text without control"),
+        ('address = "h"\nkey = "~no-user/x"', "box: key: ~no-user is no home folder on this mach"),
         ('address = "h"\nport = 3.5', "port: must be a whole number from 1 to 65535, got 3.5"),
         ('address = "h"\nname = "x"', "host box: name: unknown key"),
         ('address = "h"\nstop_command = ["a", 3]', "must be a list of words, .*got .'a', 3.*"),
