@@ -110,7 +110,7 @@ def main(
     def parse_and_search() -> int:
         spec = tyro.cli(
             spec_type,
-            args=gathered(given, _lists(spec_type)),
+            args=gathered(given, list_options(spec_type)),
             prog=prog,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.EnumChoicesFromValues),
         )
@@ -133,10 +133,11 @@ def main(
     )
 
 
-def _lists(spec_type: type[Any]) -> set[str]:
-    """Return the options of a specification that take several values."""
+def list_options(*spec_types: Any) -> set[str]:
+    """Return the options of specifications that take several values."""
     return {
         f"--{field.name.replace('_', '-')}"
+        for spec_type in spec_types
         for field in dataclasses.fields(spec_type)
         if get_origin(field.type) is tuple
     }

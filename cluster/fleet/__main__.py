@@ -9,6 +9,7 @@ import tyro
 from cluster import cli
 from cluster.errors import FleetError
 from cluster.fleet import commands
+from cluster.node.arguments import gathered
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "up": commands.UpCommand,
@@ -35,7 +36,7 @@ def _run(given: Sequence[str]) -> int:
     words = given[at + 1 :]
     command = tyro.extras.subcommand_cli_from_dict(
         _COMMANDS,
-        args=given[:at],
+        args=gathered(given[:at], cli.list_options(*_COMMANDS.values())),
         prog="python -m cluster.fleet",
         description=__doc__,
         config=(tyro.conf.FlagCreatePairsOff,),

@@ -35,5 +35,7 @@ def gathered(words: Sequence[str], lists: Collection[str]) -> list[str]:
                 current = values[name]
                 current += [value] if equals else []
                 continue
+        elif len(word) == 2 and word[0] == "-" and word[1].isalpha():  # as -o
+            current = None
         (found if current is None else current).append(word)
     return [word for item in found for word in ([item] if isinstance(item, str) else item)]

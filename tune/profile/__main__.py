@@ -13,6 +13,7 @@ import tyro
 from cluster import cli
 from cluster.errors import UserError
 from cluster.node import gpus, hardware, limits
+from cluster.node.arguments import gathered
 from cluster.node.nvml import DriverError
 from cluster.pages import terminal
 from tune.parse import parse_duration, parse_options
@@ -97,7 +98,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         command: ShowProfile | ListProfiles | ExportCaps | TrainingCommand | ValidateProfile = (
             tyro.cli(
                 ProfileCommand,
-                args=given,
+                args=gathered(given, cli.list_options(ValidateProfile)),
                 prog="python -m tune.profile",
                 description="Read, list, export and check profiles.",
             )

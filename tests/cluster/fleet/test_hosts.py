@@ -135,6 +135,8 @@ def test_mistake_of_the_whole_file_is_told(text: str, message: str) -> None:
         (None, ("status",), "cannot read the hosts file"),
         ("[hosts.a", ("status",), "is not TOML"),
         (HOSTS, ("status", "--only", "b"), "has no host b; it has a."),
+        (HOSTS, ("status", "--only", "b", "--only", "a"), "has no host b; it has a."),
+        (HOSTS, ("status", "--price", "x", "--price", "a=1"), "--price takes CLASS=1.19"),
         (HOSTS, ("up", "--max-hours", "0"), "--max-hours must be positive"),
         (HOSTS, ("submit",), "submit needs the command behind --"),
         (HOSTS, ("submit", "--", "x", "--out=y"), "leave --out out"),

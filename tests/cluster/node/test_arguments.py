@@ -28,6 +28,8 @@ def test_options_stand_before_the_command_behind_the_dashes(words: str, expected
         ("--final_space a --final-space b", "--final-space a b"),
         ("--option a=1 -- train --option b", "--option a=1 -- train --option b"),
         ("word --json", "word --json"),
+        ("x --option a -o y --option b", "x --option a b -o y"),
+        ("--option a -1 --option b", "--option a -1 b"),
     ],
 )
 def test_an_option_that_is_given_again_keeps_its_earlier_values(words: str, expected: str) -> None:

@@ -108,6 +108,14 @@ def test_a_mistake_is_one_sentence_and_exit_2(capsys: pytest.CaptureFixture[str]
     assert said.err.count("\n") == 1
 
 
+def test_an_option_that_is_given_again_keeps_its_earlier_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["validate", str(written(tmp_path)), "--option", "data", "--option", "seed=1"]
+    assert profile.main(words) == 2
+    assert "--option" in capsys.readouterr().err
+
+
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
     before = cpu_seconds_of_children()
     command = [sys.executable, "-m", "tune.profile", "--help"]
