@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +84,14 @@ def end_rent(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     """Let the dead-man fire now.
 
     Raises:
-        BoxError: if a job runs.
+        BoxError: if a job runs, or something that a pull leaves out would go with the box.
     """
     with jobs.alone(box):
         job = jobs.current(box)
         if job is not None and jobs.is_running(job):
             raise BoxError(f"runs the job {job.name}: its rent goes on.")
+        if only_here := bundle.staying(box.jobs):
+            raise BoxError(_of_what_stays(only_here))
         return arm(box, {"hours": 0.0, "stop_command": request["stop_command"]})
 
 
@@ -113,6 +115,14 @@ def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     left = [path.name for path in sorted(box.path.glob("*"))]
     kept = f", but not what is not the fleet's there: {', '.join(left)}" if left else ""
     return {"removed": f"{box.path}{kept}"}
+
+
+def _of_what_stays(paths: Sequence[Path]) -> str:
+    first, more = str(paths[0]), len(paths) - 1
+    name = first if first.isprintable() else ascii(first)  # a training chose it
+    also = f" (and {more} more)" if more else ""
+    todo = "copy it by scp -r, then remove it there or end the rent yourself"
+    return f"{name}{also} is only on the box: {todo}."
 
 
 def _job(job: JobFolder) -> JobStatus:

@@ -58,17 +58,26 @@ def _without_secrets(request: bytes) -> bytes:
     return json.dumps(known).encode()
 
 
+def staying(jobs: Path) -> list[Path]:
+    """Return what `send` does not bring home, and what goes with the box."""
+    return sorted(path for job in jobs.glob("[!.]*") for path in _results(job) if _is_large(path))
+
+
 def _files(jobs: Path) -> list[Path]:
     """Return the results of all jobs in the order in which they are sent."""
     found: set[Path] = set()
     for job in jobs.glob("[!.]*"):
-        results = {path for path in job.glob("**/*") if _wanted(path, path.relative_to(job))}
+        results = _results(job)
         large = {path for path in results if _is_large(path)}
         if large or job / TOO_LARGE in results:
             _note(job, large)
             results.add(job / TOO_LARGE)
         found |= results - large
     return sorted(found, key=lambda path: (_rank(path.relative_to(jobs)), path))
+
+
+def _results(job: Path) -> set[Path]:
+    return {path for path in job.glob("**/*") if _wanted(path, path.relative_to(job))}
 
 
 def _wanted(path: Path, place: Path) -> bool:

@@ -4,9 +4,7 @@ import dataclasses
 import shlex
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from cluster.box.bundle import TOO_LARGE
 from cluster.errors import FleetError
 from cluster.fleet import parallel, split, status
 from cluster.fleet.remote import RemoteBox
@@ -35,10 +33,9 @@ class RentEnd:
 class Rents:
     """The rents of boxes, each of which is to end once its search is over."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self) -> None:
         self.ended: dict[str, HostStatus] = {}
         """The last statuses of boxes that were asked to end their rent, by name."""
-        self._out = out
         self._said: set[str] = set()
 
     def end_due(self, boxes: Sequence[RemoteBox], seen: Sequence[HostStatus]) -> list[str]:
@@ -48,7 +45,7 @@ class Rents:
         """
         last = {one.host.name: one for one in seen if is_due(one, seen)}
         due = [box for box in boxes if box.host.name in last.keys() - self.ended.keys()]
-        ends = parallel.each(due, lambda box: end(box, self._out)) if due else []
+        ends = parallel.each(due, end) if due else []
         for box, one in zip(due, ends, strict=True):
             name = box.host.name
             if one.is_asked:
@@ -82,22 +79,18 @@ def is_due(one: HostStatus, seen: Sequence[HostStatus]) -> bool:
     return one.part is None or split.has_profile(one, seen)
 
 
-def end(box: RemoteBox, out: Path) -> RentEnd:
+def end(box: RemoteBox) -> RentEnd:
     """Have a box end its rent now, by its dead-man, which goes on until the box stops.
 
-    Files that are too large to be brought home keep it.
+    A box that holds what no pull brings home refuses.
     """
-    name = box.host.name
     try:
-        large = (out / name).glob(f"*/{TOO_LARGE}")
-        kept = next((path for path in large if path.read_text().strip()), None)
-        if kept is None:
-            box.ask("end_rent", {"stop_command": list(box.host.stop_command)})
-            return _watched(box)
-        reason = f"what {kept} names is only there."
+        box.ask("end_rent", {"stop_command": list(box.host.stop_command)})
     except (HostError, OSError) as error:
+        name = box.host.name
         reason = str(error).removeprefix(f"{name}: ")
-    return RentEnd(is_asked=False, ends=False, text=f"{name}  its rent goes on: {reason}")
+        return RentEnd(is_asked=False, ends=False, text=f"{name}  its rent goes on: {reason}")
+    return _watched(box)
 
 
 def _watched(box: RemoteBox) -> RentEnd:

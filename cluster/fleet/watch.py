@@ -79,7 +79,7 @@ def watch(
     """
     if end_rent:
         rent.require_stop_commands(boxes)
-    silence, rents = _Silence(lost_after_s), rent.Rents(out)
+    silence, rents = _Silence(lost_after_s), rent.Rents()
     with _screen(prices) as (show, say), contextlib.closing(Tunnels()) as tunnels:
         while True:
             looks = parallel.each(boxes, lambda box: _look_unless(rents.ended, box, out))

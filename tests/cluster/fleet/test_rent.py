@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cluster.box.bundle import TOO_LARGE
+from cluster.box.bundle import LARGEST_BYTES, TOO_LARGE
 from cluster.errors import FleetError
 from cluster.fleet import __main__ as fleet
 from cluster.fleet import rent, status_view, watch
@@ -23,6 +23,12 @@ def with_stop_command(box: LocalBox, script: str) -> RemoteBox:
     host = dataclasses.replace(connection.host, stop_command=("sh", "-c", script))
     box.remote = RemoteBox.of(host, connection.state)
     return box.remote
+
+
+def going(box: LocalBox) -> str:
+    """A script of sh that takes the box away: no ssh gets through any more."""
+    gone = box.put("gone", "exit 255")
+    return f"mv {gone} {gone.with_name('ssh')}"
 
 
 def watched(box: RemoteBox, out: Path) -> HostStatus:
@@ -79,20 +85,38 @@ def test_a_box_ends_its_rent_once_its_search_is_over_and_its_results_are_here(
 def test_a_rent_goes_on_while_a_search_runs_or_something_of_it_is_only_there(
     local_box: LocalBox, tmp_path: Path
 ) -> None:
-    box = with_stop_command(local_box, f"touch {tmp_path}/stopped")
+    box = with_stop_command(local_box, f"touch {tmp_path}/stopped; {going(local_box)}")
     local_box.up()
     local_box.start("sleep 60")
-    out = tmp_path / "out"
-    refused = rent.end(box, out)
+    refused = rent.end(box)
     assert not refused.ends
     assert "its rent goes on: runs the job j1" in refused.text
     local_box.end()
-    (out / "a" / "j1").mkdir(parents=True)
-    (out / "a" / "j1" / TOO_LARGE).write_text("run/trials/checkpoint\n")
-    kept = rent.end(box, out)
+    run = local_box.folder.job("j1").run
+    for name in ("a.ckpt", "b.ckpt"):
+        run.mkdir(exist_ok=True)
+        with (run / name).open("wb") as file:
+            file.truncate(LARGEST_BYTES + 1)
+    kept = rent.end(box)
     assert not kept.ends
-    assert kept.text.endswith(f"what {out / 'a' / 'j1' / TOO_LARGE} names is only there.")
+    assert f"its rent goes on: {run / 'a.ckpt'} (and 1 more) is only on the box: copy" in kept.text
     assert not (tmp_path / "stopped").exists()
+    for path in run.iterdir():  # a person has copied and removed them
+        path.unlink()
+    assert rent.end(box).ends
+    assert (tmp_path / "stopped").exists()
+
+
+def test_what_an_earlier_box_of_that_name_held_back_keeps_no_rent(
+    local_box: LocalBox, tmp_path: Path
+) -> None:
+    box = with_stop_command(local_box, going(local_box))
+    local_box.up()
+    local_box.start("true")
+    earlier = tmp_path / "out" / "a" / "j0"
+    earlier.mkdir(parents=True)
+    (earlier / TOO_LARGE).write_text("run/trials/checkpoint\n")
+    assert watched(box, tmp_path / "out").ends_rent
 
 
 def test_a_stop_command_that_does_not_end_is_no_end_of_the_rent(
@@ -111,7 +135,7 @@ def test_a_box_that_refuses_is_asked_again_and_told_of_once(
     box = with_stop_command(local_box, f"touch {tmp_path}/stopped")
     local_box.up()
     local_box.start("sleep 60")  # since the last look, by another laptop
-    rents, last = rent.Rents(tmp_path / "out"), [on("a", ended(0))]
+    rents, last = rent.Rents(), [on("a", ended(0))]
     assert len(rents.end_due([box], last)) == 1
     assert rents.end_due([box], last) == []
     assert not rents.ended
