@@ -59,8 +59,16 @@ def _without_secrets(request: bytes) -> bytes:
 
 
 def staying(jobs: Path) -> list[Path]:
-    """Return what `send` does not bring home, and what goes with the box."""
-    return sorted(path for job in jobs.glob("[!.]*") for path in _results(job) if _is_large(path))
+    """Return what `send` does not bring home, and what goes with the box.
+
+    Those are large files, and folders in which a person's command left files.
+    """
+    found: set[Path] = set()
+    for job in jobs.glob("[!.]*"):
+        outputs = job.glob("/".join(("run", "**", *_OUTPUTS)))
+        found |= {folder for folder in outputs if any(map(_is_own, folder.glob("**/*")))}
+        found |= {path for path in _results(job) if _is_large(path)}
+    return sorted(found)
 
 
 def _files(jobs: Path) -> list[Path]:
@@ -92,9 +100,13 @@ def _wanted(path: Path, place: Path) -> bool:
             run == "run"
             and (_LEFT_OUT.intersection(below[:2]) or _OUTPUTS in itertools.pairwise(below))
         )
-        and path.is_file()
-        and not path.is_symlink()
+        and _is_own(path)
     )
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a path is a file, and no link: a trial's folder links to what it reads."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _is_large(path: Path) -> bool:

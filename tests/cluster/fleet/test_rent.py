@@ -1,6 +1,7 @@
 """The end of a rent: only where a search is over and all of it is here; and what is told of it."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,14 @@ def test_a_rent_goes_on_while_a_search_runs_or_something_of_it_is_only_there(
     assert not (tmp_path / "stopped").exists()
     for path in run.iterdir():  # a person has copied and removed them
         path.unlink()
+    outputs = run / "trials" / "outputs"
+    (outputs / "trial-x").mkdir(parents=True)
+    (outputs / "trial-x" / "kept.ckpt").touch()  # by --keep-outputs
+    kept = rent.end(box)
+    assert not kept.ends
+    assert f"its rent goes on: {outputs} is only on the box: copy it by scp -r" in kept.text
+    assert not (tmp_path / "stopped").exists()
+    shutil.rmtree(outputs)
     assert rent.end(box).ends
     assert (tmp_path / "stopped").exists()
 
