@@ -11,8 +11,8 @@ from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 
-_STOPPING_S = 20.0
-"""The time in which a stop command tells that it failed, or takes the box away."""
+_STOPPING_S = 60.0
+"""The time in which a stop command takes the box away, or tells that it failed."""
 
 _POLL_S = 0.5
 _OVER = "its search is over and its results are here"
@@ -22,7 +22,7 @@ _OVER = "its search is over and its results are here"
 class RentEnd:
     """The end of a box's rent in words.
 
-    With `is_asked` the box took the order. With `ends` its stop command ran, or it answers no more.
+    With `is_asked` the box took the order. With `ends` it has answered no more since.
     """
 
     is_asked: bool
@@ -94,21 +94,20 @@ def end(box: RemoteBox) -> RentEnd:
 
 
 def _watched(box: RemoteBox) -> RentEnd:
-    """Return what becomes of a box that was asked, as far as it tells in time."""
+    """Return what becomes of a box that was asked: only one that answers no more has ended."""
     name, give_up_at = box.host.name, time.monotonic() + _STOPPING_S
     code = None
-    while code is None and time.monotonic() < give_up_at:
+    while not code and time.monotonic() < give_up_at:  # 0 is no proof
         seen = status.read(box)
         if not seen.reachable:
             return RentEnd(is_asked=True, ends=True, text=f"{name}  {_OVER}: it answers no more.")
         deadman = None if seen.answer is None else seen.answer.deadman
         code = None if deadman is None or deadman.fired is None else deadman.fired.stop_exit_code
-        if code is None:
+        if not code:
             time.sleep(_POLL_S)
-    if code == 0:
-        text = f"{name}  {_OVER}: its stop command ran."
-        return RentEnd(is_asked=True, ends=True, text=text)
-    what = "has not ended yet" if code is None else f"fails with exit code {code}"
+    what = {None: "has not ended yet", 0: "ran, and the box still answers"}.get(
+        code, f"fails with exit code {code}"
+    )
     command = shlex.join(box.host.stop_command)
-    text = f"{name}  STILL PAID: its stop command {what}, and is repeated: {command}"
+    text = f"{name}  STILL PAID: its stop command {what}. It is repeated: {command}"
     return RentEnd(is_asked=True, ends=False, text=text)

@@ -22,8 +22,8 @@ class HostStatus:
     """A box's answer, `age_s` seconds ago: its last one where it gives none now.
 
     `refused` says that it never will before a person has mended something: it is not set up, or
-    its key or ours is not accepted. `ends_rent`: it was asked to end its rent, and its stop command
-    ran, or it answers no more.
+    its key or ours is not accepted. `ends_rent`: it was asked to end its rent, and has answered no
+    more since.
     """
 
     host: Host
