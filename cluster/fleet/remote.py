@@ -29,6 +29,10 @@ class BareError(HostError):
     """A box without the fleet's code or the interpreter that runs it; it runs nothing, either."""
 
 
+class RefusedError(HostError):
+    """A box's own refusal of what it was asked, with its reason: it would refuse that again."""
+
+
 class _Incoming(io.RawIOBase):
     """A pipe from a box that is read for as long as something comes."""
 
@@ -143,7 +147,7 @@ class RemoteBox:
     def _judge(self, returncode: int, stderr: bytes) -> None:
         said = stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         if returncode == REFUSED:
-            raise HostError(self.host, said[-1])
+            raise RefusedError(self.host, said[-1])
         if returncode == _NO_CODE:
             raise BareError(self.host, "is not set up: run `up` first.")
         if returncode != 0:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cluster.errors import FleetError
 from cluster.fleet import parallel, split, status
-from cluster.fleet.remote import RemoteBox
+from cluster.fleet.remote import RefusedError, RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 
@@ -22,34 +22,48 @@ _OVER = "its search is over and its results are here"
 class RentEnd:
     """The end of a box's rent in words.
 
-    With `is_asked` the box took the order. With `ends` it has answered no more since.
+    With `is_asked` the box took the order. With `ends` it has answered no more since. With
+    `may_pass` it did not take the order now, and may the next time.
     """
 
     is_asked: bool
     ends: bool
     text: str
+    may_pass: bool = False
 
 
 class Rents:
     """The rents of boxes, each of which is to end once its search is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float) -> None:
         self.ended: dict[str, HostStatus] = {}
         """The last statuses of boxes that were asked to end their rent, by name."""
         self._said: set[str] = set()
+        self._patience_s = patience_s
+        self._failing_since: dict[str, float] = {}
+
+    @property
+    def has_to_ask_again(self) -> bool:
+        """Tell whether an order failed of what may pass, and has not failed for too long."""
+        now = time.monotonic()
+        return any(now - since < self._patience_s for since in self._failing_since.values())
 
     def end_due(self, boxes: Sequence[RemoteBox], seen: Sequence[HostStatus]) -> list[str]:
         """End the rents that are due; return what is new of them.
 
-        A box that refuses is asked again the next time: a job may run there once more.
+        A box that does not take the order is asked again the next time.
         """
         last = {one.host.name: one for one in seen if is_due(one, seen)}
         due = [box for box in boxes if box.host.name in last.keys() - self.ended.keys()]
         ends = parallel.each(due, end) if due else []
+        failing: dict[str, float] = {}
         for box, one in zip(due, ends, strict=True):
             name = box.host.name
             if one.is_asked:
                 self.ended[name] = dataclasses.replace(last[name], ends_rent=one.ends)
+            if one.may_pass:
+                failing[name] = self._failing_since.get(name, time.monotonic())
+        self._failing_since = failing
         new = [one.text for one in ends if one.text not in self._said]
         self._said.update(new)
         return new
@@ -89,8 +103,19 @@ def end(box: RemoteBox) -> RentEnd:
     except (HostError, OSError) as error:
         name = box.host.name
         reason = str(error).removeprefix(f"{name}: ")
-        return RentEnd(is_asked=False, ends=False, text=f"{name}  its rent goes on: {reason}")
+        return RentEnd(
+            is_asked=False,
+            ends=False,
+            text=f"{name}  its rent goes on: {reason}",
+            may_pass=not isinstance(error, RefusedError) or _may_run(box),
+        )
     return _watched(box)
+
+
+def _may_run(box: RemoteBox) -> bool:
+    """Return whether a box may run a job, which was started since it was looked at."""
+    seen = status.read(box)
+    return seen.is_running or seen.is_silent
 
 
 def _watched(box: RemoteBox) -> RentEnd:

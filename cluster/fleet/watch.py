@@ -72,14 +72,15 @@ def watch(
     A box that has been silent for `lost_after_s` seconds is waited for no longer; its job and its
     dead-man may go on there. The finals of shared searches are started on the way; `is_whole`
     says that these are all boxes of the fleet. With `end_rent` each box ends its rent once its
-    search is over and its results are here; it is asked no more then.
+    search is over and its results are here; it is asked no more then. While that fails, it is
+    asked again for `lost_after_s` seconds.
 
     Raises:
         FleetError: if a box has no command for that.
     """
     if end_rent:
         rent.require_stop_commands(boxes)
-    silence, rents = _Silence(lost_after_s), rent.Rents()
+    silence, rents = _Silence(lost_after_s), rent.Rents(lost_after_s)
     with _screen(prices) as (show, say), contextlib.closing(Tunnels()) as tunnels:
         while True:
             looks = parallel.each(boxes, lambda box: _look_unless(rents.ended, box, out))
@@ -93,6 +94,7 @@ def watch(
             is_over = not started and not pending
             if end_rent:
                 news += rents.end_due(boxes, seen)
+                is_over = is_over and not rents.has_to_ask_again
             if is_over:
                 news += problems  # until then they may pass
             for text in filter(None, [*news, *started]):

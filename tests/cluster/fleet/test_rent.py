@@ -1,7 +1,9 @@
 """The end of a rent: only where a search is over and all of it is here; and what is told of it."""
 
 import dataclasses
+import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,24 @@ def going(box: LocalBox) -> str:
     return f"mv {gone} {gone.with_name('ssh')}"
 
 
-def watched(box: RemoteBox, out: Path) -> HostStatus:
+def before_each_order(box: LocalBox, fault: str) -> Path:
+    """Have the box do `fault` before each order to end its rent; return what counts them."""
+    count = box.home / "orders"
+    script = (
+        f'if [ "$3" = end_rent ]; then echo >> {count}; {fault}; fi; exec {sys.executable} "$@"'
+    )
+    box.folder.python.write_text(str(box.put("python-that-fails", script)))
+    return count
+
+
+def watched(box: RemoteBox, out: Path, *, lost_after_s: float = 600.0) -> HostStatus:
     [one] = watch.watch(
         [box],
         is_whole=True,
         prices=Prices(),
         out=out,
         every_s=0.01,
-        lost_after_s=600.0,
+        lost_after_s=lost_after_s,
         dashboard=False,
         end_rent=True,
     )
@@ -144,7 +156,7 @@ def test_a_box_that_refuses_is_asked_again_and_told_of_once(
     box = with_stop_command(local_box, going(local_box))
     local_box.up()
     local_box.start("sleep 60")  # since the last look, by another laptop
-    rents, last = rent.Rents(), [on("a", ended(0))]
+    rents, last = rent.Rents(600.0), [on("a", ended(0))]
     assert len(rents.end_due([box], last)) == 1
     assert rents.end_due([box], last) == []
     assert not rents.ended
@@ -153,6 +165,64 @@ def test_a_box_that_refuses_is_asked_again_and_told_of_once(
         "a  its search is over and its results are here: it answers no more."
     ]
     assert rents.ended["a"].ends_rent
+
+
+@pytest.mark.parametrize("code", [137, 255], ids=["killed there", "no link"])
+def test_an_order_that_fails_is_given_again(
+    code: int, local_box: LocalBox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = with_stop_command(local_box, going(local_box))
+    local_box.up()
+    local_box.start("true")
+    orders = before_each_order(
+        local_box, f"[ $(wc -l < {local_box.home}/orders) -gt 2 ] || exit {code}"
+    )
+    assert watched(box, tmp_path / "out").ends_rent
+    assert orders.read_text() == "\n" * 3
+    assert capsys.readouterr().out.count("a  its rent goes on: ") == 1
+
+
+def test_an_order_that_fails_for_long_is_given_up(
+    local_box: LocalBox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = with_stop_command(local_box, f"touch {tmp_path}/stopped")
+    local_box.up()
+    local_box.start("true")
+    orders = before_each_order(local_box, "exit 137")
+    assert not watched(box, tmp_path / "out", lost_after_s=1.0).ends_rent
+    assert len(orders.read_text()) > 1
+    assert "a  its rent goes on: failed with exit code 137" in capsys.readouterr().out
+    assert not (tmp_path / "stopped").exists()
+
+
+def test_a_box_that_keeps_its_rent_for_a_reason_is_not_waited_for(
+    local_box: LocalBox, tmp_path: Path
+) -> None:
+    box = with_stop_command(local_box, f"touch {tmp_path}/stopped")
+    local_box.up()
+    outputs = local_box.folder.job("j1").run / "trials" / "outputs"
+    local_box.start(f"mkdir -p {outputs}; touch {outputs}/kept.ckpt")
+    orders = before_each_order(local_box, ":")
+    assert not watched(box, tmp_path / "out").ends_rent
+    assert orders.read_text() == "\n"
+
+
+def test_a_job_that_starts_before_the_order_comes_is_waited_for(
+    local_box: LocalBox, tmp_path: Path
+) -> None:
+    box = with_stop_command(local_box, going(local_box))
+    local_box.up()
+    local_box.start("true")
+    request = tmp_path / "request.json"  # of another laptop
+    request.write_text(
+        json.dumps({"name": "j2", "words": ["sh", "-c", "sleep 2"], "resume": False})
+    )
+    start = f"{sys.executable} -m cluster.box start < {request} >&2"
+    before_each_order(local_box, f"[ -e {local_box.folder.job('j2').path} ] || {start}")
+    one = watched(box, tmp_path / "out")
+    assert one.job is not None
+    assert (one.job.name, one.ends_rent) == ("j2", True)
+    assert (tmp_path / "out" / "a" / "j2" / "exit.json").exists()
 
 
 def test_a_box_without_a_stop_command_is_named_before_the_watch_begins(
