@@ -72,7 +72,7 @@ def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: boo
         return FinalsVerdict()
     if any(one.state == "stopped" for one in here):
         return FinalsVerdict(problem="a part was stopped: `submit --resume`, then `watch`")
-    absent = {*range(1, _part(members[0]).count + 1)} - {_part(one).number for one in members}
+    absent = absent_parts(members)
     if absent and not is_whole:
         return FinalsVerdict(problem=f"part {min(absent)} is on another box: watch without --only")
     able = [one for one in here if one.state in _ABLE and not _is_spent(one)]
@@ -80,6 +80,18 @@ def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: boo
         return FinalsVerdict(problem=f"no box of its class is left: {_AGAIN}")
     able.sort(key=lambda one: _ABLE.index(one.state))
     return FinalsVerdict(boxes=tuple(able))
+
+
+def absent_parts(members: Sequence[HostStatus]) -> set[int]:
+    """Return the parts of a search that none of these boxes has."""
+    known = {_part(one).number for one in members}
+    return {*range(1, _part(members[0]).count + 1)} - known
+
+
+def are_finals_over(members: Sequence[HostStatus]) -> bool:
+    """Return whether finals have ended on one of these boxes, however, but not by a person."""
+    finals = [one for one in members if _part(one).number is None and one.problem is None]
+    return any(one.state not in ("running", "stopped") for one in finals)
 
 
 def has_profile(one: HostStatus, seen: Sequence[HostStatus]) -> bool:

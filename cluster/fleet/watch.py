@@ -89,14 +89,16 @@ def watch(
                 news += map(tunnels.follow, boxes, seen)
             show(seen)
             lost = {one.host.name for one in seen if silence.is_lost(one)}
-            started, problems = finish.finish(boxes, seen, lost=lost, is_whole=is_whole, out=out)
+            away = lost | rents.ended.keys()  # neither takes finals any more
+            started, problems = finish.finish(boxes, seen, lost=away, is_whole=is_whole, out=out)
             pending = [one for one in seen if _pending(one) and one.host.name not in lost]
             is_over = not started and not pending
             if end_rent:
-                news += rents.end_due(boxes, seen)
+                news += rents.end_due(boxes, seen, is_last=is_over, is_whole=is_whole)
                 is_over = is_over and not rents.has_to_ask_again
             if is_over:
                 news += problems  # until then they may pass
+                news += rents.left(seen) if end_rent else []
             for text in filter(None, [*news, *started]):
                 say(text)
             if is_over:

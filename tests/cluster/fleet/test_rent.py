@@ -44,10 +44,12 @@ def before_each_order(box: LocalBox, fault: str) -> Path:
     return count
 
 
-def watched(box: RemoteBox, out: Path, *, lost_after_s: float = 600.0) -> HostStatus:
+def watched(
+    box: RemoteBox, out: Path, *, lost_after_s: float = 600.0, is_whole: bool = True
+) -> HostStatus:
     [one] = watch.watch(
         [box],
-        is_whole=True,
+        is_whole=is_whole,
         prices=Prices(),
         out=out,
         every_s=0.01,
@@ -274,9 +276,83 @@ def on(name: str, job: dict[str, Any] | None, **fields: Any) -> HostStatus:
         # What shares a search is needed until its finals have ended.
         ([on("a", ended(0) | {"split": PART}), on("b", {"split": FINALS})], []),
         ([on("a", ended(0) | {"split": PART}), on("b", ended(0) | {"split": FINALS})], ["a", "b"]),
+        ([on("a", ended(0) | {"split": PART}), on("b", ended(1) | {"split": FINALS})], ["a", "b"]),
+        ([on("a", ended(2) | {"split": PART}), on("b", ended(3) | {"split": FINALS})], ["a", "b"]),
+        (
+            [
+                on("a", ended(0) | {"split": PART}),
+                on("b", {"state": "died", "split": FINALS}),
+            ],
+            ["a", "b"],
+        ),
+        ([on("a", ended(0) | {"split": PART}), on("b", ended(0) | {"split": PART})], []),
+        (
+            [
+                on("a", ended(0) | {"split": PART}),
+                on("b", ended(130, "stopped") | {"split": FINALS}),
+            ],
+            [],
+        ),
+        (
+            [
+                on("a", ended(0) | {"split": PART}),
+                on("b", ended(0) | {"split": FINALS}, problem="b: no answer.", reachable=False),
+            ],
+            [],
+        ),
     ],
 )
 def test_a_rent_is_due_to_end_when_its_search_is_over(
     states: list[HostStatus], due: list[str]
 ) -> None:
     assert [one.host.name for one in states if rent.is_due(one, states)] == due
+
+
+A, B = ({"split": PART | {"number": number, "count": 2}} for number in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("states", "is_whole", "due"),
+    [
+        ([on("a", ended(3) | A), on("b", ended(3) | B)], True, ["a", "b"]),
+        ([on("a", ended(3) | A), on("b", ended(3) | B)], False, ["a", "b"]),
+        ([on("a", ended(3) | A)], True, ["a"]),
+        ([on("a", ended(3) | A)], False, []),  # --only: another box may have the rest
+        ([on("a", ended(0) | A), on("b", ended(130, "stopped") | B)], True, []),
+    ],
+)
+def test_a_search_whose_finals_never_begin_is_over_with_the_watch(
+    states: list[HostStatus], is_whole: bool, due: list[str]
+) -> None:
+    found = [
+        one.host.name for one in states if rent.is_due(one, states, is_last=True, is_whole=is_whole)
+    ]
+    assert found == due
+
+
+@pytest.mark.parametrize(
+    ("number", "script", "is_whole", "ends", "told"),
+    [
+        (None, "exit 1", True, True, "it answers no more."),
+        (1, "exit 3", True, True, "no part has left a journal"),
+        (1, "exit 3", False, False, "a  its rent goes on: the search that it has a part of may"),
+    ],
+    ids=["finals without a result", "parts without a journal", "a part elsewhere"],
+)
+def test_a_shared_search_that_has_no_profile_is_paid_no_longer(
+    number: int | None,
+    script: str,
+    is_whole: bool,
+    ends: bool,
+    told: str,
+    local_box: LocalBox,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    box = with_stop_command(local_box, going(local_box))
+    local_box.up()
+    part = {"name": "j1", "machine_class": "gpu", "number": number, "count": 2}
+    words = ["sh", "-c", script]
+    box.ask("start", {"name": "j1", "words": words, "resume": False, "split": part})
+    assert watched(box, tmp_path / "out", is_whole=is_whole).ends_rent is ends
+    assert told in capsys.readouterr().out
