@@ -92,7 +92,13 @@ def end_rent(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
             raise BoxError(f"runs the job {job.name}: its rent goes on.")
         if only_here := bundle.staying(box.jobs):
             raise BoxError(_of_what_stays(only_here))
-        return arm(box, {"hours": 0.0, "stop_command": request["stop_command"]})
+        stop_command = request["stop_command"]
+        try:
+            return arm(box, {"hours": 0.0, "stop_command": stop_command})
+        except (OSError, BoxError):  # a full disk must not keep the rent running
+            words = ("cluster.box", "fire")
+            deadman.fire(box.deadman, stop_command=stop_command, words=words, cwd=box.code)
+            return {}
 
 
 def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,6 +184,8 @@ def main() -> int:
         jobs.supervise(box, request["name"])
     elif command == "deadman":
         deadman.watch(box.deadman, end=lambda: jobs.stop(box, reason="deadline"))
+    elif command == "fire":
+        deadman.fire_now(box.deadman, request, end=lambda: jobs.stop(box, reason="deadline"))
     else:
         try:
             print(json.dumps(_ANSWERS[command](box, request)))

@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from cluster.errors import BoxError
 from cluster.node import processes
@@ -105,11 +106,7 @@ def arm(
     Raises:
         BoxError: if the stop command's program is not on this machine, or it does not start.
     """
-    if stop_command and shutil.which(stop_command[0], path=stop_environment()["PATH"]) is None:
-        raise BoxError(
-            f"stop command: there is no program {stop_command[0]!r} on this machine, and nothing "
-            "was armed: install it there, or give its whole path."
-        )
+    _require_program(stop_command)
     new = Armed(deadline=time.time() + hours * 3600, stop_command=tuple(stop_command))
     write_json(folder.armed, dataclasses.asdict(new))
     # Always a new process: the one before may run the code of an earlier `up`, or have fired.
@@ -122,6 +119,22 @@ def arm(
             raise BoxError(f"could not start the dead-man; its log is {folder.log}.")
         time.sleep(0.05)
     return new
+
+
+def fire(
+    folder: DeadmanFolder, *, stop_command: Sequence[str], words: Sequence[str], cwd: Path
+) -> None:
+    """Start a dead-man that fires at once, from memory alone: a full disk takes no files.
+
+    The process is `python -m WORDS` in `cwd`, and has to call `fire_now` with the `Armed` that it
+    finds on its stdin, in plain values. It cannot be disarmed.
+
+    Raises:
+        BoxError: if the stop command's program is not on this machine.
+    """
+    _require_program(stop_command)
+    now = Armed(deadline=time.time(), stop_command=tuple(stop_command))
+    processes.spawn(words, dataclasses.asdict(now), cwd=cwd, log=_log(folder))
 
 
 def disarm(folder: DeadmanFolder) -> None:
@@ -142,7 +155,15 @@ def watch(folder: DeadmanFolder, *, end: Callable[[], str | None]) -> None:
         time.sleep(_POLL_S)
         found = _read_again(folder, found)
     if found is not None:
-        _fire(folder, found, end)
+        known = found
+        _fire(folder, known, end, is_armed=lambda: _read_again(folder, known) is not None)
+
+
+def fire_now(
+    folder: DeadmanFolder, order: Mapping[str, Any], *, end: Callable[[], str | None]
+) -> None:
+    """Call `end` and end the rent, by the order that `fire` gave."""
+    _fire(folder, structure_known(Armed, order), end, is_armed=lambda: True)
 
 
 def armed(folder: DeadmanFolder) -> Armed | None:
@@ -186,7 +207,28 @@ def _read_again(folder: DeadmanFolder, known: Armed) -> Armed | None:
         return known
 
 
-def _fire(folder: DeadmanFolder, found: Armed, end: Callable[[], str | None]) -> None:
+def _require_program(stop_command: Sequence[str]) -> None:
+    if stop_command and shutil.which(stop_command[0], path=stop_environment()["PATH"]) is None:
+        raise BoxError(
+            f"stop command: there is no program {stop_command[0]!r} on this machine, and nothing "
+            "was armed: install it there, or give its whole path."
+        )
+
+
+def _log(folder: DeadmanFolder) -> IO[bytes]:
+    try:
+        return folder.log.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
+
+
+def _fire(
+    folder: DeadmanFolder,
+    found: Armed,
+    end: Callable[[], str | None],
+    *,
+    is_armed: Callable[[], bool],
+) -> None:
     fired = Fired(at=time.time(), job=None, stop_exit_code=None)
     _note(folder, fired)
     try:
@@ -195,7 +237,7 @@ def _fire(folder: DeadmanFolder, found: Armed, end: Callable[[], str | None]) ->
         with contextlib.suppress(OSError):  # its log is on a disk that may be full
             traceback.print_exc()
     _note(folder, fired)
-    while found.stop_command and _read_again(folder, found) is not None:
+    while found.stop_command and is_armed():
         fired = dataclasses.replace(fired, stop_exit_code=_run(found.stop_command))
         _note(folder, fired)
         time.sleep(_RETRY_S)

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from box_jobs import wait_for
 from cluster.box.bundle import LARGEST_BYTES, TOO_LARGE
 from cluster.errors import FleetError
 from cluster.fleet import __main__ as fleet
@@ -167,6 +170,22 @@ def test_a_box_that_refuses_is_asked_again_and_told_of_once(
         "a  its search is over and its results are here: it answers no more."
     ]
     assert rents.ended["a"].ends_rent
+
+
+@pytest.mark.parametrize("max_hours", [None, 1.0])
+def test_a_full_disk_keeps_no_rent(
+    max_hours: float | None, local_box: LocalBox, tmp_path: Path
+) -> None:
+    box = with_stop_command(local_box, f"touch {tmp_path}/by-$PPID; {going(local_box)}")
+    local_box.up(max_hours=max_hours)
+    local_box.start("true")
+    wait_for(local_box.folder.job("j1").exit.exists)
+    # No process of the box can write a byte any more, and files without any can still be made.
+    script = f'ulimit -f 0; exec {sys.executable} "$@"'
+    local_box.folder.python.write_text(str(local_box.put("python-without-room", script)))
+    assert rent.end(box).ends
+    [ran] = tmp_path.glob("by-*")
+    os.kill(int(ran.name.removeprefix("by-")), signal.SIGKILL)  # no file tells of it
 
 
 @pytest.mark.parametrize("code", [137, 255], ids=["killed there", "no link"])
