@@ -13,12 +13,14 @@ import pytest
 
 from box_jobs import wait_for
 from cluster.box.bundle import LARGEST_BYTES, TOO_LARGE
+from cluster.box.folder import BoxFolder
 from cluster.errors import FleetError
 from cluster.fleet import __main__ as fleet
 from cluster.fleet import rent, status_view, watch
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.status import HostStatus
+from cluster.node import processes
 from host_states import HOST, ended, seen
 from local_box import LocalBox
 
@@ -375,3 +377,49 @@ def test_a_shared_search_that_has_no_profile_is_paid_no_longer(
     box.ask("start", {"name": "j1", "words": words, "resume": False, "split": part})
     assert watched(box, tmp_path / "out", is_whole=is_whole).ends_rent is ends
     assert told in capsys.readouterr().out
+
+
+def test_a_box_that_has_ended_its_rent_is_asked_to_finish_no_search(
+    local_box: LocalBox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(rent, "_STOPPING_S", 5.0)  # b stays
+    state, boxes = local_box.remote.connection.state, []
+    reach_b = 'case "$last" in *rl-tuner-fleet*) exit 255;; esac; exec sh -c "$last"'
+    gone = local_box.put("gone", f"cd {local_box.home}; for last; do :; done; {reach_b}")
+    for number, (name, folder) in enumerate([("b", "fleet-b"), ("a", "rl-tuner-fleet")], start=1):
+        host = dataclasses.replace(HOST, name=name, folder=folder)
+        stop_command = ("sh", "-c", f"mv {gone} {gone.with_name('ssh')}; touch {tmp_path}/{name}")
+        local_box.remote = RemoteBox.of(dataclasses.replace(host, stop_command=stop_command), state)
+        local_box.up()
+        # No box takes the finals, as there is a job of that name.
+        job = local_box.home / folder / "jobs" / "j1"
+        script = f"mkdir -p {job}/run {job}-finals; touch {job}/run/journal.log"
+        words = ["sh", "-c", f"{script}; echo '{{}}' > {job}-finals/job.json"]
+        part = {"name": "j1", "machine_class": "gpu", "number": number, "count": 2}
+        request = {"name": "j1", "words": words, "resume": False, "split": part}
+        local_box.remote.ask("start", request)
+        boxes.append(local_box.remote)
+    calls = local_box.home / "calls"
+    script = f'if [ "$3" = end_rent ]; then echo >> {calls}; [ $(wc -l < {calls}) -gt 1 ] || exit 9'
+    python = local_box.put("python-that-fails", f'{script}; fi; exec {sys.executable} "$@"')
+    (local_box.home / "fleet-b" / "python").write_text(str(python))
+    watch.watch(
+        boxes,
+        is_whole=True,
+        prices=Prices(),
+        out=tmp_path / "out",
+        every_s=0.01,
+        lost_after_s=600.0,
+        dashboard=False,
+        end_rent=True,
+    )
+    processes.kill(BoxFolder(local_box.home / "fleet-b").deadman.process)
+    said = capsys.readouterr().out
+    assert "b  its rent goes on: failed with exit code 9" in said
+    assert said.count("a  its search is over and its results are here: it answers no more.") == 1
+    assert "a: cannot be reached" not in said
+    assert (tmp_path / "a").exists()
+    assert (tmp_path / "b").exists()
