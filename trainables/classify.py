@@ -81,7 +81,9 @@ SIGNATURES: tuple[Signature, ...] = (
         r"RESOURCE_EXHAUSTED: (Out of memory while trying to allocate"
         r"|Failed to allocate request for|.*ran out of memory).*",
         r"CUDA out of memory\. Tried to allocate.*",
-        r"CUDA_ERROR_OUT_OF_MEMORY|CUDA error: out of memory",
+        # XLA's pool asks for less and less where others hold memory, says so, and goes on.
+        r"^(?!.*Failed to allocate device memory of ).*CUDA_ERROR_OUT_OF_MEMORY.*",
+        r"CUDA error: out of memory",
         r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED",
         r"ran out of memory trying to instantiate command buffer",
         r"PxgCudaDeviceMemoryAllocator fail to allocate memory \d+ bytes",  # PhysX, then error 700

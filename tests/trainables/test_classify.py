@@ -1,9 +1,11 @@
 """The table of deaths, against what the libraries really print."""
 
+import json
 import signal
 
 import pytest
 
+from places import ROOT
 from trainables.classify import classify, last_words
 from trainables.measurement import OutcomeKind
 
@@ -257,6 +259,28 @@ def test_the_line_is_found_in_a_log_that_says_much_more(
 )
 def test_the_sentence_holds_the_evidence_or_what_to_do(stderr: str, words: str) -> None:
     assert words in classify(1, stderr)[1]
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "last", "kind"),
+    [
+        (None, "", OutcomeKind.TIMEOUT),
+        (-signal.SIGKILL, "", NODE_LOST),
+        (1, "ValueError: x", ERROR),
+        (1, "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9GiB", DEVICE_MEMORY),
+        (1, "INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory", DEVICE_MEMORY),
+    ],
+)
+def test_a_pool_that_asks_for_less_is_no_death(
+    exit_status: int | None, last: str, kind: OutcomeKind
+) -> None:
+    """An H100 of which another process held 90 %: the trial with this log trained."""
+    record = json.loads((ROOT / "benchmarks/gpu/h100-80gb-hbm3-80gb-700w.json").read_text())
+    row = record["parts"]["deaths"]["rows"]["another process holds 90%"]
+    assert row["log"].count("CUDA_ERROR_OUT_OF_MEMORY") == 7
+    found, sentence = classify(exit_status, f"{row['log']}\n{last}")
+    assert found is kind
+    assert last in sentence or not last
 
 
 def test_threads_come_before_the_memory_that_fails_after_them() -> None:
