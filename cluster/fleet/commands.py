@@ -245,6 +245,9 @@ class ReportCommand(_Priced):
             task: offers.offers(of_task, hosts, table)
             for task, of_task in profiles.by_task(results).items()
         }
+        titles = profiles.titles(
+            {task: ranked[0].profile.options for task, ranked in tasks.items()}
+        )
         for task, ranked in tasks.items():
             paths = offers.publish(
                 ranked, self.out, suffix=offers.suffix(task) if len(tasks) > 1 else ""
@@ -252,7 +255,8 @@ class ReportCommand(_Priced):
             if self.json:
                 print(json.dumps(offers.to_dict(ranked, task)))
                 continue
-            Console(width=None if sys.stdout.isatty() else 160).print(offers.render(ranked, task))
+            shown = offers.render(ranked, titles[task])
+            Console(width=None if sys.stdout.isatty() else 160).print(shown)
             print("\n".join(f"profile: {path}" for path in paths))
             print(offers.advice(ranked))
         path = page.write(tasks, self.html or self.out / "report.html", kind=self.kind)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
-from cluster.fleet.offers.profiles import PulledProfile
+from cluster.fleet.offers.profiles import PulledProfile, TaskKey
 from cluster.node.atomic import write_bytes
 from cluster.pages.units import dollars, speed, steps
 
@@ -105,7 +105,7 @@ def publish(ranked: Sequence[ClassOffer], out: Path, *, suffix: str = "") -> lis
     return paths
 
 
-def suffix(task: tuple[str, ...]) -> str:
+def suffix(task: TaskKey) -> str:
     """Return a suffix of file names by task: profiles are named by class and phase alone."""
     return f"-{hashlib.sha256(repr(task).encode()).hexdigest()[:8]}"
 
@@ -138,9 +138,9 @@ def configuration_text(config: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {config[name]}" for name in [*sizes, *sorted(config.keys() - sizes)])
 
 
-def render(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> RenderableType:
+def render(ranked: Sequence[ClassOffer], title: str) -> RenderableType:
     """Return one task's offers as a table for a terminal."""
-    table = Table(title=" · ".join(part for part in task if part != "-"), title_justify="left")
+    table = Table(title=Text(title, style="table.title"), title_justify="left")
     for column in OFFER_COLUMNS:
         table.add_column(column, overflow="fold")
     for offer in ranked:
@@ -148,7 +148,7 @@ def render(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> RenderableTyp
     return table
 
 
-def to_dict(ranked: Sequence[ClassOffer], task: tuple[str, ...]) -> Mapping[str, Any]:
+def to_dict(ranked: Sequence[ClassOffer], task: TaskKey) -> Mapping[str, Any]:
     """Return one task's offers and the advice, as plain values for JSON."""
     return {
         "task": list(task),

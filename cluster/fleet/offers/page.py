@@ -14,14 +14,13 @@ from cluster.fleet.offers.offers import (
     cells,
     interval_text,
 )
+from cluster.fleet.offers.profiles import TaskKey, titles
 from cluster.node.atomic import write_text
 from cluster.pages import page, table
 from cluster.pages.elements import Element, element
 from cluster.pages.page import Section
 from cluster.pages.table import Cell, Column, TableBar
 from cluster.pages.units import dollars, steps
-
-TaskKey = tuple[str, ...]
 
 _VALUES: Mapping[str, Callable[[ClassOffer], float | None]] = {
     "speed": lambda offer: offer.profile.steps_per_second,
@@ -54,6 +53,7 @@ def render(
     `kind` is that of the profiles, `folder` the page's own, and `now` the time of its making.
     """
     sentences = [advice(offers) for _, offers in tasks]
+    named = titles({task: offers[0].profile.options for task, offers in tasks})
     is_one = len(tasks) == 1
     headline = sentences[0] if is_one else f"{len(tasks)} tasks, each with its own answer"
     return page.render(
@@ -64,7 +64,7 @@ def render(
         sections=[
             Section(
                 anchor=f"task-{number}",
-                title=" · ".join(part for part in task if part != "-"),
+                title=named[task],
                 content=[
                     None if is_one else element("p", sentence, class_="lead"),
                     page.charts(*_bars(offers)),

@@ -4,8 +4,10 @@ They are read as plain YAML here: tune, which writes them, is a floor above.
 """
 
 import dataclasses
+import hashlib
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,21 +15,28 @@ from cluster.errors import FleetError
 from cluster.node.plain_yaml import read_yaml
 from cluster.structure import Plain, Rule, StructureError, structure_known
 
+TaskKey = tuple[str, ...]
+"""All that two profiles must agree on for their speeds to be compared; the last is a digest."""
+
+_SENT = re.compile(r"^.*/files/(?=[0-9a-f]{16}/)")
+"""Where a box keeps what `submit --send` brought; behind it is the hash of the content."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PulledProfile:
     """One pulled profile, with the keys that a choice between machines needs.
 
-    `task` is all that two profiles must agree on for their speeds to be compared. `unit` is what
-    the speeds count, in the plural. `is_proven` means that finals confirmed it and the search came
-    to its end.
+    `options` are all that the workload was given, and its code, by name: the digest in `task` is
+    theirs. `unit` is what the speeds count, in the plural. `is_proven` means that finals confirmed
+    it and the search came to its end.
     """
 
     path: Path
     host: str
     machine_class: str
     kind: str
-    task: tuple[str, ...]
+    task: TaskKey
+    options: dict[str, str]
     steps_per_second: float
     low: float
     high: float
@@ -40,6 +49,7 @@ class PulledProfile:
 class _Workload:
     factory: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -58,6 +68,7 @@ class _Search:
 class _Data:
     source: str | None
     sha256: str | None
+    llm: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +128,7 @@ def read(path: Path) -> PulledProfile:
     except StructureError as error:
         raise FleetError(f"{path} is not a profile: {error}") from error
     data = profile.data
+    options = _options(profile.workload, data)
     return PulledProfile(
         path=path,
         host=path.parents[2].name,
@@ -127,7 +139,9 @@ def read(path: Path) -> PulledProfile:
             profile.search.objective,
             data.source or "-",
             (data.sha256 or "-")[:12],
+            _digest(sorted(options.items())),
         ),
+        options=options,
         steps_per_second=profile.expected_sps,
         low=profile.speed.low,
         high=profile.speed.high,
@@ -137,9 +151,57 @@ def read(path: Path) -> PulledProfile:
     )
 
 
-def by_task(results: Sequence[PulledProfile]) -> dict[tuple[str, ...], list[PulledProfile]]:
+def by_task(results: Sequence[PulledProfile]) -> dict[TaskKey, list[PulledProfile]]:
     """Return the profiles by task; only speeds of the same task may be compared."""
-    tasks: dict[tuple[str, ...], list[PulledProfile]] = {}
+    tasks: dict[TaskKey, list[PulledProfile]] = {}
     for result in results:
         tasks.setdefault(result.task, []).append(result)
     return tasks
+
+
+def titles(tasks: Mapping[TaskKey, Mapping[str, str]]) -> dict[TaskKey, str]:
+    """Return each task in words; `tasks` has the options of each.
+
+    Tasks that are alike but for the digest are told apart by the options in which they differ.
+    """
+    found = {}
+    for task, own in tasks.items():
+        alike = [options for other, options in tasks.items() if other[:-1] == task[:-1]]
+        names = [name for name in own if any(o.get(name) != own[name] for o in alike)]
+        parts = [part for part in task[:-1] if part != "-"]
+        found[task] = " · ".join([*parts, *(f"{name} {own[name]}" for name in names)])
+    return found
+
+
+def _options(workload: _Workload, data: _Data) -> dict[str, str]:
+    """Return what tells a workload from others of its name and data, on whatever box it ran.
+
+    A seed makes no other speed. The data is told by its hash, and lies elsewhere on another box; so
+    may the code.
+    """
+    given = {name: value for name, value in workload.options.items() if name != "seed"}
+    if data.sha256 is not None:
+        given.pop("data", None)
+    if data.llm is not None:
+        given["language model"] = data.llm
+    if workload.source:
+        given["own code"] = _digest(sorted(workload.source.values()))
+    return dict(_leaves(given))
+
+
+def _leaves(nested: Any) -> Iterator[tuple[str, str]]:
+    """Yield the single values of nested ones as text, with their dotted names."""
+    waiting = [("", nested)]
+    while waiting:  # and no recursion: a file from a box may be nested deeply
+        name, value = waiting.pop()
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value, start=1)
+            below = [(f"{name}.{key}" if name else str(key), item) for key, item in items]
+            waiting += reversed(below)
+            continue
+        text = _SENT.sub("", str(value))
+        yield name, text if text.isprintable() else repr(text)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
