@@ -44,7 +44,7 @@ class _Fleet:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Priced(_Fleet):
     prices: Path | None = None
-    """Dollars an hour by GPU class; see cluster/prices.example.toml."""
+    """Dollars an hour of one GPU, by class; see cluster/prices.example.toml."""
     price: tuple[str, ...] = ()
     """The same by hand: rtx-4090=0.69. Comes before the files."""
 

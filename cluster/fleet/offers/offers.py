@@ -29,7 +29,10 @@ _SIZES = ("num_envs", "num_steps", "batch_size", "num_epochs")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClassOffer:
-    """The best profile of a class, and its price in US dollars an hour."""
+    """The best profile of a class, and the price of its GPUs in US dollars an hour.
+
+    Of a box with several GPUs that is the share of those on which the profile trains.
+    """
 
     profile: PulledProfile
     price_per_hour: float | None
@@ -39,6 +42,12 @@ class ClassOffer:
         """Steps per US dollar, in the profile's unit; `None` without a price."""
         price = self.price_per_hour
         return None if price is None else self.profile.steps_per_second * 3600 / price
+
+    @property
+    def share_text(self) -> str:
+        """The GPUs that the price is for, as ` (1 of 4 GPUs)`; empty if the box has one."""
+        one = self.profile
+        return f" ({one.num_devices} of {one.num_gpus} GPUs)" if one.num_gpus > 1 else ""
 
 
 def offers(
@@ -54,7 +63,12 @@ def offers(
     best: dict[str, ClassOffer] = {}
     for result in results:
         name = result.machine_class
-        price = prices.of(by_name.get(result.host), name)
+        price = prices.of_training(
+            by_name.get(result.host),
+            name,
+            num_devices=result.num_devices,
+            num_gpus=result.num_gpus,
+        )
         offer = ClassOffer(profile=result, price_per_hour=price)
         if name not in best or _rank(offer) > _rank(best[name]):
             best[name] = offer
@@ -76,8 +90,8 @@ def advice(ranked: Sequence[ClassOffer]) -> str:
     assert first.price_per_hour is not None
     assert first.steps_per_dollar is not None
     sentence = (
-        f"Rent this one: {first.profile.machine_class} at {dollars(first.price_per_hour)} an hour, "
-        f"{steps(first.steps_per_dollar)} {first.profile.unit} per dollar"
+        f"Rent this one: {first.profile.machine_class} at {dollars(first.price_per_hour)} an hour"
+        f"{first.share_text}, {steps(first.steps_per_dollar)} {first.profile.unit} per dollar"
     )
     if len(priced) == 1:
         sentence += ", the only one measured with a price"
@@ -126,7 +140,7 @@ def cells(offer: ClassOffer) -> tuple[str, ...]:
         result.machine_class,
         result.host,
         interval_text(result),
-        "-" if offer.price_per_hour is None else dollars(offer.price_per_hour),
+        "-" if offer.price_per_hour is None else dollars(offer.price_per_hour) + offer.share_text,
         "-" if per_dollar is None else steps(per_dollar),
         configuration_text(result.config),
     )

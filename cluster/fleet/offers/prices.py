@@ -23,7 +23,7 @@ class Prices:
 
     The first of these counts: `given` (--price), the host's own `price_per_hour`, `listed` (the
     prices file), `fetched` (--gpuhunt, by whole class). The same card has many prices, and the
-    host's is the one that is paid.
+    host's is the one that is paid. The host's is that of the box, the others are those of one GPU.
     """
 
     given: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -42,6 +42,24 @@ class Prices:
         if price is None and machine_class is not None:
             price = _find(self.listed, machine_class) or self.fetched.get(machine_class)
         return price
+
+    def of_training(
+        self, host: Host | None, machine_class: str, *, num_devices: int, num_gpus: int
+    ) -> float | None:
+        """Return the price of a training's `num_devices` of a machine's `num_gpus` GPUs.
+
+        The host's own price is that of the whole box; all others are those of one GPU. A CPU, which
+        is `num_gpus` 0, is priced whole.
+
+        Raises:
+            FleetError: see `of`.
+        """
+        price = self.of(host, machine_class)
+        if price is None or num_gpus == 0:
+            return price
+        is_given = _find(self.given, machine_class) is not None
+        is_of_box = not is_given and host is not None and host.price_per_hour is not None
+        return price * num_devices / (max(num_gpus, num_devices) if is_of_box else 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from cluster.errors import FleetError
 from cluster.node.plain_yaml import read_yaml
-from cluster.structure import Plain, Rule, StructureError, structure_known
+from cluster.structure import Plain, PositiveCount, Rule, StructureError, convert, structure_known
 
 TaskKey = tuple[str, ...]
 """All that two profiles must agree on for their speeds to be compared; the last is a digest."""
@@ -28,7 +28,8 @@ class PulledProfile:
 
     `options` are all that the workload was given, and its code, by name: the digest in `task` is
     theirs. `unit` is what the speeds count, in the plural. `is_proven` means that finals confirmed
-    it and the search came to its end.
+    it and the search came to its end. One training was measured on `num_devices` of the machine's
+    `num_gpus` GPUs of its class; that is 0 for a training on the CPU.
     """
 
     path: Path
@@ -43,6 +44,8 @@ class PulledProfile:
     unit: str
     is_proven: bool
     config: dict[str, Any]
+    num_devices: int = 1
+    num_gpus: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,11 @@ class _Speed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Machine:
+    gpus: tuple[Any, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Profile:
     """The keys of a profile that the fleet reads; the search's own reader knows all of them."""
 
@@ -95,6 +103,8 @@ class _Profile:
     workload: _Workload
     search: _Search
     data: _Data
+    device: str = "cuda"
+    machine: _Machine = _Machine()
 
 
 def read_all(out: Path, *, kind: str) -> list[PulledProfile]:
@@ -125,6 +135,8 @@ def read(path: Path) -> PulledProfile:
         raise FleetError(f"cannot read the profile {path}: {error}") from error
     try:
         profile = structure_known(_Profile, document)
+        key = "num_devices"
+        num_devices = convert(PositiveCount, profile.config.get(key, 1), f"config.{key}")
     except StructureError as error:
         raise FleetError(f"{path} is not a profile: {error}") from error
     data = profile.data
@@ -148,6 +160,8 @@ def read(path: Path) -> PulledProfile:
         unit=profile.speed.unit,
         is_proven=profile.confirmed and not profile.partial,
         config=profile.config,
+        num_devices=num_devices,
+        num_gpus=len(profile.machine.gpus) if profile.device == "cuda" else 0,
     )
 
 

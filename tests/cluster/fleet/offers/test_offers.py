@@ -69,6 +69,63 @@ def test_best_host_of_a_class_is_the_one_with_the_most_steps_per_dollar(
     assert (offer.profile.host, offer.price_per_hour) == (best, of_a if best == "a" else of_b)
 
 
+GPUS = ["A100"] * 4
+
+
+@pytest.mark.parametrize(
+    ("gpus", "config", "table", "price", "shown"),
+    [
+        (GPUS, {"num_envs": 8}, Prices(), 1.19, "$1.19 (1 of 4 GPUs)"),
+        (GPUS, {"num_devices": 2}, Prices(), 2.38, "$2.38 (2 of 4 GPUs)"),
+        (GPUS, {"num_devices": 4}, Prices(), 4.76, "$4.76 (4 of 4 GPUs)"),
+        (GPUS, {"num_envs": 8}, Prices(given={"a100": 1.5}), 1.5, "$1.50 (1 of 4 GPUs)"),
+        (GPUS, {"num_devices": 4}, Prices(given={"a100": 1.5}), 6.0, "$6.00 (4 of 4 GPUs)"),
+        (GPUS[:1], {"num_envs": 8}, Prices(), 4.76, "$4.76"),
+        ([], {"num_devices": 4}, Prices(), 4.76, "$4.76"),
+        ([], {"num_devices": 4}, Prices(given={"a100": 1.5}), 1.5, "$1.50"),
+        (None, {"num_envs": 8}, Prices(), 4.76, "$4.76"),
+    ],
+)
+def test_price_is_that_of_the_gpus_that_train_or_of_the_box_on_its_cpu(
+    gpus: list[str] | None,
+    config: dict[str, Any],
+    table: Prices,
+    price: float,
+    shown: str,
+    tmp_path: Path,
+) -> None:
+    where = {"device": "cpu", "machine": {"gpus": GPUS}}
+    if gpus is not None:
+        where = {"device": "cuda", "machine": {"gpus": gpus}}
+    write(tmp_path, "a", machine_class=A100, config=config, **where)
+    host = Host(name="a", address="x", price_per_hour=4.76)
+    (offer,) = ranked(tmp_path, table, [host])
+    assert offer.price_per_hour == pytest.approx(price)
+    assert offer.steps_per_dollar == pytest.approx(50_000 * 3600 / price)
+    assert report.cells(offer)[3] == shown
+    amount, _, share = shown.partition(" ")
+    assert f"{A100} at {amount} an hour{share and f' {share}'}, " in report.advice([offer])
+
+
+@pytest.mark.parametrize("table", [Prices(listed={"a100": 1.5}), Prices(fetched={A100: 1.5})])
+def test_price_of_a_class_is_of_one_gpu(table: Prices, tmp_path: Path) -> None:
+    config, machine = {"num_devices": 2}, {"gpus": GPUS}
+    write(tmp_path, "a", machine_class=A100, config=config, machine=machine)
+    assert ranked(tmp_path, table)[0].price_per_hour == pytest.approx(3.0)
+
+
+def test_box_with_several_gpus_is_no_dearer_for_those_that_do_not_train(tmp_path: Path) -> None:
+    write(tmp_path, "a", machine_class=A100, expected_sps=100_000.0, machine={"gpus": GPUS})
+    write(tmp_path, "b", machine={"gpus": GPUS[:1]})
+    hosts = [
+        Host(name="a", address="x", price_per_hour=4.76),
+        Host(name="b", address="y", price_per_hour=0.69),
+    ]
+    assert report.advice(ranked(tmp_path, Prices(), hosts)).startswith(
+        f"Rent this one: {A100} at $1.19 an hour (1 of 4 GPUs), "
+    )
+
+
 def test_speeds_of_other_tasks_are_not_compared(tmp_path: Path) -> None:
     write(tmp_path, "a")
     write(tmp_path, "b", data={"source": "bars.csv", "sha256": "def"})
@@ -91,6 +148,9 @@ def test_profile_of_each_class_is_copied_as_it_is(tmp_path: Path) -> None:
         ({"speed": {}}, r"is not a profile: speed\.low: missing"),
         ({"expected_sps": None}, "is not a profile: expected_sps: missing"),
         ({"schema_version": 2}, "schema_version: must be 1, .*got 2"),
+        ({"machine": {"gpus": 4}}, r"machine\.gpus: must be a list, got 4"),
+        ({"config": {"num_devices": 0}}, r"config\.num_devices: must be at least 1, got 0"),
+        ({"config": {"num_devices": "two"}}, r"config\.num_devices: must be a whole number"),
         ({"config": 3}, "is not a profile: config: must map names to values, got 3"),
     ],
 )
