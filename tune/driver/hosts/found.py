@@ -79,6 +79,7 @@ class FoundHosts:
         self._note = note
         self._asked: dict[str, tuple[Node, Any]] = {}
         self._refused: set[str] = set()
+        self._compared_on: str | None = None
         self._wanted = self.take(alone=False).resources
         self._demand: PlacementGroup | None = None
 
@@ -103,15 +104,23 @@ class FoundHosts:
         return max((host.node.num_gpus for host in self._hosts.values()), default=0) or None
 
     def take(self, *, alone: bool, num_gpus: int = 1) -> Place:
-        """Take GPUs with their share of the CPUs, or all CPUs, of a host: of one host if alone."""
+        """Take GPUs with their share of the CPUs, or all CPUs, of a host.
+
+        Those that are alone have one host, and keep it while it is there: a larger one that joins
+        would be compared with it.
+        """
         nodes = [host.node for host in self._hosts.values()]
         on_gpu = all(node.num_gpus for node in nodes)
         # The largest first, so that different numbers of GPUs are compared on one host.
         nodes.sort(key=lambda node: -node.num_gpus)
-        large_enough = [n.node_id for n in nodes if n.num_gpus >= num_gpus or not on_gpu]
+        chosen = [n.node_id for n in nodes if n.num_gpus >= num_gpus or not on_gpu]
+        if alone:
+            if self._compared_on not in chosen:
+                self._compared_on = next(iter(chosen), None)
+            chosen = [one for one in chosen if one == self._compared_on]
         return Place(
             resources=self._resources(nodes, num_gpus if on_gpu else 0),
-            nodes=tuple(large_enough[:1] if alone else sorted(large_enough)),
+            nodes=tuple(sorted(chosen)),
         )
 
     def _resources(self, nodes: Sequence[Node], num_gpus: int) -> dict[str, float]:
@@ -181,11 +190,8 @@ class FoundHosts:
             return scarce
         if thread_cap(verdict) < thread_cap(self.preflight):
             return "it has room for fewer threads than the others."
-        host = FittingHost(node=node, verdict=verdict)
-        others = next(iter(self._hosts.values()), None)
-        if others is not None and host.versions != others.versions:
-            return other_versions(host.versions, others.versions)
-        return None
+        here, ours = (hardware.frameworks(of.machine) for of in (verdict, self.preflight))
+        return other_versions(here, ours) if here != ours else None
 
     def _scarce_memory(self, verdict: Preflight) -> str | None:
         """Return of which memory a host has too little for the search's budgets, if of any."""

@@ -61,6 +61,23 @@ def test_host_that_is_gone_gets_no_trial_and_the_last_is_the_end(
     ]
 
 
+def test_what_is_compared_keeps_its_host_though_a_larger_one_joins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = Nodes([node("a", gpus=1), node("b", gpus=1)], {"a": CARD, "b": CARD})
+    hosts = searching(monkeypatch, nodes)
+    assert hosts.take(alone=True).nodes == ("id-a",)
+    nodes.said.append(node("c", gpus=4))
+    nodes.answers["c"] = CARD
+    hosts.look()
+    assert hosts.take(alone=False).nodes == ("id-a", "id-b", "id-c")
+    assert hosts.take(alone=True).nodes == ("id-a",)
+    assert hosts.take(alone=True, num_gpus=2).nodes == ("id-c",), "the first has not enough"
+    nodes.said.pop()
+    hosts.look()
+    assert hosts.take(alone=True).nodes == ("id-a",), "the one that was compared on is gone"
+
+
 def on_host(available_gib: float) -> Preflight:
     memory = dataclasses.replace(cpu_host().host_memory, available_bytes=int(available_gib * GIB))
     return verdict(gpu_host(host_memory=memory))
@@ -106,6 +123,18 @@ def test_host_that_joins_must_hold_what_the_search_has_measured_so_far(
         return
     assert note.startswith(f"b joined the cluster and is left out: {reason}")
     assert hosts.num_trials == 1
+
+
+def test_host_in_place_of_the_only_one_must_have_its_versions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = Nodes([node("a", gpus=1)], {"a": CARD})
+    hosts = searching(monkeypatch, nodes)
+    nodes.said[:] = [node("b", gpus=1)]
+    nodes.answers["b"] = verdict(gpu_host(versions={"jax": "0.11.2", "jaxlib": "0.10.2"}))
+    assert not hosts.look()
+    assert not hosts.look()
+    assert "it has jax 0.11.2, and the others have 0.10.2" in nodes.notes[-1]
 
 
 def test_nodes_that_were_left_out_at_the_start_are_not_asked_again(
