@@ -4,8 +4,9 @@ import contextlib
 import io
 import itertools
 import json
+import os
 import tarfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,8 +66,10 @@ def staying(jobs: Path) -> list[Path]:
     """
     found: set[Path] = set()
     for job in jobs.glob("[!.]*"):
-        outputs = job.glob("/".join(("run", "**", *_OUTPUTS)))
-        found |= {folder for folder in outputs if any(map(_is_own, folder.glob("**/*")))}
+        is_left_out = _left_out(job)
+        left_out = filter(is_left_out, _paths(job, is_left_out))
+        outputs = [path for path in left_out if path.parts[-2:] == _OUTPUTS]
+        found |= {folder for folder in outputs if any(map(_is_own, _paths(folder)))}
         found |= {path for path in _results(job) if _is_large(path)}
     return sorted(found)
 
@@ -85,23 +88,50 @@ def _files(jobs: Path) -> list[Path]:
 
 
 def _results(job: Path) -> set[Path]:
-    return {path for path in job.glob("**/*") if _wanted(path, path.relative_to(job))}
+    """Return a job's results. Drafts are none."""
+    is_left_out = _left_out(job)
+    return {
+        path
+        for path in _paths(job, is_left_out)
+        if not path.name.startswith(".") and not is_left_out(path) and _is_own(path)
+    }
 
 
-def _wanted(path: Path, place: Path) -> bool:
-    """Return whether a file is a result, by its place in the job's folder.
+def _paths(
+    folder: Path, is_left_out: Callable[[Path], bool] = lambda path: False
+) -> Iterator[Path]:
+    """Yield all paths below a folder, but none below a folder that is left out.
 
-    Drafts are none, nor is what Ray or a person's command writes for itself below `run/`.
+    What vanishes meanwhile, as the folders of trials do, is passed over.
     """
-    run, *below = place.parts
-    return (
-        not place.name.startswith(".")
-        and not (
-            run == "run"
-            and (_LEFT_OUT.intersection(below[:2]) or _OUTPUTS in itertools.pairwise(below))
+    for parent, folders, files in os.walk(folder, onerror=_pass_over):
+        yield from (Path(parent, name) for name in (*folders, *files))
+        folders[:] = [name for name in folders if not is_left_out(Path(parent, name))]
+
+
+def _pass_over(error: OSError) -> None:
+    """Pass over a folder that is gone, or closed to us.
+
+    Raises:
+        OSError: any other, for results that a disk does not show are not none.
+    """
+    if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+        raise error
+
+
+def _left_out(job: Path) -> Callable[[Path], bool]:
+    """Return what tells whether a path is Ray's, or a person's command's, own below `run/`.
+
+    So is all below such a path.
+    """
+
+    def is_left_out(path: Path) -> bool:
+        run, *below = path.relative_to(job).parts
+        return run == "run" and (
+            not _LEFT_OUT.isdisjoint(below[:2]) or _OUTPUTS in itertools.pairwise(below)
         )
-        and _is_own(path)
-    )
+
+    return is_left_out
 
 
 def _is_own(path: Path) -> bool:

@@ -1,8 +1,11 @@
 """The stream of a box's files."""
 
+import errno
 import io
+import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +45,58 @@ def test_what_no_pull_brings_home_is_named(
         else:
             path.write_text("x" * (2001 if path.name == "large" else 1))
     assert [str(one.relative_to(jobs / "j1")) for one in bundle.staying(jobs)] == staying.split()
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders that are listed. One that is named `going` vanishes before that."""
+    known: list[Path] = []
+    scandir = os.scandir
+
+    def scan(path: Any) -> Any:
+        known.append(Path(path))
+        if known[-1].name == "going":
+            known[-1].rename(known[-1].with_name("gone"))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    return known
+
+
+@pytest.mark.parametrize("folder", ["run/trials/work", "run/trials/outputs/trial-7"])
+def test_folder_that_vanishes_meanwhile_costs_no_other_file(
+    folder: str, tmp_path: Path, looked: list[Path]
+) -> None:
+    jobs = job_files(tmp_path)
+    (jobs / "j1" / folder / "going").mkdir(parents=True)
+    assert bundle.staying(jobs) == []
+    (jobs / "j1" / folder / "gone").rename(jobs / "j1" / folder / "going")
+    looked.clear()
+    with tarfile.open(fileobj=io.BytesIO(stream_of(jobs, {}))) as tar:
+        assert "j1/run/journal.log" in tar.getnames()
+
+
+def test_what_stays_on_the_box_is_not_looked_through_at_a_pull(
+    tmp_path: Path, looked: list[Path]
+) -> None:
+    jobs = job_files(tmp_path)
+    (jobs / "j1" / "run" / "trials" / "outputs" / "trial-7").mkdir(parents=True)
+    stream_of(jobs, {})
+    places = {str(path.relative_to(jobs / "j1")) for path in looked if path != jobs}
+    assert places == {".", "profiles", "run", "run/trials"}
+
+
+def test_disk_that_shows_no_results_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def scan(path: Any) -> Any:
+        if Path(path).name == "trials":
+            raise OSError(errno.EIO, "Input/output error")
+        return scandir(path)
+
+    jobs = job_files(tmp_path)
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.raises(OSError, match="Input/output error"):
+        bundle.staying(jobs)
