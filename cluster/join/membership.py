@@ -17,6 +17,7 @@ from cluster.join.offer import HostOffer
 from cluster.join.ports import Ports
 from cluster.join.ray_node import RayNode
 from cluster.node import ray_env
+from cluster.node.stdout import lasting
 
 BRING_TOKEN = "cd FOLDER && .venv/bin/python -m cluster.join token"
 """Command that takes the token on another host: a shell of ssh's has activated no environment."""
@@ -66,7 +67,8 @@ def stay(
             )
         )
     except (KeyboardInterrupt, asyncio.CancelledError):
-        say(f"ended here. {lease.describe(private)}")
+        # To a terminal that may be what was lost.
+        print(f"ended here. {lease.describe(private)}", file=lasting(sys.stdout), flush=True)
         return 0
     finally:
         shutil.rmtree(temp_dir, ignore_errors=True)
@@ -81,9 +83,7 @@ async def _live(
     ready: Callable[[], None],
 ) -> int:
     """Prove the ports, start Ray, answer newcomers; return only by an error or an interrupt."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    _leave_at_signals()
     if head_address is not None:
         await gate.prove(member, head_address)
         say(f"{head_address} and {member.address} reach each other on all ports.")
@@ -102,6 +102,26 @@ async def _live(
         raise JoinError(f"Ray ended on this host: {said} ({log}). Is the head gone? Join again.")
     finally:
         await node.end()
+
+
+def _leave_at_signals() -> None:
+    """Let SIGTERM and a lost terminal cancel this task, once; under nohup SIGHUP is nothing.
+
+    A lost terminal sends SIGHUP twice, and a second cancel would cut off the end of Ray.
+    """
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    signals = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
+
+    def leave() -> None:
+        for signum in signals:
+            loop.add_signal_handler(signum, lambda: None)
+        task.cancel()
+
+    for signum in signals:
+        loop.add_signal_handler(signum, leave)
 
 
 def _tell(member: Member, offer: HostOffer, *, dashboard: bool) -> None:
