@@ -114,6 +114,7 @@ def test_host_that_joins_takes_part_and_one_that_is_lost_costs_its_trial(
     long = ("--option", "build_s=10")
     process = search(cluster, "--json", "--max-runs", "6", *where, *long)
     said = read_until(process, '"number": 0, "phase": "measure"')
+    assert not list((cluster.head.folder / "tmp").glob("rl-tuner-working-dir-*")), "they travelled"
     d = cluster.add("d", cpus="0")
     said += read_until(process, f"{d.address} joined the cluster: 2 trials at once now.")
     said = read_until_two_run(process, said)  # one of them on a

@@ -45,10 +45,10 @@ def chosen(
         if joined.is_joined():
             yield _of_joined(spec, HostCheck(request=request, files=files), note)
             return
-    with (
-        working_dir.prepared(task, os.environ) as (runtime_env, travelled),
-        connect(address, runtime_env),
-    ):
+    with contextlib.ExitStack() as connection:
+        with working_dir.prepared(task, os.environ) as (runtime_env, travelled):
+            connection.enter_context(connect(address, runtime_env))
+        # Ray has the files, and where an interrupt ends this process nothing removes them here.
         plain.require_nodes(request.device, timeout_s=spec.class_timeout_s, note=note)
         needed = files if travelled is None else folders
         found = plain.find(HostCheck(request=request, files=needed), travelled=travelled, note=note)
