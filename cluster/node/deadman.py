@@ -30,6 +30,10 @@ _START_S = 20.0
 _STOP_COMMAND_S = 120.0
 
 
+class LateError(BoxError):
+    """A dead-man's process that takes long to start, and may still come."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeadmanFolder:
     """Paths of one dead-man, in a folder that it may share."""
@@ -104,7 +108,9 @@ def arm(
     The process is `python -m WORDS` in `cwd`, and has to call `watch`. Return once it runs.
 
     Raises:
-        BoxError: if the stop command's program is not on this machine, or it does not start.
+        BoxError: if the stop command's program is not on this machine, or the process ends;
+            a `LateError` if it has not come yet.
+        OSError: if nothing can be written.
     """
     _require_program(stop_command)
     new = Armed(deadline=time.time() + hours * 3600, stop_command=tuple(stop_command))
@@ -112,11 +118,14 @@ def arm(
     # Always a new process: the one before may run the code of an earlier `up`, or have fired.
     processes.kill(folder.process)
     folder.fired.unlink(missing_ok=True)
-    processes.spawn(words, {}, cwd=cwd, log=folder.log.open("ab"))
+    pid = processes.spawn(words, {}, cwd=cwd, log=folder.log.open("ab"))
     give_up_at = time.monotonic() + _START_S
     while not processes.is_alive(folder.process):
+        problem = f"could not start the dead-man; its log is {folder.log}."
+        if processes.has_ended(pid):
+            raise BoxError(problem)
         if time.monotonic() > give_up_at:
-            raise BoxError(f"could not start the dead-man; its log is {folder.log}.")
+            raise LateError(problem)
         time.sleep(0.05)
     return new
 
@@ -127,7 +136,7 @@ def fire(
     """Start a dead-man that fires at once, from memory alone: a full disk takes no files.
 
     The process is `python -m WORDS` in `cwd`, and has to call `fire_now` with the `Armed` that it
-    finds on its stdin, in plain values. It cannot be disarmed.
+    finds on its stdin, in plain values. No file tells of it: what is armed later ends it.
 
     Raises:
         BoxError: if the stop command's program is not on this machine.
@@ -146,8 +155,8 @@ def watch(folder: DeadmanFolder, *, end: Callable[[], str | None]) -> None:
     """Wait for the deadline, which may be moved meanwhile; then call `end` and end the rent.
 
     `end` returns the name of the job that it ended. The stop command is repeated every minute,
-    whatever its exit code, until the machine stops or the dead-man is disarmed: that this process
-    lives proves that the rent goes on.
+    whatever its exit code, until the machine stops or the dead-man is disarmed, or armed anew: that
+    this process lives proves that the rent goes on.
     """
     processes.record(folder.process, os.getpid())
     found = armed(folder)
@@ -156,14 +165,20 @@ def watch(folder: DeadmanFolder, *, end: Callable[[], str | None]) -> None:
         found = _read_again(folder, found)
     if found is not None:
         known = found
-        _fire(folder, known, end, is_armed=lambda: _read_again(folder, known) is not None)
+        _fire(folder, known, end, is_armed=lambda: _read_again(folder, known) == known)
 
 
 def fire_now(
     folder: DeadmanFolder, order: Mapping[str, Any], *, end: Callable[[], str | None]
 ) -> None:
-    """Call `end` and end the rent, by the order that `fire` gave."""
-    _fire(folder, structure_known(Armed, order), end, is_armed=lambda: True)
+    """Call `end` and end the rent by the order that `fire` gave, until one is armed or disarmed."""
+    before = _read_again(folder, None)
+    _fire(
+        folder,
+        structure_known(Armed, order),
+        end,
+        is_armed=lambda: _read_again(folder, before) == before,
+    )
 
 
 def armed(folder: DeadmanFolder) -> Armed | None:
@@ -199,7 +214,7 @@ def stop_environment(*, proc: Path = PROC) -> dict[str, str]:
     return {**container, **os.environ, "PATH": path}
 
 
-def _read_again(folder: DeadmanFolder, known: Armed) -> Armed | None:
+def _read_again(folder: DeadmanFolder, known: Armed | None) -> Armed | None:
     """Return what is armed now; `known` where that cannot be read, as without file descriptors."""
     try:
         return armed(folder)

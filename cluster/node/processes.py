@@ -47,10 +47,10 @@ def kill(path: Path) -> None:
         time.sleep(0.02)
 
 
-def spawn(words: Sequence[str], request: Mapping[str, Any], *, cwd: Path, log: Any) -> None:
+def spawn(words: Sequence[str], request: Mapping[str, Any], *, cwd: Path, log: Any) -> int:
     """Start `python -m WORDS` in a session of its own, with a request as JSON on its stdin.
 
-    It outlives this process.
+    It outlives this process. Return its pid.
     """
     with log:
         process = subprocess.Popen(
@@ -65,6 +65,12 @@ def spawn(words: Sequence[str], request: Mapping[str, Any], *, cwd: Path, log: A
     with process.stdin as stdin:
         stdin.write(json.dumps(request).encode())
     process.returncode = 0  # it is meant to outlive us: no ResourceWarning for it
+    return process.pid
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a process that `spawn` started here has ended."""
+    return _start_ticks(pid) is None
 
 
 def adopt_orphans() -> None:

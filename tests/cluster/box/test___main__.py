@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from box_jobs import FAKE, wait_for
 from cluster.box import jobs
-from cluster.box.__main__ import status
+from cluster.box.__main__ import end_rent, status
 from cluster.box.folder import BoxFolder
+from cluster.node import deadman
 from cluster.node.atomic import write_json
 from places import ROOT
 
@@ -32,6 +36,15 @@ def test_job_that_an_earlier_version_started_is_resumed_and_told(box: BoxFolder)
     wait_for(job.exit.exists)
     told = status(box, {})["job"]
     assert (told["state"], told["exit"]["exit_code"], told["own_words"]) == ("ended", 0, None)
+
+
+def test_dead_man_that_takes_long_to_start_gets_no_second_one(
+    box: BoxFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadman, "_START_S", 0.0)
+    monkeypatch.setattr(deadman, "fire", lambda *_, **__: pytest.fail("a second one"))
+    assert end_rent(box, {"stop_command": ["touch", str(tmp_path / "stopped")]}) == {}
+    wait_for((tmp_path / "stopped").exists)
 
 
 def test_box_imports_nothing_but_the_standard_library() -> None:

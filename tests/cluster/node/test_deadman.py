@@ -69,6 +69,54 @@ def no_job() -> str | None:
     raise ProcessLookupError
 
 
+def armed_anew_at_the_third_run(folder: Path) -> list[str]:
+    """A stop command that arms the dead-man for later when it runs for the third time."""
+    write_json(folder / "later.json", {"deadline": 9e9, "stop_command": ["true"]})
+    script = (
+        'echo >> "$0/runs"; [ $(wc -l < "$0/runs") -lt 3 ] || mv "$0/later.json" "$0/deadman.json"'
+    )
+    return ["sh", "-c", script, str(folder)]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("is_armed_before", [False, True])
+def test_what_is_armed_later_ends_a_dead_man_that_no_file_tells_of(
+    is_armed_before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadman, "_RETRY_S", 0.0)
+    folder = DeadmanFolder(tmp_path)
+    if is_armed_before:
+        write_json(folder.armed, {"deadline": 8e9, "stop_command": ["true"]})
+    order = {"deadline": 0.0, "stop_command": armed_anew_at_the_third_run(tmp_path)}
+    deadman.fire_now(folder, order, end=no_job)
+    assert (tmp_path / "runs").read_text() == "\n" * 3
+
+
+@pytest.mark.timeout(60)
+def test_what_is_armed_later_ends_a_dead_man_that_was_not_found_to_be_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that came late is not recorded any more once the next is."""
+    monkeypatch.setattr(deadman, "_RETRY_S", 0.0)
+    folder = arm_for_now(tmp_path, *armed_anew_at_the_third_run(tmp_path))
+    deadman.watch(folder, end=no_job)
+    assert (tmp_path / "runs").read_text() == "\n" * 3
+
+
+def test_dead_man_that_ends_at_once_is_told_from_one_that_is_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ends.py").touch()
+    (tmp_path / "comes.py").write_text("import time; time.sleep(20)")
+    for seconds, module, error in ((600.0, "ends", BoxError), (0.0, "comes", deadman.LateError)):
+        monkeypatch.setattr(deadman, "_START_S", seconds)
+        with pytest.raises(BoxError, match="could not start the dead-man") as raised:
+            deadman.arm(
+                DeadmanFolder(tmp_path), hours=1, stop_command=[], words=[module], cwd=tmp_path
+            )
+        assert raised.type is error
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [(["{}/no-line"], 126), (["{}"], 126), (["{}/none"], 127), (["true"], 0)],
