@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from cluster.join.ports import Ports, ranges
 
 _PATIENCE_S = 20.0
 _LONGEST_LINE = 2**16
+_STARTING_S = 200.0  # a worker's gate opens once its Ray runs, of which it tries two starts
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Gate:
     def __init__(self, member: Member) -> None:
         self._member = member
         self._peers: dict[str, int] = {}
+        self._joined_at: dict[str, float] = {}
 
     async def open(self) -> asyncio.Server:
         """Start to listen, on the host's own address.
@@ -83,6 +86,7 @@ class Gate:
                 # It dials now, and hangs up when it has; "joined" says that all went well.
                 if await reader.readline() == b"joined\n":
                     self._peers[answer["seen_as"]] = asked["gate"]
+                    self._joined_at[answer["seen_as"]] = time.monotonic()
         except (OSError, ValueError, KeyError, TypeError):
             return  # a port scanner, or a newcomer that has given up
         finally:
@@ -115,13 +119,20 @@ class Gate:
         }
 
     async def _living_peers(self, *, besides: str) -> dict[str, int]:
-        """Return the joined workers that still answer, with their gates' ports; drop the others."""
-        source = self._member.address
-        for address, gate in list(self._peers.items()):
-            gone = await reach.dial(address, [gate], source=source, secret="", taken=[gate])
-            if gone:
-                del self._peers[address]
-        return {address: gate for address, gate in self._peers.items() if address != besides}
+        """Return the joined workers that answer now, with their gates' ports.
+
+        Others are dropped, unless they may still be starting.
+        """
+        source, known = self._member.address, list(self._peers.items())
+        dials = (reach.dial(a, [gate], source=source, secret="", taken=[gate]) for a, gate in known)
+        living = {}
+        for (address, gate), failures in zip(known, await asyncio.gather(*dials), strict=True):
+            if not failures:
+                living[address] = gate
+            elif time.monotonic() - self._joined_at[address] > _STARTING_S:
+                self._peers.pop(address, None)  # two newcomers may ask at once
+        living.pop(besides, None)
+        return living
 
 
 async def prove(newcomer: Member, head_address: str) -> None:

@@ -130,3 +130,28 @@ def test_second_worker_is_proven_with_the_first_too() -> None:
             await gate.prove(member(THIRD), HEAD)  # the first is gone, and is not missed
 
     asyncio.run(run())
+
+
+def test_worker_whose_ray_starts_meanwhile_is_not_forgotten() -> None:
+    async def run() -> None:
+        async with await Gate(member(HEAD)).open():
+            await gate.prove(member(WORKER), HEAD)
+            await gate.prove(member(THIRD), HEAD)  # the first one's gate is not open yet
+            async with await Gate(member(WORKER, token="c" * 64)).open():
+                with pytest.raises(JoinError, match=f"{WORKER} refused this host"):
+                    await gate.prove(member(THIRD), HEAD)
+
+    asyncio.run(run())
+
+
+def test_worker_that_is_gone_for_long_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "_STARTING_S", 0.0)
+
+    async def run() -> None:
+        async with await Gate(member(HEAD)).open():
+            await gate.prove(member(WORKER), HEAD)
+            await gate.prove(member(THIRD), HEAD)
+            async with await Gate(member(WORKER, token="c" * 64)).open():
+                await gate.prove(member(THIRD), HEAD)
+
+    asyncio.run(run())
