@@ -210,16 +210,16 @@ class Search:
 
     def _training(self) -> Config | None:
         """Return the configuration to train next; `None` when that is done, or time is up."""
-        plan = self._rules.learning
+        rules, plan = self._rules, self._rules.learning
         if plan is None:
             return None
         if self.remaining_s is not None:
-            explored_s = self._standings.exploring.explored_s
-            finals_s = finals.expected_s(explored_s, self._rules.finals, self.best)
+            explored_s, most_s = self._standings.exploring.explored_s, rules.stopping.max_time_s
+            finals_s = reserve.reserved_s(explored_s, rules.finals, self.best, most_s)
             if self.remaining_s < finals_s + plan.longest_s(self.trials):
                 return None
         # Seeded by the number of trials, so that a resumed search repeats no proposal.
-        rng = np.random.default_rng((self._rules.seed, len(self.trials)))
+        rng = np.random.default_rng((rules.seed, len(self.trials)))
         fastest = None if self.best is None else self.best.config
         return trainings.next_training(self.trials, plan, self._known(), fastest, rng)
 

@@ -27,6 +27,7 @@ from simulated_search import (
 )
 from trainables.measurement import Outcome, OutcomeKind
 from tune.search import trainings
+from tune.search.finals import FinalsPlan
 from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
 from tune.search.policy import Search
@@ -44,13 +45,20 @@ FOUR = (256, 512, 1024, 2048)
 EXPLORED = trial(config=OTHER)
 
 
-def drive(search: Search, *, clock: Clock | None = None) -> list[Trial]:
-    """Run a search to its end on a machine whose speeds and learning are known."""
+def drive(
+    search: Search, *, clock: Clock | None = None, trial_s: float | None = None
+) -> list[Trial]:
+    """Run a search to its end on a machine whose speeds and learning are known.
+
+    All but trainings take `trial_s`, or what the machine says.
+    """
     ran = []
     while (asked := search.ask()) is not None:
         training = search.training_of(asked)
         rate = speed(asked.config)
         made = machine(asked) if training is None else train(asked.config, *training, rate)
+        if training is None and trial_s is not None:
+            made = dataclasses.replace(made, wall_s=trial_s)
         if clock is not None:
             clock.now += made.wall_s
         ran.append(search.tell(asked, made))
@@ -332,13 +340,29 @@ def test_the_first_training_has_no_gates() -> None:
     assert trainings.request([], LearningPlan(training_s=20.0)).gates == ()
 
 
-def test_trainings_leave_time_for_finals(tmp_path: Path) -> None:
-    clock, plan = Clock(), LearningPlan(training_s=60.0)
+@pytest.mark.parametrize(
+    ("training_s", "trial_s", "max_time_s"),
+    [
+        (60.0, 10.0, 400.0),
+        (None, 40.0, 600.0),  # all finals and a whole soak would leave nothing to train in
+        (None, 15.0, 300.0),
+        (None, 12.0, 180.0),
+    ],
+)
+def test_trainings_leave_time_for_finals_and_finals_for_trainings(
+    tmp_path: Path, training_s: float | None, trial_s: float, max_time_s: float
+) -> None:
+    clock, plan = Clock(), LearningPlan(training_s=training_s)
     search = make(
-        tmp_path, objective=Objective.LEARNING, learning=plan, clock=clock, max_time_s=400.0
+        tmp_path,
+        objective=Objective.LEARNING,
+        learning=plan,
+        plan=SHORT_FINALS if training_s else FinalsPlan(),
+        clock=clock,
+        max_time_s=max_time_s,
     )
-    ran = drive(search, clock=clock)
-    assert clock.now <= 400.0
+    ran = drive(search, clock=clock, trial_s=trial_s)
+    assert clock.now <= max_time_s
     finals = {config_key(t.config) for t in of_stage(ran, Stage.FINAL)}
     assert len(finals) >= 2  # what learned fastest, and the baseline
     assert 1 <= len(of_stage(ran, Stage.LEARN)) < plan.num_trainings
