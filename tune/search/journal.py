@@ -122,10 +122,21 @@ class StepwiseBackend:
         yield from map(json.loads, self._kept[max(0, log_number_from - self._begun) :])
 
     def _write(self, lines: list[str]) -> None:
-        with self._journal.open("ab") as file:
-            file.write("".join(lines).encode())
-            file.flush()
-            os.fsync(file.fileno())
+        """Write lines wholly or not at all: to one that a full disk tore the next would be glued.
+
+        Nothing is buffered, so that closing the file writes no rest of them.
+        """
+        rest = memoryview("".join(lines).encode())
+        with self._journal.open("ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(size)  # a full disk can do that
+                raise
 
     def _from_file(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         number, place = self._read if self._read[0] <= log_number_from else (0, 0)

@@ -1,7 +1,10 @@
 """The end of a journal that was torn, and the steps by which it grows."""
 
+import contextlib
 import json
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -123,3 +126,53 @@ def test_a_step_that_fails_keeps_what_was_done_and_gives_the_lock_back(tmp_path:
     with pytest.raises(ValueError, match="a defect"):
         fail()
     assert (numbers(backend, 0), lock.held) == ([0], 0)
+
+
+@contextlib.contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """Let files of this process grow up to a size, as a full disk would: what is longer is torn."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 5, 12, 3000])
+def test_a_step_for_which_the_disk_has_no_room_leaves_nothing_that_the_next_is_glued_to(
+    tmp_path: Path, room: int
+) -> None:
+    journal = empty(tmp_path)
+    backend = StepwiseBackend(journal, Unlocked())
+    backend.append_logs([{"n": 0}])
+    whole = journal.read_bytes()
+
+    def write_too_much() -> None:
+        with backend.step():
+            backend.append_logs([{"n": 1}, {"n": 2, "long": "x" * 5000}])
+
+    with files_end_at(len(whole) + room), pytest.raises(OSError, match="File too large"):
+        write_too_much()
+    assert journal.read_bytes() == whole
+    with backend.step():  # there is room again
+        backend.append_logs([{"n": 3}])
+    assert in_file(journal) == numbers(StepwiseBackend(journal, Unlocked()), 0) == [0, 3]
+
+
+def test_a_step_that_could_not_be_synced_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = empty(tmp_path)
+    backend = StepwiseBackend(journal, Unlocked())
+    backend.append_logs([{"n": 0}])
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")  # told late, as by a network file system
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", fail)
+        with pytest.raises(OSError, match="No space left"):
+            backend.append_logs([{"n": 1}])
+    backend.append_logs([{"n": 2}])
+    assert in_file(journal) == [0, 2]
