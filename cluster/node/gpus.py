@@ -169,9 +169,11 @@ def _own(driver: Any, environ: Mapping[str, str]) -> nvml.NvmlDevice | None:
     Raises:
         DriverError: if the driver does not even count them.
     """
-    everything = nvml.devices(driver)
-    # A container shows its own GPU alone, whatever number it has on the host.
-    seen = everything if len(everything) == 1 else nvml.visible(driver, environ).devices
+    seen = nvml.visible(driver, environ).devices
+    if not seen and not nvml.hides_all(environ):
+        everything = nvml.devices(driver)
+        # A container shows its own GPU alone, whatever number it has on the host.
+        seen = everything if len(everything) == 1 else ()
     return seen[0] if seen and seen[0].fault is None else None
 
 

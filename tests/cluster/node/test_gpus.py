@@ -74,6 +74,25 @@ def test_a_mig_device_has_its_own_size(text: str, size_gib: int) -> None:
     assert "MIG" in found.gpu.name
 
 
+@pytest.mark.parametrize(
+    ("text", "free_gib"),
+    [
+        ("MIG-00000000-1111-2222-3333-444444444441", 10),
+        ("MIG-00000000-1111-2222-3333-444444444440", 5),
+        ("0", 5),
+        ("3", 5),  # a container's own, by its number on the host
+        ("", None),
+        (None, 5),
+    ],
+)
+def test_of_a_lone_gpu_cut_by_mig_the_chosen_part_is_watched(
+    text: str | None, free_gib: int | None
+) -> None:
+    environ = {} if text is None else {"CUDA_VISIBLE_DEVICES": text}
+    usage = gpus.own_gpu_usage(environ, driver=fake_nvml([card(mig=[5, 10])]))
+    assert (usage and usage.memory_free_bytes) == (free_gib and free_gib * GIB)
+
+
 def test_a_gpu_cut_by_mig_without_parts_is_a_fault() -> None:
     assert "has no MIG device" in seen(None, [card(mig=[])]).faults["0"]
 
