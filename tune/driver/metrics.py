@@ -12,6 +12,7 @@ import ray.tune
 import ray.util.metrics
 
 from cluster.node import hardware, limits
+from search_spaces.config import num_shares
 from tune.preflight.findings import Preflight
 from tune.search.ended import Ended
 from tune.search.policy import Search
@@ -41,6 +42,7 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
     several at once. The room for threads is read off the machine while Ray and a trial run; on a
     cluster trials run elsewhere, and `thread_room` knows none. The memory headroom is the budget
     less the peak of the last trial whose peak is known; it is negative if that trial did not fit.
+    Of host memory a trial has a budget for each of its GPUs.
     """
 
     def __init__(
@@ -54,11 +56,12 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
         self._search = search
         self._device_budget_bytes = preflight.device_budget_bytes
         self._host_budget_bytes = preflight.host_budget_bytes
+        self._on_gpu = preflight.platform == "cuda"
         self._thread_room = thread_room
         self._clock = clock
         self._due = clock()
         self._ended = Ended()
-        self._peaks: dict[str, tuple[int, int]] = {}  # the last trial's, with its number
+        self._left: dict[str, tuple[int, int]] = {}  # what the last trial left, with its number
         self._best = ray.util.metrics.Gauge(
             BEST,
             description="Env steps per second of the best configuration so far.",
@@ -91,21 +94,22 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
         for trial in self._ended.since(self._search.trials):
             self._trials.inc(tags={"outcome": str(trial.kind)})
             if trial.was_run and trial.outcome is not None:
-                self._note("device", trial.number, trial.device_bytes)
-                self._note("host", trial.number, trial.outcome.peak_host_bytes)
+                shares = num_shares(trial.config, on_gpu=self._on_gpu)
+                host_budget_bytes = shares * self._host_budget_bytes
+                self._note("device", trial.number, self._device_budget_bytes, trial.device_bytes)
+                self._note("host", trial.number, host_budget_bytes, trial.outcome.peak_host_bytes)
         best = self._search.best
         if best is not None and best.measurement is not None:
             self._best.set(best.measurement.steps_per_second)
-        budgets = {"device": self._device_budget_bytes, "host": self._host_budget_bytes}
-        for memory, (_, peak) in self._peaks.items():
-            self._headroom.set(budgets[memory] - peak, tags={"memory": memory})
+        for memory, (_, left) in self._left.items():
+            self._headroom.set(left, tags={"memory": memory})
         room = self._thread_room()
         if room is not None:
             self._room.set(room)
 
-    def _note(self, memory: str, number: int, peak: int | None) -> None:
-        if peak:
-            self._peaks[memory] = max(self._peaks.get(memory, (number, peak)), (number, peak))
+    def _note(self, memory: str, number: int, budget: int, peak: int | None) -> None:
+        if peak and number >= self._left.get(memory, (number, 0))[0]:
+            self._left[memory] = number, budget - peak
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles callbacks for checkpoints; a search cannot be pickled."""

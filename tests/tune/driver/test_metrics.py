@@ -1,12 +1,13 @@
 """The metrics of a search, and the Grafana dashboard that draws them."""
 
+import dataclasses
 import json
 import re
 
 import pytest
 
 from cluster.node import hardware
-from factories import failed, preflight, trial
+from factories import failed, outcome, preflight, trial
 from places import ROOT
 from trainables.measurement import OutcomeKind
 from tune.driver import metrics
@@ -93,6 +94,30 @@ def test_the_metrics_follow_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     kept.on_step_end(2, [])
     assert made[metrics.BEST].values == {"": 50_000.0}
     assert made[metrics.TRIALS].values["completed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("platform", "num_gpus", "budgets"), [("cuda", 4, 4), ("cuda", 1, 1), ("cpu", 4, 1)]
+)
+def test_a_trial_on_several_gpus_has_a_budget_of_host_memory_for_each(
+    platform: str, num_gpus: int, budgets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, Recorder] = {}
+    monkeypatch.setattr(
+        "ray.util.metrics.Gauge", lambda name, **_: made.setdefault(name, Recorder())
+    )
+    monkeypatch.setattr("ray.util.metrics.Counter", lambda name, **_: Recorder())
+    machine = dataclasses.replace(preflight(), platform=platform)
+    peak = 2 * machine.host_budget_bytes
+    later = trial(number=1, config={"num_devices": num_gpus}, outcome=outcome(peak_host_bytes=peak))
+
+    class Search:
+        trials = (later, trial(number=0))  # they end in any order
+        best = None
+
+    metrics.SearchMetrics(Search(), machine, thread_room=lambda: None).publish()
+    host = made[metrics.MEMORY_HEADROOM].values["host"]
+    assert host == (budgets - 2) * machine.host_budget_bytes
 
 
 def test_the_room_for_threads_of_other_hosts_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
