@@ -130,6 +130,26 @@ def test_finals_of_another_machine_and_trials_without_an_end_are_not_adopted(
     assert study.adopt(journal, explored) == 0  # a resumed search has them
 
 
+def test_adopting_that_is_cut_short_is_done_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, config = create(tmp_path / "other"), next(SPACE.configurations())
+    for _ in range(3):
+        other.tell(other.ask(Stage.SEARCH, config), outcome(), score=5.0)
+    journal, own = tmp_path / "other" / "journal.log", tmp_path / "own" / "journal.log"
+    study = create(own.parent)
+    states = [own.read_bytes()]
+    monkeypatch.setattr("os.fsync", lambda _: states.append(own.read_bytes()))
+    study.adopt(journal, explored_in(journal, identity=IDENTITY))
+    monkeypatch.undo()
+    for state in states:
+        own.write_bytes(state)
+        limits = Limits(num_threads=None, device_bytes=BUDGET, host_bytes=None)
+        resumed = Study.resume(own, space=SPACE, limits=limits, identity=IDENTITY)
+        resumed.adopt(journal, explored_in(journal, identity=IDENTITY))
+        assert [one.source for one in resumed.trials] == [str(journal)] * 3
+
+
 def test_journal_of_another_search_is_refused(tmp_path: Path) -> None:
     create(tmp_path / "other", machine="a100")
     with pytest.raises(StudyError, match=r"machine was 'a100', now 'rtx'. --known takes journals"):

@@ -115,10 +115,11 @@ class Study:
         adopted = self._study.user_attrs.get("adopted", [])
         if str(journal) in adopted:
             return 0
-        self._study.set_user_attr("adopted", [*adopted, str(journal)])
         for frozen in explored:
             frozen.user_attrs["source"] = str(journal)
-        self._study.add_trials(explored)
+        with self._step():  # one write: a session that ends meanwhile has adopted all or none
+            self._study.set_user_attr("adopted", [*adopted, str(journal)])
+            self._study.add_trials(explored)
         self._keep(*_taken(self._study))
         return len(explored)
 
