@@ -195,13 +195,8 @@ def _open_study(prepared: Prepared) -> Study:
     quiet_libraries()
     preflight, identity = prepared.preflight, prepared.identity
     room = preflight.findings.thread_limits.room
-    known = read_known(
-        prepared.spec.known,
-        functools.partial(explored_in, identity=identity),
-        note=prepared.screen.note,
-    )
-    open_study = Study.resume if prepared.resume else Study.create
-    study = open_study(
+    opened = functools.partial(
+        Study.resume if prepared.resume else Study.create,
         prepared.folder.journal,
         space=prepared.space,
         limits=Limits(
@@ -211,9 +206,18 @@ def _open_study(prepared: Prepared) -> Study:
         ),
         identity=identity,
     )
+    study = opened() if prepared.resume else None
+    # What was adopted before is not read again: it may be gone by now.
+    adopted = set() if study is None else {trial.source for trial in study.trials}
+    known = read_known(
+        [journal for journal in prepared.spec.known if str(journal) not in adopted],
+        functools.partial(explored_in, identity=identity),
+        note=prepared.screen.note,
+    )
+    study = study or opened()  # not before: what --known cannot use leaves no journal behind
     for journal, explored in known.items():
-        adopted = units.plural(study.adopt(journal, explored), "explored trial")
-        prepared.screen.note(f"{adopted} known from {journal}.")
+        number = units.plural(study.adopt(journal, explored), "explored trial")
+        prepared.screen.note(f"{number} known from {journal}.")
     return study
 
 
