@@ -115,7 +115,9 @@ def measure(command: MeasureCard) -> None:
         started = time.monotonic()
         try:
             PARTS[name](bench)
-            part.is_done = True
+            part.is_done = name == deaths.DEATHS or all(
+                map(recording.is_measured, part.rows.values())
+            )
         except OutOfTime as error:
             print(f"  not finished: {error}", flush=True)
         part.wall_s = round(part.wall_s + time.monotonic() - started, 1)

@@ -18,7 +18,7 @@ from cluster.node import limits, ray_env, thread_env
 from cluster.node.thread_env import Framework, Platform
 from search_spaces.config import Config
 from trainables import compile_cache
-from trainables.measurement import CompileRequest, Outcome, TrialRequest
+from trainables.measurement import CompileRequest, Outcome, OutcomeKind, TrialRequest
 from trainables.process import run_child
 from trainables.sampling import Sampling
 
@@ -70,8 +70,9 @@ class Bench:
             raise OutOfTime(f"{self.left_s:.0f} s are left, {needed_s:.0f} s are needed.")
 
     def has(self, part: str, key: str) -> bool:
-        """Return whether that row was measured."""
-        return key in self.record.part(part).rows
+        """Return whether that row was measured; what a lost child left is measured again."""
+        row = self.record.part(part).rows.get(key)
+        return row is not None and recording.is_measured(row)
 
     def add(self, part: str, key: str, row: Row) -> None:
         """Keep a row, on the disk, too."""
@@ -125,16 +126,23 @@ class Bench:
         name: str,
         timeout_s: float = _CHILD_TIMEOUT_S,
     ) -> tuple[Outcome, str]:
-        """Run one child; return its outcome and the end of its log."""
+        """Run one child; return its outcome and the end of its log.
+
+        Raises:
+            OutOfTime: if the end of all time ended it, which says nothing about it.
+        """
         log = self.folder / f"{name}.log"
+        left_s = self.left_s
         *_, outcome = run_child(
             request,
             environment=environment,
             log_path=log,
             thread_cap=len(request.cpus),
-            timeout_s=max(1.0, min(timeout_s, self.left_s)),
+            timeout_s=max(1.0, min(timeout_s, left_s)),
         )
         assert isinstance(outcome, Outcome)
+        if outcome.kind is OutcomeKind.TIMEOUT and left_s < timeout_s:
+            raise OutOfTime(f"the last {left_s:.0f} s were too few for {name}.")
         text = log.read_text(errors="replace") if log.exists() else ""
         return outcome, text[-_LOG_BYTES:]
 

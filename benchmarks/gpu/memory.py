@@ -59,6 +59,7 @@ def measure(bench: Bench) -> None:
 
 def _job(bench: Bench, phase: str, config: Config) -> Callable[[int], None]:
     def run(slot: int) -> None:
+        bench.require_time(_SIDE_BY_SIDE_S)  # others ran before it
         request = bench.request(PHASES[phase], config, slot=slot)
         environment = bench.environment(share=0.8 / bench.num_side_by_side)
         outcome, _ = bench.run(request, environment=environment, name=f"memory-{slot}")

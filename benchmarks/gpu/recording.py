@@ -9,6 +9,7 @@ from typing import Any
 from cluster.errors import UserError
 from cluster.node import atomic
 from cluster.structure import StructureError, destructure, revive
+from trainables.measurement import OutcomeKind
 
 Row = dict[str, Any]
 
@@ -41,6 +42,14 @@ class CardRecord:
     def part(self, name: str) -> PartRecord:
         """Return the part of that name; an empty one if there was none."""
         return self.parts.setdefault(name, PartRecord())
+
+
+_NOT_MEASURED = (OutcomeKind.TIMEOUT, OutcomeKind.ERROR, OutcomeKind.NODE_LOST)
+
+
+def is_measured(row: Row) -> bool:
+    """Return whether a row says something: a limit does, a child that was lost does not."""
+    return row.get("kind") not in _NOT_MEASURED and row.get("measured", True) is not None
 
 
 _FOLDERS = re.compile(r"(?<![\w)])/(?!proc/|sys/)(?:[\w.+-]+/)+(?=[\w.+-])")

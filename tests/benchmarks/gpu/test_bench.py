@@ -1,0 +1,86 @@
+"""What the bench keeps, and what the end of the time leaves to the next command."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.gpu import bench as benches
+from benchmarks.gpu import memory, recording
+from benchmarks.gpu.bench import Bench, OutOfTime
+from benchmarks.gpu.recording import CardRecord
+from places import PYTHONPATH
+from trainables.measurement import Outcome, OutcomeKind
+
+
+def bench_in(
+    folder: Path, *, left_s: float = 600.0, rehearsed: bool = True, **fields: Any
+) -> Bench:
+    values: dict[str, Any] = {
+        "record": CardRecord(machine={}, machine_class="none", rehearsed=rehearsed),
+        "out": folder / "card.json",
+        "deadline": time.monotonic() + left_s,
+        "platform": "cpu",
+        "thread_cap": 1,
+        "folder": folder,
+        "say": lambda text: None,
+        "num_side_by_side": 2,
+    }
+    return Bench(**(values | fields))
+
+
+@pytest.mark.parametrize(
+    ("row", "is_measured"),
+    [
+        ({"kind": "completed"}, True),
+        ({"kind": "device_memory"}, True),
+        ({"kind": "unstable"}, True),
+        ({"kind": "timeout"}, False),
+        ({"kind": "error"}, False),
+        ({"kind": "node_lost"}, False),
+        ({"compiled": {}, "measured": {"ratio": 1.0}}, True),
+        ({"compiled": {}, "measured": None}, False),
+        ({"visits": 3}, True),
+    ],
+)
+def test_a_row_that_says_nothing_is_measured_again(
+    tmp_path: Path, row: dict[str, Any], is_measured: bool
+) -> None:
+    bench = bench_in(tmp_path)
+    assert not bench.has("memory", "a")
+    bench.add("memory", "a", row)
+    assert bench.has("memory", "a") is is_measured
+    record = recording.read(bench.out)
+    assert record is not None
+    assert "a" in record.parts["memory"].rows  # the evidence is kept all the same
+
+
+def test_a_child_that_the_end_of_the_time_ends_leaves_no_row(tmp_path: Path) -> None:
+    bench = bench_in(tmp_path, left_s=1.5)
+    request = bench.request("fake_workloads:Sleeper", {"update_ms": 60_000})
+    environment = bench.environment() | {"PYTHONPATH": PYTHONPATH}
+    with pytest.raises(OutOfTime, match="too few for slow"):
+        bench.run(request, environment=environment, name="slow")
+    bench = bench_in(tmp_path)
+    outcome, _ = bench.run(request, environment=environment, name="slow", timeout_s=1.0)
+    assert outcome.kind is OutcomeKind.TIMEOUT  # its own time is up, and others' is not
+
+
+def test_no_trial_of_the_memory_part_begins_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_in(tmp_path, rehearsed=False, left_s=100.0, num_side_by_side=1)
+    ran = []
+
+    def run(request: object, **_: object) -> Iterator[Outcome]:
+        ran.append(request)
+        bench.deadline -= 50.0
+        yield Outcome(kind=OutcomeKind.COMPLETED, message="", wall_s=50.0, thread_cap=1)
+
+    monkeypatch.setattr(benches, "run_child", run)
+    with pytest.raises(OutOfTime, match="60 s are needed"):
+        memory.measure(bench)
+    assert len(ran) == 1
+    assert len(bench.record.part(memory.MEMORY).rows) == 1
