@@ -164,7 +164,11 @@ class Bench:
     def compile(
         self, programs: Sequence[tuple[str, Config]], options: Mapping[str, Any] | None = None
     ) -> None:
-        """Compile (workload, configuration) pairs side by side, and keep the programs."""
+        """Compile (workload, configuration) pairs side by side, and keep the programs.
+
+        Each child has a share of the card alone: only for programs far below such a share. Which
+        were not compiled is said; who wants them compiles them then.
+        """
         share = 0.8 / self.num_side_by_side
 
         def job(workload: str, config: Config, number: int) -> Callable[[int], None]:
@@ -176,7 +180,10 @@ class Bench:
                     cpus=self.cpus(slot),
                 )
                 environment = self.environment(share=share, cached=True)
-                self.run(request, environment=environment, name=f"compile-{number}")
+                name = f"compile-{number}"
+                outcome, _ = self.run(request, environment=environment, name=name)
+                if outcome.kind is not OutcomeKind.COMPLETED:
+                    self.say(f"  {workload}, {name_of(config)}: not compiled; {outcome.message}")
 
             return compile_one
 

@@ -11,8 +11,10 @@ from benchmarks.gpu import bench as benches
 from benchmarks.gpu import memory, recording
 from benchmarks.gpu.bench import Bench, OutOfTime
 from benchmarks.gpu.recording import CardRecord
+from cluster.node import limits
+from cluster.node.thread_env import DEVICE_POOL_FRACTION, GPU_CAP
 from places import PYTHONPATH
-from trainables.measurement import Outcome, OutcomeKind
+from trainables.measurement import Outcome, OutcomeKind, TrialRequest
 
 
 def bench_in(
@@ -84,3 +86,32 @@ def test_no_trial_of_the_memory_part_begins_too_late(
         memory.measure(bench)
     assert len(ran) == 1
     assert len(bench.record.part(memory.MEMORY).rows) == 1
+
+
+def test_a_trial_near_the_limit_compiles_for_the_whole_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def run(request: Any, *, environment: dict[str, str], **_: object) -> Iterator[Outcome]:
+        given.append((request, environment))
+        yield Outcome(kind=OutcomeKind.COMPLETED, message="", wall_s=1.0, thread_cap=1)
+
+    monkeypatch.setattr(benches, "run_child", run)
+    bench = bench_in(tmp_path, rehearsed=False, platform="cuda", num_side_by_side=1)
+    memory.measure(bench)
+    alone = [(one, variables) for one, variables in given if one.config["batch_size"] >= 2**22]
+    assert len(alone) == 4
+    for request, variables in alone:
+        assert isinstance(request, TrialRequest)  # nothing compiled it before, in a share
+        assert variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] == f"{DEVICE_POOL_FRACTION}"
+        assert "JAX_COMPILATION_CACHE_DIR" not in variables
+        assert request.cpus == limits.cpus().allowed[:GPU_CAP]
+
+
+def test_a_program_that_was_not_compiled_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    bench = bench_in(tmp_path, say=said.append)
+    bench.compile([("fake_workloads:absent", benches.sizes(8, 4, 32))])
+    assert len(said) == 1
+    assert "fake_workloads:absent, 8 x 4 / 32: not compiled; " in said[0]
