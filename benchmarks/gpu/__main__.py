@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -120,6 +121,9 @@ def measure(command: MeasureCard) -> None:
             )
         except OutOfTime as error:
             print(f"  not finished: {error}", flush=True)
+        except Exception as error:  # noqa: BLE001  # the machine is lent: other parts go on
+            traceback.print_exc()
+            bench.cannot(name, f"ended by {error!r}")
         part.wall_s = round(part.wall_s + time.monotonic() - started, 1)
         recording.write(bench.out, bench.record)
     print(f"{bench.out}; read it with: python -m benchmarks.gpu show {bench.out}")

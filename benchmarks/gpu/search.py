@@ -1,17 +1,21 @@
 """Parts 1 and 2: preflight, a whole search, its profile validated twice; threads all along."""
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from benchmarks.gpu.bench import Bench, sizes
-from benchmarks.gpu.recording import Row
+from benchmarks.gpu.recording import Row, is_measured
 from cluster.node import thread_env
+from trainables.measurement import OutcomeKind
 from tune.preflight import judge, view
 from tune.preflight.findings import PreflightRequest
 
@@ -48,7 +52,7 @@ def measure(bench: Bench) -> None:
                 bench.cannot(SEARCH, f"{key}: no profile lies here.")
                 continue
             bench.require_time(_VALIDATION_S)
-            bench.add(SEARCH, key, _validate(found[0]))
+            bench.add(SEARCH, key, _validate(bench, found[0]))
 
 
 def _search(bench: Bench, profiles: Path) -> Row:
@@ -56,9 +60,11 @@ def _search(bench: Bench, profiles: Path) -> Row:
     arguments = _REHEARSED.split() if bench.rehearses else ["--max-time", f"{_SEARCH_S:.0f}"]
     command = [sys.executable, "-m", "tune.jax_phase12", "--json", *arguments]
     command += ["--out", str(folder), "--profiles", str(profiles)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as p:
+    log = bench.folder / "search.log"  # apart: a warning within a line would spoil the event
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as p,
+    ):
         peak = _PeakThreads(p.pid)
         try:
             output = p.communicate(timeout=_SEARCH_S + _OVERTIME_S)[0]
@@ -67,7 +73,7 @@ def _search(bench: Bench, profiles: Path) -> Row:
             output = p.communicate()[0]
         finally:
             peak.end()
-    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    events = list(events_in(output))
     last = [event for event in events if event["event"] == "finished"]
     table = folder / "trials.json"
     trials = json.loads(table.read_text())["trials"] if table.exists() else []
@@ -78,14 +84,36 @@ def _search(bench: Bench, profiles: Path) -> Row:
         "peak_threads": peak.threads,
         "expected_trial_threads": thread_env.expected_threads(cap, bench.platform),
         "memory": [event for event in events if event["event"] == "memory"],
-        "finished": last[0] if last else output[-3000:],
+        "finished": last[0] if last else (output + log.read_text(errors="replace"))[-3000:],
         "trials": trials,
     }
 
 
-def _validate(profile: Path) -> Row:
+def events_in(output: str) -> Iterator[dict[str, Any]]:
+    """Yield the events that a search printed; a line that is none is left out."""
+    for line in output.splitlines():
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if isinstance(event, dict) and "event" in event:
+                yield event
+
+
+def _validate(bench: Bench, profile: Path) -> Row:
     command = [sys.executable, "-m", "tune.profile", "validate", str(profile)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_VALIDATION_S * 2)
+    row = run_to_end(command, timeout_s=max(1.0, min(2 * _VALIDATION_S, bench.left_s)))
+    if not is_measured(row):
+        bench.require_time(1.0)  # or else the end of all time ended it
+    return row
+
+
+def run_to_end(command: Sequence[str], *, timeout_s: float) -> Row:
+    """Run a command; return its exit code and lines, or what it had printed in that time."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
+    except subprocess.TimeoutExpired as expired:  # its texts are bytes, or absent
+        printed = (expired.stdout or b"") + (expired.stderr or b"")
+        text = printed.decode(errors="replace")
+        return {"kind": OutcomeKind.TIMEOUT.value, "exit_code": None, "output": text.splitlines()}
     return {"exit_code": done.returncode, "output": (done.stdout + done.stderr).splitlines()}
 
 

@@ -52,7 +52,7 @@ def _search(rows: CardRows) -> Iterator[str]:
         yield row((f"trial {trial['number']} ({trial['stage']}), {sizes}", phases))
     for key, one in rows.items():
         if key.startswith("validation"):
-            yield row((key, one.get("skipped") or one["output"][-1]))
+            yield row((key, one.get("skipped") or " ".join(one["output"][-1:])))
 
 
 def _memory(rows: CardRows) -> Iterator[str]:

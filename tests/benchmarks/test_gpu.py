@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.gpu import recording, show
 from benchmarks.gpu.__main__ import PARTS, main
+from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.recording import CardRecord, PartRecord
 from cluster.errors import UserError
 
@@ -51,6 +52,30 @@ def test_every_part_runs_is_kept_and_is_not_run_again(
     assert "says nothing about a card" in shown
     assert "| Phase 1, 16 x 4 / 32 |" in shown
     assert "| busy loops on the trial's CPUs | 1 | 0." in shown
+
+
+def test_a_part_that_an_error_ends_leaves_the_others_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(bench: Bench) -> None:
+        bench.add("memory", "a", {"kind": "completed"})
+        raise UserError("a trial failed.")
+
+    monkeypatch.setitem(PARTS, "memory", fail)
+    monkeypatch.setitem(PARTS, "deaths", lambda bench: bench.add("deaths", "b", {"kind": "error"}))
+    monkeypatch.setitem(PARTS, "speed", lambda bench: bench.add("speed", "c", {"measured": None}))
+    out = tmp_path / "card.json"
+    only = ["--only", "memory", "deaths", "speed"]
+    assert main(["--rehearse", "--out", str(out), *only]) == 0
+    record = recording.read(out)
+    assert record is not None
+    assert {name: part.is_done for name, part in record.parts.items()} == {
+        "memory": False,
+        "deaths": True,  # how a death is taken is the measurement
+        "speed": False,
+    }
+    assert record.parts["memory"].problems == ["ended by UserError('a trial failed.')"]
+    assert list(record.parts["memory"].rows) == ["a"]
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
