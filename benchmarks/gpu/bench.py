@@ -208,10 +208,12 @@ class Bench:
 def beside(bench: Bench, program: str, *words: str, share: float) -> Iterator[bool]:
     """Run a Python program beside what follows, from the line that it prints first; end it then.
 
-    It may take that share of the card's memory. Yield whether it got so far.
+    It may take that share of the card's memory, and begins on other CPUs than the first child's,
+    where there are others. Yield whether it got so far.
     """
+    elsewhere = f"import os\nos.sched_setaffinity(0, {set(bench.cpus(1))})\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", program, *words],
+        [sys.executable, "-c", elsewhere + program, *words],
         env=bench.environment(share=share),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -47,7 +47,10 @@ def measure(bench: Bench) -> None:
         key = f"another process holds {share:.0%}"
         if key not in rows:
             bench.require_time(_ONE_S)
-            with beside(bench, _HOLDER, share=share):
+            with beside(bench, _HOLDER, share=share) as holds:
+                if not holds:
+                    bench.cannot(DEATHS, f"{key}: it died as it started.")
+                    continue
                 preflight = subprocess.run(
                     [sys.executable, "-m", "tune.preflight"], capture_output=True, text=True
                 )

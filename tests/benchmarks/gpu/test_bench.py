@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.gpu import bench as benches
-from benchmarks.gpu import memory, recording
+from benchmarks.gpu import deaths, memory, recording
 from benchmarks.gpu.bench import Bench, OutOfTime
 from benchmarks.gpu.recording import CardRecord
 from cluster.node import limits
@@ -115,3 +115,34 @@ def test_a_program_that_was_not_compiled_is_said(tmp_path: Path) -> None:
     bench.compile([("fake_workloads:absent", benches.sizes(8, 4, 32))])
     assert len(said) == 1
     assert "fake_workloads:absent, 8 x 4 / 32: not compiled; " in said[0]
+
+
+_TELLS_ITS_CPUS = """
+import sys
+open(sys.argv[1], "w").write(" ".join(map(str, os.sched_getaffinity(0))))
+print("runs", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(len(limits.cpus().allowed) < 2, reason="it takes two CPUs")
+def test_a_neighbour_is_kept_off_the_trials_cpus(tmp_path: Path) -> None:
+    bench, told = bench_in(tmp_path), tmp_path / "cpus"
+    with benches.beside(bench, _TELLS_ITS_CPUS, str(told), share=0.1) as runs:
+        assert runs
+    cpus = {int(word) for word in told.read_text().split()}
+    assert cpus == set(bench.cpus(1))
+    assert not cpus & set(bench.request("any", {}).cpus)
+
+
+def test_a_holder_that_died_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_in(tmp_path, rehearsed=False, platform="cuda")
+    part = bench.record.part(deaths.DEATHS)
+    for kind in ("an array", "a program", "a tensor"):
+        part.rows[f"{kind} too large"] = {"kind": "device_memory"}
+    monkeypatch.setattr(deaths, "_HOLDER", "raise SystemExit(1)")
+    deaths.measure(bench)
+    assert len(part.rows) == 3
+    assert part.problems == [
+        f"another process holds {share}%: it died as it started." for share in (90, 97, 99)
+    ]
