@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -221,11 +222,22 @@ def beside(bench: Bench, program: str, *words: str, share: float) -> Iterator[bo
         text=True,
     )
     with process:
-        assert process.stdout is not None
         try:
-            yield bool(process.stdout.readline())
+            yield bool(next_line(bench, process))
         finally:
             process.kill()
+
+
+def next_line(bench: Bench, process: subprocess.Popen[str]) -> str:
+    """Return a child's next whole line, empty if it is dead; it is killed if it takes too long."""
+    assert process.stdout is not None
+    timer = threading.Timer(max(0.0, min(_CHILD_TIMEOUT_S, bench.left_s)), process.kill)
+    timer.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        timer.cancel()
+    return line if line.endswith("\n") else ""
 
 
 def sizes(num_envs: int, num_steps: int, batch_size: int) -> dict[str, int]:

@@ -1,12 +1,11 @@
 """Part 4: real deaths for memory, and the cause that our classifier gives each."""
 
 import importlib.util
-import subprocess
 import sys
 
 from benchmarks.gpu.bench import Bench, beside, outcome_row
 from benchmarks.gpu.memory import PHASES
-from benchmarks.gpu.search import BASELINE
+from benchmarks.gpu.search import BASELINE, run_to_end
 
 DEATHS = "deaths"
 _TOO_MUCH_GIB = 2**20  # of any card, and of any address space: nothing is ever touched
@@ -51,11 +50,12 @@ def measure(bench: Bench) -> None:
                 if not holds:
                     bench.cannot(DEATHS, f"{key}: it died as it started.")
                     continue
-                preflight = subprocess.run(
-                    [sys.executable, "-m", "tune.preflight"], capture_output=True, text=True
+                preflight = run_to_end(
+                    [sys.executable, "-m", "tune.preflight"],
+                    timeout_s=max(1.0, min(_ONE_S, bench.left_s)),
                 )
                 request = bench.request(PHASES["phase 1"], BASELINE)
                 environment = bench.environment(cached=True)
                 outcome, log = bench.run(request, environment=environment, name="held")
-            verdict = preflight.stdout.splitlines()[-6:]
+            verdict = preflight["output"][-6:]
             bench.add(DEATHS, key, outcome_row(outcome) | {"log": log, "preflight": verdict})

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.gpu.bench import Bench, name_of, sizes
+from benchmarks.gpu.bench import Bench, name_of, next_line, sizes
 from benchmarks.gpu.search import BASELINE
 from cluster.node.xla_flags import unknown_xla_flags
 from search_spaces.config import Config
@@ -30,7 +30,8 @@ _SHAPES = (
 _CARTPOLE = (sizes(2048, 128, 32768), sizes(16384, 64, 131072))
 _LEVER_SHAPES = (BASELINE, sizes(8192, 128, 131072))
 _REHEARSED = (sizes(16, 4, 32),)
-_COMPILE_S = 35.0
+_BATCH_S, _POLLING_S, _ONE_CPU_S, _SOME_CPUS_S = 80.0, 50.0, 70.0, 40.0
+"""A little more than an H100 took: for a batch, for polling, and for one child by its CPUs."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,8 @@ def measure_polling(bench: Bench) -> None:
     """Measure blocks of updates that begin just after NVML was asked, beside others."""
     config = (_REHEARSED if bench.rehearses else _SHAPES)[0]
     request = _request(bench, "Phase 1", config, loops=["ours"], rounds=20) | {"polls": True}
-    _run(bench, POLLING, [_Job(key=f"Phase 1, {name_of(config)}", request=request)])
+    job = _Job(key=f"Phase 1, {name_of(config)}", request=request)
+    _run(bench, POLLING, [job], needed_s=_POLLING_S)
 
 
 def _request(
@@ -134,11 +136,11 @@ def _request(
     }
 
 
-def _run(bench: Bench, part: str, jobs: Sequence[_Job]) -> None:
+def _run(bench: Bench, part: str, jobs: Sequence[_Job], *, needed_s: float = _BATCH_S) -> None:
     """Run the jobs whose rows are missing, as many at once as may be."""
     missing = [job for job in jobs if not bench.has(part, job.key)]
     for first in range(0, len(missing), bench.num_side_by_side):
-        bench.require_time(_COMPILE_S if not bench.rehearses else 0.0)
+        bench.require_time(needed_s if not bench.rehearses else 0.0)
         batch = missing[first : first + bench.num_side_by_side]
         share = 0.8 / len(batch)
         with contextlib.ExitStack() as stack:
@@ -159,7 +161,8 @@ def _alone(
 ) -> None:
     if bench.has(COMPILING, key):
         return
-    bench.require_time(_COMPILE_S if not bench.rehearses else 0.0)
+    needed_s = _ONE_CPU_S if cap == 1 else _SOME_CPUS_S
+    bench.require_time(needed_s if not bench.rehearses else 0.0)
     job = _Job(key=key, request=_request(bench, "Phase 1", config, loops=["ours"], rounds=5))
     with _Child(bench, job, 0, environment, cap=cap) as child:
         child.wait_compiled()
@@ -178,6 +181,7 @@ class _Child:
         *,
         cap: int | None = None,
     ) -> None:
+        self._bench = bench
         self._log = bench.folder / f"loops-{slot}.log"
         self._row: dict[str, Any] = {}
         with self._log.open("w") as log:
@@ -205,10 +209,15 @@ class _Child:
         self._row["compiled"] = self._read()
 
     def measured(self) -> dict[str, Any]:
-        """Let it measure; return its row, with the end of its log if it died."""
+        """Let it measure; return its row, with the end of its log if it died.
+
+        Raises:
+            OutOfTime: if the end of all time ended it.
+        """
         self._write("go")
         row = self._row | {"measured": self._read()}
         if row["measured"] is None:
+            self._bench.require_time(1.0)
             row["log"] = self._log.read_text(errors="replace")[-1500:]
         return row
 
@@ -219,6 +228,5 @@ class _Child:
             self._process.stdin.flush()
 
     def _read(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = next_line(self._bench, self._process)
         return json.loads(line) if line else None

@@ -1,5 +1,7 @@
 """What the bench keeps, and what the end of the time leaves to the next command."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,28 +11,12 @@ import pytest
 
 from benchmarks.gpu import bench as benches
 from benchmarks.gpu import deaths, memory, recording
-from benchmarks.gpu.bench import Bench, OutOfTime
-from benchmarks.gpu.recording import CardRecord
+from benchmarks.gpu.bench import OutOfTime
+from card_bench import bench_in
 from cluster.node import limits
 from cluster.node.thread_env import DEVICE_POOL_FRACTION, GPU_CAP
 from places import PYTHONPATH
 from trainables.measurement import Outcome, OutcomeKind, TrialRequest
-
-
-def bench_in(
-    folder: Path, *, left_s: float = 600.0, rehearsed: bool = True, **fields: Any
-) -> Bench:
-    values: dict[str, Any] = {
-        "record": CardRecord(machine={}, machine_class="none", rehearsed=rehearsed),
-        "out": folder / "card.json",
-        "deadline": time.monotonic() + left_s,
-        "platform": "cpu",
-        "thread_cap": 1,
-        "folder": folder,
-        "say": lambda text: None,
-        "num_side_by_side": 2,
-    }
-    return Bench(**(values | fields))
 
 
 @pytest.mark.parametrize(
@@ -146,3 +132,21 @@ def test_a_holder_that_died_holds_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert part.problems == [
         f"another process holds {share}%: it died as it started." for share in (90, 97, 99)
     ]
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        ("print('a', flush=True); time.sleep(60)", "a\n"),
+        ("time.sleep(60)", ""),
+        ("sys.stdout.write('half'); sys.stdout.flush(); time.sleep(60)", ""),
+        ("sys.exit(1)", ""),
+    ],
+)
+def test_no_line_is_waited_for_beyond_the_time(tmp_path: Path, program: str, line: str) -> None:
+    started = time.monotonic()
+    command = [sys.executable, "-c", f"import sys, time; {program}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert benches.next_line(bench_in(tmp_path, left_s=3.0), process) == line
+        process.kill()
+    assert time.monotonic() - started < 30.0
