@@ -96,11 +96,13 @@ class Bench:
         share: float | None = None,
         framework: Framework = "jax",
         cached: bool = False,
+        programs: str | None = None,
     ) -> dict[str, str]:
         """Return a child's environment: a trial's own, and what the arguments change.
 
         `share` is the share of the card's memory that the child may take. With `cached`, and in a
-        rehearsal, programs are kept on the disk and read from there.
+        rehearsal, programs are kept on the disk and read from there; in a folder of that name and
+        in no other if `programs` is one.
         """
         base = ray_env.for_child(os.environ)
         allowed = limits.cpus().allowed
@@ -108,7 +110,9 @@ class Bench:
         environment = {**base, **caps.variables}
         if share is not None:
             environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{share:.3f}"
-        if cached or self.rehearses:
+        if programs is not None:
+            environment |= compile_cache.variables(self.folder / programs, {})
+        elif cached or self.rehearses:
             environment |= compile_cache.variables(self.folder / "compiled", base)
         return environment
 

@@ -40,6 +40,8 @@ def test_every_part_runs_is_kept_and_is_not_run_again(
     speeds = record.parts["speed"].rows
     assert all(row["measured"]["ratio"] > 0 for row in speeds.values())
     assert all(row["compiled"]["ours"]["launches"] > 100 for row in speeds.values())
+    compiling = record.parts["compiling"].rows
+    assert [row["compiled"]["ours"]["from_cache"] for row in compiling.values()] == [False, True]
     beside = record.parts["neighbours"].rows
     assert not beside["nobody, 0"]["measurement"]["num_gpu_shared_blocks"]
     assert beside["busy loops on the trial's CPUs, 0"]["measurement"]["others_cpus"] > 0.5

@@ -17,6 +17,29 @@ def test_a_child_that_the_end_of_the_time_ends_leaves_no_speed(tmp_path: Path) -
     assert not bench.record.part(speed.SPEEDS).rows
 
 
+def test_the_program_that_is_read_was_compiled_just_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def alone(_: Bench, key: str, *__: object, environment: dict[str, str]) -> None:
+        ran.append((key, environment["JAX_COMPILATION_CACHE_DIR"]))
+
+    monkeypatch.setattr(speed, "_alone", alone)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/of/a/person")
+    bench = bench_in(tmp_path)
+    row = {"compiled": {}, "measured": {}}
+    bench.add(speed.COMPILING, "first with a cache", row)  # in an earlier command
+    speed.measure_compiling(bench)
+    assert [key for key, _ in ran] == ["first with a cache", "read from the cache"]
+    (folder,) = {folder for _, folder in ran}
+    others = bench.environment(cached=True)["JAX_COMPILATION_CACHE_DIR"]
+    assert folder not in (others, str(tmp_path / "compiled"), "/of/a/person")
+    bench.add(speed.COMPILING, "read from the cache", row)
+    speed.measure_compiling(bench)
+    assert len(ran) == 2
+
+
 @pytest.mark.parametrize(
     ("measure", "needed_s"),
     [
