@@ -16,18 +16,17 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from benchmarks.gymnax_env import make_gymnax_env
-from benchmarks.reference_ppo import init_runner_state, make_reference_update
 from trainables.jax_phase12 import ppo
 from trainables.jax_phase12.config import Hyperparameters, PpoConfig
 from trainables.jax_phase12.env import TradingEnv
 from trainables.jax_phase12.environment import JaxEnvironment
 from trainables.jax_workload import JaxWorkload
-from trainables.market.features import build_market
+from trainables.market.features import Market, build_market
 from trainables.market.positions import PHASE_1, PHASE_2
 from trainables.market.synthetic import synthetic_bars
 
 _BLOCK_S = 1.5
+_RULES = {"Phase 1": PHASE_1, "Phase 2": PHASE_2}
 
 
 def main() -> None:
@@ -66,27 +65,50 @@ def main() -> None:
 
 def environments() -> Iterator[tuple[str, JaxEnvironment]]:
     """Yield what is trained: our phases on a year of synthetic minutes, and gymnax CartPole."""
-    market = build_market(synthetic_bars(seed=0, num_days=250))
-    yield "Phase 1", TradingEnv(market=market, rules=PHASE_1)
-    yield "Phase 2", TradingEnv(market=market, rules=PHASE_2)
-    yield "CartPole", make_gymnax_env("CartPole-v1")
+    for name in (*_RULES, "CartPole"):
+        yield name, environment(name)
+
+
+def environment(name: str) -> JaxEnvironment:
+    """Return the environment of that name; CartPole alone needs gymnax."""
+    if name == "CartPole":
+        from benchmarks.gymnax_env import make_gymnax_env  # gymnax may be absent
+
+        return make_gymnax_env("CartPole-v1")
+    return TradingEnv(market=_market(), rules=_RULES[name])
+
+
+@functools.cache
+def _market() -> Market:
+    return build_market(synthetic_bars(seed=0, num_days=250))
 
 
 def both_workloads(env: JaxEnvironment, config: PpoConfig) -> tuple[JaxWorkload, JaxWorkload]:
     """Return our loop and the reference, on the same environment, network and sizes."""
+    return our_workload(env, config), reference_workload(env, config)
+
+
+def our_workload(env: JaxEnvironment, config: PpoConfig) -> JaxWorkload:
+    """Return our loop."""
     hyperparameters = Hyperparameters()
-    arguments = (jax.random.key(0), env, config, hyperparameters)
-    ours = JaxWorkload(
+    return JaxWorkload(
         ppo.make_update(config, hyperparameters),
-        functools.partial(ppo.init_train_state, *arguments),
+        functools.partial(ppo.init_train_state, jax.random.key(0), env, config, hyperparameters),
         env_steps_per_update=config.num_samples,
     )
-    reference = JaxWorkload(
+
+
+def reference_workload(env: JaxEnvironment, config: PpoConfig) -> JaxWorkload:
+    """Return the reference; it needs optax."""
+    # optax may be absent
+    from benchmarks.reference_ppo import init_runner_state, make_reference_update
+
+    hyperparameters = Hyperparameters()
+    return JaxWorkload(
         make_reference_update(config, hyperparameters),
-        functools.partial(init_runner_state, *arguments),
+        functools.partial(init_runner_state, jax.random.key(0), env, config, hyperparameters),
         env_steps_per_update=config.num_samples,
     )
-    return ours, reference
 
 
 def measure_in_turns(

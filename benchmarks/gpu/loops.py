@@ -21,15 +21,14 @@ def main() -> None:
     import jax  # its pools are sized by the CPUs above
 
     from benchmarks import launches
-    from benchmarks.ppo import both_workloads, environments
+    from benchmarks.ppo import environment, our_workload, reference_workload
     from trainables.jax_phase12.config import PpoConfig
 
     if precision := request.get("matmul_precision"):
         jax.config.update("jax_default_matmul_precision", precision)
-    env = dict(environments())[request["env"]]
-    pair = both_workloads(env, PpoConfig.from_mapping(request["config"]))
-    loops = dict(zip(("ours", "reference"), pair, strict=True))
-    loops = {name: loops[name] for name in request["loops"]}
+    env, config = environment(request["env"]), PpoConfig.from_mapping(request["config"])
+    makers = {"ours": our_workload, "reference": reference_workload}
+    loops = {name: makers[name](env, config) for name in request["loops"]}
     compiled: dict[str, Any] = {}
     for name, loop in loops.items():
         started = time.perf_counter()

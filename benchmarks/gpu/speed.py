@@ -5,6 +5,7 @@ The children of a part compile side by side and then measure one after the other
 
 import contextlib
 import dataclasses
+import importlib.util
 import json
 import subprocess
 import sys
@@ -70,8 +71,14 @@ class _Job:
 
 def measure(bench: Bench) -> None:
     """Measure ours beside the reference."""
+    if importlib.util.find_spec("optax") is None:
+        bench.cannot(SPEEDS, "the reference: optax is not installed here.")
+        return
     shapes = _REHEARSED if bench.rehearses else _SHAPES
     cartpole = () if bench.rehearses else _CARTPOLE
+    if cartpole and importlib.util.find_spec("gymnax") is None:
+        bench.cannot(SPEEDS, "CartPole: gymnax is not installed here.")
+        cartpole = ()
     pairs = [("Phase 1", one) for one in shapes] + [("CartPole", one) for one in cartpole]
     jobs = [
         _Job(key=f"{env}, {name_of(config)}", request=_request(bench, env, config))
