@@ -50,6 +50,7 @@ class Bench:
     folder: Path
     say: Callable[[str], None]
     num_side_by_side: int = 4
+    _turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     @property
     def rehearses(self) -> bool:
@@ -76,9 +77,10 @@ class Bench:
         return row is not None and recording.is_measured(row)
 
     def add(self, part: str, key: str, row: Row) -> None:
-        """Keep a row, on the disk, too."""
-        self.record.part(part).rows[key] = recording.without_folders(row)
-        recording.write(self.out, self.record)
+        """Keep a row, on the disk, too; jobs side by side do so in turns."""
+        with self._turn:
+            self.record.part(part).rows[key] = recording.without_folders(row)
+            recording.write(self.out, self.record)
         self.say(f"  {key}")
 
     def cannot(self, part: str, sentence: str) -> None:

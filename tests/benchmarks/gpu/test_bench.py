@@ -12,6 +12,7 @@ import pytest
 from benchmarks.gpu import bench as benches
 from benchmarks.gpu import deaths, memory, recording
 from benchmarks.gpu.bench import OutOfTime
+from benchmarks.gpu.recording import CardRecord
 from card_bench import bench_in
 from cluster.node import limits
 from cluster.node.thread_env import DEVICE_POOL_FRACTION, GPU_CAP
@@ -43,6 +44,25 @@ def test_a_row_that_says_nothing_is_measured_again(
     record = recording.read(bench.out)
     assert record is not None
     assert "a" in record.parts["memory"].rows  # the evidence is kept all the same
+
+
+def test_jobs_side_by_side_keep_their_rows_in_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing: list[int] = []
+    written: list[int] = []
+
+    def write(_: Path, record: CardRecord) -> None:
+        writing.append(1)
+        written.append(len(writing))
+        time.sleep(0.2)
+        writing.pop()
+
+    monkeypatch.setattr(recording, "write", write)
+    bench = bench_in(tmp_path)
+    bench.side_by_side([lambda _, key=key: bench.add("memory", key, {}) for key in "abc"])
+    assert written == [1, 1, 1]
+    assert set(bench.record.part("memory").rows) == set("abc")
 
 
 def test_a_child_that_the_end_of_the_time_ends_leaves_no_row(tmp_path: Path) -> None:
