@@ -82,11 +82,11 @@ def make_standing_place(folder: Path, beside: Path) -> None:
             "the folder of your training."
         )
     for entry in entries:
-        if entry.name.startswith(".") or (entry.name in _OUTPUTS and entry.is_dir()):
+        if entry.name.startswith(".") or (entry.name in _OUTPUTS and _is_folder(entry)):
             continue
-        if entry.is_dir() and _is_log(entry):
+        if _is_folder(entry) and _is_log(entry):
             continue  # what a run writes there could not be told from another's
-        if folder.resolve().is_relative_to(Path(entry.path).resolve()):
+        if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(entry.path)):
             continue  # a link to where it lies would make a circle
         with contextlib.suppress(FileExistsError):
             (folder / entry.name).symlink_to(entry.path)
@@ -98,12 +98,20 @@ def _is_log(folder: os.DirEntry[str]) -> bool:
     if any(entry.name.endswith(".py") for entry in inside):
         return False  # it is code, whatever was written beside it
     return _has_events(inside) or (
-        bool(inside) and all(entry.is_dir() and _has_events(_entries(entry)) for entry in inside)
+        bool(inside) and all(_is_folder(entry) and _has_events(_entries(entry)) for entry in inside)
     )
 
 
 def _has_events(entries: Iterable[os.DirEntry[str]]) -> bool:
-    return any(EVENTS in entry.name and entry.is_file() for entry in entries)
+    return any(EVENTS in entry.name and not _is_folder(entry) for entry in entries)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder; a link that may not be followed is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _entries(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:

@@ -34,6 +34,20 @@ def test_a_log_of_tensorboard_is_an_output_whatever_its_name(tmp_path: Path) -> 
     assert sorted(path.name for path in run.iterdir()) == ["agents", "empty", "project", "tfevents"]
 
 
+def test_a_link_that_cannot_be_followed_is_a_link_too(tmp_path: Path) -> None:
+    """One may lead to where this person may not look, or to a share that is gone."""
+    person, run = tmp_path / "person", tmp_path / "run"
+    (person / "inner").mkdir(parents=True)
+    (person / "train.py").touch()
+    for name in ("loop", "runs", "inner/events.out.tfevents.1.host", "inner/loop"):
+        (person / name).symlink_to((person / name).name)
+    (person / "through").symlink_to("train.py/x")
+    (person / "gone").symlink_to("nowhere")
+    standing.make_standing_place(run, person)
+    made = sorted(path.name for path in run.iterdir())
+    assert made == ["gone", "loop", "runs", "through", "train.py"]
+
+
 def test_a_folder_of_everything_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "_MOST_LINKS", 2)
     person = tmp_path / "person"
