@@ -11,7 +11,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from trainables.command.options import FACTORY
@@ -95,14 +95,14 @@ def make_standing_place(folder: Path, beside: Path) -> None:
 def _is_log(folder: os.DirEntry[str]) -> bool:
     """Return whether a folder is of TensorBoard files, or of such folders, by a shallow look."""
     inside = _entries(folder)
-    if any(entry.name.endswith(".py") for entry in inside):
-        return False  # it is code, whatever was written beside it
     return _has_events(inside) or (
         bool(inside) and all(_is_folder(entry) and _has_events(_entries(entry)) for entry in inside)
     )
 
 
-def _has_events(entries: Iterable[os.DirEntry[str]]) -> bool:
+def _has_events(entries: Collection[os.DirEntry[str]]) -> bool:
+    if any(entry.name.endswith(".py") for entry in entries):
+        return False  # it is code, whatever was written beside it
     return any(EVENTS in entry.name and not _is_folder(entry) for entry in entries)
 
 

@@ -26,12 +26,14 @@ def test_a_log_of_tensorboard_is_an_output_whatever_its_name(tmp_path: Path) -> 
     events = "events.out.tfevents.1.host"
     logs = (f"tb/{events}", f"curves/PPO_1/{events}", f"curves/PPO_2/{events}")
     kept = (f"agents/{events}", "agents/train.py", f"project/tb/{events}", "project/data/x")
-    for name in (*logs, *kept, "tfevents/x"):
+    code = (f"src/agent/{events}", "src/agent/model.py")
+    for name in (*logs, *kept, *code, "tfevents/x"):
         (person / name).parent.mkdir(parents=True, exist_ok=True)
         (person / name).touch()
     (person / "empty").mkdir()
     standing.make_standing_place(run, person)
-    assert sorted(path.name for path in run.iterdir()) == ["agents", "empty", "project", "tfevents"]
+    made = sorted(path.name for path in run.iterdir())
+    assert made == ["agents", "empty", "project", "src", "tfevents"]
 
 
 def test_a_link_that_cannot_be_followed_is_a_link_too(tmp_path: Path) -> None:
