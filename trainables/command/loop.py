@@ -138,9 +138,21 @@ class _Trial:
         except CommandEnded as end:
             if end.status != 0:
                 return self._own_words(end.status) or end.status
-            if report := self._out_of_memory(describe_exit(0)) or self._look(time.monotonic()):
+            if report := self._look(time.monotonic()):
                 return report
-        return self._paced.conclude() or self._too_short()
+        report = self._paced.conclude()
+        if report is None or not self._is_whole(report):
+            report = self._out_of_memory(describe_exit(0)) or report
+        return report or self._too_short()
+
+    def _is_whole(self, report: Report) -> bool:
+        """Return whether a command that ended by itself did all that was asked for.
+
+        Of a soak and of a training from scratch that is more than to tell the speed.
+        """
+        if report.measurement is None or self._request.training is not None:
+            return False
+        return report.measurement.num_updates >= (self._request.num_updates or 0)
 
     def _hear(self, line: str, now: float) -> Report | None:
         """Take in a line; return the report if that is enough."""
@@ -208,6 +220,9 @@ class _Trial:
         for point in self._scalars.read():
             if not self._paced.has_begun:
                 self._paced.late_s = self._scalars.late_s
+            made = now - self._scalars.late_s + point.at_s  # and only now in the file
+            if self._memory_error is not None and made > self._memory_error[0]:
+                self._memory_error = None
             if report := self._paced.take(point, now):
                 return report
         return None

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from places import PYTHONPATH
-from scripts import SAMPLING, SPS, STEADY, run
+from scripts import OURS, SAMPLING, SPS, STEADY, run
 from trainables.command.options import FACTORY
 from trainables.measurement import OutcomeKind, TrialRequest
 
@@ -105,6 +105,70 @@ def test_a_command_that_recovers_from_used_up_memory_goes_on(folder: Path, tmp_p
     sampling = dataclasses.replace(SAMPLING, max_measure_s=60.0)
     outcome = run(tmp_path, RECOVERS, num_updates=10**6, sampling=sampling)
     assert outcome.kind is OutcomeKind.COMPLETED, outcome.message
+
+
+LATE = """
+    import time
+    for n in range(40):
+        print("SPS: 1")
+        time.sleep(0.02)
+    print("CUDA error: out of memory")
+"""
+
+
+@pytest.mark.parametrize(
+    ("num_updates", "kind"),
+    [
+        (None, OutcomeKind.COMPLETED),
+        (10, OutcomeKind.COMPLETED),
+        (10**6, OutcomeKind.DEVICE_MEMORY),
+    ],
+)
+def test_a_command_that_was_measured_may_end_in_used_up_memory(
+    num_updates: int | None, kind: OutcomeKind, folder: Path, tmp_path: Path
+) -> None:
+    """Its last evaluation may be what did not fit; of a soak it would be its training."""
+    sampling = dataclasses.replace(SAMPLING, min_blocks=1000, max_measure_s=60.0)
+    outcome = run(tmp_path, LATE, num_updates=num_updates, sampling=sampling)
+    assert outcome.kind is kind, outcome.message
+    assert (outcome.measurement is not None) == (kind is OutcomeKind.COMPLETED)
+
+
+SCALARS_AFTER = """
+    import time
+    from tensorboardX import SummaryWriter
+    writer = SummaryWriter("runs/one")
+    for n in range(80):
+        time.sleep(0.02)
+        if n == 50:
+            print("CUDA error: out of memory", flush=True)
+            time.sleep(0.5)
+        if n < {until}:
+            writer.add_scalar("loss", 0.5, n)
+    writer.close()
+    print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    ("until", "kind"), [(50, OutcomeKind.DEVICE_MEMORY), (80, OutcomeKind.COMPLETED)]
+)
+def test_a_scalar_tells_that_it_recovered_if_it_was_made_later(
+    until: int, kind: OutcomeKind, folder: Path, tmp_path: Path
+) -> None:
+    """The file has all of them only in the end."""
+    scalar = {"kind": "scalar", "pattern": "loss"}
+    script = SCALARS_AFTER.replace("{until}", str(until))
+    sampling = dataclasses.replace(SAMPLING, max_measure_s=60.0)
+    outcome = run(
+        tmp_path,
+        script,
+        readings=[scalar],
+        arguments=OURS,
+        num_updates=10**6,
+        sampling=sampling,
+    )
+    assert outcome.kind is kind, outcome.message
 
 
 def test_a_person_s_own_words_for_used_up_memory_count(folder: Path, tmp_path: Path) -> None:
