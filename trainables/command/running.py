@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import errno
 import functools
 import os
 import selectors
@@ -22,6 +23,9 @@ _REST_S = 0.005
 _CHUNK_BYTES = 2**16
 _GRACE_S = 2.0
 """Seconds to tidy up (shared memory, workers) between SIGTERM and SIGKILL."""
+
+_NO_ROOM = (errno.EAGAIN, errno.ENOMEM)
+"""What a limit of threads or of memory says; another configuration may fit."""
 
 _LOG_BYTES = 4 * 2**20
 _TAIL_CHUNKS = 64
@@ -57,6 +61,7 @@ class RunningCommand(contextlib.AbstractContextManager["RunningCommand"]):
 
         Raises:
             WorkloadInputError: if there is no such program.
+            OSError: if there is no room for another process.
         """
         try:
             self._process = subprocess.Popen(
@@ -71,6 +76,8 @@ class RunningCommand(contextlib.AbstractContextManager["RunningCommand"]):
                 preexec_fn=functools.partial(die_with_parent, os.getpid()),
             )
         except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
             raise WorkloadInputError(
                 f"{self._arguments[0]} cannot be started: {error.strerror}. Write a program and "
                 "its arguments behind --, as in: -- python train.py"

@@ -15,6 +15,7 @@ import pytest
 
 from places import PYTHONPATH
 from scripts import OURS, SAMPLING, SPS, STEADY, run
+from trainables.classify import classify
 from trainables.command.options import FACTORY
 from trainables.measurement import OutcomeKind, TrialRequest
 
@@ -188,6 +189,32 @@ def test_a_program_that_is_not_there_is_a_sentence(folder: Path, tmp_path: Path)
     outcome = run(tmp_path, "", arguments=["no-such-program", "--x"])
     assert outcome.kind is OutcomeKind.ERROR
     assert "no-such-program cannot be started: No such file or directory" in outcome.message
+
+
+NO_ROOM = """
+    import os, resource
+    from pathlib import Path
+    from trainables.command.running import RunningCommand
+
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    if os.geteuid() == 0:
+        os.setuid(65534)  # root is not limited
+    with RunningCommand(["true"], Path("/"), dict(os.environ)):
+        print("it has begun")
+"""
+
+
+def test_a_limit_of_processes_is_no_mistake_in_a_command() -> None:
+    """A mistake would end the whole search, where a smaller configuration may fit."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(NO_ROOM)],
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "WorkloadInputError" not in done.stderr
+    assert classify(done.returncode, done.stderr)[0] is OutcomeKind.THREAD_LIMIT, done.stderr
 
 
 @pytest.mark.parametrize("python", [".venv/bin/python", "../venv/bin/python"])
