@@ -36,31 +36,41 @@ Told = float | tuple[float, Mapping[str, float]]
 _END = object()
 
 
-def counted(train: Callable[[], Iterable[Told]]) -> CountedLoop:
+def counted(train: Callable[[], Iterable[Told]], *, within_updates: bool = True) -> CountedLoop:
     """Return a workload of a generator: `train()` yields the steps that it has done so far.
 
-    It may yield at whatever times, also with metrics: `yield steps, {"mean_return": 21.0}`.
+    It may yield at whatever times, also with metrics: `yield steps, {"mean_return": 21.0}`. One
+    that yields once in each update, not `within_updates`, is timed in less time.
     """
-    return CountedLoop(train)
+    return CountedLoop(train, within_updates=within_updates)
 
 
-def called_back(train: Callable[[Callable[..., None]], Any]) -> CountedLoop:
+def called_back(
+    train: Callable[[Callable[..., None]], Any], *, within_updates: bool = False
+) -> CountedLoop:
     """Return a workload of a training that calls back: `train(tell)` calls `tell(steps)`.
 
-    It may call `tell(steps, metrics)`. It runs in a thread of its own, and waits in `tell` while
-    the trial looks at what it told.
+    It may call `tell(steps, metrics)`, when an update ends or, if so said, `within_updates`. It
+    runs in a thread of its own, and waits in `tell` while the trial looks at what it told.
     """
-    return CountedLoop(lambda: _inverted(train))
+    return CountedLoop(lambda: _inverted(train), within_updates=within_updates)
 
 
 class CountedLoop:
-    """A training that tells how many steps it has done. It sets its own pace."""
+    """A training that tells how many steps it has done. It sets its own pace.
+
+    `within_updates`: it may tell them in the midst of an update, so that a while without one is
+    not its speed.
+    """
 
     env_steps_per_update = 1
     """Not known before it runs: the measurement has it."""
 
-    def __init__(self, train: Callable[[], Iterable[Told]]) -> None:
+    def __init__(
+        self, train: Callable[[], Iterable[Told]], *, within_updates: bool = False
+    ) -> None:
         self._train = train
+        self._within_updates = within_updates
 
     def run(self, num_updates: int) -> None:
         """Refuse: it cannot be told to run for so many updates."""
@@ -70,6 +80,7 @@ class CountedLoop:
         """Run the training until its speed is known, and report."""
         send(Progress(phase=Phase.BUILD))
         trial = PacedTrial(request, send)
+        trial.by_clock = self._within_updates
         names: set[str] = set()
         report = self._follow(trial, names) or trial.conclude()
         if report is None:

@@ -44,7 +44,8 @@ class PacedTrial:
     """Takes the points of a training, and returns its report as soon as enough is known.
 
     Where they come by a clock, and not when an update ends, the count stands still between its
-    leaps: at each end of the measurement it may be off by one of them.
+    leaps: at each end of the measurement it may be off by one of them. Where they come within
+    updates, at each step of a rollout, say, the time of learning comes at once, and rarely.
     """
 
     def __init__(self, request: TrialRequest, send: Send) -> None:
@@ -53,7 +54,7 @@ class PacedTrial:
         from trainables.gpu_monitor import GpuMemory, GpuMonitor, GpuNeighbours
 
         self.by_clock = False
-        """Whether the points come by a clock; to be set before the first."""
+        """Whether the points come by a clock, or within updates; to be set before the first."""
         self.unit = ENV_STEPS
         """What the points count, in the plural."""
         self.late_s = 0.0
@@ -208,25 +209,32 @@ class PacedTrial:
             self._request.sampling,
             noisy=[block.speed for block in self._noisy],
         )
-        return self._counted_in_leaps(estimate) if self.by_clock else estimate
+        return self._mean(estimate) if self.by_clock else estimate
 
-    def _counted_in_leaps(self, estimate: Throughput) -> Throughput:
+    def _mean(self, estimate: Throughput) -> Throughput:
         """Return the mean over all blocks that count, at least as uncertain as one leap makes it.
 
-        The median of a few blocks would be a multiple of a leap, and look certain.
+        The median of a few blocks would be a multiple of a leap, or the speed of a rollout without
+        its learning, and look certain. Nothing tells beforehand when an update will come, so the
+        mean is not known before its time is up.
         """
+        from trainables.throughput import mean_interval
+
         counted = [*self._quiet, *self._noisy] if estimate.disturbed else self._quiet
-        seconds = sum(block.seconds for block in counted)
-        speed = sum(block.steps for block in counted) / seconds
-        leap = self._pace.quantum / seconds
-        low, high = min(estimate.low, speed - leap), max(estimate.high, speed + leap)
-        is_narrow = leap < self._request.sampling.relative_half_width * speed
+        steps, spent = [block.steps for block in counted], [block.seconds for block in counted]
+        seconds, sampling = sum(spent), self._request.sampling
+        speed, leap = sum(steps) / seconds, self._pace.quantum / seconds
+        low, high = mean_interval(steps, spent)
+        low, high = min(low, speed - leap), max(high, speed + leap)
         return dataclasses.replace(
             estimate,
             steps_per_second=speed,
             low=max(low, 0.0),
             high=high,
-            converged=estimate.converged and is_narrow,
+            converged=not estimate.disturbed
+            and estimate.num_blocks >= sampling.min_blocks
+            and seconds >= sampling.max_measure_s
+            and (high - low) / 2 < sampling.relative_half_width * speed,
         )
 
     def _is_over(self, estimate: Throughput) -> bool:

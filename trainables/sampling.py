@@ -26,6 +26,7 @@ class Throughput:
     """Speed over all blocks so far, in env steps per second of wall time.
 
     `steps_per_second` is the median over blocks, `low` and `high` its bootstrap 95 % interval.
+    Of a count that moves by a clock, or within updates, both are of the mean.
     Blocks that something beside the trial disturbed, `num_disturbed_blocks`, do not count. Where
     too few others are left, all count, and the figure is `disturbed`. `disturbed_per_second` is the
     median of those that do not count.

@@ -176,6 +176,22 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     if len(values) < _MIN_BLOCKS_TO_RESAMPLE:
         return float(min(values)), float(max(values))
     data = np.asarray(values, dtype=float)
-    picks = np.random.default_rng(0).integers(0, len(data), size=(_NUM_RESAMPLES, len(data)))
-    low, high = np.quantile(np.median(data[picks], axis=1), (0.025, 0.975))
+    low, high = np.quantile(np.median(data[_picks(len(data))], axis=1), (0.025, 0.975))
     return float(low), float(high)
+
+
+def mean_interval(steps: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
+    """Return the same interval of the mean, which is all blocks' steps over all their seconds."""
+    if len(steps) < _MIN_BLOCKS_TO_RESAMPLE:
+        speeds = [some / spent for some, spent in zip(steps, seconds, strict=True)]
+        return min(speeds), max(speeds)
+    picks = _picks(len(steps))
+    of_steps, of_seconds = (np.asarray(values, dtype=float)[picks] for values in (steps, seconds))
+    means = of_steps.sum(axis=1) / of_seconds.sum(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _picks(num_blocks: int) -> np.ndarray:
+    """Return the blocks of each resample: resamples x blocks."""
+    return np.random.default_rng(0).integers(0, num_blocks, size=(_NUM_RESAMPLES, num_blocks))

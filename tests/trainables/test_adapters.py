@@ -82,6 +82,45 @@ def test_a_training_that_calls_back_is_turned_inside_out() -> None:
     assert report.measurement.health == {"loss": 1.0}
 
 
+def steps_of_rollouts() -> Iterator[float]:
+    """Yield each step of rollouts that take half of the time."""
+    for n in range(1, 10**6):
+        time.sleep(0.005)
+        yield 50.0 * n
+        if n % 40 == 0:
+            time.sleep(0.25)
+
+
+def calls_in_rollouts(tell: Callable[..., None]) -> None:
+    for steps in steps_of_rollouts():
+        tell(steps)
+
+
+@pytest.mark.parametrize(
+    "loop", [counted(steps_of_rollouts), called_back(calls_in_rollouts, within_updates=True)]
+)
+def test_what_is_told_within_updates_is_timed_with_its_learning(loop: CountedLoop) -> None:
+    report, _ = measured(loop)
+    assert report.measurement is not None
+    assert report.measurement.measure_s >= REQUEST.sampling.max_measure_s
+    assert report.measurement.steps_per_second <= 0.75 * 50.0 / 0.005
+
+
+def calls_in_each_update(tell: Callable[..., None]) -> None:
+    for steps, _ in steady():
+        tell(steps)
+
+
+@pytest.mark.parametrize(
+    "loop", [counted(steady, within_updates=False), called_back(calls_in_each_update)]
+)
+def test_what_is_told_once_in_an_update_is_known_before_its_time_is_up(loop: CountedLoop) -> None:
+    report, _ = measured(loop)
+    assert report.message == "measured."
+    assert report.measurement is not None
+    assert report.measurement.measure_s < REQUEST.sampling.max_measure_s
+
+
 def test_what_a_training_raises_in_its_thread_is_raised_in_the_trial() -> None:
     def train(tell: Callable[..., None]) -> None:
         tell(1)

@@ -55,6 +55,47 @@ def test_small_leaps_are_no_matter() -> None:
     assert found.steps_per_second == pytest.approx(640.0, rel=0.005)
 
 
+def stepped(rollout: int, step_s: float, update_s: float, max_s: float) -> tuple[Report, float]:
+    """Let a count tell each step of a rollout, and stand still while it learns.
+
+    Return the report and its true speed.
+    """
+    sampling = Sampling(max_measure_s=max_s)
+    trial = PacedTrial(dataclasses.replace(REQUEST, sampling=sampling), lambda message: None)
+    trial.by_clock = True
+    report, number, at_s = None, 0, 0.0
+    while report is None:
+        report = trial.take(Point(at_s, number), trial._started + at_s)
+        number += 1
+        at_s += step_s + (update_s if number % rollout == 0 else 0.0)
+    return report, rollout / (rollout * step_s + update_s)
+
+
+@pytest.mark.parametrize("max_s", [8.0, 15.0])
+@pytest.mark.parametrize(
+    ("rollout", "step_s", "update_s", "off"),
+    [
+        (1024, 0.005, 3.0, 0.2),
+        (512, 0.010, 2.0, 0.2),
+        (128, 0.010, 0.7, 0.1),
+        (16, 0.010, 0.1, 0.01),
+        (1, 0.010, 0.1, 0.001),
+    ],
+)
+def test_the_time_of_updates_is_in_a_speed_that_moves_within_them(
+    rollout: int, step_s: float, update_s: float, off: float, max_s: float
+) -> None:
+    report, true_speed = stepped(rollout, step_s, update_s, max_s)
+    found = report.measurement
+    assert found is not None
+    assert found.low <= true_speed <= found.high
+    assert found.steps_per_second == pytest.approx(true_speed, rel=off)
+    assert found.measure_s >= max_s
+    is_seen_rarely = rollout > 100
+    assert found.converged != is_seen_rarely
+    assert ("its time was up" in report.message) == is_seen_rarely
+
+
 class Others:
     """Others that disturb all looks from one on, up to another; the first is before the blocks."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from trainables.sampling import Sampling, Throughput
 from trainables.throughput import (
+    mean_interval,
     measure,
     median_interval,
     plan_updates,
@@ -217,6 +218,23 @@ def test_the_interval_covers_the_median_about_as_often_as_it_says() -> None:
         for low, high in (median_interval(rng.standard_normal(9).tolist()) for _ in range(400))
     ]
     assert statistics.fmean(covered) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds", "low", "high"),
+    [
+        ([8.0], [2.0], 4.0, 4.0),
+        ([1.0, 1.0], [1.0, 2.0], 0.5, 1.0),
+        ([10.0] * 9, [5.0] * 9, 2.0, 2.0),
+        # One block of learning among nine of a rollout: none to three of it in a resample.
+        ([50.0] * 9 + [1.0], [0.5] * 9 + [2.5], 353 / 11, 100.0),
+    ],
+)
+def test_the_interval_of_the_mean_has_rare_blocks_in_it(
+    steps: list[float], seconds: list[float], low: float, high: float
+) -> None:
+    assert mean_interval(steps, seconds) == pytest.approx((low, high))
+    assert mean_interval(steps, seconds) == mean_interval(steps, seconds)
 
 
 def test_the_same_blocks_give_the_same_interval() -> None:

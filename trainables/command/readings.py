@@ -76,8 +76,8 @@ class Reading:
     scalar it is the tag.
     `steps` is an expression over the axes: the steps of one line, update or count, and of a rate
     per GPU the number of GPUs. `unit` is what is counted. `preset` names the row of the table that
-    it came from, if any. `by_clock`: its lines come every few seconds, and not when an update ends.
-    `returns` are there where learning is judged.
+    it came from, if any. `by_clock`: its lines come every few seconds, or within updates, and not
+    when one ends. `returns` are there where learning is judged.
     """
 
     kind: ReadingKind

@@ -56,7 +56,8 @@ class CommandSpec(SearchSpec):
     steps: str | None = None
     """Steps of one update, of one count, or of one step of the scalar: 'num_envs * num_steps'."""
     by_clock: bool = False
-    """With --count: the lines come every few seconds, and not when an update ends."""
+    """With --count: the lines come every few seconds, or within updates, as a bar of steps moves,
+    and not when an update ends."""
     unit: str = "env step"
     """The name of what is counted, unless a preset says it."""
     returns: Annotated[str | None, tyro.conf.arg(name="return")] = None

@@ -45,6 +45,19 @@ def test_a_script_that_counts_by_time_is_timed_by_its_count(folder: Path, tmp_pa
     assert 1000.0 < outcome.measurement.steps_per_second <= 6000.0
 
 
+def test_a_count_within_updates_is_timed_with_its_learning(folder: Path, tmp_path: Path) -> None:
+    script = """
+        import time
+        for n in range(10**6):
+            time.sleep(0.02 if n % 20 else 0.4)
+            print("frames", 10 * n)
+    """
+    outcome = run(tmp_path, script, readings=[COUNT | {"by_clock": True}])
+    assert outcome.measurement is not None, outcome.message
+    assert outcome.measurement.measure_s >= SAMPLING.max_measure_s
+    assert outcome.measurement.steps_per_second <= 0.75 * 10 / 0.02
+
+
 def test_a_loud_command_is_timed_and_its_log_is_bounded(folder: Path, tmp_path: Path) -> None:
     script = """
         import time

@@ -224,6 +224,11 @@ def test_a_progress_bar_of_something_else_is_no_training_of_auto() -> None:
     assert first_to_match(readings_of(AUTO, CONFIG), [bar]) is None
 
 
+def test_counts_that_do_not_move_when_an_update_ends_are_marked() -> None:
+    by_clock = {row.name for row in table() if row.reading.by_clock}
+    assert by_clock == {"sample-factory", "skrl"}
+
+
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(ReadingError, match=r"--preset is one of auto, cleanrl, .*, got 'clean'"):
         readings_of("clean", [])
