@@ -153,13 +153,16 @@ def levels_on_the_way(start: float, target: float) -> list[float]:
 def _groups(trials: Sequence[Trial]) -> dict[ConfigKey, list[Trial]]:
     """Return the trainings that count and told a return, by configuration.
 
-    On several GPUs they are as if all had run on the first one's.
+    On several GPUs they are as if all had run on the first one's. One that failed tells nothing,
+    and yet counts among those that began: seeds are given by the same repeats.
     """
     configs = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEARN}
     failed = {config_key(t.config) for t in trials if t.stage is Stage.LEARN and t.failed}
-    done = counted(trials, Stage.LEARN, [c for key, c in configs.items() if key not in failed])
+    done = counted(trials, Stage.LEARN, list(configs.values()))
     told = {
-        key: [t for t in own if t.measurement and t.measurement.curve] for key, own in done.items()
+        key: [t for t in own if t.measurement and t.measurement.curve]
+        for key, own in done.items()
+        if key not in failed
     }
     relative = gpus.relative_speeds(trials)
     first = next((t for t in trials if t.stage is Stage.LEARN and t.outcome is not None), None)

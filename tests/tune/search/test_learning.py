@@ -10,6 +10,7 @@ from learners import numbered, trained
 from trainables.measurement import OutcomeKind
 from tune.search.learned import LearningPlan
 from tune.search.learning import judge, log_seconds
+from tune.search.trainings import seed_of
 from tune.search.trial import Stage, Trial
 
 A, B, C = ({"num_envs": n} for n in (1, 2, 4))
@@ -124,6 +125,16 @@ def test_disturbed_and_failed_trainings_do_not_count() -> None:
     )
     assert [one.config for one in found.learned] == [A, C]
     assert found.best.seconds == (pytest.approx(6.0),)
+
+
+def test_no_seed_counts_twice_where_another_configuration_failed() -> None:
+    died = outcome(kind=OutcomeKind.DEVICE_MEMORY, measurement=None)
+    disturbed = [trained(one, 5.0, disturbed=True) for one in (A, C, B, B)]
+    failed = trial(stage=Stage.LEARN, config={"num_envs": 8}, outcome=died)
+    trials = numbered([disturbed[0], failed, *disturbed[1:], trained(B, 5.0)])
+    assert [seed_of(trials, one) for one in trials if one.config == B] == [0, 0, 0]
+    found = judged(trials)
+    assert [(one.config, one.num_seeds) for one in found.learned] == [(B, 1)]
 
 
 def test_there_is_no_judgement_before_a_return_is_known() -> None:
