@@ -33,6 +33,10 @@ def gpu_fault(name: str) -> str | None:
     return next(iter(seen.faults.values()), None)
 
 
+def _lost(name: str, fault: str) -> str:
+    return f"its GPU {name} does not answer: {fault}"
+
+
 class Places(Protocol):
     """Places on this host, or on the hosts of one class."""
 
@@ -92,6 +96,7 @@ class LocalPlaces:
         self._taken: list[GpuPlace] = []
         self._num_trials = collections.Counter(self._order)  # of each, and one
         self._slow: set[str] = set()
+        self._left_out: list[GpuPlace] = []  # of the slow ones: they are better than a lost one
         self._note = note
         self._fault_of = fault_of
 
@@ -125,23 +130,30 @@ class LocalPlaces:
         )
 
     def give_back(self, place: Place, outcome: Outcome) -> Outcome:
-        """Give GPUs back; leave out those that are lost, which their trial's end then says."""
+        """Give GPUs back; leave out those that are lost, which their trial's end then says.
+
+        Where no other is left, slow ones run trials again. Without those, the last lost one stays.
+        """
         given_back = [gpu for gpu in self._taken if gpu.name in place.gpus]
         self._taken = [gpu for gpu in self._taken if gpu not in given_back]
         asked = () if outcome.kind.was_measured else given_back
         faults = {gpu.name: fault for gpu in asked if (fault := self._fault_of(gpu.name))}
+        outcome = dataclasses.replace(outcome, gpus=place.gpus)
         if faults and len(faults) == len(self._free) + len(self._taken) + len(given_back):
-            faults.popitem()  # the last stays
+            if self._left_out:
+                self._take_back()
+            else:
+                name, fault = faults.popitem()  # the last stays
+                message = f"{outcome.message} ({_lost(name, fault)})"
+                outcome = dataclasses.replace(outcome, message=message)
         kept = [gpu for gpu in given_back if gpu.name not in faults]
         self._free = self._in_order([*self._free, *kept])
         self._leave_out()
-        outcome = dataclasses.replace(outcome, gpus=place.gpus)
         if not faults:
             return outcome
         for name, fault in faults.items():
             self._note(f"GPU {name} does not answer ({fault}): it is left out.")
-        name, fault = next(iter(faults.items()))
-        message = f"its GPU {name} does not answer: {fault}"
+        message = _lost(*next(iter(faults.items())))
         return dataclasses.replace(outcome, kind=OutcomeKind.NODE_LOST, message=message)
 
     def leave_out(self, slow: Mapping[str, float]) -> None:
@@ -162,8 +174,14 @@ class LocalPlaces:
 
     def _leave_out(self) -> None:
         healthy = [gpu for gpu in self._free if gpu.name not in self._slow]
-        if healthy or self._taken:  # the last stays
+        if healthy or any(gpu.name not in self._slow for gpu in self._taken):  # the last stay
+            self._left_out += [gpu for gpu in self._free if gpu.name in self._slow]
             self._free = healthy
+
+    def _take_back(self) -> None:
+        for gpu in self._left_out:
+            self._note(f"GPU {gpu.name} is slower, and runs trials again: no other is left.")
+        self._free, self._left_out = self._left_out, []
 
     def look(self) -> bool:
         """Return that this host is there."""

@@ -195,14 +195,42 @@ def test_on_the_cpu_devices_are_simulated_and_take_one_place() -> None:
 
 
 def test_the_last_gpu_stays_whatever_it_says() -> None:
-    """The search then ends as it would with one."""
+    """The search then ends as it would with one, and its trials say why."""
     faults = {"a": "GPU is lost", "b": "GPU is lost"}
     places = LocalPlaces(gpus_of("a", "b"), on_gpu=True, note=len, fault_of=faults.get)
-    died = outcome(kind=OutcomeKind.ERROR, measurement=None)
+    died = outcome(kind=OutcomeKind.ERROR, measurement=None, message="It died.")
     first, second = places.take(alone=False), places.take(alone=False)
     assert places.give_back(first, died).kind is OutcomeKind.NODE_LOST
-    assert places.give_back(second, died) == dataclasses.replace(died, gpus=("b",))
+    said = "It died. (its GPU b does not answer: GPU is lost)"
+    assert places.give_back(second, died) == dataclasses.replace(died, gpus=("b",), message=said)
     assert places.take(alone=False) == second
+
+
+def test_slow_gpus_are_back_when_the_last_other_one_is_lost() -> None:
+    notes: list[str] = []
+    faults = {"a": "GPU is lost"}
+    places = LocalPlaces(
+        gpus_of("a", "b", "c"), on_gpu=True, note=notes.append, fault_of=faults.get
+    )
+    slow = {"b": 0.7, "c": 0.7}
+    places.leave_out(slow)
+    only = places.take(alone=False)
+    assert (only.gpus, places.num_trials) == (("a",), 1)
+    died = outcome(kind=OutcomeKind.ERROR, measurement=None)
+    ended = places.give_back(only, died)
+    assert ended.kind is OutcomeKind.NODE_LOST
+    assert ended.message == "its GPU a does not answer: GPU is lost"
+    assert notes[2:] == [
+        "GPU b is slower, and runs trials again: no other is left.",
+        "GPU c is slower, and runs trials again: no other is left.",
+        "GPU a does not answer (GPU is lost): it is left out.",
+    ]
+    side_by_side = [places.take(alone=False).gpus]
+    places.leave_out(slow)
+    assert places.num_trials == 2, "no other is left beside the one in use either"
+    side_by_side.append(places.take(alone=False).gpus)
+    assert side_by_side == [("b",), ("c",)]
+    assert len(notes) == 5
 
 
 def test_trial_on_several_gpus_has_all_of_their_cpus_and_loses_one_of_them_alone() -> None:
