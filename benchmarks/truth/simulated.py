@@ -26,7 +26,7 @@ from trainables.sampling import Sampling
 from tune.search.candidates import candidates_of
 from tune.search.noise import KNOWN_DOF, KNOWN_SD, between_processes
 from tune.search.result import Candidate, Kind, SearchResult
-from tune.search.speedup import speedup
+from tune.search.speedup import pairs_of, speedup
 from tune.search.trial import Stage, Trial
 
 _MAX_TIME_S = 420.0
@@ -233,7 +233,7 @@ def _covers(
     """Return whether the interval has the true gain, if what is known weighs like `dof`."""
     rows = [one.rounds for one in candidates_of(found.trials) if one.rounds]
     noise = between_processes(rows, known_sd=KNOWN_SD["cpu"], known_dof=dof)
-    num_pairs = max(1, min(len(winner.rounds), len(baseline.rounds)))
+    num_pairs = max(1, len(pairs_of(winner, baseline)))
     distance = math.log(speedup(winner, baseline).ratio / true_gain)
     return abs(distance) <= noise.half_width(num_pairs, num_means=2)
 

@@ -6,7 +6,7 @@ Pure. Speeds of GPUs that differ are corrected.
 import dataclasses
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from search_spaces.config import Config, ConfigKey, adds_variables, config_key, variables_of
 from trainables.measurement import Measurement, OutcomeKind
@@ -16,6 +16,7 @@ from tune.search.learning import judge
 from tune.search.noise import KNOWN_SD, between_processes
 from tune.search.objective import Objective, score, typical_noise_scale
 from tune.search.result import Candidate, Kind, Noise, SearchResult, winner_of
+from tune.search.rounds import by_round, speeds_by_round
 from tune.search.trial import EXPLORING, Stage, Trial
 
 LEAN_SHARE = 0.95
@@ -125,12 +126,18 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
     def factor(trial: Trial) -> float:
         return 1.0 / gpus.relative_speed(trial, relative, of_finals=of_finals)
 
-    noise = _noise(by_config.values(), factor)
-    return [_candidate(group, noise_scale, noise, factor) for group in by_config.values()]
+    finals = by_round(trials, Stage.FINAL)
+    rounds = {key: speeds_by_round(finals.get(key, ()), factor) for key in by_config}
+    noise = _noise(by_config, rounds)
+    return [
+        _candidate(group, rounds[key], noise_scale, noise, factor)
+        for key, group in by_config.items()
+    ]
 
 
 def _candidate(
     group: list[Trial],
+    rounds: tuple[float | None, ...],
     noise_scale: float | None,
     noise: Noise,
     factor: Callable[[Trial], float],
@@ -158,7 +165,7 @@ def _candidate(
         device_bytes=max((t.device_bytes for t in group if t.device_bytes), default=None),
         noise_scale=noise_scale,
         noise=noise,
-        rounds=tuple(speeds) if finals else (),
+        rounds=rounds,
         disturbed=not _undisturbed(ran),
         soaks=tuple(soak for one in soaks if (soak := _soak(one, factor(one))) is not None),
     )
@@ -185,17 +192,18 @@ def _undisturbed(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if not trial.is_disturbed]
 
 
-def _noise(groups: Iterable[Sequence[Trial]], factor: Callable[[Trial], float]) -> Noise:
+def _noise(
+    groups: Mapping[ConfigKey, Sequence[Trial]],
+    rounds: Mapping[ConfigKey, Sequence[float | None]],
+) -> Noise:
     """Return the noise between the processes of these configurations' finals."""
-    rounds, on_gpu = [], False
-    for group in groups:
-        finals = _undisturbed([trial for trial in group if trial.stage is Stage.FINAL])
-        rounds.append([t.measurement.steps_per_second * factor(t) for t in finals if t.measurement])
+    rows, on_gpu = [], False
+    for key, group in groups.items():
+        if _undisturbed([trial for trial in group if trial.stage is Stage.FINAL]):
+            rows.append(rounds[key])
         # Only a GPU's allocator counts its bytes.
         on_gpu |= any(t.measurement and t.measurement.peak_device_bytes for t in group)
-    return between_processes(
-        [row for row in rounds if row], known_sd=KNOWN_SD["gpu" if on_gpu else "cpu"]
-    )
+    return between_processes(rows, known_sd=KNOWN_SD["gpu" if on_gpu else "cpu"])
 
 
 def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:

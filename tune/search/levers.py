@@ -128,7 +128,7 @@ def tried(trials: Sequence[Trial]) -> list[Tried]:
         return []
     configs = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEVER}
     done = counted(trials, Stage.LEVER, list(configs.values()))
-    finals = [dataclasses.replace(t, stage=Stage.FINAL) for own in done.values() for t in own]
+    finals = [dataclasses.replace(t, stage=Stage.FINAL) for t in trials if t.stage is Stage.LEVER]
     candidates = {config_key(one.config): one for one in candidates_of(finals)}
     bare = candidates.get(config_key(base))
     found = []

@@ -32,14 +32,19 @@ rounds of four leaders, with twice the known noise, 92 % are right with 2, 90 % 
 
 
 def between_processes(
-    rounds: Sequence[Sequence[float]], *, known_sd: float, known_dof: float = KNOWN_DOF
+    rounds: Sequence[Sequence[float | None]], *, known_sd: float, known_dof: float = KNOWN_DOF
 ) -> Noise:
     """Return the noise in speeds: one row per configuration, its speeds in the order of rounds.
 
-    Rows may differ in length. A two-way layout without interaction is fitted to the logs.
-    `known_sd` counts like `known_dof` degrees of freedom.
+    Rows may differ in length, and lack a round: `None`. A two-way layout without interaction is
+    fitted to the logs. `known_sd` counts like `known_dof` degrees of freedom.
     """
-    cells = [(c, r, math.log(v)) for c, row in enumerate(rounds) for r, v in enumerate(row)]
+    cells = [
+        (c, r, math.log(v))
+        for c, row in enumerate(rounds)
+        for r, v in enumerate(row)
+        if v is not None
+    ]
     if not cells:
         return _noise(known_sd, known_dof)
     num_configs, num_rounds = len(rounds), max(map(len, rounds))

@@ -62,9 +62,9 @@ class Candidate:
     `steps_per_second` is the median over the processes that count (`num_processes` of them; finals
     alone once there are any, and of those the undisturbed). `low` and `high` are the widest
     interval that they and the `noise` between processes support. `rounds` are the speeds of the
-    finals that count, by round. With `disturbed`, all of them were.
-    `representative` is the latest of those processes; `soaks` are the measurements of its soaks: of
-    one, and of another where that contradicts the finals.
+    finals that count, by round, and `None` in a round without one. With `disturbed`, all of them
+    were. `representative` is the latest of those processes; `soaks` are the measurements of its
+    soaks: of one, and of another where that contradicts the finals.
     """
 
     config: Config
@@ -77,7 +77,7 @@ class Candidate:
     device_bytes: int | None
     noise_scale: float | None
     noise: Noise
-    rounds: tuple[float, ...] = ()
+    rounds: tuple[float | None, ...] = ()
     disturbed: bool = False
     soaks: tuple[Measurement, ...] = ()
 
@@ -120,7 +120,8 @@ class Candidate:
         """
         if self.slower_soak is not None:
             return statistics.geometric_mean(self._soak_speeds)
-        speeds = (*self.rounds, *self._agreeing_soaks)
+        finals = (speed for speed in self.rounds if speed is not None)
+        speeds = (*finals, *self._agreeing_soaks)
         return statistics.geometric_mean(speeds) if self.rounds else self.steps_per_second
 
     @property

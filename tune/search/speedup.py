@@ -28,18 +28,26 @@ def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
     By pairs, where both were in the finals: the processes of a round ran close together, and a
     machine that was slow in that round was slow for both.
     """
-    num_pairs = min(len(candidate.rounds), len(baseline.rounds))
     ratio = candidate.steps_per_second / baseline.steps_per_second
-    if num_pairs:
-        pairs = zip(candidate.rounds, baseline.rounds, strict=False)
+    pairs = pairs_of(candidate, baseline)
+    if pairs:
         ratio = statistics.geometric_mean(mine / its for mine, its in pairs)
     # Processes that agree by chance, or in the leaps of a count, know no more than each by itself.
     latest = [one.representative.measurement for one in (candidate, baseline)]
     own = math.hypot(*(within_process(measured) for measured in latest if measured))
-    pairs_or_one = max(1, num_pairs)
+    pairs_or_one = max(1, len(pairs))
     half_width = max(
         candidate.noise.half_width(pairs_or_one, num_means=2), own / math.sqrt(pairs_or_one)
     )
     return Speedup(
         ratio=ratio, low=ratio * math.exp(-half_width), high=ratio * math.exp(half_width)
     )
+
+
+def pairs_of(candidate: Candidate, baseline: Candidate) -> list[tuple[float, float]]:
+    """Return the speeds of both in each round that has a final of both which counts."""
+    return [
+        (mine, its)
+        for mine, its in zip(candidate.rounds, baseline.rounds, strict=False)
+        if mine is not None and its is not None
+    ]

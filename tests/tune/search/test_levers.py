@@ -103,6 +103,15 @@ LEVERED = with_lever(WINNER, ONE)
 FASTER = (ended(LEVERED, 480.0), ended(LEVERED, 480.0))
 
 
+def test_a_lever_that_was_never_quiet_in_a_round_is_compared_in_the_others() -> None:
+    """The machine is 5 % faster in the second round; the lever gains 20 % there."""
+    bare, never_quiet = ended(WINNER, 400.0), [ended(LEVERED, 400.0, disturbed=True)] * 3
+    second = ended(LEVERED, 504.0), ended(WINNER, 420.0)
+    [found] = levers.tried([*EXPLORED, bare, *never_quiet, *second])
+    assert found.gain is not None
+    assert found.gain.ratio == pytest.approx(1.2)
+
+
 def both(bare: float, own: float, *more: float) -> levers.Tried:
     """The verdict by a loss of the first update without the lever (also in `more`), and with it."""
     return tried_with(

@@ -35,6 +35,13 @@ def test_rows_of_different_lengths_count() -> None:
     assert between_processes([[100.0, 50.0], [130.0, 80.0], [150.0]], known_sd=0.03).dof == 3.0
 
 
+def test_a_round_that_is_missing_moves_no_other() -> None:
+    rounds = [[None, 65.0, 130.0], [100.0, 50.0, 100.0], [150.0, 75.0, 150.0]]
+    found = between_processes(rounds, known_sd=0.03)
+    assert found.dof == 2 + 3
+    assert found.sd == pytest.approx(0.03 * math.sqrt(2 / 5))
+
+
 def test_a_noisy_machine_is_seen_through_a_quiet_prior() -> None:
     rng = np.random.default_rng(0)
     found = np.mean([between_processes(drawn(rng, 0.1), known_sd=0.035).sd for _ in range(50)])

@@ -51,6 +51,39 @@ def test_disturbed_finals_do_not_count_beside_quiet_ones() -> None:
     assert all(one.disturbed for one in candidates_of(noisy))
 
 
+@pytest.mark.parametrize("first", ["lbll", "blll"])
+def test_a_round_that_was_never_quiet_moves_no_later_one(first: str) -> None:
+    """Both are equally fast, on a machine that is 5 % faster from the second round on."""
+    final = {
+        "b": measured(1, 1000.0, stage=Stage.FINAL, peak_device_bytes=100),
+        "l": measured(4, 900.0, stage=Stage.FINAL, peak_device_bytes=100, disturbed=True),
+        "B": measured(1, 1050.0, stage=Stage.FINAL, peak_device_bytes=100),
+        "L": measured(4, 1050.0, stage=Stage.FINAL, peak_device_bytes=100),
+    }
+    second_and_third = "BLLB" if first == "lbll" else "LBBL"
+    trials = [final[one] for one in first + second_and_third]
+    base, leader = candidates_of(trials)[:: 1 if first[0] == "b" else -1]
+    assert (base.rounds, leader.rounds) == ((1000.0, 1050.0, 1050.0), (None, 1050.0, 1050.0))
+    assert leader.promised == pytest.approx(1050.0)
+    gain = speedup(leader, base)
+    assert gain.ratio == pytest.approx(1.0)
+    assert gain.high < 1.02
+    assert leader.noise.sd < 0.005, "the machine's change is none between processes"
+
+
+def test_without_a_round_in_common_the_speeds_are_compared_like_one_pair() -> None:
+    quiet = measured(4, 120.0, stage=Stage.FINAL)
+    slow = measured(1, 60.0, stage=Stage.FINAL, disturbed=True)
+    later = measured(1, 100.0, stage=Stage.FINAL)
+    trials = [quiet, slow, slow, slow, later]
+    base = next(one for one in candidates_of(trials) if one.config["num_envs"] == 1)
+    assert base.rounds == (None, 100.0)
+    gain = gain_of(trials)
+    assert gain.ratio == pytest.approx(1.2)
+    one_pair = gain_of(finals_of([100.0], [120.0]))
+    assert (gain.low, gain.high) == pytest.approx((one_pair.low, one_pair.high))
+
+
 def test_processes_that_agree_know_no_more_than_each_by_itself() -> None:
     agreeing = finals_of([100.0, 100.0], [150.0, 150.0], peak_device_bytes=100)
     narrow = gain_of(agreeing)
