@@ -67,8 +67,7 @@ def stay(
             )
         )
     except (KeyboardInterrupt, asyncio.CancelledError):
-        # To a terminal that may be what was lost.
-        print(f"ended here. {lease.describe(private)}", file=lasting(sys.stdout), flush=True)
+        say(f"ended here. {lease.describe(private)}")
         return 0
     finally:
         shutil.rmtree(temp_dir, ignore_errors=True)
@@ -83,7 +82,7 @@ async def _live(
     ready: Callable[[], None],
 ) -> int:
     """Prove the ports, start Ray, answer newcomers; return only by an error or an interrupt."""
-    _leave_at_signals()
+    ignore_signals = _leave_at_signals()
     if head_address is not None:
         await gate.prove(member, head_address)
         say(f"{head_address} and {member.address} reach each other on all ports.")
@@ -101,13 +100,15 @@ async def _live(
             said = await node.wait()
         raise JoinError(f"Ray ended on this host: {said} ({log}). Is the head gone? Join again.")
     finally:
+        ignore_signals()
         await node.end()
 
 
-def _leave_at_signals() -> None:
+def _leave_at_signals() -> Callable[[], None]:
     """Let SIGTERM and a lost terminal cancel this task, once; under nohup SIGHUP is nothing.
 
-    A lost terminal sends SIGHUP twice, and a second cancel would cut off the end of Ray.
+    A lost terminal sends SIGHUP twice, and a cancel would cut off the end of Ray: return what makes
+    them nothing.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
@@ -115,13 +116,17 @@ def _leave_at_signals() -> None:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signals.append(signal.SIGHUP)
 
-    def leave() -> None:
+    def ignore() -> None:
         for signum in signals:
             loop.add_signal_handler(signum, lambda: None)
+
+    def leave() -> None:
+        ignore()
         task.cancel()
 
     for signum in signals:
         loop.add_signal_handler(signum, leave)
+    return ignore
 
 
 def _tell(member: Member, offer: HostOffer, *, dashboard: bool) -> None:
@@ -169,5 +174,5 @@ def environ() -> dict[str, str]:
 
 
 def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)
+    """Print a line at once; to nobody, if the terminal was lost."""
+    print(text, file=lasting(sys.stdout), flush=True)
