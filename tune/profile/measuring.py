@@ -65,20 +65,20 @@ def completed(
         ProfileError: if a secret is missing.
     """
     found = profile.workload.options | dict(options)
-    if variables := found.get("variables"):
+    if profile.workload.factory == FACTORY:  # others may have options of these names
+        variables, words = found.get("variables", {}), found.get("arguments", [])
         found["variables"] = {
             name: value for name, value in variables.items() if value != MASK or name not in environ
         }
-    words = found.get("arguments", [])
-    if words and set(masked_words(words).values()) <= environ.keys():
-        found["arguments"] = with_secret_words(words, environ)
+        if words and set(masked_words(words).values()) <= environ.keys():
+            found["arguments"] = with_secret_words(words, environ)
+        if timeout_s is not None:
+            found.setdefault("patience_s", patience_within(timeout_s))
     if missing := masked(found):
         raise ProfileError(
             f"the profile does not hold what is secret, {', '.join(missing)}: give it here by "
             "--option NAME=VALUE, or what is a command's in the environment."
         )
-    if profile.workload.factory == FACTORY and timeout_s is not None:
-        found.setdefault("patience_s", patience_within(timeout_s))
     return found
 
 

@@ -128,6 +128,12 @@ def test_what_is_secret_of_a_command_is_taken_from_the_environment(tmp_path: Pat
     assert command.endswith('train --api-key "$API_KEY" HUB_TOKEN="$HUB_TOKEN"')
 
 
+def test_options_of_another_workload_are_its_own_whatever_they_are_called(tmp_path: Path) -> None:
+    own = {"arguments": "a b", "variables": 3}
+    profile = profile_file.read(written(tmp_path, task=factories.task(options=own)))
+    assert measuring.completed(profile, {}, {}, 60.0) == own
+
+
 @pytest.mark.parametrize(("timeout_s", "patience_s"), [(3600.0, 3595.0), (2.0, 1.0)])
 def test_a_command_is_waited_for_as_long_as_is_asked_for(
     tmp_path: Path, timeout_s: float, patience_s: float
