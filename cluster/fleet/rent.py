@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from cluster.errors import FleetError
-from cluster.fleet import parallel, split, status
+from cluster.fleet import due, parallel, status
 from cluster.fleet.remote import RefusedError, RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
@@ -57,19 +57,19 @@ class Rents:
         is_last: bool = False,
         is_whole: bool = True,
     ) -> list[str]:
-        """End the rents that are due, as `is_due` says; return what is new of them.
+        """End the rents that are due, as `due.is_due` says; return what is new of them.
 
         A box that does not take the order is asked again the next time.
         """
         last = {
             one.host.name: one
             for one in seen
-            if is_due(one, seen, is_last=is_last, is_whole=is_whole)
+            if due.is_due(one, seen, is_last=is_last, is_whole=is_whole)
         }
-        due = [box for box in boxes if box.host.name in last.keys() - self.ended.keys()]
-        ends = parallel.each(due, end) if due else []
+        asked = [box for box in boxes if box.host.name in last.keys() - self.ended.keys()]
+        ends = parallel.each(asked, end) if asked else []
         failing: dict[str, float] = {}
-        for box, one in zip(due, ends, strict=True):
+        for box, one in zip(asked, ends, strict=True):
             name = box.host.name
             if one.is_asked:
                 self.ended[name] = dataclasses.replace(last[name], ends_rent=one.ends)
@@ -78,13 +78,13 @@ class Rents:
         self._failing_since = failing
         new = [one.text for one in ends if one.text not in self._said]
         self._said.update(new)
-        self._told.update(box.host.name for box in due)
+        self._told.update(box.host.name for box in asked)
         return new
 
     def left(self, seen: Sequence[HostStatus]) -> list[str]:
         """Return a line for each box that answers and was never due to end its rent."""
         return [
-            f"{one.host.name}  its rent goes on: {_why_not_due(one)}"
+            f"{one.host.name}  its rent goes on: {due.why_not_due(one)}"
             for one in seen
             if one.problem is None and one.host.name not in self._told
         ]
@@ -102,34 +102,6 @@ def require_stop_commands(boxes: Sequence[RemoteBox]) -> None:
             f"--end-rent: the hosts file has no stop_command for {', '.join(without)}, which a box "
             "runs to end its rent. See cluster/hosts.example.toml."
         )
-
-
-def is_due(
-    one: HostStatus, seen: Sequence[HostStatus], *, is_last: bool = False, is_whole: bool = True
-) -> bool:
-    """Return whether a box's search is over: of a shared one, when its finals have ended.
-
-    With `is_last` nothing goes on any more on any box: finals that have not begun never will, if
-    `is_whole` says that no other box has a part. A search that a person ended may be gone on with.
-    """
-    if one.problem is not None or one.job is None or one.is_running or one.state == "stopped":
-        return False
-    if one.part is None:
-        return True
-    sharing = split.searches(seen)[one.part.search]
-    if split.are_finals_over(sharing):
-        return True
-    may_go_on = any(other.state == "stopped" for other in sharing)
-    is_all = is_whole or not split.absent_parts(sharing)
-    return is_last and is_all and not may_go_on
-
-
-def _why_not_due(one: HostStatus) -> str:
-    if one.job is None:
-        return "it has had no search."
-    if one.state == "stopped":
-        return "its search was ended by a person, who may go on with it."
-    return "the search that it has a part of may be gone on with."
 
 
 def end(box: RemoteBox) -> RentEnd:

@@ -1,5 +1,6 @@
 """Boxes in every state."""
 
+import dataclasses
 from typing import Any
 
 from cluster.box.answer import BoxStatus
@@ -51,3 +52,8 @@ def ended_with(code: int, reason: str = "ended") -> dict[str, Any]:
 
 def fired(code: int | None) -> dict[str, Any]:
     return {"at": 1.7e9, "job": "j1", "stop_exit_code": code}
+
+
+def on(name: str, job: dict[str, Any] | None, **fields: Any) -> HostStatus:
+    """The same of the box of this name."""
+    return dataclasses.replace(seen(job=job, **fields), host=dataclasses.replace(HOST, name=name))

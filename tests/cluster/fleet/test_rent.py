@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.status import HostStatus
 from cluster.node import processes
-from host_states import HOST, ended, seen
+from host_states import HOST, ended, on
 from local_box import LocalBox
 
 
@@ -275,80 +274,6 @@ def test_the_exit_code_says_whether_all_rents_end(
     hosts.write_text('[hosts.a]\naddress = "x"\n')
     assert fleet.main(command) == 2
     assert "has no stop_command for a, which a box" in capsys.readouterr().err
-
-
-PART = {"name": "s", "machine_class": "gpu", "number": 1, "count": 1}
-FINALS = PART | {"number": None}
-
-
-def on(name: str, job: dict[str, Any] | None, **fields: Any) -> HostStatus:
-    return dataclasses.replace(seen(job=job, **fields), host=dataclasses.replace(HOST, name=name))
-
-
-@pytest.mark.parametrize(
-    ("states", "due"),
-    [
-        ([on("a", None)], []),
-        ([on("a", {})], []),
-        ([on("a", ended(0)), on("b", {})], ["a"]),
-        ([on("a", ended(1)), on("b", ended(3))], ["a", "b"]),  # nothing feasible, failed
-        ([on("a", ended(0, "stopped"))], []),  # a person ended it, and may go on
-        ([on("a", ended(0), problem="a: no answer.", reachable=False)], []),
-        # What shares a search is needed until its finals have ended.
-        ([on("a", ended(0) | {"split": PART}), on("b", {"split": FINALS})], []),
-        ([on("a", ended(0) | {"split": PART}), on("b", ended(0) | {"split": FINALS})], ["a", "b"]),
-        ([on("a", ended(0) | {"split": PART}), on("b", ended(1) | {"split": FINALS})], ["a", "b"]),
-        ([on("a", ended(2) | {"split": PART}), on("b", ended(3) | {"split": FINALS})], ["a", "b"]),
-        (
-            [
-                on("a", ended(0) | {"split": PART}),
-                on("b", {"state": "died", "split": FINALS}),
-            ],
-            ["a", "b"],
-        ),
-        ([on("a", ended(0) | {"split": PART}), on("b", ended(0) | {"split": PART})], []),
-        (
-            [
-                on("a", ended(0) | {"split": PART}),
-                on("b", ended(130, "stopped") | {"split": FINALS}),
-            ],
-            [],
-        ),
-        (
-            [
-                on("a", ended(0) | {"split": PART}),
-                on("b", ended(0) | {"split": FINALS}, problem="b: no answer.", reachable=False),
-            ],
-            [],
-        ),
-    ],
-)
-def test_a_rent_is_due_to_end_when_its_search_is_over(
-    states: list[HostStatus], due: list[str]
-) -> None:
-    assert [one.host.name for one in states if rent.is_due(one, states)] == due
-
-
-A, B = ({"split": PART | {"number": number, "count": 2}} for number in (1, 2))
-
-
-@pytest.mark.parametrize(
-    ("states", "is_whole", "due"),
-    [
-        ([on("a", ended(3) | A), on("b", ended(3) | B)], True, ["a", "b"]),
-        ([on("a", ended(3) | A), on("b", ended(3) | B)], False, ["a", "b"]),
-        ([on("a", ended(3) | A)], True, ["a"]),
-        ([on("a", ended(3) | A)], False, []),  # --only: another box may have the rest
-        ([on("a", ended(0) | A), on("b", ended(130, "stopped") | B)], True, []),
-    ],
-)
-def test_a_search_whose_finals_never_begin_is_over_with_the_watch(
-    states: list[HostStatus], is_whole: bool, due: list[str]
-) -> None:
-    found = [
-        one.host.name for one in states if rent.is_due(one, states, is_last=True, is_whole=is_whole)
-    ]
-    assert found == due
 
 
 @pytest.mark.parametrize(
