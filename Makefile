@@ -11,8 +11,9 @@ JAX_EXTRA = $(INTERPRETER) -E -m cluster.node.jax_extra
 ifndef EXTRA
 EXTRA := $(shell $(JAX_EXTRA) 2>/dev/null || echo unknown)
 endif
-# What pip is told for PyTorch. Without a GPU its CPU build saves gigabytes: TORCH='--index-url ... torch'.
-TORCH ?= torch
+# What pip is told for PyTorch: what this machine's NVIDIA driver can run. Without a GPU its CPU build
+# saves gigabytes: TORCH='--index-url ... torch'.
+TORCH ?= $(shell $(INTERPRETER) -E -m cluster.node.torch_build 2>/dev/null || echo torch)
 BIN := $(VENV)/bin
 # An empty --target: a pip.conf may name one, too.
 PIP := $(BIN)/python -I -m pip install --quiet --disable-pip-version-check --target=
@@ -30,9 +31,10 @@ export PIP_CONSTRAINT :=
 export PIP_BUILD_CONSTRAINT :=
 export PIP_REQUIREMENT :=
 export PIP_REQUIRE_HASHES :=
-# Most tests wait, or take one CPU. Those of a file stay together, and share what they started.
+# Most tests wait, or take one CPU: three keep two CPUs busy. Those of a file stay together, and share
+# what they started.
 # OpenBLAS's threads only get into each other's way there: with one, searches replayed take half.
-SIDE_BY_SIDE := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile \
+SIDE_BY_SIDE := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile \
 	--no-loadscope-reorder
 ARGS ?=
 
@@ -75,7 +77,8 @@ test-dashboard: $(VENV)/.ready-test $(VENV)/.ready-dashboard
 		-k 'dashboard or job or jobs or listens or client'
 
 test-phase3: $(VENV)/.ready-test $(VENV)/.ready-torch
-	$(SIDE_BY_SIDE) tests/trainables/pytorch_phase3 tests/tune/test_pytorch_phase3.py \
+	@# PyTorch's threads spin as they wait for each other: beside other programs one is far sooner.
+	OMP_NUM_THREADS=1 $(SIDE_BY_SIDE) tests/trainables/pytorch_phase3 tests/tune/test_pytorch_phase3.py \
 		tests/trainables/test_adapters.py
 
 # Scripts that nobody here wrote, each with its search: side by side, as little of it is a figure.
@@ -121,7 +124,8 @@ $(VENV)/.ready-torch: pyproject.toml
 $(VENV)-scripts/.ready: Makefile
 	@echo "Setting up $(VENV)-scripts for other people's training scripts: some minutes, once."
 	@test -x $(@D)/bin/python || $(PYTHON) -E -m venv $(@D)
-	@$(@D)/bin/python -I -m pip install --quiet --disable-pip-version-check --target= '$(TORCH)' rl_zoo3 \
+	@$(@D)/bin/python -I -m pip install --quiet --disable-pip-version-check --target= $(TORCH)
+	@$(@D)/bin/python -I -m pip install --quiet --disable-pip-version-check --target= rl_zoo3 \
 		'sample-factory>=2.1' skrl brax mediapy 'jax[cpu]<0.8'
 	@touch $@
 

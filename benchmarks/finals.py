@@ -33,7 +33,8 @@ def no_race(
     num_rounds: int,
 ) -> Race:
     """Return a race in which all leaders run all rounds, and no more."""
-    return Race(running=list(leaders), rivals=[])
+    found = race_of(trials, leaders, objective, baseline, num_rounds=num_rounds)
+    return dataclasses.replace(found, running=list(leaders), rivals=[])
 
 
 def drops_alone(

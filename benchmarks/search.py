@@ -19,7 +19,7 @@ import tyro
 from benchmarks import markdown, recorded
 from benchmarks.peers.named import PEERS
 from benchmarks.replay import replay
-from benchmarks.search_runs import FOLDER, SearchRun, run_ours, run_peer
+from benchmarks.search_runs import FOLDER, SearchRun, run_knowing, run_ours, run_peer
 from cluster import cli
 
 
@@ -94,6 +94,7 @@ def compare(path: Path, options: SearchBenchmark) -> None:
         contestants["ours, seven ahead"] = lambda seed: run_ours(
             scene, seed, options.trials, num_ahead=7
         )
+    contestants["knowing what is within 5 %"] = lambda seed: run_knowing(scene, seed)
     for name, make in PEERS.items():
         contestants[name] = lambda seed, make=make: run_peer(make, scene, seed, options.trials)  # type: ignore[misc]
     for name, contest in contestants.items():

@@ -166,7 +166,7 @@ def parse_axis(assignment: str) -> Axis:
     name, equals, text = assignment.partition("=")
     name = name.strip()
     if not (equals and _NAME.fullmatch(name.removeprefix(VARIABLE))):
-        raise _not_an_axis(assignment)
+        raise _not_an_axis(assignment, name if equals else "")
     if re.fullmatch(r"\s*\d+\s*:\s*\d+\s*", text):
         first, last = (int(part) for part in text.split(":"))
         if not 0 < first <= last:
@@ -211,7 +211,14 @@ def doubling(first: int, last: int) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _not_an_axis(assignment: str) -> SpaceError:
+def _not_an_axis(assignment: str, name: str = "") -> SpaceError:
+    """Return the error; a `name` in a form that no axis has, as an option of a script, is told."""
+    plain = "_".join(re.findall(r"\w+", name))
+    if _NAME.fullmatch(plain) and not name.startswith(VARIABLE):
+        return SpaceError(
+            f"--space {assignment!r}: an axis is named by letters, digits and _, as {plain}; a "
+            f"command takes it in braces, as in {name}={{{plain}}}."
+        )
     return SpaceError(
         f"--space {assignment!r} is not an axis; write num_envs=256, num_envs=256,512, "
         "num_envs=64:1024 (doubling), lr=1e-4,3e-4 or vec_env=dummy,subproc."

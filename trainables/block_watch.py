@@ -46,6 +46,7 @@ class BlockWatch:
         pairs = zip(self._by_others, self._slowed, strict=True)
         return {
             **self._gpu.figures(),
+            "own_cpus": self._neighbours.own_cpus,
             "others_cpus": self._neighbours.others_cpus,
             "num_gpu_shared_blocks": self._on_gpu.num_blocks,
             "num_restart_blocks": self._restarts.num_blocks,

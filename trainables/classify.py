@@ -18,6 +18,7 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 """Signals that no training sends to itself."""
 _OF_A_SHELL = 128
 """What a shell adds to the signal that ended its program, and exits with."""
+_BUS_ERROR = (-signal.SIGBUS, _OF_A_SHELL + signal.SIGBUS)
 
 _FEWER_THREADS = "Run it with a smaller thread cap, or raise the limit."
 _LESS_MEMORY = "Use a smaller configuration, or a machine with more memory."
@@ -114,6 +115,15 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     *_rows(
         OutcomeKind.ERROR,
+        "the framework is built for other GPUs, or for a newer driver",
+        "Install its build for this GPU, and for the CUDA that nvidia-smi says.",
+        r"no kernel image is available for execution on the device",
+        r"the provided PTX was compiled with an unsupported toolchain",
+        r"CUDA_ERROR_(NO_BINARY_FOR_GPU|UNSUPPORTED_PTX_VERSION)",
+        r"The NVIDIA driver on your system is too old",
+    ),
+    *_rows(
+        OutcomeKind.ERROR,
         "there is no usable GPU",
         "Check nvidia-smi, the framework's build, and that the container was started with GPUs.",
         r"operation cuInit\(0\) failed.*",
@@ -121,7 +131,6 @@ SIGNATURES: tuple[Signature, ...] = (
         r"FAILED_PRECONDITION: No visible GPU devices",
         r"Jax plugin configuration error.*",
         r"Found no NVIDIA driver on your system",
-        r"The NVIDIA driver on your system is too old",
         r"No CUDA GPUs are available",
         r"Torch not compiled with CUDA enabled",
         r"RuntimeError: Unable to initialize backend 'cuda'.*",
@@ -138,6 +147,9 @@ SIGNATURES: tuple[Signature, ...] = (
         "shared memory is used up",
         "Start the container with a larger --shm-size.",
         r"might be caused by insufficient shared memory \(shm\)",
+        r"\bBus error\b|\(SIGBUS\)",  # of Python, shells, DataLoader, torchrun
+        r"unable to (write to|allocate shared memory\(shm\) for) file </torch_.*",
+        r"Error while creating shared memory segment /dev/shm.*",  # NCCL
     ),
     *_rows(
         OutcomeKind.ERROR,
@@ -178,15 +190,16 @@ def classify(
     """Return the kind and one sentence for a process that ended, or hung, without a report.
 
     `exit_status` is as `subprocess` has it: negative is a signal, as a shell's 137 is, and `None`
-    is a process that had to be killed because its time was up. The deltas are of the
-    cgroup's counters over its life: threads that were refused, processes that were killed for
-    memory. Others may wait for these.
+    is a process that had to be killed because its time was up. The deltas are of the cgroup's
+    counters over its life: threads that were refused, processes that were killed for memory. Others
+    may wait for these.
     """
     how = describe_exit(exit_status, timeout_s)
     if exit_status is not None and exit_status - _OF_A_SHELL in _FROM_OUTSIDE:
         exit_status = _OF_A_SHELL - exit_status
+    words = f"{stderr_tail}\nBus error" if exit_status in _BUS_ERROR else stderr_tail
     for signature in SIGNATURES:
-        if found := signature.pattern.search(stderr_tail):
+        if found := signature.pattern.search(words):
             sentence = f"{how}: {signature.cause} ({_quote(found[0])}). {signature.remedy}"
             return signature.kind, sentence
     if thread_events_delta > 0:

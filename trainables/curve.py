@@ -14,14 +14,16 @@ class LearningGate:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRequest:
-    """A training from scratch: its seconds at most, the return that ends it, and its gates.
+    """A training from scratch: its seconds at most, the return that ends it, its gates, its seed.
 
-    Seconds are of training alone: neither of compilation nor of evaluation.
+    Seconds are of training alone: neither of compilation nor of evaluation. The workload has the
+    seed among its options.
     """
 
     max_s: float
     target: float | None = None
     gates: tuple[LearningGate, ...] = ()
+    seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,8 +72,12 @@ class Neighbours:
         self._rounding_s = _ROUNDING_TICKS * math.sqrt(num_cpus) / TICKS_PER_S
         self._read = read
         self._last = read()
-        self._others_s = 0.0
-        self._watched_s = 0.0
+        self._others_s = self._own_s = self._watched_s = 0.0
+
+    @property
+    def own_cpus(self) -> float | None:
+        """CPUs' worth of time that the trial itself took so far; `None` where it is not counted."""
+        return self._own_s / self._watched_s if self._watched_s else None
 
     @property
     def others_cpus(self) -> float | None:
@@ -81,6 +85,11 @@ class Neighbours:
         is not counted.
         """
         return self._others_s / self._watched_s if self._watched_s else None
+
+    def forget(self) -> None:
+        """Count from now on: what came before was the start-up."""
+        self._last = self._read()
+        self._others_s = self._own_s = self._watched_s = 0.0
 
     def disturbed(self) -> bool:
         """Return whether others disturbed the stretch since the last call, or since the start."""
@@ -93,6 +102,7 @@ class Neighbours:
         beside_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
         others_s = max(0.0, beside_s - (now.search_s - before.search_s))
         self._others_s += others_s
+        self._own_s += now.own_s - before.own_s
         self._watched_s += wall_s
         is_loud = beside_s > _MOST_CPUS * wall_s + self._rounding_s
         is_loud = is_loud or others_s > _QUIET_CPUS * wall_s + self._rounding_s
@@ -163,9 +173,7 @@ def neighbours_on(cpus: Sequence[int]) -> Neighbours:
     return Neighbours(len(own), lambda: cpu_times(own, search, quotas))
 
 
-def cpu_times(
-    cpus: frozenset[int], search: SearchProcesses, quotas: Quotas | None = None
-) -> CpuTimes | None:
+def cpu_times(cpus: frozenset[int], search: SearchProcesses, quotas: Quotas) -> CpuTimes | None:
     """Return the times of this process's tree and of `cpus`; `None` where they are not counted.
 
     Nor are they where it may run elsewhere, too: its own time would be taken for these CPUs'.
@@ -179,7 +187,7 @@ def cpu_times(
         own_s=_own_s(),
         search_s=search.spent_s(cpus),
         search_everywhere_s=search.everywhere_s,
-        quotas=() if quotas is None else quotas.read(),
+        quotas=quotas.read(),
     )
 
 

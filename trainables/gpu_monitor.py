@@ -3,6 +3,7 @@
 import collections
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypedDict
@@ -21,12 +22,28 @@ class GpuFigures(TypedDict):
     gpu_held_back: dict[str, float]
 
 
+def jax_peak_bytes() -> int | None:
+    """Return the most that this process's JAX held of a GPU; `None` where it has none.
+
+    JAX is neither imported here nor started.
+    """
+    jax, bridge = sys.modules.get("jax"), sys.modules.get("jax._src.xla_bridge")
+    has_started = getattr(bridge, "backends_are_initialized", None)  # not a stable API
+    if jax is None or (has_started is not None and not has_started()):
+        return None
+    stats = (device.memory_stats() or {} for device in jax.local_devices())
+    return max(
+        (one["peak_bytes_in_use"] for one in stats if "peak_bytes_in_use" in one), default=None
+    )
+
+
 class GpuMemory:
     """The GPU memory of this process and of all that came from it, looked at now and then.
 
-    It is the driver's figure for these processes, of several GPUs that of the fullest. Where the
-    driver does not know them (a container has pids of its own), it is the fall of the first GPU's
-    free memory since the start.
+    It is the peak of JAX's allocator, where this process trains with it: the driver only sees the
+    pool, which is as large for every configuration. Else it is the driver's figure for these
+    processes, of several GPUs that of the fullest. Where the driver does not know them (a container
+    has pids of its own), it is the fall of the first GPU's free memory since the start.
     """
 
     def __init__(
@@ -34,6 +51,7 @@ class GpuMemory:
         platform: str,
         environ: Mapping[str, str],
         *,
+        by_allocator: Callable[[], int | None] = jax_peak_bytes,
         by_process: Callable[[], Sequence[Mapping[int, int]]] = gpus.gpu_process_bytes,
         read: Callable[[Mapping[str, str]], GpuUsage | None] = gpus.own_gpu_usage,
     ) -> None:
@@ -41,6 +59,7 @@ class GpuMemory:
         """The most that was seen; `None` where there is no GPU."""
         self._is_wanted = platform == "cuda"
         self._environ = environ
+        self._by_allocator = by_allocator
         self._by_process = by_process
         self._read = read
         self._free_at_start = self._free_bytes() if self._is_wanted else None
@@ -49,17 +68,24 @@ class GpuMemory:
         """Take in what is used now."""
         if not self._is_wanted:
             return
+        used = self._by_allocator()
+        if used is None:
+            used = self._by_driver()
+        if used is not None:
+            self.peak_bytes = max(self.peak_bytes or 0, used)
+
+    def _by_driver(self) -> int | None:
         own = {os.getpid(), *descendants(os.getpid())}
         used = max(
             (sum(held for pid, held in gpu.items() if pid in own) for gpu in self._by_process()),
             default=0,
         )
-        if not used:
-            free_bytes = self._free_bytes()
-            if free_bytes is None or self._free_at_start is None:
-                return  # the driver does not tell just now
-            used = self._free_at_start - free_bytes
-        self.peak_bytes = max(self.peak_bytes or 0, used)
+        if used:
+            return used
+        free_bytes = self._free_bytes()
+        if free_bytes is None or self._free_at_start is None:
+            return None  # the driver does not tell just now
+        return self._free_at_start - free_bytes
 
     def _free_bytes(self) -> int | None:
         usage = self._read(self._environ)

@@ -9,9 +9,11 @@ from trainables.workload import Evaluates, ReportsHealth, Workload, WorkloadInpu
 RETURN = "mean_return"
 """The name of the metric that learning is judged by."""
 
+NOISE_SCALE = "gradient_noise_scale"
+"""The name of a metric that is a ratio of two noisy estimates, of which the lower may be zero."""
+
 _OF_EPISODES = ("return", "episode", "reward", "length")
 _MOST_METRICS, _LONGEST_METRIC = 256, 200
-_NOISE_SCALE = "gradient_noise_scale"  # a ratio of two estimates, and the lower may be zero
 
 
 def health_of(workload: Workload) -> dict[str, float]:
@@ -103,6 +105,6 @@ def _is_unknown_yet(name: str, value: float) -> bool:
 
     A ratio of estimates may be infinite; a mean over episodes is NaN until one has ended.
     """
-    if name == _NOISE_SCALE:
+    if name == NOISE_SCALE:
         return not math.isfinite(value)
     return math.isnan(value) and any(word in name.lower() for word in _OF_EPISODES)

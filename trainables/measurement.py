@@ -127,14 +127,14 @@ class Measurement(Throughput):
 
     Seconds are wall seconds. With `compiled_from_cache`, `compile_s` is the time to read what an
     earlier process compiled. `gpu_utilization` is NVML's percent. `health` is the last update's,
-    `first_health` the first one's. `others_cpus` is the CPUs' worth of time that other programs
-    took on the trial's, `None` where the kernel does not count. `gpu_held_back` has the limits that
-    lowered the GPU's clocks, each with the share of looks at which it did. In `num_restart_blocks`
-    processes of the trial's own started or ended. `device_growth_bytes` is the rise of the
-    allocator's peak over the measurement. `unit` is what is counted, in the plural: a script may
-    count agent steps or tokens. `curve` is of a training from scratch. `machine_speed` is a
-    canary's; `num_slowed_blocks` are those of the disturbed ones that it alone told of. In
-    `num_gpu_shared_blocks` other processes computed on its GPU.
+    `first_health` the first one's. `own_cpus` is the CPUs' worth of time that the trial took,
+    `others_cpus` that which other programs took on its CPUs, `None` where the kernel does not
+    count. `gpu_held_back` has the limits that lowered the GPU's clocks, each with the share of
+    looks at which it did. In `num_restart_blocks` processes of the trial's own started or ended.
+    `device_growth_bytes` is the rise of the allocator's peak over the measurement. `unit` is what
+    is counted, in the plural: a script may count agent steps or tokens. `curve` is of a training
+    from scratch. `machine_speed` is a canary's; `num_slowed_blocks` are those of the disturbed ones
+    that it alone told of. In `num_gpu_shared_blocks` other processes computed on its GPU.
     """
 
     env_steps_per_update: int
@@ -152,6 +152,7 @@ class Measurement(Throughput):
     gpu_power_w: float | None
     health: dict[str, float]
     compiled_from_cache: bool | None = None
+    own_cpus: float | None = None
     others_cpus: float | None = None
     gpu_held_back: dict[str, float] = dataclasses.field(default_factory=dict)
     num_restart_blocks: int = 0

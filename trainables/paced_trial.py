@@ -102,6 +102,7 @@ class PacedTrial:
         elif self._pace.is_steady and not was_steady:
             self._steady_at = self._looked_at = now
             self._looks_disturbed()  # what they did before does not count
+            self._neighbours.forget()
             self._on_gpu.num_blocks = 0
             self._send(Progress(phase=Phase.MEASURE))
         report = None if block is None else self._take_block(block, now)
@@ -117,10 +118,12 @@ class PacedTrial:
             self._learning.hear(at, value, of_few=of_few)
 
     def look(self, now: float) -> Report | None:
-        """Return the report on a training from scratch that is over, at its target, say."""
+        """Return the report on a training that is over: at its target, say, or out of time."""
         learning, seconds = self._learning, now - self._first_at
-        if learning is None or not self.has_begun:
+        if not self.has_begun:
             return None
+        if learning is None:
+            return self._out_of_time(seconds) if now > self._request.ends_at else None
         learning.look(seconds, self._first_at, self._last.steps)
         # One that is at its target at its first reading trains on until its speed is known, too.
         if learning.trainer.verdict and (seconds >= learning.max_s or self._estimated()):
@@ -159,6 +162,17 @@ class PacedTrial:
         if not self._pace.is_steady:
             self._steady_at = self._looked_at = self._first_at
         return self._report(estimate, (OutcomeKind.COMPLETED, verdict), curve)
+
+    def _out_of_time(self, seconds: float) -> Report | None:
+        """Return the report on a training that told its steps too rarely to be timed."""
+        if self._quiet or self._noisy:
+            return None
+        return Report(
+            kind=OutcomeKind.TIMEOUT,
+            message=f"its time was up {seconds:.0f} s after its first reading, of which there were "
+            f"{self.num_points} in all, too few to time: let it print more often, or raise "
+            "--trial-timeout, or --max-time; if it should have printed more, see what hangs.",
+        )
 
     def _estimated(self) -> Throughput | None:
         """Return the speed of a training from scratch, of its points where there is no block."""
@@ -271,6 +285,7 @@ class PacedTrial:
             num_compilations=None,
             **self._gpu.figures(),
             health=self._told | self.health,
+            own_cpus=self._neighbours.own_cpus,
             others_cpus=self._neighbours.others_cpus,
             num_gpu_shared_blocks=self._on_gpu.num_blocks,
             unit=self.unit,

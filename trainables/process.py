@@ -64,7 +64,8 @@ def run_child(
     `environment` is the child's whole environment, `folder` where it runs if not here. Its output
     is appended to `log_path`, because a pipe that nobody reads would stop it. A report counts
     whatever happens after it (frameworks crash while they shut down); a death without a report is
-    classified. Closing the generator, or an exception in it, ends the trial.
+    classified, and so is one that says no more than that its time was up. Closing the generator, or
+    an exception in it, ends the trial.
 
     The child dies with the thread that calls this, and is watched only while that thread waits
     here: take the next message soon.
@@ -99,10 +100,10 @@ def run_child(
             ending = yield from _follow(child, watch, deadline, host_budget_bytes)
         finally:
             is_gone = child.end()
-    if not isinstance(ending, Report):
+    if not isinstance(ending, Report) or ending.kind is OutcomeKind.TIMEOUT:
         refused = _Refusals.read()
         kind, message = classify(
-            None if isinstance(ending, _TimedOut) else child.exit_status,
+            child.exit_status if ending is None else None,
             child.log_tail(),
             timeout_s=timeout_s,
             thread_events_delta=refused.threads - before.threads,
@@ -112,7 +113,8 @@ def run_child(
             peak_maps=watch.peak_maps,
             max_maps=cgroups.parse_int(cgroups.read_text(Path("/proc/sys/vm/max_map_count"))),
         )
-        ending = Report(kind=kind, message=f"during {watch.phase}, {message}")
+        if not isinstance(ending, Report) or kind is not OutcomeKind.TIMEOUT:  # it knows more of it
+            ending = Report(kind=kind, message=f"during {watch.phase}, {message}")
     yield watch.outcome(ending, is_gone=is_gone)
 
 

@@ -138,7 +138,7 @@ def plan_updates(update_s: float, duration_s: float, left: int | None = None) ->
 
 
 def summarize(
-    quiet: Sequence[float], num_updates: int, sampling: Sampling, *, noisy: Sequence[float] = ()
+    quiet: Sequence[float], num_updates: int, sampling: Sampling, *, noisy: Sequence[float]
 ) -> Throughput:
     """Return the median of the blocks' speeds, its interval, and whether that is narrow enough.
 

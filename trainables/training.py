@@ -199,24 +199,16 @@ def train(
             break
     if verdict := verdicts.nothing_trained(fingerprint, built.fingerprint):
         return built.report(verdict)
-    usage = built.device_usage
     measurement = Measurement(
         **dataclasses.asdict(
             throughput.summarize(quiet, num_updates, request.sampling, noisy=noisy)
         ),
-        env_steps_per_update=workload.env_steps_per_update,
-        startup_s=built.startup_s,
-        build_s=built.build_s,
-        compile_s=built.compile_s,
+        **built.figures(built.device_usage),
+        **gpu.figures(),
         warmup_s=first_s,
         measure_s=trained_s,
-        flops_per_update=built.program.flops_per_update,
-        predicted_device_bytes=need,
-        peak_device_bytes=usage.peak_device_bytes if usage else None,
-        num_compilations=usage.num_compilations if usage else None,
-        **gpu.figures(),
         health=health,
-        compiled_from_cache=built.program.from_cache,
+        own_cpus=neighbours.own_cpus,
         others_cpus=neighbours.others_cpus,
         curve=trainer.curve,
     )

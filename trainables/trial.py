@@ -153,20 +153,12 @@ def _measure(request: TrialRequest, built: Built, send: Send) -> Report:
         return built.report(defect)
     measurement = Measurement(
         **dataclasses.asdict(estimate),
-        env_steps_per_update=workload.env_steps_per_update,
-        startup_s=built.startup_s,
-        build_s=built.build_s,
-        compile_s=built.compile_s,
+        **built.figures(usage),
+        **watch.figures(),
         warmup_s=warmup.duration_s,
         measure_s=measure_s,
-        flops_per_update=built.program.flops_per_update,
-        predicted_device_bytes=need,
-        peak_device_bytes=usage.peak_device_bytes if usage else None,
-        num_compilations=usage.num_compilations if usage else None,
-        **watch.figures(),
         health=health,
         first_health=first_health,
-        compiled_from_cache=built.program.from_cache,
         device_growth_bytes=_device_growth(before, usage),
     )
     return built.report(verdict or verdicts.completed(estimate, request), measurement)

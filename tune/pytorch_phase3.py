@@ -32,7 +32,8 @@ class Phase3Spec(SearchSpec):
     llm: str = "embedded"
     """Folder, GGUF file or hub id (owner/name); embedded: SmolLM2-135M; none: RL alone."""
     llm_dtype: Literal["auto", "float32", "bfloat16", "float16", "8bit", "4bit"] = "auto"
-    """auto: float32 on a CPU, bfloat16 on a GPU. 8bit and 4bit need bitsandbytes."""
+    """auto: float32 on a CPU, bfloat16 on a GPU (float16 before Ampere). 8bit and 4bit need
+    bitsandbytes."""
     query_interval: int = 120
     """Bars between two questions; each rollout begins with one."""
     cache_size: int = 4096

@@ -14,6 +14,7 @@ from cluster.errors import UserError
 from cluster.node import hardware, ray_env
 from cluster.pages import units
 from tune import per_class
+from tune.driver import loggers
 from tune.memory import look_ahead
 from tune.memory.compiler import Compiler
 from tune.memory.look_ahead import Foresight
@@ -121,10 +122,6 @@ def _search(
     judge.require_fit(preflight)
     if preflight.share is not None and not preflight.findings.affinity_refused:
         os.sched_setaffinity(0, preflight.share.cpus)  # Ray's too: it is to disturb no other search
-    from tune.driver import drive, guard, loggers  # lazy: Ray has room only now
-    from tune.driver.ending import Ending, write_result
-    from tune.driver.interruption import uninterrupted
-
     loggers.require(spec)
     now = datetime.datetime.now(datetime.UTC)
     prepared = prepare(
@@ -146,6 +143,11 @@ def _search(
                 f"cannot write to the output folder {prepared.folder.path} ({error.strerror}); "
                 "free some space, or choose another with --out."
             ) from error
+        # Lazy: Ray has room only now, and takes seconds to import, for which no refusal waits.
+        from tune.driver import drive, guard
+        from tune.driver.ending import Ending, write_result
+        from tune.driver.interruption import uninterrupted
+
         screen.started(
             task=task,
             spec=spec,
@@ -207,11 +209,10 @@ def _open_study(prepared: Prepared) -> Study:
         identity=identity,
     )
     study = opened() if prepared.resume else None
-    # What was adopted before is not read again: it may be gone by now.
-    adopted = set() if study is None else {trial.source for trial in study.trials}
     known = read_known(
-        [journal for journal in prepared.spec.known if str(journal) not in adopted],
+        prepared.spec.known,
         functools.partial(explored_in, identity=identity),
+        adopted=() if study is None else {trial.source for trial in study.trials},
         note=prepared.screen.note,
     )
     study = study or opened()  # not before: what --known cannot use leaves no journal behind

@@ -216,10 +216,10 @@ class SimulatedTrainings:
         seconds = _FINAL_S if is_final else _EXPLORE_S
         return self._outcome(recorded, seconds, self._speed(recorded), None)
 
-    def train(self, config: Config, request: TrainingRequest, seed: int) -> Outcome:
+    def train(self, config: Config, request: TrainingRequest) -> Outcome:
         """Train from scratch, by the product's own rules of when that is over."""
         recorded = self._landscape.configs[config_key(config)]
-        training = self.training(config, seed)
+        training = self.training(config, request.seed)
         speed, trainer = self._speed(recorded), Trainer(request)
         whole, next_s, last_s = training.curve(speed), 0.0, 0.0
         for seconds, env_steps, value in zip(

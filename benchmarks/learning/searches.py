@@ -62,7 +62,7 @@ def run_ours(
             if training is None:
                 outcome = machine.measure(trial.config, is_final=trial.stage is Stage.FINAL)
             else:
-                outcome = machine.train(trial.config, *training)
+                outcome = machine.train(trial.config, training)
                 trained_s += outcome.wall_s / num_gpus
             heapq.heappush(running, (machine.now, trial.number, trial, outcome))
             machine.now = started

@@ -20,6 +20,10 @@ class SimulateNeighbours:
     """Searches beside each neighbour."""
     landscape: str = "phase1-2cpu"
     """The recorded landscape that the machine has."""
+    max_time: float = simulated.MAX_TIME_S
+    """The seconds of a search."""
+    slower: float = 1.0
+    """The machine takes this many times as long for everything."""
     cross_validate: bool = False
     """Hold each neighbour out in turn, choose the rule on the others, and judge it on that one."""
 
@@ -74,8 +78,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         _Command, args=arguments, prog="python -m benchmarks.truth", description=__doc__
     )
     if isinstance(command, SimulateNeighbours):
+        scene = simulated.scene_of(command.landscape, command.slower)
         show = simulated.show_cross_validation if command.cross_validate else simulated.show
-        show(command.landscape, command.searches)
+        show(scene, command.searches, command.max_time)
     elif isinstance(command, RecordSearches):
         real.record(
             command.out, minutes=command.minutes, tasks=command.tasks, repeats=command.repeats

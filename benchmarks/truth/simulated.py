@@ -1,74 +1,36 @@
-"""The claims of searches on machines with neighbours, against the truth that a simulation knows.
+"""The claims of searches beside neighbours, against the truth that a simulation knows.
 
-The machine is a recorded landscape with a clock of its own, and a neighbour that takes a share of
-it at certain times. Trials sample it by the real rules, blocks, disturbances and all; searches run
-the real policy, finals and soak included. Neighbours that the kernel counts are seen by a trial.
-Others (a shared memory bus, a slow drift of the clock) slow its canary down, as much as they slow
-the training: no rule was chosen on those.
+Searches run the real policy, finals and soak included, on the machine of `noisy_machine`.
 """
 
 import dataclasses
 import math
 import statistics
-from collections.abc import Callable, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from benchmarks import recorded
 from benchmarks.markdown import row
-from benchmarks.replay import Replay, ReplayPoint, measurement_of, replay
+from benchmarks.replay import Replay, replay
 from benchmarks.search_runs import FOLDER, our_search
+from benchmarks.truth.noisy_machine import (
+    NEIGHBOURS,
+    SOAK_UPDATES,
+    Neighbour,
+    NoisyMachine,
+    slowed_down,
+)
 from search_spaces.config import config_key
-from trainables import throughput
-from trainables.machine_speed import SLOW_COMPUTE, MachineBest, MachineSpeed, level, slowed
-from trainables.measurement import Measurement, Outcome, OutcomeKind
-from trainables.sampling import Sampling
 from tune.search.candidates import candidates_of
 from tune.search.noise import KNOWN_DOF, KNOWN_SD, between_processes
 from tune.search.result import Candidate, Kind, SearchResult
 from tune.search.speedup import pairs_of, speedup
 from tune.search.trial import Stage, Trial
 
-_MAX_TIME_S = 420.0
-_SOAK_UPDATES = 40
-_UPDATE_STEPS = 10_000
-_SEEN_SHARE = 0.1
-_STEP_S = 0.05
+MAX_TIME_S = 420.0
+"""The --max-time of a search, unless another is said."""
+
 _DOFS = (1.0, KNOWN_DOF, 4.0, 8.0, 16.0)
 _WANTED_COVERAGE = 0.95
-_CANARY_SD = 0.005
-"""Of a canary's products from look to look in quiet: benchmarks.unseen."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
-    """A program beside the search: the share of the machine that it takes at a second.
-
-    `is_seen` says whether the kernel counts what it takes.
-    """
-
-    takes: Callable[[float], float]
-    is_seen: bool = True
-
-
-def _bursts(on_s: float, off_s: float, share: float) -> Callable[[float], float]:
-    return lambda at_s: share if at_s % (on_s + off_s) < on_s else 0.0
-
-
-NEIGHBOURS = {
-    "none": Neighbour(takes=lambda at_s: 0.0),
-    "bursts, 20 s on, 20 s off": Neighbour(takes=_bursts(20.0, 20.0, 0.5)),
-    "bursts, 3 s on, 15 s off": Neighbour(takes=_bursts(3.0, 15.0, 0.5)),
-    "two minutes from the finals on": Neighbour(
-        takes=lambda at_s: 0.5 if 150.0 <= at_s < 270.0 else 0.0
-    ),
-    "always": Neighbour(takes=lambda at_s: 0.5),
-    "unseen: a drift of 15 % in 10 min": Neighbour(
-        takes=lambda at_s: 0.075 - 0.075 * math.cos(2 * math.pi * at_s / 600.0), is_seen=False
-    ),
-    "unseen: bursts of 20 %": Neighbour(takes=_bursts(45.0, 45.0, 0.2), is_seen=False),
-    "unseen: 25 s at 0.65 x, 30 s not": Neighbour(takes=_bursts(25.0, 30.0, 0.35), is_seen=False),
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +41,8 @@ class TruthRun:
     what is not. `error` is that of the promise, as a share; `is_marked` if the promise is marked
     as disturbed. `num_alarms` of `num_trials` had a disturbed block, or a slower machine.
     `covers_with` says for each weight of what is known of a machine's noise whether the interval
-    would have the true speed-up.
+    would have the true speed-up. `num_rounds` are the finals of the winner or of the baseline,
+    whichever has fewer; `picked` is the winner's true speed as a share of the best.
     """
 
     covers: bool
@@ -90,109 +53,26 @@ class TruthRun:
     num_trials: int
     wall_s: float
     covers_with: dict[float, bool]
+    num_rounds: int
+    picked: float
 
 
-class _NoisyMachine:
-    """A machine that samples trials by the real rules, on a clock that it moves itself."""
-
-    def __init__(self, scene: Replay, neighbour: Neighbour, seed: int) -> None:
-        self.now = 0.0
-        self._scene = scene
-        self._neighbour = neighbour
-        self._rng = np.random.default_rng((seed, 2))
-
-    def run(self, trial: Trial, best: MachineBest) -> Outcome:
-        """Run one trial to its end; `best` is what the search knows of the machine."""
-        point = self._scene.points[tuple(trial.config.values())]
-        started = self.now
-        self.now += point.build_s + (0.0 if trial.stage in _CACHED else point.warmup_s)
-        if point.device_bytes > self._scene.budget_bytes:
-            return Outcome(
-                kind=OutcomeKind.DEVICE_MEMORY,
-                message="it does not fit.",
-                wall_s=self.now - started,
-                thread_cap=1,
-                predicted_device_bytes=point.device_bytes,
-            )
-        speed = point.speed * math.exp(self._rng.normal(0.0, KNOWN_SD["cpu"]))
-        measured = self._measure(point, speed, trial.stage, best)
-        return Outcome(
-            kind=OutcomeKind.COMPLETED,
-            message="measured.",
-            wall_s=self.now - started,
-            thread_cap=1,
-            measurement=measured,
-            predicted_device_bytes=point.device_bytes,
-        )
-
-    def _look(self) -> float:
-        """Return how fast a canary is now."""
-        left = 1.0 - self._neighbour.takes(self.now)
-        return left * math.exp(self._rng.normal(0.0, _CANARY_SD))
-
-    def _measure(
-        self, point: ReplayPoint, speed: float, stage: Stage, best: MachineBest
-    ) -> Measurement:
-        taken_s = [0.0]
-        looked_at = [self.now]
-        looks = [self._look()]
-        by_others: list[bool] = []
-        are: list[bool] = []
-
-        def run(num_updates: int) -> None:
-            left = num_updates * _UPDATE_STEPS / speed
-            while left > 0:
-                takes = self._neighbour.takes(self.now)
-                step_s = min(_STEP_S, left / (1.0 - takes))
-                self.now += step_s
-                left -= step_s * (1.0 - takes)
-                taken_s[0] += step_s * takes
-
-        def disturbed() -> list[bool]:
-            share = taken_s[0] / (self.now - looked_at[0])
-            taken_s[0], looked_at[0] = 0.0, self.now
-            by_others.append(self._neighbour.is_seen and share > _SEEN_SHARE)
-            looks.append(self._look())
-            by_canary = slowed(looks, best.compute, SLOW_COMPUTE)
-            are[:] = [a or b for a, b in zip(by_others, by_canary, strict=True)]
-            return are
-
-        began = self.now
-        *_, estimate = throughput.measure(
-            run,
-            clock=lambda: self.now,
-            env_steps_per_update=_UPDATE_STEPS,
-            update_s=_UPDATE_STEPS / speed,
-            sampling=Sampling(),
-            num_updates=_SOAK_UPDATES if stage is Stage.SOAK else None,
-            disturbed=disturbed,
-        )
-        figures = dataclasses.asdict(estimate) | {
-            "env_steps_per_update": _UPDATE_STEPS,
-            "measure_s": self.now - began,
-        }
-        compute = level([look for look, was in zip(looks[1:], are, strict=True) if not was])
-        if compute is not None:
-            figures["machine_speed"] = MachineSpeed(compute=compute, memory=compute)
-        return dataclasses.replace(measurement_of(point, speed), **figures)
-
-
-_CACHED = frozenset({Stage.FINAL, Stage.SOAK})
-
-
-def search(scene: Replay, neighbour: Neighbour, seed: int) -> TruthRun:
+def search(
+    scene: Replay, neighbour: Neighbour, seed: int, max_time_s: float = MAX_TIME_S
+) -> TruthRun:
     """Run one search on a machine with this neighbour; compare what it says with the truth."""
-    machine = _NoisyMachine(scene, neighbour, seed)
+    machine = NoisyMachine(scene, neighbour, seed)
     policy = our_search(
         scene,
         seed,
         40,
         clock=lambda: machine.now,
-        max_time_s=_MAX_TIME_S,
-        soak_updates=_SOAK_UPDATES,
+        max_time_s=max_time_s,
+        soak_updates=SOAK_UPDATES,
     )
     while (trial := policy.ask()) is not None:
-        policy.tell(trial, machine.run(trial, policy.machine_best(1)))
+        outcome = machine.run(trial, policy.machine_best(1), policy.sampling_for(trial))
+        policy.tell(trial, outcome)
     found = policy.result(partial=False)
     winner, baseline = found.chosen[Kind.FASTEST], found.baseline
     assert baseline is not None
@@ -219,7 +99,14 @@ def search(scene: Replay, neighbour: Neighbour, seed: int) -> TruthRun:
             dof: is_baseline or is_marked or _covers(found, winner, baseline, true_gain, dof)
             for dof in _DOFS
         },
+        num_rounds=min(_num_finals(found, winner), _num_finals(found, baseline)),
+        picked=true_speed / scene.best_speed,
     )
+
+
+def _num_finals(found: SearchResult, one: Candidate) -> int:
+    keys = [config_key(t.config) for t in found.trials if t.stage is Stage.FINAL and t.measurement]
+    return keys.count(config_key(one.config))
 
 
 def _has_alarm(trial: Trial) -> bool:
@@ -238,26 +125,32 @@ def _covers(
     return abs(distance) <= noise.half_width(num_pairs, num_means=2)
 
 
-def searches(scene: Replay, neighbour: Neighbour, num_searches: int) -> list[TruthRun]:
+def searches(
+    scene: Replay, neighbour: Neighbour, num_searches: int, max_time_s: float = MAX_TIME_S
+) -> list[TruthRun]:
     """Run searches that differ by their noise."""
-    return [search(scene, neighbour, seed) for seed in range(num_searches)]
+    return [search(scene, neighbour, seed, max_time_s) for seed in range(num_searches)]
 
 
-def show(landscape: str, num_searches: int) -> None:
+def scene_of(landscape: str, slower: float) -> Replay:
+    """Return a recorded landscape, on a machine that takes so many times as long."""
+    return slowed_down(replay(landscape, recorded.read(FOLDER / f"{landscape}.json")), slower)
+
+
+def show(scene: Replay, num_searches: int, max_time_s: float) -> None:
     """Print the table."""
-    scene = replay(landscape, recorded.read(FOLDER / f"{landscape}.json"))
-    names = ("neighbour", "covered", "false claims", "error, median", "95 %", "marked", "alarms")
+    first = ("neighbour", "covered", "false claims", "error, median", "95 %", "marked")
+    names = (*first, "alarms", "two rounds", "picked")
     print(row((*names, "s")))
     print(row(("---", *["---:"] * len(names))))
     for name, neighbour in NEIGHBOURS.items():
-        print(_row(name, searches(scene, neighbour, num_searches)), flush=True)
+        print(_row(name, searches(scene, neighbour, num_searches, max_time_s)), flush=True)
 
 
-def show_cross_validation(landscape: str, num_searches: int) -> None:
+def show_cross_validation(scene: Replay, num_searches: int, max_time_s: float) -> None:
     """Print what the rule's weight would be without each neighbour, and how it does on that one."""
-    scene = replay(landscape, recorded.read(FOLDER / f"{landscape}.json"))
     seen = {name: one for name, one in NEIGHBOURS.items() if one.is_seen}
-    runs = {name: searches(scene, one, num_searches) for name, one in seen.items()}
+    runs = {name: searches(scene, one, num_searches, max_time_s) for name, one in seen.items()}
     print(row(("held out", "weight chosen on the others", "covered there", "covered, held out")))
     print(row(("---", "---:", "---:", "---:")))
     for name, held_out in runs.items():
@@ -278,17 +171,19 @@ def _coverage(runs: Sequence[TruthRun], dof: float) -> float:
 
 
 def _row(name: str, runs: Sequence[TruthRun]) -> str:
-    errors = sorted(abs(run.error) for run in runs if not run.is_marked) or [math.nan]
+    errors = sorted(abs(run.error) for run in runs if not run.is_marked)
     alarms = sum(run.num_alarms for run in runs) / sum(run.num_trials for run in runs)
     return row(
         (
             name,
             f"{statistics.fmean(run.covers for run in runs):.0%}",
             f"{sum(run.claims_false for run in runs)} of {len(runs)}",
-            f"{statistics.median(errors):.1%}",
-            f"{errors[math.ceil(0.95 * len(errors)) - 1]:.1%}",
+            f"{statistics.median(errors):.1%}" if errors else "-",
+            f"{errors[math.ceil(0.95 * len(errors)) - 1]:.1%}" if errors else "-",
             f"{statistics.fmean(run.is_marked for run in runs):.0%}",
             f"{alarms:.0%}",
+            f"{statistics.fmean(run.num_rounds >= 2 for run in runs):.0%}",
+            f"{statistics.fmean(run.picked for run in runs):.1%}",
             f"{statistics.median(run.wall_s for run in runs):.0f}",
         )
     )

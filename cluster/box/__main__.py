@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,9 @@ def start(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stop(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
-    """End the job that runs, if any."""
-    return {"stopped": jobs.stop(box, reason="stopped")}
+    """End the job that runs, if any; tell what a pull leaves out."""
+    stopped = jobs.stop(box, reason="stopped")
+    return {"stopped": stopped, "only_here": _only_here(box)}
 
 
 def arm(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,8 +91,8 @@ def end_rent(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
         job = jobs.current(box)
         if job is not None and jobs.is_running(job):
             raise BoxError(f"runs the job {job.name}: its rent goes on.")
-        if only_here := bundle.staying(box.jobs):
-            raise BoxError(_of_what_stays(only_here))
+        if (only_here := _only_here(box)) is not None:
+            raise BoxError(only_here)
         stop_command = request["stop_command"]
         try:
             return arm(box, {"hours": 0.0, "stop_command": stop_command})
@@ -107,7 +108,8 @@ def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     """Remove what the fleet made in its folder, and the folder if nothing else is in there.
 
     Raises:
-        BoxError: if a job runs, or an armed dead-man is to stop the rent from there.
+        BoxError: if a job runs, an armed dead-man is to stop the rent from there, or something that
+            a pull leaves out would go with the folder.
     """
     job = jobs.current(box)
     if job is not None and jobs.is_running(job):
@@ -115,6 +117,8 @@ def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     armed = deadman.armed(box.deadman)
     if armed is not None and armed.stop_command:
         raise BoxError("keeps its folder: the armed dead-man, which stops the rent, lives in it.")
+    if (only_here := _only_here(box)) is not None:
+        raise BoxError(only_here)
     deadman.disarm(box.deadman)
     for path in box.own_entries():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -125,12 +129,15 @@ def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
     return {"removed": f"{box.path}{kept}"}
 
 
-def _of_what_stays(paths: Sequence[Path]) -> str:
+def _only_here(box: BoxFolder) -> str | None:
+    """Return the sentence on what a pull leaves out, `None` if there is nothing."""
+    paths = bundle.staying(box.jobs)
+    if not paths:
+        return None
     first, more = str(paths[0]), len(paths) - 1
     name = first if first.isprintable() else ascii(first)  # a training chose it
     also = f" (and {more} more)" if more else ""
-    todo = "copy it by scp -r, then remove it there or end the rent yourself"
-    return f"{name}{also} is only on the box: {todo}."
+    return f"{name}{also} is only on the box: copy it by scp -r, then remove it there."
 
 
 def _job(job: JobFolder) -> JobStatus:

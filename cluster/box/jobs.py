@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.box.folder import BoxFolder, JobFolder
 from cluster.errors import BoxError
-from cluster.node import lock, processes
+from cluster.node import deadman, lock, processes
 from cluster.node.arguments import with_options
 from cluster.node.atomic import read_json, write_json
 
@@ -36,16 +36,20 @@ def start(
     `own_words`, those of `words` that are the person's and not the fleet's.
 
     Raises:
-        BoxError: if the box is not set up, another job runs, or there is nothing to resume.
+        BoxError: if the box is not set up or about to be stopped, another job runs, or there is
+            nothing to resume.
     """
     if not _NAME.fullmatch(name):
-        raise BoxError(f"job names are letters, digits, - and _, got {name!r}.")
+        raise BoxError(f"job names are at most 80 letters, digits, - and _, got {name!r}.")
     with alone(box):
         if read_json(box.ready) is None:
             raise BoxError("is not set up: run `up` first.")
         running = current(box)
         if running is not None and is_running(running):
             raise BoxError(f"already runs the job {running.name}: wait, or end it with `down`.")
+        armed = deadman.status(box.deadman)
+        if armed is not None and armed.is_stopping:
+            raise BoxError(deadman.STOPPING)
         job = box.job(name)
         new = {"words": words, "own_words": own_words, "split": split}
         request = read_json(job.request) or new

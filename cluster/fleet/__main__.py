@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     return cli.run(
         lambda: _run(given),
-        interrupted="interrupted here; jobs on the boxes go on, and so does their rent.",
+        interrupted="interrupted here, which ends no job and no rent on the boxes.",
     )
 
 

@@ -178,7 +178,7 @@ class WatchCommand(_Priced):
         )
         print("\n".join([*watch.losses(seen, self.out), *status_view.money(seen, table)]))
         have_ended = all(one.ends_rent for one in seen) or not self.end_rent
-        return 0 if have_ended and all(split.has_profile(one, seen) for one in seen) else 1
+        return 0 if have_ended and watch.have_profiles(seen, self.out) else 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -189,7 +189,7 @@ class StatusCommand(_Priced):
     """Print JSON."""
 
     def run(self) -> int:
-        """Print the status; return 1 if a box cannot be reached."""
+        """Print the status; return 1 if a box gives none."""
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
         seen = parallel.each(boxes, status.read)
         if self.json:
@@ -200,7 +200,7 @@ class StatusCommand(_Priced):
             print("\n".join(status_view.line(one, table) for one in seen))
         if not self.json:
             print("\n".join(status_view.money(seen, table)))
-        return 0 if all(one.reachable for one in seen) else 1
+        return 0 if all(one.problem is None for one in seen) else 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -240,7 +240,9 @@ class ReportCommand(_Priced):
         table = prices.read(self.prices, self.price)
         results = profiles.read_all(self.out, kind=self.kind)
         if self.gpuhunt:
-            table = self._with_quotes(table, {result.machine_class for result in results})
+            by_name = {host.name: host for host in hosts}
+            found = {(by_name.get(one.host), one.machine_class) for one in results}
+            table = self._with_quotes(table, {name for at, name in found if not table.of(at, name)})
         tasks = {
             task: offers.offers(of_task, hosts, table)
             for task, of_task in profiles.by_task(results).items()

@@ -1,6 +1,6 @@
 """Finals of the searches that boxes share; `watch` starts them once all parts are over."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from cluster.fleet import split, status, submit
@@ -29,6 +29,8 @@ def finish(
     # A box that is silent since before it was first seen may have a part, too.
     is_whole = is_whole and all(not one.is_silent or one.host.name in lost for one in seen)
     for search, members in split.searches(seen).items():
+        if is_finished(out, search):
+            continue  # by a box that is in the hosts file no more, it may be
         verdict = split.judge(members, lost=lost, is_whole=is_whole)
         problem = verdict.problem
         if verdict.boxes:
@@ -62,15 +64,35 @@ def _start(
     return None, " ".join(refusals)
 
 
+def has_profile(one: HostStatus, out: Path) -> bool:
+    """Return whether a box's search has ended with profiles, on this box or on another."""
+    return one.succeeded if one.part is None else is_finished(out, one.part.search)
+
+
+def is_finished(out: Path, search: SharedSearch) -> bool:
+    """Return whether the finals of a search were pulled to `out`, and have ended with profiles."""
+    ends = [
+        read_json(job / "exit.json") for job, part in _pulled(out, search) if part.number is None
+    ]
+    return any(end and (end["reason"], end["exit_code"]) == ("ended", 0) for end in ends)
+
+
 def journals(out: Path, search: SharedSearch) -> list[Path]:
     """Return the pulled journal of each part; the longer one if another box took a part over."""
     found: dict[int, Path] = {}
-    for request in sorted(out.glob("*/*/job.json")):
-        part = Part.of(read_json(request).get("split"))
-        journal = request.parent / "run" / "journal.log"
-        if part is None or part.search != search or part.number is None or not journal.is_file():
+    for job, part in _pulled(out, search):
+        journal = job / "run" / "journal.log"
+        if part.number is None or not journal.is_file():
             continue
         known = found.get(part.number)
         if known is None or journal.stat().st_size > known.stat().st_size:
             found[part.number] = journal
     return [found[number] for number in sorted(found)]
+
+
+def _pulled(out: Path, search: SharedSearch) -> Iterator[tuple[Path, Part]]:
+    """Yield the pulled jobs of a search, each with its part."""
+    for request in sorted(out.glob("*/*/job.json")):
+        part = Part.of(read_json(request).get("split"))
+        if part is not None and part.search == search:
+            yield request.parent, part

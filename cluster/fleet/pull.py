@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from cluster.box.answer import JobStatus
 from cluster.box.bundle import LARGEST_BYTES, MTIME_NS, TOO_LARGE
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
-from cluster.node.atomic import replacing
+from cluster.node.atomic import read_json, replacing
 from cluster.pages import units
 
 _CHUNK = 1 << 20
@@ -78,6 +79,15 @@ def pull(box: RemoteBox, out: Path) -> Pulled:
         profiles=tuple(path for path in arrived if path.parent.name == "profiles"),
         too_large=tuple(name for path in arrived for name in _too_large(path, folder)),
     )
+
+
+def has_end(job: JobStatus, folder: Path) -> bool:
+    """Return whether a pull has brought a job's end to `folder`; its profiles came first."""
+    try:
+        pulled = read_json(folder / job.name / "exit.json")
+    except (OSError, ValueError):
+        return False
+    return job.exit is not None and pulled == dataclasses.asdict(job.exit)
 
 
 def _store(box: RemoteBox, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Path:

@@ -15,6 +15,9 @@ _STOPPING_S = 60.0
 """The time in which a stop command takes the box away, or tells that it failed."""
 
 _POLL_S = 0.5
+_GONE_S = 5.0
+"""The silence by which a box is gone: a network that stumbles answers again sooner."""
+
 _OVER = "its search is over and its results are here"
 
 
@@ -130,15 +133,23 @@ def _may_run(box: RemoteBox) -> bool:
 
 
 def _watched(box: RemoteBox) -> RentEnd:
-    """Return what becomes of a box that was asked: only one that answers no more has ended."""
+    """Return what becomes of a box that was asked: only one that stays silent has ended."""
     name, give_up_at = box.host.name, time.monotonic() + _STOPPING_S
-    code = None
-    while not code and time.monotonic() < give_up_at:  # 0 is no proof
+    code, silent_since = None, None
+    # 0 is no proof; a silence is waited for to its end.
+    while not code and (silent_since is not None or time.monotonic() < give_up_at):
         seen = status.read(box)
-        if not seen.reachable:
-            return RentEnd(is_asked=True, ends=True, text=f"{name}  {_OVER}: it answers no more.")
-        deadman = None if seen.answer is None else seen.answer.deadman
-        code = None if deadman is None or deadman.fired is None else deadman.fired.stop_exit_code
+        if seen.reachable:
+            silent_since = None
+            deadman = None if seen.answer is None else seen.answer.deadman
+            fired = None if deadman is None else deadman.fired
+            code = None if fired is None else fired.stop_exit_code
+        else:
+            now = time.monotonic()
+            silent_since = silent_since or now
+            if now - silent_since >= _GONE_S:
+                text = f"{name}  {_OVER}: it answers no more."
+                return RentEnd(is_asked=True, ends=True, text=text)
         if not code:
             time.sleep(_POLL_S)
     what = {None: "has not ended yet", 0: "ran, and the box still answers"}.get(

@@ -2,11 +2,13 @@
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.errors import FleetError
 from cluster.fleet.remote import RemoteBox
+from cluster.fleet.ssh import HostError
 
 # The folder's name is the content's hash. On the box a broken link looks like the end of the file,
 # so one counts as there only at its whole size.
@@ -21,6 +23,8 @@ cat > ".$3.$$"
 [ "$(wc -c < ".$3.$$")" -eq "$4" ] || { echo "got '$3' in part: submit it again." >&2; exit 1; }
 mv -f -- ".$3.$$" "$3"
 """
+_LACKS = '[ -f "$1/$2" ] || echo lacks'
+_ON_BOX = re.compile(r"\.\./(files/[0-9a-f]{16}/(.+))", re.DOTALL)  # see `Parcel.on_box`
 _SEND_S = 1800.0
 
 
@@ -84,3 +88,18 @@ def send(box: RemoteBox, parcels: Sequence[Parcel]) -> None:
         place = (box.host.folder, parcel.folder, parcel.name, str(len(parcel.content)))
         if not box.shell(_IS_THERE, *place):
             box.shell(_STORE, *place, stdin=parcel.content, timeout_s=_SEND_S)
+
+
+def require(box: RemoteBox, words: Sequence[str]) -> None:
+    """Require that a box has the files that a command from another box names.
+
+    Raises:
+        HostError: naming one that it lacks, or if the box cannot be reached.
+    """
+    for place, name in (found.groups() for word in words if (found := _ON_BOX.fullmatch(word))):
+        if box.shell(_LACKS, box.host.folder, place):
+            raise HostError(
+                box.host,
+                f"lacks {name!r}, which the search was sent with: add --send with that file, as it "
+                "was then.",
+            )

@@ -11,6 +11,7 @@ from cluster.fleet.hosts import Host
 from cluster.fleet.part import Part, SharedSearch
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
+from cluster.node.deadman import STOPPING
 
 _ABLE = ("part done", "nothing feasible", "failed", "interrupted")  # these boxes answer and idle
 
@@ -94,14 +95,6 @@ def are_finals_over(members: Sequence[HostStatus]) -> bool:
     return any(one.state not in ("running", "stopped") for one in finals)
 
 
-def has_profile(one: HostStatus, seen: Sequence[HostStatus]) -> bool:
-    """Return whether a box's search has ended with profiles, on this box or on another."""
-    if one.part is None:
-        return one.succeeded
-    sharing = searches(seen)[one.part.search]
-    return any(_part(other).number is None and other.succeeded for other in sharing)
-
-
 def _refusal(one: HostStatus) -> str | None:
     """Return the reason why a box can start no job now, `None` if it can."""
     if one.problem is not None:
@@ -110,7 +103,7 @@ def _refusal(one: HostStatus) -> str | None:
         return "is not set up: run `up` first."
     if one.job is not None and one.is_running:
         return f"already runs the job {one.job.name}: wait, or end it with `down`."
-    return None
+    return STOPPING if _is_spent(one) else None
 
 
 def _part(one: HostStatus) -> Part:
@@ -119,11 +112,6 @@ def _part(one: HostStatus) -> Part:
 
 
 def _is_spent(one: HostStatus) -> bool:
-    """Return whether its dead-man has fired and goes on: the box may be stopped at any moment.
-
-    A dead-man that ended a job alone, or with a box that was started again since, runs no more.
-    """
-    deadman = None if one.answer is None else one.answer.deadman
-    if deadman is None or deadman.fired is None:
-        return False
-    return deadman.alive and deadman.stops_instance
+    """Return whether its dead-man ends it at this moment."""
+    armed = None if one.answer is None else one.answer.deadman
+    return armed is not None and armed.is_stopping

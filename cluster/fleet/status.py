@@ -23,7 +23,7 @@ class HostStatus:
 
     `refused` says that it never will before a person has mended something: it is not set up, or
     its key or ours is not accepted. `ends_rent`: it was asked to end its rent, and has answered no
-    more since.
+    more since. `is_home`: its job has ended by its last answer, and a pull has brought that end.
     """
 
     host: Host
@@ -33,6 +33,7 @@ class HostStatus:
     reachable: bool = True
     refused: bool = False
     ends_rent: bool = False
+    is_home: bool = False
 
     @property
     def is_silent(self) -> bool:
@@ -67,6 +68,11 @@ class HostStatus:
             return "unreachable"
         if self.problem is not None:
             return "problem"
+        return self._job_state
+
+    @property
+    def _job_state(self) -> str:
+        """State of the job by the last answer."""
         if self.job is None:
             return "no job"
         if self.job.exit is None or self.job.state != "ended":
@@ -79,8 +85,8 @@ class HostStatus:
 
     @property
     def succeeded(self) -> bool:
-        """Tell whether the job has ended with profiles."""
-        return self.state == "done"
+        """Tell whether the job has ended with profiles; of a box that is gone they must be here."""
+        return self._job_state == "done" and (self.problem is None or self.is_home)
 
     def cost(self, prices: Prices) -> float | None:
         """Return the US dollars since the box's first process began, `None` if not known."""

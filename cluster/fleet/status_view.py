@@ -106,7 +106,7 @@ def _time_left(status: HostStatus) -> str:
     job, deadman = status.answer.job, status.answer.deadman
     if job is not None and job.max_time_s:
         limits.append(job.max_time_s - job.elapsed_s)
-    if deadman is not None:
+    if deadman is not None and deadman.alive and deadman.fired is None:
         limits.append(deadman.left_s)
     return "-" if not limits else f"at most {duration(min(limits) - status.age_s)}"
 
@@ -129,6 +129,10 @@ def _note(status: HostStatus) -> str:
 
 
 def _deadman_note(deadman: DeadmanStatus) -> str:
+    if deadman.fired is not None and not deadman.stops_instance:
+        return "dead-man fired, and has no stop command: still paid."
+    if not deadman.alive:  # fired or not: the box was started again since
+        return "DEAD-MAN IS NOT RUNNING: arm it again by up --max-hours."
     if deadman.fired is not None:
         code = deadman.fired.stop_exit_code
         if code:
@@ -136,6 +140,4 @@ def _deadman_note(deadman: DeadmanStatus) -> str:
         if code is None:
             return "dead-man fired."
         return "dead-man fired: its stop command ran, and the box still answers: still paid."
-    if not deadman.alive:
-        return "DEAD-MAN IS NOT RUNNING: arm it again by up --max-hours."
     return "" if deadman.stops_instance else "dead-man ends the job, not the rent."

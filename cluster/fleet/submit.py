@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import FleetError
+from cluster.fleet import send
 from cluster.fleet.part import Part
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
 from cluster.node.arguments import with_options
+from cluster.node.deadman import STOPPING
 from cluster.node.secret_names import with_secret_words, without_secret_words
 
 _OURS = ("--out", "--profiles", "--json", "--resume")
 _KNOWN = "--known"
 _SPLITS = ("--shard", _KNOWN)
+_LONGEST_NAME = 80  # that a box takes
 _CARRIED = ("job.json", "events.jsonl", "run/journal.log")
 _UNPACK = """
 set -e; umask 077
@@ -124,18 +127,22 @@ def take_over(box: RemoteBox, pulled: Path) -> str:
     Raises:
         FleetError: if there is no pulled search, or a secret of its command is not in this
             environment: what is pulled has none.
-        HostError: if this box is not set up, busy, or has a job of that name.
+        HostError: if this box is not set up, busy, has a job of that name, or lacks a file of it.
     """
     if not (pulled / "run" / "journal.log").is_file() or not (pulled / "job.json").is_file():
         raise FleetError(f"{pulled} holds no pulled search (no job.json and run/journal.log).")
-    current = box.status().job
+    there = box.status()
+    current = there.job
     if current is not None and current.state == "running":  # else it is left with what it refuses
         raise HostError(
             box.host, f"already runs the job {current.name}: wait, or end it by `down`."
         )
+    if there.deadman is not None and there.deadman.is_stopping:
+        raise HostError(box.host, STOPPING)
     files = {name: pulled / name for name in _CARRIED if (pulled / name).is_file()}
     carried = {name: path.read_bytes() for name, path in files.items()}
     request = _with_secrets(json.loads(carried["job.json"]), pulled)
+    send.require(box, request["words"])
     part = Part.of(request.get("split"))
     if part is not None and part.number is None:  # what those journals held is in its own by now
         request["words"] = _own_words(part, request["words"], request.get("own_words"))
@@ -143,6 +150,7 @@ def take_over(box: RemoteBox, pulled: Path) -> str:
     carried["job.json"] = json.dumps(request).encode()
     source = pulled.resolve()
     name = re.sub(r"[^A-Za-z0-9_-]", "-", f"{source.name}-from-{source.parent.name}")
+    name = name[-_LONGEST_NAME:].lstrip("-_")
     box.shell(_UNPACK, box.host.folder, name, stdin=_tar(carried), timeout_s=300)
     return _start(box, {"name": name, "words": None, "resume": True})
 

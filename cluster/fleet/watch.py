@@ -1,21 +1,25 @@
 """`watch`: ask all boxes again and again, and bring their results home."""
 
 import contextlib
+import dataclasses
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.live import Live
 
-from cluster.fleet import finish, parallel, pull, rent, split, status, status_view
+from cluster.fleet import finish, parallel, pull, rent, status, status_view
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
+from cluster.node.stdout import lasting
 
 
 class Tunnels:
@@ -81,7 +85,9 @@ def watch(
     if end_rent:
         rent.require_stop_commands(boxes)
     silence, rents = _Silence(lost_after_s), rent.Rents(lost_after_s)
-    with _screen(prices) as (show, say), contextlib.closing(Tunnels()) as tunnels:
+    # Nobody may be there to read it any more when the rents are to end.
+    stream = lasting(sys.stdout) if end_rent else sys.stdout
+    with _screen(prices, stream) as (show, say), contextlib.closing(Tunnels()) as tunnels:
         while True:
             looks = parallel.each(boxes, lambda box: _look_unless(rents.ended, box, out))
             seen, news = [one for one, _ in looks], [line for _, line in looks]
@@ -106,12 +112,17 @@ def watch(
             time.sleep(every_s)
 
 
+def have_profiles(seen: Sequence[HostStatus], out: Path) -> bool:
+    """Return whether the searches of all boxes have ended with profiles."""
+    return all(finish.has_profile(one, out) for one in seen)
+
+
 def losses(seen: Sequence[HostStatus], out: Path) -> list[str]:
-    """Return a line for each box that was given up, with what a person can do."""
+    """Return a line for each box that was given up before its results were here, and what to do."""
     lines = []
     for one in seen:
-        if one.is_silent:
-            finished = one.part is not None and split.has_profile(one, seen)
+        if one.is_silent and not one.is_home:
+            finished = one.part is not None and finish.has_profile(one, out)
             then = "go on elsewhere with submit --take-over"
             then = "another box has finished its search" if finished else then
             kept = f"its results until then are in {out / one.host.name}"
@@ -155,22 +166,28 @@ def _look(box: RemoteBox, out: Path) -> tuple[HostStatus, str | None]:
     """
     seen = status.read(box)
     if seen.problem is not None:
-        return seen, None
+        return _with_home(seen, out), None
     try:
         pulled = pull.pull(box, out)
     except (HostError, OSError) as error:
-        return status.failed(seen, error), None
+        return _with_home(status.failed(seen, error), out), None
     new = ", ".join(map(str, pulled.profiles))
     said = [f"pulled {new}"] * bool(new) + pulled.warnings
     return seen, f"{box.host.name}  {'; '.join(said)}" if said else None
 
 
+def _with_home(seen: HostStatus, out: Path) -> HostStatus:
+    """Return the status of a box that gives no results now, with whether they are here already."""
+    is_home = seen.job is not None and pull.has_end(seen.job, out / seen.host.name)
+    return dataclasses.replace(seen, is_home=is_home)
+
+
 @contextlib.contextmanager
 def _screen(
-    prices: Prices,
+    prices: Prices, stream: TextIO
 ) -> Iterator[tuple[Callable[[Sequence[HostStatus]], None], Callable[[str], None]]]:
     """Yield functions that show statuses and lines: a live table on a terminal, else lines."""
-    console = Console()
+    console = Console(file=stream)
     if not console.is_terminal:
         last: dict[str, str] = {}
 
@@ -181,9 +198,9 @@ def _screen(
                 key = "|".join((*cells[:6], cells[8].split("; last seen")[0]))
                 if last.get(one.host.name) != key:
                     last[one.host.name] = key
-                    print(status_view.line(one, prices), flush=True)
+                    print(status_view.line(one, prices), file=stream, flush=True)
 
-        yield print_changes, lambda text: print(text, flush=True)
+        yield print_changes, lambda text: print(text, file=stream, flush=True)
         return
     with Live(console=console, refresh_per_second=2) as live:
         yield (

@@ -1,27 +1,36 @@
 """A class of hardware in a joined cluster: its hosts, and the resources of one trial."""
 
 import dataclasses
+from typing import NamedTuple
 
 from cluster.node import hardware
 
 
+class ClassHost(NamedTuple):
+    """A host by Ray's id and its address, and the number of trials that run there at once."""
+
+    node_id: str
+    address: str
+    num_trials: int
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HardwareClass:
-    """Hosts on which the same profile holds, each as (Ray's id, address, trials at once)."""
+    """Hosts on which the same profile holds."""
 
     name: str
-    hosts: tuple[tuple[str, str, int], ...]
+    hosts: tuple[ClassHost, ...]
     uses_gpu: bool
 
     @property
     def num_trials(self) -> int:
         """Number of trials that run side by side: one for each GPU, or for each host's CPU."""
-        return sum(num_trials for _, _, num_trials in self.hosts)
+        return sum(host.num_trials for host in self.hosts)
 
     @property
     def most_gpus(self) -> int | None:
         """The most GPUs of one host; `None` where trials use none."""
-        return max(num_trials for _, _, num_trials in self.hosts) if self.uses_gpu else None
+        return max(host.num_trials for host in self.hosts) if self.uses_gpu else None
 
     def trial_resources(self, num_gpus: int = 1) -> dict[str, float]:
         """Return what Ray must find for a trial: places on a host of this class, whole GPUs.
@@ -38,5 +47,5 @@ class HardwareClass:
     def describe(self) -> str:
         """Return the class and its hosts, in words."""
         # Ray names nodes in no order; of two addresses of a network the shorter is the smaller.
-        addresses = sorted((address for _, address, _ in self.hosts), key=lambda a: (len(a), a))
+        addresses = sorted((host.address for host in self.hosts), key=lambda a: (len(a), a))
         return f"{self.name}: {self.num_trials} at once on {', '.join(addresses)}"

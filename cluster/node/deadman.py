@@ -24,6 +24,9 @@ from cluster.structure import structure_known
 LONGEST_H = 24 * 30
 """The most hours to a deadline."""
 
+STOPPING = "its dead-man has fired and goes on to stop it: set a new one by `up --max-hours` first."
+"""The reason for which a box starts no job then: it would end with the box, and so its results."""
+
 _POLL_S = 1.0
 _RETRY_S = 60.0
 _START_S = 20.0
@@ -93,6 +96,12 @@ class DeadmanStatus:
     alive: bool
     stops_instance: bool
     fired: Fired | None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether it has fired and goes on: the machine may stop at any moment."""
+        # One that ended a job alone, or with a machine that was started again, runs no more.
+        return self.fired is not None and self.alive and self.stops_instance
 
 
 def arm(

@@ -10,16 +10,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cluster.errors import UserError
 
 LEAST_DRIVER = 525
 """The oldest driver that runs CUDA 12; JAX has no build for an older CUDA."""
+LEAST_CAPABILITY_13 = (7, 5)
+"""The least capability of a GPU for CUDA 13, which dropped Maxwell, Pascal and Volta."""
 _LEAST_DRIVER_13 = 580
 _LEAST_CAPABILITY = (5, 2)
-_LEAST_CAPABILITY_13 = (7, 5)  # CUDA 13 dropped Maxwell, Pascal and Volta
 _QUERY_S = 20.0  # a driver that wakes many GPUs takes seconds
 _WSL = "/usr/lib/wsl/lib"  # where WSL keeps nvidia-smi, often off the PATH
 # nvidia-smi exits with NVML's error: no device, no driver, no library.
@@ -48,8 +49,8 @@ def choose(driver: NvidiaDriver) -> str:
     major, capability = _major(driver.version), driver.least_capability
     if (major is not None and major < LEAST_DRIVER) or (_major(driver.cuda) or 12) < 12:
         raise UserError(
-            f"the NVIDIA driver {driver.version or f'of CUDA {driver.cuda}'} is too old for JAX: "
-            f"install {LEAST_DRIVER} or newer."
+            f"the NVIDIA driver {driver.version or f'of CUDA {driver.cuda}'} is too old for CUDA "
+            f"12: install {LEAST_DRIVER} or newer."
         )
     if capability is not None and capability < _LEAST_CAPABILITY:
         raise UserError(
@@ -61,7 +62,7 @@ def choose(driver: NvidiaDriver) -> str:
         raise UserError(
             "the NVIDIA driver says neither its version nor its CUDA: see what nvidia-smi prints."
         )
-    is_new_enough = capability is None or capability >= _LEAST_CAPABILITY_13
+    is_new_enough = capability is None or capability >= LEAST_CAPABILITY_13
     return "cuda13" if runs_13 and is_new_enough else "cuda12"
 
 
@@ -89,14 +90,26 @@ def of_this_machine(environ: Mapping[str, str], *, root: Path = Path("/")) -> st
     Raises:
         UserError: if there is one and no JAX for it.
     """
+    driver = driver_of_this_machine(environ, root=root)
+    return "cpu" if driver is None else choose(driver)
+
+
+def driver_of_this_machine(
+    environ: Mapping[str, str], *, root: Path = Path("/")
+) -> NvidiaDriver | None:
+    """Return this machine's driver; `None` where there is no sign of an NVIDIA GPU.
+
+    Raises:
+        UserError: if there is one whose driver does not answer.
+    """
     status, text = _nvidia_smi(environ)
     kernel = root / "proc/driver/nvidia/version"
     has_device = any((root / "dev").glob("nvidia[0-9]*"))
     if status == 0:
         _, capabilities = _nvidia_smi(environ, "--query-gpu=compute_cap", "--format=csv,noheader")
-        return choose(read(text, capabilities))
+        return read(text, capabilities)
     if status is None and kernel.exists() and has_device:
-        return choose(read(kernel.read_text()))  # a container without the driver's own programs
+        return read(kernel.read_text())  # a container without the driver's own programs
     if has_device or (status is not None and status not in _SAYS_NONE):
         said = next(iter(text.strip().splitlines()), "") or f"exit status {status}"
         if status is None:
@@ -105,7 +118,7 @@ def of_this_machine(environ: Mapping[str, str], *, root: Path = Path("/")) -> st
             f"the NVIDIA driver does not answer ({said}): after an update of the driver restart "
             "the machine, or the container, until nvidia-smi shows the GPU."
         )
-    return "cpu"
+    return None
 
 
 def _nvidia_smi(environ: Mapping[str, str], *arguments: str) -> tuple[int | None, str]:
@@ -145,14 +158,22 @@ def _major(version: str | None) -> int | None:
     return int(match[0]) if match else None
 
 
-def main() -> int:
-    """Print the extra and return 0, or the reason that there is none and return 2."""
+def print_choice(choose: Callable[[], str], *, do: str = "") -> int:
+    """Print a choice and return 0, or the reason that there is none and return 2.
+
+    `do` is what to do about it, where the reason does not say that.
+    """
     try:
-        print(of_this_machine(os.environ))
+        print(choose())
     except UserError as error:
-        print(f"error: {error} {_DO}", file=sys.stderr)
+        print(f"error: {error} {do}".rstrip(), file=sys.stderr)
         return 2
     return 0
+
+
+def main() -> int:
+    """Print this machine's extra, or the reason that there is none; return the exit code."""
+    return print_choice(lambda: of_this_machine(os.environ), do=_DO)
 
 
 if __name__ == "__main__":

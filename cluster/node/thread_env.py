@@ -34,6 +34,17 @@ POOL_FRACTIONS = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 """The least level of what XLA logs; above 1 the errors that say why a trial died are not."""
 
+_JAX_PLATFORMS = {"cpu": "cpu", "cuda": "cuda,cpu"}
+"""JAX trains on the first. Beside a GPU it needs the CPU for what programs call back to the host
+(jax.debug.print, io_callback) or keep there. Without a device file it falls back to the CPU in
+silence, and the trial is an error: see `trainables.verdicts.wrong_device`.
+"""
+
+_GROWING = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+"""Variables by which JAX and TensorFlow take a GPU's memory as they need it. Else they take most of
+it at their start: all configurations of a command look alike, and any larger one too large.
+"""
+
 _JAX_SWITCHES = {
     "JAX_PLATFORM_NAME": "",  # JAX_PLATFORMS says it, and this older name beside it contradicts
     "JAX_DISABLE_JIT": "0",
@@ -106,9 +117,11 @@ def build(
     if framework != "jax" and platform == "cpu":
         variables["CUDA_VISIBLE_DEVICES"] = ""  # torch takes any GPU that it can see
         variables |= {"JAX_PLATFORMS": "cpu"} if framework == "any" else {}
+    if framework == "any" and platform == "cuda":
+        variables |= {name: value for name, value in _GROWING.items() if not base.get(name)}
     if framework == "jax":
         # Unset, JAX falls back to the CPU without a word when the GPU's plugin fails.
-        variables |= {"JAX_PLATFORMS": platform, **_jax_switches(base)}
+        variables |= {"JAX_PLATFORMS": _JAX_PLATFORMS[platform], **_jax_switches(base)}
         if platform == "cuda":
             gpu_variables, kept = _cuda(base, len(cpus))
             variables |= gpu_variables

@@ -75,7 +75,6 @@ def figure(
     note: str,
     keys: Sequence[Element],
     drawing: Sequence[Element],
-    height: float = HEIGHT,
 ) -> Element:
     """Return a drawing with title, note and legend, and a line for the mark that is pointed at."""
     return element(
@@ -85,7 +84,7 @@ def figure(
         element(
             "svg",
             *drawing,
-            viewBox=f"0 0 {WIDTH:g} {height:g}",
+            viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
             role="img",
             aria_label=title,
         ),

@@ -1,6 +1,7 @@
 """The replay of learning landscapes: what it says is what was recorded."""
 
 import dataclasses
+import functools
 import math
 import statistics
 
@@ -14,13 +15,18 @@ from benchmarks.learning.landscape import (
     true_seconds,
 )
 from benchmarks.learning.record import LANDSCAPES
-from benchmarks.learning.searches import run_asha, run_ours
+from benchmarks.learning.searches import LearningRun, run_asha, run_ours
 from search_spaces.config import config_key
 from trainables.curve import TrainingRequest
 from tune.search.objective import Objective
 
 NAMES = [path.stem for path in sorted(LANDSCAPES.glob("*.json"))]
 CARTPOLE = read(LANDSCAPES / "cartpole.json")
+
+
+@functools.cache
+def ours(name: str, seed: int) -> LearningRun:
+    return run_ours(read(LANDSCAPES / f"{name}.json"), seed, Objective.LEARNING)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,7 +68,7 @@ def test_a_training_is_its_recorded_one_cut_where_the_trainer_ends_it() -> None:
     machine = SimulatedTrainings(CARTPOLE, seed=0)
     config = CARTPOLE.baseline
     recorded = machine.training(config, 0)
-    outcome = machine.train(config, TrainingRequest(max_s=1000.0, target=300.0), 0)
+    outcome = machine.train(config, TrainingRequest(max_s=1000.0, target=300.0))
     assert outcome.measurement is not None
     curve = outcome.measurement.curve
     assert curve is not None
@@ -71,7 +77,7 @@ def test_a_training_is_its_recorded_one_cut_where_the_trainer_ends_it() -> None:
         zip(recorded.env_steps, recorded.returns, strict=True)
     )
     assert machine.now == pytest.approx(outcome.wall_s)
-    short = machine.train(config, TrainingRequest(max_s=0.5), 0)
+    short = machine.train(config, TrainingRequest(max_s=0.5))
     assert short.measurement is not None
     assert short.measurement.curve is not None
     assert short.measurement.curve.seconds[-1] <= 0.7
@@ -92,7 +98,7 @@ def test_seeds_of_one_search_are_trainings_of_their_own_and_another_search_has_o
 @pytest.mark.parametrize("name", NAMES)
 def test_ours_finds_what_learns_fast_and_a_search_of_speed_does_not(name: str) -> None:
     landscape = read(LANDSCAPES / f"{name}.json")
-    runs = [run_ours(landscape, seed, Objective.LEARNING) for seed in range(6)]
+    runs = [ours(name, seed) for seed in range(6)]
     assert sum(landscape.times_as_long(run.picked) <= 1.3 for run in runs) >= 5
     assert statistics.median(run.seconds / run.of_speed_s for run in runs) <= 2.0
     fastest = run_ours(landscape, 0, Objective.THROUGHPUT)
@@ -103,10 +109,10 @@ def test_ours_finds_what_learns_fast_and_a_search_of_speed_does_not(name: str) -
 @pytest.mark.parametrize("name", NAMES)
 def test_ours_picks_what_learns_sooner_than_asha_with_the_same_seconds(name: str) -> None:
     landscape = read(LANDSCAPES / f"{name}.json")
-    ours = [run_ours(landscape, seed, Objective.LEARNING) for seed in range(12)]
-    asha = [run_asha(landscape, seed, run.seconds) for seed, run in enumerate(ours)]
+    found = [ours(name, seed) for seed in range(12)]
+    asha = [run_asha(landscape, seed, run.seconds) for seed, run in enumerate(found)]
     mine, theirs = (
-        [math.log(landscape.times_as_long(run.picked)) for run in runs] for runs in (ours, asha)
+        [math.log(landscape.times_as_long(run.picked)) for run in runs] for runs in (found, asha)
     )
     assert sum(mine) < sum(theirs)
     assert sum(a < b for a, b in zip(mine, theirs, strict=True)) > sum(
@@ -139,9 +145,7 @@ def test_the_luckiest_of_many_that_learn_as_fast_is_not_taken_for_faster() -> No
 
 
 def test_trainings_side_by_side_find_as_much_in_a_fraction_of_the_time() -> None:
-    one, four = (
-        [run_ours(CARTPOLE, seed, Objective.LEARNING, num_gpus=number) for seed in range(6)]
-        for number in (1, 4)
-    )
+    one = [ours("cartpole", seed) for seed in range(6)]
+    four = [run_ours(CARTPOLE, seed, Objective.LEARNING, num_gpus=4) for seed in range(6)]
     assert sum(CARTPOLE.times_as_long(run.picked) <= 1.3 for run in four) >= 5
     assert sum(run.seconds for run in four) < 0.5 * sum(run.seconds for run in one)

@@ -14,7 +14,7 @@ from benchmarks.peers.libraries import Optuna, RayOptuna
 from benchmarks.peers.peer import Coordinates, PeerGrid, PeerResult
 from benchmarks.peers.plain import Doubling, Random
 from benchmarks.replay import Replay, ReplayPoint, replay
-from benchmarks.search_runs import FOLDER, MAX_FREE, SearchRun, run_ours, run_peer
+from benchmarks.search_runs import FOLDER, MAX_FREE, SearchRun, run_knowing, run_ours, run_peer
 from benchmarks.warm_start import recommendations
 from search_spaces.space import Axis, SearchSpace
 
@@ -49,6 +49,15 @@ def test_it_runs_a_fraction_of_what_does_not_fit_that_random_search_runs() -> No
 @pytest.mark.filterwarnings("ignore")
 def test_ray_tunes_own_searcher_walks_back_to_the_cliff() -> None:
     assert infeasible("ours", NAMES[:1]) < 0.15 * infeasible("ray", NAMES[:1])
+
+
+@pytest.mark.parametrize("name", [*NAMES, *MODELS])
+def test_no_search_is_sooner_than_one_that_knows_what_is_near(name: str) -> None:
+    knowing = run_knowing(scene(name), 0)
+    assert len(knowing.shares) == 2
+    assert min(knowing.shares[1], knowing.picked) >= 0.95
+    for run in runs(name, "ours"):
+        assert knowing.seconds_to(0.95) <= run.seconds_to(0.95)
 
 
 def test_the_unluckiest_search_gets_near_the_best_sooner_than_at_random() -> None:

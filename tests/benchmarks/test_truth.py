@@ -16,8 +16,9 @@ from benchmarks.replay import Replay, replay
 from benchmarks.search_runs import FOLDER
 from benchmarks.truth import alarms, real, simulated
 from benchmarks.truth.busy_loop import BUSY_LOOPS
+from benchmarks.truth.noisy_machine import NEIGHBOURS, slowed_down
 from benchmarks.truth.runs import MeasuredTrial, RealRun, read
-from benchmarks.truth.simulated import NEIGHBOURS, TruthRun
+from benchmarks.truth.simulated import TruthRun
 from cluster.structure import destructure
 from trainables.machine_speed import MachineSpeed, SpeedLevel
 
@@ -36,7 +37,7 @@ def runs(name: str, *, is_seen: bool = True) -> list[TruthRun]:
     return simulated.searches(scene(), neighbour, SEARCHES)
 
 
-@pytest.mark.seconds(70)
+@pytest.mark.seconds(40)
 def test_intervals_cover_the_true_speed_up_and_nothing_slower_is_called_faster() -> None:
     ran = [run for name in SEEN for run in runs(name)]
     assert statistics.fmean(run.covers for run in ran) >= 0.9
@@ -67,6 +68,16 @@ def test_promises_hold_unless_they_are_marked() -> None:
 def test_a_machine_that_is_never_quiet_marks_its_result_and_a_quiet_one_never() -> None:
     assert all(run.is_marked for run in runs("always"))
     assert not any(run.is_marked or run.num_alarms for run in runs("none"))
+
+
+@pytest.mark.parametrize(("max_time_s", "slower"), [(200.0, 1.0), (270.0, 2.0)])
+def test_what_is_promised_has_two_rounds_though_time_is_short(
+    max_time_s: float, slower: float
+) -> None:
+    machine = slowed_down(scene(), slower)
+    ran = simulated.searches(machine, NEIGHBOURS["none"], SEARCHES, max_time_s)
+    assert sum(run.num_rounds >= 2 for run in ran) >= SEARCHES - 1
+    assert all(run.wall_s <= max_time_s for run in ran)
 
 
 def test_without_a_look_at_the_neighbours_promises_break() -> None:

@@ -31,6 +31,20 @@ def test_what_is_no_axis_is_refused_with_the_forms_that_are(text: str) -> None:
         parse_axis(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("data.train_batch_size=64:256", "data_train_batch_size"),
+        ("num-envs=4:8", "num_envs"),
+        ("--num-envs=4:8", "num_envs"),
+    ],
+)
+def test_an_option_of_a_script_is_no_name_of_an_axis(text: str, plain: str) -> None:
+    words = rf"an axis is named by letters, digits and _, as {plain}; .*=\{{{plain}\}}\."
+    with pytest.raises(SpaceError, match=words):
+        parse_axis(text)
+
+
 def test_only_configurations_that_divide_into_minibatches_are_in_the_space() -> None:
     space = SearchSpace(
         axes=(

@@ -158,7 +158,7 @@ def preflight(**environ: str) -> Preflight:
     memory = MemoryLimit(total_bytes=32 * 2**30, available_bytes=16 * 2**30, source="/proc/meminfo")
     findings = Findings(
         machine=machine,
-        gpu_usage=(),
+        gpus=(),
         hidden_gpus=0,
         thread_limits=ThreadLimits(limits=(limit,), binding=limit, room=1000),
         cpus=Cpus(allowed=tuple(range(8)), quota_cores=None, online=8),

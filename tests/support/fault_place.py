@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from places import PYTHONPATH
 from tune.profile import file as profile_file
@@ -61,9 +62,11 @@ class Place:
     def search(self, *arguments: str, **variables: str) -> tuple[int, str]:
         return self.run("tune.jax_phase12", *FAULTY, *arguments, timeout_s=300, **variables)
 
+    def trials(self) -> list[dict[str, Any]]:
+        return list(json.loads((self.folder / "out" / "trials.json").read_text())["trials"])
+
     def kinds(self) -> list[str]:
-        trials = json.loads((self.folder / "out" / "trials.json").read_text())["trials"]
-        return [f"{trial['stage']} {trial['outcome']['kind']}" for trial in trials]
+        return [f"{trial['stage']} {trial['outcome']['kind']}" for trial in self.trials()]
 
     def profile(self) -> Path:
         [path] = (self.folder / "profiles").glob("*fastest*.yaml")

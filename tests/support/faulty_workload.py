@@ -1,7 +1,8 @@
 """A training loop with one fault, which the options choose: `fault=NAME`, `when=NUM_ENVS`.
 
 Without a `when` every configuration has it. It strikes in the first update. `update_s`, `steps` and
-`health` are those of the loop that has it.
+`health` are those of the loop that has it. A space with the axis `fault` has one in each
+configuration, or `none`.
 """
 
 import contextlib
@@ -82,6 +83,7 @@ def _raise_unprintable() -> None:
 
 
 FAULTS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
+    "none": lambda _: None,
     "abort": lambda _: os.abort(),
     "stop": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
     "hang": lambda _: _wait_for_ever(),
@@ -90,16 +92,16 @@ FAULTS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "exit": lambda _: os._exit(0),
     "child": lambda _: subprocess.Popen(_SLEEPER, start_new_session=True),
     "daemon": lambda _: _leave_a_daemon(),
-    "daemon and die": lambda _: _leave_a_daemon_and_die(),
-    "die once": _die_once,
+    "daemon-and-die": lambda _: _leave_a_daemon_and_die(),
+    "die-once": _die_once,
     "die": lambda _: os.kill(os.getpid(), signal.SIGKILL),
-    "kill worker": lambda _: os.kill(os.getppid(), signal.SIGKILL),
+    "kill-worker": lambda _: os.kill(os.getppid(), signal.SIGKILL),
     "segfault": lambda _: ctypes.string_at(0),
     "fill": _fill,
-    "eat memory": lambda _: _eat_memory(),
+    "eat-memory": lambda _: _eat_memory(),
     "unprintable": lambda _: _raise_unprintable(),
-    "remove logs": lambda _: _remove_logs(),
-    "close all": lambda _: os.closerange(0, 300),
+    "remove-logs": lambda _: _remove_logs(),
+    "close-all": lambda _: os.closerange(0, 300),
 }
 
 HEALTH: Mapping[str, Any] = {
@@ -116,17 +118,18 @@ HEALTH: Mapping[str, Any] = {
 class FaultyLoop:
     """A loop that sleeps for what training would take."""
 
-    def __init__(self, config: Mapping[str, int], options: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         self._options = options
         self._is_faulty = options.get("when", config["num_envs"]) == config["num_envs"]
+        self._fault = str(config.get("fault", options.get("fault", "none")))
         self._update_s = float(options.get("update_s", 0.005) if self._is_faulty else 0.005)
         self.env_steps_per_update = options.get("steps", config["num_envs"])
 
     def run(self, num_updates: int) -> None:
         """Train, and have the fault."""
-        if self._is_faulty and "fault" in self._options:
+        if self._is_faulty:
             self._is_faulty = False
-            FAULTS[str(self._options["fault"])](self._options)
+            FAULTS[self._fault](self._options)
         time.sleep(num_updates * self._update_s)
 
     def health(self) -> Any:
@@ -134,6 +137,6 @@ class FaultyLoop:
         return HEALTH.get(str(self._options.get("health")), {})
 
 
-def factory(config: Mapping[str, int], options: Mapping[str, Any]) -> FaultyLoop:
+def factory(config: Mapping[str, Any], options: Mapping[str, Any]) -> FaultyLoop:
     """Build the loop."""
     return FaultyLoop(config, options)

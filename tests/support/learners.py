@@ -69,9 +69,9 @@ def learning_s(config: Config, speed: float, *, seed: int = 0) -> float:
     return float(noise * 20_000 / speed * (1 + batch / 2048) * (1 + samples / 16_384))
 
 
-def train(config: Config, request: TrainingRequest, seed: int, speed: float) -> Outcome:
+def train(config: Config, request: TrainingRequest, speed: float) -> Outcome:
     """The outcome of a training under the product's own rules."""
-    trainer, needed_s = Trainer(request), learning_s(config, speed, seed=seed)
+    trainer, needed_s = Trainer(request), learning_s(config, speed, seed=request.seed)
     seconds = 0.0
     while trainer.verdict is None:
         seconds += max(1e-3, trainer.next_stretch_s(seconds))

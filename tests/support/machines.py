@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from cluster.node.gpus import Gpu, GpuUsage
+from cluster.node.gpus import Gpu, GpuUsage, VisibleGpu
 from cluster.node.hardware import Machine
 from cluster.node.limits import Cpus, MemoryLimit, ThreadLimit, ThreadLimits
 from tune.preflight.findings import Findings, Preflight, PreflightRequest
@@ -52,7 +52,7 @@ def cpu_host(**changes: Any) -> Findings:
     )
     findings = Findings(
         machine=machine,
-        gpu_usage=(),
+        gpus=(),
         hidden_gpus=0,
         thread_limits=room_for(10_000),
         cpus=Cpus(allowed=tuple(range(8)), quota_cores=None, online=8),
@@ -65,18 +65,29 @@ def cpu_host(**changes: Any) -> Findings:
 
 
 def gpu_host(
-    *, cuda: str = "13.0", plugin: str | None = "jax-cuda13-plugin", **changes: Any
+    *gpus: VisibleGpu,
+    cuda: str = "13.0",
+    plugin: str | None = "jax-cuda13-plugin",
+    **changes: Any,
 ) -> Findings:
-    """A machine with a GPU, its driver, and JAX with (or without) a CUDA plugin."""
+    """A machine with GPUs, their driver, and JAX with (or without) a CUDA plugin."""
     versions = changes.pop("versions", JAX) | ({plugin: "0.10.2"} if plugin else {})
-    findings = cpu_host(versions=versions, gpu_usage=(IDLE,))
+    findings = cpu_host(versions=versions).of_gpus(gpus or (visible(),))
     machine = dataclasses.replace(
-        findings.machine,
-        gpus=changes.pop("gpus", (GPU,)),
-        driver_version="580.65.06",
-        cuda_driver_version=cuda,
+        findings.machine, driver_version="580.65.06", cuda_driver_version=cuda
     )
     return dataclasses.replace(findings, machine=machine, **changes)
+
+
+def visible(name: str = "0", gpu: Gpu = GPU, **changes: Any) -> VisibleGpu:
+    """An idle GPU that CUDA shows."""
+    whole = VisibleGpu(name=name, gpu=gpu, usage=IDLE, capability=(8, 9))
+    return dataclasses.replace(whole, **changes)
+
+
+def with_free(free_bytes: int, name: str = "0", gpu: Gpu = GPU) -> VisibleGpu:
+    """A GPU of whose memory so much is free."""
+    return visible(name, gpu, usage=dataclasses.replace(IDLE, memory_free_bytes=free_bytes))
 
 
 def verdict(findings: Findings, **options: Any) -> Preflight:

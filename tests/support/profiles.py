@@ -33,13 +33,14 @@ def written(folder: Path, result: SearchResult | None = None, **changes: Any) ->
         "objective": "throughput",
         "soak_updates": 200,
         "study": Path("runs/jax-phase1/journal.log"),
-        "now": NOW,
+        "ended_at": NOW,
         "environ": os.environ,
     }
     found = result or factories.result(
         chosen={Kind.FASTEST: factories.candidate(representative=FULL, noise_scale=900.0)}
     )
-    return export.write_all(found, folder, **(arguments | changes))[Kind.FASTEST]
+    search = export.FinishedSearch(result=found, **(arguments | changes))
+    return export.write_all(search, folder)[Kind.FASTEST]
 
 
 def loaded(path: Path) -> dict[str, Any]:

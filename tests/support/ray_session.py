@@ -1,6 +1,7 @@
 """Start Ray as a search does, run trials under Ray Tune in it, and print what was seen as JSON.
 
-Arguments: the number of CPUs for Ray, then, as JSON, the command of each trial (none: it sleeps).
+Arguments: the number of CPUs for Ray, then, as JSON, the command of the one trial. Without one, two
+trials on each CPU sleep, and what strangers see of this Ray is told, too.
 """
 
 import json
@@ -34,12 +35,13 @@ def _session(num_cpus: int, command: list[str], temp_dir: Path) -> dict[str, obj
     exposed = [str(listener) for listener in listeners.exposed_listeners()]
     address = ray.get_runtime_context().gcs_address
     right = Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text()
-    tokens = {"none": None, "wrong": "0" * 64, "right": right}
+    tokens = {} if command else {"none": None, "wrong": "0" * 64, "right": right}
+    num_trials = 1 if command else 2 * num_cpus
     strangers = {name: _read_by_stranger(address, token) for name, token in tokens.items()}
     peak = _Peak()
     tuner = ray.tune.Tuner(
         ray.tune.with_resources(_trial, {"cpu": 1}),
-        param_space={"number": ray.tune.grid_search(list(range(2 * num_cpus))), "command": command},
+        param_space={"number": ray.tune.grid_search(list(range(num_trials))), "command": command},
         run_config=ray.tune.RunConfig(storage_path=str(temp_dir), verbose=0),
     )
     results = tuner.fit()

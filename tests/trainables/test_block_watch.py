@@ -44,7 +44,7 @@ class FakeCanary:
 class FakeNeighbours:
     """Others that disturb the blocks that they are told to."""
 
-    others_cpus = 0.5
+    own_cpus, others_cpus = 1.5, 0.5
 
     def __init__(self, *disturbed: bool) -> None:
         self._disturbed = list(disturbed)
@@ -74,6 +74,7 @@ def test_a_block_is_judged_anew_when_a_later_one_shows_the_best(
     assert canary.num_looks == 4  # before the first block, and after each
     figures = watch.figures()
     assert (figures["num_slowed_blocks"], figures["others_cpus"]) == (1, 0.5)
+    assert figures["own_cpus"] == 1.5
     assert canary.counted == [True, False, True]
 
 

@@ -328,6 +328,57 @@ def test_a_silent_end_is_a_limit_only_with_evidence(
     assert words in sentence
 
 
+@pytest.mark.parametrize(
+    ("exit_status", "stderr"),
+    [
+        (-signal.SIGBUS, ""),
+        (128 + signal.SIGBUS, ""),
+        (1, "train.sh: line 3: 23669 Bus error               python train.py"),
+        (-signal.SIGBUS, "Fatal Python error: Bus error\n\nCurrent thread 0x1:\n"),
+        (1, "exitcode  : -7 (pid: 9)\n  traceback : Signal 7 (SIGBUS) received by PID 9"),
+        (
+            1,
+            "RuntimeError: DataLoader worker (pid 325) is killed by signal: Bus error. It is "
+            "possible that dataloader's workers are out of shared memory. Please try to raise your "
+            "shared memory limit.",
+        ),
+        (
+            1,
+            "RuntimeError: unable to write to file </torch_1394_27>: No space left on device (28)",
+        ),
+        (
+            1,
+            "torch.distributed.DistBackendError: NCCL error\nLast error:\nError while creating "
+            "shared memory segment /dev/shm/nccl-6mKMfo (size 5242880)",
+        ),
+    ],
+)
+def test_the_64_mib_of_a_container_are_named(exit_status: int, stderr: str) -> None:
+    kind, sentence = classify(exit_status, stderr)
+    assert kind is ERROR
+    assert "shared memory is used up" in sentence
+    assert sentence.endswith("Start the container with a larger --shm-size.")
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        "torch.AcceleratorError: CUDA error: no kernel image is available for execution on the "
+        "device\nCUDA kernel errors might be asynchronously reported at some other API call",
+        "jax.errors.JaxRuntimeError: INTERNAL: CUDA error: Failed to load PTX: "
+        "CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the provided PTX was compiled with an unsupported "
+        "toolchain.",
+        "RuntimeError: The NVIDIA driver on your system is too old (found version 12040).",
+    ],
+)
+def test_a_build_for_another_gpu_or_driver_is_named(stderr: str) -> None:
+    kind, sentence = classify(1, stderr)
+    assert kind is ERROR
+    assert sentence.endswith(
+        "Install its build for this GPU, and for the CUDA that nvidia-smi says."
+    )
+
+
 def test_every_signal_has_a_name() -> None:
     assert "SIGBUS" in classify(-signal.SIGBUS, "")[1]
     assert "signal 63" in classify(-63, "")[1]

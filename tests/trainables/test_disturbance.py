@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.node.quota import QuotaUse
+from cluster.node.quota import Quotas, QuotaUse
 from trainables import disturbance
 from trainables.disturbance import (
     CpuTimes,
@@ -41,6 +41,18 @@ def test_more_than_a_quiet_system_takes_is_a_disturbance(others_s: float, distur
     neighbours = Neighbours(2, lambda: next(moments))
     assert neighbours.disturbed() is disturbed
     assert neighbours.others_cpus == pytest.approx(max(0.0, 2 * others_s))
+
+
+def test_what_the_trial_took_itself_is_counted_from_its_first_block() -> None:
+    moments = counted((0.0, 0.0, 0.0), (10.0, 4.0, 4.0), (20.0, 8.0, 8.0), (21.0, 9.8, 9.8))
+    neighbours = Neighbours(2, lambda: next(moments))
+    assert neighbours.own_cpus is None
+    neighbours.disturbed()
+    assert neighbours.own_cpus == pytest.approx(0.4)
+    neighbours.forget()
+    assert neighbours.own_cpus is None
+    neighbours.disturbed()
+    assert neighbours.own_cpus == pytest.approx(1.8)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +138,9 @@ def test_where_nothing_is_counted_nothing_is_disturbed() -> None:
 
 def test_of_a_trial_that_is_not_bound_to_its_cpus_nothing_is_known(bound_to: int) -> None:
     search = SearchProcesses([])
-    assert cpu_times(frozenset([bound_to]), search) is not None
-    assert cpu_times(frozenset([bound_to, bound_to + 1]), search) is not None
-    assert cpu_times(frozenset([bound_to + 1]), search) is None
+    assert cpu_times(frozenset([bound_to]), search, Quotas()) is not None
+    assert cpu_times(frozenset([bound_to, bound_to + 1]), search, Quotas()) is not None
+    assert cpu_times(frozenset([bound_to + 1]), search, Quotas()) is None
 
 
 @pytest.fixture
@@ -141,7 +153,7 @@ def bound_to() -> Iterator[int]:
 
 
 def own_s() -> float:
-    found = cpu_times(frozenset(os.sched_getaffinity(0)), SearchProcesses([]))
+    found = cpu_times(frozenset(os.sched_getaffinity(0)), SearchProcesses([]), Quotas())
     assert found is not None
     return found.own_s
 

@@ -3,12 +3,17 @@
 import dataclasses
 import functools
 import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cluster.node import gpus
 from cluster.node.gpus import GpuUsage
 from fake_nvml import GIB, card, fake_nvml, uuid_of
+from places import ROOT
 from trainables import gpu_monitor
 from trainables.gpu_monitor import GpuMemory, GpuMonitor, GpuNeighbours
 
@@ -80,6 +85,49 @@ def test_memory_on_several_gpus_is_that_of_the_fullest() -> None:
     memory = GpuMemory("cuda", {}, by_process=lambda: held, read=lambda _: None)
     memory.look()
     assert memory.peak_bytes == 4 * GIB
+
+
+def test_memory_of_a_loop_in_jax_is_what_its_allocator_held_and_not_the_pool() -> None:
+    peaks, pool = iter([3 * GIB, None, 5 * GIB]), [{os.getpid(): 72 * GIB}]
+    memory = GpuMemory(
+        "cuda", {}, by_allocator=lambda: next(peaks), by_process=lambda: pool, read=lambda _: None
+    )
+    memory.look()
+    assert memory.peak_bytes == 3 * GIB
+    memory.look()
+    assert memory.peak_bytes == 72 * GIB, "an allocator that does not tell"
+
+
+@pytest.mark.parametrize(
+    ("started", "stats", "peak"),
+    [
+        (False, [{"peak_bytes_in_use": 3}], None),
+        (True, [{"peak_bytes_in_use": 3}, {"peak_bytes_in_use": 5}], 5),
+        (True, [None], None),  # a CPU, or an allocator that does not count
+    ],
+)
+def test_jax_is_asked_only_where_it_has_started(
+    started: bool, stats: list[Any], peak: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = [SimpleNamespace(memory_stats=lambda one=one: one) for one in stats]
+    bridge = SimpleNamespace(backends_are_initialized=lambda: started)
+    monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", bridge)
+    jax = SimpleNamespace(local_devices=lambda: devices if started else pytest.fail("started"))
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    assert gpu_monitor.jax_peak_bytes() == peak
+    monkeypatch.delitem(sys.modules, "jax")
+    assert gpu_monitor.jax_peak_bytes() is None
+
+
+def test_a_jax_that_is_only_imported_is_not_started() -> None:
+    code = (
+        "import jax; from trainables import gpu_monitor; print(gpu_monitor.jax_peak_bytes(), "
+        "jax._src.xla_bridge.backends_are_initialized())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.stdout == "None False\n", run.stderr
 
 
 def test_nothing_is_asked_when_the_trial_runs_on_the_cpu() -> None:

@@ -99,11 +99,14 @@ def test_the_time_of_updates_is_in_a_speed_that_moves_within_them(
 class Others:
     """Others that disturb all looks from one on, up to another; the first is before the blocks."""
 
-    others_cpus = None
+    own_cpus = others_cpus = None
 
     def __init__(self, first: int, last: int) -> None:
         self._first, self._last = first, last
         self.num_looks = self.num_blocks = 0
+
+    def forget(self) -> None:
+        assert self.num_looks == 1
 
     def disturbed(self) -> bool:
         were = self._first <= self.num_looks <= self._last
@@ -258,3 +261,19 @@ def test_a_single_point_is_no_speed() -> None:
     assert report is not None
     assert report.kind is OutcomeKind.INVALID
     assert "it told its steps once" in report.message
+
+
+def test_readings_that_are_too_rare_for_the_time_are_said() -> None:
+    trial = PacedTrial(REQUEST, lambda message: None)
+    began = trial._started
+    trial._request = dataclasses.replace(REQUEST, ends_at=began + 300.0)
+    for at_s in (100.0, 190.0):
+        assert trial.take(Point(at_s - 100.0, at_s), began + at_s) is None
+        assert trial.look(began + at_s + 80.0) is None
+    report = trial.look(began + 301.0)
+    assert report is not None
+    assert (report.kind, report.measurement) == (OutcomeKind.TIMEOUT, None)
+    assert report.message.startswith(
+        "its time was up 201 s after its first reading, of which there were 2 in all, too few to "
+        "time: let it print more often, or raise --trial-timeout"
+    )

@@ -1,11 +1,16 @@
-"""The journal with which a session begins, and those of `--known` beside it."""
+"""How a session begins: its journal, those of `--known` beside it, and what it waits for."""
 
 import dataclasses
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from factories import outcome
+from places import PYTHONPATH
 from prepared_search import prepared
 from tune.prepare import Prepared
 from tune.search.identity import StudyError
@@ -43,6 +48,16 @@ def test_a_resumed_session_needs_no_journal_that_it_adopted(tmp_path: Path) -> N
     assert sources(_open_study(resumed)) == [str(first), str(second)]
 
 
+def test_a_resumed_session_has_a_note_again_on_what_could_not_be_used(tmp_path: Path) -> None:
+    """And so has the guard that concludes a session that was killed."""
+    first, other = explored(tmp_path / "1"), tmp_path / "other.log"
+    other.write_text("damaged\n")
+    whole = of(tmp_path / "whole", first, other)
+    for resume in (False, True):
+        study = _open_study(dataclasses.replace(whole, resume=resume))
+        assert sources(study) == [str(first)]
+
+
 def test_a_resumed_session_adopts_what_it_had_not(tmp_path: Path) -> None:
     first, second = explored(tmp_path / "1"), explored(tmp_path / "2")
     whole = of(tmp_path / "whole", first)
@@ -60,3 +75,23 @@ def test_where_a_known_journal_is_missing_no_search_begins(tmp_path: Path) -> No
     with pytest.raises(StudyError, match="does not exist"):
         _open_study(whole)
     assert not whole.folder.journal.exists()
+
+
+def test_a_refusal_waits_for_no_import_of_ray(tmp_path: Path) -> None:
+    """The journal is read last of all that a person can be refused for."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "journal.log").write_text("garbage")
+    refused = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "tune.jax_phase12", "--out", "out", "--resume"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert refused.returncode == 2, refused.stderr
+    assert "not a readable journal" in refused.stderr
+    imported = set(re.findall(r"\| +([\w.]+)$", refused.stderr, re.MULTILINE))
+    assert "optuna" in imported
+    assert not imported & {"ray", "scipy.optimize", "jax", "torch"}

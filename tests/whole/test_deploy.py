@@ -15,6 +15,7 @@ import ray.autoscaler
 import tyro
 import yaml
 
+from own_make import own_make_environ
 from places import ROOT
 from tune.jax_phase12 import JaxSpec
 
@@ -153,6 +154,7 @@ def test_image_is_made_of_what_is_there(cuda: str) -> None:
     dry = subprocess.run(
         ["make", "-n", *shlex.split(of(steps, "RUN", "make install"))[1:], "VENV=/nowhere"],
         cwd=ROOT,
+        env=own_make_environ(),
         capture_output=True,
         text=True,
         check=False,

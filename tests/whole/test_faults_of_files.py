@@ -11,7 +11,7 @@ import pytest
 
 from fault_place import Place, assert_clean
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(300), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(180), pytest.mark.timeout(600)]
 
 
 def test_a_torn_journal_is_resumed_twice(place: Place) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from netns_hosts import Box, Lab, lab, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(340), pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(150), pytest.mark.timeout(1500)]
 
 FAKE = ("--", "python", "tests/support/fake_search.py")
 UP = ("up", "--accept-new", "--python", sys.executable)
@@ -177,22 +177,23 @@ def test_parts_that_were_stopped_are_not_finished_before_they_are_resumed(fleet:
     assert profiles(fleet) == ["a/s-finals"]
 
 
-@pytest.mark.timeout(1500)
 def test_real_search_of_two_boxes_comes_home_with_one_profile(fleet: Lab) -> None:
+    """Its trials pretend to train: ten real ones take ten minutes where CPUs are slow."""
     boxes = fleet.add_box("a", cpus="0"), fleet.add_box("b", cpus="1")
     fleet.write_hosts(a="price_per_hour = 0.10", b="price_per_hour = 0.10")
     fleet.fleet(*UP)
-    space = ("--space", "num_envs=16,32", "num_steps=16", "batch_size=64,128", "num_epochs=1")
-    baseline = ("--baseline", "num_envs=16", "num_steps=16", "batch_size=128", "num_epochs=1")
+    space = ("--space", "num_envs=64,128", "num_steps=32", "batch_size=512,1024")
+    baseline = ("--baseline", "num_envs=64", "num_steps=32", "batch_size=1024")
     finals = ("--finalists", "1", "--final-rounds", "1", "--soak-updates", "3")
-    search = ("--", "python", "-m", "tune.jax_phase12", "--max-runs", "4")
+    training = ("--workload", "tests.support.surface_workload:factory", "--memory-budget", "120MB")
+    search = ("--", "python", "-m", "tune.jax_phase12", *training, "--max-runs", "4")
     fleet.fleet("submit", "--split", "--name", "s", *search, *space, *baseline, *finals)
     told = fleet.fleet("watch", "--every", "2", timeout_s=500, code=None).stdout
     here = fleet.folder / "profiles"
     logs = [log.read_text() for log in here.glob("*/*/log.txt")]
     assert "state: done; doing: finals" in told, told + "".join(logs)
     parts = [set(explored(here / host / "s")) for host in "ab"]
-    assert parts[0] & parts[1] == {("16", "16", "128")}  # the baseline, which each measures
+    assert parts[0] & parts[1] == {("64", "32", "1024")}  # the baseline, which each measures
     finished = explored(here / "a/s-finals")
     assert parts[0] | parts[1] <= set(finished)
     assert len(finished) == len(parts[0]) + len(parts[1]), "nothing explored twice"
@@ -201,7 +202,7 @@ def test_real_search_of_two_boxes_comes_home_with_one_profile(fleet: Lab) -> Non
     assert re.search(r"Rent this one: \S+ at \$0.10 an hour, \S+ \w env steps per dollar", told)
     assert "profile: " in told
     assert all(box.processes("raylet") == [] for box in boxes)
-    [profile] = here.glob("*-phase1-fastest.yaml")
+    [profile] = here.glob("*-fastest.yaml")
     assert yaml.safe_load(profile.read_text())["partial"] is False
 
 

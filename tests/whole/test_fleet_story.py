@@ -19,7 +19,7 @@ import yaml
 from netns_hosts import Box, Lab, Machine, lab, wait_for
 from subprocesses import read_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(130), pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(170), pytest.mark.timeout(1500)]
 
 FAKE = ("--", "python", "tests/support/fake_search.py")
 UP = ("up", "--accept-new", "--python", sys.executable)

@@ -25,7 +25,7 @@ from places import PYTHONPATH, SUPPORT
 from search_command import read_until_two_run, table
 from subprocesses import ended_with_code, read_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(230), pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(350), pytest.mark.timeout(1500)]
 
 needs_dashboard = pytest.mark.skipif(
     bool(ray_env.missing_dashboard_packages()),
@@ -161,6 +161,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             built_cluster.close()
 
 
+def classes_of(cluster: Cluster) -> list[str]:
+    """The classes, as a search names them that asks for one that is not there."""
+    search = cluster.search("--machine-class", "h100", "--class-timeout", "1s")
+    said = ended_with_code(search, 2)
+    found = re.search(r"no host of class h100 is in the cluster \(it has: (.*)\), for 1 s", said)
+    assert found, said
+    return found[1].split(", ")
+
+
+@pytest.fixture(scope="module")
+def classes(cluster: Cluster) -> dict[int, str]:
+    """The names of the two classes by their CPUs: each costs no search of its own."""
+    names = classes_of(cluster)
+    return {number: next(n for n in names if n.endswith(f"-{number}cpu")) for number in (1, 2)}
+
+
 def test_each_class_is_searched_at_once_under_its_own_hosts_limits(cluster: Cluster) -> None:
     search = cluster.search("--json", "--max-runs", "1", "--out", "both")
     said = ended_with_code(search, 0)
@@ -202,12 +218,12 @@ def test_a_person_s_command_is_searched_on_each_class(cluster: Cluster) -> None:
 
 
 @needs_dashboard
-def test_job_runs_as_rays_documentation_says(cluster: Cluster) -> None:
+def test_job_runs_as_rays_documentation_says(cluster: Cluster, classes: dict[int, str]) -> None:
     ray = Path(sys.executable).parent / "ray"
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/tmp/rl-tuner-0/ray_token"}
     submit = ("job", "submit", "--address", "http://127.0.0.1:8265", "--", "python", *SEARCH)
     where = ("--max-runs", "1", "--out", f"{WORK}/job", "--profiles", f"{WORK}/job")
-    one = next(name for name in classes_of(cluster) if name.endswith("-2cpu"))
+    one = classes[2]
     done = subprocess.run(
         cluster.head.command_in(
             WORK, str(ray), *submit, *where, "--machine-class", one, HOME="/mnt", **token
@@ -220,15 +236,6 @@ def test_job_runs_as_rays_documentation_says(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Job '\w+' succeeded", done.stdout)
     assert list((cluster.folder(cluster.head) / "job").glob(f"{one}-*-fastest.yaml"))
-
-
-def classes_of(cluster: Cluster) -> list[str]:
-    """The classes, as a search names them that asks for one that is not there."""
-    search = cluster.search("--machine-class", "h100", "--class-timeout", "1s")
-    said = ended_with_code(search, 2)
-    found = re.search(r"no host of class h100 is in the cluster \(it has: (.*)\), for 1 s", said)
-    assert found, said
-    return found[1].split(", ")
 
 
 @needs_dashboard
@@ -323,8 +330,10 @@ def test_worker_that_cannot_be_reached_is_refused_before_ray_starts(cluster: Clu
     assert "reach each other on all ports" in cluster.join(box)
 
 
-def test_link_cut_for_20_s_in_the_middle_of_a_trial_costs_nothing(cluster: Cluster) -> None:
-    one = next(name for name in classes_of(cluster) if name.endswith("-1cpu"))
+def test_link_cut_for_20_s_in_the_middle_of_a_trial_costs_nothing(
+    cluster: Cluster, classes: dict[int, str]
+) -> None:
+    one = classes[1]
     where = ("--out", "cut", "--profiles", "cut")
     search = cluster.search("--json", "--machine-class", one, "--max-runs", "3", *where)
     said = read_until(search, '"number": 1, "phase": "measure"')
@@ -357,9 +366,9 @@ def test_dead_man_ends_a_hosts_ray_and_its_rent_and_the_cluster_goes_on(cluster:
 
 
 def test_host_that_joins_a_search_takes_part_if_it_has_what_the_others_have(
-    cluster: Cluster,
+    cluster: Cluster, classes: dict[int, str]
 ) -> None:
-    one = next(name for name in classes_of(cluster) if name.endswith("-2cpu"))
+    one = classes[2]
     there = [cluster.lab.boxes[name] for name in cluster.joined]
     num_alike = len(there) - 2  # the head takes no trials, and a has one CPU
     with_bars = [cluster.add("e", cpus="0,1"), cluster.head, *there]
@@ -384,8 +393,10 @@ def test_host_that_joins_a_search_takes_part_if_it_has_what_the_others_have(
         cluster.lose(box)
 
 
-def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
-    one = next(name for name in classes_of(cluster) if name.endswith("-2cpu"))
+def test_trial_of_a_lost_host_is_run_again_on_another(
+    cluster: Cluster, classes: dict[int, str]
+) -> None:
+    one = classes[2]
     c = cluster.lab.boxes.get("c") or cluster.add("c", cpus="0,1")
     if "c" not in cluster.joined:
         cluster.join(c)
@@ -411,8 +422,10 @@ def test_trial_of_a_lost_host_is_run_again_on_another(cluster: Cluster) -> None:
     assert states[-1] == 3, "FAIL, which no sampler reads; PRUNED would say infeasible"
 
 
-def test_last_host_of_a_class_that_is_lost_ends_the_search_with_its_name(cluster: Cluster) -> None:
-    one = next(name for name in classes_of(cluster) if name.endswith("-1cpu"))
+def test_last_host_of_a_class_that_is_lost_ends_the_search_with_its_name(
+    cluster: Cluster, classes: dict[int, str]
+) -> None:
+    one = classes[1]
     where = ("--out", "last", "--profiles", "last")
     search = cluster.search("--machine-class", one, *where, "--class-timeout", "5s")
     said = read_until(search, "trial 1 ")

@@ -14,7 +14,7 @@ from learner_workload import speed, steps_to_top
 from search_command import environment, run, table
 from tune.profile import file as profile_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(150), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(200), pytest.mark.timeout(600)]
 
 WORKLOAD = str(Path(__file__).parents[1] / "support" / "learner_workload.py")
 SEARCH = (

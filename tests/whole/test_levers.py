@@ -17,7 +17,7 @@ from places import PYTHONPATH
 from search_command import environment
 from tune.profile import file as profile_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(150), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(90), pytest.mark.timeout(600)]
 
 SCRIPT = """
 import os, sys, time

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from own_make import own_make_environ
 from places import ROOT
 from tune.jax_phase12 import JaxSpec
 
@@ -23,11 +24,10 @@ def make(
         script = bin_dir / "nvidia-smi"
         script.write_text(f"#!/bin/sh\necho '{driver_says}'\nexit {status}\n")
         script.chmod(0o755)
-    clean = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     return subprocess.run(
         ["make", *arguments, f"VENV={bin_dir}/venv"],
         cwd=ROOT,
-        env=clean | environ | {"PATH": f"{bin_dir}:{os.environ['PATH']}"},
+        env=own_make_environ() | environ | {"PATH": f"{bin_dir}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -50,6 +50,34 @@ def test_the_jax_of_this_machine_is_what_its_driver_can_run(
 ) -> None:
     plan = make("-n", "setup", bin_dir=tmp_path, driver_says=driver_says, status=status)
     assert f"install EXTRAS={extra}" in plan.stdout
+
+
+@pytest.mark.parametrize("name", ["EXTRA", "TORCH", "PYTHON", "VENV", "ARGS"])
+def test_what_the_make_above_was_told_reaches_no_make_of_a_test(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for passed_on in (name, "MAKEFLAGS"):
+        monkeypatch.setenv(passed_on, f"{name}=x")
+    assert not {name, "MAKEFLAGS"} & own_make_environ().keys()
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("driver_says", "words"),
+    [
+        ("Driver Version: 580.65.06    CUDA Version: 13.0     |", "torch"),
+        (
+            "Driver Version: 550.54.15    CUDA Version: 12.4     |",
+            "--index-url https://download.pytorch.org/whl/cu126 torch",
+        ),
+    ],
+)
+@pytest.mark.parametrize("goal", ["tune-phase3", "test-scripts"])
+def test_the_pytorch_of_this_machine_is_what_its_driver_can_run(
+    tmp_path: Path, goal: str, driver_says: str, words: str
+) -> None:
+    plan = make("-n", goal, bin_dir=tmp_path, driver_says=driver_says)
+    assert f"--target= {words}\n" in plan.stdout
 
 
 @needs_make
@@ -101,13 +129,7 @@ def test_the_images_variables_do_not_send_pip_elsewhere(tmp_path: Path) -> None:
 
 @needs_make
 def test_a_pip_conf_that_names_a_target_is_overruled(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["make", "--dry-run", "install", f"VENV={tmp_path}", "EXTRAS=cpu", "EXTRA=cpu"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = make("--dry-run", "install", "EXTRAS=cpu", "EXTRA=cpu", bin_dir=tmp_path)
     assert "--target= --editable '.[cpu]'" in done.stdout
 
 

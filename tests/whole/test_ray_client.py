@@ -42,10 +42,11 @@ SEARCH = (
 )
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[PlainCluster]:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlainCluster]:
     """A head without a place for trials, and a host with two CPUs; they want a token."""
-    with plain_cluster(tmp_path, "--include-dashboard=false", token=TOKEN) as built:
+    folder = tmp_path_factory.mktemp("client")
+    with plain_cluster(folder, "--include-dashboard=false", token=TOKEN) as built:
         built.add("a", cpus="0,1")
         built.lab.add_box("laptop")
         yield built
@@ -85,49 +86,22 @@ def search(cluster: PlainCluster, *words: str, **variables: str) -> "subprocess.
     )
 
 
+def into(name: str) -> tuple[str, ...]:
+    """The options by which a search writes into folders of its own."""
+    return ("--out", name, "--profiles", f"{name}-profiles")
+
+
 def test_search_runs_there_and_all_that_it_says_and_writes_is_here(cluster: PlainCluster) -> None:
-    said = ended_with_code(search(cluster, "--out", "out"), 0)
+    said = ended_with_code(search(cluster, *into("whole")), 0)
     assert f"1 at once on {cluster.lab.boxes['a'].address}" in said
     noise = [line for line in said.splitlines() if re.search(r"SIGTERM|fork|gRPC|WARNING", line)]
     assert noise == []
     folder = folder_of(cluster.lab.boxes["laptop"])
-    rows = table(folder / "out")
+    rows = table(folder / "whole")
     assert rows[-1]["stage"] == "soak"
-    assert all((folder / "out" / "trials" / Path(row["log"]).name).exists() for row in rows)
-    [profile] = (folder / "profiles").glob("*-2cpu-*-fastest.yaml")
+    assert all((folder / "whole" / "trials" / Path(row["log"]).name).exists() for row in rows)
+    [profile] = (folder / "whole-profiles").glob("*-2cpu-*-fastest.yaml")
     assert yaml.safe_load(profile.read_text())["partial"] is False
-
-
-def test_ctrl_c_keeps_what_there_is_and_frees_the_cluster_at_once(cluster: PlainCluster) -> None:
-    process = search(cluster, "--out", "out", "--json", "--option", "build_s=5")
-    read_until(process, '"number": 1, "phase": "build"')
-    host = cluster.lab.boxes["a"]
-    assert host.processes("ray::001_")
-    [first, *_] = (
-        pid for pid, line in processes(cluster.lab.boxes["laptop"]) if "tune.jax_phase12" in line
-    )
-    subprocess.run(cluster.lab.boxes["laptop"].enter(["kill", "-INT", first]), check=True)
-    ended_with_code(process, 130)
-    interrupted_at = time.monotonic()
-    wait_for(lambda: not host.processes("ray::001_"), "the end of the trial")
-    assert time.monotonic() - interrupted_at < GRACE_S
-    folder = folder_of(cluster.lab.boxes["laptop"])
-    [profile] = (folder / "profiles").glob("*-2cpu-*-fastest.yaml")
-    assert yaml.safe_load(profile.read_text())["partial"] is True
-    said = ended_with_code(search(cluster, "--out", "out", "--resume", "--option", "build_s=5"), 0)
-    assert "trial 1 (" not in said
-
-
-def test_lost_link_ends_the_search_with_what_it_has(cluster: PlainCluster) -> None:
-    process = search(cluster, "--out", "out", "--json", "--option", "build_s=5")
-    read_until(process, '"number": 1, "phase": "build"')
-    cluster.lab.boxes["laptop"].cut()
-    said = ended_with_code(process, 2)
-    assert "Traceback" not in said
-    assert "the link to the cluster was lost for longer than Ray's client waits" in said
-    folder = folder_of(cluster.lab.boxes["laptop"])
-    [profile] = (folder / "profiles").glob("*-2cpu-*-fastest.yaml")
-    assert yaml.safe_load(profile.read_text())["partial"] is True
 
 
 def test_what_keeps_the_client_out_is_one_sentence(cluster: PlainCluster) -> None:
@@ -150,3 +124,37 @@ def test_what_keeps_the_client_out_is_one_sentence(cluster: PlainCluster) -> Non
         said = ended_with_code(search(cluster, *words, **variables), 2)
         [line] = said.splitlines()
         assert re.match(f"error: .*{message}", line), line
+
+
+def test_ctrl_c_keeps_what_there_is_and_frees_the_cluster_at_once(cluster: PlainCluster) -> None:
+    process = search(cluster, *into("interrupted"), "--json", "--option", "build_s=5")
+    read_until(process, '"number": 1, "phase": "build"')
+    host = cluster.lab.boxes["a"]
+    assert host.processes("ray::001_")
+    [first, *_] = (
+        pid for pid, line in processes(cluster.lab.boxes["laptop"]) if "tune.jax_phase12" in line
+    )
+    subprocess.run(cluster.lab.boxes["laptop"].enter(["kill", "-INT", first]), check=True)
+    ended_with_code(process, 130)
+    interrupted_at = time.monotonic()
+    wait_for(lambda: not host.processes("ray::001_"), "the end of the trial")
+    assert time.monotonic() - interrupted_at < GRACE_S
+    folder = folder_of(cluster.lab.boxes["laptop"])
+    [profile] = (folder / "interrupted-profiles").glob("*-2cpu-*-fastest.yaml")
+    assert yaml.safe_load(profile.read_text())["partial"] is True
+    again = search(cluster, *into("interrupted"), "--resume", "--option", "build_s=5")
+    said = ended_with_code(again, 0)
+    assert "trial 1 (" not in said
+
+
+def test_lost_link_ends_the_search_with_what_it_has(cluster: PlainCluster) -> None:
+    """It comes last: the laptop stays cut."""
+    process = search(cluster, *into("cut"), "--json", "--option", "build_s=5")
+    read_until(process, '"number": 1, "phase": "build"')
+    cluster.lab.boxes["laptop"].cut()
+    said = ended_with_code(process, 2)
+    assert "Traceback" not in said
+    assert "the link to the cluster was lost for longer than Ray's client waits" in said
+    folder = folder_of(cluster.lab.boxes["laptop"])
+    [profile] = (folder / "cut-profiles").glob("*-2cpu-*-fastest.yaml")
+    assert yaml.safe_load(profile.read_text())["partial"] is True

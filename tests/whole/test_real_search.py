@@ -13,10 +13,10 @@ from search_command import SHORT, TINY, environment, report_of, run, table
 from tune.profile import file as profile_file
 
 
-@pytest.mark.seconds(90)
+@pytest.mark.seconds(140)
 @pytest.mark.timeout(1500)
 def test_a_real_search_ends_with_a_profile_that_holds(tmp_path: Path) -> None:
-    ended = run(tmp_path, *TINY, *SHORT, "--max-runs", "3", "--out", "out")
+    ended = run(tmp_path, *TINY, *SHORT, "--max-runs", "2", "--out", "out")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stderr == ""
     for text in ("finals:", "soak: 3 of 3 updates", "synthetic", "profile validate"):

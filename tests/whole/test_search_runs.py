@@ -65,43 +65,30 @@ def wait_for(condition: Callable[[], bool], *, timeout_s: float = 200) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.parametrize(("num_cpus", "limit"), [(384, 400)])
 def test_a_search_finishes_on_a_host_with_many_cpus_and_few_threads(
     tmp_path: Path,
     fake_cpus: Callable[[int], dict[str, str]],
     pids_cgroup: Callable[[int], PidsCgroup],
-    num_cpus: int,
-    limit: int,
 ) -> None:
-    cgroup = pids_cgroup(limit)
+    cgroup = pids_cgroup(400)
     ended = cgroup.run(
         command(
             *TINY,
             *SHORT,
             "--max-runs",
-            "2",
+            "1",
             "--out",
             str(tmp_path / "out"),
             "--profiles",
             str(tmp_path / "profiles"),
         ),
-        env=environment(**fake_cpus(num_cpus)),
+        env=environment(**fake_cpus(384)),
         timeout_s=400,
     )
     assert ended.returncode == 0, ended
     assert list((tmp_path / "profiles").glob("*-fastest.yaml"))
     assert cgroup.events == 0
     assert max(int(row["peak_threads"]) for row in table(tmp_path / "out")) <= 40
-
-
-def test_too_small_a_limit_stops_before_ray_and_names_the_value_that_would_do(
-    tmp_path: Path, pids_cgroup: Callable[[int], PidsCgroup]
-) -> None:
-    ended = pids_cgroup(60).run(command("--out", str(tmp_path / "out")), env=environment())
-    assert ended.returncode == 2
-    assert "smallest limit that would do" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert not (tmp_path / "out").exists()
 
 
 def test_infeasible_configurations_are_results_and_the_best_feasible_one_wins(
@@ -124,7 +111,7 @@ def test_the_readmes_gymnax_example_is_tuned_from_its_folder(tmp_path: Path) -> 
     ended = subprocess.run(
         command(
             *("--workload", "gymnax_cartpole:factory", *SHORT, "--max-runs", "1"),
-            *("--space", "num_envs=256", "num_steps=200"),
+            *("--space", "num_envs=256", "num_steps=200", "--soak-updates", "0"),
             *("--out", str(tmp_path / "out"), "--profiles", str(tmp_path / "profiles")),
         ),
         cwd=TESTS,

@@ -30,6 +30,7 @@ OLD = SUPPORT / "version_0_1"
 NEWER = {
     "disturbed",
     "num_disturbed_blocks",
+    "own_cpus",
     "others_cpus",
     "gpu_held_back",
     "num_restart_blocks",

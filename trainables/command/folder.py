@@ -137,6 +137,14 @@ def reachable(word: str, beside: Path) -> str:
     return f"{head}{equals}{place}"
 
 
+def project_variable(beside: Path) -> dict[str, str]:
+    """Return the variable by which `uv run` takes the environment of the project `beside` the run.
+
+    It looks for one where it runs, and would install another into each run's folder.
+    """
+    return {"UV_PROJECT": str(beside)}
+
+
 def program_for(word: str, beside: Path, folder: Path) -> str:
     """Return the program of a run in `folder`; a path to what is `beside` it alone, made absolute.
 

@@ -14,14 +14,19 @@ from typing import Any
 from cluster.structure import revive
 from search_spaces.config import Config
 from trainables.classify import SIGNATURES, describe_exit
-from trainables.command.folder import make_standing_place, program_for, reachable
+from trainables.command.choice import ReadingChoice
+from trainables.command.folder import (
+    make_standing_place,
+    program_for,
+    project_variable,
+    reachable,
+)
 from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import (
     MeanSinceStart,
     Meter,
     Reading,
     ReadingKind,
-    first_to_match,
 )
 from trainables.command.returns import ReturnReader
 from trainables.command.running import CommandEnded, RunningCommand, end_as
@@ -78,7 +83,8 @@ class CommandLoop:
         arguments = [reachable(word, Path.cwd()) for word in filled]
         arguments[0] = program_for(arguments[0], Path.cwd(), folder)
         variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}
-        with RunningCommand(arguments, folder, {**os.environ, **variables}) as running:
+        environment = {**project_variable(Path.cwd()), **os.environ, **variables}
+        with RunningCommand(arguments, folder, environment) as running:
             ended = trial.follow(running)
         if isinstance(ended, Report):
             return ended
@@ -103,6 +109,7 @@ class _Trial:
         self._send = send
         self._paced = PacedTrial(request, send)
         self._paced.without_return = self._without_return
+        self._choice = ReadingChoice(options.readings, config)
         self._meter: Meter | None = None
         self._last = collections.deque[str](maxlen=_NUM_QUOTED_LINES)
         self._memory_error: tuple[float, str] | None = None
@@ -161,7 +168,7 @@ class _Trial:
             self._memory_error = (now, words)
         self._hear_return(line, now)
         if self._meter is None:
-            reading = first_to_match(self._options.readings, [line])
+            reading = self._choice.hear(line)
             if reading is None:
                 return None
             self._meter = Meter(reading, self._config)
@@ -249,14 +256,12 @@ class _Trial:
             known = ", ".join(sorted(self._scalars.other_tags)[:8])
             others = f"it wrote {known}" if known else "it wrote no scalar at all"
             return Report(
-                kind=OutcomeKind.ERROR,
+                kind=OutcomeKind.TIMEOUT,
                 message=f"no scalar {self._options.readings[0].pattern!r} came into a TensorBoard "
                 f"file in its folder in {waited_s:.0f} s; {others}.",
             )
-        patterns = " or ".join(f"'{reading.pattern}'" for reading in self._options.readings[:3])
         return Report(
-            kind=OutcomeKind.ERROR,
-            message=f"no line matched {patterns} in {waited_s:.0f} s: {self._said()}",
+            kind=OutcomeKind.TIMEOUT, message=f"{self._choice.nothing(waited_s)}: {self._said()}"
         )
 
     def _lives_on(self, now: float) -> Report | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
@@ -90,12 +91,27 @@ def readings_of(name: str, axes: Collection[str], *, steps: str | None = None) -
     if steps is not None and not row.counts_updates:
         raise ReadingError(f"--preset {name} reads the steps themselves: leave --steps out.")
     reading = _with_steps(row, steps)
-    if missing := _missing(reading.steps, axes):
-        raise ReadingError(
-            f"--preset {name} counts {reading.steps} steps, and {', '.join(missing)} is no axis: "
-            "give the steps of one update, as --steps '8 * 128'."
-        )
+    if _missing(reading.steps, axes):
+        raise ReadingError(without_axes(reading, axes))
     return [reading]
+
+
+def uncounted(axes: Collection[str]) -> list[Reading]:
+    """Return the readings that `auto` leaves out, because these axes do not tell their steps."""
+    rows = [row.reading for row in table() if not row.by_name_only]
+    return [reading for reading in rows if _missing(reading.steps, axes)]
+
+
+def without_axes(reading: Reading, axes: Collection[str]) -> str:
+    """Return what to do about a preset's reading whose steps these axes do not tell."""
+    missing, example = _missing(reading.steps, axes), str(reading.steps)
+    for name in missing:
+        example = re.sub(rf"\b{name}\b", "128", example)
+    return (
+        f"--preset {reading.preset} counts {reading.steps} {reading.units}, and "
+        f"{', '.join(missing)} is no axis: give the steps of one update, as --steps '{example}' "
+        f"for {' and '.join(missing)} of 128."
+    )
 
 
 def _with_steps(row: Preset, steps: str | None) -> Reading:

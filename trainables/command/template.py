@@ -84,6 +84,14 @@ def check(texts: Sequence[str], axes: Sequence[str]) -> None:
                 f"the command has {{{inside}}}, which is no axis: did you mean {{{near[0]}}}? "
                 f"The axes are {', '.join(plain) or 'none'}."
             )
+    for axis in axes:
+        name = axis.removeprefix(VARIABLE)
+        if name != axis and name.islower() and not any(names_in(text, [axis]) for text in texts):
+            raise TemplateError(
+                f"{axis} is a variable of the environment, called {name}, and the command does not "
+                f"use it. An option {axis}=... of the script stands in the command, as "
+                f"{axis}={{{name}}}, and its axis is {name}: --space {name}=..."
+            )
     used = set().union(*(names_in(text, known) for text in texts)) if texts else set()
     unused = [axis for axis in plain if axis not in used]
     if unused:

@@ -5,11 +5,14 @@ observation -> [dense 256, layer norm, relu] x 2 -> dense 128, relu -> logits
 """
 
 import dataclasses
+import itertools
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+_POLICY_GAIN = 0.007  # of the last policy layer, beside He's
 _FORBIDDEN = -1e9  # a probability of exactly 0, yet finite: 0 * -inf in the entropy would be NaN
 
 
@@ -48,16 +51,29 @@ class Network(NamedTuple):
 def init_network(
     key: jax.Array, num_inputs: int, num_actions: int, size: NetworkSize = NetworkSize()
 ) -> Network:
-    """Draw He-normal weights. The last policy layer is small, so the first policy is uniform."""
-    keys = jax.random.split(key, 5)
+    """Draw He-normal weights. The last policy layer is small, so the first policy is uniform.
+
+    It is one draw: of all code to compile, that of a draw takes longest.
+    """
+    hidden, heads = size.trunk, 2 * size.head
+    shapes = (
+        (num_inputs, hidden),
+        (hidden, hidden),
+        (hidden, heads),
+        (size.head, num_actions),
+        (size.head, 1),
+    )
+    ends = list(itertools.accumulate(map(math.prod, shapes)))
+    drawn = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
+    first, second, third, policy, value = (
+        part.reshape(shape) * (2 / shape[0]) ** 0.5
+        for part, shape in zip(drawn, shapes, strict=True)
+    )
     return Network(
-        trunk=(
-            _init_normed(keys[0], num_inputs, size.trunk),
-            _init_normed(keys[1], size.trunk, size.trunk),
-        ),
-        heads=_init_dense(keys[2], size.trunk, 2 * size.head),
-        policy=_init_dense(keys[3], size.head, num_actions, gain=0.01),
-        value=_init_dense(keys[4], size.head, 1),
+        trunk=(_normed(first), _normed(second)),
+        heads=_dense(third),
+        policy=_dense(policy * _POLICY_GAIN),
+        value=_dense(value),
     )
 
 
@@ -126,11 +142,10 @@ def _layer_norm(x: jax.Array) -> jax.Array:
     return (x - mean) * jax.lax.rsqrt(jnp.maximum(variance, 0.0) + 1e-5)
 
 
-def _init_dense(key: jax.Array, num_inputs: int, num_units: int, gain: float = 2**0.5) -> Dense:
-    weight = jax.random.normal(key, (num_inputs, num_units)) * (gain / num_inputs**0.5)
-    return Dense(weight, jnp.zeros(num_units))
+def _dense(weight: jax.Array) -> Dense:
+    return Dense(weight, jnp.zeros(weight.shape[1]))
 
 
-def _init_normed(key: jax.Array, num_inputs: int, num_units: int) -> Normed:
-    dense = _init_dense(key, num_inputs, num_units)
-    return Normed(dense.weight, jnp.ones(num_units), jnp.zeros(num_units))
+def _normed(weight: jax.Array) -> Normed:
+    num_units = weight.shape[1]
+    return Normed(weight, jnp.ones(num_units), jnp.zeros(num_units))

@@ -62,10 +62,8 @@ def find(source: Source, *, dtype: str, device: torch.device, unpacked: Path) ->
         raise WorkloadInputError(
             f"llm_dtype {dtype} needs bitsandbytes: pip install bitsandbytes, or choose another."
         )
-    if dtype == "auto" or quantized:
-        computed_in = torch.bfloat16 if device.type == "cuda" else torch.float32
-    else:
-        computed_in = getattr(torch, dtype)
+    is_named = dtype != "auto" and not quantized
+    computed_in = getattr(torch, dtype) if is_named else _fastest_dtype(device)
     transformers_logging.set_verbosity_error()  # its hints would pass for the cause of a death
     transformers_logging.disable_progress_bar()
     with _errors_in_words(source):
@@ -81,6 +79,14 @@ def find(source: Source, *, dtype: str, device: torch.device, unpacked: Path) ->
         dtype=computed_in,
         quantized=quantized,
     )
+
+
+def _fastest_dtype(device: torch.device) -> torch.dtype:
+    if device.type != "cuda":
+        return torch.float32
+    # Before Ampere torch emulates bfloat16, and takes longer for it than for float32.
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has_bfloat16 else torch.float16
 
 
 class LanguageModel:

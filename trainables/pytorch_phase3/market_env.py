@@ -12,7 +12,7 @@ import numpy as np
 
 from trainables.market import account as accounts
 from trainables.market.features import NUM_FEATURES, Market
-from trainables.market.positions import PHASE_2, PriceBar, Rules
+from trainables.market.positions import PHASE_2, PriceBar
 from trainables.market.sessions import WINDOW_BARS
 from trainables.pytorch_phase3.arrays import Flags, Floats, Integers
 
@@ -42,16 +42,8 @@ class MarketEnv:
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (OBSERVATION_SIZE,), np.float32)
     action_space = gymnasium.spaces.Discrete(NUM_ACTIONS)
 
-    def __init__(
-        self,
-        market: Market,
-        num_envs: int,
-        *,
-        seed: int | np.random.SeedSequence,
-        rules: Rules = PHASE_2,
-    ):
+    def __init__(self, market: Market, num_envs: int, *, seed: int | np.random.SeedSequence):
         self.num_envs = num_envs
-        self.rules = rules
         self.market = market
         self._rng = np.random.default_rng(seed)
         self._window = np.arange(1 - WINDOW_BARS, 1)
@@ -70,7 +62,7 @@ class MarketEnv:
 
     def account_seen(self) -> Floats:
         """[num_envs, ACCOUNT_SIZE] the account's features, see `account.observed`."""
-        seen: Floats = accounts.observed(self.account, self._bars(self.bar).close, self.rules)
+        seen: Floats = accounts.observed(self.account, self._bars(self.bar).close, PHASE_2)
         return seen
 
     def situation(self) -> tuple[Floats, Floats]:
@@ -79,7 +71,7 @@ class MarketEnv:
 
     def action_masks(self) -> Flags:
         """[num_envs, NUM_ACTIONS] True where allowed, see `account.allowed_actions`."""
-        allowed: Flags = accounts.allowed_actions(self.account_seen(), self.rules)
+        allowed: Flags = accounts.allowed_actions(self.account_seen(), PHASE_2)
         return allowed
 
     def step(self, actions: Integers) -> Step:
@@ -87,7 +79,7 @@ class MarketEnv:
         before, bars = self._bars(self.bar), self._bars(self.bar + 1)
         is_last = self.bar + 1 >= self.end
         self.account, rewards, dones = accounts.trade(
-            self.account, actions, before, bars, is_last, self.rules
+            self.account, actions, before, bars, is_last, PHASE_2
         )
         self.bar = self.bar + 1
         self._returns += rewards

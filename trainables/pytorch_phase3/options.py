@@ -16,8 +16,8 @@ class Phase3Options(MarketOptions):
     """Options of a Phase 3 trial: the market's, and these.
 
     llm: "embedded", "none", a folder, a GGUF file or a hub id, see `sources.resolve`.
-    llm_dtype: one of DTYPES; "auto" is float32 on a CPU and bfloat16 on a GPU; "8bit" and "4bit"
-        need bitsandbytes.
+    llm_dtype: one of DTYPES; "auto" is float32 on a CPU, bfloat16 on a GPU, float16 on one before
+        Ampere, which has none; "8bit" and "4bit" need bitsandbytes.
     query_interval: bars between two questions; each rollout begins with one.
     cache_size: contexts whose advice is kept.
     async_queries: trade on while the model answers.

@@ -25,6 +25,7 @@ from trainables.command.options import FACTORY, CommandOptions, patience_within
 from trainables.command.readings import Reading, ReadingKind
 from trainables.workload_source import source_of
 from tune.command import returns, view
+from tune.command.launchers import require_own_child
 from tune.parse import parse_assignments, parse_config, slug
 from tune.search.effort import EffortPlan
 from tune.spec import SearchSpec, Task, cluster_of
@@ -119,6 +120,7 @@ def space_of(spec: CommandSpec, arguments: Sequence[str]) -> SearchSpace:
     space = SearchSpace(axes=()).override(spec.space, spec.require)
     variables = parse_assignments("--env", spec.env)
     template.check([*arguments, *variables.values()], space.names)
+    require_own_child(arguments, Path.cwd())
     _require_program(arguments)
     return space
 
@@ -175,6 +177,8 @@ def task_of(options: CommandOptions, run_options: Mapping[str, Any]) -> Task:
 def _readings(spec: CommandSpec, space: SearchSpace) -> list[Reading]:
     own = {kind: getattr(spec, kind.value) for kind in ReadingKind}
     given = {kind: pattern for kind, pattern in own.items() if pattern is not None}
+    if spec.by_clock and ReadingKind.COUNT not in given:
+        raise UserError("--by-clock is about the lines of --count: give both, or none.")
     if not given:
         return presets.readings_of(spec.preset, space.names, steps=spec.steps)
     if len(given) > 1 or spec.preset != presets.AUTO:

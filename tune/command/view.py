@@ -6,6 +6,7 @@ from pathlib import Path
 
 from search_spaces.config import Config, variables_of
 from search_spaces.space import SearchSpace
+from trainables.command import presets
 from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import Reading, ReadingKind
 from tune.command import returns
@@ -20,11 +21,14 @@ def dry_run(space: SearchSpace, options: CommandOptions) -> list[str]:
     for config in itertools.islice(space.configurations(), _SHOWN):
         lines += [command_line(config, options, Path("TRIAL_DIR")), ""]
     lines.append("Each runs in a folder of its own, with links to what lies here.")
-    source = f"from {reading_text(options.readings[0])}"
+    source = f"from {reading_text(options.readings[0])}."
     if len(options.readings) > 1:
-        names = ", ".join(str(reading.preset) for reading in options.readings)
-        source = f"by the first preset that matches a line, of {names}"
-    return [*lines, f"Its speed is read {source}.", *returns.planned(options.readings)]
+        names = [str(reading.preset) for reading in options.readings]
+        source = f"by the first preset that matches a line, of {', '.join(names)}."
+        unknown = [str(reading.preset) for reading in presets.uncounted(space.names)]
+        if left_out := sorted(set(unknown) - set(names)):
+            source += f" {', '.join(left_out)} would need --steps, the steps of one update."
+    return [*lines, f"Its speed is read {source}", *returns.planned(options.readings)]
 
 
 def command_line(config: Config, options: CommandOptions, folder: Path) -> str:

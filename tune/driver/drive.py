@@ -69,7 +69,7 @@ def drive(
         if places is None:
             private = private_folder()
             with _others_noted(prepared, private):
-                return _drive_here(prepared, search, searcher, here, callbacks, guard, conclude_now)
+                return _drive_here(prepared, searcher, here, callbacks, guard, conclude_now)
         return experiment.run_joined(
             searcher,
             places,
@@ -89,7 +89,6 @@ def _others_noted(prepared: Prepared, private: Path) -> AbstractContextManager[N
 
 def _drive_here(
     prepared: Prepared,
-    search: Search,
     searcher: StudySearcher,
     places: LocalPlaces,
     callbacks: list[Any],

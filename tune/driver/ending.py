@@ -150,15 +150,15 @@ def _side_by_side(prepared: Prepared, trials: Sequence[Trial]) -> SideBySide | N
 
 def _export(prepared: Prepared, result: SearchResult) -> dict[Kind, Path]:
     """Write the profiles; return the path of each."""
-    return export.write_all(
-        result,
-        prepared.spec.profiles,
+    search = export.FinishedSearch(
+        result=result,
         task=prepared.task,
         preflight=prepared.preflight,
         objective=prepared.spec.objective.value,
         soak_updates=prepared.spec.effort_plan.soak_updates,
-        side_by_side=_side_by_side(prepared, result.trials),
         study=prepared.folder.journal,
-        now=datetime.datetime.now(datetime.UTC),
+        ended_at=datetime.datetime.now(datetime.UTC),
         environ=os.environ if prepared.hardware_class is None else {},  # else the hosts' own
+        side_by_side=_side_by_side(prepared, result.trials),
     )
+    return export.write_all(search, prepared.spec.profiles)

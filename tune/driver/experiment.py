@@ -59,7 +59,7 @@ def run(
     on_dashboard: Callable[[Dashboard], None],
     on_folder: Callable[[Path], None],
     conclude: Callable[[Ending], int],
-    callbacks: Sequence[ray.tune.Callback] = (),
+    callbacks: Sequence[ray.tune.Callback],
 ) -> Ending:
     """Run trials in a private Ray on this machine until the searcher is finished.
 
@@ -91,7 +91,7 @@ def run_joined(
     folder: Path,
     class_timeout_s: float,
     conclude: Callable[[Ending], int],
-    callbacks: Sequence[ray.tune.Callback] = (),
+    callbacks: Sequence[ray.tune.Callback],
 ) -> Ending:
     """Run trials on the hosts of a class, in the cluster that this process is connected to.
 

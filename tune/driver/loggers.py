@@ -7,12 +7,14 @@ import importlib.util
 import socket
 import urllib.parse
 from pathlib import Path
-
-import ray.tune
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from tune.run_folder.log import quiet_libraries
 from tune.spec import SearchSpec
+
+if TYPE_CHECKING:  # it imports Ray
+    import ray.tune
 
 _ANSWER_S = 5.0
 
@@ -33,7 +35,7 @@ def require(spec: SearchSpec) -> None:
 
 def callbacks(
     *, tensorboard: bool, mlflow: str | None, experiment: str, folder: Path
-) -> list[ray.tune.Callback]:
+) -> "list[ray.tune.Callback]":
     """Return the callbacks that were asked for: `mlflow` is a tracking URI."""
     chosen: list[ray.tune.Callback] = []
     if tensorboard:

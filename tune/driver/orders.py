@@ -12,20 +12,16 @@ from trainables.command.options import FACTORY
 from trainables.curve import TrainingRequest
 from trainables.measurement import TrialRequest
 from trainables.ray_trainable import Place, TrialOrder
-from trainables.sampling import Sampling
 from tune.driver.hosts.places import Places
 from tune.prepare import Prepared
 from tune.run_folder.folder import private_folder
 from tune.search.ended import Ended
 from tune.search.policy import Search
+from tune.search.reserve import LONGEST_SOAK_S
 from tune.search.trial import EXPLORING, Stage, Trial
 
-_EXPLORING = Sampling(max_measure_s=8.0)  # finals measure again, and longer
 _EVALUATED = 3.0  # times a training's own seconds: held-out episodes may take as long
-_SOAK_S = 600.0  # ends a soak of very long updates early
-_LEAST_SOAK_S = 20.0
 _LONGEST_NAME = 120
-_SOAK_START_S = 20.0  # to start, compile and warm up
 
 
 def programs(prepared: Prepared) -> Path:
@@ -58,9 +54,9 @@ def order(
 ) -> TrialOrder:
     """Return the order for the worker of `trial`, in the next of the places."""
     training = search.training_of(trial)
-    more_s = _SOAK_S if trial.stage is Stage.SOAK else 0.0
+    more_s = LONGEST_SOAK_S if trial.stage is Stage.SOAK else 0.0
     if training is not None:
-        more_s = _EVALUATED * training[0].max_s
+        more_s = _EVALUATED * training.max_s
     # Of levers one runs at a time, by turns with the winner.
     one_by_one = prepared.spec.finals != "together" or trial.stage is Stage.LEVER
     on_gpu = prepared.preflight.platform == "cuda"
@@ -91,46 +87,35 @@ def _request(
     prepared: Prepared,
     search: Search,
     trial: Trial,
-    training: tuple[TrainingRequest, int] | None,
+    training: TrainingRequest | None,
     place: Place,
 ) -> TrialRequest:
-    is_soak = trial.stage is Stage.SOAK
-    sampling = _EXPLORING if trial.stage in EXPLORING else Sampling()
-    if is_soak:
-        sampling = Sampling(max_measure_s=_soak_s(search.remaining_s))
     return TrialRequest(
         workload=prepared.task.workload,
         config=trial.config,
-        options=_options(prepared, None if training is None else training[1]),
+        options=_options(prepared, training),
         platform=prepared.preflight.platform,
         cpus=(),
         device_budget_bytes=prepared.preflight.device_budget_bytes,
-        sampling=sampling,
+        sampling=search.sampling_for(trial),
         slow_below=search.slow_below(trial, place.gpus),
-        num_updates=prepared.spec.effort_plan.soak_updates if is_soak else None,
-        training=None if training is None else training[0],
+        num_updates=prepared.spec.effort_plan.soak_updates if trial.stage is Stage.SOAK else None,
+        training=training,
         needs_return=prepared.spec.learning is not None,
     )
 
 
-def _options(prepared: Prepared, seed: int | None) -> dict[str, Any]:
+def _options(prepared: Prepared, training: TrainingRequest | None) -> dict[str, Any]:
     """Return the workload's options, with the seed of a training whose learning is judged.
 
     A command's own folders are in the search's.
     """
     task = prepared.task
-    own = task.options if seed is None else task.training_options(seed)
+    own = task.options if training is None else task.training_options(training.seed)
     options = own | task.run_options
     if prepared.task.workload != FACTORY or prepared.hardware_class is not None:
         return options
     return options | {"trials": str((prepared.folder.path / "trials" / "outputs").resolve())}
-
-
-def _soak_s(remaining_s: float | None) -> float:
-    """Return the seconds that a soak may measure: what --max-time leaves, within two bounds."""
-    if remaining_s is None:
-        return _SOAK_S
-    return min(_SOAK_S, max(_LEAST_SOAK_S, remaining_s - _SOAK_START_S))
 
 
 def thread_cap(full: int, trials: Sequence[Trial], config: Config, *, on_gpu: bool) -> int:

@@ -38,6 +38,21 @@ class Observer(Protocol):
         """Take note of a trial that ended, or was excluded before it began."""
 
 
+@dataclasses.dataclass(kw_only=True)
+class _Run:
+    """A trial that was handed to Ray, and what its worker said last.
+
+    Past its `deadline` a worker counts as silent; `None` means that it has none. `is_waiting` says
+    that Ray has not started the trial, as far as is known.
+    """
+
+    trial: Trial
+    order: TrialOrder
+    deadline: float | None = None
+    is_waiting: bool = True
+    outcome: Outcome | None = None
+
+
 class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     """Gives Ray Tune whole trial orders where it asks for configurations."""
 
@@ -58,12 +73,8 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         """Held while the search is changed: its end may be written by another thread."""
         self.is_unwritable = False
         """Whether the search's folder cannot be written any more; then it is over."""
-        self._running: dict[str, Trial] = {}
+        self._runs: dict[str, _Run] = {}
         self._postponed: Trial | None = None
-        self._orders: dict[str, TrialOrder] = {}
-        self._outcomes: dict[str, Outcome] = {}
-        self._deadlines: dict[str, float] = {}
-        self._waiting: set[str] = set()
         self._num_told = len(search.trials)
         places.resume(search.trials)
         places.leave_out(search.slow_gpus())
@@ -85,29 +96,29 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         busy cluster is not meant.
         """
         now = time.monotonic()
-        return any(now > deadline for deadline in list(self._deadlines.values()))
+        deadlines = [run.deadline for run in list(self._runs.values())]
+        return any(deadline is not None and now > deadline for deadline in deadlines)
 
     def waiting(self) -> list[Place]:
         """Return the places of the trials that Ray has not started yet, as far as is known."""
-        return [order.place for key, order in list(self._orders.items()) if key in self._waiting]
+        return [run.order.place for run in list(self._runs.values()) if run.is_waiting]
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._num_taken() >= self._places.num_trials:
             return None
         trial = self._next()
         if trial is None:
-            if self._running:
+            if self._runs:
                 return None
             self.finished = True
             return str(ray.tune.search.Searcher.FINISHED)
         if self._num_taken() + self._num_places(trial) > self._places.num_trials:
             self._postponed = trial  # others would take its GPUs one by one
             return None
-        self._running[trial_id] = trial
-        self._waiting.add(trial_id)
-        self._orders[trial_id] = order = self._order_for(trial)
+        order = self._order_for(trial)
+        run = self._runs[trial_id] = _Run(trial=trial, order=order)
         if order.timeout_s is not None and not order.is_remote:  # it waits for no other's turn
-            self._deadlines[trial_id] = time.monotonic() + order.timeout_s + 2 * _GRACE_S
+            run.deadline = time.monotonic() + order.timeout_s + 2 * _GRACE_S
         self._observer.trial_started(trial)
         return {**trial.config, "stage": trial.stage.value, "order": order}
 
@@ -133,7 +144,7 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
             self._num_told = len(self._search.trials)
 
     def _num_taken(self) -> int:
-        return sum(map(self._num_places, list(self._running.values())))
+        return sum(self._num_places(run.trial) for run in list(self._runs.values()))
 
     def _num_places(self, trial: Trial) -> int:
         """Return how many of the places a trial takes: one for each of its GPUs."""
@@ -141,15 +152,15 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take a message from the trial's child."""
-        self._waiting.discard(trial_id)
+        run = self._runs[trial_id]
+        run.is_waiting = False
         if "outcome" in result:
-            self._outcomes[trial_id] = self._take_home(trial_id, result)
+            run.outcome = _taken_home(run.order, result)
         elif "progress" in result:
-            timeout_s = self._orders[trial_id].timeout_s
-            if timeout_s is not None:
-                self._deadlines[trial_id] = time.monotonic() + timeout_s + _GRACE_S
+            if run.order.timeout_s is not None:
+                run.deadline = time.monotonic() + run.order.timeout_s + _GRACE_S
             progress = revive(Progress, json.loads(result["progress"]))
-            self._observer.trial_progress(self._running[trial_id], progress)
+            self._observer.trial_progress(run.trial, progress)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -166,13 +177,11 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         _log.error("the search's folder cannot be written: %s", error)
 
     def _complete(self, trial_id: str, result: dict[str, Any] | None) -> None:
+        run = self._runs[trial_id]
+        outcome = run.outcome
         if result is not None and "outcome" in result:
-            self._outcomes[trial_id] = self._take_home(trial_id, result)
-        trial = self._running.pop(trial_id)
-        order = self._orders.pop(trial_id)
-        self._deadlines.pop(trial_id, None)
-        self._waiting.discard(trial_id)
-        outcome = self._outcomes.pop(trial_id, None)
+            outcome = _taken_home(run.order, result)
+        del self._runs[trial_id]
         if outcome is None:
             outcome = Outcome(
                 kind=OutcomeKind.NODE_LOST,
@@ -181,8 +190,8 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
                 wall_s=0.0,
                 thread_cap=0,
             )
-        outcome = self._places.give_back(order.place, outcome)
-        self._observer.trial_ended(self._search.tell(trial, outcome))
+        outcome = self._places.give_back(run.order.place, outcome)
+        self._observer.trial_ended(self._search.tell(run.trial, outcome))
         self._places.leave_out(self._search.slow_gpus())
         self._num_told = len(self._search.trials)
 
@@ -196,19 +205,19 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
     def restore(self, checkpoint_path: str) -> None:
         """Restore nothing: see `save`."""
 
-    def _take_home(self, trial_id: str, result: dict[str, Any]) -> Outcome:
-        """Return the outcome; write its log here if the trial ran on another host."""
-        outcome = revive(Outcome, json.loads(result["outcome"]))
-        order = self._orders[trial_id]
-        if not order.is_remote:
-            return outcome
-        log = Path(order.log)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(result["log"])
-        return dataclasses.replace(outcome, log=order.log, host=result.get("node_ip"))
-
     def _tell_excluded(self) -> None:
         for trial in self._search.trials[self._num_told :]:
             if not trial.was_run:
                 self._observer.trial_ended(trial)
         self._num_told = len(self._search.trials)
+
+
+def _taken_home(order: TrialOrder, result: dict[str, Any]) -> Outcome:
+    """Return the outcome; write its log here if the trial ran on another host."""
+    outcome = revive(Outcome, json.loads(result["outcome"]))
+    if not order.is_remote:
+        return outcome
+    log = Path(order.log)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(result["log"])
+    return dataclasses.replace(outcome, log=order.log, host=result.get("node_ip"))

@@ -6,14 +6,14 @@ import re
 from search_spaces.config import DEVICES, VARIABLE, Value
 
 _SIZE = re.compile(
-    r"env|step|batch|size|horizon|length|rollout|worker|buffer|hidden|width|depth|layer",
+    r"env|step|batch|size|horizon|length|rollout|worker|buffer|hidden|width|depth|layer|seeds",
     re.IGNORECASE,
 )
 _COUNT_OF_PARTS = re.compile(r"batches|accumulat|splits|chunks", re.IGNORECASE)
 """The more parts, the smaller each: such an axis is no size."""
 
 _REPETITION = re.compile(r"epoch|seed", re.IGNORECASE)
-"""It does the same once more, or with other numbers."""
+"""It does the same once more, or with other numbers. Several seeds train side by side, mostly."""
 
 
 def is_size(name: str, value: object) -> bool:
@@ -33,21 +33,20 @@ def counts_parts(name: str) -> bool:
 def is_neutral(name: str, value: Value) -> bool:
     """Return whether a number changes no sizes: of epochs, or a fraction such as a learning rate.
 
-    A fraction whose axis names a size is one: a factor of widths, say.
+    Where the axis names a size or parts it does: a factor of widths, say, or steps in each epoch.
     """
-    if name.startswith(VARIABLE):
+    if name.startswith(VARIABLE) or is_size(name, value) or counts_parts(name):
         return False
-    return bool(_REPETITION.search(name)) or (isinstance(value, float) and not is_size(name, value))
+    return bool(_REPETITION.search(name)) or isinstance(value, float)
 
 
 def is_ordered(name: str, value: Value) -> bool:
-    """Return whether it is known which of two values of an axis takes more memory, if any."""
-    return (
-        isinstance(value, str)  # of two words none does: they are not compared
-        or is_size(name, value)
-        or counts_parts(name)
-        or is_neutral(name, value)
-    )
+    """Return whether it is known which of two values of an axis takes more memory, if any.
+
+    Of two words nobody knows.
+    """
+    is_known = is_size(name, value) or counts_parts(name) or is_neutral(name, value)
+    return is_known and not isinstance(value, str)
 
 
 @functools.cache

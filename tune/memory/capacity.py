@@ -17,6 +17,7 @@ from typing import Any
 from cluster.pages import units
 from search_spaces.config import (
     SIZES,
+    VARIABLE,
     Config,
     ConfigKey,
     Value,
@@ -115,15 +116,17 @@ def of_sizes(space: SearchSpace) -> list[Config]:
     """Return the configurations that differ in sizes, with every other axis at its largest value.
 
     They are of the fewest devices, and of the fewest parts of whatever is divided: each of those
-    then carries most. An axis of which nobody knows what takes more keeps all of its values. A
-    space without the axes of `SIZES` keeps all of its configurations.
+    then carries most. An axis of which nobody knows what takes more keeps all of its values; but
+    variables are not of the program, and compilers have one environment for all. A space without
+    the axes of `SIZES` keeps all of its configurations.
     """
     if not set(SIZES) <= set(space.names):
         return list(space.configurations())
     heaviest = {
         axis.name: axis.values[0 if axes.counts_parts(axis.name) else -1]
         for axis in space.axes
-        if axis.name not in SIZES and axes.is_ordered(axis.name, axis.values[0])
+        if axis.name not in SIZES
+        if axis.name.startswith(VARIABLE) or axes.is_ordered(axis.name, axis.values[0])
     }
     return [
         config

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linprog
 
 from search_spaces.config import Config, Value, config_key
 from tune.memory import axes
@@ -136,6 +135,8 @@ def _loose_bounds(
 
 def _extreme(costs: Array, matrix: Array, limits: Array) -> float | None:
     """Return the least of `costs @ c` over all models; `None` if there is none, or no bound."""
+    from scipy.optimize import linprog  # lazy: it takes a second to import
+
     found = linprog(costs, A_ub=matrix, b_ub=limits, bounds=(0.0, None), method="highs")
     return None if found.fun is None or found.status != 0 else float(found.fun)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
@@ -78,6 +77,14 @@ class MemoryModel:
         return self.predict_bytes(config) > budget_bytes * (1.0 + self.relative_error(config))
 
 
+def _nonnegative(rows: Array, targets: Array) -> tuple[Array, float]:
+    """Return the non-negative least squares of a system, and the norm of its residuals."""
+    from scipy.optimize import nnls  # lazy: it takes a second to import, and few searches need it
+
+    solution, norm = nnls(rows, targets)
+    return np.asarray(solution, dtype=np.float64), float(norm)
+
+
 def fit(compiled: Iterable[tuple[Mapping[str, Any], int]]) -> MemoryModel | None:
     """Fit a model to (configuration, device bytes) pairs; return `None` while there are too few.
 
@@ -90,12 +97,12 @@ def fit(compiled: Iterable[tuple[Mapping[str, Any], int]]) -> MemoryModel | None
     rows = np.array(list(points)) / device_bytes[:, None]  # so that all targets are 1
     column_scale = np.abs(rows).max(axis=0)
     rows = rows / column_scale
-    scaled, residual_norm = nnls(rows, np.ones(len(rows)))
+    scaled, residual_norm = _nonnegative(rows, np.ones(len(rows)))
     degrees_of_freedom = len(rows) - rows.shape[1]
     gram = rows.T @ rows + _RIDGE * np.eye(rows.shape[1])
     return MemoryModel(
         coefficients=np.asarray(scaled / column_scale, dtype=np.float64),
-        sigma=max(_MIN_SIGMA, float(residual_norm) / degrees_of_freedom**0.5),
+        sigma=max(_MIN_SIGMA, residual_norm / degrees_of_freedom**0.5),
         covariance=np.asarray(np.linalg.inv(gram), dtype=np.float64),
         column_scale=column_scale,
     )
@@ -139,12 +146,11 @@ def chances(
     rng = np.random.default_rng(0)
     guesses = rng.dirichlet(np.full(len(columns), _DOMINANCE), size=_NUM_GUESSES)
     system = np.vstack([rows / sigma, np.eye(len(columns)) / _GUESS_SIGMA])
-    shares = np.array(
-        [
-            nnls(system, np.concatenate([rng.normal(1.0, sigma, len(rows)) / sigma, guess]))[0]
-            for guess in guesses / _GUESS_SIGMA
-        ]
+    perturbed = (
+        np.concatenate([rng.normal(1.0, sigma, len(rows)) / sigma, guess])
+        for guess in guesses / _GUESS_SIGMA
     )
+    shares = np.array([_nonnegative(system, targets)[0] for targets in perturbed])
     wanted = _rows(configs)
     predicted = np.log(wanted / columns @ shares.T)  # [m, guesses]
     errors = np.log(needs[:, None]) - np.log(rows * needs[:, None] @ shares.T)  # [n, guesses]

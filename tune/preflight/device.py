@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from cluster.node import hardware, nvml, thread_env
-from cluster.node.gpus import Gpu, GpuUsage
+from cluster.node.gpus import VisibleGpu
 from cluster.node.thread_env import POOL_FRACTIONS, Framework, Platform
 from cluster.pages import units
 from tune.preflight.findings import Device, Findings, Problem
@@ -17,6 +17,7 @@ SHARED_SHARE = 0.6
 """Share of free memory that trials may use where device and host have one: the rest is the host's
 own copies."""
 _POOL_SHARE = 0.95  # of XLA's pool, which blocks never fill exactly
+_COMMAND_SHARE = 0.98  # of what is free: a command has no pool of ours, and all it takes counts
 _HELD_SHARE = 0.1  # of a GPU's memory; driver and desktop hold less
 _CUDA_NEEDS_BYTES = units.GIB
 """Free memory of a GPU without which no trial runs. On an H100 with 1.8 GiB free CUDA took 0.5 GiB,
@@ -29,16 +30,14 @@ def with_idle_first(findings: Findings) -> tuple[Findings, list[str]]:
     It is the first that CUDA shows; where another program holds that one, the next of its kind that
     is idle. What is measured then is the same, and no one is in the way.
     """
-    gpus, held = findings.machine.gpus, [is_held(findings, i) for i in range(_num(findings))]
-    if not held or not held[0] or not findings.gpu_names:
+    if not findings.gpus or not is_held(findings.gpus[0]):
         return findings, []
-    own = hardware.gpu_class(gpus[0])
-    idle = [i for i, busy in enumerate(held) if not busy and hardware.gpu_class(gpus[i]) == own]
-    if not idle:
+    first, *others = findings.gpus
+    idle = next((one for one in others if not is_held(one) and _are_alike(one, first)), None)
+    if idle is None:
         return findings, []
-    order = [idle[0], *(i for i in range(len(gpus)) if i != idle[0])]
-    moved, names = findings.of_gpus(order), findings.gpu_names
-    note = f"another program holds memory of GPU {names[0]}: trials run on GPU {names[idle[0]]}."
+    moved = findings.of_gpus([idle, *(one for one in findings.gpus if one is not idle)])
+    note = f"another program holds memory of GPU {first.name}: trials run on GPU {idle.name}."
     return moved, [note]
 
 
@@ -81,12 +80,11 @@ def platform_of(
 
 def alike(findings: Findings) -> tuple[str, ...]:
     """Return the names of the first GPU and of all of its kind that no other program holds."""
-    classes = list(map(hardware.gpu_class, findings.machine.gpus))
-    return tuple(
-        name
-        for i, name in enumerate(findings.gpu_names)
-        if i == 0 or (classes[i] == classes[0] and not is_held(findings, i))
-    )
+    if not findings.gpus:
+        return ()
+    first, *others = findings.gpus
+    idle = (one for one in others if not is_held(one) and _are_alike(one, first))
+    return (first.name, *(one.name for one in idle))
 
 
 def count_problems(wanted: int | None, platform: Platform, names: Sequence[str]) -> list[Problem]:
@@ -119,12 +117,12 @@ def pool_problems(environ: Mapping[str, str]) -> list[Problem]:
 
 def taken_problems(findings: Findings) -> list[Problem]:
     """Return that other programs leave no memory of the GPU, if so."""
-    if not findings.machine.gpus:
+    if not findings.gpus:
         return []
     free = free_bytes(findings)
     if free >= _CUDA_NEEDS_BYTES:
         return []
-    total_bytes = findings.machine.gpus[0].memory_bytes
+    total_bytes = findings.gpus[0].gpu.memory_bytes
     got = f"{units.size(free)} of {units.size(total_bytes)} are free"
     do = "End the program that holds it; nvidia-smi names it."
     return [Problem(what="no trial fits into the GPU's memory", got=got, do=do)]
@@ -132,12 +130,11 @@ def taken_problems(findings: Findings) -> list[Problem]:
 
 def held_warnings(findings: Findings) -> list[str]:
     """Return that another program holds memory of the GPU, if so."""
-    if not findings.machine.gpus or not is_held(findings, 0):
-        return []
-    held_bytes = findings.machine.gpus[0].memory_bytes - free_bytes(findings)
     return [
-        f"another program holds {units.size(held_bytes)} of the GPU's memory; where it computes, "
-        "it takes time from what is measured."
+        f"another program holds {units.size(_held_bytes(one))} of the GPU's memory; where it "
+        "computes, it takes time from what is measured."
+        for one in findings.gpus[:1]
+        if is_held(one)
     ]
 
 
@@ -146,27 +143,31 @@ def left_out_warnings(findings: Findings, others: Collection[str]) -> list[str]:
     the same, or are named elsewhere.
     """
     return [
-        f"another program holds {units.size(_held_bytes(findings, place))} of GPU {name}: it is "
-        "left out."
-        for place, name in enumerate(findings.gpu_names)
-        if name not in others and is_held(findings, place)
+        f"another program holds {units.size(_held_bytes(one))} of GPU {one.name}: it is left out."
+        for one in findings.gpus
+        if one.name not in others and is_held(one)
     ]
 
 
 def device_bytes(
-    findings: Findings, platform: Platform, environ: Mapping[str, str], names: Collection[str] = ()
+    findings: Findings,
+    platform: Platform,
+    environ: Mapping[str, str],
+    names: Collection[str] = (),
+    framework: Framework = "jax",
 ) -> int:
     """Return the device memory that trials may use, where no --memory-budget was given.
 
     It is that of the first GPU, or what all GPUs of these names have.
     """
-    if platform == "cpu" or not findings.machine.gpus:
+    if platform == "cpu" or not findings.gpus:
         return int(findings.host_memory.available_bytes * SHARED_SHARE)
-    used = zip(findings.gpu_names, findings.gpu_usage, strict=False)
-    free = [usage.memory_free_bytes for name, usage in used if name in names]
+    free = [one.usage.memory_free_bytes for one in findings.gpus if one.name in names]
     least_bytes = min([free_bytes(findings), *free])
     if has_host_memory(findings) and not any(environ.get(name) for name in POOL_FRACTIONS):
         return int(least_bytes * SHARED_SHARE * _POOL_SHARE)
+    if framework == "any":
+        return int(least_bytes * _COMMAND_SHARE)
     return pool_bytes(least_bytes, environ)
 
 
@@ -179,7 +180,7 @@ def pool_bytes(free: int, environ: Mapping[str, str]) -> int:
 
 def variables(findings: Findings, environ: Mapping[str, str]) -> dict[str, str]:
     """Return what a trial on this machine's GPU is told of it: which one, and its share."""
-    told = {nvml.VISIBLE: findings.gpu_names[0]} if findings.gpu_names else {}
+    told = {nvml.VISIBLE: findings.gpus[0].name} if findings.gpus else {}
     if has_host_memory(findings) and not any(environ.get(name) for name in POOL_FRACTIONS):
         told[POOL_FRACTIONS[1]] = str(SHARED_SHARE)
     return told
@@ -187,36 +188,26 @@ def variables(findings: Findings, environ: Mapping[str, str]) -> dict[str, str]:
 
 def free_bytes(findings: Findings) -> int:
     """Return the free memory of the first GPU."""
-    if findings.gpu_usage:
-        return findings.gpu_usage[0].memory_free_bytes
-    return findings.machine.gpus[0].memory_bytes
+    return findings.gpus[0].usage.memory_free_bytes
 
 
 def has_host_memory(findings: Findings) -> bool:
     """Return whether the first GPU's memory is the host's own."""
-    return bool(findings.gpu_usage) and findings.gpu_usage[0].has_host_memory
+    return bool(findings.gpus) and findings.gpus[0].usage.has_host_memory
 
 
-def is_held(findings: Findings, index: int) -> bool:
-    """Return whether another program holds memory of the GPU at this place."""
-    if index >= _num(findings):
-        return False
-    return holds_memory(findings.machine.gpus[index], findings.gpu_usage[index])
-
-
-def holds_memory(gpu: Gpu, usage: GpuUsage) -> bool:
+def is_held(one: VisibleGpu) -> bool:
     """Return whether more of a GPU's memory is held than driver and desktop hold."""
-    held_bytes = gpu.memory_bytes - usage.memory_free_bytes
-    return not usage.has_host_memory and held_bytes > _HELD_SHARE * gpu.memory_bytes
+    is_much = _held_bytes(one) > _HELD_SHARE * one.gpu.memory_bytes
+    return is_much and not one.usage.has_host_memory
 
 
-def _held_bytes(findings: Findings, index: int) -> int:
-    total_bytes = findings.machine.gpus[index].memory_bytes
-    return total_bytes - findings.gpu_usage[index].memory_free_bytes
+def _held_bytes(one: VisibleGpu) -> int:
+    return one.gpu.memory_bytes - one.usage.memory_free_bytes
 
 
-def _num(findings: Findings) -> int:
-    return min(len(findings.machine.gpus), len(findings.gpu_usage))
+def _are_alike(one: VisibleGpu, other: VisibleGpu) -> bool:
+    return hardware.gpu_class(one.gpu) == hardware.gpu_class(other.gpu)
 
 
 def _unusable(findings: Findings) -> Problem | None:
@@ -228,7 +219,7 @@ def _unusable(findings: Findings) -> Problem | None:
             do="After an update of the driver restart the machine, or the container, until "
             f"nvidia-smi shows the GPU; {OR_CPU}",
         )
-    if findings.machine.gpus:
+    if findings.gpus:
         return None
     for name, why in findings.gpu_faults.items():
         return Problem(

@@ -2,18 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal
 
 from cluster.errors import UserError
 from cluster.node.container import Container
-from cluster.node.gpus import GpuUsage
+from cluster.node.gpus import VisibleGpu
 from cluster.node.hardware import Machine
 from cluster.node.limits import Cpus, MemoryLimit, ThreadLimits
 from cluster.node.thread_env import Framework, Platform, ThreadEnv
 from tune.parse import require_at_least
 
 Device = Literal["auto", "cpu", "gpu"]
-_Value = TypeVar("_Value")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,28 +91,23 @@ class NotFitError(UserError):
 class Findings:
     """Everything that was read off the machine; the verdict is computed from it alone.
 
-    `machine` has the GPUs that CUDA_VISIBLE_DEVICES leaves and that answer; `gpu_usage` has their
-    use, `gpu_names` their names for that variable, `gpu_capabilities` their compute capabilities
-    (`None` where the driver does not tell), `gpu_cpus` the CPUs near them (empty where it does
-    not), in the same order. `gpu_faults` has why the others of them do not answer, by name,
-    `hidden_gpus` counts what is hidden, and `unknown_gpu` is a name in the variable that no GPU
-    has. `driver_fault` says why the driver as a whole does not answer;
+    `gpus` are those that CUDA_VISIBLE_DEVICES leaves and that answer; `machine` has the same.
+    `gpu_faults` has why the others of them do not answer, by name, `hidden_gpus` counts what is
+    hidden, and `unknown_gpu` is a name in the variable that no GPU has. `driver_fault` says why the
+    driver as a whole does not answer;
     `has_device_without_driver`: the kernel shows a GPU, and there is no driver's library.
     `affinity_refused`: the kernel does not let a process choose its CPUs. `torch_cuda` is the CUDA
     that the installed PyTorch was built for.
     """
 
     machine: Machine
-    gpu_usage: tuple[GpuUsage, ...]
+    gpus: tuple[VisibleGpu, ...]
     hidden_gpus: int
     thread_limits: ThreadLimits
     cpus: Cpus
     host_memory: MemoryLimit
     container: Container | None
     missing_dashboard_packages: tuple[str, ...] = ()
-    gpu_names: tuple[str, ...] = ()
-    gpu_capabilities: tuple[tuple[int, int] | None, ...] = ()
-    gpu_cpus: tuple[tuple[int, ...], ...] = ()
     gpu_faults: dict[str, str] = dataclasses.field(default_factory=dict)
     unknown_gpu: str | None = None
     driver_fault: str | None = None
@@ -121,20 +115,10 @@ class Findings:
     affinity_refused: bool = False
     torch_cuda: str | None = None
 
-    def of_gpus(self, indices: Sequence[int]) -> "Findings":
+    def of_gpus(self, gpus: Sequence[VisibleGpu]) -> "Findings":
         """Return the findings with these GPUs alone, in this order."""
-
-        def chosen(values: tuple[_Value, ...]) -> tuple[_Value, ...]:
-            return tuple(values[i] for i in indices if i < len(values))
-
-        return dataclasses.replace(
-            self,
-            machine=dataclasses.replace(self.machine, gpus=chosen(self.machine.gpus)),
-            gpu_usage=chosen(self.gpu_usage),
-            gpu_names=chosen(self.gpu_names),
-            gpu_capabilities=chosen(self.gpu_capabilities),
-            gpu_cpus=chosen(self.gpu_cpus),
-        )
+        machine = dataclasses.replace(self.machine, gpus=tuple(one.gpu for one in gpus))
+        return dataclasses.replace(self, machine=machine, gpus=tuple(gpus))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +144,7 @@ class Preflight:
     gpus: tuple[GpuPlace, ...] = ()
     share: MachineShare | None = None
 
-    def cpus_of_trial(self, num_gpus: int = 1) -> tuple[int, ...]:
+    def cpus_of_trial(self, num_gpus: int) -> tuple[int, ...]:
         """Return the CPUs among which a trial that is compared binds itself to the first."""
         if not self.gpus:
             return self.findings.cpus.allowed

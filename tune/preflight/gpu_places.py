@@ -9,9 +9,9 @@ from tune.preflight.findings import Findings, GpuPlace
 def gpu_places(findings: Findings, names: Sequence[str], cap: int) -> tuple[GpuPlace, ...]:
     """Return a place for each of these GPUs, with `cap` CPUs: near ones first, then what is left.
 
-    `names` are of `findings.gpu_names`. There are CPUs for all.
+    `names` are of the findings' GPUs. There are CPUs for all.
     """
-    near = dict(zip(findings.gpu_names, findings.gpu_cpus, strict=False))
+    near = {one.name: one.near_cpus for one in findings.gpus}
     free = list(findings.cpus.allowed)
     taken: dict[str, tuple[int, ...]] = {}
 

@@ -43,10 +43,7 @@ def check(request: PreflightRequest, *, environ: Mapping[str, str] | None = None
         driver = None
     findings = Findings(
         machine=hardware.probe(driver=driver, visible=seen),
-        gpu_usage=tuple(one.usage for one in seen.gpus),
-        gpu_names=tuple(one.name for one in seen.gpus),
-        gpu_capabilities=tuple(one.capability for one in seen.gpus),
-        gpu_cpus=tuple(one.near_cpus for one in seen.gpus),
+        gpus=seen.gpus,
         gpu_faults=seen.faults,
         hidden_gpus=seen.num_hidden,
         unknown_gpu=seen.unknown,
@@ -80,7 +77,7 @@ def judge(
         problems += device.taken_problems(findings)
         warnings += notes
         if request.max_gpus != 1:
-            named = asked.gpu_names[:1] if notes else ()
+            named = [one.name for one in asked.gpus[:1]] if notes else []
             warnings += device.left_out_warnings(findings, (*names, *named))
     if share is not None:
         warnings.append(
@@ -120,7 +117,7 @@ def judge(
     # Each trial has a GPU to itself, but the host is shared.
     shares = num_parallel if platform == "cpu" else 1
     device_bytes = request.memory_budget_bytes or (
-        device.device_bytes(findings, platform, environ, names) // shares
+        device.device_bytes(findings, platform, environ, names, framework) // shares
     )
     return Preflight(
         findings=findings,
@@ -243,7 +240,7 @@ def _memory_warnings(findings: Findings, platform: Platform, device_bytes: int) 
     available_bytes = findings.host_memory.available_bytes
     if available_bytes < _LITTLE_MEMORY_BYTES:
         warnings.append(f"only {units.size(available_bytes)} of host memory are available.")
-    if platform == "cuda" and findings.machine.gpus:
+    if platform == "cuda" and findings.gpus:
         available_bytes = device.free_bytes(findings)
         warnings += device.held_warnings(findings)
     if device_bytes > available_bytes:

@@ -14,10 +14,10 @@ def kinds(findings: Findings) -> dict[str, tuple[str, ...]]:
     Those whose memory another program holds are not among them.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for place, name in enumerate(findings.gpu_names):
-        if not device.is_held(findings, place):
-            own = hardware.gpu_class(findings.machine.gpus[place])
-            found[own] = (*found.get(own, ()), name)
+    for one in findings.gpus:
+        if not device.is_held(one):
+            own = hardware.gpu_class(one.gpu)
+            found[own] = (*found.get(own, ()), one.name)
     return found
 
 
@@ -33,9 +33,8 @@ def narrowed(findings: Findings, request: PreflightRequest) -> Findings:
         return _of_share(findings, request.share)
     if request.machine_class is None:
         return findings
-    classes = map(hardware.gpu_class, findings.machine.gpus)
     return findings.of_gpus(
-        [place for place, own in enumerate(classes) if own == request.machine_class]
+        [one for one in findings.gpus if hardware.gpu_class(one.gpu) == request.machine_class]
     )
 
 
@@ -54,7 +53,7 @@ def class_problems(findings: Findings, request: PreflightRequest) -> list[Proble
 
 
 def _of_share(findings: Findings, share: MachineShare) -> Findings:
-    places = [n for n, name in enumerate(findings.gpu_names) if name in share.gpus]
+    own = [one for one in findings.gpus if one.name in share.gpus]
     allowed = tuple(cpu for cpu in findings.cpus.allowed if cpu in share.cpus)
     cpus = dataclasses.replace(findings.cpus, allowed=allowed)
-    return dataclasses.replace(findings.of_gpus(places), cpus=cpus)
+    return dataclasses.replace(findings.of_gpus(own), cpus=cpus)

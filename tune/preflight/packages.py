@@ -1,9 +1,7 @@
 """Packages of a framework, their CUDA and the driver: what keeps it from a device. Pure."""
 
-from collections.abc import Sequence
-
 from cluster.errors import UserError
-from cluster.node import jax_extra
+from cluster.node import jax_extra, torch_build
 from cluster.node.jax_extra import NvidiaDriver
 from cluster.node.thread_env import Framework, Platform
 from tune.preflight.findings import Findings, Problem
@@ -25,7 +23,7 @@ def package_problems(platform: Platform, findings: Findings, framework: Framewor
     extra = "cpu"
     if platform == "cuda":
         try:
-            extra = _jax_extra(findings)
+            extra = jax_extra.choose(_driver(findings))
         except UserError as error:
             got = str(error).removesuffix(".")
             return [Problem(what="JAX does not run here", got=got, do=f"O{OR_CPU[1:]}")]
@@ -42,45 +40,48 @@ def package_problems(platform: Platform, findings: Findings, framework: Framewor
 
 
 def _torch_problems(platform: Platform, findings: Findings) -> list[Problem]:
-    machine = findings.machine
-    version = machine.versions.get("torch")
-    if version is not None and not (platform == "cuda" and version.endswith("+cpu")):
-        return _torch_driver_problems(platform, findings)
-    got = f"torch is {version or 'not installed'}"
-    do = "Run: pip install torch"
-    return [Problem(what=f"PyTorch for {platform} is missing", got=got, do=do)]
-
-
-def _torch_driver_problems(platform: Platform, findings: Findings) -> list[Problem]:
-    """Return that the driver is older than PyTorch's CUDA: it runs all of its own major version."""
-    built, driver = findings.torch_cuda, findings.machine.cuda_driver_version
-    if platform != "cuda" or built is None or driver is None:
+    version = findings.machine.versions.get("torch")
+    if version is None or (platform == "cuda" and version.endswith("+cpu")):
+        what, got = f"PyTorch for {platform} is missing", f"torch is {version or 'not installed'}"
+    elif platform == "cuda" and (why := _torch_misfit(findings)):
+        driver = findings.machine.driver_version
+        what, got = f"PyTorch would not use the GPU under driver {driver}", why
+    else:
         return []
-    major = int(built.partition(".")[0])
-    if major <= int(driver.partition(".")[0]):
-        return []
-    return [
-        Problem(
-            what=f"PyTorch would not use the GPU under driver {findings.machine.driver_version}",
-            got=f"it is built for CUDA {built}, and the driver runs CUDA {driver}",
-            do=f"Install its build for CUDA {major - 1} (pytorch.org/get-started), {OR_CPU}",
-        )
-    ]
+    again = "" if version is None else "--force-reinstall "  # pip would take it for what is asked
+    try:
+        words = "torch" if platform == "cpu" else torch_build.words(_driver(findings))
+    except UserError as error:
+        return [Problem(what=what, got=got, do=f"No build would: {error} O{OR_CPU[1:]}")]
+    do = f"Run: pip install {again}{words}"
+    return [Problem(what=what, got=got, do=f"{do}, {OR_CPU}" if platform == "cuda" else f"{do}.")]
 
 
-def _jax_extra(findings: Findings) -> str:
-    """Return the extra for the first GPU.
+def _torch_misfit(findings: Findings) -> str | None:
+    """Return why the driver or the GPU does not run PyTorch's CUDA.
 
-    Raises:
-        UserError: if there is none.
+    A driver runs all CUDAs of its own major version, and older ones.
     """
-    capabilities: Sequence[tuple[int, int] | None] = findings.gpu_capabilities
-    driver = NvidiaDriver(
+    built, driver = findings.torch_cuda, findings.machine.cuda_driver_version
+    if built is None or driver is None:
+        return None
+    major = int(built.partition(".")[0])
+    if major > int(driver.partition(".")[0]):
+        return f"it is built for CUDA {built}, and the driver runs CUDA {driver}"
+    capability = _driver(findings).least_capability
+    if major >= 13 and capability is not None and capability < jax_extra.LEAST_CAPABILITY_13:
+        has = ".".join(map(str, capability))
+        return f"it is built for CUDA {built}, and the GPU has compute capability {has}"
+    return None
+
+
+def _driver(findings: Findings) -> NvidiaDriver:
+    """Return the driver, with the capability of the first GPU."""
+    return NvidiaDriver(
         version=findings.machine.driver_version,
         cuda=findings.machine.cuda_driver_version,
-        least_capability=capabilities[0] if capabilities else None,
+        least_capability=findings.gpus[0].capability if findings.gpus else None,
     )
-    return jax_extra.choose(driver)
 
 
 def _runs_on(plugin: str, extra: str) -> bool:

@@ -37,65 +37,48 @@ _MEASURED = EXPORTABLE - {nvml.VISIBLE}
 """Variables of the person's whose values belong to what was measured; a GPU's number does not."""
 
 
-def write_all(
-    result: SearchResult,
-    folder: Path,
-    *,
-    task: Task,
-    preflight: Preflight,
-    objective: str,
-    soak_updates: int,
-    side_by_side: SideBySide | None = None,
-    study: Path,
-    now: datetime.datetime,
-    environ: Mapping[str, str],
-) -> dict[Kind, Path]:
-    """Write one profile per chosen kind; return where each went.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinishedSearch:
+    """A search that ended, as its profiles tell of it. `environ` is what trials inherited."""
 
-    `environ` is what trials inherited.
+    result: SearchResult
+    task: Task
+    preflight: Preflight
+    objective: str
+    soak_updates: int
+    study: Path
+    ended_at: datetime.datetime
+    environ: Mapping[str, str]
+    side_by_side: SideBySide | None = None
+
+
+def write_all(search: FinishedSearch, folder: Path) -> dict[Kind, Path]:
+    """Write one profile per chosen kind; return where each went.
 
     Raises:
         ProfileError: if the folder cannot be written.
     """
-    paths = {}
-    for kind, candidate in result.chosen.items():
-        profile = from_search(
-            kind,
-            candidate,
-            result=result,
-            task=task,
-            preflight=preflight,
-            env=env_of(candidate, result, task, preflight, environ),
-            objective=objective,
-            soak_updates=soak_updates,
-            side_by_side=side_by_side,
-            study=study,
-            now=now,
-        )
-        paths[kind] = profile_file.write(profile, folder)
-    return paths
+    return {
+        kind: profile_file.write(_profile(kind, candidate, search), folder)
+        for kind, candidate in search.result.chosen.items()
+    }
 
 
-def env_of(
-    candidate: Candidate,
-    result: SearchResult,
-    task: Task,
-    preflight: Preflight,
-    environ: Mapping[str, str],
-) -> ThreadEnv:
+def _thread_env(candidate: Candidate, search: FinishedSearch) -> ThreadEnv:
     """Return the environment that enforces the thread cap of the candidate's processes.
 
     A trial that dies of threads is run again at half the cap, so the cap may be lower than the
     preflight's. The environment is built like the trial's own, on top of the person's, whose values
     were measured, too, where the trial kept them.
     """
-    base = ray_env.as_given(environ) | variables_of(candidate.config)
+    preflight = search.preflight
+    base = ray_env.as_given(search.environ) | variables_of(candidate.config)
     env = thread_env.build(
-        peaks(candidate, result.trials).thread_cap,
+        peaks(candidate, search.result.trials).thread_cap,
         preflight.platform,
         preflight.cpus_of_trial(num_devices(candidate.config)),
         base,
-        task.framework,
+        search.task.framework,
     )
     # Of a GPU that shares the host's memory trials take less: see `tune.preflight.device`.
     told = preflight.thread_env.variables if preflight.thread_env else {}
@@ -104,35 +87,19 @@ def env_of(
     return dataclasses.replace(env, variables=kept | env.variables | share)
 
 
-def from_search(
-    kind: Kind,
-    candidate: Candidate,
-    *,
-    result: SearchResult,
-    task: Task,
-    preflight: Preflight,
-    env: ThreadEnv,
-    objective: str,
-    soak_updates: int,
-    side_by_side: SideBySide | None = None,
-    study: Path,
-    now: datetime.datetime,
-) -> Profile:
-    """Return the profile of one chosen configuration. Pure.
-
-    `env` enforces the cap that the candidate ran under: see `env_of`.
-    """
+def _profile(kind: Kind, candidate: Candidate, search: FinishedSearch) -> Profile:
+    """Return the profile of one chosen configuration."""
+    result, task, preflight = search.result, search.task, search.preflight
+    env = _thread_env(candidate, search)
     outcome = candidate.representative
     measured = outcome.measurement
     assert measured is not None
-    soak = _soak(candidate, soak_updates)
+    soak = _soak(candidate, search.soak_updates)
     has_soaked = soak is not None and soak.updates >= max(
         soak.asked_updates, task.confirming_updates
     )
     seen, machine = peaks(candidate, result.trials), measured.machine_speed
-    peak_bytes = seen.host_bytes
-    if preflight.platform == "cuda":
-        peak_bytes = measured.peak_device_bytes
+    peak_bytes = seen.device_bytes if preflight.platform == "cuda" else seen.host_bytes
     return Profile(
         schema_version=PROFILE_VERSION,
         kind=kind,
@@ -146,7 +113,7 @@ def from_search(
         timesteps_reduction=task.options.get("timesteps_reduction") if has_soaked else None,
         confirmed=candidate.confirmed,
         partial=result.partial,
-        created_at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
+        created_at=search.ended_at.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         speed=ProfileSpeed(
             low=_rounded(candidate.promised_low),
             high=_rounded(candidate.high),
@@ -178,9 +145,9 @@ def from_search(
         ),
         data=dict(task.data),
         search=ProfileSearch(
-            study=str(study),
-            objective=objective,
-            side_by_side=side_by_side,
+            study=str(search.study),
+            objective=search.objective,
+            side_by_side=search.side_by_side,
             gradient_noise_scale=candidate.noise_scale,
             stop_reason=result.stop_reason,
             wall_s=round(result.wall_s, 1),
@@ -270,15 +237,13 @@ def _rounded(value: float) -> float:
 
 
 def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> ProfileMemory:
-    outcome = candidate.representative
-    measured = outcome.measurement
     device_bytes, host_bytes = candidate.device_bytes, seen.host_bytes
     shares = num_shares(candidate.config, on_gpu=preflight.platform == "cuda")
     device_budget = preflight.device_budget_bytes
     host_budget = shares * preflight.host_budget_bytes
     return ProfileMemory(
-        predicted_device_bytes=outcome.predicted_device_bytes,
-        peak_device_bytes=measured.peak_device_bytes if measured else None,
+        predicted_device_bytes=candidate.representative.predicted_device_bytes,
+        peak_device_bytes=seen.device_bytes,
         device_budget_bytes=device_budget,
         device_headroom_bytes=None if device_bytes is None else device_budget - device_bytes,
         peak_host_bytes=host_bytes,

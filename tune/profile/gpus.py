@@ -42,8 +42,8 @@ def gpus_for(profile: Profile, visible: Sequence[VisibleGpu]) -> MeasuringGpus:
             f"the profile's training takes {units.plural(wanted, 'GPU')} of one kind, and "
             f"{len(alike)} can be seen here: take a machine that has them, or search here."
         )
-    chosen = sorted(alike, key=lambda one: device.holds_memory(one.gpu, one.usage))[:wanted]
+    chosen = sorted(alike, key=device.is_held)[:wanted]
     return MeasuringGpus(
         names=tuple(one.name for one in chosen),
-        held=tuple(one.name for one in chosen if device.holds_memory(one.gpu, one.usage)),
+        held=tuple(one.name for one in chosen if device.is_held(one)),
     )

@@ -70,8 +70,8 @@ def completed(
         found["variables"] = {
             name: value for name, value in variables.items() if value != MASK or name not in environ
         }
-        if words and set(masked_words(words).values()) <= environ.keys():
-            found["arguments"] = with_secret_words(words, environ)
+        hidden = dict.fromkeys(masked_words(words).values(), MASK)
+        found["arguments"] = with_secret_words(words, {**hidden, **environ})
         if timeout_s is not None:
             found.setdefault("patience_s", patience_within(timeout_s))
     if missing := masked(found):

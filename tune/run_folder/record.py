@@ -36,11 +36,12 @@ class SearchContext:
     """The budgets, the room for threads and the options that a result is judged against.
 
     `baseline_called` says where the baseline comes from; records of version 0.1 have but
-    `baseline_is_default`. `is_command`: the training is a command.
-    `cpus` are those of a trial under the full cap, `gpu_cpus` those of each of several GPUs.
-    `shard` is the part that was asked for, if any. `on_gpu`: a trial has the host's memory once for
-    each of its GPUs. `learning` is the plan of the trainings, if learning was searched. `beside`
-    are the classes of the other GPUs of this machine that were searched at the same time.
+    `baseline_is_default`. `is_command`: the training is a command. `cpus` are those of a trial
+    under the full cap, `gpu_cpus` those of each of several GPUs. `num_cpus` is how many a trial
+    could have beside those at its side. `shard` is the part that was asked for, if any. `on_gpu`: a
+    trial has the host's memory once for each of its GPUs. `learning` is the plan of the trainings,
+    if learning was searched. `beside` are the classes of the other GPUs of this machine that were
+    searched at the same time.
     """
 
     objective: Objective
@@ -58,6 +59,7 @@ class SearchContext:
     learning: LearningPlan | None = None
     beside: tuple[str, ...] = ()
     gpu_cpus: tuple[tuple[int, ...], ...] = ()
+    num_cpus: int | None = None
 
     def cpus_of(self, config: Config) -> tuple[int, ...]:
         """Return the CPUs of a configuration's trials under the full cap: those of all its GPUs."""
@@ -86,6 +88,7 @@ class SearchContext:
             thread_room=preflight.findings.thread_limits.room,
             cpus=preflight.thread_env.cpus if preflight.thread_env else (),
             gpu_cpus=tuple(gpu.cpus for gpu in preflight.gpus),
+            num_cpus=preflight.findings.cpus.usable // preflight.num_places,
             shard=spec.shard,
             on_gpu=preflight.platform == "cuda",
             learning=spec.learning,

@@ -59,8 +59,9 @@ def choose_candidates(
     or the baseline was the best that was explored.
 
     `learning` is the `learner`, if it was measured, with a lever where that is faster. `balanced`
-    is left out where no gradient noise scale was measured, `lean` where no memory is known. The
-    winning kind is there even without them: `balanced` is then by throughput.
+    is left out where neither a gradient noise scale nor a GPU's use was measured, `lean` where no
+    memory is known. The winning kind is there even without them: `balanced` then discounts no batch
+    size.
     """
     candidates = candidates_of(trials)
     confirmed = [candidate for candidate in candidates if candidate.confirmed]
@@ -201,9 +202,18 @@ def _noise(
     for key, group in groups.items():
         if _undisturbed([trial for trial in group if trial.stage is Stage.FINAL]):
             rows.append(rounds[key])
-        # Only a GPU's allocator counts its bytes.
-        on_gpu |= any(t.measurement and t.measurement.peak_device_bytes for t in group)
+        on_gpu |= any(map(_ran_compiled_on_gpu, group))
     return between_processes(rows, known_sd=KNOWN_SD["gpu" if on_gpu else "cpu"])
+
+
+def _ran_compiled_on_gpu(trial: Trial) -> bool:
+    """Return whether a compiler told its program's bytes, and a GPU's allocator counted them.
+
+    What is no single program, as a script, mostly has its environments, and its noise, on the CPU.
+    """
+    measured, outcome = trial.measurement, trial.outcome
+    is_program = outcome is not None and outcome.predicted_device_bytes is not None
+    return bool(is_program and measured and measured.peak_device_bytes)
 
 
 def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:

@@ -24,7 +24,7 @@ from trainables.measurement import OutcomeKind
 from tune.memory.model import Array
 from tune.search import feasibility, sampler, stopping
 from tune.search.problem import Explored
-from tune.search.trial import Stage, Trial
+from tune.search.trial import Scored, Stage, Trial
 
 _MAX_STRIDES = 3
 _LEAST_CHANCE = 0.5
@@ -86,9 +86,9 @@ def revisit(known: Explored) -> Config | None:
     It is the best of those that could lead without a neighbour, who takes at most half of the
     machine; at most three are revisited, each once.
     """
-    times: dict[ConfigKey, list[tuple[Trial, float | None]]] = {}
-    for trial, score in known.scored:
-        times.setdefault(config_key(trial.config), []).append((trial, score))
+    times: dict[ConfigKey, list[Scored]] = {}
+    for one in known.scored:
+        times.setdefault(config_key(one.trial.config), []).append(one)
     best = max((score for _, score in known.scored if score is not None), default=0.0)
     again = [
         (score, trial.config)
@@ -109,10 +109,10 @@ def untried_devices(known: Explored, *, of_best: bool = False) -> Config | None:
     """
     if DEVICES not in known.problem.space.names:
         return None
-    ran = [(trial, score) for trial, score in known.scored if score is not None]
+    ran = [one for one in known.scored if one.score is not None]
     if not ran:
         return None
-    best = max(ran, key=lambda item: item[1])[0].config
+    best = max(ran, key=lambda one: one.score or 0.0).trial.config
     begun = {num_devices(trial.config) for trial, _ in known.scored}
     configs = known.problem.grid.configs
     for number in sorted({num_devices(config) for config in configs}):
@@ -150,14 +150,14 @@ def _ramp(known: Explored, untried: list[Config]) -> Config | None:
     the memory limit from its safe side and gives the models their first slopes. batch_size grows
     with num_envs, as it does for a person who raises num_envs alone.
     """
-    begun = [item for item in known.scored if item[0].stage in {Stage.BASELINE, Stage.WARM}]
-    strides = [item for item in known.scored if item[0].stage is Stage.RAMP]
+    begun = [one for one in known.scored if one.trial.stage in {Stage.BASELINE, Stage.WARM}]
+    strides = [one for one in known.scored if one.trial.stage is Stage.RAMP]
     if len(begun) + len(strides) < len(known.scored) or len(strides) >= _MAX_STRIDES:
         return None
-    climbed = [max(begun, key=lambda item: item[1] or 0.0), *strides]
+    climbed = [max(begun, key=lambda one: one.score or 0.0), *strides]
     if "num_envs" not in known.problem.baseline or not _pays(climbed, known.min_gain):
         return None
-    last, _ = climbed[-1]
+    last = climbed[-1].trial
     upward = [config for config in untried if config["num_envs"] > last.config["num_envs"]]
     if not upward:
         return None
@@ -172,14 +172,14 @@ def _ramp(known: Explored, untried: list[Config]) -> Config | None:
     return min(steps, key=lambda config: doublings(config, target), default=None)
 
 
-def _pays(climbed: list[tuple[Trial, float | None]], min_gain: float) -> bool:
+def _pays(climbed: Sequence[Scored], min_gain: float) -> bool:
     """Return whether the last step was a gain; one that runs or was disturbed counts as one."""
     last, score = climbed[-1]
     if last.outcome is None or last.is_disturbed:
         return True
     if last.outcome.kind is not OutcomeKind.COMPLETED or score is None:
         return False
-    before = climbed[-2][1] if len(climbed) > 1 else None
+    before = climbed[-2].score if len(climbed) > 1 else None
     return before is None or score > before * (1.0 + min_gain)
 
 
@@ -197,9 +197,8 @@ def _sample(
         if trial.outcome is not None
         and (score is not None or not _says_nothing_of_speed(trial) or _dies_of_size(trial, ran))
     ]
-    if all(
-        known.scored[place][1] is None for place in informative
-    ):  # start again from the lightest
+    if all(known.scored[place].score is None for place in informative):
+        # Start again from the lightest.
         return Proposed(Stage.SEARCH, heapq.nsmallest(size, untried, key=weight), kernel)
     rows = np.array(known.untried)
     if len(rows) > _MAX_CANDIDATES:
@@ -233,7 +232,7 @@ def expected_speeds(
 
 def _observed(known: Explored, places: Sequence[int]) -> sampler.Observations:
     """Return what the trials at some places were observed to do."""
-    scores = [known.scored[place][1] for place in places]
+    scores = [known.scored[place].score for place in places]
     return sampler.Observations(
         points=known.problem.points_at([known.spots[place] for place in places]),
         scores=np.array([1.0 if score is None else score for score in scores]),

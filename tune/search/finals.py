@@ -16,8 +16,7 @@ twice as many rounds. So do the best and the baseline where some of their finals
 import collections
 import dataclasses
 import math
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from search_spaces.config import Config, ConfigKey, config_key, num_devices
 from tune.search import levers
@@ -73,6 +72,16 @@ class FinalsPlan:
         return of_leaders + len(self.levers) + 1 + 2 * (self.num_rounds - 1) + self.num_rounds
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Affordable:
+    """The numbers of further finals that there is time for: of any leader, beside the soak, and of
+    the best and the baseline, for which the soak is cut short.
+    """
+
+    num: float = math.inf
+    num_needed: float = math.inf
+
+
 def next_step(
     trials: Sequence[Trial],
     plan: FinalsPlan,
@@ -80,20 +89,18 @@ def next_step(
     baseline: Config,
     *,
     learner: Config | None = None,
-    num_affordable: float = math.inf,
+    affordable: Affordable = Affordable(),
 ) -> tuple[Stage, Config] | None:
     """Return the stage and configuration to run next; `None` when finals and soak are done.
 
-    `learner` is what learned fastest, where that is searched. There is time for `num_affordable`
-    more finals before the soak. Without time for one they end at once. With time for a few, the
-    best and the baseline come to all their rounds first.
+    `learner` is what learned fastest, where that is searched. Without time for a final they end at
+    once. With time for a few, the best and the baseline come to all their rounds first.
     """
     leaders = pick_leaders(trials, plan, objective, baseline, learner)
-    needed = _needed(leaders, baseline)
     race = race_of(trials, leaders, objective, baseline, num_rounds=plan.num_rounds)
-    final = _next_final(trials, plan, race.running, needed, num_affordable)
+    final = _next_final(trials, plan, race.running, race.needed, affordable)
     if final is None:
-        final = _next_further(trials, plan, race.rivals, num_affordable)
+        final = _next_further(trials, plan, race.rivals, affordable)
     if final is not None:
         return Stage.FINAL, final
     chosen = choose_candidates(trials, objective, learner, baseline=baseline)
@@ -101,18 +108,18 @@ def next_step(
     if kind is None:
         return None
     winner = chosen[kind]
-    if plan.levers and num_affordable > plan.num_rounds:  # one that is kept has finals of its own
+    if plan.levers and affordable.num > plan.num_rounds:  # one that is kept has finals of its own
         tried = levers.next_trial(trials, plan.levers, winner.config, num_rounds=plan.num_rounds)
         if tried is not None:
             return Stage.LEVER, tried
     kept = levers.kept(trials)
     if kept is not None:
-        final = _next_final(trials, plan, [kept], {config_key(kept)}, num_affordable)
+        final = _next_final(trials, plan, [kept], {config_key(kept)}, affordable)
         if final is not None:
             return Stage.FINAL, final
     if plan.soak_updates == 0 or len(winner.soaks) >= _MOST_SOAKS:
         return None
-    is_doubtful = winner.slower_soak is not None and num_affordable >= 1
+    is_doubtful = winner.slower_soak is not None and affordable.num >= 1
     return (Stage.SOAK, winner.config) if is_doubtful or not winner.soaks else None
 
 
@@ -120,8 +127,8 @@ def _next_final(
     trials: Sequence[Trial],
     plan: FinalsPlan,
     leaders: Sequence[Config],
-    needed: set[ConfigKey],
-    num_affordable: float,
+    needed: Collection[ConfigKey],
+    affordable: Affordable,
 ) -> Config | None:
     """Return the leader whose turn it is; `None` when all have had their rounds, or time is up."""
     failed = disqualified(trials)
@@ -132,6 +139,7 @@ def _next_final(
         for config in leaders
         if config_key(config) not in failed and counts[config_key(config)] < plan.num_rounds
     }
+    to_run = _to_run(left, counts, needed, affordable)
     disturbed = collections.Counter(
         config_key(trial.config)
         for trial in trials
@@ -146,66 +154,49 @@ def _next_final(
             config,
         )
         for position, config in enumerate(leaders)
-        if config_key(config) in left
-        and _is_affordable(config_key(config), left, counts, needed, num_affordable)
+        if config_key(config) in to_run
     ]
-    if not waiting or num_affordable < 1:
-        return None
-    return min(waiting, key=lambda item: item[:3])[3]
+    return min(waiting, key=lambda item: item[:3])[3] if waiting else None
 
 
 def _next_further(
-    trials: Sequence[Trial], plan: FinalsPlan, rivals: Sequence[Config], num_affordable: float
+    trials: Sequence[Trial], plan: FinalsPlan, rivals: Sequence[Config], affordable: Affordable
 ) -> Config | None:
     """Return the rival whose turn it is in a round beyond the planned ones; `None` if there is no
     time for all of that round.
     """
     further = dataclasses.replace(plan, num_rounds=_MOST_ROUNDS * plan.num_rounds)
     counts = [len(finals) for finals in counted(trials, Stage.FINAL, rivals).values()]
-    if not counts or counts.count(min(counts)) > num_affordable:
+    if not counts or counts.count(min(counts)) > affordable.num:
         return None
-    return _next_final(trials, further, rivals, set(map(config_key, rivals)), num_affordable)
+    return _next_final(trials, further, rivals, set(map(config_key, rivals)), affordable)
 
 
-def _needed(leaders: Sequence[Config], baseline: Config) -> set[ConfigKey]:
-    """Return the leaders without which there is nothing to say: the best and the baseline."""
-    return {config_key(config) for config in leaders[:1]} | {config_key(baseline)}
-
-
-def _is_affordable(
-    key: ConfigKey,
+def _to_run(
     left: Mapping[ConfigKey, int],
     counts: Mapping[ConfigKey, int],
-    needed: set[ConfigKey],
-    num_affordable: float,
-) -> bool:
-    """Return whether all rounds of a leader fit, beside those that are needed or have begun."""
-    if key in needed or counts[key]:
-        return True
-    others = sum(rounds for other, rounds in left.items() if other in needed or counts[other])
-    return others + left[key] <= num_affordable
-
-
-def typical_final_s(trials: Sequence[Trial]) -> float:
-    """Return the mean seconds of a final so far; before the first, those of what explored."""
-    finals = (trial for trial in trials if trial.stage in {Stage.FINAL, Stage.LEVER})
-    return typical_s(finals) or typical_s(t for t in trials if t.stage in EXPLORING)
-
-
-def typical_s(trials: Iterable[Trial]) -> float:
-    """Return the mean seconds of a trial that is measured to its end; 0.0 before there was one."""
-    walls = [t.outcome.wall_s for t in trials if t.outcome is not None and t.measurement]
-    return statistics.fmean(walls) if walls else 0.0
-
-
-def expected_s(explored_s: float, plan: FinalsPlan, best: Trial | None) -> float:
-    """Return the seconds that one more trial, the finals and the soak take, by the typical seconds
-    of those before.
+    needed: Collection[ConfigKey],
+    affordable: Affordable,
+) -> set[ConfigKey]:
+    """Return the leaders to run: those that are needed, and others all of whose rounds fit beside
+    theirs, those that have begun first.
     """
+    chosen = {key for key in left if key in needed and affordable.num_needed >= 1}
+    num_finals = sum(rounds for key, rounds in left.items() if key in needed)
+    others = [key for key in left if key not in needed]
+    for key in sorted(others, key=lambda key: counts[key] == 0):
+        if num_finals + left[key] <= affordable.num:
+            chosen.add(key)
+            num_finals += left[key]
+    return chosen
+
+
+def expected_s(final_s: float, plan: FinalsPlan, best: Trial | None) -> float:
+    """Return the seconds that the finals, each of `final_s`, and the soak take."""
     if best is None or best.measurement is None:
         return 0.0
     update_s = best.measurement.env_steps_per_update / best.measurement.steps_per_second
-    return explored_s * (plan.num_trials + 1) + plan.soak_updates * update_s
+    return final_s * plan.num_trials + plan.soak_updates * update_s
 
 
 def pick_leaders(

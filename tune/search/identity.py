@@ -1,7 +1,7 @@
 """The identity of a search: whether a journal can be read, and is of the search that is meant."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,12 +36,17 @@ def reading(journal: Path) -> Iterator[None]:
 
 
 def read_known(
-    journals: Sequence[Path], read: Callable[[Path], Read], *, note: Callable[[str], None]
+    journals: Sequence[Path],
+    read: Callable[[Path], Read],
+    *,
+    adopted: Collection[str | None] = (),
+    note: Callable[[str], None],
 ) -> dict[Path, Read]:
     """Return what `read` takes from each journal of `--known`.
 
-    One that cannot be used beside others is a note: the parts of a fleet's search have cost money,
-    and what one of them explored is explored again.
+    What was `adopted` before is not read again: it may be gone by now. One that cannot be used
+    beside others is a note: the parts of a fleet's search have cost money, and what one of them
+    explored is explored again.
 
     Raises:
         StudyError: if one is not there, or none can be used.
@@ -49,13 +54,15 @@ def read_known(
     found: dict[Path, Read] = {}
     unusable: list[StudyError] = []
     for journal in journals:
+        if str(journal) in adopted:
+            continue
         try:
             found[journal] = read(journal)
         except StudyError as error:
             if not journal.is_file():
                 raise
             unusable.append(error)
-    if unusable and not found:
+    if unusable and len(unusable) == len(journals):
         raise unusable[0]
     for why in unusable:
         note(f"not known after all, and explored again: {why}")

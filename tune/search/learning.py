@@ -245,10 +245,13 @@ def _seconds_to(level: float, curve: LearningCurve) -> float:
 def _between_seeds(learned: Sequence[Learned], *, by_target: bool) -> tuple[float, float]:
     """Return the standard deviation between seeds of one configuration, and its freedom.
 
-    Of returns nothing is known before two seeds of one trained.
+    Of returns nothing is known before two seeds of one trained. Seeds that all missed the target
+    are alike by the time that they had, which says nothing of those that reach it.
     """
     squares, dof = 0.0, 0.0
     for one in learned:
+        if by_target and one.num_missed == one.num_seeds:
+            continue
         values = list(one.finals)
         if by_target:
             reached = zip(one.seconds, one.curves, strict=True)

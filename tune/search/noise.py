@@ -20,7 +20,7 @@ KNOWN_SD = {"cpu": 0.035, "gpu": 0.005}
 
 On a CPU: 2.9 %, 3.5 % and 4.2 % in the leaders' rounds of the three landscapes of benchmarks/.
 On a GPU: 0.3 %, 0.1 % and 0.1 % over seven, five and five processes on an H100 (benchmarks/gpu);
-half a percent, until more cards were seen.
+half a percent, until more cards were seen. These were compiled programs; it stands for no others.
 """
 
 KNOWN_DOF = 2.0
@@ -62,9 +62,11 @@ def between_processes(
 def within_process(measured: Measurement) -> float:
     """Return the half width of the interval of a log speed, of one process by its own blocks.
 
-    It is not known, and so 0, where the interval reaches down to a standstill.
+    Where the interval reaches down to a standstill, it is that of the upper half alone.
     """
-    return math.log(measured.high / measured.low) / 2 if measured.low > 0.0 else 0.0
+    if measured.low > 0.0:
+        return math.log(measured.high / measured.low) / 2
+    return math.log(measured.high / measured.steps_per_second)
 
 
 def _noise(sd: float, dof: float) -> Noise:

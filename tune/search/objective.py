@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable
 
 from search_spaces.config import Config, num_minibatches, num_samples
+from trainables.health import NOISE_SCALE
 from tune.search.trial import Trial
 
 _IDLE_DISCOUNT = 0.1
@@ -97,7 +98,7 @@ def typical_noise_scale(trials: Iterable[Trial]) -> float | None:
     for trial in trials:
         if trial.measurement is None:
             continue
-        scale = trial.measurement.health.get("gradient_noise_scale")
+        scale = trial.measurement.health.get(NOISE_SCALE)
         if scale is not None and scale > 0:
             scales.append(scale)
         elif num_minibatches(trial.config) != 1:  # of one alone it cannot be estimated

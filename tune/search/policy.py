@@ -14,6 +14,7 @@ from search_spaces.config import DEVICES, Config
 from trainables.curve import TrainingRequest
 from trainables.machine_speed import MachineBest
 from trainables.measurement import Outcome
+from trainables.sampling import Sampling
 from tune.search import explore, feasibility, finals, gpus, pair, reserve, stopping, trainings
 from tune.search.batches import Batches
 from tune.search.candidates import learner_of, result_of
@@ -124,7 +125,7 @@ class Search:
             self._rules.objective,
             self._problem.baseline,
             learner=self._learner(),
-            num_affordable=reserve.num_affordable(
+            affordable=reserve.affordable(
                 self.trials, self._rules.finals, self.remaining_s, num_beside=self._num_beside
             ),
         )
@@ -158,15 +159,16 @@ class Search:
         return finished
 
     def time_for(self, trial: Trial) -> float:
-        """Return the seconds of --max-time that the trial may take, if it explores.
-
-        They are what the finals and the soak leave.
-        """
+        """Return the seconds that finals and soak leave of --max-time for one that explores."""
         if self.remaining_s is None or trial.stage not in EXPLORING:
             return math.inf
         explored_s = self._standings.exploring.explored_s
         spare_s = self.remaining_s - self._reserved_s(explored_s)
         return max(_LEAST_TRIAL_S, 2 * explored_s, spare_s)
+
+    def sampling_for(self, trial: Trial) -> Sampling:
+        """Return how the trial is sampled; a soak for as long as --max-time leaves."""
+        return reserve.sampling_of(trial.stage, self.trials, self.remaining_s)
 
     def slow_below(self, trial: Trial, on: Sequence[str] = ()) -> float | None:
         """Return the env steps/s below which it cannot win on these GPUs; `None` for no bound."""
@@ -201,23 +203,22 @@ class Search:
         """Return the best of this host's CPUs beside trials so far, under a thread cap."""
         return self._study.machines.best(thread_cap)
 
-    def training_of(self, trial: Trial) -> tuple[TrainingRequest, int] | None:
-        """Return how long a training may take and its seed; `None` for a trial of speed alone."""
+    def training_of(self, trial: Trial) -> TrainingRequest | None:
+        """Return what a training may take; `None` for a trial of speed alone."""
         plan = self._rules.learning
         if plan is None or trial.stage is not Stage.LEARN:
             return None
-        return trainings.request(self.trials, plan), trainings.seed_of(self.trials, trial)
+        return trainings.request(self.trials, plan, trainings.seed_of(self.trials, trial))
 
     def _training(self) -> Config | None:
         """Return the configuration to train next; `None` when that is done, or time is up."""
         rules, plan = self._rules, self._rules.learning
         if plan is None:
             return None
-        if self.remaining_s is not None:
-            explored_s, most_s = self._standings.exploring.explored_s, rules.stopping.max_time_s
-            finals_s = reserve.reserved_s(explored_s, rules.finals, self.best, most_s)
-            if self.remaining_s < finals_s + plan.longest_s(self.trials):
-                return None
+        left_s, known = self.remaining_s, self._standings.exploring
+        finals_s = reserve.reserved_s(rules, known, self.best, known.explored_s)
+        if left_s is not None and left_s < finals_s + plan.longest_s(self.trials):
+            return None
         # Seeded by the number of trials, so that a resumed search repeats no proposal.
         rng = np.random.default_rng((rules.seed, len(self.trials)))
         fastest = None if self.best is None else self.best.config
@@ -272,23 +273,21 @@ class Search:
     def _reason_to_stop(self) -> str | None:
         if self._is_broken():
             return "the last trials failed with an error, not at a limit"
-        exploring, has_limit = self._standings.exploring, self.remaining_s is not None
+        exploring, left_s = self._standings.exploring, self.remaining_s
+        kept_s = 0.0 if left_s is None else self._reserved_s(exploring.run_s)
         return stopping.reason_to_stop(
-            self._rules.stopping,
-            exploring,
-            remaining_s=self.remaining_s,
-            reserved_s=self._reserved_s(exploring.run_s) if has_limit else 0.0,
+            self._rules.stopping, exploring, remaining_s=left_s, reserved_s=kept_s
         )
 
-    def _reserved_s(self, explored_s: float) -> float:
-        """Return the seconds of --max-time to keep for what comes after exploring."""
+    def _reserved_s(self, trial_s: float) -> float:
+        """Return the seconds of --max-time to keep, one more trial of `trial_s` among them."""
         if self._problem.shard is not None:
-            return explored_s
-        learning, trained_s, most_s = self._rules.learning, 0.0, self._rules.stopping.max_time_s
-        if learning is not None:
-            trained_s = trainings.expected_s([run for run, _ in self._standings.runs], learning)
-        plan = self._rules.finals
-        return reserve.reserved_s(explored_s, plan, self.best, most_s, trained_s=trained_s)
+            return trial_s
+        first_s, exploring = trial_s, self._standings.exploring
+        if self._rules.learning is not None:
+            runs = [run for run, _ in self._standings.runs]
+            first_s += trainings.expected_s(runs, self._rules.learning)
+        return reserve.reserved_s(self._rules, exploring, self.best, first_s)
 
     def _is_broken(self) -> bool:
         return stopping.is_broken(self._standings.latest, num_parallel=self._num_parallel)

@@ -24,11 +24,12 @@ class Race:
     `running` are those that are not beaten. `rivals` are to run beyond the planned rounds: the
     best, all that may be better by more than a tie, and the baseline, with which they are compared.
     None are left once nothing may be better, and the best and the baseline were measured
-    undisturbed as often as planned.
+    undisturbed as often as planned. `needed` are those two, without which there is nothing to say.
     """
 
     running: list[Config]
     rivals: list[Config]
+    needed: frozenset[ConfigKey]
 
 
 def race_of(
@@ -48,8 +49,10 @@ def race_of(
     shown = [c for c in candidates_of(trials) if c.confirmed and config_key(c.config) in keys]
     chosen = choose_by_kind(shown, objective)
     best = chosen.get(winning_kind(objective))
+    first = {config_key(leader) for leader in leaders[:1]}
     if best is None:
-        return Race(running=list(leaders), rivals=[])
+        needed = frozenset(first | {config_key(baseline)})
+        return Race(running=list(leaders), rivals=[], needed=needed)
     challengers = {
         config_key(one.config): _may_win(one, best, objective) for one in shown if one is not best
     }
@@ -66,6 +69,7 @@ def race_of(
     return Race(
         running=[leader for leader in leaders if config_key(leader) not in beaten],
         rivals=[leader for leader in leaders if config_key(leader) in rivals],
+        needed=frozenset(pair if len(pair) > 1 else pair | first),
     )
 
 

@@ -5,8 +5,15 @@ after exploring. Pure.
 import math
 from collections.abc import Sequence
 
+from trainables.sampling import Sampling
 from tune.search import finals, stopping, trainings
-from tune.search.finals import FinalsPlan
+from tune.search.durations import (
+    EXPLORING_SAMPLING,
+    FINAL_SAMPLING,
+    typical_final_s,
+    typical_start_s,
+)
+from tune.search.finals import Affordable, FinalsPlan
 from tune.search.learned import LearningPlan
 from tune.search.rules import SearchRules
 from tune.search.trial import EXPLORING, Stage, Trial
@@ -17,49 +24,68 @@ _LARGEST_RESERVE = 0.5
 _LARGEST_NEEDED = 0.75
 """The same, where less would not do for all rounds of the best and of the baseline."""
 
-_LEAST_SOAK_S = 40.0
-"""The time to start, compile, warm up, and run enough updates for a leak to show."""
+LONGEST_SOAK_S = 600.0
+"""The seconds that a soak measures at most: it ends one of very long updates early."""
+
+_LEAST_SOAK_S = 20.0
+"""The seconds that it measures at least: enough updates for a leak to show."""
+
+_SHORT_SOAK_S = 10.0
+"""The same, where the time is needed for rounds without which there is nothing to say."""
+
+_ANSWER_S = 5.0
+"""The seconds in which the last trial ends, and the profile and the report are written."""
 
 
-def least_soak_s(plan: FinalsPlan) -> float:
-    """Return the seconds that a soak takes at least."""
-    return _LEAST_SOAK_S if plan.soak_updates else 0.0
+def least_soak_s(plan: FinalsPlan, start_s: float) -> float:
+    """Return the seconds that a soak takes at least, if it starts and warms up in `start_s`."""
+    return start_s + _LEAST_SOAK_S if plan.soak_updates else 0.0
+
+
+def sampling_of(stage: Stage, trials: Sequence[Trial], remaining_s: float | None) -> Sampling:
+    """Return how the next trial of a stage is sampled: a soak for as long as --max-time leaves."""
+    if stage in EXPLORING:
+        return EXPLORING_SAMPLING
+    if stage is not Stage.SOAK:
+        return FINAL_SAMPLING
+    left_s = math.inf
+    if remaining_s is not None:
+        left_s = remaining_s - typical_start_s(trials) - _ANSWER_S
+    return Sampling(max_measure_s=min(LONGEST_SOAK_S, max(_SHORT_SOAK_S, left_s)))
 
 
 def reserved_s(
-    explored_s: float,
-    plan: FinalsPlan,
+    rules: SearchRules,
+    exploring: stopping.Exploring,
     best: Trial | None,
-    max_time_s: float | None,
-    *,
-    trained_s: float = 0.0,
+    first_s: float,
 ) -> float:
-    """Return the seconds to keep for trainings, finals and soak.
+    """Return the seconds to keep for finals and soak, and for what comes before them, `first_s`:
+    one more trial, and trainings.
 
-    They are at most half of `max_time_s`, or what all rounds of the best and of the baseline need.
-    `explored_s` are the typical seconds of a trial that explored, `trained_s` those that trainings
-    take still.
+    They are at most half of --max-time, or what all rounds of the best and of the baseline need.
     """
-    most_s = max_time_s or math.inf
-    expected_s = finals.expected_s(explored_s, plan, best) + trained_s
-    # One trial more, which may still start, and the two that a comparison takes in each round.
-    needed_s = (1 + 2 * plan.num_rounds) * explored_s + least_soak_s(plan) + trained_s
+    plan, most_s = rules.finals, rules.stopping.max_time_s or math.inf
+    expected_s = first_s + finals.expected_s(exploring.final_s, plan, best)
+    of_pair_s = 2 * plan.num_rounds * exploring.final_s
+    needed_s = first_s + of_pair_s + least_soak_s(plan, exploring.start_s) + _ANSWER_S
     kept_s = max(_LARGEST_RESERVE * most_s, min(needed_s, _LARGEST_NEEDED * most_s))
     return min(expected_s, kept_s)
 
 
-def num_affordable(
+def affordable(
     trials: Sequence[Trial], plan: FinalsPlan, remaining_s: float | None, *, num_beside: int = 1
-) -> float:
-    """Return the finals for which --max-time leaves room beside the soak.
-
-    `num_beside` of them run at once.
-    """
-    if remaining_s is None:
-        return math.inf
-    final_s = finals.typical_final_s(trials)
-    spare_s = remaining_s - least_soak_s(plan)
-    return math.inf if not final_s else num_beside * (spare_s // final_s)
+) -> Affordable:
+    """Return the finals for which --max-time leaves room. `num_beside` of them run at once."""
+    final_s = typical_final_s(trials)
+    if remaining_s is None or not final_s:
+        return Affordable()
+    spare_s = remaining_s - least_soak_s(plan, typical_start_s(trials)) - _ANSWER_S
+    cut_s = _LEAST_SOAK_S - _SHORT_SOAK_S if plan.soak_updates else 0.0
+    return Affordable(
+        num=num_beside * (spare_s // final_s),
+        num_needed=num_beside * ((spare_s + cut_s) // final_s),
+    )
 
 
 def expected_s(
@@ -84,7 +110,7 @@ def expected_s(
     measured = best.measurement
     update_s = measured.env_steps_per_update / measured.steps_per_second
     exploring_s = num_runs * exploring.run_s / rules.stopping.num_parallel
-    final_s = finals.typical_final_s(later) or exploring.explored_s
+    final_s = typical_final_s(later) or exploring.final_s
     seconds = [
         exploring_s,
         max(0, rules.finals.num_trials - num_finals) * final_s / num_beside,

@@ -149,7 +149,9 @@ class Candidate:
         """The lower end of the promise's interval."""
         if self.slower_soak is None:
             return self.low
-        return min(self.low, *(soak.low for soak in self._undisturbed_soaks))
+        soaks = self._undisturbed_soaks
+        side = math.exp(self.noise.half_width(len(soaks)))
+        return min(self.promised / side, *(soak.low for soak in soaks))
 
     @property
     def vagueness(self) -> float | None:

@@ -28,6 +28,11 @@ _MAX_CONDITIONED = 512
 _GROWTH = 1.25
 """A kernel that is given is fitted again when there are so many times more observations."""
 
+_AT_ONCE = 2**14
+"""Covariances that are computed at once, of all draws: more do not fit the caches."""
+
+_LARGE = 1e30  # than any sum of squared residuals: what it ends in is not looked at
+
 _SQRT5 = math.sqrt(5.0)
 
 
@@ -73,25 +78,6 @@ class Posterior:
         return np.asarray(np.exp(self.center + self.scale * self.mean))
 
 
-def choose(
-    candidates: Array,
-    observations: Observations,
-    rng: np.random.Generator,
-    *,
-    chances: Array | None = None,
-) -> int:
-    """Return the row of `candidates` [m, d] to measure next.
-
-    `chances` [m] that a candidate is feasible weigh its expected improvement (Gardner et al. 2014).
-
-    Raises:
-        ValueError: if there are no candidates, or no observation is feasible.
-    """
-    if len(candidates) == 0:
-        raise ValueError("there is no candidate to choose from.")
-    return choose_batch(candidates, observations, rng, chances=chances)[0][0]
-
-
 def choose_batch(
     candidates: Array,
     observations: Observations,
@@ -103,8 +89,12 @@ def choose_batch(
 ) -> tuple[list[int], Kernel]:
     """Return `size` rows of `candidates` [m, d] to measure beside each other, and the kernel.
 
-    The first is that of `choose`. Of the others, the improvement is less by as much as those before
-    will tell of them: without noise a measurement takes the share `correlation ** 2` of a variance.
+    `chances` [m] that a candidate is feasible weigh its expected improvement (Gardner et al. 2014).
+    For all but the first, it is less by as much as those before will tell of them: without noise a
+    measurement takes the share `correlation ** 2` of a variance.
+
+    Raises:
+        ValueError: if no observation is feasible.
     """
     posterior = fit(candidates, observations, rng, kernel)
     improvement = expected_improvement(posterior)
@@ -197,22 +187,34 @@ def _maximum_a_posteriori(
     # Speed changes over a few doublings, rarely within one; measurements agree within percents.
     log_lengths = rng.normal(math.log(3.0), 0.7, size=(_NUM_DRAWS, num_axes))
     log_noises = rng.normal(math.log(1e-2), 1.0, size=_NUM_DRAWS)
-    best = max(
-        range(_NUM_DRAWS),
-        key=lambda draw: (
-            _log_likelihood(
-                points, targets, np.exp(log_lengths[draw]), float(np.exp(log_noises[draw]))
-            )
-            - 0.5 * np.square((log_lengths[draw] - math.log(3.0)) / 0.7).sum()
-        ),
-    )
+    priors = -0.5 * np.square((log_lengths - math.log(3.0)) / 0.7).sum(axis=1)
+    likelihoods = _log_likelihoods(points, targets, np.exp(log_lengths), np.exp(log_noises))
+    best = int(np.argmax(likelihoods + priors))
     return np.exp(log_lengths[best]), float(np.exp(log_noises[best]))
 
 
-def _log_likelihood(points: Array, targets: Array, length_scales: Array, noise: float) -> float:
-    factor = _cholesky(points, length_scales, noise)
-    residual = solve_triangular(factor, targets, lower=True)
-    return float(-0.5 * residual @ residual - np.log(np.diag(factor)).sum())
+def _log_likelihoods(points: Array, targets: Array, length_scales: Array, noises: Array) -> Array:
+    """Return that of each draw of `length_scales` [k, d] and `noises` [k]: many at once, as each
+    alone is a small matrix, and most of its time would be calls.
+    """
+    num_points = len(points)
+    squares = np.square(points[:, None] - points[None]).reshape(num_points**2, -1)
+    at_once = max(1, _AT_ONCE // num_points**2)
+    found = []
+    for first in range(0, len(noises), at_once):
+        some = slice(first, first + at_once)
+        correlation = _correlation(np.sqrt(length_scales[some] ** -2.0 @ squares.T))
+        # The targets are a last row below each covariance: its factor's last row solves for them.
+        below = np.empty((len(correlation), num_points + 1, num_points + 1))
+        below[:, :-1, :-1] = correlation.reshape(-1, num_points, num_points)
+        below[:, :-1, :-1] += (noises[some, None, None] + 1e-8) * np.eye(num_points)
+        below[:, -1, :-1] = targets
+        below[:, -1, -1] = _LARGE
+        factors = np.linalg.cholesky(below)
+        diagonals = np.diagonal(factors, axis1=1, axis2=2)[:, :-1]
+        residuals = factors[:, -1, :-1]
+        found.append(-0.5 * np.square(residuals).sum(axis=1) - np.log(diagonals).sum(axis=1))
+    return np.concatenate(found)
 
 
 def _cholesky(points: Array, length_scales: Array, noise: float) -> Array:
@@ -223,7 +225,10 @@ def _cholesky(points: Array, length_scales: Array, noise: float) -> Array:
 
 def _matern(left: Array, right: Array, length_scales: Array) -> Array:
     """Return the Matern 5/2 covariance [n, m] of unit variance."""
-    distance = cdist(left / length_scales, right / length_scales)
+    return _correlation(cdist(left / length_scales, right / length_scales))
+
+
+def _correlation(distance: Array) -> Array:
     return np.asarray(
         (1.0 + _SQRT5 * distance + 5.0 / 3.0 * np.square(distance)) * np.exp(-_SQRT5 * distance)
     )

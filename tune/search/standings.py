@@ -5,11 +5,11 @@ and change by that trial alone; all are read again only where the scores of all 
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from fractions import Fraction
 from typing import TypeVar
 
 from search_spaces.config import Config, config_key
 from tune.search import gpus, stopping
+from tune.search.durations import Mean, as_final_s, measured_s, start_s
 from tune.search.objective import Objective, score, typical_noise_scale
 from tune.search.problem import Spot
 from tune.search.trial import EXPLORING, Scored, Stage, Trial
@@ -54,7 +54,8 @@ class Standings:
         self._best: tuple[float, Trial | None] = (_UNMEASURED, None)
         self._num_runs = self._num_ended = 0
         self._gains = stopping.Gains(min_gain)
-        self._run_seconds, self._explored_seconds = _Mean(), _Mean()
+        self._run_s, self._explored_s = Mean(measured_s), Mean(measured_s)
+        self._final_s, self._start_s = Mean(as_final_s), Mean(start_s)
         self._latest = stopping.Latest()
 
     def take(self, trial: Trial) -> None:
@@ -94,17 +95,17 @@ class Standings:
         """Those that were disturbed or repeated, and the best; none if none was disturbed."""
         self._settle()
         numbers = self._doubtful - self._uncounted
-        if not any(self._explored[number][0].is_disturbed for number in numbers):
+        if not any(self._explored[number].trial.is_disturbed for number in numbers):
             return ()
         if self._highest is None:
             self._highest = max(self.scored, key=_value)
-        numbers.add(self._highest[0].number)
+        numbers.add(self._highest.trial.number)
         return tuple(self._explored[number] for number in sorted(numbers))
 
     @property
     def runs(self) -> tuple[Scored, ...]:
         """Those of them that cost a process."""
-        return tuple(one for one in self.scored if one[0].was_run)
+        return tuple(one for one in self.scored if one.trial.was_run)
 
     @property
     def exploring(self) -> stopping.Exploring:
@@ -116,8 +117,10 @@ class Standings:
             num_runs=self._num_runs,
             num_ended=self._num_ended,
             num_waited=self._gains.num_waited,
-            run_s=self._run_seconds.mean,
-            explored_s=self._explored_seconds.mean,
+            run_s=self._run_s.mean,
+            explored_s=self._explored_s.mean,
+            final_s=self._final_s.mean,
+            start_s=self._start_s.mean,
         )
 
     @property
@@ -197,7 +200,7 @@ class Standings:
             return
         self._noise_scale, self._relative_speeds = noise_scale, relative_speeds
         for number, (trial, _) in self._explored.items():
-            self._explored[number] = trial, self._score(trial)
+            self._explored[number] = Scored(trial, self._score(trial))
         self._best = self._find_best()
         self._gains.is_stale, self._highest = True, None
 
@@ -208,8 +211,8 @@ class Standings:
 
     def _explore(self, trial: Trial) -> None:
         number, before = trial.number, self._run_of(trial.number)
-        known = self._explored.get(number, (None, None))[0]
-        scored = self._explored[number] = trial, self._score(trial)
+        known = self._explored.get(number)
+        scored = self._explored[number] = Scored(trial, self._score(trial))
         (self._uncounted.discard if self._counts(trial) else self._uncounted.add)(number)
         if number not in self._spots:
             self._spots[number] = self._spot_of(trial.config)
@@ -220,13 +223,12 @@ class Standings:
         for one, sign in ((before, -1), (run, 1)):
             if one is not None:
                 self._num_runs += sign
-                self._num_ended += sign * (one[0].outcome is not None)
-                self._run_seconds.add(one[0], sign)
-        if known is not None:
-            self._explored_seconds.add(known, -1)
-        self._explored_seconds.add(trial, 1)
+                self._num_ended += sign * (one.trial.outcome is not None)
+        self._run_s.change(before and before.trial, run and run.trial)
+        for mean in (self._explored_s, self._final_s, self._start_s):
+            mean.change(known and known.trial, trial)
         self._gains.change(before, run)
-        if self._highest is not None and self._highest[0].number == number:
+        if self._highest is not None and self._highest.trial.number == number:
             self._highest = None
         elif self._highest is not None and number not in self._uncounted:
             self._highest = max(self._highest, scored, key=_value)
@@ -240,12 +242,12 @@ class Standings:
     def _find_best(self) -> tuple[float, Trial | None]:
         found = max(self._explored.values(), key=_measured)  # the first of them
         most = _measured(found)
-        return most, None if most == _UNMEASURED else found[0]
+        return most, None if most == _UNMEASURED else found.trial
 
     def _run_of(self, number: int) -> Scored | None:
         """Return the trial with its score, if it counts as tried and cost a process."""
         found = None if number in self._uncounted else self._explored.get(number)
-        return found if found is not None and found[0].was_run else None
+        return found if found is not None and found.trial.was_run else None
 
     def _alike(self, trial: Trial) -> Sequence[Trial]:
         """Return the trial; of one that was lost also the others of its configuration: which of
@@ -268,28 +270,9 @@ class Standings:
         return not (mended or self.is_run_again(trial))
 
 
-class _Mean:
-    """The mean seconds of trials that are measured to their end, as `finals.typical_s`, exactly."""
-
-    def __init__(self) -> None:
-        self._sum, self._count = Fraction(), 0
-
-    @property
-    def mean(self) -> float:
-        """The mean seconds; 0.0 before there was one."""
-        return float(self._sum) / self._count if self._count else 0.0
-
-    def add(self, trial: Trial, sign: int) -> None:
-        """Add a trial, or take it out again."""
-        if trial.outcome is not None and trial.measurement is not None:
-            self._sum += sign * Fraction(trial.outcome.wall_s)
-            self._count += sign
-
-
 def _value(scored: Scored) -> float:
-    return 0.0 if scored[1] is None else scored[1]
+    return 0.0 if scored.score is None else scored.score
 
 
 def _measured(scored: Scored) -> float:
-    trial, value = scored
-    return _UNMEASURED if trial.measurement is None else value or 0.0
+    return _UNMEASURED if scored.trial.measurement is None else scored.score or 0.0

@@ -37,6 +37,7 @@ class Exploring:
     that ended since the best last rose, in numbers.
 
     `run_s` and `explored_s` are the typical seconds of one of them, and of all that explored.
+    Those would take `final_s` as a final, in `start_s` of which they are not measured.
     """
 
     num_runs: int
@@ -44,6 +45,8 @@ class Exploring:
     num_waited: int
     run_s: float = 0.0
     explored_s: float = 0.0
+    final_s: float = 0.0
+    start_s: float = 0.0
 
 
 class Gains:
@@ -75,11 +78,11 @@ class Gains:
 
     def change(self, before: Scored | None, now: Scored | None) -> None:
         """Take note of one that began, ended, or is another now; `None` where it does not count."""
-        if before is not None and before[0].outcome is not None:
-            same = now is not None and now[1] == before[1]
+        if before is not None and before.trial.outcome is not None:
+            same = now is not None and now.score == before.score
             self.is_stale = self.is_stale or not same
             return
-        if now is None or now[0].outcome is None or self.is_stale:
+        if now is None or now.trial.outcome is None or self.is_stale:
             return
         trial, score = now
         later = bisect.bisect(self._gains, (trial.number,))
@@ -185,7 +188,7 @@ def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     return False
 
 
-def is_hopeless(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
+def is_hopeless(trials: Sequence[Trial], *, num_parallel: int) -> bool:
     """Return whether finals would be in vain: all is broken, and not only what was explored last.
 
     A script may die of sizes that no signature knows. What ran before is then measured again; if

@@ -132,11 +132,11 @@ def _as_of(trial: Trial, moment: float | None) -> Trial:
     return dataclasses.replace(trial, outcome=None)
 
 
-def request(trials: Sequence[Trial], plan: LearningPlan) -> TrainingRequest:
-    """Return how long the next training may take, and what it must have learned by when."""
+def request(trials: Sequence[Trial], plan: LearningPlan, seed: int) -> TrainingRequest:
+    """Return how long a training with a seed may take, and what it must have learned by when."""
     longest_s, judgement = plan.longest_s(trials), judge(trials, plan)
     gates = () if judgement is None else _gates(judgement, plan.target)
-    return TrainingRequest(max_s=longest_s, target=plan.target, gates=gates)
+    return TrainingRequest(max_s=longest_s, target=plan.target, gates=gates, seed=seed)
 
 
 def _gates(judgement: Judgement, target: float | None) -> tuple[LearningGate, ...]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from typing import NamedTuple
 
 from search_spaces.config import Config
 from trainables.measurement import Measurement, Outcome, OutcomeKind
@@ -87,5 +88,8 @@ class Trial:
         return measured or self.outcome.predicted_device_bytes
 
 
-Scored = tuple[Trial, float | None]
-"""A trial with its score by the objective, `None` if it is unmeasured."""
+class Scored(NamedTuple):
+    """A trial with its score by the objective, `None` if it is unmeasured."""
+
+    trial: Trial
+    score: float | None

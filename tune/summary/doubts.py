@@ -13,7 +13,7 @@ from tune.search.levers import base_of
 from tune.search.objective import Objective
 from tune.search.result import Candidate, SearchResult
 from tune.search.trial import EXPLORING, Stage
-from tune.summary import learning
+from tune.summary import learning, processes
 from tune.summary.trials import outcome_label
 
 _HELD_BACK_SHARE = 0.1
@@ -31,13 +31,8 @@ same rollouts and batches: benchmarks.learning --configs.
 _SEVERAL_TIMES = 3.0
 """The factor in seconds of learning from which on a guess is worth a sentence."""
 
-_LEAST_BUSY = 3.0  # percent of the time
-
 _SETTLING_BYTES = 2**26
 """A rise of device memory's peak that a longer run may have for once."""
-
-_RESTARTS_SHARE = 0.5
-"""The share of blocks from which on processes that start in them are what is measured."""
 
 
 def warnings(winner: Candidate, result: SearchResult, context: SearchContext) -> list[str]:
@@ -49,7 +44,8 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
         doubts.append("not confirmed: measured while exploring, not again in finals.")
     doubts += _of_the_soak(winner, context) + _growth(winner, result, context)
     doubts += _of_the_interval(winner) + _perhaps_faster(winner, result)
-    doubts += _of_the_process(winner) + _of_learning(winner, result, context)
+    doubts += _while_disturbed(winner, result)
+    doubts += processes.doubts(winner, context) + _of_learning(winner, result, context)
     if result.baseline is None:
         doubts.append("the baseline did not run to its end here, so there is no speed-up to say.")
     doubts += [
@@ -70,31 +66,6 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
     doubts += [gpus.left_out(gpu, share) for gpu, share in gpus.slow(result.trials).items()]
     if context.synthetic_data:
         doubts.append("synthetic data: speed holds for real bars of this shape, learning may not.")
-    return doubts
-
-
-def _of_the_process(winner: Candidate) -> list[str]:
-    """Return what the process that measured the winner did otherwise than training should."""
-    outcome, measured = winner.representative, winner.representative.measurement
-    doubts = []
-    if measured is not None and measured.num_restart_blocks >= _RESTARTS_SHARE * (
-        measured.num_blocks + measured.num_disturbed_blocks
-    ):
-        doubts.append(
-            f"processes of the loop's own started or ended in {measured.num_restart_blocks} of its "
-            "blocks of updates, and their start is in the speed: a loop that keeps them is faster."
-        )
-    busy = None if measured is None else measured.gpu_utilization
-    if busy is not None and busy < _LEAST_BUSY:
-        doubts.append(
-            f"the GPU was busy for {busy:.0f} % of the time: does the training use it at all? Many "
-            "scripts take the CPU, and say nothing, where they cannot use it."
-        )
-    if outcome.num_cpus_taken:
-        doubts.append(
-            f"the training took {outcome.num_cpus_taken} CPUs for itself, beyond its cap of "
-            f"{outcome.thread_cap}: its threads are not bounded by the cap."
-        )
     return doubts
 
 
@@ -251,23 +222,36 @@ def never_quiet(winner: Candidate, result: SearchResult) -> dict[ConfigKey, str]
 
 
 def _perhaps_faster(winner: Candidate, result: SearchResult) -> list[str]:
-    """Return what may be faster than it looks: others, and the winner itself."""
-    doubts, names = [], never_quiet(winner, result)
-    if names:
-        found = f"disturbed in every measurement, and perhaps faster than it looks: {_some(names)}."
-        doubts.append(found)
-    disturbed = [
-        trial.measurement.steps_per_second
+    """Return which other configurations may be faster than they look."""
+    names = never_quiet(winner, result)
+    if not names:
+        return []
+    return [f"disturbed in every measurement, and perhaps faster than it looks: {_some(names)}."]
+
+
+def _while_disturbed(winner: Candidate, result: SearchResult) -> list[str]:
+    """Return how it ran while it was disturbed, where that is beyond what is promised."""
+    if winner.disturbed:
+        return []
+    ran = [
+        (trial.stage, trial.measurement.steps_per_second)
         for trial in result.trials
         if trial.measurement is not None
         and trial.is_disturbed
         and config_key(trial.config) == config_key(winner.config)
         and trial.stage not in {Stage.LEVER, Stage.LEARN}
     ]
-    if not winner.disturbed and max(disturbed, default=0.0) > winner.high:
+    doubts = []
+    if (fastest := max((speed for _, speed in ran), default=0.0)) > winner.high:
         doubts.append(
-            f"it ran at {units.speed(max(disturbed))} {winner.unit}/s while it was disturbed, "
+            f"it ran at {units.speed(fastest)} {winner.unit}/s while it was disturbed, "
             "above all that is promised: it may be faster."
+        )
+    soaked = [speed for stage, speed in ran if stage is Stage.SOAK]
+    if len(soaked) == len(winner.soaks) > 0 and soaked[-1] < winner.promised_low:
+        doubts.append(
+            f"the soak was disturbed and ran at {units.speed(soaked[-1])} {winner.unit}/s, below "
+            "all that is promised: a training that meets as much gets no more."
         )
     return doubts
 

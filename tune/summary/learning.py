@@ -72,7 +72,7 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
         )
     if own.num_missed and judgement.by_target:
         text = f"{own.num_missed} of its {own.num_seeds} seeds did not reach {judgement.target:g}"
-        found.append(f"{text}: {_surer(own, judgement)}")
+        found.append(f"{text}: {_surer(judgement)}")
     if own.num_seeds > 1 and len({curve.returns for curve in own.curves}) == 1:
         found.append(
             "all seeds gave the very same returns, so that nothing is known of others: let the "
@@ -112,7 +112,7 @@ def _of(winner: Candidate, result: SearchResult) -> Learned | None:
     return result.judgement.of(config)
 
 
-def _surer(own: Learned, judgement: Judgement) -> str:
+def _surer(judgement: Judgement) -> str:
     """Return what to do where seeds did not reach the target: take another that did, or wait."""
     sure = [one for one in judgement.learned if one.num_seeds > 1 and not one.num_missed]
     if not sure:

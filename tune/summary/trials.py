@@ -36,7 +36,7 @@ def unit_of(trials: Iterable[Trial]) -> str:
 
 
 def proven_speed(
-    steps_per_second: float, low: float, high: float, num_processes: int, unit: str = ENV_STEPS
+    steps_per_second: float, low: float, high: float, num_processes: int, unit: str
 ) -> str:
     """Return a speed with the bounds of its interval and the number of processes behind it."""
     processes = units.plural(num_processes, "fresh process")

@@ -9,7 +9,7 @@ import pytest
 
 from box_jobs import FAKE, start, wait_for
 from cluster.box import jobs
-from cluster.box.__main__ import remove, status
+from cluster.box.__main__ import arm, remove, status
 from cluster.box.folder import BoxFolder
 from cluster.errors import BoxError
 from cluster.node import processes
@@ -127,7 +127,7 @@ def test_command_that_does_not_exist_ends_the_job_as_a_shell_would(box: BoxFolde
 
 @pytest.mark.parametrize("name", ["../x", "", "a b", "-x", "x" * 81, "a/b"])
 def test_job_name_that_is_no_folder_is_refused(name: str, box: BoxFolder) -> None:
-    with pytest.raises(BoxError, match="job names are letters"):
+    with pytest.raises(BoxError, match="job names are at most 80 letters"):
         start(box, name=name)
 
 
@@ -135,6 +135,16 @@ def test_box_that_is_not_set_up_starts_nothing(box: BoxFolder) -> None:
     box.ready.unlink()
     with pytest.raises(BoxError, match="is not set up: run `up` first"):
         start(box)
+
+
+def test_box_that_is_about_to_be_stopped_starts_nothing(box: BoxFolder, tmp_path: Path) -> None:
+    tried = tmp_path / "tried"
+    arm(box, {"hours": 0.0, "stop_command": ["touch", str(tried)]})
+    wait_for(tried.exists)
+    with pytest.raises(BoxError, match="its dead-man has fired and goes on to stop it: set a new"):
+        start(box)
+    arm(box, {"hours": 1.0, "stop_command": ["true"]})
+    start(box, "--trials", "100")
 
 
 def test_a_job_of_the_same_name_in_another_folder_is_left_alone(

@@ -7,6 +7,7 @@ import pytest
 
 from cluster.fleet import __main__ as fleet
 from fleet_profiles import write
+from local_box import LocalBox
 
 
 @pytest.mark.parametrize("option", [[], ["--html", "elsewhere/fleet.html"]])
@@ -43,6 +44,36 @@ def test_watch_needs_a_pause(
     assert fleet.main(["watch", "--every", every]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: --every must be above 0 and at most 86400 seconds, got ")
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "code"),
+    [
+        (None, "no job", 0),
+        ("echo 'Connection refused' >&2; exit 255", "unreachable", 1),
+        # What ssh says of another key than the pinned one.
+        ("echo 'Host key verification failed.' >&2; exit 255", "problem", 1),
+        ("exit 137", "problem", 1),
+    ],
+    ids=["up", "not reached", "another key", "killed there"],
+)
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_the_exit_code_of_a_status_says_whether_each_box_gave_one(
+    option: list[str],
+    script: str | None,
+    state: str,
+    code: int,
+    local_box: LocalBox,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hosts = tmp_path / "h.toml"
+    hosts.write_text('[hosts.a]\naddress = "x"\n')
+    local_box.up()
+    if script is not None:
+        local_box.put("ssh", script)
+    assert fleet.main(["status", "--hosts", str(hosts), *option]) == code
+    assert state in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +23,12 @@ from cluster.fleet.status import HostStatus
 from cluster.node import processes
 from host_states import HOST, ended, on
 from local_box import LocalBox
+from places import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _soon_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rent, "_GONE_S", 0.1)
 
 
 def with_stop_command(box: LocalBox, script: str) -> RemoteBox:
@@ -99,6 +106,26 @@ def test_a_box_ends_its_rent_once_its_search_is_over_and_its_results_are_here(
     assert status_view.money([one], Prices())[0].startswith(money)
     assert (tmp_path / "out" / "a" / "j1" / "exit.json").exists()
     assert (one.state, one.problem) == ("done", None)
+
+
+def test_a_network_that_stumbles_ends_no_rent(
+    local_box: LocalBox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(rent, "_GONE_S", 60.0)
+    looks = tmp_path / "looks"
+    gone = local_box.put("gone", f"echo >> {looks}; exit 255")
+    ssh, kept = gone.with_name("ssh"), gone.with_name("kept")
+    twice = f"until [ -e {looks} ] && [ $(wc -l < {looks}) -ge 2 ]; do sleep 0.05; done"
+    script = f"cp {ssh} {kept}; mv {gone} {ssh}; {twice}; mv {kept} {ssh}; exit 7"
+    box = with_stop_command(local_box, script)
+    local_box.up()
+    local_box.start("true")
+    assert not watched(box, tmp_path / "out").ends_rent
+    assert len(looks.read_text()) >= 2
+    assert "STILL PAID: its stop command fails with exit code 7" in capsys.readouterr().out
 
 
 def test_a_rent_goes_on_while_a_search_runs_or_something_of_it_is_only_there(
@@ -245,6 +272,34 @@ def test_a_job_that_starts_before_the_order_comes_is_waited_for(
     assert one.job is not None
     assert (one.job.name, one.ends_rent) == ("j2", True)
     assert (tmp_path / "out" / "a" / "j2" / "exit.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_a_rent_ends_though_nobody_reads_what_is_told_of_it(
+    kind: str, local_box: LocalBox, tmp_path: Path
+) -> None:
+    stop_command = f"touch {tmp_path}/stopped; {going(local_box)}"
+    hosts = f'[hosts.a]\naddress = "x"\nstop_command = ["sh", "-c", "{stop_command}"]\n'
+    (tmp_path / "h.toml").write_text(hosts)
+    local_box.up()
+    profiles = local_box.folder.job("j1").profiles
+    news = f"mkdir {profiles}; touch {profiles}/p.yaml; sleep 3"
+    local_box.start(f"until [ -e {tmp_path}/go ]; do sleep 0.05; done; {news}")
+    reader, writer = os.openpty() if kind == "terminal" else os.pipe()
+    options = f"--hosts {tmp_path}/h.toml --out {tmp_path}/out --every 0.2 --end-rent".split()
+    with subprocess.Popen(
+        [sys.executable, "-m", "cluster.fleet", "watch", *options],
+        cwd=ROOT,
+        stdout=writer,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as watching:
+        os.close(writer)
+        assert os.read(reader, 1)  # it has looked
+        os.close(reader)
+        (tmp_path / "go").touch()  # what it tells next is lost
+        watching.wait(timeout=60)
+    assert (tmp_path / "stopped").exists()
 
 
 def test_a_box_without_a_stop_command_is_named_before_the_watch_begins(

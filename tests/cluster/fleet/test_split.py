@@ -86,6 +86,7 @@ def failing(name: str, **fields: Any) -> HostStatus:
         ([box("a", of=2, part=1), box("b", of=1)], "a 1/2, b 2/2"),
         ([box("a"), box("b", of=1, state="running"), box("c")], "a 1/2, b -, c 2/2"),
         ([box("a"), silent("b")], "a 1/1, b -"),
+        ([box("a"), box("b", fired=True), box("c", fired=True, ends="stops")], "a 1/2, b -, c 2/2"),
         ([box("a", machine_class=None)], "a -"),
     ],
 )
@@ -187,20 +188,31 @@ def test_search_that_nobody_will_finish_is_told_why(
 
 
 @pytest.mark.parametrize(
-    ("seen", "ok"),
+    ("end", "part", "is_done"),
     [
-        ([A_FINALS, B_DONE], True),
-        ([A_FINALS, silent("b", part=2, of=2)], True),
-        ([A_FINALS, B_DONE, box("c", machine_class="a100", of=1)], True),
-        ([A_FINALS, box("c", part=1, machine_class="a100", of=2)], False),
-        ([A_FINALS_RUN, B_DONE], False),
-        ([A_DONE, B_DONE], False),
+        ({}, {}, True),
+        ({"exit_code": 2}, {}, False),
+        ({"reason": "deadline"}, {}, False),
+        (None, {}, False),  # it runs
+        ({}, {"number": 2}, False),
+        ({}, {"machine_class": "a100"}, False),
+        ({}, {"submission": "night 2"}, False),
     ],
 )
-def test_every_class_has_its_profile_when_its_finals_are_done(
-    seen: list[HostStatus], ok: bool
+def test_search_is_done_when_its_finals_are_here(
+    end: dict[str, Any] | None, part: dict[str, Any], is_done: bool, tmp_path: Path
 ) -> None:
-    assert all(split.has_profile(one, seen) for one in seen) is ok
+    finals = tmp_path / "gone" / "s-finals"  # of a box that was destroyed, and is in no hosts file
+    finals.mkdir(parents=True)
+    split = {"name": "s", "machine_class": "rtx", "number": None, "count": 2} | part
+    (finals / "job.json").write_text(json.dumps({"words": [], "split": split}))
+    if end is not None:
+        (finals / "exit.json").write_text(json.dumps(ENDED | end))
+    assert finish.has_profile(B_DONE, tmp_path) is is_done
+    told = finish.finish([], [B_DONE], lost=(), is_whole=False, out=tmp_path)
+    problem = "s on rtx is not finished: part 1 is on another box: watch without --only"
+    assert told == ([], [] if is_done else [problem])
+    assert finish.has_profile(box("c", of=1), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from host_states import DEADMAN, ended, fired, seen
         ({}, ""),
         ({"stops_instance": False}, "dead-man ends the job, not the rent."),
         ({"alive": False}, "DEAD-MAN IS NOT RUNNING"),
+        ({"alive": False, "fired": fired(0)}, "DEAD-MAN IS NOT RUNNING"),  # started again since
+        ({"alive": False, "stops_instance": False, "fired": fired(None)}, "fired, and has no stop"),
         ({"fired": fired(None)}, "dead-man fired."),
         ({"fired": fired(0)}, "its stop command ran, and the box still answers: still paid."),
         ({"fired": fired(7)}, "fails with exit code 7: still paid."),
@@ -32,6 +34,9 @@ def test_dead_man_that_does_not_stop_the_rent_is_told(deadman: dict[str, Any], n
         ({"max_time_s": 300.0}, None, "at most 4 min 00 s"),
         ({"max_time_s": 3600.0}, DEADMAN, "at most 10 min 00 s"),
         (ended(0), DEADMAN, "-"),
+        ({}, DEADMAN | {"alive": False}, "-"),
+        ({"max_time_s": 3600.0}, DEADMAN | {"alive": False}, "at most 59 min 00 s"),
+        ({}, DEADMAN | {"fired": fired(0), "left_s": -60.0}, "-"),
     ],
 )
 def test_time_left_is_the_limit_that_comes_first(

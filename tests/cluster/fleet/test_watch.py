@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.fleet import watch
+from cluster.fleet import finish, watch
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.status import HostStatus
 from local_box import LocalBox
@@ -48,6 +48,21 @@ def test_box_that_fails_for_long_is_given_up(local_box: LocalBox, tmp_path: Path
     assert "exit code 137" in str(one.problem)
     [told] = watch.losses([one], tmp_path / "out")
     assert "a  node lost" in told
+
+
+@pytest.mark.parametrize("again", ["out", "elsewhere"])
+def test_box_that_is_gone_with_all_its_results_here_is_no_loss(
+    again: str, local_box: LocalBox, tmp_path: Path
+) -> None:
+    local_box.up()
+    local_box.start("true")
+    assert finish.has_profile(watched(local_box, tmp_path / "out"), tmp_path / "out")
+    local_box.put("ssh", "exit 255")  # its rent has ended, and another box is watched on
+    one = watched(local_box, tmp_path / again, lost_after_s=0.0)
+    assert one.state == "unreachable"
+    is_here = again == "out"
+    assert finish.has_profile(one, tmp_path / again) is is_here
+    assert len(watch.losses([one], tmp_path / again)) == (0 if is_here else 1)
 
 
 def test_box_that_is_not_set_up_is_not_waited_for(local_box: LocalBox, tmp_path: Path) -> None:

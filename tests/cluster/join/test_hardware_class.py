@@ -1,10 +1,10 @@
 """Hosts of one class, and the place on them that a trial asks for."""
 
-from cluster.join.hardware_class import HardwareClass
+from cluster.join.hardware_class import ClassHost, HardwareClass
 
 
 def test_trial_asks_for_a_place_of_its_class_and_for_a_whole_gpu() -> None:
-    hosts = (("id1", "10.0.0.10", 2), ("id2", "10.0.0.9", 1))
+    hosts = (ClassHost("id1", "10.0.0.10", 2), ClassHost("id2", "10.0.0.9", 1))
     chosen = HardwareClass(name="l4-22gb-72w", hosts=hosts, uses_gpu=True)
     assert chosen.num_trials == 3
     assert chosen.trial_resources() == {"CPU": 0, "GPU": 1, "class:l4-22gb-72w": 1}

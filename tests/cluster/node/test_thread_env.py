@@ -1,5 +1,7 @@
 """From a cap to an environment, and from a machine's room to a cap."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -38,6 +40,46 @@ def test_a_trial_binds_to_as_many_cpus_as_its_cap() -> None:
     assert env.variables["JAX_PLATFORMS"] == "cpu"
     assert env.variables["OPENBLAS_NUM_THREADS"] == "1"
     assert env.notes == ()
+
+
+ON_A_GPU = """
+import jax
+from jax._src import hardware_utils, xla_bridge
+hardware_utils.has_visible_nvidia_gpu = lambda: True
+xla_bridge.register_backend_factory("cuda", xla_bridge.make_cpu_client, priority=500)
+jax.jit(lambda: jax.debug.print("called back"))()
+jax.effects_barrier()
+"""
+"""A CPU stands in for the GPU: it is all that JAX has, unless the CPU itself is asked for, too."""
+
+
+def test_a_program_on_a_gpu_may_call_back_to_the_host() -> None:
+    variables = build(2, "cuda", range(8), {}).variables
+    run = subprocess.run(
+        [sys.executable, "-c", ON_A_GPU],
+        env={"PATH": "/usr/bin", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout == "called back\n", run.stderr
+
+
+@pytest.mark.parametrize(
+    ("platform", "framework", "given", "becomes"),
+    [
+        ("cuda", "any", None, "false"),
+        ("cuda", "any", "true", None),  # a person's own is kept
+        ("cpu", "any", None, None),
+        ("cuda", "jax", None, None),  # its allocator tells
+    ],
+)
+def test_a_commands_memory_on_a_gpu_is_not_one_pool_for_all_configurations(
+    platform: Any, framework: Any, given: str | None, becomes: str | None
+) -> None:
+    name = "XLA_PYTHON_CLIENT_PREALLOCATE"
+    base = {} if given is None else {name: given}
+    assert build(2, platform, range(8), base, framework).variables.get(name) == becomes
 
 
 def test_variables_without_effect_are_not_set() -> None:

@@ -110,7 +110,7 @@ def test_a_scalar_that_never_comes_is_told_with_those_that_do(folder: Path, tmp_
     scalar = {"kind": "scalar", "pattern": "train/loss"}
     script = SCALARS.replace("{tag}", "losses/value")
     outcome = run(tmp_path, script, readings=[scalar], arguments=OURS, patience_s=6.0)
-    assert outcome.kind is OutcomeKind.ERROR
+    assert outcome.kind is OutcomeKind.TIMEOUT
     assert "no scalar 'train/loss'" in outcome.message
     assert outcome.message.endswith("it wrote losses/value.")
 

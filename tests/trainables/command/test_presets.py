@@ -10,7 +10,12 @@ from trainables.command.presets import AUTO, readings_of, table
 from trainables.command.readings import Lines, Meter, ReadingError, first_to_match
 from trainables.command.returns import ReturnReader
 
-CONFIG = {"num_envs": 16, "num_steps": 32}
+CONFIG = {
+    "num_envs": 16,
+    "num_steps": 32,
+    "rollout_batch_size": 128,
+    "n_samples_per_prompt": 8,
+}
 
 PRINTED = {
     "cleanrl": (
@@ -87,16 +92,23 @@ PRINTED = {
         [0, 110000],
     ),
     "mujoco_playground": (b"0: reward=1.3\n1003520: reward=3.201\n", [0, 1003520]),
+    "mujoco_playground-training": (
+        b"1003520: mean episode reward=1.3\n2007040: mean episode reward=3.2\n",
+        [0, 1003520],
+    ),
     "skrl": (
         b"\r  0%|          | 0/16000 [00:00<?, ?it/s]\r  1%|1         | 100/16000 "
         b"[00:02<05:10, 51.2it/s]\r  1%|1         | 160/16000 [00:03<05:10, 51.2it/s]\r",
         [0, 100 * 16, 160 * 16],
     ),
     "pufferlib": (
-        b"\x1b[H\x1b[2J SPS             1.2M    Epoch  3 \n\x1b[H Steps 5.1M   \n"
-        b"\x1b[H SPS             1.3M    Epoch  4 \n"
-        b"  User Stats            Value  User Stats            Value\n"
-        b"  episode_return        0.812  episode_length       31.000\n",
+        "\x1b[0;0H╭────────────────────────────────────────────────────────────╮\n"
+        "│  Steps        5.1M      Copy        3s  14%    entropy         0.123  │\n"
+        "│  SPS          1.2M      Misc        3s  14%    old_approx_kl   0.123  │\n"
+        "│  Epoch           3                                                    │\n"
+        "│  SPS          1.3M      Misc        3s  14%    old_approx_kl   0.123  │\n"
+        "│  User Stats           Value    User Stats                       Value  │\n"
+        "│  episode_return       0.812    episode_length                  31.000  │\n".encode(),
         [0, 1.3e6],
     ),
     "rllib": (
@@ -119,7 +131,7 @@ PRINTED = {
     "openrlhf": (
         b"Global step 1: {'reward': 0.1, 'timing/step_total': 31.2}\n"
         b"Global step 2: {'reward': 0.2, 'reward_std': 3.0, 'timing/step_total': 30.0}\n",
-        [0, 1],
+        [0, 1024],
     ),
     "nemo-rl": (
         b"  - E2E (Tokens/sec/gpu): 1011.5\n  \xe2\x80\xa2 Avg Reward: 0.4375\n"
@@ -140,6 +152,7 @@ RETURNS = {
     "stoix": 22.125,
     "brax": -150.3,
     "mujoco_playground": 3.201,
+    "mujoco_playground-training": 3.2,
     "pufferlib": 0.812,
     "rllib": 20.5,
     "verl": 0.25,
@@ -206,7 +219,7 @@ def test_auto_leaves_out_what_the_axes_cannot_count() -> None:
 
 
 def test_a_preset_without_its_axes_asks_for_steps() -> None:
-    with pytest.raises(ReadingError, match=r"counts num_envs \* num_steps steps, and num_envs"):
+    with pytest.raises(ReadingError, match=r"counts num_envs \* num_steps agent steps, and num_e"):
         readings_of("cleanrl", ["n_envs"])
     [reading] = readings_of("cleanrl", ["n_envs"], steps="n_envs * 128")
     assert reading.steps == "n_envs * 128"
@@ -219,9 +232,16 @@ def test_a_preset_without_its_axes_asks_for_steps() -> None:
             readings_of(name, ["n_envs"], steps="n_envs")
 
 
-def test_a_progress_bar_of_something_else_is_no_training_of_auto() -> None:
-    bar = "Downloading: 40%|####      | 4/10 [00:01<00:02, 2.9it/s]"
-    assert first_to_match(readings_of(AUTO, CONFIG), [bar]) is None
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Downloading: 40%|####      | 4/10 [00:01<00:02, 2.9it/s]",
+        "update 7 SPS 4567",  # a mean since the start, perhaps
+        "SPS 4567",
+    ],
+)
+def test_a_line_of_something_else_is_no_training_of_auto(line: str) -> None:
+    assert first_to_match(readings_of(AUTO, CONFIG), [line]) is None
 
 
 def test_counts_that_do_not_move_when_an_update_ends_are_marked() -> None:

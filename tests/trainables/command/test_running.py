@@ -57,8 +57,15 @@ LIMITS_AND_MISTAKES = {
     ),
     "never says its speed": (
         "import time\nprint('step 1 of 9')\ntime.sleep(60)",
-        OutcomeKind.ERROR,
-        "no line matched '^SPS:' in 2 s: its last lines are: step 1 of 9",
+        OutcomeKind.TIMEOUT,
+        "no line matched '^SPS:' in 2 s (if it takes longer to start, give --trial-timeout): its "
+        "last lines are: step 1 of 9",
+    ),
+    "never says its speed, for a limit": (
+        "import time\nprint('pthread_create failed: Resource temporarily unavailable')\n"
+        "time.sleep(60)",
+        OutcomeKind.THREAD_LIMIT,
+        "during build, the trial's time was up (60 s): it could not create another thread",
     ),
     "is killed by a signal": (
         "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)",
@@ -87,6 +94,26 @@ def test_an_end_is_told_by_its_cause(name: str, folder: Path, tmp_path: Path) ->
     outcome = run(tmp_path, script, patience_s=patience_s)
     assert (outcome.kind, words in outcome.message) == (kind, True), outcome.message
     assert outcome.measurement is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ("", OutcomeKind.TIMEOUT, "after its first reading, of which there were 1 in all"),
+        (
+            "RuntimeError: can't start new thread",
+            OutcomeKind.THREAD_LIMIT,
+            "time was up (10 s): it",
+        ),
+    ],
+    ids=["in silence", "with evidence of a limit"],
+)
+def test_a_command_that_says_its_speed_too_rarely_is_told_so_unless_a_limit_is_seen(
+    said: str, kind: OutcomeKind, words: str, folder: Path, tmp_path: Path
+) -> None:
+    script = f"import time\nprint('SPS: 1')\nprint({said!r})\ntime.sleep(60)"
+    outcome = run(tmp_path, script, timeout_s=10.0)
+    assert (outcome.kind, words in outcome.message) == (kind, True), outcome.message
 
 
 RECOVERS = """
@@ -253,6 +280,28 @@ def test_a_configuration_fills_in_arguments_and_variables(
     place = str(tmp_path / "trials" / "trial-")
     assert log.startswith(f"['--envs=6', '{place}"), log[:300]
     assert "'{\"seed\": 11}', '--word=eight'] 3 None " + place in log
+
+
+@pytest.mark.parametrize(
+    ("environment", "variables", "project"),
+    [
+        ({}, {}, "{folder}"),
+        ({"UV_PROJECT": "/theirs"}, {}, "/theirs"),
+        ({"UV_PROJECT": "/theirs"}, {"UV_PROJECT": "/mine"}, "/mine"),
+    ],
+)
+def test_uv_takes_the_project_of_the_person_s_folder_and_not_of_the_run_s(
+    environment: dict[str, str],
+    variables: dict[str, str],
+    project: str,
+    folder: Path,
+    tmp_path: Path,
+) -> None:
+    """It would install an environment into each run's folder."""
+    script = "import os\nprint(os.environ['UV_PROJECT'])"
+    outcome = run(tmp_path, script, environment=environment, variables=variables)
+    said = f"its last lines are: {project.format(folder=folder)}"
+    assert outcome.message.endswith(said), outcome.message
 
 
 def test_each_run_has_a_folder_of_its_own_with_what_lies_beside(

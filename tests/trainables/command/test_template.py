@@ -59,7 +59,19 @@ def test_every_axis_is_used() -> None:
 def test_an_axis_is_not_called_as_what_is_filled_in_by_itself(name: str) -> None:
     with pytest.raises(TemplateError, match=f"cannot vary {name}: .* another name, as my_{name}"):
         check(["train", f"{{{name}}}", "{n}"], ["n", name])
-    check(["train", f"{{my_{name}}}", "{n}"], ["n", f"my_{name}", f"env.{name}"])
+    used = f"{{env.{name}}}"
+    check(["train", f"{{my_{name}}}", "{n}", used], ["n", f"my_{name}", f"env.{name}"])
+
+
+def test_an_option_of_hydra_is_not_taken_for_a_variable_of_the_environment() -> None:
+    """Nothing would vary then."""
+    words = (
+        r"env.num_envs is a variable .* stands in the command, as env.num_envs=\{num_envs\}, and"
+    )
+    with pytest.raises(TemplateError, match=words):
+        check(["train", "task=Ant"], ["env.num_envs"])
+    check(["train", "env.num_envs={env.num_envs}"], ["env.num_envs"])
+    check(["train", "{n}"], ["env.XLA_FLAGS", "n"])
 
 
 def test_a_misspelt_axis_is_no_brace_of_somebody_else() -> None:

@@ -300,8 +300,12 @@ def test_the_account_is_seen_in_units_of_risk():
 def test_a_reset_lands_on_bars_where_an_episode_may_start():
     market = build_market(synthetic_bars(seed=0, num_days=3))
     env = TradingEnv(market=market, rules=PHASE_1)
+    assert str(jax.make_jaxpr(env.reset)(jax.random.key(0))).count("random_bits[") == 1
     states = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 2000))
     assert set(states.bar.tolist()) <= set(market.starts.tolist())
     assert (states.end % SESSION_BARS == SESSION_BARS - 1).all()
     assert len(set(states.bar.tolist())) > 500
+    places = np.searchsorted(market.starts, states.bar) / len(market.starts)
+    share = np.histogram(places, bins=4, range=(0.0, 1.0))[0] / len(places)
+    np.testing.assert_allclose(share, 0.25, atol=0.04)  # four standard deviations
     assert (states.account.position.direction == 0).all()

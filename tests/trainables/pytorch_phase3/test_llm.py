@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -148,6 +149,22 @@ def test_quantised_weights_need_bitsandbytes(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(WorkloadInputError, match="4bit needs bitsandbytes"):
         find(folder, dtype="4bit")
+
+
+@pytest.mark.parametrize(("major", "dtype"), [(8, torch.bfloat16), (7, torch.float16)])
+def test_a_gpu_computes_in_a_dtype_that_it_does_not_emulate(
+    folder: Path, major: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.current_device", lambda: 0)
+    monkeypatch.setattr(
+        "torch.cuda.get_device_properties", lambda device: SimpleNamespace(major=major)
+    )
+    monkeypatch.setattr("torch.cuda._check_bf16_tensor_supported", lambda device: True)
+    source = sources.resolve(str(folder))
+    assert source is not None
+    gpu = torch.device("cuda")
+    assert llm.find(source, dtype="auto", device=gpu, unpacked=folder).dtype is dtype
 
 
 @pytest.mark.filterwarnings("ignore:MatMul8bitLt")

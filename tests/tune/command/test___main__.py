@@ -64,6 +64,11 @@ def refused(arguments: list[str], **options: object) -> str:
         ),
         (["pyhton3", *TRAIN[1:]], {}, "there is no program 'pyhton3'"),
         (["python3", "pp.py", *TRAIN[2:]], {}, "there is no pp.py here, in "),
+        (["docker", "exec", "isaac", *TRAIN], {}, "what docker starts is no child of it, so a"),
+        (["sudo", "-E", "podman", "run", "x", *TRAIN], {}, "what podman starts is no child of it"),
+        (["/usr/bin/srun", *TRAIN], {}, "in its container or on its host, with its own command"),
+        (["conda", "run", "-n", "rl", *TRAIN], {}, "write conda run --no-capture-output"),
+        (["poetry", "run", *TRAIN], {}, "each trial has one of its own: write poetry -P /"),
         (TRAIN, {"preset": "clean"}, "--preset is one of auto, cleanrl,"),
         (TRAIN, {"rate": "fps ("}, "is no regular expression"),
         (TRAIN, {"rate": "fps"}, "needs a group around the number"),
@@ -73,6 +78,7 @@ def refused(arguments: list[str], **options: object) -> str:
         (TRAIN, {"rate": "(.)", "count": "(.)"}, "one way to read the speed is enough"),
         (TRAIN, {"rate": "(.)", "steps": "8"}, "--rate reads steps per second themselves"),
         (TRAIN, {"rate": "(.)", "preset": "sb3"}, "one way to read the speed is enough"),
+        (TRAIN, {"by_clock": True, "preset": "sb3"}, "--by-clock is about the lines of --count"),
         (TRAIN, {"env": ("A",)}, "--env takes name=value"),
         (TRAIN, {"returns": "(.)"}, "--return is for --objective learning: give both, or none"),
         (TRAIN, {"per_episode": True}, "--per-episode is about the lines of --return"),
@@ -82,7 +88,7 @@ def refused(arguments: list[str], **options: object) -> str:
         (
             ["python3", "ppo.py", "{n} {num_envs}"],
             {"space": ("n=4", "num_envs=4"), "preset": "cleanrl"},
-            "counts num_envs * num_steps steps, and num_steps is no axis: give the steps",
+            "counts num_envs * num_steps agent steps, and num_steps is no axis: give the steps",
         ),
     ],
 )
@@ -240,6 +246,15 @@ def test_a_dry_run_shows_commands_ready_for_a_shell() -> None:
         "Its speed is read from cleanrl: '^SPS: \\d+$': a line per num_envs * num_steps agent "
         "steps, timed."
     )
+
+
+@pytest.mark.parametrize("steps", [None, "num_envs * 128"])
+def test_a_dry_run_names_the_presets_whose_steps_no_axis_tells(steps: str | None) -> None:
+    spec = CommandSpec(space=SPACE[:1], steps=steps)
+    space = space_of(spec, TRAIN[:4])
+    said = dry_run(space, options_of(spec, TRAIN[:4], space))[-1]
+    assert ("cleanrl, leanrl, openrlhf would need --steps, the steps" in said) == (steps is None)
+    assert ("of cleanrl, leanrl, sb3" in said) == (steps is not None)
 
 
 def test_a_dry_run_starts_nothing(

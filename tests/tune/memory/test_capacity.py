@@ -3,7 +3,7 @@
 import pytest
 
 from fake_compiler import CONFIGS, SPACE, need
-from search_spaces.config import config_key
+from search_spaces.config import Value, config_key
 from search_spaces.space import SearchSpace
 from tune.memory import capacity
 from tune.memory.capacity import Fit
@@ -23,9 +23,12 @@ def test_other_axes_stand_at_their_largest_value() -> None:
         ("grad_accumulation=1,8", {1}),
         ("hidden=64,1024", {1024}),
         ("remat=0,1", {0, 1}),
+        ("remat=none,full", {"none", "full"}),
+        ("env.OMP_NUM_THREADS=1,2", {2}),
+        ("env.XLA_FLAGS=|--xla_a=1", {"--xla_a=1"}),
     ],
 )
-def test_the_heaviest_value_decides_where_it_is_known(axis: str, kept: set[int]) -> None:
+def test_the_heaviest_value_decides_where_it_is_known(axis: str, kept: set[Value]) -> None:
     found = capacity.of_sizes(SPACE.override([axis]))
     assert {config[axis.partition("=")[0]] for config in found} == kept
 

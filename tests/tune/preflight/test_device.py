@@ -1,16 +1,14 @@
 """The device of the trials on machines of every kind, and what keeps a GPU from being used."""
 
 import dataclasses
-from typing import Any
 
 import pytest
 
 from cluster.node.gpus import Gpu
-from machines import GIB, GPU, IDLE, cpu_host, gpu_host, verdict
+from machines import GIB, IDLE, cpu_host, gpu_host, verdict, visible, with_free
 from tune.preflight.findings import Findings
 
 V100 = Gpu(name="Tesla V100-SXM2-16GB", memory_bytes=16 * GIB, power_limit_w=300.0)
-HELD = dataclasses.replace(IDLE, memory_free_bytes=3 * GIB)
 
 
 def under_driver(version: str, cuda: str | None) -> Findings:
@@ -28,13 +26,13 @@ def under_driver(version: str, cuda: str | None) -> Findings:
         (cpu_host(gpu_faults={"0": "GPU is lost"}), "GPU 0 cannot be used: GPU is lost. Restart"),
         (cpu_host(unknown_gpu="GPU-8932"), "CUDA_VISIBLE_DEVICES names no GPU of this machine: GP"),
         (
-            gpu_host(gpus=(V100,), gpu_capabilities=((7, 0),)),
+            gpu_host(visible(gpu=V100, capability=(7, 0))),
             "JAX would not use the GPU under driver 580.65.06: there is a GPU (Tesla V100-SXM2-16GB"
             "), and jax-cuda13-plugin of JAX. Run: pip install -e '.[cuda12]'",
         ),
         (
             under_driver("470.57.02", "11.4"),
-            "the NVIDIA driver 470.57.02 is too old for JAX: ins",
+            "the NVIDIA driver 470.57.02 is too old for CUDA 12: ins",
         ),
         (
             under_driver("580.65.06", None),
@@ -50,7 +48,7 @@ def test_a_gpu_that_cannot_be_used_is_a_problem_and_never_the_cpu_in_silence(
 
 
 def test_an_old_gpu_runs_the_older_jax() -> None:
-    findings = gpu_host(gpus=(V100,), gpu_capabilities=((7, 0),), plugin="jax-cuda12-plugin")
+    findings = gpu_host(visible(gpu=V100, capability=(7, 0)), plugin="jax-cuda12-plugin")
     assert verdict(findings).fit
 
 
@@ -77,18 +75,8 @@ def test_a_share_of_the_gpu_that_jaxlib_dies_of_is_a_problem(
     assert verdict(cpu_host(), environ=environ).fit, "the CPU has no such pool"
 
 
-def two_gpus(**changes: Any) -> Findings:
-    return gpu_host(
-        gpus=(GPU, GPU),
-        gpu_usage=(HELD, IDLE),
-        gpu_names=("0", "1"),
-        gpu_capabilities=((8, 9), (8, 9)),
-        **changes,
-    )
-
-
 def test_trials_take_the_idle_one_of_two_gpus() -> None:
-    found = verdict(two_gpus())
+    found = verdict(gpu_host(with_free(3 * GIB), visible("1")))
     assert found.thread_env
     assert found.thread_env.variables["CUDA_VISIBLE_DEVICES"] == "1"
     assert found.device_budget_bytes == int(19 * GIB * 0.9 * 0.95)
@@ -96,9 +84,7 @@ def test_trials_take_the_idle_one_of_two_gpus() -> None:
 
 
 def test_a_gpu_of_another_kind_is_not_taken_instead() -> None:
-    findings = two_gpus()
-    machine = dataclasses.replace(findings.machine, gpus=(GPU, V100))
-    found = verdict(dataclasses.replace(findings, machine=machine))
+    found = verdict(gpu_host(with_free(3 * GIB), visible("1", V100)))
     assert found.thread_env
     assert found.thread_env.variables["CUDA_VISIBLE_DEVICES"] == "0"
 
@@ -111,7 +97,7 @@ def test_gpus_are_numbered_as_nvml_does_in_trials() -> None:
 
 def test_memory_that_is_the_hosts_is_shared_with_it() -> None:
     usage = dataclasses.replace(IDLE, has_host_memory=True)
-    found = verdict(gpu_host(gpu_usage=(usage,)))
+    found = verdict(gpu_host(visible(usage=usage)))
     assert found.device_budget_bytes == int(19 * GIB * 0.6 * 0.95)
     assert found.thread_env
     assert found.thread_env.variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.6"

@@ -1,11 +1,9 @@
 """CPUs for trials side by side, near their GPUs."""
 
-import dataclasses
-
 import pytest
 
 from cluster.node.limits import Cpus
-from machines import gpu_host
+from machines import gpu_host, visible
 from tune.preflight.gpu_places import gpu_places
 
 FIRST, SECOND = tuple(range(4)), tuple(range(4, 8))
@@ -31,10 +29,8 @@ def test_trials_have_cpus_of_their_own_near_their_gpus(
     cap: int,
     places: list[tuple[int, ...]],
 ) -> None:
-    findings = dataclasses.replace(
-        gpu_host(),
-        gpu_names=("0", "1", "2"),
-        gpu_cpus=near,
+    findings = gpu_host(
+        *(visible(str(n), near_cpus=cpus) for n, cpus in enumerate(near or ((),) * 3)),
         cpus=Cpus(allowed=tuple(allowed), quota_cores=None, online=8),
     )
     assert [place.cpus for place in gpu_places(findings, ("0", "1", "2"), cap)] == places
@@ -58,16 +54,14 @@ def test_trials_share_no_core_while_there_are_enough(
 ) -> None:
     """Eight cores of two threads, the second ones from CPU 8 on."""
     cores = tuple((cpu, cpu + 8) for cpu in range(8))
-    findings = dataclasses.replace(
-        gpu_host(),
-        gpu_names=("0", "1"),
-        gpu_cpus=near,
+    findings = gpu_host(
+        *(visible(str(n), near_cpus=cpus) for n, cpus in enumerate(near or ((),) * 2)),
         cpus=Cpus(allowed=tuple(range(16)), quota_cores=None, online=16, cores=cores),
     )
     assert [set(place.cpus) for place in gpu_places(findings, ("0", "1"), cap)] == places
 
 
 def test_places_are_of_the_gpus_that_are_named() -> None:
-    findings = dataclasses.replace(gpu_host(), gpu_names=("0", "1"), gpu_cpus=(FIRST, SECOND))
+    findings = gpu_host(visible("0", near_cpus=FIRST), visible("1", near_cpus=SECOND))
     [place] = gpu_places(findings, ("1",), 2)
     assert (place.name, place.cpus) == ("1", (4, 5))

@@ -1,12 +1,13 @@
 """The verdict on machines of every kind, none of which is this one."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from cluster.node.limits import Cpus, MemoryLimit
-from machines import GIB, GPU, IDLE, JAX, cpu_host, gpu_host, room_for, verdict
+from machines import GIB, GPU, JAX, cpu_host, gpu_host, room_for, verdict, visible, with_free
 from tune.preflight import judge as preflight
 from tune.preflight.findings import Findings, NotFitError
 
@@ -24,7 +25,7 @@ def test_a_gpu_that_is_there_is_used() -> None:
     found = verdict(gpu_host())
     assert (found.fit, found.platform) == (True, "cuda")
     assert found.thread_env
-    assert found.thread_env.variables["JAX_PLATFORMS"] == "cuda"
+    assert found.thread_env.variables["JAX_PLATFORMS"] == "cuda,cpu"
     assert found.device_budget_bytes == int(19 * GIB * 0.9 * 0.95)
 
 
@@ -33,23 +34,20 @@ def test_the_cpu_of_a_gpu_machine_can_be_asked_for() -> None:
     assert (found.fit, found.platform) == (True, "cpu")
 
 
-def several(num_gpus: int, **changes: Any) -> Findings:
-    """A machine of so many GPUs of one kind, with 64 CPUs and 100 free GiB."""
+def several(
+    num_gpus: int, *, held: Sequence[int] = (), others: Sequence[int] = (), **changes: Any
+) -> Findings:
+    """A machine of so many GPUs, some held, some of another kind, with 64 CPUs and 100 free GiB."""
     cpus = Cpus(allowed=tuple(range(64)), quota_cores=None, online=64)
     memory = MemoryLimit(total_bytes=128 * GIB, available_bytes=100 * GIB, source="/proc/meminfo")
-    given: dict[str, Any] = {
-        "gpus": (GPU,) * num_gpus,
-        "gpu_usage": (IDLE,) * num_gpus,
-        "gpu_names": tuple(map(str, range(num_gpus))),
-        "gpu_capabilities": ((8, 9),) * num_gpus,
-        "cpus": cpus,
-        "host_memory": memory,
-    }
-    return gpu_host(**given | changes)
+    gpus = (
+        with_free(3 * GIB if n in held else 19 * GIB, str(n), H100 if n in others else GPU)
+        for n in range(num_gpus)
+    )
+    return gpu_host(*gpus, **{"cpus": cpus, "host_memory": memory} | changes)
 
 
 H100 = dataclasses.replace(GPU, name="NVIDIA H100 80GB HBM3")
-HELD = dataclasses.replace(IDLE, memory_free_bytes=3 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +58,10 @@ HELD = dataclasses.replace(IDLE, memory_free_bytes=3 * GIB)
         (several(8), None, tuple("01234567"), 8),
         (several(8), 3, ("0", "1", "2"), 16),
         (several(8), 1, (), 16),
-        (several(4, gpus=(GPU, H100, GPU, H100)), None, ("0", "2"), 16),
-        (several(4, gpu_usage=(IDLE, HELD, IDLE, IDLE)), None, ("0", "2", "3"), 16),
-        (several(2, gpu_usage=(HELD, IDLE)), None, (), 16),  # on the idle one alone
-        (several(2, gpus=(GPU, H100), gpu_usage=(HELD, IDLE)), None, (), 16),
+        (several(4, others=(1, 3)), None, ("0", "2"), 16),
+        (several(4, held=(1,)), None, ("0", "2", "3"), 16),
+        (several(2, held=(0,)), None, (), 16),  # on the idle one alone
+        (several(2, held=(0,), others=(1,)), None, (), 16),
     ],
 )
 def test_trials_side_by_side_take_all_idle_gpus_of_the_first_kind(
@@ -82,8 +80,9 @@ def test_trials_side_by_side_take_all_idle_gpus_of_the_first_kind(
 
 
 def test_the_budget_holds_on_all_gpus_that_take_trials() -> None:
-    used = dataclasses.replace(IDLE, memory_free_bytes=18 * GIB + GIB // 2)  # by its desktop
-    findings = several(3, gpu_usage=(IDLE, IDLE, used))
+    used = with_free(18 * GIB + GIB // 2, "2")  # by its desktop
+    findings = several(3)
+    findings = findings.of_gpus([*findings.gpus[:2], used])
     all_of_them = verdict(findings, max_gpus=None)
     assert all_of_them.num_places == 3
     assert all_of_them.device_budget_bytes == int(18.5 * GIB * 0.9 * 0.95)
@@ -173,7 +172,7 @@ def test_a_host_of_a_cluster_has_as_many_places_as_ray_counts() -> None:
         (
             gpu_host(versions=JAX | {"torch": "2.13.0+cpu"}),
             {"framework": "torch"},
-            "PyTorch for cuda is missing: torch is 2.13.0+cpu. Run: pip install torch",
+            "PyTorch for cuda is missing: torch is 2.13.0+cpu. Run: pip install --force-",
         ),
         (
             cpu_host(thread_limits=room_for(90)),
@@ -188,7 +187,7 @@ def test_a_host_of_a_cluster_has_as_many_places_as_ray_counts() -> None:
             "or take --thread-cap 3.",
         ),
         (
-            gpu_host(gpu_usage=(dataclasses.replace(IDLE, memory_free_bytes=GIB // 5),)),
+            gpu_host(with_free(GIB // 5)),
             {},
             "no trial fits into the GPU's memory: 205 MiB of 20.0 GiB are free. End the program",
         ),
@@ -225,12 +224,12 @@ def test_an_xla_flag_that_would_end_every_trial_is_a_problem() -> None:
     [
         (cpu_host(hidden_gpus=1), {}, "CUDA_VISIBLE_DEVICES hides the GPU"),
         (
-            gpu_host(gpus=(GPU, dataclasses.replace(GPU, power_limit_w=70.0))),
+            gpu_host(visible(), visible("1", dataclasses.replace(GPU, power_limit_w=70.0))),
             {},
             "the GPUs differ",
         ),
         (
-            gpu_host(gpu_usage=(dataclasses.replace(IDLE, memory_free_bytes=8 * GIB),)),
+            gpu_host(with_free(8 * GIB)),
             {},
             "another program holds 12.0 GiB of the GPU's memory",
         ),
@@ -271,6 +270,12 @@ def test_a_persons_own_budget_and_cap_are_taken() -> None:
 def test_a_persons_own_memory_fraction_bounds_the_budget() -> None:
     found = verdict(gpu_host(), environ={"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"})
     assert found.device_budget_bytes == int(19 * GIB * 0.5 * 0.95)
+
+
+def test_a_command_may_take_nearly_all_of_a_gpu() -> None:
+    """It fits into what XLA's pool is to leave, as an LLM's server does that takes 90 %."""
+    found = verdict(gpu_host(), framework="any", environ={"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"})
+    assert found.device_budget_bytes == int(19 * GIB * 0.98)
 
 
 def test_trials_side_by_side_share_the_host() -> None:

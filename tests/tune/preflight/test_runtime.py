@@ -6,7 +6,7 @@ import pytest
 
 import machines
 from cluster.errors import UserError
-from cluster.join.hardware_class import HardwareClass
+from cluster.join.hardware_class import ClassHost, HardwareClass
 from cluster.node.thread_env import Framework
 from search_spaces.space import SearchSpace
 from tune.preflight import runtime
@@ -45,20 +45,15 @@ def test_more_devices_than_there_are_are_refused(
     monkeypatch.setenv("XLA_FLAGS", flags)
     machine = machines.verdict(machines.cpu_host())
     if gpus:
-        cards = {
-            "gpus": (machines.GPU,) * gpus,
-            "gpu_usage": (machines.IDLE,) * gpus,
-            "gpu_names": tuple(map(str, range(gpus))),
-            "gpu_cpus": ((),) * gpus,
-        }
-        machine = machines.verdict(machines.gpu_host(**cards), max_gpus=None)
+        cards = (machines.visible(str(n)) for n in range(gpus))
+        machine = machines.verdict(machines.gpu_host(*cards), max_gpus=None)
     space = SearchSpace(axes=()).override(["num_devices=1,2,4"])
     with pytest.raises(UserError, match=refused) if refused else contextlib.nullcontext():
         runtime.require_devices(space, {}, task, machine)
 
 
 def test_a_baseline_on_more_gpus_than_a_host_of_the_class_has_is_refused() -> None:
-    hosts = (("1", "10.0.0.1", 1), ("2", "10.0.0.2", 2))
+    hosts = (ClassHost("1", "10.0.0.1", 1), ClassHost("2", "10.0.0.2", 2))
     two = HardwareClass(name="l4", hosts=hosts, uses_gpu=True)
     space, machine = SearchSpace(axes=()).override(["a=1"]), machines.verdict(machines.gpu_host())
     runtime.require_devices(space, {"num_devices": 2}, "jax", machine, two)

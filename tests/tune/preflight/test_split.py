@@ -7,7 +7,7 @@ import pytest
 
 from cluster.node.gpus import Gpu
 from cluster.node.limits import Cpus, MemoryLimit
-from machines import GIB, GPU, IDLE, cpu_host, gpu_host, room_for, verdict
+from machines import GIB, GPU, cpu_host, gpu_host, room_for, verdict, with_free
 from tune.preflight import split
 from tune.preflight.findings import Findings, MachineShare, PreflightRequest
 
@@ -18,13 +18,10 @@ ADA, AMPERE = "rtx-4000-ada-generation-20gb-130w", "rtx-3090-24gb-350w"
 def host(*gpus: Gpu, held: tuple[int, ...] = (), cpus: int = 8, **changes: Any) -> Findings:
     """A machine with these GPUs; other programs hold the memory of some."""
     return gpu_host(
-        gpus=gpus,
-        gpu_usage=tuple(
-            dataclasses.replace(IDLE, memory_free_bytes=3 * GIB if n in held else gpu.memory_bytes)
+        *(
+            with_free(3 * GIB if n in held else gpu.memory_bytes, str(n), gpu)
             for n, gpu in enumerate(gpus)
         ),
-        gpu_names=tuple(map(str, range(len(gpus)))),
-        gpu_capabilities=((8, 9),) * len(gpus),
         cpus=Cpus(allowed=tuple(range(cpus)), quota_cores=None, online=cpus),
         **changes,
     )

@@ -26,7 +26,7 @@ def test_every_limit_is_shown_and_the_binding_one_is_marked() -> None:
     ]
     assert ("platform", "cuda, in a Vast container (/.dockerenv)") in rows["Machine"]
     assert ("GPU", "NVIDIA RTX 4000 Ada Generation (20.0 GiB, 130 W)") in rows["Machine"]
-    assert ("JAX_PLATFORMS", "cuda") in rows["Environment of a trial"]
+    assert ("JAX_PLATFORMS", "cuda,cpu") in rows["Environment of a trial"]
 
 
 def test_a_terminal_gets_a_panel_with_the_same_words() -> None:

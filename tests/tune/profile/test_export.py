@@ -9,8 +9,8 @@ import yaml
 
 import factories
 from learners import numbered, trained
-from machines import IDLE, gpu_host, verdict
-from profiles import loaded, written
+from machines import IDLE, gpu_host, verdict, visible
+from profiles import FULL, loaded, written
 from tune.profile import file as profile_file
 from tune.profile import view
 from tune.search.learned import LearningPlan
@@ -131,15 +131,32 @@ def test_peaks_are_over_every_process_that_ran_the_configuration(tmp_path: Path)
     soak = factories.trial(
         stage="soak",
         config=dict(reversed(chosen.config.items())),
-        outcome=factories.outcome(peak_threads=34, peak_maps=9_000, thread_cap=1),
+        outcome=factories.outcome(
+            peak_threads=34,
+            peak_maps=9_000,
+            thread_cap=1,
+            measurement=factories.measurement(peak_device_bytes=240_000_000),
+        ),
     )
     other = factories.trial(outcome=factories.outcome(peak_threads=90))
     fields = loaded(written(tmp_path, factories.result(trials=(other, soak))))
     assert fields["threads"]["peak_threads"] == 34
     assert fields["threads"]["peak_maps"] == 9_000
+    assert fields["memory"]["peak_device_bytes"] == 240_000_000
     assert fields["threads"]["cap"] == 1
     assert fields["environment"]["cpus"] == [0]
     assert fields["environment"]["variables"]["PJRT_NPROC"] == "1"
+
+
+def test_the_memory_that_is_expected_of_a_gpu_is_the_most_that_the_soak_took_too(
+    tmp_path: Path,
+) -> None:
+    chosen = factories.candidate(representative=FULL)
+    grown = factories.outcome(measurement=factories.measurement(peak_device_bytes=240_000_000))
+    soak = factories.trial(stage="soak", config=chosen.config, outcome=grown)
+    result = factories.result(trials=(soak,), chosen={Kind.FASTEST: chosen})
+    fields = loaded(written(tmp_path, result, preflight=verdict(gpu_host())))
+    assert fields["expected_memory_gb"] == 0.24
 
 
 def test_a_foreign_workloads_axes_are_top_level_unless_a_key_has_their_name(
@@ -192,6 +209,10 @@ def test_what_trials_inherited_is_in_the_profile(tmp_path: Path) -> None:
         "XLA_FLAGS": "--xla_gpu_autotune_level=2",
         "JAX_DEFAULT_MATMUL_PRECISION": "BF16_BF16_F32",
         "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5",
+        "XLA_PYTHON_CLIENT_ALLOCATOR": "cuda_async",
+        "JAX_ENABLE_X64": "1",
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1",
         "OMP_NUM_THREADS": "7",
         "TF_CPP_MIN_LOG_LEVEL": "",
         "CUDA_VISIBLE_DEVICES": "3",
@@ -201,12 +222,12 @@ def test_what_trials_inherited_is_in_the_profile(tmp_path: Path) -> None:
     variables = loaded(written(tmp_path, preflight=found, environ=given))["environment"][
         "variables"
     ]
-    for name in ("JAX_DEFAULT_MATMUL_PRECISION", "XLA_PYTHON_CLIENT_MEM_FRACTION"):
-        assert variables[name] == given[name]
     assert variables["XLA_FLAGS"].startswith(given["XLA_FLAGS"])
     assert variables["OMP_NUM_THREADS"] == "1", "trials did not keep it"
     absent = {"TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES", "CLOUD_API_KEY"}
     assert not absent & variables.keys()
+    for name in given.keys() - absent - {"XLA_FLAGS", "OMP_NUM_THREADS"}:
+        assert variables[name] == given[name]
 
 
 @pytest.mark.parametrize("flags", ["", "--xla_b=2"])
@@ -224,7 +245,7 @@ def test_a_profile_has_the_order_and_the_share_of_gpus_and_not_the_number_of_thi
     tmp_path: Path, has_host_memory: bool
 ) -> None:
     usage = dataclasses.replace(IDLE, has_host_memory=has_host_memory)
-    found = verdict(gpu_host(gpu_usage=(usage,), gpu_names=("1",)))
+    found = verdict(gpu_host(visible("1", usage=usage)))
     variables = loaded(written(tmp_path, preflight=found))["environment"]["variables"]
     assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] == ("0.6" if has_host_memory else "0.9")

@@ -35,7 +35,7 @@ def test_validation_runs_under_the_profiles_own_caps(tmp_path: Path) -> None:
     assert set(here.cpus) <= set(allowed)
     elsewhere = profile_file.read(rewritten(path, environment__cpus=[4094, 4095]))
     assert set(measuring.environment(elsewhere, "cpu", {}).cpus) <= set(allowed)
-    assert measuring.environment(profile, "cuda", {}).variables["JAX_PLATFORMS"] == "cuda"
+    assert measuring.environment(profile, "cuda", {}).variables["JAX_PLATFORMS"] == "cuda,cpu"
 
 
 def test_a_gpus_profile_needs_a_gpu(tmp_path: Path) -> None:
@@ -120,6 +120,8 @@ def test_what_is_secret_of_a_command_is_taken_from_the_environment(tmp_path: Pat
     missing = "is secret, API_KEY, HUB_TOKEN, variables.A_TOKEN: give it here"
     with pytest.raises(ProfileError, match=missing):
         measuring.completed(profile, {}, {}, None)
+    with pytest.raises(ProfileError, match="is secret, HUB_TOKEN: give it here"):
+        measuring.completed(profile, {}, {"API_KEY": "a", "A_TOKEN": "c"}, None)
     environ = {"API_KEY": "a", "HUB_TOKEN": "b", "A_TOKEN": "c"}
     options = measuring.completed(profile, {}, environ, None)
     assert options["arguments"] == ["train", "--api-key", "a", "HUB_TOKEN=b"]

@@ -59,7 +59,7 @@ def test_a_wrong_key_is_named_with_what_was_got_and_what_to_do(
 
 @pytest.mark.parametrize(
     ("framework", "platform", "cap"),
-    [*itertools.product(("jax", "torch"), ("cpu", "cuda"), (1, 4))],
+    [*itertools.product(("jax", "torch", "any"), ("cpu", "cuda"), (1, 4))],
 )
 def test_every_variable_of_a_cap_may_be_exported_and_nothing_else_is(
     framework: thread_env.Framework, platform: thread_env.Platform, cap: int

@@ -1,6 +1,7 @@
 """The choice among candidates: fastest, lean and balanced; what is promised, and by how much."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -100,16 +101,18 @@ def test_the_soak_counts_and_one_that_contradicts_from_below_is_promised_alone(
         ([300.0, 395.0], 371.1, 4),  # the first was chance
         ([300.0, 310.0], 305.0, 2),
         ([310.0, 300.0], 305.0, 2),
+        ([305.0], 305.0, 1),
     ],
 )
-def test_two_soaks_count_by_their_mean(
-    soaks: list[float], promised: float, num_processes: int
-) -> None:
+def test_soaks_count_by_their_mean(soaks: list[float], promised: float, num_processes: int) -> None:
     finals = [measured(4, 400.0, stage=Stage.FINAL) for _ in range(2)]
     (found,) = candidates_of([*finals, *(measured(4, s, stage=Stage.SOAK) for s in soaks)])
     assert found.promised == pytest.approx(promised, abs=0.1)
     assert found.promised_low <= found.promised <= found.high
     assert found.promised_processes == num_processes
+    if num_processes == len(soaks):  # as unsure as others of so few processes
+        side = math.exp(found.noise.half_width(num_processes))
+        assert found.promised_low == pytest.approx(promised / side, abs=0.1)
 
 
 def test_a_disturbed_soak_says_nothing_beside_a_quiet_one() -> None:

@@ -8,7 +8,7 @@ from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
 from tune.search.explore import propose, revisit, untried_devices
 from tune.search.problem import Explored, SearchProblem
-from tune.search.trial import Stage
+from tune.search.trial import Scored, Stage
 
 SPACE = SearchSpace(
     axes=(
@@ -34,7 +34,7 @@ def known(
     space: SearchSpace = SPACE,
 ) -> Explored:
     scored = tuple(
-        (trial(number=number, stage=stage, config=config, outcome=ended), score)
+        Scored(trial(number=number, stage=stage, config=config, outcome=ended), score)
         for number, (stage, config, ended, score) in enumerate(rows)
     )
     problem = SearchProblem(

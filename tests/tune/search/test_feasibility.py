@@ -10,7 +10,7 @@ from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
 from tune.search import feasibility
 from tune.search.problem import Explored, SearchProblem
-from tune.search.trial import Stage
+from tune.search.trial import Scored, Stage
 
 GIB = 2**30
 SPACE = SearchSpace(
@@ -45,7 +45,7 @@ def known(*ended: tuple[dict[str, Any], Outcome]) -> Explored:
         host_budget_bytes=8 * GIB,
     )
     scored = tuple(
-        (trial(number=n, stage=Stage.SEARCH, config=one, outcome=how), None)
+        Scored(trial(number=n, stage=Stage.SEARCH, config=one, outcome=how), None)
         for n, (one, how) in enumerate(ended)
     )
     return Explored(problem=problem, min_gain=0.02, scored=scored)

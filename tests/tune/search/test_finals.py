@@ -10,7 +10,7 @@ from finals_trials import EXPLORED, config, died, measured
 from trainables.measurement import OutcomeKind
 from tune.search import finals
 from tune.search.candidates import choose_candidates
-from tune.search.finals import FinalsPlan
+from tune.search.finals import Affordable, FinalsPlan
 from tune.search.objective import Objective
 from tune.search.trial import Stage, Trial
 
@@ -64,7 +64,12 @@ def test_what_learns_fastest_comes_first_and_of_the_others_the_fastest_alone() -
     leaders = finals.pick_leaders(EXPLORED, PLAN, Objective.LEARNING, BASELINE, learner)
     assert [one["num_envs"] for one in leaders] == [2, 4, 1]
     alone = finals.next_step(
-        EXPLORED, PLAN, Objective.LEARNING, BASELINE, learner=learner, num_affordable=4
+        EXPLORED,
+        PLAN,
+        Objective.LEARNING,
+        BASELINE,
+        learner=learner,
+        affordable=Affordable(num=4, num_needed=4),
     )
     assert alone == (Stage.FINAL, learner)
 
@@ -128,7 +133,11 @@ def test_a_soak_that_contradicts_the_finals_is_run_again_once_while_there_is_tim
     trials += [measured(1, 100.0, stage=Stage.FINAL) for _ in range(2)]
     for number in range(3):
         step = finals.next_step(
-            trials, plan, Objective.THROUGHPUT, BASELINE, num_affordable=num_affordable
+            trials,
+            plan,
+            Objective.THROUGHPUT,
+            BASELINE,
+            affordable=Affordable(num=num_affordable, num_needed=num_affordable),
         )
         if step is None:
             break
@@ -159,12 +168,23 @@ def ran_finals(
     num_affordable: int,
     speeds: dict[int, float],
     noise: Sequence[float] = (1.0,),
+    *,
+    num_cut: int = 0,
 ) -> list[int]:
-    """The leaders that the finals run while the time for them shrinks by one each."""
+    """The leaders that the finals run while the time for them shrinks by one each.
+
+    A soak that is cut short leaves room for `num_cut` more.
+    """
     trials, ran = list(trials), []
     while True:
         left = num_affordable - len(ran)
-        step = finals.next_step(trials, plan, Objective.THROUGHPUT, BASELINE, num_affordable=left)
+        step = finals.next_step(
+            trials,
+            plan,
+            Objective.THROUGHPUT,
+            BASELINE,
+            affordable=Affordable(num=left, num_needed=left + num_cut),
+        )
         if step is None or step[0] is not Stage.FINAL:
             return ran
         ran.append(step[1]["num_envs"])
@@ -185,6 +205,38 @@ def ran_finals(
 def test_short_time_leaves_out_leaders_and_not_rounds(num_affordable: int, ran: list[int]) -> None:
     near = {1: 400.0, 4: 400.0, 8: 400.0}
     assert ran_finals(EXPLORED, PLAN, num_affordable, near) == ran
+
+
+@pytest.mark.parametrize(
+    ("num_affordable", "num_cut", "ran"),
+    [
+        (3, 0, [4, 1, 1]),
+        (3, 1, [4, 1, 1, 4]),
+        (1, 3, [4, 1, 1, 4]),
+        (5, 1, [4, 1, 1, 4]),  # no soak is cut short for another leader
+    ],
+)
+def test_the_soak_is_cut_short_for_all_rounds_of_the_best_and_the_baseline(
+    num_affordable: int, num_cut: int, ran: list[int]
+) -> None:
+    near = {1: 400.0, 4: 400.0, 8: 400.0}
+    assert ran_finals(EXPLORED, PLAN, num_affordable, near, num_cut=num_cut) == ran
+
+
+def test_a_leader_that_has_begun_runs_on_only_beside_what_is_needed() -> None:
+    """Finals take longer than it was thought: three are left, and there is time for two."""
+    speeds = {4: 400.0, 8: 395.0, 1: 380.0}
+    first = [measured(size, speed, stage=Stage.FINAL) for size, speed in speeds.items()]
+    trials = [*EXPLORED, *first]
+    ran = []
+    for left in (2, 1, 0):
+        few = Affordable(num=left, num_needed=left)
+        step = finals.next_step(trials, PLAN, Objective.THROUGHPUT, BASELINE, affordable=few)
+        assert step is not None
+        ran.append((step[0], step[1]["num_envs"]))
+        num_envs = step[1]["num_envs"]
+        trials.append(measured(num_envs, speeds[num_envs], stage=step[0]))
+    assert ran == [(Stage.FINAL, 1), (Stage.FINAL, 4), (Stage.SOAK, 4)]
 
 
 def test_a_disturbed_final_is_run_again_beside_the_baseline_and_then_stands() -> None:

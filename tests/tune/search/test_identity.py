@@ -38,19 +38,21 @@ def test_the_same_bars_in_another_folder_are_the_same_search(
 
 
 @pytest.mark.parametrize(
-    ("given", "found", "notes", "raised"),
+    ("given", "adopted", "found", "notes", "raised"),
     [
-        ("ab", "ab", "", None),
-        ("aX", "a", "X", None),
-        ("XaY", "a", "XY", None),
-        ("X", "", "", "X is of other code"),
-        ("XY", "", "", "X is of other code"),
-        ("a-", "", "", "no - here"),
-        ("", "", "", None),
+        ("ab", "", "ab", "", None),
+        ("aX", "", "a", "X", None),
+        ("XaY", "", "a", "XY", None),
+        ("X", "", "", "", "X is of other code"),
+        ("XY", "", "", "", "X is of other code"),
+        ("a-", "", "", "", "no - here"),
+        ("", "", "", "", None),
+        ("aX", "a", "", "X", None),
+        ("a-", "a-", "", "", None),
     ],
 )
 def test_a_journal_that_cannot_be_used_is_a_note_beside_one_that_can(
-    given: str, found: str, notes: str, raised: str | None, tmp_path: Path
+    given: str, adopted: str, found: str, notes: str, raised: str | None, tmp_path: Path
 ) -> None:
     def read(journal: Path) -> str:
         if not journal.is_file():
@@ -64,11 +66,13 @@ def test_a_journal_that_cannot_be_used_is_a_note_beside_one_that_can(
         if journal.name != "-":
             journal.touch()
     said: list[str] = []
+    before = [str(tmp_path / name) for name in adopted]
     if raised is not None:
         with pytest.raises(StudyError, match=raised):
-            read_known(journals, read, note=said.append)
+            read_known(journals, read, adopted=before, note=said.append)
     else:
-        assert "".join(read_known(journals, read, note=said.append).values()) == found
+        known = read_known(journals, read, adopted=before, note=said.append)
+        assert "".join(known.values()) == found
     assert said == [
         f"not known after all, and explored again: {one} is of other code" for one in notes
     ]

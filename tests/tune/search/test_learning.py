@@ -54,6 +54,12 @@ def test_a_seed_that_did_not_reach_the_target_counts_as_longer_than_its_time() -
     assert b.value == pytest.approx(-(math.log(5.0) + math.log(2 * 20.0)) / 2)
 
 
+def test_seeds_that_all_missed_the_target_say_nothing_of_how_others_differ() -> None:
+    reached = [trained(A, 2.0), trained(A, 8.0)]
+    missed = [trained({"num_envs": 8 * n}, 50.0) for n in (1, 2, 4) for _ in range(2)]
+    assert judged(reached + missed).best.error == judged(reached).best.error
+
+
 def test_those_with_more_seeds_come_before_a_lucky_one() -> None:
     found = judged([trained(A, 4.0)] * 3 + [trained(B, 3.0)])
     assert found.best.config == A

@@ -16,7 +16,7 @@ from simulated_search import machine, make
 from trainables.measurement import Outcome, OutcomeKind
 from tune.search import finals, levers, stopping
 from tune.search.candidates import choose_candidates
-from tune.search.finals import FinalsPlan
+from tune.search.finals import Affordable, FinalsPlan
 from tune.search.levers import Lever, Verdict, with_lever
 from tune.search.objective import Objective
 from tune.search.result import Kind
@@ -44,7 +44,13 @@ def play(
     trials, ran = list(EXPLORED), []
     while True:
         left = affordable - len(ran)
-        step = finals.next_step(trials, plan, Objective.THROUGHPUT, BASELINE, num_affordable=left)
+        step = finals.next_step(
+            trials,
+            plan,
+            Objective.THROUGHPUT,
+            BASELINE,
+            affordable=Affordable(num=left, num_needed=left),
+        )
         if step is None:
             return ran, trials
         stage, of = step
@@ -112,12 +118,12 @@ def test_a_lever_that_was_never_quiet_in_a_round_is_compared_in_the_others() -> 
     assert found.gain.ratio == pytest.approx(1.2)
 
 
-def both(bare: float, own: float, *more: float) -> levers.Tried:
-    """The verdict by a loss of the first update without the lever (also in `more`), and with it."""
+def both(bare: float, own: float, *more: float, figure: str = "loss") -> levers.Tried:
+    """The verdict by a figure of the first update without (also in `more`) and with the lever."""
     return tried_with(
-        *(ended(LEVERED, 480.0, first={"loss": own}) for _ in range(2)),
+        *(ended(LEVERED, 480.0, first={figure: own}) for _ in range(2)),
         bare=tuple(
-            ended(WINNER, 400.0, first={"loss": value}) for value in (bare, *(more or (bare,)))
+            ended(WINNER, 400.0, first={figure: value}) for value in (bare, *(more or (bare,)))
         ),
     )
 
@@ -150,6 +156,7 @@ def surely(gain: float) -> levers.Tried:
             "loss is 0.6 after the first update, and 0.5 without it",
         ),
         (both(0.5, 0.6, 0.65), Verdict.KEPT, ""),  # the winner's own processes differ as much
+        (both(1122.0, 1500.0, figure="gradient_noise_scale"), Verdict.KEPT, ""),
         (both(-0.001, -0.0005), Verdict.OTHER_LEARNING, "loss is -0.0005 after the first update"),
         (
             tried_with(

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from finals_trials import config, died, measured
-from search_spaces.config import Config
+from search_spaces.config import Config, ConfigKey, config_key
 from tune.search import finals
 from tune.search.finals import FinalsPlan
 from tune.search.objective import Objective
@@ -37,10 +37,31 @@ def num_envs(configs: list[Config]) -> list[int]:
     return [one["num_envs"] for one in configs]
 
 
+def keys(*sizes: int) -> frozenset[ConfigKey]:
+    return frozenset(config_key(config(size)) for size in sizes)
+
+
 def test_before_the_first_final_all_run() -> None:
     found = race(measured(4, 400.0))
     assert num_envs(found.running) == [4, 8, 2, 1]
     assert found.rivals == []
+    assert found.needed == keys(4, 1)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "needed"),
+    [
+        ({4: 400.0}, (4, 1)),
+        ({4: 400.0, 8: 300.0, 1: 100.0}, (4, 1)),
+        ({4: 300.0, 8: 400.0, 1: 100.0}, (8, 1)),  # the fastest by the finals is promised
+        ({4: 300.0, 8: 300.0, 1: 400.0}, (1, 4)),  # the baseline is compared with something
+    ],
+)
+def test_the_best_and_the_baseline_are_needed(
+    speeds: dict[int, float], needed: tuple[int, ...]
+) -> None:
+    found = race(*(final(n, speed) for n, speed in speeds.items()), num_rounds=2)
+    assert found.needed == keys(*needed)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
 """The part of --max-time that is kept for trainings, finals and soak."""
 
+import dataclasses
 import math
 
 import pytest
 
 from factories import measurement, outcome, trial
-from tune.search import trainings
-from tune.search.finals import FinalsPlan, typical_s
+from tune.search.finals import Affordable, FinalsPlan
 from tune.search.learned import LearningPlan
 from tune.search.objective import Objective
-from tune.search.reserve import expected_s, least_soak_s, num_affordable, reserved_s
+from tune.search.reserve import affordable, expected_s, least_soak_s, reserved_s, sampling_of
 from tune.search.rules import SearchRules
 from tune.search.stopping import Exploring, Stopping
 from tune.search.trial import Stage, Trial
@@ -21,39 +21,51 @@ BEST = trial(
         measurement=measurement(env_steps_per_update=1000, steps_per_second=1000.0),
     )
 )
-EXPLORING = Exploring(num_runs=4, num_ended=4, num_waited=3, run_s=10.0, explored_s=10.0)
+EXPLORING = Exploring(
+    num_runs=4,
+    num_ended=4,
+    num_waited=3,
+    run_s=10.0,
+    explored_s=10.0,
+    final_s=10.0,
+    start_s=6.0,
+)
 """What those four tell, when the first was the best."""
 
 PLAN = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=30)
-"""Eight finals of 10 s, one trial more, and a soak of 30 s: 120 s."""
+"""Eight finals of 10 s, and a soak of 30 s: 110 s."""
 
 LEARNING = LearningPlan(training_s=20.0, num_first=3, num_seeds=2)
 """Five trainings of 20 s, and of the 10 s in which a trial starts and ends."""
 
 
 @pytest.mark.parametrize(
-    ("runs", "learning", "max_time_s", "kept_s"),
+    ("best", "final_s", "first_s", "max_time_s", "kept_s"),
     [
-        (RUNS, None, None, 120.0),
-        (RUNS, None, 1000.0, 120.0),
-        (RUNS, LEARNING, 1000.0, 120.0 + 5 * 30.0),
-        (RUNS, None, 180.0, 90.0),  # half; all rounds of two need 5 x 10 s and a soak of 40 s
-        (RUNS, LEARNING, 400.0, 240.0),  # those, and the trainings
-        (RUNS, LEARNING, 200.0, 150.0),  # no more than three quarters
-        ([], None, 1000.0, 30.0),
+        (BEST, 10.0, 10.0, None, 120.0),
+        (BEST, 10.0, 10.0, 1000.0, 120.0),
+        (BEST, 10.0, 150.0, 1000.0, 260.0),
+        # Half; four finals of the best and the baseline, a soak of 6 + 20 s and the 5 s at the end
+        # need 81 s with what comes first.
+        (BEST, 10.0, 10.0, 180.0, 90.0),
+        (BEST, 10.0, 10.0, 140.0, 81.0),
+        (BEST, 10.0, 60.0, 200.0, 131.0),  # with what comes first
+        (BEST, 20.0, 10.0, 180.0, 121.0),  # a final takes longer than what explored
+        (BEST, 40.0, 10.0, 180.0, 135.0),  # no more than three quarters
+        (None, 0.0, 30.0, 1000.0, 30.0),
     ],
 )
 def test_what_comes_after_exploring_has_its_time(
-    runs: list[Trial], learning: LearningPlan | None, max_time_s: float | None, kept_s: float
+    best: Trial | None, final_s: float, first_s: float, max_time_s: float | None, kept_s: float
 ) -> None:
-    trained_s = 0.0 if learning is None else trainings.expected_s(runs, learning)
-    found_s = reserved_s(typical_s(runs), PLAN, BEST, max_time_s, trained_s=trained_s)
+    exploring = dataclasses.replace(EXPLORING, final_s=final_s)
+    found_s = reserved_s(rules(max_time_s=max_time_s), exploring, best, first_s)
     assert found_s == pytest.approx(kept_s)
 
 
 def test_a_soak_takes_so_long_at_least() -> None:
-    assert least_soak_s(PLAN) == 40.0
-    assert least_soak_s(FinalsPlan(soak_updates=0)) == 0.0
+    assert least_soak_s(PLAN, 7.0) == 7.0 + 20.0
+    assert least_soak_s(FinalsPlan(soak_updates=0), 7.0) == 0.0
 
 
 SHORT = LearningPlan(num_first=20)
@@ -62,9 +74,14 @@ LEARN = trial(number=7, stage=Stage.LEARN, outcome=outcome(wall_s=200.0))
 SOAK = trial(number=9, stage=Stage.SOAK, outcome=None)
 
 
-def rules(*, learning: LearningPlan | None = None, num_parallel: int = 1) -> SearchRules:
+def rules(
+    *,
+    learning: LearningPlan | None = None,
+    num_parallel: int = 1,
+    max_time_s: float | None = None,
+) -> SearchRules:
     stopping = Stopping(
-        max_runs=24, max_time_s=None, patience=8, min_gain=0.02, num_parallel=num_parallel
+        max_runs=24, max_time_s=max_time_s, patience=8, min_gain=0.02, num_parallel=num_parallel
     )
     return SearchRules(
         objective=Objective.THROUGHPUT, stopping=stopping, finals=PLAN, seed=0, learning=learning
@@ -98,10 +115,43 @@ def test_before_anything_was_measured_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("remaining_s", "num_beside", "number"),
-    [(None, 1, math.inf), (40.0, 1, 0), (40.0 + 25.0, 1, 2), (40.0 + 25.0, 4, 8)],
+    ("remaining_s", "num_beside", "num", "num_needed"),
+    [
+        (None, 1, math.inf, math.inf),
+        (34.0, 1, 0, 0),
+        (33.0 + 12.0, 1, 1, 1),
+        (33.0 + 14.0, 1, 1, 2),
+        (33.0 + 14.0, 4, 4, 8),
+    ],
 )
 def test_as_many_finals_as_the_time_beside_the_soak_has_room_for(
-    remaining_s: float | None, num_beside: int, number: float
+    remaining_s: float | None, num_beside: int, num: float, num_needed: float
 ) -> None:
-    assert num_affordable([FINAL], PLAN, remaining_s, num_beside=num_beside) == number
+    """A final of 12 s is not measured for 8: a soak takes 8 + 20 s, or 8 + 10, and the end 5 s."""
+    found = affordable([FINAL], PLAN, remaining_s, num_beside=num_beside)
+    assert (found.num, found.num_needed) == (num, num_needed)
+
+
+def test_without_a_soak_none_is_cut_short() -> None:
+    plan = dataclasses.replace(PLAN, soak_updates=0)
+    assert affordable([FINAL], plan, 5.0 + 30.0) == Affordable(num=2, num_needed=2)
+
+
+@pytest.mark.parametrize(
+    ("stage", "remaining_s", "measures_s"),
+    [
+        (Stage.BASELINE, 113.0, 8.0),
+        (Stage.SEARCH, 113.0, 8.0),
+        (Stage.FINAL, 113.0, 15.0),
+        (Stage.LEVER, 113.0, 15.0),
+        (Stage.SOAK, 113.0, 100.0),
+        (Stage.SOAK, 25.0, 12.0),
+        (Stage.SOAK, 20.0, 10.0),
+        (Stage.SOAK, 5000.0, 600.0),
+        (Stage.SOAK, None, 600.0),
+    ],
+)
+def test_finals_measure_longer_and_a_soak_until_the_time_is_up(
+    stage: Stage, remaining_s: float | None, measures_s: float
+) -> None:
+    assert sampling_of(stage, [*RUNS, FINAL], remaining_s).max_measure_s == measures_s

@@ -1,11 +1,13 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.spatial.distance import cdist
 
 from tune.search.sampler import (
     Observations,
-    choose,
     choose_batch,
     expected_improvement,
     fit,
@@ -35,7 +37,7 @@ def search(policy: str, seed: int, budget: int) -> float:
                 scores=np.array(scores),
                 feasible=np.ones(len(tried), dtype=np.bool_),
             )
-            pick = choose(GRID[untried], observations, rng)
+            [pick], _ = choose_batch(GRID[untried], observations, rng)
         tried.append(untried.pop(pick))
         scores.append(float(speed(GRID[tried[-1:]])[0] * np.exp(rng.normal(0, 0.02))))
     return float(speed(GRID[tried]).max() / speed(GRID).max())
@@ -74,19 +76,17 @@ def test_the_same_seed_chooses_the_same() -> None:
     observations = Observations(
         points=GRID[[0, 50]], scores=np.array([1.0, 2.0]), feasible=np.ones(2, dtype=np.bool_)
     )
-    picks = {choose(GRID, observations, np.random.default_rng(7)) for _ in range(3)}
-    assert len(picks) == 1
+    first, second = (choose_batch(GRID, observations, np.random.default_rng(7)) for _ in range(2))
+    assert first[0] == second[0]
 
 
-def test_nothing_feasible_and_nothing_to_choose_are_said() -> None:
+def test_that_nothing_is_feasible_is_said() -> None:
     observations = Observations(
         points=GRID[:1], scores=np.array([1.0]), feasible=np.zeros(1, dtype=np.bool_)
     )
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="no observation is feasible"):
-        choose(GRID, observations, rng)
-    with pytest.raises(ValueError, match="no candidate"):
-        choose(GRID[:0], observations, rng)
+        choose_batch(GRID, observations, rng)
 
 
 def many(number: int) -> Observations:
@@ -100,7 +100,8 @@ def test_a_batch_begins_with_the_choice_and_its_rows_differ_and_lie_apart() -> N
     candidates = np.random.default_rng(2).uniform(0.0, 10.0, size=(500, 2))
     observations = many(20)
     rows, _ = choose_batch(candidates, observations, np.random.default_rng(0), size=16)
-    assert rows[0] == choose(candidates, observations, np.random.default_rng(0))
+    alone, _ = choose_batch(candidates, observations, np.random.default_rng(0))
+    assert rows[:1] == alone
     assert len(set(rows)) == 16
     posterior = fit(candidates, observations, np.random.default_rng(0))
     best = np.argsort(-expected_improvement(posterior))[:16]
@@ -131,3 +132,33 @@ def test_of_very_many_observations_those_that_are_used_tell_nearly_as_much() -> 
     posterior = fit(candidates, many(1500), rng)
     truth = np.exp(-np.square(candidates - 4.0).sum(axis=1) / 20.0)
     assert np.abs(np.log(posterior.scores / truth)).max() < 0.1
+
+
+@pytest.mark.parametrize("num_points", [2, 12, 80])
+def test_the_kernel_is_the_draw_under_which_what_was_measured_is_most_likely(
+    num_points: int,
+) -> None:
+    picked = np.random.default_rng(1).choice(len(GRID), num_points, replace=False)
+    points, scores = GRID[picked], speed(GRID[picked])
+    feasible = np.ones(num_points, dtype=np.bool_)
+    kernel = fit(GRID, Observations(points=points, scores=scores, feasible=feasible), rng()).kernel
+
+    drawn = rng()
+    lengths = np.exp(drawn.normal(math.log(3.0), 0.7, size=(256, 3)))
+    noises = np.exp(drawn.normal(math.log(1e-2), 1.0, size=256))
+    targets = (np.log(scores) - np.log(scores).mean()) / np.log(scores).std()
+
+    def posterior(draw: int) -> float:
+        far = math.sqrt(5.0) * cdist(points / lengths[draw], points / lengths[draw])
+        covariance = (1.0 + far + far**2 / 3.0) * np.exp(-far)
+        covariance += (noises[draw] + 1e-8) * np.eye(num_points)
+        prior = stats.norm.logpdf(np.log(lengths[draw]), math.log(3.0), 0.7).sum()
+        return float(prior + stats.multivariate_normal.logpdf(targets, cov=covariance))
+
+    best = max(range(256), key=posterior)
+    assert kernel.noise == noises[best]
+    np.testing.assert_array_equal(kernel.length_scales, lengths[best])
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -37,10 +37,20 @@ def test_pairs_that_disagree_prove_no_gain() -> None:
     assert gain.is_noise
 
 
-def test_two_rounds_on_a_cpu_prove_no_gain_of_a_few_percents_but_on_a_gpu_they_do() -> None:
-    base, leader = [100.0, 100.0], [104.0, 104.0]
-    assert gain_of(finals_of(base, leader)).is_noise
-    assert not gain_of(finals_of(base, leader, peak_device_bytes=100)).is_noise
+@pytest.mark.parametrize(
+    ("told", "is_noise"),
+    [
+        ({}, True),
+        ({"peak_device_bytes": 100}, False),
+        ({"peak_device_bytes": 100, "device_bytes": None}, True),
+    ],
+    ids=["on a CPU", "a program on a GPU", "a script on a GPU"],
+)
+def test_two_rounds_prove_a_gain_of_a_few_percents_of_programs_on_a_gpu_alone(
+    told: dict[str, Any], is_noise: bool
+) -> None:
+    gain = gain_of(finals_of([100.0, 100.0], [104.0, 104.0], **told))
+    assert gain.is_noise == is_noise
 
 
 def test_disturbed_finals_do_not_count_beside_quiet_ones() -> None:
@@ -84,7 +94,16 @@ def test_without_a_round_in_common_the_speeds_are_compared_like_one_pair() -> No
     assert (gain.low, gain.high) == pytest.approx((one_pair.low, one_pair.high))
 
 
-def test_processes_that_agree_know_no_more_than_each_by_itself() -> None:
+@pytest.mark.parametrize(
+    ("low", "high", "least"),
+    [
+        (0.8, 1.25, 1.2),  # each is known to 22 %, a ratio to 32 %, a mean of two to 22 %
+        (0.0, 2.0, 0.75),  # a count that leapt once or twice: half of its speed, or twice
+    ],
+)
+def test_processes_that_agree_know_no_more_than_each_by_itself(
+    low: float, high: float, least: float
+) -> None:
     agreeing = finals_of([100.0, 100.0], [150.0, 150.0], peak_device_bytes=100)
     narrow = gain_of(agreeing)
     vague = [
@@ -95,13 +114,12 @@ def test_processes_that_agree_know_no_more_than_each_by_itself() -> None:
         and (
             wide := dataclasses.replace(
                 trial.measurement,
-                low=0.8 * trial.measurement.steps_per_second,
-                high=1.25 * trial.measurement.steps_per_second,
+                low=low * trial.measurement.steps_per_second,
+                high=high * trial.measurement.steps_per_second,
             )
         )
     ]
     wide_gain = gain_of(vague)
     assert narrow.high - narrow.low < 0.1
-    # each is known to 22 %, a ratio of two to 32 %, a mean of two such pairs to 22 %
-    assert wide_gain.low == pytest.approx(1.5 * 0.8, rel=0.01)
-    assert not wide_gain.is_noise
+    assert wide_gain.low == pytest.approx(least, rel=0.01)
+    assert wide_gain.is_noise == (least < 1.0)

@@ -11,7 +11,7 @@ from search_spaces.config import config_key
 from search_spaces.space import Axis, SearchSpace
 from trainables.measurement import OutcomeKind
 from tune.search import explore, gpus, stopping
-from tune.search.finals import typical_s
+from tune.search.durations import as_final_s, mean_s, measured_s, start_s
 from tune.search.objective import Objective, score, typical_noise_scale
 from tune.search.problem import Explored, SearchProblem
 from tune.search.standings import Standings
@@ -71,9 +71,9 @@ class Anew:
         balanced = objective is Objective.BALANCED
         self._noise_scale = typical_noise_scale(trials) if balanced else None
         self._relative_speeds = gpus.relative_speeds(trials)
-        self.explored = [(one, self._score(one)) for one in trials if one.stage in EXPLORING]
-        self.scored = tuple(one for one in self.explored if self._counts(one[0]))
-        self.runs = tuple(one for one in self.scored if one[0].was_run)
+        self.explored = [Scored(one, self._score(one)) for one in trials if one.stage in EXPLORING]
+        self.scored = tuple(one for one in self.explored if self._counts(one.trial))
+        self.runs = tuple(one for one in self.scored if one.trial.was_run)
 
     def _score(self, one: Trial) -> float | None:
         if one.outcome is None or one.outcome.measurement is None:
@@ -109,8 +109,10 @@ class Anew:
             num_runs=len(self.runs),
             num_ended=sum(one.outcome is not None for one, _ in self.runs),
             num_waited=waited,
-            run_s=typical_s(one for one, _ in self.runs),
-            explored_s=typical_s(one for one, _ in self.explored),
+            run_s=mean_s((one for one, _ in self.runs), measured_s),
+            explored_s=mean_s((one for one, _ in self.explored), measured_s),
+            final_s=mean_s((one for one, _ in self.explored), as_final_s),
+            start_s=mean_s((one for one, _ in self.explored), start_s),
         )
 
 

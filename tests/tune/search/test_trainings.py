@@ -35,7 +35,7 @@ from tune.search.problem import Explored, SearchProblem
 from tune.search.progress import SEED_SD
 from tune.search.result import Kind, winner_of
 from tune.search.rounds import counted
-from tune.search.trial import EXPLORING, Stage, Trial
+from tune.search.trial import EXPLORING, Scored, Stage, Trial
 
 PLAN = LearningPlan(target=TOP, num_first=8)
 OTHER = BASELINE | {"num_envs": 1024}
@@ -56,7 +56,7 @@ def drive(
     while (asked := search.ask()) is not None:
         training = search.training_of(asked)
         rate = speed(asked.config)
-        made = machine(asked) if training is None else train(asked.config, *training, rate)
+        made = machine(asked) if training is None else train(asked.config, training, rate)
         if training is None and trial_s is not None:
             made = dataclasses.replace(made, wall_s=trial_s)
         if clock is not None:
@@ -230,8 +230,8 @@ def test_on_a_noisy_machine_no_seed_of_a_configuration_counts_twice(
         if asked is not None:
             made, training = machine(asked), search.training_of(asked)
             if training is not None:
-                seeds[asked.number] = training[1]
-                made = train(asked.config, *training, speed(asked.config))
+                seeds[asked.number] = training.seed
+                made = train(asked.config, training, speed(asked.config))
                 assert made.measurement is not None
                 measured = dataclasses.replace(
                     made.measurement, disturbed=bool(is_disturbed(asked.number))
@@ -266,7 +266,7 @@ def next_of(
     fastest: dict[str, int] | None,
     plan: LearningPlan = PLAN,
     space: SearchSpace = SPACE,
-    scored: tuple[tuple[Trial, float | None], ...] = (),
+    scored: tuple[Scored, ...] = (),
 ) -> dict[str, int] | None:
     problem = SearchProblem(space=space, baseline=BASELINE, device_budget_bytes=None)
     known = Explored(problem=problem, scored=scored, min_gain=0.02)
@@ -291,7 +291,7 @@ def test_there_are_no_more_trainings_than_planned(num_trained: int, goes_on: boo
 def test_so_many_configurations_train_with_one_seed(num_first: int) -> None:
     plan = LearningPlan(target=TOP, num_first=num_first)
     both = numbered([trained(BASELINE, 5.0), trained(OTHER, 5.0)])
-    asked = next_of(both, fastest=OTHER, plan=plan, scored=((EXPLORED, 1000.0),))
+    asked = next_of(both, fastest=OTHER, plan=plan, scored=(Scored(EXPLORED, 1000.0),))
     assert (asked in (BASELINE, OTHER)) == (num_first == 2)
 
 
@@ -307,8 +307,8 @@ def test_what_died_while_exploring_is_not_proposed() -> None:
     died = trial(config=third, outcome=outcome(kind=OutcomeKind.UNSTABLE, measurement=None))
     both = numbered([trained(BASELINE, 5.0), trained(OTHER, 5.0)])
     for seen, proposed in (
-        (((EXPLORED, 1000.0),), True),
-        (((EXPLORED, 1000.0), (died, None)), False),
+        ((Scored(EXPLORED, 1000.0),), True),
+        ((Scored(EXPLORED, 1000.0), Scored(died, None)), False),
     ):
         asked = next_of(both, fastest=OTHER, space=space, scored=seen)
         assert (asked == third) == proposed
@@ -320,7 +320,7 @@ def test_a_training_that_takes_three_times_as_long_as_the_best_is_ended(
 ) -> None:
     plan = LearningPlan(target=TOP, training_s=20.0)
     one_seed_may_err = math.exp(SEED_SD)
-    request = trainings.request(numbered([trained(BASELINE, soonest)]), plan)
+    request = trainings.request(numbered([trained(BASELINE, soonest)]), plan, 0)
     assert (request.max_s, request.target) == (20.0, TOP)
     assert [gate.seconds for gate in request.gates] == (
         [] if late is None else [pytest.approx(late * one_seed_may_err)]
@@ -330,14 +330,16 @@ def test_a_training_that_takes_three_times_as_long_as_the_best_is_ended(
 
 def test_without_a_target_it_must_have_what_the_best_had_in_a_third_of_the_time() -> None:
     plan = LearningPlan(training_s=20.0)
-    request = trainings.request(numbered([trained(BASELINE, 20.0), trained(BASELINE, 25.0)]), plan)
+    request = trainings.request(
+        numbered([trained(BASELINE, 20.0), trained(BASELINE, 25.0)]), plan, 0
+    )
     assert [gate.seconds for gate in request.gates] == [5.0, 10.0, 15.0]
     expected = [TOP * s / 3 / 25.0 for s in (5.0, 10.0, 15.0)]  # of the slower seed
     assert [g.least_return for g in request.gates] == pytest.approx(expected, abs=1.0)
 
 
 def test_the_first_training_has_no_gates() -> None:
-    assert trainings.request([], LearningPlan(training_s=20.0)).gates == ()
+    assert trainings.request([], LearningPlan(training_s=20.0), 0).gates == ()
 
 
 @pytest.mark.parametrize(
@@ -377,7 +379,7 @@ def test_a_resumed_search_goes_on_where_it_was(tmp_path: Path) -> None:
     search = make(tmp_path / "b", objective=Objective.LEARNING, learning=PLAN)
     while (asked := search.ask()) is not None and len(search.trials) < len(whole) - 9:
         training, rate = search.training_of(asked), speed(asked.config)
-        made = machine(asked) if training is None else train(asked.config, *training, rate)
+        made = machine(asked) if training is None else train(asked.config, training, rate)
         search.tell(asked, made)
     # The trial that was asked for last is lost; it is asked for again.
     resumed = make(tmp_path / "b", objective=Objective.LEARNING, learning=PLAN, resume=True)
@@ -429,7 +431,9 @@ def test_what_is_known_not_to_fit_is_not_proposed() -> None:
         for config in (BASELINE, OTHER, light)
     ]
     problem = SearchProblem(space=SPACE, baseline=BASELINE, device_budget_bytes=BUDGET)
-    known = Explored(problem=problem, scored=tuple((one, 1000.0) for one in runs), min_gain=0.02)
+    known = Explored(
+        problem=problem, scored=tuple(Scored(one, 1000.0) for one in runs), min_gain=0.02
+    )
     for seed in range(5):
         rng = np.random.default_rng(seed)
         asked = trainings.next_training(trials, PLAN, known, OTHER, rng)

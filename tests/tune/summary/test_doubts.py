@@ -160,6 +160,37 @@ def test_a_disturbed_measurement_that_was_faster_than_promised_is_said(
     assert (said in conclude(factories.result(trials=trials)).warnings) is is_said
 
 
+@pytest.mark.parametrize(
+    ("speeds", "disturbed", "is_said"),
+    [
+        ([48_000.0], [True], True),
+        ([50_000.0, 48_000.0], [True, True], True),
+        ([61_500.0], [True], False),  # its interval begins at 61.2 K
+        ([48_000.0, 61_500.0], [True, False], False),  # another ran in quiet
+        ([48_000.0], [False], False),  # that is promised
+    ],
+)
+def test_a_soak_that_was_slower_than_promised_because_it_was_disturbed_is_said(
+    speeds: list[float], disturbed: list[bool], is_said: bool
+) -> None:
+    soaks = tuple(
+        factories.measurement(steps_per_second=speed, disturbed=was)
+        for speed, was in zip(speeds, disturbed, strict=True)
+    )
+    winner = factories.candidate(soaks=soaks)
+    trials = tuple(
+        factories.trial(config=winner.config, stage=Stage.SOAK, outcome=outcome(measurement=soak))
+        for soak in soaks
+    )
+    said = (
+        "the soak was disturbed and ran at 48.0 K env steps/s, below all that is promised: a "
+        "training that meets as much gets no more."
+    )
+    chosen = {Kind.FASTEST: winner}
+    found = conclude(factories.result(chosen=chosen, trials=trials)).warnings
+    assert (said in found) is is_said
+
+
 def test_memory_that_grew_in_the_soak_is_said_with_its_end() -> None:
     measured = factories.measurement(num_updates=100, measure_s=10.0)
     grew = factories.outcome(
@@ -200,6 +231,21 @@ def test_a_gpu_that_is_not_used_is_said(busy: float, is_said: bool) -> None:
     used = factories.candidate(representative=factories.outcome(measurement=measured))
     warnings = conclude(factories.result(chosen={Kind.FASTEST: used})).warnings
     assert any("does the training use it at all?" in text for text in warnings) == is_said
+
+
+@pytest.mark.parametrize(
+    ("own_cpus", "num_cpus", "is_said"),
+    [(1.7, 32, True), (1.7, 2, False), (1.0, 32, False), (None, 32, False), (1.7, None, False)],
+)
+def test_a_cap_that_may_hold_the_training_back_is_said(
+    own_cpus: float | None, num_cpus: int | None, is_said: bool
+) -> None:
+    measured = factories.measurement(own_cpus=own_cpus)
+    ran = factories.outcome(measurement=measured, thread_cap=2)
+    found = said_of(candidate(representative=ran), "--thread-cap", num_cpus=num_cpus)
+    assert len(found) == is_said
+    if is_said:
+        assert "took 1.7 CPUs under its cap of 2, and it could have 32: with" in found[0]
 
 
 def said_of(

@@ -1,4 +1,4 @@
-"""Arrow arrays of text and of NumPy's numbers, made without pandas.
+"""Arrow arrays of text and of NumPy's numbers, made and read without pandas.
 
 `pyarrow.array` imports pandas to ask whether it was given a series: a third of a second, and 30 MB,
 in each trial that reads bars.
@@ -49,6 +49,26 @@ def numpy_of(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
         values = values.copy()
         values[~_bits(validity, whole)] = "NaT" if dtype.kind in "mM" else np.nan
     return values
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether values of a type are text, in any of Arrow's forms."""
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    kinds = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_binary_view,
+    )
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values as strings."""
+    return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
 
 def _dtype_of(kind: pa.DataType) -> np.dtype | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from trainables.market.reading.columns import PRICES
-from trainables.market.reading.rows import RowNames, refuse_first
+from trainables.market.reading.rows import CellNames
 from trainables.workload import WorkloadInputError
 
 _ROUNDING = 1e-9  # of a price: what adjusting prices for splits leaves
@@ -17,51 +17,41 @@ _FIXED_POINT_UNIT = 10_000
 _LEAST_FIXED_POINT, _MOST_PRICE = 1e7, 1e10
 
 
-def check_values(
-    values: Mapping[str, np.ndarray], names: Mapping[str, str], rows: RowNames
-) -> None:
-    """Check prices and volumes, [num_rows] each by our name; `names` has the file's.
+def check_values(values: Mapping[str, np.ndarray], cells: Mapping[str, CellNames]) -> None:
+    """Check prices and volumes, [num_rows] each by our name; `cells` has the file's.
 
     Raises:
         WorkloadInputError: naming the first row that no bar can have.
     """
     for role in (*PRICES, "volume"):
-        array, column = values[role], names[role]
+        array, refuse_first = values[role], cells[role].refuse_first
         refuse_first(
             ~np.isfinite(array),
-            column,
             "the value is missing or not finite",
-            rows,
             got=array,
-            wide=f"give {column} values, or name another column {role}",
+            wide=f"give {cells[role].column} values, or name another column {role}",
         )
         if role == "volume":
             refuse_first(
                 array < 0,
-                column,
                 "the volume is negative",
-                rows,
                 got=array,
                 wide="if this market has no volume, write 0",
             )
         else:
             refuse_first(
                 array <= 0,
-                column,
                 "the price is not positive",
-                rows,
                 got=array,
                 wide="such prices have no returns, so give another history",
             )
-    _check_order(values, names, rows)
-    _check_scale(values["close"], names["close"])
+    _check_order(values, cells)
+    _check_scale(values["close"], cells["close"].column)
 
 
-def _check_order(
-    values: Mapping[str, np.ndarray], names: Mapping[str, str], rows: RowNames
-) -> None:
+def _check_order(values: Mapping[str, np.ndarray], cells: Mapping[str, CellNames]) -> None:
     """Check that high is the highest and low the lowest price of each bar."""
-    open_, high, low, close = (names[role] for role in PRICES)
+    open_, high, low, close = (cells[role].column for role in PRICES)
     swapped = f"are columns swapped? A bar has {low} <= {open_}, {close} <= {high}"
     for role, limit, sign in (
         ("high", "low", 1.0),
@@ -75,9 +65,9 @@ def _check_order(
         if bad.any():  # then by more than rounding?
             bad &= np.abs(array - bound) > _ROUNDING * bound
         if bad.any():
-            side = "below" if sign > 0 else "above"
-            reason = f"{names[role]} is {side} {names[limit]} ({bound[rows.first(bad)]})"
-            refuse_first(bad, names[role], reason, rows, got=array, wide=swapped)
+            named, side = cells[role], "below" if sign > 0 else "above"
+            beyond = f"{side} {cells[limit].column} ({bound[named.rows.first(bad)]})"
+            named.refuse_first(bad, f"{named.column} is {beyond}", got=array, wide=swapped)
 
 
 def _check_scale(close: np.ndarray, name: str) -> None:
@@ -93,17 +83,15 @@ def _check_scale(close: np.ndarray, name: str) -> None:
         )
 
 
-def check_times(time: np.ndarray, name: str, rows: RowNames) -> None:
+def check_times(time: np.ndarray, cells: CellNames) -> None:
     """Check [num_rows] datetime64[ms] for their order, and for dates that stand for nothing.
 
     Raises:
         WorkloadInputError: naming the first row that is out of place.
     """
-    refuse_first(
+    cells.refuse_first(
         (time < _FIRST_DAY) | (time >= _LAST_DAY),
-        name,
         "the time is before 1700 or after 2099",
-        rows,
         got=time,
         wide="write times as 2024-01-31 14:30:00",
     )
@@ -116,25 +104,25 @@ def check_times(time: np.ndarray, name: str, rows: RowNames) -> None:
         (same, "the time is the same as the row before"),
         (back, "the time is before the row above"),
     ):
-        refuse_first(bad, name, reason, rows, got=time, remedy=several, wide=many)
+        cells.refuse_first(bad, reason, got=time, remedy=several, wide=many)
     if not len(step):
         return
-    _check_unit(time, step, name, rows)
+    _check_unit(time, step, cells)
     hole = np.r_[False, step > _LONGEST_HOLE]
     if hole.any() and np.median(step) < _LONG_BAR:
         index = int(np.argmax(hole))
         raise WorkloadInputError(
-            f"column {name}, {rows.name(index)}: {time[index]} is more than ten years after the "
+            f"{cells.name(index)}: {time[index]} is more than ten years after the "
             f"row above ({time[index - 1]}); correct or drop what is wrong of the two."
         )
 
 
-def _check_unit(time: np.ndarray, step: np.ndarray, name: str, rows: RowNames) -> None:
+def _check_unit(time: np.ndarray, step: np.ndarray, cells: CellNames) -> None:
     """Refuse minutes of the seventies: milliseconds that were taken for microseconds, say."""
     if time[0] >= _FIRST_INTRADAY or (step >= _DAILY).mean() > 0.5:
         return
     if (time < _FIRST_INTRADAY).mean() > 0.5:
         raise WorkloadInputError(
-            f"column {name}, {rows.name(0)}: {time[0]}, and bars shorter than a day, are from a "
+            f"{cells.name(0)}: {time[0]}, and bars shorter than a day, are from a "
             "wrong unit of time; write times as 2024-01-31 14:30:00."
         )

@@ -8,7 +8,8 @@ import datetime
 
 import numpy as np
 
-from trainables.market.reading.rows import RowNames, refuse_first
+from trainables.market.reading.moments import Times
+from trainables.market.reading.rows import CellNames
 from trainables.workload import WorkloadInputError
 
 _EARLIEST_YEAR, _LATEST_YEAR = 1900, 2100
@@ -26,10 +27,10 @@ _FIELDS = {8: (8,), 10: (8, 2), 12: (8, 2, 2), 14: (8, 2, 2, 2), 17: (8, 2, 2, 2
 _MOSTLY = 0.9
 
 
-def from_calendar(numbers: np.ndarray, name: str, rows: RowNames) -> np.ndarray | None:
-    """[num_rows] datetime64[ms] without a zone, of int64 like 20240102 or 202401021430.
+def from_calendar(numbers: np.ndarray, cells: CellNames) -> Times | None:
+    """Return the times, without a zone, of int64 like 20240102 or 202401021430.
 
-    Returns `None` if these are no digits of the calendar.
+    `None` if these are no digits of the calendar.
 
     Raises:
         WorkloadInputError: if most of them are, and one is no day; or if years have two digits.
@@ -38,17 +39,15 @@ def from_calendar(numbers: np.ndarray, name: str, rows: RowNames) -> np.ndarray 
         return None
     width = len(str(int(np.median(numbers[:_SAMPLE_ROWS]))))
     if width not in _FIELDS:
-        _refuse_other_orders(numbers, name, rows)
+        _refuse_other_orders(numbers, cells)
         return None
     time, good = _calendar(numbers, width)
     if good.all():
-        return time
+        return Times(values=time, is_utc=False)
     if good.mean() >= _MOSTLY:
-        refuse_first(
-            ~good, name, f"no time of the calendar, unlike {int(numbers[np.argmax(good)])}", rows,
-            got=numbers,
-        )  # fmt: skip
-    _refuse_other_orders(numbers, name, rows)
+        like = int(numbers[np.argmax(good)])
+        cells.refuse_first(~good, f"no time of the calendar, unlike {like}", got=numbers)
+    _refuse_other_orders(numbers, cells)
     return None
 
 
@@ -72,7 +71,7 @@ def _calendar(numbers: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     return days.astype("datetime64[ms]") + np.asarray(clock_ms).astype("timedelta64[ms]"), good
 
 
-def _refuse_other_orders(numbers: np.ndarray, name: str, rows: RowNames) -> None:
+def _refuse_other_orders(numbers: np.ndarray, cells: CellNames) -> None:
     """Refuse 2401021430 and 02012024143000, which are counts since 1970 by their size, too.
 
     Counts do not keep below 24 hours, 60 minutes and 60 seconds in all their rows.
@@ -82,7 +81,7 @@ def _refuse_other_orders(numbers: np.ndarray, name: str, rows: RowNames) -> None
         if not _has_other_order(few, pairs) or not _has_other_order(numbers, pairs):
             continue
         raise WorkloadInputError(
-            f"column {name}, {rows.name(0)}: {int(numbers[0])} looks like a date whose year "
+            f"{cells.name(0)}: {int(numbers[0])} looks like a date whose year "
             "has two digits or stands last, in an order that cannot be told; write "
             "2024-01-31 14:30:00."
         )
@@ -101,29 +100,28 @@ def _has_other_order(numbers: np.ndarray, pairs: int) -> bool:
     return bool((good & (short | last)).all())
 
 
-def from_count(numbers: np.ndarray, name: str, rows: RowNames) -> tuple[np.ndarray, str]:
-    """[num_rows] datetime64[ms] UTC of float64 counts since 1970, and a note on mixed units or "".
+def from_count(numbers: np.ndarray, cells: CellNames) -> Times:
+    """Return the times in UTC of float64 counts since 1970, with a note on mixed units.
 
     The unit is one for all rows, or that of each row where files of two units were joined.
 
     Raises:
         WorkloadInputError: if no unit makes bars of the numbers, or more than one does.
     """
-    refuse_first(~np.isfinite(numbers), name, "the timestamp is missing or not finite", rows,
-                 got=numbers)  # fmt: skip
+    cells.refuse_first(~np.isfinite(numbers), "the timestamp is missing or not finite", got=numbers)
     latest_ms = _tomorrow_ms()
     units = _units_of_rows(numbers, latest_ms)
     if (units >= 0).all():
-        return _per_row(numbers, units, name, rows)
+        return _per_row(numbers, units, cells)
     plausible = [unit for unit in _MS_OF if _is_plausible(numbers * _MS_OF[unit], unit, latest_ms)]
     if len(plausible) > 1:
         raise WorkloadInputError(
-            f"column {name}: its numbers ({numbers[0]:.0f} in {rows.name(0)}) can be "
+            f"column {cells.column}: its numbers ({numbers[0]:.0f} in {cells.rows.name(0)}) can be "
             f"{' or '.join(plausible)} since 1970; write 2024-01-31 14:30:00."
         )
     if not plausible:
-        raise _not_times(numbers, units, name, rows)
-    return _to_ms(numbers * _MS_OF[plausible[0]]), ""
+        raise _not_times(numbers, units, cells)
+    return _utc(numbers * _MS_OF[plausible[0]])
 
 
 def _is_plausible(times_ms: np.ndarray, unit: str, latest_ms: float) -> bool:
@@ -154,37 +152,33 @@ def _units_of_rows(numbers: np.ndarray, latest_ms: float) -> np.ndarray:
     return units
 
 
-def _per_row(
-    numbers: np.ndarray, units: np.ndarray, name: str, rows: RowNames
-) -> tuple[np.ndarray, str]:
+def _per_row(numbers: np.ndarray, units: np.ndarray, cells: CellNames) -> Times:
     times_ms = numbers * np.array([_MS_OF[unit] for unit in _PER_ROW])[units]
     steps = np.abs(np.diff(times_ms))
     if steps.any() and (steps[steps > 0] < _LEAST_STEP_MS).mean() > 0.5:
-        raise WorkloadInputError(f"column {name}, {rows.name(0)}: {_no_count(numbers)}.")
+        raise WorkloadInputError(f"{cells.name(0)}: {_no_count(numbers)}.")
     changes = np.flatnonzero(np.diff(units)) + 1
     if not len(changes):
-        return _to_ms(times_ms), ""
+        return _utc(times_ms)
     before, after = (_PER_ROW[units[changes[0] - step]] for step in (1, 0))
-    change = f"{before}, from {rows.name(int(changes[0]))} on {after}"
+    change = f"{before}, from {cells.rows.name(int(changes[0]))} on {after}"
     if len(changes) > 1:
         raise WorkloadInputError(
-            f"column {name}: its numbers are {change} since 1970, and so on {len(changes)} times; "
-            "write one unit."
+            f"column {cells.column}: its numbers are {change} since 1970, and so on "
+            f"{len(changes)} times; write one unit."
         )
-    return _to_ms(times_ms), f"Times are {change} since 1970."
+    return _utc(times_ms, f"Times are {change} since 1970.")
 
 
-def _not_times(
-    numbers: np.ndarray, units: np.ndarray, name: str, rows: RowNames
-) -> WorkloadInputError:
+def _not_times(numbers: np.ndarray, units: np.ndarray, cells: CellNames) -> WorkloadInputError:
     """Return the error of numbers of which not all are times."""
     bad = units < 0
     if bad.mean() > 0.5:
-        return WorkloadInputError(f"column {name}, {rows.name(0)}: {_no_count(numbers)}.")
+        return WorkloadInputError(f"{cells.name(0)}: {_no_count(numbers)}.")
     unit = _PER_ROW[int(np.bincount(units[~bad]).argmax())]
     index = int(np.argmax(bad))
     return WorkloadInputError(
-        f"column {name}, {rows.name(index)}: {numbers[index]:.15g} is no time between 1980 and "
+        f"{cells.name(index)}: {numbers[index]:.15g} is no time between 1980 and "
         f"today beside the others, which are {unit} since 1970; correct or drop the row "
         f"({int(bad.sum())} like it)."
     )
@@ -203,8 +197,8 @@ def _no_count(numbers: np.ndarray) -> str:
     )
 
 
-def _to_ms(times_ms: np.ndarray) -> np.ndarray:
-    return np.round(times_ms).astype("datetime64[ms]")
+def _utc(times_ms: np.ndarray, note: str = "") -> Times:
+    return Times(values=np.round(times_ms).astype("datetime64[ms]"), is_utc=True, note=note)
 
 
 def _tomorrow_ms() -> float:

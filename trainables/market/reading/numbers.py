@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.market.reading.arrow_arrays import numpy_of, text_array
-from trainables.market.reading.rows import RowNames, cell_error, shown
+from trainables.market.reading.arrow_arrays import as_text, is_text, numpy_of, text_array
+from trainables.market.reading.rows import CellNames, RowNames, shown
 from trainables.workload import WorkloadInputError
 
 _SIGN = r"^\s*[-+]?"
@@ -66,31 +66,15 @@ def to_floats(
     Raises:
         WorkloadInputError: if a column holds no numbers, or a cell is none.
     """
-    texts = {name: _as_text(column) for name, column in columns.items() if _is_text(column.type)}
+    texts = {name: as_text(column) for name, column in columns.items() if is_text(column.type)}
     style = _style_of(texts, rows, points_are_decimal) if texts else _PLAIN
     found = {}
     for name, column in columns.items():
         if name in texts:
-            found[name] = _parse(texts[name], style, name, rows)
+            found[name] = _parse(texts[name], style, rows.of(name))
         else:
             found[name] = _cast(column, name)
     return found
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    views = (pa.types.is_string_view(kind), pa.types.is_binary_view(kind))
-    return (
-        any(views)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-    )
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string())
 
 
 def _cast(column: pa.ChunkedArray, name: str) -> np.ndarray:
@@ -157,7 +141,7 @@ def _commonest(columns: Sequence[pa.ChunkedArray]) -> _Style:
     return max(_STYLES, key=fitting)
 
 
-def _parse(column: pa.ChunkedArray, style: _Style, name: str, rows: RowNames) -> np.ndarray:
+def _parse(column: pa.ChunkedArray, style: _Style, cells: CellNames) -> np.ndarray:
     known = pc.match_substring_regex(column, f"{style.cell}|{_TO_BE_MISSING}")
     good = numpy_of(pc.fill_null(known, True))
     if not good.all():
@@ -165,14 +149,12 @@ def _parse(column: pa.ChunkedArray, style: _Style, name: str, rows: RowNames) ->
         bad = int((~good).sum())
         value = column[index].as_py()
         if bad > max(1, _MOSTLY * len(good)):
-            raise cell_error(
-                name,
+            raise cells.unread(
                 index,
                 value,
                 f"is not a number, and so are {bad} of {len(good)} cells; write them like 1234.56",
-                rows,
             )
-        raise cell_error(name, index, value, "is not a number; correct or drop the row", rows)
+        raise cells.unread(index, value, "is not a number; correct or drop the row")
     missing = pc.match_substring_regex(column, _TO_BE_MISSING)
     column = pc.if_else(missing, pa.scalar(None, pa.string()), column)
     column = pc.replace_substring_regex(column, r"[\s+\x{a0}\x{202f}]", "")

@@ -9,10 +9,10 @@ import pyarrow as pa
 from trainables.market.reading import checks, instruments, times, zones
 from trainables.market.reading.arrow_arrays import number_array
 from trainables.market.reading.columns import PRICES, Columns, find_columns
+from trainables.market.reading.moments import Times
 from trainables.market.reading.numbers import to_floats
-from trainables.market.reading.rows import RowNames
+from trainables.market.reading.rows import CellNames, RowNames
 from trainables.market.reading.text import TextTable
-from trainables.market.reading.times import Times
 from trainables.market.reading.typed import TypedTable
 from trainables.workload import WorkloadInputError
 
@@ -69,9 +69,9 @@ def read_rows(
         rows = rows.take(np.arange(len(time))[::-1])
         time, values = time[::-1].copy(), {role: one[::-1].copy() for role, one in values.items()}
         notes.append("The file runs from new to old and was turned round.")
-    time, zone = _in_utc(taken, time, timezone, time_name, rows)
-    checks.check_values(values, names, rows)
-    checks.check_times(time, time_name, rows)
+    time, zone = _in_utc(taken, time, timezone, rows.of(time_name))
+    checks.check_values(values, {role: rows.of(name) for role, name in names.items()})
+    checks.check_times(time, rows.of(time_name))
     return RowsRead(time=time, values=values, zone=zone, notes=tuple(filter(None, notes)))
 
 
@@ -120,13 +120,13 @@ def _read_times(cells: _Cells) -> tuple[Times, str]:
     found, data = cells.found, cells.data
     name = cells.names[found.time] or "without a name"
     if found.clock is None:
-        return times.read_times(data[found.time], name, cells.rows), name
+        return times.read_times(data[found.time], cells.rows.of(name)), name
     clock_name = cells.names[found.clock]
     if times.is_clock(data[found.clock]):
         day, clock = data[found.time], data[found.clock]
         name = f"{name} with {clock_name}"
-        return times.read_day_and_clock(day, clock, name, cells.rows), name
-    return times.read_times(data[found.clock], clock_name, cells.rows), clock_name
+        return times.read_day_and_clock(day, clock, cells.rows.of(name)), name
+    return times.read_times(data[found.clock], cells.rows.of(clock_name)), clock_name
 
 
 def _fullest(numbers: Mapping[str, np.ndarray], names: Sequence[str]) -> str:
@@ -145,17 +145,18 @@ def _runs_backwards(time: np.ndarray) -> bool:
 
 
 def _in_utc(
-    taken: Times, time: np.ndarray, timezone: str | None, name: str, rows: RowNames
+    taken: Times, time: np.ndarray, timezone: str | None, cells: CellNames
 ) -> tuple[np.ndarray, str | None]:
     """Return [num_rows] datetime64[ms] UTC, and by what they are; `None` if nothing says so."""
     if timezone is not None and (taken.is_utc or taken.zone is not None):
         raise WorkloadInputError(
-            f"--timezone {timezone} is for times without a zone, and column {name} says what is "
-            f"UTC ({taken.zone or 'an offset, a zone, or a count since 1970'}); leave it out."
+            f"--timezone {timezone} is for times without a zone, and column {cells.column} says "
+            f"what is UTC ({taken.zone or 'an offset, a zone, or a count since 1970'}); leave it "
+            "out."
         )
     if taken.is_utc:
         return time, "UTC"
     zone = taken.zone or timezone
     if zone is None:
         return time, None
-    return zones.zone_to_utc(time, zone, name, rows), zone
+    return zones.zone_to_utc(time, zone, cells), zone

@@ -42,6 +42,53 @@ class RowNames:
         numbers = indices if self.numbers is None else self.numbers[indices]
         return dataclasses.replace(self, numbers=numbers)
 
+    def of(self, column: str) -> "CellNames":
+        """Return the names of a column's cells in these rows."""
+        return CellNames(column=column, rows=self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class CellNames:
+    """The names of a column's cells in messages: the column's name, and its rows'."""
+
+    column: str
+    rows: RowNames
+
+    def name(self, index: int) -> str:
+        """Return the name of the cell of the row at hand with this index."""
+        return f"column {listed([self.column])}, {self.rows.name(index)}"
+
+    def unread(self, index: int, value: Any, reason: str) -> WorkloadInputError:
+        """Return the error of a cell that cannot be read: its name and value, and why."""
+        return WorkloadInputError(f"{self.name(index)}: {shown(value)} {reason}.")
+
+    def refuse_first(
+        self,
+        bad: np.ndarray,
+        reason: str,
+        *,
+        got: np.ndarray | None = None,
+        wide: str = "",
+        remedy: str = "correct or drop the row",
+    ) -> None:
+        """Raise for the first bad cell: its name, its value; `bad` is [num_rows] bool.
+
+        `wide` is what to do where most rows are bad, which no correction of a row would mend.
+
+        Raises:
+            WorkloadInputError: if any row is bad.
+        """
+        count = int(bad.sum())
+        if not count:
+            return
+        index = self.rows.first(bad)
+        value = "" if got is None else f", got {got[index]}"
+        where = f"{self.name(index)}: {reason}{value}"
+        if count > _COLUMN_WIDE * len(bad) and wide:
+            raise WorkloadInputError(f"{where}, and so in {count} of {len(bad)} rows; {wide}.")
+        like_it = f" ({count} like it)" if count > 1 else ""
+        raise WorkloadInputError(f"{where}; {remedy}{like_it}.")
+
 
 def shown(value: Any) -> str:
     """Return a cell's value as Python writes it, cut where it is long."""
@@ -58,41 +105,3 @@ def listed(names: Iterable[Any]) -> str:
     ]
     more = f" and {len(texts) - _MOST_NAMES} more" if len(texts) > _MOST_NAMES else ""
     return ", ".join(cut) + more
-
-
-def refuse_first(
-    bad: np.ndarray,
-    column: str,
-    reason: str,
-    rows: RowNames,
-    *,
-    got: np.ndarray | None = None,
-    wide: str = "",
-    remedy: str = "correct or drop the row",
-) -> None:
-    """Raise for the first bad row: its name, its column, its value; `bad` is [num_rows] bool.
-
-    `wide` is what to do where most rows are bad, which no correction of a row would mend.
-
-    Raises:
-        WorkloadInputError: if any row is bad.
-    """
-    count = int(bad.sum())
-    if not count:
-        return
-    index = rows.first(bad)
-    value = "" if got is None else f", got {got[index]}"
-    where = f"column {listed([column])}, {rows.name(index)}: {reason}{value}"
-    if count > _COLUMN_WIDE * len(bad) and wide:
-        raise WorkloadInputError(f"{where}, and so in {count} of {len(bad)} rows; {wide}.")
-    like_it = f" ({count} like it)" if count > 1 else ""
-    raise WorkloadInputError(f"{where}; {remedy}{like_it}.")
-
-
-def cell_error(
-    column: str, index: int, value: Any, reason: str, rows: RowNames
-) -> WorkloadInputError:
-    """Return the error of one cell that cannot be read: its column, row and value."""
-    return WorkloadInputError(
-        f"column {listed([column])}, {rows.name(index)}: {shown(value)} {reason}."
-    )

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables.market.reading import epoch, timetext
-from trainables.market.reading.arrow_arrays import numpy_of
-from trainables.market.reading.rows import RowNames, refuse_first, shown
+from trainables.market.reading.arrow_arrays import as_text, is_text, numpy_of
+from trainables.market.reading.moments import Times
+from trainables.market.reading.rows import CellNames, shown
 from trainables.workload import WorkloadInputError
 
 _DIGITS = r"^\s*-?\d+(\.\d*)?\s*$"
@@ -21,22 +22,6 @@ _LARGEST_CLOCK = 235_959
 _DAY_MS = np.timedelta64(86_400_000, "ms")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Times:
-    """Times of all rows of a file, in its order.
-
-    values: [num_rows] datetime64[ms]: UTC, or the wall clock of `zone`, or of none that is known.
-    is_utc: whether the file says so, by a zone, an offset, or a count since 1970.
-    zone: the name of a zone that the file writes beside its times, for those that are not UTC.
-    note: what a person should know of the reading, "" for nothing.
-    """
-
-    values: np.ndarray
-    is_utc: bool
-    zone: str | None = None
-    note: str = ""
-
-
 def is_clock(column: pa.ChunkedArray) -> bool:
     """Return whether a column holds times of day and not whole times."""
     kind = column.type
@@ -46,22 +31,20 @@ def is_clock(column: pa.ChunkedArray) -> bool:
         return False
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return bool(0 <= (pc.max(column).as_py() or 0) <= _LARGEST_CLOCK)
-    if not _is_textual(kind):
+    if not is_text(kind):
         return False
-    return bool(pc.all(pc.match_substring_regex(_text(column).slice(0, 100), _CLOCK)).as_py())
+    return bool(pc.all(pc.match_substring_regex(as_text(column).slice(0, 100), _CLOCK)).as_py())
 
 
-def read_times(column: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
+def read_times(column: pa.ChunkedArray, cells: CellNames) -> Times:
     """Read one column of whole times.
 
     Raises:
         WorkloadInputError: if a time is missing, cannot be read, or can be read in two ways.
     """
-    refuse_first(
+    cells.refuse_first(
         numpy_of(column.is_null()),
-        name,
         "the timestamp is missing",
-        rows,
         remedy="fill it in",
         wide="name a column of times timestamp",
     )
@@ -73,48 +56,42 @@ def read_times(column: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
         column = column.cast(pa.float64(), safe=False)
         kind = column.type
     if pa.types.is_integer(kind):
-        return _from_numbers(numpy_of(column).astype(np.int64), name, rows)
+        return _from_numbers(numpy_of(column).astype(np.int64), cells)
     if pa.types.is_floating(kind):
-        _refuse_rounded(column, name)
-        return _from_numbers(numpy_of(column).astype(np.float64), name, rows)
-    if _is_textual(kind):
-        return _from_text(_text(column), name, rows)
+        _refuse_rounded(column, cells.column)
+        return _from_numbers(numpy_of(column).astype(np.float64), cells)
+    if is_text(kind):
+        return _from_text(as_text(column), cells)
     raise WorkloadInputError(
-        f"column {name} holds {shown(str(kind))}, not timestamps; write them as 2024-01-31 "
+        f"column {cells.column} holds {shown(str(kind))}, not timestamps; write them as 2024-01-31 "
         "14:30:00."
     )
 
 
-def read_day_and_clock(
-    day: pa.ChunkedArray, clock: pa.ChunkedArray, name: str, rows: RowNames
-) -> Times:
+def read_day_and_clock(day: pa.ChunkedArray, clock: pa.ChunkedArray, cells: CellNames) -> Times:
     """Read two columns: the day, and the time of day.
 
     Raises:
         WorkloadInputError: see `read_times`.
     """
     for column in (day, clock):
-        refuse_first(
-            numpy_of(column.is_null()),
-            name,
-            "the timestamp is missing",
-            rows,
-            remedy="fill it in",
+        cells.refuse_first(
+            numpy_of(column.is_null()), "the timestamp is missing", remedy="fill it in"
         )
     if pa.types.is_duration(clock.type):
         since_midnight = numpy_of(clock).astype("timedelta64[ms]")
-        refuse_first(
+        cells.refuse_first(
             (since_midnight < np.timedelta64(0, "ms")) | (since_midnight >= _DAY_MS),
-            name,
             "the time of day is not within a day",
-            rows,
             got=since_midnight,
         )
-        found = read_times(day, name, rows)
-        _require_midnight(found.values, "UTC" if found.is_utc else None, name)
+        found = read_times(day, cells)
+        _require_midnight(found.values, "UTC" if found.is_utc else None, cells.column)
         return dataclasses.replace(found, values=found.values + since_midnight)
-    joined = pc.binary_join_element_wise(_day_text(day, name), _clock_text(clock, name), " ")
-    return _from_text(joined, name, rows)
+    joined = pc.binary_join_element_wise(
+        _day_text(day, cells.column), _clock_text(clock, cells.column), " "
+    )
+    return _from_text(joined, cells)
 
 
 def _refuse_rounded(column: pa.ChunkedArray, name: str) -> None:
@@ -126,24 +103,6 @@ def _refuse_rounded(column: pa.ChunkedArray, name: str) -> None:
         )
 
 
-def _is_textual(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_textual(kind.value_type)
-    kinds = (
-        pa.types.is_string,
-        pa.types.is_large_string,
-        pa.types.is_string_view,
-        pa.types.is_binary,
-        pa.types.is_large_binary,
-        pa.types.is_binary_view,
-    )
-    return any(is_kind(kind) for is_kind in kinds)
-
-
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column if pa.types.is_string(column.type) else column.cast(pa.string())
-
-
 def _day_text(day: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """Return text of days, which have no time of day of their own but midnight.
 
@@ -153,15 +112,15 @@ def _day_text(day: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     kind = day.type
     if pa.types.is_timestamp(kind) or pa.types.is_date64(kind):
         _require_midnight(numpy_of(day), getattr(kind, "tz", None), name)
-        return _text(day.cast(pa.date32(), safe=False))
+        return as_text(day.cast(pa.date32(), safe=False))
     is_day = pa.types.is_date32(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if not is_day and not _is_textual(kind):
+    if not is_day and not is_text(kind):
         raise WorkloadInputError(
             f"column {name} holds {shown(str(kind))}, not days; write them as 2024-01-31."
         )
     if pa.types.is_floating(kind):
         day = day.cast(pa.int64(), safe=False)
-    text = _text(day)
+    text = as_text(day)
     has_clock = pc.match_substring(text.slice(0, 1), ":")
     return pc.replace_substring_regex(text, _MIDNIGHT, "") if has_clock[0].as_py() else text
 
@@ -187,7 +146,7 @@ def _clock_text(clock: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """
     if pa.types.is_floating(clock.type):
         clock = clock.cast(pa.int64(), safe=False)
-    text = pc.utf8_trim_whitespace(_text(clock))
+    text = pc.utf8_trim_whitespace(as_text(clock))
     if not pc.all(pc.match_substring_regex(text, _WHOLE)).as_py():
         return text
     lengths = pc.utf8_length(text)
@@ -202,42 +161,37 @@ def _clock_text(clock: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return pc.utf8_lpad(text, 4 if longest <= 4 else 6 if longest <= 6 else 9, "0")
 
 
-def _from_text(text: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
+def _from_text(text: pa.ChunkedArray, cells: CellNames) -> Times:
     if (quick := timetext.read_iso(text)) is not None:
-        return Times(values=quick[0], is_utc=quick[1])
+        return quick
     sample = text.slice(0, _SAMPLE_ROWS)
     if pc.all(pc.match_substring_regex(sample, _EXPONENT), min_count=0).as_py() and len(text):
         raise WorkloadInputError(
-            f"column {name}, {rows.name(0)}: {shown(text[0].as_py())} has lost its last digits to "
+            f"{cells.name(0)}: {shown(text[0].as_py())} has lost its last digits to "
             "a spreadsheet; format the column as whole numbers and export it again."
         )
     if pc.mean(pc.match_substring_regex(sample, _DIGITS)).as_py() > 0.5:
-        return _from_digits(text, name, rows)
+        return _from_digits(text, cells)
     text, zone = timetext.split_zone(text)
-    values, is_utc = timetext.parse_times(text, name, rows)
-    return Times(values=values, is_utc=is_utc, zone=zone)
+    return dataclasses.replace(timetext.parse_times(text, cells), zone=zone)
 
 
-def _from_digits(text: pa.ChunkedArray, name: str, rows: RowNames) -> Times:
+def _from_digits(text: pa.ChunkedArray, cells: CellNames) -> Times:
     digits = numpy_of(pc.match_substring_regex(text, _DIGITS))
     if not digits.all():
         index = int(np.argmin(digits))
-        raise timetext.not_a_time(text, index, name, rows)
+        raise timetext.not_a_time(text, index, cells)
     if pc.any(pc.match_substring(text, ".")).as_py():
-        return _from_numbers(numpy_of(text.cast(pa.float64())), name, rows)
-    return _from_numbers(numpy_of(pc.utf8_trim_whitespace(text).cast(pa.int64())), name, rows)
+        return _from_numbers(numpy_of(text.cast(pa.float64())), cells)
+    return _from_numbers(numpy_of(pc.utf8_trim_whitespace(text).cast(pa.int64())), cells)
 
 
-def _from_numbers(numbers: np.ndarray, name: str, rows: RowNames) -> Times:
+def _from_numbers(numbers: np.ndarray, cells: CellNames) -> Times:
     whole = numbers
     if numbers.dtype != np.int64:
-        refuse_first(
-            ~np.isfinite(numbers), name, "the timestamp is missing or not finite", rows, got=numbers
+        cells.refuse_first(
+            ~np.isfinite(numbers), "the timestamp is missing or not finite", got=numbers
         )
         whole = numbers.astype(np.int64)
-    if (whole == numbers).all():
-        values = epoch.from_calendar(whole, name, rows)
-        if values is not None:
-            return Times(values=values, is_utc=False)
-    values, note = epoch.from_count(numbers.astype(np.float64), name, rows)
-    return Times(values=values, is_utc=True, note=note)
+    found = epoch.from_calendar(whole, cells) if (whole == numbers).all() else None
+    return found or epoch.from_count(numbers.astype(np.float64), cells)

@@ -5,6 +5,7 @@ other forms are rewritten and then cast. Forms that can be two dates are not rew
 """
 
 import calendar
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables.market.reading.arrow_arrays import numpy_of, text_array
-from trainables.market.reading.rows import RowNames, cell_error, shown
+from trainables.market.reading.moments import Times
+from trainables.market.reading.rows import CellNames, shown
 from trainables.workload import WorkloadInputError
 
 _SAMPLE_ROWS = 1000
@@ -57,16 +59,16 @@ _ZONE_NAME = r"^(.*\d) ([A-Z][A-Za-z]+/[A-Za-z_/]+)$"
 _SHORT_YEAR = r"^\s*\d{1,2}[-./]\d{1,2}[-./]\d{1,2}(?:\D|$)"
 
 
-def parse_times(column: pa.ChunkedArray, name: str, rows: RowNames) -> tuple[np.ndarray, bool]:
-    """[num_rows] datetime64[ms] of text, and whether they are UTC because the text has a zone.
+def parse_times(column: pa.ChunkedArray, cells: CellNames) -> Times:
+    """Return the times of text; they are UTC if it has zones.
 
     Raises:
         WorkloadInputError: naming the first row that cannot be read, or can be read in two ways.
     """
     if (quick := read_iso(column)) is not None:
         return quick
-    _refuse_two_digit_years(column, name, rows)
-    ordered = _in_one_order(column, name, rows)
+    _refuse_two_digit_years(column, cells)
+    ordered = _in_one_order(column, cells)
     sample = ordered.slice(0, _SAMPLE_ROWS)
     if (fixed := _rearranged(ordered)) is not None and (quick := read_iso(fixed)) is not None:
         return quick
@@ -75,16 +77,17 @@ def parse_times(column: pa.ChunkedArray, name: str, rows: RowNames) -> tuple[np.
         half = _halves(text)
         text = text if half is None else pc.replace_substring_regex(text, _HALVES, "")
         if (parsed := read_iso(text)) is not None:
-            time, is_utc = parsed
-            return _with_halves(time, half, column, name, rows), is_utc
-    raise not_a_time(column, _first_unread(text), name, rows)
+            values = _with_halves(parsed.values, half, column, cells)
+            return dataclasses.replace(parsed, values=values)
+    raise not_a_time(column, _first_unread(text), cells)
 
 
-def read_iso(text: pa.ChunkedArray) -> tuple[np.ndarray, bool] | None:
-    """Return the times of text in ISO 8601 and whether it has zones; `None` if it is not."""
+def read_iso(text: pa.ChunkedArray) -> Times | None:
+    """Return the times of text in ISO 8601, which are UTC if it has zones; `None` if it is not."""
     for unit, zone in _KINDS:
         if (found := _cast_to(text, pa.timestamp(unit, zone))) is not None:
-            return numpy_of(found).astype("datetime64[ms]"), zone is not None
+            values = numpy_of(found).astype("datetime64[ms]")
+            return Times(values=values, is_utc=zone is not None)
     return None
 
 
@@ -184,7 +187,7 @@ def _rewritten(text: pa.ChunkedArray, rules: Sequence[tuple[str, str]]) -> pa.Ch
     return text
 
 
-def _in_one_order(column: pa.ChunkedArray, name: str, rows: RowNames) -> pa.ChunkedArray:
+def _in_one_order(column: pa.ChunkedArray, cells: CellNames) -> pa.ChunkedArray:
     """Put the year first where all cells are like 31/12/2023 and some cell tells day from month."""
     if not pc.all(pc.match_substring_regex(column.slice(0, 1), _TWO_ORDERS)).as_py():
         return column
@@ -197,7 +200,7 @@ def _in_one_order(column: pa.ChunkedArray, name: str, rows: RowNames) -> pa.Chun
         order = r"\3-\1-\2"
     else:
         raise WorkloadInputError(
-            f"column {name}, {rows.name(0)}: {shown(column[0].as_py())} can be two dates, and no "
+            f"{cells.name(0)}: {shown(column[0].as_py())} can be two dates, and no "
             "other row tells day from month; write 2024-01-31 14:30:00."
         )
     pattern = r"^\s*(\d{1,2})[/-](\d{1,2})[/-](\d{4})"
@@ -219,7 +222,7 @@ def _halves(text: pa.ChunkedArray) -> np.ndarray | None:
 
 
 def _with_halves(
-    time: np.ndarray, half: np.ndarray | None, column: pa.ChunkedArray, name: str, rows: RowNames
+    time: np.ndarray, half: np.ndarray | None, column: pa.ChunkedArray, cells: CellNames
 ) -> np.ndarray:
     if half is None:
         return time
@@ -227,37 +230,25 @@ def _with_halves(
     bad = (half < 0) | (hour < 1) | (hour > 12)
     if bad.any():
         index = int(np.argmax(bad))
-        raise cell_error(
-            name,
-            index,
-            column[index].as_py(),
-            "is no hour of AM or PM, as others are; write 2024-01-31 14:30:00",
-            rows,
-        )
+        reason = "is no hour of AM or PM, as others are; write 2024-01-31 14:30:00"
+        raise cells.unread(index, column[index].as_py(), reason)
     noon = np.where(hour == 12, -_HALF_DAY, 0 * _HALF_DAY)
     return np.asarray(time + noon + np.where(half == 1, _HALF_DAY, 0 * _HALF_DAY))
 
 
-def _refuse_two_digit_years(column: pa.ChunkedArray, name: str, rows: RowNames) -> None:
+def _refuse_two_digit_years(column: pa.ChunkedArray, cells: CellNames) -> None:
     short = numpy_of(pc.match_substring_regex(column.slice(0, _SAMPLE_ROWS), _SHORT_YEAR))
     if short.mean() > 0.5:
         index = int(np.argmax(short))
-        raise cell_error(
-            name,
-            index,
-            column[index].as_py(),
-            "has a year of two digits, so its order cannot be told; write 2024-01-31 14:30:00",
-            rows,
-        )
+        reason = "has a year of two digits, so its order cannot be told; write 2024-01-31 14:30:00"
+        raise cells.unread(index, column[index].as_py(), reason)
 
 
-def not_a_time(column: pa.ChunkedArray, bad: int, name: str, rows: RowNames) -> WorkloadInputError:
+def not_a_time(column: pa.ChunkedArray, bad: int, cells: CellNames) -> WorkloadInputError:
     """Return the error of the one cell that is no time, in a column of text."""
     if not column[bad].as_py().strip():
-        return WorkloadInputError(
-            f"column {name}, {rows.name(bad)}: the timestamp is missing; fill it in."
-        )
-    return cell_error(name, bad, column[bad].as_py(), _why(column, bad), rows)
+        return WorkloadInputError(f"{cells.name(bad)}: the timestamp is missing; fill it in.")
+    return cells.unread(bad, column[bad].as_py(), _why(column, bad))
 
 
 def _why(column: pa.ChunkedArray, bad: int) -> str:

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables.market.reading.arrow_arrays import number_array, numpy_of
-from trainables.market.reading.rows import RowNames, refuse_first
+from trainables.market.reading.rows import CellNames
 from trainables.workload import WorkloadInputError
 
 
@@ -24,7 +24,7 @@ def require_zone(timezone: str) -> None:
         ) from error
 
 
-def zone_to_utc(local: np.ndarray, timezone: str, name: str, rows: RowNames) -> np.ndarray:
+def zone_to_utc(local: np.ndarray, timezone: str, cells: CellNames) -> np.ndarray:
     """[num_rows] datetime64[ms] UTC of a zone's wall clock, in the order of a file from old to new.
 
     An hour that comes twice is the first one until the clock goes back.
@@ -36,7 +36,7 @@ def zone_to_utc(local: np.ndarray, timezone: str, name: str, rows: RowNames) -> 
     early = _to_utc(local, timezone, "earliest")
     late = _to_utc(local, timezone, "latest")
     skipped = _local_of(early, timezone) != local
-    refuse_first(skipped, name, f"the clocks of {timezone} never showed this time", rows, got=local)
+    cells.refuse_first(skipped, f"the clocks of {timezone} never showed this time", got=local)
     twice = early != late
     if not twice.any():
         return early

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from cluster.join.hardware_class import HardwareClass
+from cluster.join.hardware_class import ClassHost, HardwareClass
 from cluster.node import hardware
 from cluster.pages import units
 from trainables.measurement import Outcome
@@ -94,7 +94,7 @@ class FoundHosts:
         nodes = [host.node for host in self._hosts.values()]
         return HardwareClass(
             name=self.name,
-            hosts=tuple((node.node_id, node.address, node.num_trials) for node in nodes),
+            hosts=tuple(ClassHost(one.node_id, one.address, one.num_trials) for one in nodes),
             uses_gpu=any(host.uses_gpu for host in self._hosts.values()),
         )
 
@@ -172,7 +172,7 @@ class FoundHosts:
 
     def _take(self, node: Node, verdict: Preflight | str) -> None:
         """Take a node that joined among the hosts, or say why not."""
-        reason = verdict if isinstance(verdict, str) else self._misfit(node, verdict)
+        reason = verdict if isinstance(verdict, str) else self._misfit(verdict)
         if reason is not None:
             self._refused.add(node.node_id)
             self._note(f"{node.address} joined the cluster and is left out: {reason}")
@@ -182,7 +182,7 @@ class FoundHosts:
         places = units.plural(self.num_trials, "trial")
         self._note(f"{node.address} joined the cluster: {places} at once now.")
 
-    def _misfit(self, node: Node, verdict: Preflight) -> str | None:
+    def _misfit(self, verdict: Preflight) -> str | None:
         """Return why a host that fits cannot go on with what the search has measured so far."""
         if (name := hardware.machine_class(verdict.machine)) != self.name:
             return f"it is of class {name}, not {self.name}."

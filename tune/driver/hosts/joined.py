@@ -7,7 +7,7 @@ from pathlib import Path
 import ray
 
 from cluster.errors import UserError
-from cluster.join.hardware_class import HardwareClass
+from cluster.join.hardware_class import ClassHost, HardwareClass
 from cluster.node import hardware
 from trainables.command.options import FACTORY
 from tune.driver.hosts.found import FittingHost, FoundHosts, Node
@@ -70,7 +70,7 @@ def classes() -> dict[str, HardwareClass]:
             name = hardware.class_of_resource(resource)
             if name is None:
                 continue
-            host = (node["NodeID"], node["NodeManagerAddress"], int(amount))
+            host = ClassHost(node["NodeID"], node["NodeManagerAddress"], int(amount))
             known = found.get(name)
             found[name] = HardwareClass(
                 name=name,

@@ -83,16 +83,28 @@ def test_gpuhunt_that_is_not_installed_is_one_sentence(
     assert fleet.main(words) == 0
 
 
+@pytest.mark.parametrize(
+    ("own", "told", "paid"),
+    [
+        ("", "gpuhunt: rtx-4090-24gb-450w from $0.34 an hour at vastai (EU)\n", "$0.34"),
+        ("price_per_hour = 0.5", "", "$0.50"),
+    ],
+)
 def test_report_by_gpuhunt_says_whose_price_it_took(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    own: str,
+    told: str,
+    paid: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     module = types.SimpleNamespace(query=lambda **filters: CATALOG)
     monkeypatch.setitem(sys.modules, "gpuhunt", module)  # type: ignore[arg-type]
     write(tmp_path, "a", machine_class="rtx-4090-24gb-450w")
     hosts = tmp_path / "hosts.toml"
-    hosts.write_text('[hosts.a]\naddress = "192.0.2.1"\n')
+    hosts.write_text(f'[hosts.a]\naddress = "192.0.2.1"\n{own}\n')
     words = ["report", "--hosts", str(hosts), "-o", str(tmp_path), "--gpuhunt"]
     assert fleet.main(words) == 0
-    told = capsys.readouterr()
-    assert "gpuhunt: rtx-4090-24gb-450w from $0.34 an hour at vastai (EU)" in told.err
-    assert "Rent this one: rtx-4090-24gb-450w at $0.34 an hour" in told.out
+    said = capsys.readouterr()
+    assert said.err == told
+    assert f"Rent this one: rtx-4090-24gb-450w at {paid} an hour" in said.out

@@ -8,8 +8,9 @@ from trainables.market.reading.rows import RowNames
 from trainables.workload import WorkloadInputError
 
 ROWS = RowNames(file="bars.csv")
+TIME = ROWS.of("time")
 ROLES = ("open", "high", "low", "close", "volume")
-NAMES = {role: role.title() for role in ROLES}
+CELLS = {role: ROWS.of(role.title()) for role in ROLES}
 
 
 def bars(count: int = 10, **changed) -> dict[str, np.ndarray]:
@@ -41,7 +42,7 @@ def minutes(count: int = 10) -> np.ndarray:
 )
 def test_a_bar_that_cannot_be_is_named_in_the_last_row(changed, message):
     with pytest.raises(WorkloadInputError, match=message):
-        check_values(bars(**changed), NAMES, ROWS)
+        check_values(bars(**changed), CELLS)
 
 
 @pytest.mark.parametrize(
@@ -51,24 +52,24 @@ def test_swapped_columns_are_said_as_such(pair):
     values, (first, second) = bars(), pair
     values[first], values[second] = values[second], values[first]
     with pytest.raises(WorkloadInputError, match="10 of 10 rows; are columns swapped"):
-        check_values(values, NAMES, ROWS)
+        check_values(values, CELLS)
 
 
 def test_rounding_of_adjusted_prices_is_no_fault():
-    check_values(bars(close=103.0 * (1 + 1e-12)), NAMES, ROWS)
+    check_values(bars(close=103.0 * (1 + 1e-12)), CELLS)
 
 
 @pytest.mark.parametrize("scale", [1e9, 1e6 * 1e4])
 def test_integers_that_stand_for_decimals_are_refused(scale):
     values = {role: array * (scale if role != "volume" else 1) for role, array in bars().items()}
     with pytest.raises(WorkloadInputError, match=r"column Close: .* stands for decimals"):
-        check_values(values, NAMES, ROWS)
+        check_values(values, CELLS)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 8.123e5])
 def test_prices_of_any_currency_are_taken(scale):
     values = {role: array * (scale if role != "volume" else 1) for role, array in bars().items()}
-    check_values(values, NAMES, ROWS)
+    check_values(values, CELLS)
 
 
 @pytest.mark.parametrize(
@@ -87,25 +88,25 @@ def test_a_time_out_of_place_is_named(row, time, message):
     times = minutes()
     times[row - 1] = np.datetime64(time)
     with pytest.raises(WorkloadInputError, match=message):
-        check_times(times, "time", ROWS)
+        check_times(times, TIME)
 
 
 def test_the_same_time_in_most_rows_is_said_as_such():
     with pytest.raises(WorkloadInputError, match="several instruments or lengths of bars; keep"):
-        check_times(np.repeat(minutes(3), 4), "time", ROWS)
+        check_times(np.repeat(minutes(3), 4), TIME)
 
 
 def test_holes_of_weeks_and_a_single_bar_are_no_fault():
-    check_times(np.r_[minutes(5), minutes(5) + np.timedelta64(60, "D")], "time", ROWS)
-    check_times(minutes(1), "time", ROWS)
+    check_times(np.r_[minutes(5), minutes(5) + np.timedelta64(60, "D")], TIME)
+    check_times(minutes(1), TIME)
 
 
 @pytest.mark.parametrize("step_ms", [60, 60_000, 3_600_000])
 def test_short_bars_of_the_seventies_are_of_a_wrong_unit(step_ms):
     times = np.datetime64("1970-01-20", "ms") + np.arange(300) * np.timedelta64(step_ms, "ms")
     with pytest.raises(WorkloadInputError, match=r"row 1: 1970-01-20.* from a wrong unit of time"):
-        check_times(times, "time", ROWS)
+        check_times(times, TIME)
 
 
 def test_days_of_the_seventies_are_no_fault():
-    check_times(np.arange("1962-01-02", "1978-01-02", dtype="datetime64[D]"), "time", ROWS)
+    check_times(np.arange("1962-01-02", "1978-01-02", dtype="datetime64[D]"), TIME)

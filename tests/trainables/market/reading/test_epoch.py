@@ -10,7 +10,7 @@ from trainables.market.reading.epoch import from_calendar, from_count
 from trainables.market.reading.rows import RowNames
 from trainables.workload import WorkloadInputError
 
-ROWS = RowNames(file="bars.csv")
+TIME = RowNames(file="bars.csv").of("time")
 MINUTES = epochs(moments())
 DAYS = epochs(moments(86_400, "2022-01-03T00:00:00"))
 SIXTIES = epochs(moments(86_400, "1962-01-02T00:00:00", 6000))
@@ -18,11 +18,15 @@ UNITS = {"minutes": 1 / 60, "seconds": 1, "milliseconds": 10**3, "us": 10**6, "n
 
 
 def count(numbers) -> tuple[np.ndarray, str]:
-    return from_count(np.array(numbers, np.float64), "time", ROWS)
+    found = from_count(np.array(numbers, np.float64), TIME)
+    assert found.is_utc
+    return found.values, found.note
 
 
 def digits(numbers) -> np.ndarray | None:
-    return from_calendar(np.array(numbers, np.int64), "time", ROWS)
+    found = from_calendar(np.array(numbers, np.int64), TIME)
+    assert found is None or not found.is_utc
+    return None if found is None else found.values
 
 
 def written(form: str, step_s: int = 60, start: str = "2024-01-02T14:30:00") -> list[int]:

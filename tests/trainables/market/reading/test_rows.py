@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainables.market.reading.rows import RowNames, cell_error, listed, refuse_first, shown
+from trainables.market.reading.rows import RowNames, listed, shown
 from trainables.workload import WorkloadInputError
 
 ROWS = RowNames(file="bars.csv", under_header=True)
@@ -22,17 +22,17 @@ def test_rows_that_were_chosen_and_turned_round_keep_their_names():
 
 def test_one_row_and_many_are_told_apart():
     bad = np.zeros(10, bool)
-    refuse_first(bad, "c", "is bad", ROWS)
+    ROWS.of("c").refuse_first(bad, "is bad")
     bad[[3, 5]] = True
     with pytest.raises(
         WorkloadInputError, match=r"column c, row 4 .*is bad; mend it \(2 like it\)"
     ):
-        refuse_first(bad, "c", "is bad", ROWS, wide="change all", remedy="mend it")
+        ROWS.of("c").refuse_first(bad, "is bad", wide="change all", remedy="mend it")
     with pytest.raises(WorkloadInputError, match=r"is bad, and so in 8 of 10 rows; change all\."):
-        refuse_first(~bad, "c", "is bad", ROWS, wide="change all")
+        ROWS.of("c").refuse_first(~bad, "is bad", wide="change all")
 
 
 def test_sentences_are_bounded():
     assert len(shown("x" * 300_000)) < 70
     assert len(listed(["y" * 1000] * 1000)) < 800
-    assert len(str(cell_error("c" * 1000, 0, "x" * 300_000, "is bad", ROWS))) < 200
+    assert len(str(ROWS.of("c" * 1000).unread(0, "x" * 300_000, "is bad"))) < 200

@@ -45,7 +45,7 @@ def column(values, kind: pa.DataType | None = None) -> pa.ChunkedArray:
     ],
 )
 def test_times_of_many_types(values, is_utc):
-    times = read_times(column(values), "time", ROWS)
+    times = read_times(column(values), ROWS.of("time"))
     assert (times.values.astype("datetime64[s]") == np.array(MOMENTS, "datetime64[s]")).all()
     assert times.is_utc == is_utc
 
@@ -71,7 +71,7 @@ def test_times_of_many_types(values, is_utc):
 )
 def test_what_are_no_times_is_refused_in_a_bounded_sentence(values, message):
     with pytest.raises(WorkloadInputError, match=message) as error:
-        read_times(column(values), "time", ROWS)
+        read_times(column(values), ROWS.of("time"))
     assert len(str(error.value)) < 300
 
 
@@ -128,7 +128,7 @@ def clocks(form: str, step_s: int = 60, start: str = "2024-01-02T00:00:00") -> l
 def test_a_day_and_a_time_of_day_are_joined(day, clock, start):
     expected = moments(60, start)
     days, times = [day(time) for time in expected], [clock(time) for time in expected]
-    found = read_day_and_clock(column(days), column(times), "date", ROWS)
+    found = read_day_and_clock(column(days), column(times), ROWS.of("date"))
     assert (found.values == np.array(expected, "datetime64[ms]")).all()
 
 
@@ -144,7 +144,7 @@ def test_a_day_and_a_time_of_day_are_joined(day, clock, start):
 )
 def test_times_of_day_that_are_none_are_refused(clock, message):
     with pytest.raises(WorkloadInputError, match=message):
-        read_day_and_clock(column(DAYS), column(clock), "date", ROWS)
+        read_day_and_clock(column(DAYS), column(clock), ROWS.of("date"))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_times_of_day_that_are_none_are_refused(clock, message):
 )
 def test_days_with_a_time_of_day_of_their_own_are_refused(days, clock):
     with pytest.raises(WorkloadInputError, match="its days have a time of day or a zone of their"):
-        read_day_and_clock(column(days), column(clock), "date", ROWS)
+        read_day_and_clock(column(days), column(clock), ROWS.of("date"))
 
 
 @pytest.mark.parametrize("step_s", [300, 900, 3600])

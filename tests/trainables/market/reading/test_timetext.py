@@ -8,7 +8,7 @@ from trainables.market.reading.rows import RowNames
 from trainables.market.reading.timetext import parse_times, split_zone
 from trainables.workload import WorkloadInputError
 
-ROWS = RowNames(file="bars.csv")
+TIME = RowNames(file="bars.csv").of("time")
 
 
 def column(texts) -> pa.ChunkedArray:
@@ -16,8 +16,8 @@ def column(texts) -> pa.ChunkedArray:
 
 
 def read(texts) -> tuple[str, str, bool]:
-    time, is_utc = parse_times(column(texts), "time", ROWS)
-    return str(time[0])[:16], str(time[-1])[:16], is_utc
+    found = parse_times(column(texts), TIME)
+    return str(found.values[0])[:16], str(found.values[-1])[:16], found.is_utc
 
 
 @pytest.mark.parametrize(

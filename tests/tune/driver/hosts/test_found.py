@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from cluster_nodes import Nodes, install, node
-from machines import GIB, IDLE, cpu_host, gpu_host, verdict
+from machines import GIB, cpu_host, gpu_host, verdict, with_free
 from tune.driver.hosts.found import FoundHosts
 from tune.preflight.findings import Preflight
 
@@ -95,7 +95,7 @@ def on_host(available_gib: float) -> Preflight:
             "it has too little host memory to spare (11.9 GiB, and 12.2 GiB are",
         ),
         (
-            verdict(gpu_host(gpu_usage=(dataclasses.replace(IDLE, memory_free_bytes=15 * GIB),))),
+            verdict(gpu_host(with_free(15 * GIB))),
             "it has too little device memory to spare (",
         ),
         (

@@ -6,15 +6,15 @@ import pytest
 
 from cluster.errors import UserError
 from cluster_nodes import Nodes, install, node
-from machines import GIB, GPU, IDLE, cpu_host, gpu_host, verdict
+from machines import GIB, GPU, cpu_host, gpu_host, verdict, visible
 from trainables.ray_trainable import Place
 from tune.driver.hosts import plain
 from tune.preflight.findings import Device, NotFitError, PreflightRequest
 
 CARD = verdict(gpu_host())
-CARDS = verdict(gpu_host(gpus=(GPU, GPU), gpu_usage=(IDLE, IDLE)), num_parallel_trials=2)
+CARDS = verdict(gpu_host(visible(), visible("1")), num_parallel_trials=2)
 OTHER = dataclasses.replace(GPU, name="NVIDIA H100 80GB HBM3", memory_bytes=80 * GIB)
-H100 = verdict(gpu_host(gpus=(OTHER,)))
+H100 = verdict(gpu_host(visible(gpu=OTHER)))
 CPU = verdict(cpu_host())
 NEWER = {"jax": "0.11.2", "jaxlib": "0.11.2"}
 
@@ -25,7 +25,7 @@ def found(
     """The addresses of each class that is found."""
     classes = install(monkeypatch, nodes).find(request)
     return {
-        name: tuple(address for _, address, _ in one.hardware_class.hosts)
+        name: tuple(host.address for host in one.hardware_class.hosts)
         for name, one in classes.items()
     }
 
@@ -80,7 +80,7 @@ def test_trial_asks_for_a_gpu_and_its_share_of_cpus_or_for_a_whole_host(
         (node("x"), "its Python has no jax: pip install 'jax' there.", "its Python has no jax: "),
         (
             node("x", gpus=2),
-            verdict(gpu_host(gpus=(GPU, OTHER), gpu_usage=(IDLE, IDLE)), num_parallel_trials=2),
+            verdict(gpu_host(visible(), visible("1", OTHER)), num_parallel_trials=2),
             "its GPUs differ (NVIDIA RTX 4000 Ada Generation, NVIDIA H100 80GB HBM3)",
         ),
         (node("x"), CARD, "it has a GPU of which Ray does not know: start Ray there with --num"),
