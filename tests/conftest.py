@@ -1,9 +1,10 @@
-"""Fixtures that make a small machine look like others: many CPUs, few threads."""
+"""Fixtures that make a small machine look like others, and a folder that Ray can work in."""
 
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def fake_cpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[
     command = [compiler, "-shared", "-fPIC", "-O2", "-o", library, SUPPORT / "fakecpu.c", "-ldl"]
     subprocess.run(command, check=True, timeout=60)
     return lambda num_cpus: {"LD_PRELOAD": str(library), "FAKE_NUM_CPUS": str(num_cpus)}
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A folder short enough for Ray's sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

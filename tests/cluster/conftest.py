@@ -1,7 +1,6 @@
-"""Folders short enough for Ray's sockets, and boxes that are set up."""
+"""Boxes that are set up."""
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +12,6 @@ from cluster.node import processes
 from cluster.node.atomic import write_json
 from local_box import LocalBox
 from places import ROOT
-
-
-@pytest.fixture
-def short_dir() -> Iterator[Path]:
-    """A folder short enough for Ray's sockets."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        yield Path(folder)
 
 
 @pytest.fixture

@@ -247,10 +247,13 @@ def test_more_gpus_than_there_are_is_refused_before_anything_starts(tmp_path: Pa
         searched(tmp_path, [card(), card()], "--gpus", "3")
 
 
-def test_each_kind_of_gpu_has_a_search_of_its_own_at_the_same_time(tmp_path: Path) -> None:
+def test_each_kind_of_gpu_has_a_search_of_its_own_at_the_same_time(
+    tmp_path: Path, short_dir: Path
+) -> None:
     """They share the machine: no CPU is of both, and each profile says that the other ran."""
     other = card("NVIDIA GeForce RTX 3090", total_gib=24, free_gib=23)
-    said = searched(tmp_path, [card(), other])
+    # Searches of one folder for temporary files see each other, and here only these two shall.
+    said = searched(tmp_path, [card(), other], TMPDIR=str(short_dir))
     assert "2 searches at once, one per kind of GPU: " in said
     folders = sorted((tmp_path / "out").iterdir())
     names = [folder.name for folder in folders]
