@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.node.atomic import read_json, write_json
-from cluster.node.proc import PROC, read_stat
+from cluster.node.proc import PROC, TICKS_PER_S, read_stat
 
 MARK = "RL_TUNER_FLEET_JOB"
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37  # linux/prctl.h
@@ -128,7 +128,7 @@ def machine_age_s() -> float | None:
     if ticks is None:
         return None
     uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return max(uptime_s - ticks / os.sysconf("SC_CLK_TCK"), 0.0)
+    return max(uptime_s - ticks / TICKS_PER_S, 0.0)
 
 
 def _parents() -> Iterator[tuple[int, int]]:
