@@ -13,8 +13,7 @@ from typing import Any
 import yaml
 
 from cluster.errors import UserError
-from cluster.node import atomic, hardware, plain_yaml
-from cluster.node.hardware import Machine
+from cluster.node import atomic, plain_yaml
 from cluster.structure import PositiveCount, StructureError, convert, destructure, structure
 from search_spaces.config import COUNTS, Config, num_minibatches
 from tune.profile.schema import PROFILE_VERSION, Profile, ProfileConfig
@@ -85,14 +84,6 @@ def read(path: Path) -> Profile:
         return _from_fields(fields)
     except StructureError as error:
         raise ProfileError(f"{path}: {error} {_SEARCH_AGAIN}") from error
-
-
-def differences(profile: Profile, machine: Machine) -> list[str]:
-    """Return how `machine` differs from the one that the profile was measured on, in sentences.
-
-    A difference is a warning and no refusal: a newer driver seldom changes what fits.
-    """
-    return hardware.differences(profile.machine, machine)
 
 
 _SEARCH_AGAIN = "Take the file as a search wrote it, or search again: python -m tune.jax_phase12"
