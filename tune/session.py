@@ -257,7 +257,7 @@ def _look_ahead(prepared: Prepared) -> Foresight:
         compiler,
         prepared.space,
         prepared.preflight.device_budget_bytes,
-        on_gpu=prepared.preflight.platform == "cuda",
+        on_gpu=prepared.preflight.on_gpu,
         max_time_s=prepared.spec.max_time_s,
     )
 
@@ -273,7 +273,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
         warm_start=prepared.recommended,
         shard=spec.part,
         host_budget_bytes=prepared.preflight.host_budget_bytes,
-        on_gpu=prepared.preflight.platform == "cuda",
+        on_gpu=prepared.preflight.on_gpu,
     )
     rules = SearchRules(
         objective=spec.objective,

@@ -39,7 +39,7 @@ def drive(
         RayError: if Ray does not start as it must.
     """
     quiet_libraries()
-    on_gpu = prepared.preflight.platform == "cuda"
+    on_gpu = prepared.preflight.on_gpu
     here = LocalPlaces(prepared.preflight.gpus, on_gpu=on_gpu, note=prepared.screen.note)
     taken = here if places is None else places
     halved = orders.Halved(prepared.caps.cap, on_gpu=on_gpu)

@@ -97,7 +97,7 @@ def _profile(kind: Kind, candidate: Candidate, search: FinishedSearch) -> Profil
     has_soaked = soak is not None and soak.updates >= max(
         soak.asked_updates, task.confirming_updates
     )
-    peak_bytes = seen.device_bytes if preflight.platform == "cuda" else seen.host_bytes
+    peak_bytes = seen.device_bytes if preflight.on_gpu else seen.host_bytes
     return Profile(
         schema_version=PROFILE_VERSION,
         kind=kind,
@@ -236,7 +236,7 @@ def _rounded(value: float) -> float:
 
 def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> ProfileMemory:
     device_bytes, host_bytes = candidate.device_bytes, seen.host_bytes
-    shares = num_shares(candidate.config, on_gpu=preflight.platform == "cuda")
+    shares = num_shares(candidate.config, on_gpu=preflight.on_gpu)
     device_budget = preflight.device_budget_bytes
     host_budget = shares * preflight.host_budget_bytes
     return ProfileMemory(
