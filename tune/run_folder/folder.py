@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import datetime
 import glob
-import logging
 import os
 import stat
 import time
@@ -21,8 +20,6 @@ TUNE_FOLDER = "ray"
 
 _TUNE_STATE = ("experiment_state-*", "search_gen_state-*", "tuner.pkl")
 _GUARD_S, _POLL_S = 20.0, 0.1
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,7 +144,7 @@ def require_writable(path: Path, *, option: str) -> None:
 
 
 @contextlib.contextmanager
-def hold(folder: RunFolder, note: Callable[[str], None] = _log.warning) -> Iterator[None]:
+def hold(folder: RunFolder, note: Callable[[str], None]) -> Iterator[None]:
     """Create the folder and lock it against every other search.
 
     The lock is the kernel's: it ends with this process, however that ends. Network file systems may

@@ -291,4 +291,4 @@ class Search:
         if not self._is_broken():
             return False
         own = [trial for trial in self.trials if trial.number >= self._first_number]
-        return stopping.is_hopeless(own, num_parallel=self._num_parallel)
+        return stopping.is_hopeless(own)
