@@ -36,10 +36,9 @@ class Quotas:
 
 def quota_cores(cgroup: Cgroup) -> float | None:
     """Return the quota of a cgroup in cores, `None` where it has none."""
+    quota, period = cgroup.read("cpu.cfs_quota_us"), cgroup.read("cpu.cfs_period_us")
     if cgroup.version == 2:
         quota, _, period = (cgroup.read("cpu.max") or "").partition(" ")
-    else:
-        quota, period = cgroup.read("cpu.cfs_quota_us"), cgroup.read("cpu.cfs_period_us")
     quota_us, period_us = parse_int(quota), parse_int(period)
     if quota_us is None or not period_us or quota_us <= 0:  # v1 says -1 for no quota
         return None
