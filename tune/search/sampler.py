@@ -159,9 +159,14 @@ def fit(
 
 def expected_improvement(posterior: Posterior) -> Array:
     """Return the expected improvement over `posterior.best`, [m], in standardised log units."""
-    z = (posterior.mean - posterior.best) / posterior.std
+    return expected_lead(posterior.mean - posterior.best, posterior.std)
+
+
+def expected_lead(lead: Array | float, std: Array | float) -> Array:
+    """Return the mean of a lead, where it is one: of what is normal about `lead`, and 0 below 0."""
+    z = lead / std
     density = np.exp(-0.5 * np.square(z)) / math.sqrt(2.0 * math.pi)
-    return np.asarray(posterior.std * (z * ndtr(z) + density))
+    return np.asarray(std * (z * ndtr(z) + density))
 
 
 def _to_fit(total: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
