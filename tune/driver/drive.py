@@ -82,7 +82,7 @@ def _others_noted(prepared: Prepared) -> AbstractContextManager[None]:
     """Return what tells of another search; those of the other kinds of GPUs are known."""
     if prepared.preflight.share is not None:
         return nullcontext()
-    return note_others(private_folder(), prepared.screen.note)
+    return note_others(prepared.screen.note)
 
 
 def _drive_here(

@@ -200,13 +200,14 @@ def private_folder() -> Path:
 
 
 @contextlib.contextmanager
-def note_others(private: Path, note: Callable[[str], None]) -> Iterator[None]:
+def note_others(note: Callable[[str], None]) -> Iterator[None]:
     """Say by `note` if another search of this user runs on this machine: they disturb each other.
 
     Raises:
-        OSError: if the folder `private` cannot be written.
+        OSError: if the private folder cannot be written.
+        UserError: as `private_folder`.
     """
-    descriptor = regular.open_own(private / "search.lock", os.O_RDWR | os.O_CREAT)
+    descriptor = regular.open_own(private_folder() / "search.lock", os.O_RDWR | os.O_CREAT)
     try:
         try:
             lock.acquire(descriptor, wait=False)
