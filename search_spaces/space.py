@@ -60,21 +60,8 @@ class Axis:
             return tuple(side if value == other else 0.0 for other in self.values)
         numbers = [number for number in self.values if not isinstance(number, str)]
         if len(numbers) < len(self.values) or numbers[0] <= 0:
-            return (self._place(value),)
+            return (_place_among(numbers, value),)
         return (math.log2(value) if value > 0 else math.log2(numbers[0]) - 1.0,)
-
-    def _place(self, value: float) -> float:
-        """Return the place of a number among the values: a share of the way between two of them,
-        and the next place beyond all of them.
-        """
-        numbers = [number for number in self.values if not isinstance(number, str)]
-        above = bisect.bisect_left(numbers, value)
-        if above == len(numbers) or value == numbers[above]:
-            return float(above)
-        if above == 0:
-            return -1.0
-        below, over = numbers[above - 1], numbers[above]
-        return above - (over - value) / (over - below)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +140,19 @@ class SearchSpace:
             f"no configuration of this space divides into minibatches: {self.describe()}; "
             "batch_size must divide num_envs * num_steps for at least one combination."
         )
+
+
+def _place_among(numbers: Sequence[float], value: float) -> float:
+    """Return the place of a value among numbers: a share of the way between two of them, and the
+    next place beyond all of them.
+    """
+    above = bisect.bisect_left(numbers, value)
+    if above == len(numbers) or value == numbers[above]:
+        return float(above)
+    if above == 0:
+        return -1.0
+    below, over = numbers[above - 1], numbers[above]
+    return above - (over - value) / (over - below)
 
 
 def parse_axis(assignment: str) -> Axis:

@@ -14,9 +14,9 @@ class BlockWatch:
     """Looks between the blocks of one trial, from its first block on."""
 
     def __init__(self, request: TrialRequest) -> None:
-        self._gpu = GpuMonitor(request.platform, os.environ)
+        self._gpu = GpuMonitor(request.platform)
         self._neighbours = neighbours_on(request.cpus)
-        self._on_gpu = GpuNeighbours(request.platform, os.environ)
+        self._on_gpu = GpuNeighbours(request.platform)
         self._restarts = Restarts()
         self._canary = canary_on(request.cpus)
         if self._canary is not None:

@@ -6,7 +6,7 @@ The frameworks are not imported here: they are listened to once a workload has i
 import sys
 from typing import Any
 
-_COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 
 
 class Compilations:
@@ -29,7 +29,7 @@ class Compilations:
         return self._by_jax + (by_torch or 0) - self._torch_before
 
     def _hear(self, event: str, duration_s: float, **_: Any) -> None:
-        self._by_jax += event == _COMPILE_EVENT
+        self._by_jax += event == COMPILE_EVENT
 
 
 def _by_torch() -> int | None:

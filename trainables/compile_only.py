@@ -51,7 +51,7 @@ def compile_all(request: CompileRequest, send: Send, spawned_at: float) -> Repor
 def _compile(request: CompileRequest, config: Config) -> Compiled:
     started = time.monotonic()
     problem = None
-    program = CompiledProgram(device_bytes=None)
+    program = CompiledProgram()
     try:
         workload = build(load_factory(request.workload), without_variables(config), request.options)
         program = _program(workload, request)
@@ -73,9 +73,7 @@ def _program(workload: Workload, request: CompileRequest) -> CompiledProgram:
             f"{request.workload} cannot be compiled for a GPU that is not here: "
             "it offers no compile_for; a JaxWorkload does."
         )
-    if isinstance(workload, Compiles):
-        return workload.compile()
-    return CompiledProgram(device_bytes=None)
+    return workload.compile() if isinstance(workload, Compiles) else CompiledProgram()
 
 
 if __name__ == "__main__":

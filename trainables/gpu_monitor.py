@@ -1,6 +1,7 @@
 """A GPU's figures during a trial, by NVML, sampled between blocks: no thread and no cost."""
 
 import collections
+import functools
 import os
 import statistics
 import sys
@@ -11,6 +12,10 @@ from typing import TypedDict
 from cluster.node import gpus
 from cluster.node.gpus import GpuUsage
 from trainables.disturbance import descendants
+
+_OWN_USAGE = functools.partial(gpus.own_gpu_usage, os.environ)
+_COMPUTING = functools.partial(gpus.computing_pids, os.environ)
+"""Questions about this process's own GPU: its figures, and who computes on it."""
 
 
 class GpuFigures(TypedDict):
@@ -49,16 +54,14 @@ class GpuMemory:
     def __init__(
         self,
         platform: str,
-        environ: Mapping[str, str],
         *,
         by_allocator: Callable[[], int | None] = jax_peak_bytes,
         by_process: Callable[[], Sequence[Mapping[int, int]]] = gpus.gpu_process_bytes,
-        read: Callable[[Mapping[str, str]], GpuUsage | None] = gpus.own_gpu_usage,
+        read: Callable[[], GpuUsage | None] = _OWN_USAGE,
     ) -> None:
         self.peak_bytes: int | None = None
         """The most that was seen; `None` where there is no GPU."""
         self._is_wanted = platform == "cuda"
-        self._environ = environ
         self._by_allocator = by_allocator
         self._by_process = by_process
         self._read = read
@@ -88,7 +91,7 @@ class GpuMemory:
         return self._free_at_start - free_bytes
 
     def _free_bytes(self) -> int | None:
-        usage = self._read(self._environ)
+        usage = self._read()
         return None if usage is None else usage.memory_free_bytes
 
 
@@ -98,17 +101,15 @@ class GpuMonitor:
     def __init__(
         self,
         platform: str,
-        environ: Mapping[str, str],
-        read: Callable[[Mapping[str, str]], GpuUsage | None] = gpus.own_gpu_usage,
+        read: Callable[[], GpuUsage | None] = _OWN_USAGE,
     ) -> None:
         self._read = read
-        self._environ = environ
         self._is_wanted = platform == "cuda"
         self._samples: list[GpuUsage] = []
 
     def look(self) -> None:
         """Take one sample; none if the driver does not tell, or no longer."""
-        usage = self._read(self._environ) if self._is_wanted else None
+        usage = self._read() if self._is_wanted else None
         if usage is not None:
             self._samples.append(usage)
 
@@ -142,16 +143,14 @@ class GpuNeighbours:
     def __init__(
         self,
         platform: str,
-        environ: Mapping[str, str],
         *,
-        computing: Callable[[Mapping[str, str], int], Collection[int]] = gpus.computing_pids,
+        computing: Callable[[int], Collection[int]] = _COMPUTING,
         listed: Callable[[], Sequence[Mapping[int, int]]] = gpus.gpu_process_bytes,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.num_blocks = 0
         """The stretches so far in which others computed."""
         self._is_wanted = platform == "cuda"
-        self._environ = environ
         self._computing = computing
         self._listed = listed
         self._clock = clock
@@ -162,7 +161,7 @@ class GpuNeighbours:
         if not self._is_wanted:
             return False
         since, self._since = self._since, self._clock()
-        were = self._are_others(set(self._computing(self._environ, round(1e6 * since))))
+        were = self._are_others(set(self._computing(round(1e6 * since))))
         self.num_blocks += were
         return were
 

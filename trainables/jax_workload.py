@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from trainables.compilations import COMPILE_EVENT
 from trainables.flops import dead_share, matmul_flops, product_dtypes, product_speed
 from trainables.jax_state import Shardings, check_update, is_pair, on_all
 from trainables.workload import CompiledProgram, DeviceUsage, InvalidConfigurationError
 
-_COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 _CACHE_HIT_EVENT = "/jax/compilation_cache/cache_hits"
 _MOST_PROMOTIONS = 4
 _LARGEST_DIGESTED_BYTES = 2**20  # parameters are among the small arrays, market data are not
@@ -29,7 +29,7 @@ _cache_hits: list[str] = []
 
 
 def _on_duration(event: str, duration_s: float, **_: Any) -> None:
-    if event == _COMPILE_EVENT:
+    if event == COMPILE_EVENT:
         _compile_seconds.append(duration_s)
 
 

@@ -65,10 +65,10 @@ class PacedTrial:
         """Returns the advice on a training from scratch that told no return."""
         self._request = request
         self._send = send
-        self._gpu = GpuMonitor(request.platform, os.environ)
-        self._memory = GpuMemory(request.platform, os.environ)
+        self._gpu = GpuMonitor(request.platform)
+        self._memory = GpuMemory(request.platform)
         self._neighbours = neighbours_on(request.cpus)
-        self._on_gpu = GpuNeighbours(request.platform, os.environ)
+        self._on_gpu = GpuNeighbours(request.platform)
         shortest_s = 0.0 if request.training is None else request.training.max_s / _MOST_BLOCKS
         self._pace = Pace(max(shortest_s, request.sampling.block_s))
         self._learning = None if request.training is None else ToldReturns(request.training)

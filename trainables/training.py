@@ -161,7 +161,7 @@ def train(
     # Judged once before it counts: what that compiles is no time of an evaluation.
     health_of(workload)
     held_out_return(workload)
-    gpu = GpuMonitor(request.platform, os.environ)
+    gpu = GpuMonitor(request.platform)
     neighbours = neighbours_on(request.cpus)
     send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
     quiet: list[float] = []

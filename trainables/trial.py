@@ -76,9 +76,7 @@ def _build(request: TrialRequest, send: Send, spawned_at: float) -> Built:
     send(Progress(phase=Phase.COMPILE))
     if request.device_budget_bytes is not None and isinstance(workload, LimitsDeviceMemory):
         workload.limit_device_memory(request.device_budget_bytes)
-    program = CompiledProgram(device_bytes=None)
-    if isinstance(workload, Compiles):
-        program = workload.compile()
+    program = workload.compile() if isinstance(workload, Compiles) else CompiledProgram()
     return Built(
         workload=workload,
         program=program,

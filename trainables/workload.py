@@ -59,7 +59,7 @@ class CompiledProgram:
     the compiler removes them. `None` where the framework cannot tell.
     """
 
-    device_bytes: int | None
+    device_bytes: int | None = None
     flops_per_update: float | None = None
     from_cache: bool | None = None
     dead_share: float | None = None

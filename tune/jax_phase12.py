@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cluster import cli
 from cluster.errors import UserError
@@ -56,12 +56,11 @@ def run(spec: JaxSpec) -> int:
     """Run one search; return its exit code."""
 
     def space_for(platform: str, num_cpus: int) -> tuple[SearchSpace, Config]:
-        if spec.workload is not None and spec.space:
-            space = SearchSpace(axes=())  # the person's own loop has exactly the given axes
-        else:
-            space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
-        own_loop = spec.workload is not None  # it has no default that people know
-        return space, {} if own_loop else dict(jax_phase12.PHASE12_BASELINE)
+        space = jax_phase12.space(platform=platform, num_cpus=num_cpus)
+        if spec.workload is None:
+            return space, dict(jax_phase12.PHASE12_BASELINE)
+        # A person's own loop has exactly the given axes, and no default that people know.
+        return SearchSpace(axes=()) if spec.space else space, {}
 
     # Lazy, so that --help does not wait for SciPy and Optuna.
     if spec.plan is not None:
@@ -83,28 +82,7 @@ def task_of(spec: JaxSpec) -> Task:
     """
     options = parse_options("--option", spec.option)
     if spec.workload is not None:
-        for name in ("data", "timezone", "symbol"):
-            if getattr(spec, name) is not None:
-                raise UserError(
-                    f"--{name} is for Phase 1 and 2; give your workload --option {name}=VALUE."
-                )
-        module, name = split_name(spec.workload)
-        if not module.endswith(".py") and top_level_spec(module) is None:
-            raise UserError(f"--workload {spec.workload}: no module {module}; run from its folder.")
-        require_factory(spec.workload)
-        stem = Path(module).stem if module.endswith(".py") else module.rpartition(".")[2]
-        mode = slug(f"{stem}-{name}")
-        framework = framework_of(spec.workload) if spec.framework == "auto" else spec.framework
-        return Task(
-            name=mode.replace("_", "-"),
-            mode=mode,
-            phase=None,
-            workload=spec.workload,
-            options=({"seed": spec.seed} if spec.seed else {}) | options,
-            data={},
-            framework=framework,
-            source=source_of(spec.workload, {}),
-        )
+        return _own_task(spec, spec.workload, options)
     if options:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
     if spec.framework not in ("auto", "jax"):
@@ -138,6 +116,31 @@ def task_of(spec: JaxSpec) -> Task:
         seed_option="training_seed",
         learning_options={"held_out": HELD_OUT},
         notes=describe_bars(bars, sessions) if data is not None else _of_synthetic(spec),
+    )
+
+
+def _own_task(spec: JaxSpec, workload: str, options: dict[str, Any]) -> Task:
+    """Return the task of a person's own workload."""
+    for name in ("data", "timezone", "symbol"):
+        if getattr(spec, name) is not None:
+            raise UserError(
+                f"--{name} is for Phase 1 and 2; give your workload --option {name}=VALUE."
+            )
+    module, name = split_name(workload)
+    if not module.endswith(".py") and top_level_spec(module) is None:
+        raise UserError(f"--workload {workload}: no module {module}; run from its folder.")
+    require_factory(workload)
+    stem = Path(module).stem if module.endswith(".py") else module.rpartition(".")[2]
+    mode = slug(f"{stem}-{name}")
+    return Task(
+        name=mode.replace("_", "-"),
+        mode=mode,
+        phase=None,
+        workload=workload,
+        options=({"seed": spec.seed} if spec.seed else {}) | options,
+        data={},
+        framework=framework_of(workload) if spec.framework == "auto" else spec.framework,
+        source=source_of(workload, {}),
     )
 
 

@@ -36,14 +36,9 @@ def preflight(ask: Asker) -> CommandLine:
     return ("-m", "tune.preflight")
 
 
-def phase1(ask: Asker) -> CommandLine:
-    """Search JAX Phase 1."""
-    return ("-m", "tune.jax_phase12", "--phase", "1", *_data(ask), *_limits(ask, "10m"))
-
-
-def phase2(ask: Asker) -> CommandLine:
-    """Search JAX Phase 2."""
-    return ("-m", "tune.jax_phase12", "--phase", "2", *_data(ask), *_limits(ask, "10m"))
+def _jax(phase: str) -> Choice:
+    module = "tune.jax_phase12"
+    return lambda ask: ("-m", module, "--phase", phase, *_data(ask), *_limits(ask, "10m"))
 
 
 def phase3(ask: Asker) -> CommandLine:
@@ -108,8 +103,8 @@ def _submit(ask: Asker) -> CommandLine:
 
 
 SEARCHES: Mapping[str, Choice] = {
-    "search JAX Phase 1: entries": phase1,
-    "search JAX Phase 2: position management": phase2,
+    "search JAX Phase 1: entries": _jax("1"),
+    "search JAX Phase 2: position management": _jax("2"),
     "search PyTorch Phase 3: with a language model": phase3,
 }
 FLEET: Mapping[str, Choice] = {

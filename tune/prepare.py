@@ -222,7 +222,7 @@ def levers_of(
     """
     if spec.levers == "none":
         return ()
-    if preflight.platform != "cuda":
+    if not preflight.on_gpu:
         raise UserError("--levers gpu: trials run on the CPU here; leave it out.")
     if task.framework == "torch":
         raise UserError("--levers gpu: they are XLA's, and this is PyTorch; leave it out.")

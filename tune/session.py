@@ -24,7 +24,7 @@ from tune.preflight.findings import MachineShare, Preflight
 from tune.preflight.runtime import require_devices
 from tune.prepare import Prepared, SpaceFor, preflight_request, prepare, settle
 from tune.run_folder import record
-from tune.run_folder.folder import hold, note_others, private_folder
+from tune.run_folder.folder import hold, note_others
 from tune.run_folder.log import quiet_libraries, run_log
 from tune.run_folder.record import RunRecord
 from tune.screen.screen import Screen
@@ -85,7 +85,7 @@ def _search_kinds(
     """
     gpus = (f"{name} (GPU {', '.join(share.gpus)})" for name, share in shares.items())
     screen.note(f"{len(shares)} searches at once, one per kind of GPU: {', '.join(gpus)}")
-    with note_others(private_folder(), screen.note):
+    with note_others(screen.note):
         told = {name: split.told(share) for name, share in shares.items()}
         return per_class.run(told, spec, task_name=task.name)
 
@@ -257,7 +257,7 @@ def _look_ahead(prepared: Prepared) -> Foresight:
         compiler,
         prepared.space,
         prepared.preflight.device_budget_bytes,
-        on_gpu=prepared.preflight.platform == "cuda",
+        on_gpu=prepared.preflight.on_gpu,
         max_time_s=prepared.spec.max_time_s,
     )
 
@@ -273,7 +273,7 @@ def _open_search(prepared: Prepared, study: Study, ahead: Foresight, started_at:
         warm_start=prepared.recommended,
         shard=spec.part,
         host_budget_bytes=prepared.preflight.host_budget_bytes,
-        on_gpu=prepared.preflight.platform == "cuda",
+        on_gpu=prepared.preflight.on_gpu,
     )
     rules = SearchRules(
         objective=spec.objective,

@@ -94,7 +94,7 @@ def _measure(loops: dict[str, Any], request: dict[str, Any], monitor: Any) -> di
 def _monitor() -> Any:
     from trainables.gpu_monitor import GpuMonitor
 
-    return GpuMonitor("cuda", os.environ)
+    return GpuMonitor("cuda")
 
 
 def _updates_per_block(loop: Any, block_s: float) -> int:

@@ -30,7 +30,8 @@ class ProteinLike:
         if self._num_told < self._NUM_RANDOM or len(self._seen) < 2:
             return self._position(self._rng.uniform(0, self._sizes - 1))
         front = self._front()
-        centers = np.array([front[index] for index in self._rng.integers(len(front), size=256)])
+        picks = self._rng.integers(len(front), size=self._NUM_CANDIDATES)
+        centers = np.array([front[index] for index in picks])
         steps = self._rng.normal(0.0, 0.25, size=centers.shape) * (self._sizes - 1)
         candidates = np.clip(np.rint(centers + steps), 0, self._sizes - 1)
         scores = self._predict(candidates, [speed for _, speed, _ in self._seen])

@@ -88,8 +88,7 @@ def end_rent(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
         BoxError: if a job runs, or something that a pull leaves out would go with the box.
     """
     with jobs.alone(box):
-        job = jobs.current(box)
-        if job is not None and jobs.is_running(job):
+        if (job := jobs.running(box)) is not None:
             raise BoxError(f"runs the job {job.name}: its rent goes on.")
         if (only_here := _only_here(box)) is not None:
             raise BoxError(only_here)
@@ -111,8 +110,7 @@ def remove(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
         BoxError: if a job runs, an armed dead-man is to stop the rent from there, or something that
             a pull leaves out would go with the folder.
     """
-    job = jobs.current(box)
-    if job is not None and jobs.is_running(job):
+    if (job := jobs.running(box)) is not None:
         raise BoxError(f"still runs the job {job.name}: its folder stays.")
     armed = deadman.armed(box.deadman)
     if armed is not None and armed.stop_command:
@@ -165,8 +163,8 @@ def _exit(job: JobFolder) -> JobExit | None:
     return None if written is None else structure_known(JobExit, written)
 
 
-def _tail(path: Path, lines: int = 5) -> tuple[str, ...]:
-    return tuple(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ()
+def _tail(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text(errors="replace").splitlines()[-5:]) if path.exists() else ()
 
 
 _ANSWERS: dict[str, Callable[[BoxFolder, Mapping[str, Any]], dict[str, Any]]] = {

@@ -44,9 +44,8 @@ def start(
     with alone(box):
         if read_json(box.ready) is None:
             raise BoxError("is not set up: run `up` first.")
-        running = current(box)
-        if running is not None and is_running(running):
-            raise BoxError(f"already runs the job {running.name}: wait, or end it with `down`.")
+        if (other := running(box)) is not None:
+            raise BoxError(f"already runs the job {other.name}: wait, or end it with `down`.")
         armed = deadman.status(box.deadman)
         if armed is not None and armed.is_stopping:
             raise BoxError(deadman.STOPPING)
@@ -97,8 +96,8 @@ def supervise(box: BoxFolder, name: str) -> None:
 
 def stop(box: BoxFolder, *, reason: str, grace_s: float = _GRACE_S) -> str | None:
     """End the running job by SIGTERM, after `grace_s` by SIGKILL; return its name, or `None`."""
-    job = current(box)
-    if job is None or not is_running(job):
+    job = running(box)
+    if job is None:
         return None
     with contextlib.suppress(OSError):  # a full disk must not keep a job running
         write_json(job.end_reason, {"reason": reason})
@@ -123,9 +122,12 @@ def current(box: BoxFolder) -> JobFolder | None:
 
     One that another box has started, and that came here to be resumed, may be the last.
     """
-    latest_first = box.started_jobs()
-    running = (job for job in latest_first if is_running(job))
-    return next(running, next(iter(latest_first), None))
+    return running(box) or next(iter(box.started_jobs()), None)
+
+
+def running(box: BoxFolder) -> JobFolder | None:
+    """Return the job that runs, `None` if none does."""
+    return next(filter(is_running, box.started_jobs()), None)
 
 
 def is_running(job: JobFolder) -> bool:

@@ -22,8 +22,7 @@ def swap(box: BoxFolder, *, python: str) -> None:
     """
     old = box.path / "code.old"
     with jobs.alone(box):
-        job = jobs.current(box)
-        if job is not None and jobs.is_running(job):
+        if (job := jobs.running(box)) is not None:
             raise BoxError(f"runs the job {job.name}: its code stays as it is; `down` ends it.")
         _end_installation(box)
         box.ready.unlink(missing_ok=True)

@@ -85,11 +85,6 @@ class StateFolder:
         return folder / (hashlib.sha256(os.fsencode(self.path)).hexdigest()[:8] + "-%C")
 
 
-def quote(words: Sequence[str]) -> str:
-    """Return the one string that ssh hands to the login shell of the box for these words."""
-    return shlex.join(words)
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Connection:
     """One box, reached with the pins and sockets of one fleet."""
@@ -156,9 +151,7 @@ class Connection:
     def is_pinned(self) -> bool:
         """Return whether a key is pinned for the address and port that the box has now."""
         self._pin()
-        known = self.state.known_hosts(self.host)
-        host = self.host
-        name = host.address if host.port == 22 else f"[{host.address}]:{host.port}"
+        known, name = self.state.known_hosts(self.host), _known_name(self.host)
         return known.exists() and any(
             line.split()[:1] == [name] for line in known.read_text().splitlines()
         )
@@ -194,7 +187,7 @@ class Connection:
             "ClearAllForwardings=yes",
             "--",
             self.host.address,
-            quote(words),
+            shlex.join(words),
         ]
 
     def check(self, returncode: int, stderr: bytes) -> None:
@@ -280,11 +273,14 @@ class Connection:
         host, known = self.host, self.state.known_hosts(self.host)
         if host.host_key is None:
             return
-        line = f"[{host.address}]:{host.port} {host.host_key}\n"
-        if host.port == 22:
-            line = f"{host.address} {host.host_key}\n"
+        line = f"{_known_name(host)} {host.host_key}\n"
         if not known.exists() or known.read_text() != line:
             write_text(known, line, mode=0o600)
+
+
+def _known_name(host: Host) -> str:
+    """Return the name that ssh gives a box in a file of known hosts."""
+    return host.address if host.port == 22 else f"[{host.address}]:{host.port}"
 
 
 def _quoted(path: Path) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cluster.errors import UserError
+from cluster.node import nvml
 
 LEAST_DRIVER = 525
 """The oldest driver that runs CUDA 12; JAX has no build for an older CUDA."""
@@ -100,11 +101,11 @@ def driver_of_this_machine(
     """Return this machine's driver; `None` where there is no sign of an NVIDIA GPU.
 
     Raises:
-        UserError: if there is one whose driver does not answer.
+        DriverError: if there is one whose driver does not answer.
     """
     status, text = _nvidia_smi(environ)
     kernel = root / "proc/driver/nvidia/version"
-    has_device = any((root / "dev").glob("nvidia[0-9]*"))
+    has_device = nvml.has_device_file(root)
     if status == 0:
         _, capabilities = _nvidia_smi(environ, "--query-gpu=compute_cap", "--format=csv,noheader")
         return read(text, capabilities)
@@ -114,10 +115,7 @@ def driver_of_this_machine(
         said = next(iter(text.strip().splitlines()), "") or f"exit status {status}"
         if status is None:
             said = "/dev/nvidia* is there, and nvidia-smi is not"
-        raise UserError(
-            f"the NVIDIA driver does not answer ({said}): after an update of the driver restart "
-            "the machine, or the container, until nvidia-smi shows the GPU."
-        )
+        raise nvml.DriverError(said)
     return None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from cluster.node import cgroups
 from cluster.node.cgroups import parse_int, read_text
 from cluster.node.cores import cores_first
+from cluster.node.quota import quota_cores
 
 _PROC = Path("/proc")
 _MAPS_PER_THREAD = 2  # the stack and its guard page
@@ -137,9 +138,10 @@ def cpus(
     """Return the CPUs this process may use; `allowed` defaults to its affinity."""
     numbers = sorted(os.sched_getaffinity(0) if allowed is None else set(allowed))
     cores = _cores(numbers, sys)
+    quotas = (quota_cores(cgroup) for cgroup in cgroups.ancestry("cpu", proc=proc))
     return Cpus(
         allowed=cores_first(numbers, cores),
-        quota_cores=min(_quotas(proc), default=None),
+        quota_cores=min(filter(None, quotas), default=None),
         online=os.cpu_count() or len(numbers),
         cores=cores,
     )
@@ -272,18 +274,6 @@ def _cores(numbers: Iterable[int], sys: Path) -> tuple[tuple[int, ...], ...]:
         core = read_text(topology / "thread_siblings_list") or f"{number}"
         cores.setdefault(core, []).append(number)
     return tuple(map(tuple, cores.values()))
-
-
-def _quotas(proc: Path) -> Iterator[float]:
-    for cgroup in cgroups.ancestry("cpu", proc=proc):
-        if cgroup.version == 2:
-            quota, _, period = (cgroup.read("cpu.max") or "").partition(" ")
-        else:
-            quota = cgroup.read("cpu.cfs_quota_us") or ""
-            period = cgroup.read("cpu.cfs_period_us") or ""
-        quota_us, period_us = parse_int(quota), parse_int(period)
-        if quota_us is not None and period_us and quota_us > 0:  # v1 says -1 for no quota
-            yield quota_us / period_us
 
 
 def _room(limit: int | None, use: int | None) -> int | None:

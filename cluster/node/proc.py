@@ -31,6 +31,12 @@ class ProcessStat:
     last_cpu: int
 
 
+def start_ticks(pid: int) -> int | None:
+    """Return a process's start in clock ticks since boot, `None` if it is gone or a zombie."""
+    stat = read_stat(pid)
+    return None if stat is None or stat.is_dead else stat.started
+
+
 def read_stat(pid: int) -> ProcessStat | None:
     """Return a process's state, `None` if it is gone or hidden from this user."""
     try:

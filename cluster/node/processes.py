@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.node.atomic import read_json, write_json
-from cluster.node.proc import PROC, read_stat
+from cluster.node.proc import PROC, TICKS_PER_S, read_stat, start_ticks
 
 MARK = "RL_TUNER_FLEET_JOB"
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37  # linux/prctl.h
@@ -26,7 +26,7 @@ _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37  # linux/prctl.h
 
 def record(path: Path, pid: int) -> None:
     """Record a process in a file, with its start, so that a later one of its pid is told apart."""
-    write_json(path, {"pid": pid, "start_ticks": _start_ticks(pid)})
+    write_json(path, {"pid": pid, "start_ticks": start_ticks(pid)})
 
 
 def is_alive(path: Path) -> bool:
@@ -35,7 +35,7 @@ def is_alive(path: Path) -> bool:
     if known is None or known["start_ticks"] is None:
         return False
     ticks: int = known["start_ticks"]
-    return _start_ticks(known["pid"]) == ticks
+    return start_ticks(known["pid"]) == ticks
 
 
 def kill(path: Path) -> None:
@@ -70,7 +70,7 @@ def spawn(words: Sequence[str], request: Mapping[str, Any], *, cwd: Path, log: A
 
 def has_ended(pid: int) -> bool:
     """Return whether a process that `spawn` started here has ended."""
-    return _start_ticks(pid) is None
+    return start_ticks(pid) is None
 
 
 def adopt_orphans() -> None:
@@ -106,7 +106,7 @@ def of_job(mark: str, supervisor: Path) -> set[int]:
         - found
     ):
         found |= below
-    return {pid for pid in found - {os.getpid(), keeper} if _start_ticks(pid) is not None}
+    return {pid for pid in found - {os.getpid(), keeper} if start_ticks(pid) is not None}
 
 
 def kill_all(mark: str, supervisor: Path, *, timeout_s: float = 20.0) -> bool:
@@ -124,23 +124,17 @@ def kill_all(mark: str, supervisor: Path, *, timeout_s: float = 20.0) -> bool:
 
 def machine_age_s() -> float | None:
     """Return the seconds since pid 1 started: in a container, since the rent began."""
-    ticks = _start_ticks(1)
+    ticks = start_ticks(1)
     if ticks is None:
         return None
     uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return max(uptime_s - ticks / os.sysconf("SC_CLK_TCK"), 0.0)
+    return max(uptime_s - ticks / TICKS_PER_S, 0.0)
 
 
 def _parents() -> Iterator[tuple[int, int]]:
     for entry in PROC.iterdir():
         if entry.name.isdigit() and (stat := read_stat(int(entry.name))):
             yield stat.pid, stat.parent
-
-
-def _start_ticks(pid: int) -> int | None:
-    """Return the process's start in clock ticks since boot, `None` if it is gone or a zombie."""
-    stat = read_stat(pid)
-    return None if stat is None or stat.is_dead else stat.started
 
 
 def _environ(pid: int) -> list[bytes]:

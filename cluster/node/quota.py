@@ -24,7 +24,7 @@ class Quotas:
     """The CPU quotas on this process: its own cgroup's, and those of its ancestors."""
 
     def __init__(self, *, proc: Path = Path("/proc")) -> None:
-        self._cgroups = [one for one in cgroups.ancestry("cpu", proc=proc) if _has_quota(one)]
+        self._cgroups = [one for one in cgroups.ancestry("cpu", proc=proc) if quota_cores(one)]
 
     def read(self) -> tuple[QuotaUse, ...]:
         """Return the use of each up to now, innermost first; those that do not tell are left out.
@@ -34,10 +34,15 @@ class Quotas:
         return tuple(use for one in self._cgroups if (use := _use(one)) is not None)
 
 
-def _has_quota(cgroup: Cgroup) -> bool:
+def quota_cores(cgroup: Cgroup) -> float | None:
+    """Return the quota of a cgroup in cores, `None` where it has none."""
+    quota, period = cgroup.read("cpu.cfs_quota_us"), cgroup.read("cpu.cfs_period_us")
     if cgroup.version == 2:
-        return parse_int((cgroup.read("cpu.max") or "").partition(" ")[0]) is not None
-    return (cgroup.read_int("cpu.cfs_quota_us") or -1) > 0  # v1 says -1 for no quota
+        quota, _, period = (cgroup.read("cpu.max") or "").partition(" ")
+    quota_us, period_us = parse_int(quota), parse_int(period)
+    if quota_us is None or not period_us or quota_us <= 0:  # v1 says -1 for no quota
+        return None
+    return quota_us / period_us
 
 
 def _use(cgroup: Cgroup) -> QuotaUse | None:

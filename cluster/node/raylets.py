@@ -10,7 +10,9 @@ from pathlib import Path
 CLIENT = "ray://"
 """The beginning of an address that Ray's client takes."""
 
-_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set in a process that `ray job submit` runs
+JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""A variable that is set in a process that `ray job submit` runs."""
+
 _ADDRESS = b"--gcs-address="
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _OF_RAY = ".ray/auth_token"  # where Ray looks last, in the home of whoever started it
@@ -18,7 +20,7 @@ _OF_RAY = ".ray/auth_token"  # where Ray looks last, in the home of whoever star
 
 def job_address(environ: Mapping[str, str]) -> str | None:
     """Return the address of the cluster that runs this process as a job, `None` if none does."""
-    return environ.get("RAY_ADDRESS") or "auto" if _JOB in environ else None
+    return environ.get("RAY_ADDRESS") or "auto" if JOB_CONFIG in environ else None
 
 
 def token_variables(

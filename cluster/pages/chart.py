@@ -88,11 +88,6 @@ class Chart:
     lines: Sequence[Line] = ()
     levels: Sequence[Level] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Tell whether there is no point to show."""
-        return not any(series.points for series in self.series)
-
 
 def render(chart: Chart) -> Element:
     """Draw the chart, with its title, its note and its legend above it."""
@@ -101,7 +96,7 @@ def render(chart: Chart) -> Element:
     frame = frame_of(chart.x, chart.y, foot=FOOT if has_foot else 0.0)
     drawing = [*axes(frame, chart.x, chart.y)]
     if has_foot:
-        drawing.append(rule(frame.left, frame.bottom + FOOT, WIDTH - RIGHT, "axis"))
+        drawing.append(rule(frame.left, frame.bottom + FOOT, "axis"))
     drawing += [_level(frame, level) for level in chart.levels]
     drawing += [_line(frame, line) for line in chart.lines if len(line.points) > 1]
     drawing += [_mark(frame, one, point) for one in series for point in one.points]

@@ -103,9 +103,9 @@ def axes(frame: Frame, x: ChartAxis, y: ChartAxis, *, rules: bool = True) -> lis
     drawn = []
     for value in y.scale.ticks():
         if rules:
-            drawn.append(rule(frame.left, frame.up(value), WIDTH - RIGHT, "rule"))
+            drawn.append(rule(frame.left, frame.up(value), "rule"))
         drawn.append(text(frame.left - 6, frame.up(value) + 4, y.tick(value), anchor="end"))
-    drawn.append(rule(frame.left, frame.bottom, WIDTH - RIGHT, "axis"))
+    drawn.append(rule(frame.left, frame.bottom, "axis"))
     ticks = x.scale.ticks()
     widest = max((len(x.tick(value)) for value in ticks), default=1) * CHARACTER + 6
     stride = max(1, math.ceil(len(ticks) * widest / (WIDTH - RIGHT - frame.left)))
@@ -151,6 +151,6 @@ def mark_key(name: str, mark: Mark, color: str) -> Element:
     return element("li", drawn, name, class_=color)
 
 
-def rule(left: float, y: float, right: float, kind: str) -> Element:
-    """Return a horizontal line from `left` to `right`."""
-    return element("path", d=f"M{left:.1f} {y:.1f}H{right:.1f}", class_=kind)
+def rule(left: float, y: float, kind: str) -> Element:
+    """Return a horizontal line from `left` to the right end of the frame."""
+    return element("path", d=f"M{left:.1f} {y:.1f}H{WIDTH - RIGHT:.1f}", class_=kind)

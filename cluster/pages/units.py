@@ -5,9 +5,12 @@ from collections.abc import Collection
 GIB = 2**30
 
 
+_SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " K"))
+
+
 def steps(count: float) -> str:
     """Return three significant digits: `261 M`, `1.50 B`."""
-    return _scaled(count, ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " K")))
+    return _scaled(count, _SCALES) or f"{count:.0f}"
 
 
 def dollars(amount: float) -> str:
@@ -17,12 +20,9 @@ def dollars(amount: float) -> str:
 
 def speed(steps_per_second: float) -> str:
     """Return three significant digits: `0.0213`, `947`, `50.1 K`, `1.23 M`."""
-    for size, unit in ((1e6, " M"), (1e3, " K")):
-        # 999.95 K would print as 1000 K; it is 1.00 M.
-        if steps_per_second >= size * 0.9995:
-            return f"{_three_digits(steps_per_second / size)}{unit}"
     is_small = 0 < steps_per_second < 99.95
-    return f"{steps_per_second:#.3g}" if is_small else f"{steps_per_second:.0f}"
+    plain = f"{steps_per_second:#.3g}" if is_small else f"{steps_per_second:.0f}"
+    return _scaled(steps_per_second, _SCALES[-2:]) or plain
 
 
 def speed_interval(steps_per_second: float, low: float, high: float) -> str:
@@ -66,9 +66,9 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{ending}"
 
 
-def of_planned(number: int, planned: int, noun: str) -> str:
+def of_planned(done: int, planned: int) -> str:
     """Return how much was done of what was planned: "9 of 200 updates", "608 updates" for more."""
-    return plural(number, noun) if number > planned else f"{number:,} of {plural(planned, noun)}"
+    return plural(done, "update") if done > planned else f"{done:,} of {plural(planned, 'update')}"
 
 
 def times(ratio: float) -> str:
@@ -85,11 +85,11 @@ def cpu_ranges(cpus: Collection[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in pairs)
 
 
-def _scaled(value: float, scales: tuple[tuple[float, str], ...]) -> str:
+def _scaled(value: float, scales: tuple[tuple[float, str], ...]) -> str | None:
     for size, unit in scales:
         if value >= size * 0.9995:  # 999.95 K would print as 1000 K; it is 1.00 M
             return f"{_three_digits(value / size)}{unit}"
-    return f"{value:.0f}"
+    return None
 
 
 def _three_digits(value: float) -> str:

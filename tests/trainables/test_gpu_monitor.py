@@ -38,7 +38,7 @@ NOTHING = {
 
 def test_utilisation_and_power_are_means_and_temperature_is_the_highest() -> None:
     samples = iter([usage(80.0, 60.0, 200.0), usage(100.0, 58.0, None)])
-    monitor = GpuMonitor("cuda", {}, lambda _: next(samples))
+    monitor = GpuMonitor("cuda", lambda: next(samples))
     monitor.look()
     monitor.look()
     assert monitor.figures() == {
@@ -52,8 +52,8 @@ def test_utilisation_and_power_are_means_and_temperature_is_the_highest() -> Non
 def test_a_gpu_that_is_lost_in_mid_run_ends_no_trial() -> None:
     cards = [card(), card()]
     driver = fake_nvml(cards)
-    read = functools.partial(gpus.own_gpu_usage, driver=driver)
-    monitor, memory = GpuMonitor("cuda", {}, read), GpuMemory("cuda", {}, read=read)
+    read = functools.partial(gpus.own_gpu_usage, {}, driver=driver)
+    monitor, memory = GpuMonitor("cuda", read), GpuMemory("cuda", read=read)
     monitor.look()
     cards[1]["errors"]["handle"] = 15
     monitor.look()
@@ -68,11 +68,11 @@ def test_a_gpu_that_is_lost_in_mid_run_ends_no_trial() -> None:
 def test_memory_is_the_fall_of_our_own_gpus_free_memory() -> None:
     cards = [card(), card(free_gib=19)]
     driver = fake_nvml(cards)
+    environ = {"CUDA_VISIBLE_DEVICES": uuid_of(1)}
     memory = GpuMemory(
         "cuda",
-        {"CUDA_VISIBLE_DEVICES": uuid_of(1)},
         by_process=lambda: gpus.gpu_process_bytes(driver=driver),
-        read=functools.partial(gpus.own_gpu_usage, driver=driver),
+        read=functools.partial(gpus.own_gpu_usage, environ, driver=driver),
     )
     cards[0]["free_gib"], cards[1]["free_gib"] = 1, 16
     memory.look()
@@ -82,7 +82,7 @@ def test_memory_is_the_fall_of_our_own_gpus_free_memory() -> None:
 def test_memory_on_several_gpus_is_that_of_the_fullest() -> None:
     other = 1  # init is none of ours
     held = [{os.getpid(): 3 * GIB, other: 9 * GIB}, {os.getpid(): 4 * GIB}, {}]
-    memory = GpuMemory("cuda", {}, by_process=lambda: held, read=lambda _: None)
+    memory = GpuMemory("cuda", by_process=lambda: held, read=lambda: None)
     memory.look()
     assert memory.peak_bytes == 4 * GIB
 
@@ -90,7 +90,7 @@ def test_memory_on_several_gpus_is_that_of_the_fullest() -> None:
 def test_memory_of_a_loop_in_jax_is_what_its_allocator_held_and_not_the_pool() -> None:
     peaks, pool = iter([3 * GIB, None, 5 * GIB]), [{os.getpid(): 72 * GIB}]
     memory = GpuMemory(
-        "cuda", {}, by_allocator=lambda: next(peaks), by_process=lambda: pool, read=lambda _: None
+        "cuda", by_allocator=lambda: next(peaks), by_process=lambda: pool, read=lambda: None
     )
     memory.look()
     assert memory.peak_bytes == 3 * GIB
@@ -131,7 +131,7 @@ def test_a_jax_that_is_only_imported_is_not_started() -> None:
 
 
 def test_nothing_is_asked_when_the_trial_runs_on_the_cpu() -> None:
-    monitor = GpuMonitor("cpu", {}, lambda _: pytest.fail("asked"))
+    monitor = GpuMonitor("cpu", lambda: pytest.fail("asked"))
     monitor.look()
     assert monitor.figures() == NOTHING
 
@@ -139,7 +139,7 @@ def test_nothing_is_asked_when_the_trial_runs_on_the_cpu() -> None:
 def test_limits_that_lower_the_clocks_are_shares_of_the_samples() -> None:
     held = dataclasses.replace(BUSY, held_back_by=("power", "temperature"))
     samples = iter([BUSY, held, dataclasses.replace(BUSY, held_back_by=("power",))])
-    monitor = GpuMonitor("cuda", {}, lambda _: next(samples))
+    monitor = GpuMonitor("cuda", lambda: next(samples))
     for _ in range(3):
         monitor.look()
     shares = monitor.figures()["gpu_held_back"]
@@ -173,14 +173,13 @@ def test_others_that_compute_on_the_gpu_are_told_by_pid_or_by_number(
     monkeypatch.setattr(gpu_monitor, "descendants", lambda pid: set(children))
     asked: list[int] = []
 
-    def since(_: object, moment_us: int) -> list[int]:
+    def since(moment_us: int) -> list[int]:
         asked.append(moment_us)
         return computing
 
     moments = iter([1.0, 2.5, 3.0])
     neighbours = GpuNeighbours(
         "cuda",
-        {},
         computing=since,
         listed=lambda: [{}, dict.fromkeys(listed, GIB)],
         clock=lambda: next(moments),
@@ -191,5 +190,5 @@ def test_others_that_compute_on_the_gpu_are_told_by_pid_or_by_number(
 
 
 def test_nobody_is_looked_for_on_a_gpu_when_the_trial_runs_on_the_cpu() -> None:
-    neighbours = GpuNeighbours("cpu", {}, computing=lambda *_: pytest.fail("asked"))
+    neighbours = GpuNeighbours("cpu", computing=lambda *_: pytest.fail("asked"))
     assert not neighbours.disturbed()

@@ -144,7 +144,7 @@ def options_of(spec: CommandSpec, arguments: Sequence[str], space: SearchSpace) 
         readings=tuple(readings),
         variables=variables,
         seed=spec.seed,
-        oom=_pattern("--oom", spec.oom),
+        oom=_oom_pattern(spec.oom),
     )
 
 
@@ -211,11 +211,11 @@ def _with_returns(readings: list[Reading], spec: CommandSpec) -> list[Reading]:
     return [dataclasses.replace(reading, returns=None) for reading in readings]
 
 
-def _pattern(option: str, text: str | None) -> str | None:
+def _oom_pattern(text: str | None) -> str | None:
     try:
         re.compile(text or "")
     except re.error as error:
-        raise UserError(f"{option} {text!r} is no regular expression: {error}.") from error
+        raise UserError(f"--oom {text!r} is no regular expression: {error}.") from error
     return text
 
 

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 from cluster.node import ray_env
@@ -40,7 +39,7 @@ def drive(
         RayError: if Ray does not start as it must.
     """
     quiet_libraries()
-    on_gpu = prepared.preflight.platform == "cuda"
+    on_gpu = prepared.preflight.on_gpu
     here = LocalPlaces(prepared.preflight.gpus, on_gpu=on_gpu, note=prepared.screen.note)
     taken = here if places is None else places
     halved = orders.Halved(prepared.caps.cap, on_gpu=on_gpu)
@@ -67,8 +66,7 @@ def drive(
 
     with prepared.screen.live(search):
         if places is None:
-            private = private_folder()
-            with _others_noted(prepared, private):
+            with _others_noted(prepared):
                 return _drive_here(prepared, searcher, here, callbacks, guard, conclude_now)
         return experiment.run_joined(
             searcher,
@@ -80,11 +78,11 @@ def drive(
         )
 
 
-def _others_noted(prepared: Prepared, private: Path) -> AbstractContextManager[None]:
+def _others_noted(prepared: Prepared) -> AbstractContextManager[None]:
     """Return what tells of another search; those of the other kinds of GPUs are known."""
     if prepared.preflight.share is not None:
         return nullcontext()
-    return note_others(private, prepared.screen.note)
+    return note_others(prepared.screen.note)
 
 
 def _drive_here(

@@ -76,10 +76,9 @@ def run(
             on_dashboard(dashboard)
         return _run(
             searcher,
-            Interruption(
-                conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folders=folders
-            ),
+            conclude,
             folder=settings.folder,
+            ray_folders=folders,
             callbacks=callbacks,
         )
 
@@ -107,10 +106,9 @@ def run_joined(
 
     ending = _run(
         searcher,
-        Interruption(
-            conclude_and_leave, busy=searcher.busy, is_silent=searcher.is_silent, ray_folders=()
-        ),
+        conclude_and_leave,
         folder=folder,
+        ray_folders=(),
         callbacks=callbacks,
         stopper=watch,
     )
@@ -119,9 +117,10 @@ def run_joined(
 
 def _run(
     searcher: StudySearcher,
-    interruption: Interruption,
+    conclude: Callable[[Ending], int],
     *,
     folder: Path,
+    ray_folders: Sequence[Path],
     callbacks: Sequence[ray.tune.Callback],
     stopper: ray.tune.Stopper | None = None,
 ) -> Ending:
@@ -131,6 +130,9 @@ def _run(
         storage._get_ray_train_session_dir = lambda: str(folder.resolve() / TUNE_FOLDER / "session")
     # Tune keeps whole orders there, with whatever a person gave as an option.
     (folder / TUNE_FOLDER).mkdir(mode=0o700, exist_ok=True)
+    interruption = Interruption(
+        conclude, busy=searcher.busy, is_silent=searcher.is_silent, ray_folders=ray_folders
+    )
     try:
         with interruption.watched():
             ray.tune.run(

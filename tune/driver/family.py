@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from cluster.node.proc import PROC, read_stat
+from cluster.node.proc import PROC, read_stat, start_ticks
 from trainables.disturbance import descendants
 
 
@@ -39,8 +39,7 @@ class Family:
 
 def is_alive(pid: int, started: int) -> bool:
     """Return whether the process that started then still runs; a zombie does not."""
-    stat = read_stat(pid)
-    return stat is not None and stat.started == started and not stat.is_dead
+    return start_ticks(pid) == started
 
 
 def command_of(pid: int) -> str:

@@ -87,7 +87,7 @@ class Interruption:
 
     def _watch(self, reader: int, signals: set[int]) -> None:
         while True:
-            heard = _heard_on(reader, _LOOK_S)
+            heard = _heard_on(reader)
             if signals.intersection(heard):
                 self._end(Ending.INTERRUPTED)
             if _OVER in heard:
@@ -95,7 +95,7 @@ class Interruption:
             self._family.look()
             if self._is_ray_lost():
                 # The same signal may have ended Ray, a moment earlier.
-                by_signal = signals.intersection(_heard_on(reader, _LOOK_S))
+                by_signal = signals.intersection(_heard_on(reader))
                 self._end(Ending.INTERRUPTED if by_signal else Ending.RAY_LOST)
             if self._is_silent():
                 self._end(Ending.SILENT)
@@ -147,6 +147,6 @@ def _heard(signum: int, frame: Any) -> None:
     """Do nothing: the signal was written to the wakeup pipe."""
 
 
-def _heard_on(reader: int, wait_s: float) -> bytes:
-    readable, _, _ = select.select([reader], [], [], wait_s)
+def _heard_on(reader: int) -> bytes:
+    readable, _, _ = select.select([reader], [], [], _LOOK_S)
     return os.read(reader, 64) if readable else b""

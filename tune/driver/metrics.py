@@ -56,7 +56,7 @@ class SearchMetrics(ray.tune.Callback):  # type: ignore[misc]
         self._search = search
         self._device_budget_bytes = preflight.device_budget_bytes
         self._host_budget_bytes = preflight.host_budget_bytes
-        self._on_gpu = preflight.platform == "cuda"
+        self._on_gpu = preflight.on_gpu
         self._thread_room = thread_room
         self._clock = clock
         self._due = clock()

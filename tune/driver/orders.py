@@ -59,7 +59,7 @@ def order(
         more_s = _EVALUATED * training.max_s
     # Of levers one runs at a time, by turns with the winner.
     one_by_one = prepared.spec.finals != "together" or trial.stage is Stage.LEVER
-    on_gpu = prepared.preflight.platform == "cuda"
+    on_gpu = prepared.preflight.on_gpu
     shares = num_shares(trial.config, on_gpu=on_gpu)
     known = halved.among(search.trials)
     cap = thread_cap(prepared.caps.cap, known, trial.config, on_gpu=on_gpu)

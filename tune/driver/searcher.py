@@ -141,7 +141,6 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
                 thread_cap=0,
             )
             self._observer.trial_ended(self._search.tell(trial, outcome))
-            self._num_told = len(self._search.trials)
 
     def _num_taken(self) -> int:
         return sum(self._num_places(run.trial) for run in list(self._runs.values()))
@@ -193,7 +192,6 @@ class StudySearcher(ray.tune.search.Searcher):  # type: ignore[misc]
         outcome = self._places.give_back(run.order.place, outcome)
         self._observer.trial_ended(self._search.tell(run.trial, outcome))
         self._places.leave_out(self._search.slow_gpus())
-        self._num_told = len(self._search.trials)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its searcher for checkpoints; a screen cannot be pickled."""

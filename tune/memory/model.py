@@ -186,17 +186,15 @@ def _correlation(left: Array, right: Array) -> Array:
 
 
 def least_bytes(
-    compiled: Sequence[tuple[Mapping[str, Any], int]], configs: Sequence[Mapping[str, Any]]
-) -> Array:
-    """Return the bytes per configuration [m] that its program needs at least.
-
-    They are the largest need of a compiled program that is smaller in every term, 0.0 without one.
-    """
+    compiled: Sequence[tuple[Mapping[str, Any], int]], config: Mapping[str, Any]
+) -> float:
+    """Return the bytes that a configuration's program needs at least: see `_least_bytes`."""
     needs = np.array([device_bytes for _, device_bytes in compiled], dtype=np.float64)
-    return _least_bytes(_rows([config for config, _ in compiled]), needs, _rows(configs))
+    return float(_least_bytes(_rows(one for one, _ in compiled), needs, _rows([config]))[0])
 
 
 def _least_bytes(programs: Array, needs: Array, wanted: Array) -> Array:
+    """Return the largest need of a program that is smaller in every term, [m]; 0.0 without one."""
     is_smaller = (programs <= wanted[:, None, :]).all(axis=2)  # [m, n]
     return np.asarray(np.where(is_smaller, needs, 0.0).max(axis=1))
 

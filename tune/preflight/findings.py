@@ -151,6 +151,11 @@ class Preflight:
         return tuple(sorted(cpu for gpu in self.gpus[:num_gpus] for cpu in gpu.cpus))
 
     @property
+    def on_gpu(self) -> bool:
+        """Return whether trials train on a GPU."""
+        return self.platform == "cuda"
+
+    @property
     def num_places(self) -> int:
         """The number of trials that run side by side on this machine."""
         return max(len(self.gpus), 1)

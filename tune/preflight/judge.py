@@ -24,9 +24,9 @@ from tune.preflight.findings import (
 )
 from tune.preflight.gpu_places import gpu_places
 
-_HOST_SHARE = (
-    0.85  # of what is free, for a trial's process tree; at 1 the kernel kills without a message
-)
+_HOST_SHARE = 0.85
+"""Of what is free, for a trial's process tree: at 1 the kernel kills without a message."""
+
 _LITTLE_MEMORY_BYTES = 2 * units.GIB
 
 

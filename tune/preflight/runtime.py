@@ -41,7 +41,7 @@ def require_devices(
     """
     asked = [value for axis in space.axes if axis.name == DEVICES for value in axis.values]
     wanted = max([num_devices(baseline), *map(int, asked)])
-    if preflight.platform == "cuda":
+    if preflight.on_gpu:
         here = preflight.num_places
         if hardware_class is not None:
             here = hardware_class.most_gpus or 1

@@ -26,7 +26,7 @@ def shares(
     A number of GPUs is of one kind: of the class that was asked for, or of the first.
     """
     named = request.max_gpus, request.machine_class, request.share
-    if not preflight.fit or preflight.platform != "cuda" or named != (None, None, None):
+    if not preflight.fit or not preflight.on_gpu or named != (None, None, None):
         return {}
     found = kinds(preflight.findings)
     if len(found) < 2:

@@ -206,9 +206,12 @@ def _warn(profile: Profile) -> None:
 
 
 def _differences(profile: Profile) -> list[str]:
-    """Say how this machine differs, as far as its driver answers: a profile can be read anyway."""
+    """Say how this machine differs, as far as its driver answers: a profile can be read anyway.
+
+    A difference is a warning and no refusal: a newer driver seldom changes what fits.
+    """
     try:
-        return profile_file.differences(profile, hardware.probe())
+        return hardware.differences(profile.machine, hardware.probe())
     except DriverError as error:
         return [str(error)]
 

@@ -64,7 +64,7 @@ def write_all(search: FinishedSearch, folder: Path) -> dict[Kind, Path]:
     }
 
 
-def _thread_env(candidate: Candidate, search: FinishedSearch) -> ThreadEnv:
+def _thread_env(candidate: Candidate, cap: int, search: FinishedSearch) -> ThreadEnv:
     """Return the environment that enforces the thread cap of the candidate's processes.
 
     A trial that dies of threads is run again at half the cap, so the cap may be lower than the
@@ -74,7 +74,7 @@ def _thread_env(candidate: Candidate, search: FinishedSearch) -> ThreadEnv:
     preflight = search.preflight
     base = ray_env.as_given(search.environ) | variables_of(candidate.config)
     env = thread_env.build(
-        peaks(candidate, search.result.trials).thread_cap,
+        cap,
         preflight.platform,
         preflight.cpus_of_trial(num_devices(candidate.config)),
         base,
@@ -90,16 +90,14 @@ def _thread_env(candidate: Candidate, search: FinishedSearch) -> ThreadEnv:
 def _profile(kind: Kind, candidate: Candidate, search: FinishedSearch) -> Profile:
     """Return the profile of one chosen configuration."""
     result, task, preflight = search.result, search.task, search.preflight
-    env = _thread_env(candidate, search)
-    outcome = candidate.representative
-    measured = outcome.measurement
+    measured, seen = candidate.representative.measurement, peaks(candidate, result.trials)
     assert measured is not None
+    env, machine = _thread_env(candidate, seen.thread_cap, search), measured.machine_speed
     soak = _soak(candidate, search.soak_updates)
     has_soaked = soak is not None and soak.updates >= max(
         soak.asked_updates, task.confirming_updates
     )
-    seen, machine = peaks(candidate, result.trials), measured.machine_speed
-    peak_bytes = seen.device_bytes if preflight.platform == "cuda" else seen.host_bytes
+    peak_bytes = seen.device_bytes if preflight.on_gpu else seen.host_bytes
     return Profile(
         schema_version=PROFILE_VERSION,
         kind=kind,
@@ -238,7 +236,7 @@ def _rounded(value: float) -> float:
 
 def _memory(candidate: Candidate, seen: Peaks, preflight: Preflight) -> ProfileMemory:
     device_bytes, host_bytes = candidate.device_bytes, seen.host_bytes
-    shares = num_shares(candidate.config, on_gpu=preflight.platform == "cuda")
+    shares = num_shares(candidate.config, on_gpu=preflight.on_gpu)
     device_budget = preflight.device_budget_bytes
     host_budget = shares * preflight.host_budget_bytes
     return ProfileMemory(

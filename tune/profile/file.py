@@ -13,8 +13,7 @@ from typing import Any
 import yaml
 
 from cluster.errors import UserError
-from cluster.node import atomic, hardware, plain_yaml
-from cluster.node.hardware import Machine
+from cluster.node import atomic, plain_yaml
 from cluster.structure import PositiveCount, StructureError, convert, destructure, structure
 from search_spaces.config import COUNTS, Config, num_minibatches
 from tune.profile.schema import PROFILE_VERSION, Profile, ProfileConfig
@@ -29,12 +28,7 @@ def to_yaml(profile: Profile) -> str:
     fields: dict[str, Any] = {}
     for name, value in destructure(profile).items():
         if name == "device":  # the keys that trainers read at the top come before it
-            fields |= {
-                axis: number
-                for axis, number in _plain_keys(profile.config).items()
-                if axis
-                not in _FIELDS  # an axis named like a field, as `phase`, is only below config
-            }
+            fields |= _plain_keys(profile.config)
         fields[name] = value
     body = yaml.dump(fields, Dumper=yaml.SafeDumper, sort_keys=False, width=100, allow_unicode=True)
     return _HEADER.format(name=profile.file_name, unit=profile.unit) + body
@@ -87,14 +81,6 @@ def read(path: Path) -> Profile:
         raise ProfileError(f"{path}: {error} {_SEARCH_AGAIN}") from error
 
 
-def differences(profile: Profile, machine: Machine) -> list[str]:
-    """Return how `machine` differs from the one that the profile was measured on, in sentences.
-
-    A difference is a warning and no refusal: a newer driver seldom changes what fits.
-    """
-    return hardware.differences(profile.machine, machine)
-
-
 _SEARCH_AGAIN = "Take the file as a search wrote it, or search again: python -m tune.jax_phase12"
 _FIELDS = frozenset(field.name for field in dataclasses.fields(Profile))
 _HEADER = """\
@@ -118,7 +104,7 @@ def _from_fields(fields: Any) -> Profile:
     for name in COUNTS & given.keys() if isinstance(given, dict) else ():
         convert(PositiveCount, given[name], f"config.{name}")
     config: Config = convert(ProfileConfig, given, "config")
-    copies = {name: value for name, value in _plain_keys(config).items() if name not in _FIELDS}
+    copies = _plain_keys(config)
     for name, value in copies.items():
         if fields.get(name) != value:
             got = repr(fields[name]) if name in fields else "nothing"
@@ -136,11 +122,14 @@ def _from_fields(fields: Any) -> Profile:
 
 
 def _plain_keys(config: Mapping[str, Any]) -> Config:
-    """Return the configuration as trainers read it: with num_minibatches, which follows from it."""
+    """Return the configuration as trainers read it: with num_minibatches, which follows from it.
+
+    An axis that is named like a field of a profile, as `phase`, is only below `config`.
+    """
     minibatches = num_minibatches(config)
     values = dict(config) if minibatches is None else {"num_minibatches": minibatches, **config}
     order = ("num_envs", "num_steps", "num_minibatches", "num_epochs", "batch_size")
-    return {name: values[name] for name in (*order, *values) if name in values}
+    return {n: values[n] for n in (*order, *values) if n in values and n not in _FIELDS}
 
 
 def _is_proven(profile: Profile) -> bool:

@@ -181,7 +181,7 @@ def _soak(profile: Profile) -> str:
     soak = profile.soak
     if soak is None:
         return ""
-    done = units.of_planned(soak.updates, soak.asked_updates, "update")
+    done = units.of_planned(soak.updates, soak.asked_updates)
     return f"{done} in {units.duration(soak.measure_s)}, {units.speed(soak.steps_per_second)}"
 
 

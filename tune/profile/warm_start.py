@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.pages import units
-from search_spaces.config import Config, config_name, doublings
+from search_spaces.config import Config, ConfigKey, config_key, config_name, doublings
 from search_spaces.space import SearchSpace
 from tune.profile import file as profile_file
 from tune.profile.file import ProfileError
@@ -53,11 +53,11 @@ def read(
         raise UserError(f"--warm-start: {path} is a profile of another workload than {factory}.")
     usable.sort(key=lambda profile: profile.created_at, reverse=True)
     usable.sort(key=lambda profile: _distrust(profile, kind, machine_class, device))
-    configs: dict[tuple[int, ...], Config] = {}
+    configs: dict[ConfigKey, Config] = {}
     for profile in usable:
         config = nearest(space, dict(baseline) | profile.config)
         if config != baseline:
-            configs.setdefault(tuple(config.values()), config)
+            configs.setdefault(config_key(config), config)
     chosen = tuple(configs.values())[:_MOST]
     return Recommended(configs=chosen, text=_in_words(path, chosen, len(usable), num_unreadable))
 

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import datetime
 import glob
-import logging
 import os
 import stat
 import time
@@ -21,8 +20,6 @@ TUNE_FOLDER = "ray"
 
 _TUNE_STATE = ("experiment_state-*", "search_gen_state-*", "tuner.pkl")
 _GUARD_S, _POLL_S = 20.0, 0.1
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,7 +144,7 @@ def require_writable(path: Path, *, option: str) -> None:
 
 
 @contextlib.contextmanager
-def hold(folder: RunFolder, note: Callable[[str], None] = _log.warning) -> Iterator[None]:
+def hold(folder: RunFolder, note: Callable[[str], None]) -> Iterator[None]:
     """Create the folder and lock it against every other search.
 
     The lock is the kernel's: it ends with this process, however that ends. Network file systems may
@@ -203,13 +200,14 @@ def private_folder() -> Path:
 
 
 @contextlib.contextmanager
-def note_others(private: Path, note: Callable[[str], None]) -> Iterator[None]:
+def note_others(note: Callable[[str], None]) -> Iterator[None]:
     """Say by `note` if another search of this user runs on this machine: they disturb each other.
 
     Raises:
-        OSError: if the folder `private` cannot be written.
+        OSError: if the private folder cannot be written.
+        UserError: as `private_folder`.
     """
-    descriptor = regular.open_own(private / "search.lock", os.O_RDWR | os.O_CREAT)
+    descriptor = regular.open_own(private_folder() / "search.lock", os.O_RDWR | os.O_CREAT)
     try:
         try:
             lock.acquire(descriptor, wait=False)

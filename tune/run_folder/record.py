@@ -90,7 +90,7 @@ class SearchContext:
             gpu_cpus=tuple(gpu.cpus for gpu in preflight.gpus),
             num_cpus=preflight.findings.cpus.usable // preflight.num_places,
             shard=spec.shard,
-            on_gpu=preflight.platform == "cuda",
+            on_gpu=preflight.on_gpu,
             learning=spec.learning,
             beside=preflight.share.beside if preflight.share else (),
         )

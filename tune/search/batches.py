@@ -38,7 +38,7 @@ class Batches:
     def propose(
         self, know: Callable[[], Explored], rng: np.random.Generator
     ) -> tuple[Explored, tuple[Stage, Config] | None]:
-        """Return a proposal as `explore.propose`, and what it rests on."""
+        """Return a configuration to try with its stage, if any is left, and what that rests on."""
         known = self._known
         if known is None or not self._left or self._num_told >= self._size:
             known = know()

@@ -127,7 +127,7 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
     def factor(trial: Trial) -> float:
         return 1.0 / gpus.relative_speed(trial, relative, of_finals=of_finals)
 
-    finals = by_round(trials, Stage.FINAL)
+    finals = by_round(trials)
     rounds = {key: speeds_by_round(finals.get(key, ()), factor) for key in by_config}
     noise = _noise(by_config, rounds)
     return [

@@ -49,16 +49,12 @@ class Proposed:
     kernel: sampler.Kernel | None
 
 
-def propose(known: Explored, rng: np.random.Generator) -> tuple[Stage, Config] | None:
-    """Return a configuration that was not tried, with its stage; `None` if all were tried."""
-    proposed = propose_batch(known, rng)
-    return None if proposed is None else (proposed.stage, proposed.configs[0])
-
-
 def propose_batch(
-    known: Explored, rng: np.random.Generator, size: int = 1, kernel: sampler.Kernel | None = None
+    known: Explored, rng: np.random.Generator, size: int, kernel: sampler.Kernel | None
 ) -> Proposed | None:
-    """Return configurations to try beside each other; only the sampler proposes more than one.
+    """Return configurations that were not tried, to try beside each other; `None` if all were.
+
+    Only the sampler proposes more than one.
 
     A `kernel` of an earlier batch serves the sampler again while it may.
     """

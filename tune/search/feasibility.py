@@ -100,7 +100,7 @@ def _excluded(why: str, device_bytes: int | None = None) -> Outcome:
 def _predicted_over(known: Explored, config: Config, budget_bytes: int) -> float | None:
     """Return the predicted bytes if they are over the budget beyond doubt, else `None`."""
     over = [one for one in known.compiled_alike(config) if one[1] > budget_bytes]
-    if over and (least := float(memory_model.least_bytes(over, [config])[0])) > budget_bytes:
+    if over and (least := memory_model.least_bytes(over, config)) > budget_bytes:
         return least
     model = known.memory_fit(config)
     if model is None or not model.exceeds(config, budget_bytes):

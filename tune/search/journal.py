@@ -51,17 +51,6 @@ class Lock(Protocol):
         """Give it back."""
 
 
-class Unlocked:
-    """The lock of a file that somebody else has locked."""
-
-    def acquire(self) -> bool:
-        """Do nothing."""
-        return True
-
-    def release(self) -> None:
-        """Do nothing."""
-
-
 class StepwiseBackend:
     """The file of Optuna's journal, which is there, and may be one that can only be read. Events
     are written together, step by step, with one sync for each.
@@ -95,16 +84,12 @@ class StepwiseBackend:
             self._lock.release()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Keep events, or write them at once outside of a step."""
-        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
-        if self._kept is not None:
-            self._kept += lines
-            return
-        self._lock.acquire()
-        try:
-            self._write(lines)
-        finally:
-            self._lock.release()
+        """Keep events; outside of a step they are one by themselves."""
+        if self._kept is None:
+            with self.step():
+                self.append_logs(logs)
+        else:
+            self._kept += [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yield the events from a number on, those that are kept last.

@@ -8,7 +8,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from scipy.special import ndtr, stdtrit
+from scipy.special import stdtrit
 
 from search_spaces.config import ConfigKey, config_key
 from trainables.curve import LearningCurve
@@ -16,6 +16,7 @@ from tune.search import gpus, progress
 from tune.search.learned import Judgement, Learned, LearningPlan
 from tune.search.progress import SEED_SD, Trained
 from tune.search.rounds import counted
+from tune.search.sampler import expected_lead
 from tune.search.trial import Stage, Trial
 
 _TIED_SHARE = 0.1
@@ -100,11 +101,10 @@ def expected_gain(one: Learned, best: Learned) -> float:
     """Return by how much one may be expected to beat another, in the unit of values: the mean of
     its lead, where it leads.
     """
-    error = math.hypot(one.error, best.error)
+    lead, error = one.value - best.value, math.hypot(one.error, best.error)
     if error == 0.0:  # seeds that all gave the same
-        return max(0.0, one.value - best.value)
-    z = (one.value - best.value) / error
-    return error * (z * float(ndtr(z)) + math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
+        return max(0.0, lead)
+    return float(expected_lead(lead, error))
 
 
 def trained(learned: Sequence[Learned], target: float | None) -> list[Trained]:

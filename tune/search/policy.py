@@ -70,11 +70,6 @@ class Search:
         return self._study.trials
 
     @property
-    def num_running(self) -> int:
-        """Trials that were started and have not ended."""
-        return len(self._standings.running)
-
-    @property
     def remaining_s(self) -> float | None:
         """Seconds until `max_time_s`, or `None` without one."""
         if self._rules.stopping.max_time_s is None:
@@ -241,7 +236,7 @@ class Search:
                 return Stage.GPU, self._problem.baseline
             known, proposal = self._batches.propose(self._known, rng)
             if proposal is None:
-                if not self.num_running:
+                if not self._standings.running:
                     self.stop_reason = "every configuration of the space was tried"
                 return None
             refusal = feasibility.refusal(known, proposal[1])
@@ -296,4 +291,4 @@ class Search:
         if not self._is_broken():
             return False
         own = [trial for trial in self.trials if trial.number >= self._first_number]
-        return stopping.is_hopeless(own, num_parallel=self._num_parallel)
+        return stopping.is_hopeless(own)

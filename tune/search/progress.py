@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.spatial.distance import cdist
-from scipy.special import ndtr
 
 from search_spaces.config import Config
 from search_spaces.space import SearchSpace, spanned_by
 from tune.memory.model import Array
 from tune.search.objective import SAMPLE_SCALES
+from tune.search.sampler import expected_lead
 
 SEED_SD = 0.45
 """Log standard deviation of the seconds to a level between seeds, before any was seen.
@@ -71,10 +71,7 @@ class Prediction:
     @property
     def improvement(self) -> Array:
         """The expected improvement on the best in log seconds, [m] (Jones et al. 1998)."""
-        std = self.std[:, None]
-        z = (self.best - self.means) / std
-        density = np.exp(-0.5 * np.square(z)) / math.sqrt(2.0 * math.pi)
-        return np.asarray((std * (z * ndtr(z) + density)) @ self.weights)
+        return np.asarray(expected_lead(self.best - self.means, self.std[:, None]) @ self.weights)
 
 
 def predict(

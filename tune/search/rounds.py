@@ -27,17 +27,17 @@ def counted(
     return found
 
 
-def by_round(trials: Sequence[Trial], stage: Stage) -> dict[ConfigKey, list[tuple[int, Trial]]]:
-    """Return all trials of a stage, each with the number of its round, for each configuration.
+def by_round(trials: Sequence[Trial]) -> dict[ConfigKey, list[tuple[int, Trial]]]:
+    """Return all finals, each with the number of its round, for each configuration.
 
     One that is run again has the round of the trial that it repeats. But a canary may find out
     later that a trial was disturbed, and others have gone on by then: what runs after a disturbed
     one is not of an earlier round than what had ended before it began.
     """
-    keys = {config_key(trial.config) for trial in trials if trial.stage is stage}
+    keys = {config_key(trial.config) for trial in trials if trial.stage is Stage.FINAL}
     found: dict[ConfigKey, list[tuple[int, Trial]]] = {key: [] for key in keys}
     following = dict.fromkeys(keys, 0)
-    for key, trial, counts in _with_repeats(trials, stage, keys):
+    for key, trial, counts in _with_repeats(trials, Stage.FINAL, keys):
         number = following[key]
         if any(before.is_disturbed for _, before in found[key]):
             others = [one for own in found.values() for one in own]

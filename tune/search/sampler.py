@@ -83,9 +83,9 @@ def choose_batch(
     observations: Observations,
     rng: np.random.Generator,
     *,
-    chances: Array | None = None,
-    size: int = 1,
-    kernel: Kernel | None = None,
+    chances: Array,
+    size: int,
+    kernel: Kernel | None,
 ) -> tuple[list[int], Kernel]:
     """Return `size` rows of `candidates` [m, d] to measure beside each other, and the kernel.
 
@@ -97,9 +97,7 @@ def choose_batch(
         ValueError: if no observation is feasible.
     """
     posterior = fit(candidates, observations, rng, kernel)
-    improvement = expected_improvement(posterior)
-    if chances is not None:
-        improvement = improvement * chances
+    improvement = expected_improvement(posterior) * chances
     chosen: list[int] = []
     for _ in range(min(size, len(candidates))):
         if chosen:
@@ -134,7 +132,7 @@ def fit(
     targets = (logs - center) / scale
     points, feasible = observations.points, observations.feasible
     if kernel is None or len(targets) >= _GROWTH * kernel.num_observed:
-        chosen = _at_most(_MAX_FITTED, len(targets), rng)
+        chosen = _to_fit(len(targets), rng)
         length_scales, noise = _maximum_a_posteriori(points[chosen], targets[chosen], rng)
         kernel = Kernel(length_scales=length_scales, noise=noise, num_observed=len(targets))
     if len(targets) > _MAX_CONDITIONED:
@@ -161,14 +159,20 @@ def fit(
 
 def expected_improvement(posterior: Posterior) -> Array:
     """Return the expected improvement over `posterior.best`, [m], in standardised log units."""
-    z = (posterior.mean - posterior.best) / posterior.std
+    return expected_lead(posterior.mean - posterior.best, posterior.std)
+
+
+def expected_lead(lead: Array | float, std: Array | float) -> Array:
+    """Return the mean of a lead, where it is one: of what is normal about `lead`, and 0 below 0."""
+    z = lead / std
     density = np.exp(-0.5 * np.square(z)) / math.sqrt(2.0 * math.pi)
-    return np.asarray(posterior.std * (z * ndtr(z) + density))
+    return np.asarray(std * (z * ndtr(z) + density))
 
 
-def _at_most(number: int, total: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Return the rows to fit length scales to: all, or `number` at random if there are more."""
-    return np.arange(total) if total <= number else rng.choice(total, number, replace=False)
+def _to_fit(total: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Return the rows to fit length scales to: all, or `_MAX_FITTED` at random."""
+    is_few = total <= _MAX_FITTED
+    return np.arange(total) if is_few else rng.choice(total, _MAX_FITTED, replace=False)
 
 
 def _most_telling(targets: Array, rng: np.random.Generator) -> npt.NDArray[np.intp]:

@@ -188,14 +188,12 @@ def is_broken(trials: Sequence[Trial], *, num_parallel: int = 1) -> bool:
     return False
 
 
-def is_hopeless(trials: Sequence[Trial], *, num_parallel: int) -> bool:
-    """Return whether finals would be in vain: all is broken, and not only what was explored last.
+def is_hopeless(trials: Sequence[Trial]) -> bool:
+    """Return whether finals would be in vain where all is broken: not only what was explored last.
 
     A script may die of sizes that no signature knows. What ran before is then measured again; if
     that fails too, it was not the sizes.
     """
-    if not is_broken(trials, num_parallel=num_parallel):
-        return False
     latest = [trial for trial in trials if trial.outcome is not None][-1]
     return latest.stage not in EXPLORING or not any(trial.measurement for trial in trials)
 

@@ -201,7 +201,7 @@ def _soak(winner: Candidate, context: SearchContext) -> str:
     if soak is None:
         return ""
     speed = units.speed(soak.steps_per_second)
-    done = units.of_planned(soak.num_updates, context.soak_updates, "update")
+    done = units.of_planned(soak.num_updates, context.soak_updates)
     return f"{done} in one process, {units.duration(soak.measure_s)} at {speed} {soak.unit}/s"
 
 

@@ -12,9 +12,8 @@ from typing import Any
 from cluster.errors import FleetError
 
 _MEMORY = re.compile(r"-(\d+)gb(?:-\d+w)?$")
-_MEMORY_TOLERANCE = (
-    0.12  # NVML counts GiB of what is usable (22 of an L4's 24), offers what is sold
-)
+_MEMORY_TOLERANCE = 0.12
+"""NVML counts GiB of what is usable (22 of an L4's 24), offers what is sold."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

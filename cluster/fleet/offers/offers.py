@@ -14,7 +14,7 @@ from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.offers.profiles import PulledProfile, TaskKey
 from cluster.node.atomic import write_bytes
-from cluster.pages.units import dollars, speed, steps
+from cluster.pages.units import dollars, speed, speed_interval, steps
 
 OFFER_COLUMNS = (
     "GPU class",
@@ -126,10 +126,9 @@ def suffix(task: TaskKey) -> str:
 
 def interval_text(result: PulledProfile) -> str:
     """Return a speed as `50.1 K ±1.3 % env steps/s`, marked if finals have not proven it."""
-    side = max(result.high - result.steps_per_second, result.steps_per_second - result.low)
-    interval = f"±{100 * side / result.steps_per_second:.1f} %"
+    interval = speed_interval(result.steps_per_second, result.low, result.high)
     marked = " (unproven)" * (not result.is_proven)
-    return f"{speed(result.steps_per_second)} {interval} {result.unit}/s{marked}"
+    return f"{interval} {result.unit}/s{marked}"
 
 
 def cells(offer: ClassOffer) -> tuple[str, ...]:

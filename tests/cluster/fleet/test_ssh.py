@@ -49,8 +49,10 @@ def connection(state: StateFolder, **fields: object) -> Connection:
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_hostile_words_reach_the_program_on_the_box_as_they_are(shell: str, tmp_path: Path) -> None:
-    line = ssh.quote(["printf", "%s\\0", *HOSTILE])
+def test_hostile_words_reach_the_program_on_the_box_as_they_are(
+    shell: str, state: StateFolder, tmp_path: Path
+) -> None:
+    line = connection(state).argv(["printf", "%s\\0", *HOSTILE])[-1]
     done = subprocess.run([shell, "-c", line], capture_output=True, check=True, cwd=tmp_path)
     assert done.stdout.decode().split("\0")[:-1] == HOSTILE
     assert not (tmp_path / "pwned").exists()

@@ -12,6 +12,7 @@ V2 = {
 }
 V1 = {
     "cpu.cfs_quota_us": "800000",
+    "cpu.cfs_period_us": "100000",
     "cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 250000000",
     "cpuacct.usage": "5000000000",
 }

@@ -117,4 +117,4 @@ def test_little_money_is_not_nothing(amount: float, text: str) -> None:
     ],
 )
 def test_what_was_done_is_told_of_what_was_planned(number: int, planned: int, said: str) -> None:
-    assert units.of_planned(number, planned, "update") == said
+    assert units.of_planned(number, planned) == said

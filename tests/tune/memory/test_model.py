@@ -35,7 +35,7 @@ def test_a_program_on_several_devices_is_as_large_as_one_of_each_ones_part() -> 
     one = {"num_envs": 1024, "num_steps": 128, "batch_size": 4096}
     four = {"num_envs": 4096, "num_steps": 128, "batch_size": 16384, "num_devices": 4}
     assert model.predict_bytes(four) == model.predict_bytes(one)
-    assert memory_model.least_bytes(compiled, [four]) == memory_model.least_bytes(compiled, [one])
+    assert memory_model.least_bytes(compiled, four) == memory_model.least_bytes(compiled, one)
 
 
 def test_four_compiles_are_too_few_to_refuse_anything() -> None:

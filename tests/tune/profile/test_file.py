@@ -100,13 +100,6 @@ def test_a_folder_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
         written(blocked)
 
 
-def test_another_machine_is_told_by_its_differences(tmp_path: Path) -> None:
-    profile = profile_file.read(written(tmp_path))
-    assert profile_file.differences(profile, profile.machine) == []
-    other = dataclasses.replace(profile.machine, num_cpus=64)
-    assert profile_file.differences(profile, other) == ["number of CPUs was 8, is 64 here."]
-
-
 def test_the_profile_is_json_too(tmp_path: Path) -> None:
     """What YAML holds are plain values: other programs may read it as they like."""
     assert json.loads(json.dumps(loaded(written(tmp_path)))) == loaded(written(tmp_path))

@@ -35,9 +35,9 @@ def test_a_search_is_resumed_by_its_whole_name(
 
 def test_a_second_search_in_a_folder_is_refused(tmp_path: Path) -> None:
     with (
-        hold(RunFolder(tmp_path)),
+        hold(RunFolder(tmp_path), print),
         pytest.raises(UserError, match="another search"),
-        hold(RunFolder(tmp_path)),
+        hold(RunFolder(tmp_path), print),
     ):
         pass
 
@@ -57,6 +57,6 @@ def test_a_folder_that_cannot_be_locked_for_another_reason_names_out(
     refuse_with(monkeypatch, errno.EIO)
     with (
         pytest.raises(UserError, match=r"cannot lock the output folder .* with --out"),
-        hold(RunFolder(tmp_path)),
+        hold(RunFolder(tmp_path), print),
     ):
         pass

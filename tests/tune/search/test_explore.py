@@ -6,7 +6,7 @@ import pytest
 from factories import failed, measurement, outcome, trial
 from search_spaces.space import Axis, SearchSpace, doubling
 from trainables.measurement import Outcome, OutcomeKind
-from tune.search.explore import propose, revisit, untried_devices
+from tune.search.explore import propose_batch, revisit, untried_devices
 from tune.search.problem import Explored, SearchProblem
 from tune.search.trial import Scored, Stage
 
@@ -25,6 +25,13 @@ def measured(speed: float, device_bytes: int = 1000) -> Outcome:
     return outcome(
         measurement=measurement(steps_per_second=speed), predicted_device_bytes=device_bytes
     )
+
+
+def propose(
+    explored: Explored, rng: np.random.Generator
+) -> tuple[Stage, dict[str, int | float | str]] | None:
+    proposed = propose_batch(explored, rng, 1, None)
+    return None if proposed is None else (proposed.stage, proposed.configs[0])
 
 
 def known(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.search.journal import StepwiseBackend, Unlocked, mend_end
+from tune.search.journal import StepwiseBackend, mend_end
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,16 @@ def empty(folder: Path) -> Path:
     journal = folder / "journal.log"
     journal.touch()
     return journal
+
+
+class Unlocked:
+    """The lock of a file that nobody else has."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
 
 
 def numbers(backend: StepwiseBackend, log_number_from: int) -> list[int]:

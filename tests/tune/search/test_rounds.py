@@ -23,7 +23,7 @@ def final(name: str, **changes: object) -> Trial:
 
 
 def rounds(trials: list[Trial]) -> dict[str, list[int]]:
-    found = by_round(trials, Stage.FINAL)
+    found = by_round(trials)
     return {
         name: [number for number, _ in found[config_key(config(place))]]
         for place, name in enumerate("ABC", 1)

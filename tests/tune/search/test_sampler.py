@@ -22,6 +22,14 @@ def speed(points: np.ndarray) -> np.ndarray:
     return 1e6 * envs / (envs + 3) * np.exp(-0.06 * (batch - 11) ** 2 - 0.02 * (steps - 7) ** 2)
 
 
+def choose(
+    candidates: np.ndarray, observations: Observations, rng: np.random.Generator, size: int = 1
+) -> list[int]:
+    """Return the rows that are chosen where all fit."""
+    fits = np.ones(len(candidates))
+    return choose_batch(candidates, observations, rng, chances=fits, size=size, kernel=None)[0]
+
+
 def search(policy: str, seed: int, budget: int) -> float:
     """Return the share of the true optimum found after `budget` noisy measurements."""
     rng = np.random.default_rng(seed)
@@ -37,7 +45,7 @@ def search(policy: str, seed: int, budget: int) -> float:
                 scores=np.array(scores),
                 feasible=np.ones(len(tried), dtype=np.bool_),
             )
-            [pick], _ = choose_batch(GRID[untried], observations, rng)
+            [pick] = choose(GRID[untried], observations, rng)
         tried.append(untried.pop(pick))
         scores.append(float(speed(GRID[tried[-1:]])[0] * np.exp(rng.normal(0, 0.02))))
     return float(speed(GRID[tried]).max() / speed(GRID).max())
@@ -76,8 +84,8 @@ def test_the_same_seed_chooses_the_same() -> None:
     observations = Observations(
         points=GRID[[0, 50]], scores=np.array([1.0, 2.0]), feasible=np.ones(2, dtype=np.bool_)
     )
-    first, second = (choose_batch(GRID, observations, np.random.default_rng(7)) for _ in range(2))
-    assert first[0] == second[0]
+    first, second = (choose(GRID, observations, np.random.default_rng(7)) for _ in range(2))
+    assert first == second
 
 
 def test_that_nothing_is_feasible_is_said() -> None:
@@ -86,7 +94,7 @@ def test_that_nothing_is_feasible_is_said() -> None:
     )
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="no observation is feasible"):
-        choose_batch(GRID, observations, rng)
+        choose(GRID, observations, rng)
 
 
 def many(number: int) -> Observations:
@@ -99,8 +107,8 @@ def many(number: int) -> Observations:
 def test_a_batch_begins_with_the_choice_and_its_rows_differ_and_lie_apart() -> None:
     candidates = np.random.default_rng(2).uniform(0.0, 10.0, size=(500, 2))
     observations = many(20)
-    rows, _ = choose_batch(candidates, observations, np.random.default_rng(0), size=16)
-    alone, _ = choose_batch(candidates, observations, np.random.default_rng(0))
+    rows = choose(candidates, observations, np.random.default_rng(0), size=16)
+    alone = choose(candidates, observations, np.random.default_rng(0))
     assert rows[:1] == alone
     assert len(set(rows)) == 16
     posterior = fit(candidates, observations, np.random.default_rng(0))
@@ -109,7 +117,7 @@ def test_a_batch_begins_with_the_choice_and_its_rows_differ_and_lie_apart() -> N
 
 
 def test_a_batch_has_no_more_than_there_are() -> None:
-    rows, _ = choose_batch(GRID[:3], many_on_grid(), np.random.default_rng(0), size=9)
+    rows = choose(GRID[:3], many_on_grid(), np.random.default_rng(0), size=9)
     assert sorted(rows) == [0, 1, 2]
 
 

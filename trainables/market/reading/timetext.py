@@ -193,7 +193,7 @@ def _in_one_order(column: pa.ChunkedArray, cells: CellNames) -> pa.ChunkedArray:
         return column
     if not pc.all(pc.match_substring_regex(column, _TWO_ORDERS)).as_py():
         return column
-    first, second = (_number_in(column, _TWO_ORDERS, group) for group in (1, 2))
+    first, second = (_number_in(column, group) for group in (1, 2))
     if (first > 12).any() and not (second > 12).any():
         order = r"\3-\2-\1"
     elif (second > 12).any() and not (first > 12).any():
@@ -207,8 +207,8 @@ def _in_one_order(column: pa.ChunkedArray, cells: CellNames) -> pa.ChunkedArray:
     return pc.replace_substring_regex(column, pattern, order)
 
 
-def _number_in(column: pa.ChunkedArray, pattern: str, group: int) -> np.ndarray:
-    whole = pc.replace_substring_regex(column, pattern + ".*", rf"\{group}")
+def _number_in(column: pa.ChunkedArray, group: int) -> np.ndarray:
+    whole = pc.replace_substring_regex(column, f"{_TWO_ORDERS}.*", rf"\{group}")
     return numpy_of(whole.cast(pa.int32()))
 
 

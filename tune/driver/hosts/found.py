@@ -197,7 +197,7 @@ class FoundHosts:
         """Return of which memory a host has too little for the search's budgets, if of any."""
         ours = self.preflight
         compared = [("host", verdict.host_budget_bytes, int(_ALIKE * ours.host_budget_bytes))]
-        if verdict.platform == "cuda":
+        if verdict.on_gpu:
             compared += [("device", verdict.device_budget_bytes, ours.device_budget_bytes)]
         for what, here, least in compared:
             if here < least:

@@ -120,7 +120,7 @@ def _judged(nodes: Sequence[Node], check: HostCheck) -> tuple[list[FittingHost],
 
 def _with_gpu_first(hosts: list[FittingHost], left_out: dict[str, str]) -> list[FittingHost]:
     """Return the hosts with a GPU where there are any, else all; note the others."""
-    with_gpu = [host for host in hosts if host.verdict.platform == "cuda"]
+    with_gpu = [host for host in hosts if host.verdict.on_gpu]
     if not with_gpu:
         return hosts
     for host in hosts:
@@ -138,9 +138,9 @@ def _unusable(node: Node, verdict: Preflight) -> str | None:
             f"its GPUs differ ({names}), and a host has one class: start Ray there with "
             "CUDA_VISIBLE_DEVICES."
         )
-    if verdict.platform == "cuda" and not node.num_gpus:
+    if verdict.on_gpu and not node.num_gpus:
         return "it has a GPU of which Ray does not know: start Ray there with --num-gpus."
-    if verdict.platform == "cuda" and node.num_gpus > len(gpus):
+    if verdict.on_gpu and node.num_gpus > len(gpus):
         return (
             f"Ray gives away {node.num_gpus} GPUs there, and {len(gpus)} answer: start Ray there "
             "with --num-gpus."

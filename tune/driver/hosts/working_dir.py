@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from cluster.node import source
+from cluster.node import raylets, source
 from cluster.pages import units
 from trainables.travelled import PERSONS_FOLDER, Travelled
 from trainables.workload_source import source_files
@@ -35,7 +35,7 @@ _VARIABLES = {
 
 def of_job(environ: Mapping[str, str]) -> str | None:
     """Return the working directory that `ray job submit` gave this process, `None` for none."""
-    config = json.loads(environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
+    config = json.loads(environ.get(raylets.JOB_CONFIG) or "{}")
     found: str | None = (config.get("runtime_env") or {}).get("working_dir")
     return found
 

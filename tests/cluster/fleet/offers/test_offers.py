@@ -43,6 +43,12 @@ def test_sentence_says_how_sure_it_is(
     assert said in report.advice(ranked(tmp_path, Prices(given=table)))
 
 
+def test_speed_of_one_block_alone_has_no_interval(tmp_path: Path) -> None:
+    write(tmp_path, "a", speed={"low": 50_000.0, "high": 50_000.0})
+    (offer,) = ranked(tmp_path, Prices())
+    assert report.interval_text(offer.profile) == "50.0 K env steps/s"
+
+
 def test_best_of_a_class_is_proven_before_it_is_fast(tmp_path: Path) -> None:
     write(tmp_path, "a", expected_sps=40_000.0)
     write(tmp_path, "b", expected_sps=45_000.0)
