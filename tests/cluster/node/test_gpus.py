@@ -137,6 +137,21 @@ def test_usage_is_read_per_gpu() -> None:
 
 
 @pytest.mark.parametrize(
+    ("errors", "held_back_by"),
+    [
+        ({"clocks": 13}, ("power", "temperature")),  # a driver before 535
+        ({"throttle": 3}, ("power", "temperature")),
+        ({"clocks": 3, "throttle": 3}, ()),
+    ],
+)
+def test_limits_of_the_clocks_are_asked_for_by_both_of_their_names(
+    errors: dict[str, int], held_back_by: tuple[str, ...]
+) -> None:
+    [found] = seen(None, [card(held=0x65, errors=errors)]).gpus
+    assert found.usage.held_back_by == held_back_by
+
+
+@pytest.mark.parametrize(
     ("visible", "num_gpus", "watts"),
     [
         (None, 1, 61.5),
@@ -157,6 +172,7 @@ def test_the_usage_is_of_our_gpu_or_there_is_none(
 def test_queries_that_an_old_package_lacks_are_unknown_figures() -> None:
     driver = fake_nvml()
     del driver.nvmlDeviceGetCurrentClocksEventReasons
+    del driver.nvmlDeviceGetCurrentClocksThrottleReasons
     del driver.nvmlDeviceGetMigMode
     assert gpus.visible_gpus({}, driver=driver).gpus[0].usage.held_back_by == ()
     assert gpus.gpu_process_bytes(driver=driver) == [{}]
