@@ -130,7 +130,7 @@ def computing_pids(
     """Return the processes that computed on that same GPU since a moment, in microseconds of Unix.
 
     In a container these are pids of the host. Empty where the driver does not tell, as of MIG
-    devices, or nothing computed.
+    devices, or nothing computed. Some drivers return samples of no process, beyond 100 %.
     """
     try:
         driver = driver or nvml.load()
@@ -142,7 +142,7 @@ def computing_pids(
     return frozenset(
         one.pid
         for one in samples or ()
-        if one.timeStamp > since_us and one.smUtil >= _LEAST_COMPUTING
+        if one.timeStamp > since_us and _LEAST_COMPUTING <= one.smUtil <= 100
     )
 
 

@@ -178,13 +178,15 @@ def test_queries_that_an_old_package_lacks_are_unknown_figures() -> None:
     assert gpus.gpu_process_bytes(driver=driver) == [{}]
 
 
-COMPUTING = [(11, 95, 2_000), (12, 60, 2_000), (13, 3, 2_000), (14, 90, 1_000)]
+COMPUTING = [(11, 95, 2_000), (12, 100, 2_000), (13, 3, 2_000), (14, 90, 1_000)]
+OF_NO_PROCESS = [(0, 0, 0), (32_649, 2_147_483_632, 2**62)]  # nvtop leaves such ones out, too
 
 
 @pytest.mark.parametrize(
     ("changes", "since", "pids"),
     [
         ({}, 0, {11, 12, 14}),  # a desktop's few percent are no computing
+        ({"computing": [*COMPUTING, *OF_NO_PROCESS]}, 0, {11, 12, 14}),
         ({}, 1_000, {11, 12}),
         ({}, 2_000, set()),  # NVML finds none, which is an error there
         ({"errors": {"computing": 3}}, 0, set()),
@@ -194,7 +196,7 @@ COMPUTING = [(11, 95, 2_000), (12, 60, 2_000), (13, 3, 2_000), (14, 90, 1_000)]
 def test_processes_that_computed_on_the_own_gpu_since_a_moment(
     changes: dict[str, Any], since: int, pids: set[int]
 ) -> None:
-    cards = [card(computing=[(99, 100, 9_000)]), card(computing=COMPUTING, **changes)]
+    cards = [card(computing=[(99, 100, 9_000)]), card(**{"computing": COMPUTING, **changes})]
     environ = {"CUDA_VISIBLE_DEVICES": "1"}
     assert gpus.computing_pids(environ, since, driver=fake_nvml(cards)) == pids
 
