@@ -135,6 +135,7 @@ SIGNATURES: tuple[Signature, ...] = (
         r"the provided PTX was compiled with an unsupported toolchain",
         r"CUDA_ERROR_(NO_BINARY_FOR_GPU|UNSUPPORTED_PTX_VERSION)",
         r"The NVIDIA driver on your system is too old",
+        r"ptxas\S* fatal\s*: Value 'sm_\w+' is not defined for option 'gpu-name'",
     ),
     *_rows(
         OutcomeKind.ERROR,

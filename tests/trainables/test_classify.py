@@ -279,6 +279,12 @@ def test_the_line_is_found_in_a_log_that_says_much_more(
         ("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 99 bytes.", "99 bytes"),
         ("RuntimeError: Found no NVIDIA driver on your system.", "nvidia-smi"),
         (
+            "triton.runtime.errors.PTXASError: PTXAS error: Internal Triton PTX codegen error\n"
+            "`ptxas` stderr:\nptxas fatal   : Value 'sm_121a' is not defined for option 'gpu-name'"
+            "\n\nRepro command: ptxas -lineinfo -v --gpu-name=sm_121a /tmp/tmpkw7ug6t8.ptx",
+            "built for other GPUs",
+        ),
+        (
             "E cuda_dnn.cc:466] Loaded runtime CuDNN library: 9.5.1 but source was compiled with: "
             "9.8.0.  CuDNN library needs to have matching major version\n"
             "jaxlib.xla_extension.XlaRuntimeError: FAILED_PRECONDITION: DNN library initialization "
