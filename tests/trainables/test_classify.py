@@ -82,6 +82,18 @@ SAMPLES = [
         "float on /job:localhost/replica:0/task:0/device:CPU:0 by allocator cpu",
         HOST_MEMORY,
     ),
+    (
+        -11,
+        "[Error] [carb.gym.plugin] Gym cuda error: out of memory: "
+        "../../../source/plugins/carb/gym/impl/Gym/GymPhysX.cpp: 1721",
+        DEVICE_MEMORY,
+    ),
+    (
+        -6,
+        "terminate called after throwing an instance of 'thrust::system::detail::bad_alloc'\n"
+        "  what():  std::bad_alloc: cudaErrorMemoryAllocation: out of memory",
+        DEVICE_MEMORY,
+    ),
     (1, "box:1:1 [0] enqueue.cc:402 NCCL WARN Cuda failure 2 'out of memory'", DEVICE_MEMORY),
     (
         1,
