@@ -126,6 +126,7 @@ SIGNATURES: tuple[Signature, ...] = (
         r"cuDNN version incompatibility: .*",  # PyTorch
         r"Outdated \w+ installation found\.|Unable to load [Cc][Uu]\w+\. Is it installed\?",  # JAX
         r"undefined symbol: __nvJitLink\w+",
+        r"forward compatibility was attempted on non supported HW",  # an image's libcuda
     ),
     *_rows(
         OutcomeKind.ERROR,

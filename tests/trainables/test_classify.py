@@ -321,6 +321,18 @@ def test_the_line_is_found_in_a_log_that_says_much_more(
             "Unset LD_LIBRARY_PATH",
         ),
         (
+            "RuntimeError: Unexpected error from cudaGetDeviceCount(). Did you run some cuda "
+            "functions before calling NumCudaDevices() that might have already set an error? "
+            "Error 804: forward compatibility was attempted on non supported HW",
+            "Unset LD_LIBRARY_PATH",
+        ),
+        (
+            "E cuda_platform.cc:51] failed call to cuInit: INTERNAL: CUDA error: Failed call to "
+            "cuInit: CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE: forward compatibility was "
+            "attempted on non supported HW",
+            "Unset LD_LIBRARY_PATH",
+        ),
+        (
             "RuntimeError: cuDNN version incompatibility: PyTorch was compiled  against (9, 1, 0) "
             "but found runtime version (8, 9, 2).",
             "Unset LD_LIBRARY_PATH",
