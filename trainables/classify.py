@@ -88,8 +88,9 @@ SIGNATURES: tuple[Signature, ...] = (
         r"OOM when allocating tensor.*/device:GPU:\d+",  # TensorFlow
         # PyTorch asks NVML who holds the memory that it lacks; on MIG, say, it may not.
         r"NVML_SUCCESS == .*INTERNAL ASSERT FAILED at \S*CUDACachingAllocator\.cpp",
-        r"(CUDA|Gym cuda) error: out of memory|cudaErrorMemoryAllocation ?: out of memory",
-        r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED",
+        r"(CUDA( driver)?|Gym cuda) error: out of memory|Triton Error \[CUDA\]: out of memory",
+        r"cudaErrorMemoryAllocation ?: out of memory",
+        r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|CUDNN_STATUS_\w+_DEVICE_ALLOCATION_FAILED",
         r"ran out of memory trying to instantiate command buffer",
         r"PxgCudaDeviceMemoryAllocator fail to allocate memory \d+ bytes",  # PhysX, then error 700
         r"ERROR_OUT_OF_DEVICE_MEMORY",  # Vulkan, in Isaac's Kit

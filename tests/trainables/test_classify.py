@@ -217,6 +217,13 @@ SAMPLES = [
         DEVICE_MEMORY,
     ),
     (1, "RuntimeError: CUDA error: out of memory", DEVICE_MEMORY),
+    (1, "RuntimeError: CUDA driver error: out of memory", DEVICE_MEMORY),
+    (1, "RuntimeError: Triton Error [CUDA]: out of memory", DEVICE_MEMORY),
+    (
+        1,
+        "RuntimeError: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        DEVICE_MEMORY,
+    ),
     # host memory
     (
         1,
