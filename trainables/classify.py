@@ -82,10 +82,15 @@ SIGNATURES: tuple[Signature, ...] = (
         r"RESOURCE_EXHAUSTED: (Out of memory while trying to allocate"
         r"|Failed to allocate request for|.*ran out of memory).*",
         r"CUDA out of memory\. Tried to allocate.*",
-        # XLA's pool asks for less and less where others hold memory, says so, and goes on.
-        r"^(?!.*Failed to allocate device memory of ).*CUDA_ERROR_OUT_OF_MEMORY.*",
-        r"CUDA error: out of memory",
-        r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED",
+        # Pools of XLA and TensorFlow ask for less where memory is held, say so, and go on.
+        r"^(?!.*(Failed to allocate device memory of |failed to alloc.* (from device|on host): ))"
+        r".*CUDA_ERROR_OUT_OF_MEMORY.*",
+        r"OOM when allocating tensor.*/device:GPU:\d+",  # TensorFlow
+        # PyTorch asks NVML who holds the memory that it lacks; on MIG, say, it may not.
+        r"NVML_SUCCESS == .*INTERNAL ASSERT FAILED at \S*CUDACachingAllocator\.cpp",
+        r"(CUDA( driver)?|Gym cuda) error: out of memory|Triton Error \[CUDA\]: out of memory",
+        r"cudaErrorMemoryAllocation ?: out of memory",
+        r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|CUDNN_STATUS_\w+_DEVICE_ALLOCATION_FAILED",
         r"ran out of memory trying to instantiate command buffer",
         r"PxgCudaDeviceMemoryAllocator fail to allocate memory \d+ bytes",  # PhysX, then error 700
         r"ERROR_OUT_OF_DEVICE_MEMORY",  # Vulkan, in Isaac's Kit
@@ -102,6 +107,7 @@ SIGNATURES: tuple[Signature, ...] = (
         _LESS_MEMORY,
         r"RESOURCE_EXHAUSTED: Out of memory allocating \d+ bytes",
         r"DefaultCPUAllocator: can't allocate memory: you tried to allocate \d+ bytes",
+        r"OOM when allocating tensor.*/device:CPU:\d+",  # TensorFlow
         r"_ArrayMemoryError: Unable to allocate.*",
         r"^MemoryError\b.*",
         r"std::bad_alloc",
@@ -115,12 +121,23 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     *_rows(
         OutcomeKind.ERROR,
+        "it found CUDA libraries that are not its own, or none",
+        "Unset LD_LIBRARY_PATH, whose libraries come first, or install the framework anew.",
+        r"Loaded runtime CuDNN library: \S+ but source was compiled with: [\d.]*\d",
+        r"cuDNN version incompatibility: .*",  # PyTorch
+        r"Outdated \w+ installation found\.|Unable to load [Cc][Uu]\w+\. Is it installed\?",  # JAX
+        r"undefined symbol: __nvJitLink\w+",
+        r"forward compatibility was attempted on non supported HW",  # an image's libcuda
+    ),
+    *_rows(
+        OutcomeKind.ERROR,
         "the framework is built for other GPUs, or for a newer driver",
         "Install its build for this GPU, and for the CUDA that nvidia-smi says.",
         r"no kernel image is available for execution on the device",
         r"the provided PTX was compiled with an unsupported toolchain",
         r"CUDA_ERROR_(NO_BINARY_FOR_GPU|UNSUPPORTED_PTX_VERSION)",
         r"The NVIDIA driver on your system is too old",
+        r"ptxas\S* fatal\s*: Value 'sm_\w+' is not defined for option 'gpu-name'",
     ),
     *_rows(
         OutcomeKind.ERROR,
@@ -197,11 +214,12 @@ def classify(
     how = describe_exit(exit_status, timeout_s)
     if exit_status is not None and exit_status - _OF_A_SHELL in _FROM_OUTSIDE:
         exit_status = _OF_A_SHELL - exit_status
+    is_from_outside = exit_status is not None and -exit_status in _FROM_OUTSIDE
     words = f"{stderr_tail}\nBus error" if exit_status in _BUS_ERROR else stderr_tail
-    for signature in SIGNATURES:
-        if found := signature.pattern.search(words):
-            sentence = f"{how}: {signature.cause} ({_quote(found[0])}). {signature.remedy}"
-            return signature.kind, sentence
+    signature, quote = _first_to_match(words) or (None, "")
+    # Who is killed had lived on after an error, as TensorFlow does on the CPU without a GPU.
+    if signature is not None and (signature.kind.is_limit or not is_from_outside):
+        return signature.kind, f"{how}: {signature.cause} ({quote}). {signature.remedy}"
     if thread_events_delta > 0:
         return (
             OutcomeKind.THREAD_LIMIT,
@@ -228,13 +246,20 @@ def classify(
             f"{how} with {peak_maps} of {max_maps} memory maps (vm.max_map_count). "
             "Look for a recompilation in each update, or raise that limit.",
         )
-    if exit_status is not None and -exit_status in _FROM_OUTSIDE:
+    if is_from_outside:
         return (
             OutcomeKind.NODE_LOST,
             f"{how}, by someone: there is no sign that memory ran out. "
             "Find out who ends processes on this machine.",
         )
     return OutcomeKind.ERROR, f"{how} without a report; its log says: {last_words(stderr_tail)}"
+
+
+def _first_to_match(words: str) -> tuple[Signature, str] | None:
+    for signature in SIGNATURES:
+        if found := signature.pattern.search(words):
+            return signature, _quote(found[0])
+    return None
 
 
 def describe_exit(exit_status: int | None, timeout_s: float | None = None) -> str:

@@ -17,8 +17,10 @@ if [ -e "$1/code/.venv" ]; then echo "environment there"; fi
 echo "disk_kb $(df -Pk "$d" 2>/dev/null | awk 'NR == 2 {print $4}')"
 echo "shm_kb $(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}')"
 if command -v nvidia-smi >/dev/null 2>&1; then
-  if out=$(nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>&1)
-  then echo "$out" | sed 's/^/gpu /'
-  else echo "driver_error $(echo "$out" | head -n 1)"; fi
+  out=$(nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>&1)
+  case $? in  # 14: an infoROM is corrupted, which no training needs
+    0 | 14) echo "$out" | sed '/^WARNING/d; s/^/gpu /';;
+    *) echo "driver_error $(echo "$out" | head -n 1)";;
+  esac
 fi
 echo "end"

@@ -22,6 +22,12 @@ _CLOCK_LIMITS = {
 }
 """Bits of NVML's clocks event reasons. Others are no limits: idle, clocks that a person set."""
 
+_CLOCK_QUERIES = (
+    "nvmlDeviceGetCurrentClocksEventReasons",
+    "nvmlDeviceGetCurrentClocksThrottleReasons",
+)
+"""The query for these bits, and its name in drivers before 535, which know no other."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
@@ -124,7 +130,7 @@ def computing_pids(
     """Return the processes that computed on that same GPU since a moment, in microseconds of Unix.
 
     In a container these are pids of the host. Empty where the driver does not tell, as of MIG
-    devices, or nothing computed.
+    devices, or nothing computed. Some drivers return samples of no process, beyond 100 %.
     """
     try:
         driver = driver or nvml.load()
@@ -136,7 +142,7 @@ def computing_pids(
     return frozenset(
         one.pid
         for one in samples or ()
-        if one.timeStamp > since_us and one.smUtil >= _LEAST_COMPUTING
+        if one.timeStamp > since_us and _LEAST_COMPUTING <= one.smUtil <= 100
     )
 
 
@@ -206,7 +212,8 @@ def _usage(driver: Any, device: nvml.NvmlDevice) -> GpuUsage:
     rates = nvml.ask(driver, "nvmlDeviceGetUtilizationRates", handle)
     sensor = driver.NVML_TEMPERATURE_GPU
     power_mw = nvml.ask(driver, "nvmlDeviceGetPowerUsage", handle)
-    reasons = nvml.ask(driver, "nvmlDeviceGetCurrentClocksEventReasons", handle) or 0
+    answers = (nvml.ask(driver, query, handle) for query in _CLOCK_QUERIES)
+    reasons = next((answer for answer in answers if answer is not None), 0)
     free_bytes = limits.host_memory().available_bytes if memory is None else memory.free
     return GpuUsage(
         memory_free_bytes=free_bytes,

@@ -164,8 +164,11 @@ def _driver_version(driver: Any) -> str | None:
 
 
 def _cuda_version(driver: Any) -> str | None:
-    """Return the newest CUDA that the driver runs; `None` also where libcuda.so is not there."""
-    number = nvml.ask(driver, "nvmlSystemGetCudaDriverVersion")
+    """Return the newest CUDA that the driver runs; `None` also where libcuda.so is not there.
+
+    The query's first form then returns the CUDA that NVML was built with.
+    """
+    number = nvml.ask(driver, "nvmlSystemGetCudaDriverVersion_v2")
     return None if number is None else f"{number // 1000}.{number % 1000 // 10}"
 
 

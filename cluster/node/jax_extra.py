@@ -106,7 +106,9 @@ def driver_of_this_machine(
     status, text = _nvidia_smi(environ)
     kernel = root / "proc/driver/nvidia/version"
     has_device = nvml.has_device_file(root)
-    if status == 0:
+    # It exits with 14 for an infoROM that is corrupted, which no training needs, with other numbers
+    # where one GPU of several is lost. The driver answers all the same.
+    if status == 0 or read(text).version is not None:
         _, capabilities = _nvidia_smi(environ, "--query-gpu=compute_cap", "--format=csv,noheader")
         return read(text, capabilities)
     if status is None and kernel.exists() and has_device:

@@ -14,9 +14,9 @@ class ProcessStat:
     """One process at one moment.
 
     `started` is in clock ticks since boot: it tells the process from a later one of the same pid.
-    `is_dead` holds for zombies, too: they have ended and wait to be reaped. `cpu_s` is what it has
-    computed, with the processes that it started and waited for, `alone_s` without these. It ran
-    last on `last_cpu`.
+    `is_dead` holds for zombies, too: they have ended, with all of their threads, and wait to be
+    reaped. `cpu_s` is what it has computed, with the processes that it started and waited for,
+    `alone_s` without these. It ran last on `last_cpu`.
     """
 
     pid: int
@@ -45,13 +45,16 @@ def read_stat(pid: int) -> ProcessStat | None:
         return None
     # The name in parentheses may hold spaces and parentheses itself: fields start after the last.
     fields = text[text.rindex(")") + 2 :].split()
+    num_threads = int(fields[17])
     return ProcessStat(
         pid=pid,
         started=int(fields[19]),
         parent=int(fields[1]),
         session=int(fields[3]),
-        is_dead=fields[0] in "ZX",
-        num_threads=int(fields[17]),
+        # Its first thread alone is told here. Others may still run, or give a GPU's memory back:
+        # files are closed by the last of them.
+        is_dead=fields[0] in "ZX" and num_threads <= 1,
+        num_threads=num_threads,
         resident_bytes=int(fields[21]) * _PAGE_BYTES,
         cpu_s=sum(map(int, fields[11:15])) / TICKS_PER_S,
         alone_s=sum(map(int, fields[11:13])) / TICKS_PER_S,

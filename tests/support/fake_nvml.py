@@ -18,6 +18,7 @@ TEXTS = {
     6: "Not Found",
     9: "Driver Not Loaded",
     12: "NVML Shared Library Not Found",
+    13: "Function Not Found",
     15: "GPU is lost",
     18: "RM has detected an NVML/RM version mismatch.",
     999: "Unknown Error",
@@ -60,7 +61,10 @@ def fake_nvml(  # noqa: C901 - a module, as a function
     cuda: int | None = 13000,
     as_bytes: bool = False,
 ) -> Any:
-    """A module like pynvml. `init` is the error at its start, `cuda` is `None` without libcuda."""
+    """A module like pynvml. `init` is the error at its start, `cuda` is `None` without libcuda.
+
+    Without it, NVML's first query for CUDA's version returns the one that NVML was built with.
+    """
     cards = [card()] if cards is None else cards
 
     def fail(code: int) -> None:
@@ -117,7 +121,8 @@ def fake_nvml(  # noqa: C901 - a module, as a function
         NVML_TEMPERATURE_GPU=0,
         nvmlInit=lambda: fail(init),
         nvmlSystemGetDriverVersion=lambda: text(driver),
-        nvmlSystemGetCudaDriverVersion=cuda_version,
+        nvmlSystemGetCudaDriverVersion=lambda: 13000 if cuda is None else cuda,
+        nvmlSystemGetCudaDriverVersion_v2=cuda_version,
         nvmlDeviceGetCount=lambda: len(cards),
         nvmlDeviceGetHandleByIndex=handle,
         nvmlDeviceGetUUID=uuid,
@@ -132,6 +137,9 @@ def fake_nvml(  # noqa: C901 - a module, as a function
         ),
         nvmlDeviceGetTemperature=of_card("temperature", lambda one, _: 55),
         nvmlDeviceGetCurrentClocksEventReasons=of_card("clocks", lambda one, _: one.get("held", 0)),
+        nvmlDeviceGetCurrentClocksThrottleReasons=of_card(
+            "throttle", lambda one, _: one.get("held", 0)
+        ),
         nvmlDeviceGetCudaComputeCapability=of_card("capability", lambda one, _: one["capability"]),
         nvmlDeviceGetCpuAffinity=of_card("affinity", lambda one, _: one.get("near", [])),
         nvmlDeviceGetMigMode=of_card("mig", lambda one, _: [int(one["mig"] is not None), 0]),

@@ -56,6 +56,44 @@ SAMPLES = [
         "jax.errors.JaxRuntimeError: UNKNOWN: Failed to determine best cudnn convolution algorithm",
         DEVICE_MEMORY,
     ),
+    (
+        1,
+        'RuntimeError: NVML_SUCCESS == r INTERNAL ASSERT FAILED at "/pytorch/c10/cuda/'
+        'CUDACachingAllocator.cpp":1165, please report a bug to PyTorch. ',
+        DEVICE_MEMORY,
+    ),
+    (
+        1,
+        "RuntimeError: NVML_SUCCESS == DriverAPI::get()->nvmlDeviceGetHandleByPciBusId_v2_( "
+        'pci_id, &nvml_device) INTERNAL ASSERT FAILED at "../c10/cuda/CUDACachingAllocator.cpp"'
+        ":1139, please report a bug to PyTorch.",
+        DEVICE_MEMORY,
+    ),
+    (
+        1,
+        "tensorflow.python.framework.errors_impl.ResourceExhaustedError: OOM when allocating "
+        "tensor with shape[8192,8192] and type float on "
+        "/job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc",
+        DEVICE_MEMORY,
+    ),
+    (
+        1,
+        "ResourceExhaustedError: OOM when allocating tensor with shape[799350,1024] and type "
+        "float on /job:localhost/replica:0/task:0/device:CPU:0 by allocator cpu",
+        HOST_MEMORY,
+    ),
+    (
+        -11,
+        "[Error] [carb.gym.plugin] Gym cuda error: out of memory: "
+        "../../../source/plugins/carb/gym/impl/Gym/GymPhysX.cpp: 1721",
+        DEVICE_MEMORY,
+    ),
+    (
+        -6,
+        "terminate called after throwing an instance of 'thrust::system::detail::bad_alloc'\n"
+        "  what():  std::bad_alloc: cudaErrorMemoryAllocation: out of memory",
+        DEVICE_MEMORY,
+    ),
     (1, "box:1:1 [0] enqueue.cc:402 NCCL WARN Cuda failure 2 'out of memory'", DEVICE_MEMORY),
     (
         1,
@@ -179,6 +217,13 @@ SAMPLES = [
         DEVICE_MEMORY,
     ),
     (1, "RuntimeError: CUDA error: out of memory", DEVICE_MEMORY),
+    (1, "RuntimeError: CUDA driver error: out of memory", DEVICE_MEMORY),
+    (1, "RuntimeError: Triton Error [CUDA]: out of memory", DEVICE_MEMORY),
+    (
+        1,
+        "RuntimeError: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        DEVICE_MEMORY,
+    ),
     # host memory
     (
         1,
@@ -252,6 +297,53 @@ def test_the_line_is_found_in_a_log_that_says_much_more(
         ("Thread tf_foreach creation via pthread_create() failed.", "smaller thread cap"),
         ("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 99 bytes.", "99 bytes"),
         ("RuntimeError: Found no NVIDIA driver on your system.", "nvidia-smi"),
+        (
+            "triton.runtime.errors.PTXASError: PTXAS error: Internal Triton PTX codegen error\n"
+            "`ptxas` stderr:\nptxas fatal   : Value 'sm_121a' is not defined for option 'gpu-name'"
+            "\n\nRepro command: ptxas -lineinfo -v --gpu-name=sm_121a /tmp/tmpkw7ug6t8.ptx",
+            "built for other GPUs",
+        ),
+        (
+            "E cuda_dnn.cc:466] Loaded runtime CuDNN library: 9.5.1 but source was compiled with: "
+            "9.8.0.  CuDNN library needs to have matching major version\n"
+            "jaxlib.xla_extension.XlaRuntimeError: FAILED_PRECONDITION: DNN library initialization "
+            "failed. Look at the errors above for more details.",
+            "with: 9.8.0). Unset LD_LIBRARY_PATH",
+        ),
+        (
+            "ERROR:jax._src.xla_bridge:444: Jax plugin configuration error: Exception when calling "
+            "jax_plugins.xla_cuda12.initialize()\nRuntimeError: Unable to load cuSPARSE. Is it "
+            "installed?\nRuntimeError: Unable to initialize backend 'cuda': Backend 'cuda' is not "
+            "in the list of known backends: ['cpu']",
+            "Unable to load cuSPARSE. Is it installed?). Unset LD_LIBRARY_PATH",
+        ),
+        (
+            "RuntimeError: Outdated cuDNN installation found.\nVersion JAX was built against: 9.1",
+            "Unset LD_LIBRARY_PATH",
+        ),
+        (
+            "ImportError: /venv/lib/python3.10/site-packages/torch/lib/../../nvidia/cusparse/lib/"
+            "libcusparse.so.12: undefined symbol: __nvJitLinkComplete_12_4, version "
+            "libnvJitLink.so.12",
+            "Unset LD_LIBRARY_PATH",
+        ),
+        (
+            "RuntimeError: Unexpected error from cudaGetDeviceCount(). Did you run some cuda "
+            "functions before calling NumCudaDevices() that might have already set an error? "
+            "Error 804: forward compatibility was attempted on non supported HW",
+            "Unset LD_LIBRARY_PATH",
+        ),
+        (
+            "E cuda_platform.cc:51] failed call to cuInit: INTERNAL: CUDA error: Failed call to "
+            "cuInit: CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE: forward compatibility was "
+            "attempted on non supported HW",
+            "Unset LD_LIBRARY_PATH",
+        ),
+        (
+            "RuntimeError: cuDNN version incompatibility: PyTorch was compiled  against (9, 1, 0) "
+            "but found runtime version (8, 9, 2).",
+            "Unset LD_LIBRARY_PATH",
+        ),
         ("    assert _default_backend is not None\nAssertionError", "no usable GPU"),
         ("[low_level_alloc.cc : 570] RAW: mmap error: 12", "vm.max_map_count"),
         ("ValueError: the workload is broken", "ValueError: the workload is broken"),
@@ -281,6 +373,48 @@ def test_a_pool_that_asks_for_less_is_no_death(
     found, sentence = classify(exit_status, f"{row['log']}\n{last}")
     assert found is kind
     assert last in sentence or not last
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # Of TensorFlow and JAX; the source says that it "isn't always important to users".
+        "I external/local_xla/xla/stream_executor/cuda/cuda_driver.cc:1193] failed to allocate "
+        "13.76GiB (14773796864 bytes) from device: RESOURCE_EXHAUSTED: : "
+        "CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+        "E tensorflow/stream_executor/cuda/cuda_driver.cc:806] failed to allocate 12.38G "
+        "(13296416768 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+        "E tensorflow/stream_executor/cuda/cuda_driver.cc:851] failed to alloc 4294967296 bytes "
+        "on host: CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+    ],
+)
+def test_nor_is_one_of_another_framework(line: str) -> None:
+    assert classify(None, line)[0] is OutcomeKind.TIMEOUT
+    assert classify(1, f"{line}\nValueError: x")[0] is ERROR
+    after = f"{line}\nE cuda_blas.cc] failed to create handle: CUDA_ERROR_OUT_OF_MEMORY"
+    assert classify(1, after)[0] is DEVICE_MEMORY
+
+
+NO_GPU = "E cuda_driver.cc:271] failed call to cuInit: CUDA_ERROR_NO_DEVICE: no CUDA-capable device"
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "stderr", "evidence", "kind"),
+    [
+        (1, NO_GPU, {}, ERROR),
+        (-6, NO_GPU, {}, ERROR),
+        (-9, NO_GPU, {}, NODE_LOST),
+        (143, NO_GPU, {}, NODE_LOST),
+        (-9, NO_GPU, {"oom_events_delta": 1}, HOST_MEMORY),
+        (-9, NO_GPU, {"peak_host_bytes": 95, "host_budget_bytes": 100}, HOST_MEMORY),
+        (-9, f"{NO_GPU}\nMemoryError", {}, HOST_MEMORY),
+    ],
+)
+def test_who_is_killed_died_of_no_error_that_it_wrote_before(
+    exit_status: int, stderr: str, evidence: dict[str, int], kind: OutcomeKind
+) -> None:
+    found, sentence = classify(exit_status, stderr, **evidence)  # type: ignore[arg-type]
+    assert found is kind, sentence
 
 
 def test_threads_come_before_the_memory_that_fails_after_them() -> None:

@@ -79,6 +79,23 @@ def test_memory_is_the_fall_of_our_own_gpus_free_memory() -> None:
     assert memory.peak_bytes == 3 * GIB
 
 
+def test_memory_that_another_program_gives_back_hides_ours() -> None:
+    cards = [card(free_gib=10)]
+    driver = fake_nvml(cards)
+    memory = GpuMemory(
+        "cuda",
+        {},
+        by_process=lambda: gpus.gpu_process_bytes(driver=driver),
+        read=functools.partial(gpus.own_gpu_usage, driver=driver),
+    )
+    cards[0]["free_gib"] = 12
+    memory.look()
+    assert memory.peak_bytes is None, "it is not 0"
+    cards[0]["free_gib"] = 9
+    memory.look()
+    assert memory.peak_bytes == GIB
+
+
 def test_memory_on_several_gpus_is_that_of_the_fullest() -> None:
     other = 1  # init is none of ours
     held = [{os.getpid(): 3 * GIB, other: 9 * GIB}, {os.getpid(): 4 * GIB}, {}]

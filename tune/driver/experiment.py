@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 import ray.tune
+from ray._private.accelerators.nvidia_gpu import NvidiaGPUAcceleratorManager
 from ray.train._internal import storage
 from ray.tune.execution import class_cache
 
@@ -71,6 +72,7 @@ def run(
         RayError: if Ray does not start, or opens a socket to the outside.
     """
     _spare_runtime_env()
+    _spare_first_gpu()
     with _private_ray(settings, on_folder) as (folders, dashboard):
         if dashboard is not None:
             on_dashboard(dashboard)
@@ -174,6 +176,14 @@ def _spare_runtime_env() -> None:
     """
     class_cache.DEFAULT_ENV_VARS = {}
     class_cache.ENV_VARS_TO_PROPAGATE = set()
+
+
+def _spare_first_gpu() -> None:
+    """Leave out the name of a node's kind of GPU, of which nothing is asked.
+
+    Ray asks the first GPU for it, and does not start where that one is lost.
+    """
+    NvidiaGPUAcceleratorManager.get_current_node_accelerator_type = staticmethod(lambda: None)
 
 
 @contextlib.contextmanager

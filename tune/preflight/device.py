@@ -69,11 +69,11 @@ def platform_of(
     warnings += [f"GPU {name} does not answer ({why})." for name, why in faults]
     if findings.unknown_gpu is not None:
         warnings.append(f"CUDA_VISIBLE_DEVICES names {findings.unknown_gpu}, which no GPU is.")
-    if len(set(map(hardware.gpu_class, machine.gpus))) > 1:
-        names = ", ".join(gpu.name for gpu in machine.gpus)
+    kinds = dict.fromkeys(map(hardware.gpu_class, machine.gpus))  # names may be the same
+    if len(kinds) > 1:
         warnings.append(
-            f"the GPUs differ ({names}), and this is about the first kind. Without --gpus each "
-            "kind is searched, at the same time; --machine-class chooses one."
+            f"the GPUs differ ({', '.join(kinds)}), and this is about the first kind. Without "
+            "--gpus each kind is searched, at the same time; --machine-class chooses one."
         )
     return "cuda", package_problems("cuda", findings, framework), warnings
 

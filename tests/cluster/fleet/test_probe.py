@@ -1,12 +1,15 @@
 """The probe of a bare box: what it must have, and what only slows."""
 
 import dataclasses
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cluster.errors import FleetError
 from cluster.fleet import probe
+from places import ROOT
 
 PROBED = """\
 user root
@@ -37,6 +40,39 @@ def test_probe_is_read() -> None:
 def test_probe_that_broke_off_is_no_probe() -> None:
     with pytest.raises(FleetError, match="the probe broke off"):
         probe.parse(PROBED.removesuffix("end\n"))
+
+
+ROW = "NVIDIA GeForce RTX 4090, 24564 MiB, 550.54.15"
+
+
+@pytest.mark.parametrize(
+    ("printed", "status", "gpus", "driver_error"),
+    [
+        (ROW, 0, (ROW,), None),
+        (f"{ROW}\nWARNING: infoROM is corrupted at gpu 0000:B3:00.0", 14, (ROW,), None),
+        (
+            "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535",
+            18,
+            (),
+            "Failed to initialize NVML: Driver/library version mismatch",
+        ),
+    ],
+)
+def test_a_driver_is_asked_and_a_warning_of_its_is_no_fault(
+    tmp_path: Path, printed: str, status: int, gpus: tuple[str, ...], driver_error: str | None
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho '{printed}'\nexit {status}\n")
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["sh", ROOT / "cluster/fleet/probe.sh", tmp_path],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = probe.parse(done.stdout)
+    assert (found.gpus, found.driver_error) == (gpus, driver_error)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,21 @@ def test_usage_is_read_per_gpu() -> None:
 
 
 @pytest.mark.parametrize(
+    ("errors", "held_back_by"),
+    [
+        ({"clocks": 13}, ("power", "temperature")),  # a driver before 535
+        ({"throttle": 3}, ("power", "temperature")),
+        ({"clocks": 3, "throttle": 3}, ()),
+    ],
+)
+def test_limits_of_the_clocks_are_asked_for_by_both_of_their_names(
+    errors: dict[str, int], held_back_by: tuple[str, ...]
+) -> None:
+    [found] = seen(None, [card(held=0x65, errors=errors)]).gpus
+    assert found.usage.held_back_by == held_back_by
+
+
+@pytest.mark.parametrize(
     ("visible", "num_gpus", "watts"),
     [
         (None, 1, 61.5),
@@ -157,18 +172,21 @@ def test_the_usage_is_of_our_gpu_or_there_is_none(
 def test_queries_that_an_old_package_lacks_are_unknown_figures() -> None:
     driver = fake_nvml()
     del driver.nvmlDeviceGetCurrentClocksEventReasons
+    del driver.nvmlDeviceGetCurrentClocksThrottleReasons
     del driver.nvmlDeviceGetMigMode
     assert gpus.visible_gpus({}, driver=driver).gpus[0].usage.held_back_by == ()
     assert gpus.gpu_process_bytes(driver=driver) == [{}]
 
 
-COMPUTING = [(11, 95, 2_000), (12, 60, 2_000), (13, 3, 2_000), (14, 90, 1_000)]
+COMPUTING = [(11, 95, 2_000), (12, 100, 2_000), (13, 3, 2_000), (14, 90, 1_000)]
+OF_NO_PROCESS = [(0, 0, 0), (32_649, 2_147_483_632, 2**62)]  # nvtop leaves such ones out, too
 
 
 @pytest.mark.parametrize(
     ("changes", "since", "pids"),
     [
         ({}, 0, {11, 12, 14}),  # a desktop's few percent are no computing
+        ({"computing": [*COMPUTING, *OF_NO_PROCESS]}, 0, {11, 12, 14}),
         ({}, 1_000, {11, 12}),
         ({}, 2_000, set()),  # NVML finds none, which is an error there
         ({"errors": {"computing": 3}}, 0, set()),
@@ -178,7 +196,7 @@ COMPUTING = [(11, 95, 2_000), (12, 60, 2_000), (13, 3, 2_000), (14, 90, 1_000)]
 def test_processes_that_computed_on_the_own_gpu_since_a_moment(
     changes: dict[str, Any], since: int, pids: set[int]
 ) -> None:
-    cards = [card(computing=[(99, 100, 9_000)]), card(computing=COMPUTING, **changes)]
+    cards = [card(computing=[(99, 100, 9_000)]), card(**{"computing": COMPUTING, **changes})]
     environ = {"CUDA_VISIBLE_DEVICES": "1"}
     assert gpus.computing_pids(environ, since, driver=fake_nvml(cards)) == pids
 

@@ -50,6 +50,24 @@ def test_driver_and_capability_choose_the_jax(
 
 
 @pytest.mark.parametrize(
+    ("before", "status", "after"),
+    [
+        ("", 14, "WARNING: infoROM is corrupted at gpu 0000:B3:00.0"),
+        ("Unable to determine the device handle for GPU1: 0000:34:00.0: Unknown Error", 255, ""),
+        ("Unable to determine the device handle for GPU1: 0000:34:00.0: GPU is lost", 15, ""),
+    ],
+)
+def test_a_driver_that_says_its_version_answers_whatever_else_is_wrong(
+    tmp_path: Path, before: str, status: int, after: str
+) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidia0").touch()
+    text = "\n".join(filter(None, (before, NEW_FORM, after)))
+    environ = smi(tmp_path, text, status=status, capabilities="8.9\\n")
+    assert jax_extra.of_this_machine(environ, root=tmp_path) == "cuda13"
+
+
+@pytest.mark.parametrize(
     ("text", "status", "capabilities", "message"),
     [
         ("Driver Version: 470.57.02 CUDA Version: N/A", 0, "", "driver 470.57.02 is too old"),
@@ -57,6 +75,12 @@ def test_driver_and_capability_choose_the_jax(
         (OLD_FORM, 0, "3.5\\n", "compute capability 5.2, got 3.5"),
         ("something else altogether", 0, "", "says neither its version nor its CUDA"),
         ("Failed to initialize NVML: Unknown Error", 255, "", r"\(Failed to initialize NVML: Unk"),
+        (
+            "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535",
+            18,
+            "",
+            r"\(Failed to initialize NVML: Driver/library version mismatch\)",
+        ),
     ],
 )
 def test_a_gpu_that_no_jax_can_use_is_an_error(

@@ -35,6 +35,22 @@ def test_name_of_the_program_moves_no_field(
     )
 
 
+@pytest.mark.parametrize(
+    ("state", "num_threads", "is_dead"),
+    [("Z", 1, True), ("X", 0, True), ("Z", 2, False), ("D", 1, False)],
+)
+def test_a_process_is_dead_with_its_last_thread(
+    state: str, num_threads: int, is_dead: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proc, "PROC", tmp_path)
+    (tmp_path / "42").mkdir()
+    fields = FIELDS.replace("S ", f"{state} ", 1).replace(" 0 3 0 ", f" 0 {num_threads} 0 ", 1)
+    (tmp_path / "42" / "stat").write_text(f"42 (python) {fields}\n")
+    found = read_stat(42)
+    assert found is not None
+    assert (found.is_dead, found.num_threads) == (is_dead, num_threads)
+
+
 def test_process_that_is_gone_has_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proc, "PROC", tmp_path)
     assert read_stat(42) is None

@@ -226,7 +226,8 @@ def test_an_xla_flag_that_would_end_every_trial_is_a_problem() -> None:
         (
             gpu_host(visible(), visible("1", dataclasses.replace(GPU, power_limit_w=70.0))),
             {},
-            "the GPUs differ",
+            "the GPUs differ (rtx-4000-ada-generation-20gb-130w, "
+            "rtx-4000-ada-generation-20gb-70w), and",
         ),
         (
             gpu_host(with_free(8 * GIB)),
