@@ -19,6 +19,7 @@ import tyro
 from cluster import cli
 from cluster.errors import UserError
 from cluster.structure import destructure
+from search_spaces.config import VARIABLE
 from search_spaces.space import SearchSpace
 from trainables.command import presets, template
 from trainables.command.options import FACTORY, CommandOptions, patience_within
@@ -120,6 +121,10 @@ def space_of(spec: CommandSpec, arguments: Sequence[str]) -> SearchSpace:
     space = SearchSpace(axes=()).override(spec.space, spec.require)
     variables = parse_assignments("--env", spec.env)
     template.check([*arguments, *variables.values()], space.names)
+    if both := [name for name in variables if VARIABLE + name in space.names]:
+        raise UserError(
+            f"--env {both[0]} would undo the axis {VARIABLE}{both[0]} of --space: leave one out."
+        )
     require_own_child(arguments, Path.cwd())
     _require_program(arguments)
     return space
@@ -213,15 +218,21 @@ def _with_returns(readings: list[Reading], spec: CommandSpec) -> list[Reading]:
 
 def _pattern(option: str, text: str | None) -> str | None:
     try:
-        re.compile(text or "")
+        pattern = re.compile(text or "")
     except re.error as error:
         raise UserError(f"{option} {text!r} is no regular expression: {error}.") from error
+    if text is not None and pattern.search(""):
+        raise UserError(f"{option} {text!r} matches every line: give words of the script's own.")
     return text
 
 
 def _require_program(arguments: Sequence[str]) -> None:
     program = arguments[0]
     if shutil.which(program) is None:
+        if "/" in program and Path(program).is_file():
+            raise UserError(
+                f"{program} may not be executed: chmod +x it, or write its interpreter before it."
+            )
         raise UserError(f"there is no program {program!r}: write what you type in a shell.")
     script = next((word for word in arguments[1:] if not word.startswith("-")), None)
     is_python = Path(program).name.startswith("python") and "-m" not in arguments[1:3]

@@ -46,6 +46,20 @@ def test_watch_needs_a_pause(
     assert said.startswith("error: --every must be above 0 and at most 86400 seconds, got ")
 
 
+@pytest.mark.parametrize("silence", ["-1", "0", "nan"])
+def test_watch_gives_a_box_up_after_some_silence(
+    silence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
+    assert fleet.main(["watch", f"--lost-after={silence}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: --lost-after must be above 0 seconds, got ")
+
+
 @pytest.mark.parametrize(
     ("script", "state", "code"),
     [

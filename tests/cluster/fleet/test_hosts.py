@@ -132,7 +132,7 @@ def test_mistake_of_the_whole_file_is_told(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
-        (None, ("status",), "cannot read the hosts file"),
+        (None, ("status",), "hosts.example.toml, or name yours by --hosts"),
         ("[hosts.a", ("status",), "is not TOML"),
         (HOSTS, ("status", "--only", "b"), "has no host b; it has a."),
         (HOSTS, ("status", "--only", "b", "--only", "a"), "has no host b; it has a."),
