@@ -128,8 +128,8 @@ class SearchSpace:
         `requires` are further rules, as `num_envs % num_workers == 0`.
 
         Raises:
-            SpaceError: if an assignment does not read like one of these, two are of one axis, or
-                nothing is left.
+            SpaceError: if an assignment does not read like one of these, two are of one axis, or it
+                has too many values, or none that go together.
             ExpressionError: if a rule is none.
         """
         named: dict[str, Axis] = {}
