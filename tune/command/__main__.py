@@ -79,6 +79,12 @@ class CommandSpec(SearchSpec):
     """Print the first commands and run nothing."""
 
 
+_BEHIND_DASHES = (
+    "write the training command behind --, as in: python -m tune.command --space num_envs=4:64 -- "
+    "python ppo.py --num-envs {num_envs}"
+)
+
+
 def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
     """Run one search of the command `arguments`; return its exit code."""
     space = space_of(spec, arguments)
@@ -112,10 +118,7 @@ def space_of(spec: CommandSpec, arguments: Sequence[str]) -> SearchSpace:
         UserError: if there is no command, no space, or one does not fit the other.
     """
     if not arguments:
-        raise UserError(
-            "write the training command behind --, as in: python -m tune.command --space "
-            "num_envs=4:64 -- python ppo.py --num-envs {num_envs}"
-        )
+        raise UserError(_BEHIND_DASHES)
     if not spec.space:
         raise UserError("--space names what varies: --space num_envs=4:64 num_steps=64,128.")
     space = SearchSpace(axes=()).override(spec.space, spec.require)
@@ -253,12 +256,17 @@ def _name(arguments: Sequence[str]) -> str:
 def main() -> int:
     """Run the command line."""
     before, behind = split_at_dashes(sys.argv[1:])
-    return cli.main(
-        CommandSpec,
-        functools.partial(run, arguments=behind),
-        prog="python -m tune.command",
-        arguments=before,
-    )
+    try:
+        return cli.main(
+            CommandSpec,
+            functools.partial(run, arguments=behind),
+            prog="python -m tune.command",
+            arguments=before,
+        )
+    except SystemExit as ended:
+        if ended.code and not behind:  # the command was taken for options
+            print(f"error: {_BEHIND_DASHES}", file=sys.stderr)
+        raise
 
 
 def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -46,6 +46,22 @@ def test_watch_needs_a_pause(
     assert said.startswith("error: --every must be above 0 and at most 86400 seconds, got ")
 
 
+@pytest.mark.parametrize(
+    ("words", "is_told"),
+    [
+        (["submit", "python", "-m", "tune.jax_phase12"], True),
+        (["submit", "--max-runs", "3", "--", "python", "-m", "tune.jax_phase12"], False),
+        (["watch", "python", "-m", "tune.jax_phase12"], False),
+    ],
+)
+def test_who_forgets_the_dashes_is_told(
+    words: list[str], is_told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        fleet.main(words)
+    assert ("error: submit needs the command behind --" in capsys.readouterr().err) == is_told
+
+
 @pytest.mark.parametrize("silence", ["-1", "0", "nan"])
 def test_watch_gives_a_box_up_after_some_silence(
     silence: str,

@@ -112,6 +112,26 @@ def test_a_mistake_is_one_sentence_before_anything_runs(
     assert words in refused(arguments, **options)
 
 
+@pytest.mark.parametrize(
+    ("words", "is_told"),
+    [
+        (["--space", "n=4", "--check", "python", "ppo.py", "{n}"], True),
+        (["--space", "n=4", "python", "ppo.py", "--num-envs", "{n}"], True),
+        (["--spase", "n=4", "--", "python", "ppo.py", "{n}"], False),
+    ],
+)
+def test_who_forgets_the_dashes_is_told(
+    words: list[str],
+    is_told: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tune.command", *words])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+    assert ("error: write the training command behind --" in capsys.readouterr().err) == is_told
+
+
 SEEDED = [*TRAIN, "--seed", "{seed}"]
 
 
