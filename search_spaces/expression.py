@@ -72,7 +72,7 @@ class Expression:
 
 
 def parse_expression(text: str) -> Expression:
-    """Read numbers, names, words in quotes, + - * / // % **, comparisons, and, or, not, min, max.
+    """Read numbers, names, words in quotes, + - * / // % **, comparisons, and, or, not, min...
 
     Raises:
         ExpressionError: if the text is anything else.
@@ -80,17 +80,22 @@ def parse_expression(text: str) -> Expression:
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ExpressionError(f"{text!r} is no expression over axes.") from error
+        raise _no_expression(text) from error
     nodes = list(ast.walk(tree))
     functions = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     for node in nodes:
         if len(text) > _LONGEST or not _is_allowed(node):
-            raise ExpressionError(
-                f"{text!r} is no expression over axes: write arithmetic, comparisons, and, or, "
-                "not, min() and max() alone."
-            )
+            raise _no_expression(text)
     names = {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in functions}
     return Expression(text.strip(), frozenset(names), tree)
+
+
+def _no_expression(text: str) -> ExpressionError:
+    functions = ", ".join(f"{name}()" for name in _FUNCTIONS)
+    return ExpressionError(
+        f"{text!r} is no expression over axes: write names and numbers with + - * / // % **, "
+        f"comparisons as == and <=, and, or, not, {functions} alone."
+    )
 
 
 def _is_allowed(node: ast.AST) -> bool:
@@ -118,10 +123,10 @@ def _evaluate(node: ast.expr, config: Mapping[str, Any]) -> Any:
             return config[node.id]
         case ast.BinOp():
             left, right = _evaluate(node.left, config), _evaluate(node.right, config)
-            if isinstance(node.op, ast.Pow) and abs(right) > _LARGEST_POWER:
-                raise ValueError(f"a power of {right} is too large")
             if isinstance(left, str) or isinstance(right, str):
                 raise TypeError("words are not calculated with")
+            if isinstance(node.op, ast.Pow) and abs(right) > _LARGEST_POWER:
+                raise ValueError(f"a power of {right} is too large")
             return _BINARY[type(node.op)](left, right)
         case ast.UnaryOp():
             return _UNARY[type(node.op)](_evaluate(node.operand, config))

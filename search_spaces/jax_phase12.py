@@ -5,6 +5,9 @@ from search_spaces.space import Axis, SearchSpace, doubling
 PHASE12_BASELINE = {"num_envs": 256, "num_steps": 128, "batch_size": 8192, "num_epochs": 4}
 """The framework's default, 256 x 128 in 4 minibatches; speed-ups are over its speed."""
 
+PHASE12_AXES = (*PHASE12_BASELINE, "num_devices", "matmul_precision")
+"""All axes that the workload reads."""
+
 _ENVS_PER_CPU = 512
 """On a CPU, speed hardly depends on num_envs, but one update of 16K environments takes a minute."""
 

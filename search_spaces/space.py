@@ -16,6 +16,8 @@ from search_spaces.config import COUNTS, VARIABLE, Config, Value, config_violati
 from search_spaces.expression import Expression, parse_expression
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_LARGEST = 1_000_000
+"""Combinations of values at most: all are laid out in memory, and looked at before each trial."""
 _APART = 2.0
 """Doublings by which two words of an axis are apart."""
 
@@ -113,15 +115,27 @@ class SearchSpace:
         `requires` are further rules, as `num_envs % num_workers == 0`.
 
         Raises:
-            SpaceError: if an assignment does not read like one of these, or nothing is left.
+            SpaceError: if an assignment does not read like one of these, two are of one axis, or it
+                has too many values, or none that go together.
             ExpressionError: if a rule is none.
         """
-        axes = {axis.name: axis for axis in self.axes}
-        for assignment in assignments:
-            axis = parse_axis(assignment)
-            axes[axis.name] = axis
+        named: dict[str, Axis] = {}
+        for axis in map(parse_axis, assignments):
+            if axis.name in named:
+                raise SpaceError(
+                    f"--space names {axis.name} twice: give all of its values at once, as "
+                    f"{axis.name}={_values_in_words(named[axis.name].values + axis.values)}."
+                )
+            named[axis.name] = axis
+        axes = {axis.name: axis for axis in self.axes} | named
         rules = (*self.requires, *map(parse_expression, requires))
         space = SearchSpace(axes=tuple(axes.values()), requires=rules)
+        size = math.prod(len(axis.values) for axis in space.axes)
+        if size > _LARGEST:
+            raise SpaceError(
+                f"--space has {size:,} combinations; {_LARGEST:,} can be searched at most: give "
+                "some axes fewer values."
+            )
         if next(space.configurations(), None) is None:
             raise SpaceError(space._nothing_left())
         return space
@@ -155,6 +169,20 @@ def _place_among(numbers: Sequence[float], value: float) -> float:
     return above - (over - value) / (over - below)
 
 
+def require_axes(assignments: Sequence[str], known: Sequence[str], *, of: str) -> None:
+    """Hold the axes that a person names to those that a workload, called `of`, reads.
+
+    Raises:
+        SpaceError: naming the first that it does not read: all of its trials would be in vain.
+    """
+    for name in (parse_axis(assignment).name for assignment in assignments):
+        if name not in known and not name.startswith(VARIABLE):
+            raise SpaceError(
+                f"--space {name}: {of} no such axis, only {', '.join(known)}, and variables as "
+                f"{VARIABLE}NAME."
+            )
+
+
 def parse_axis(assignment: str) -> Axis:
     """Read `name=8`, `name=8,16,24`, `name=8:64` (doubling), `name=1e-4,3e-4` or `name=a,b`.
 
@@ -168,8 +196,8 @@ def parse_axis(assignment: str) -> Axis:
     if not (equals and _NAME.fullmatch(name.removeprefix(VARIABLE))):
         raise _not_an_axis(assignment, name if equals else "")
     if re.fullmatch(r"\s*\d+\s*:\s*\d+\s*", text):
-        first, last = (int(part) for part in text.split(":"))
-        if not 0 < first <= last:
+        first, last = (parse_number(part) for part in text.split(":"))
+        if not (isinstance(first, int) and isinstance(last, int) and 0 < first <= last):
             raise _not_an_axis(assignment)
         return Axis(name=name, values=doubling(first, last))
     texts = [part.strip() for part in text.split("|" if "|" in text else ",")]
@@ -185,16 +213,20 @@ def parse_axis(assignment: str) -> Axis:
 
 
 def parse_number(text: str) -> int | float | None:
-    """Return a number as people write it, or `None` where the text is a word."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
+    """Return a number as people write it, or `None` where the text is a word.
+
+    So is one that is larger than any float: nothing could be computed of it.
+    """
     try:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    if not math.isfinite(number):
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return number
 
 
 def doubling(first: int, last: int) -> tuple[int, ...]:

@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _open(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tune",
-        description="A menu of everything here. Each choice prints the command that it runs:",
-        epilog=_COMMANDS,
+        description="A menu of what most people need. Each choice prints the command that it runs:",
+        epilog=f"{_COMMANDS}\n\nNot in the menu: python -m tune.command, for any training command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args(arguments)

@@ -1,6 +1,7 @@
 """Find the fastest safe configuration of JAX Phase 1 or 2: python -m tune.jax_phase12"""
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from cluster import cli
 from cluster.errors import UserError
 from search_spaces import jax_phase12
 from search_spaces.config import Config
-from search_spaces.space import SearchSpace
+from search_spaces.space import SearchSpace, require_axes
 from trainables.workload import split_name
 from trainables.workload_source import (
     framework_of,
@@ -77,12 +78,13 @@ def task_of(spec: JaxSpec) -> Task:
     """Return the task of `spec`; read its data, so that a bad file fails before any trial.
 
     Raises:
-        UserError: if options contradict each other.
+        UserError: if options contradict each other, or name an axis that is none.
         WorkloadInputError: if the data is not usable.
     """
     options = parse_options("--option", spec.option)
     if spec.workload is not None:
         return _own_task(spec, spec.workload, options)
+    require_axes(spec.space, jax_phase12.PHASE12_AXES, of="Phases 1 and 2 have")
     if options:
         raise UserError("--option is for --workload; Phase 1 and 2 take --data and --seed.")
     if spec.framework not in ("auto", "jax"):
@@ -93,7 +95,7 @@ def task_of(spec: JaxSpec) -> Task:
     from trainables.market.overview import describe_bars
     from trainables.market.sessions import find_sessions
 
-    data = str(spec.data.resolve()) if spec.data is not None else None
+    data = os.path.realpath(spec.data) if spec.data is not None else None
     chosen = MarketOptions(data=data, seed=spec.seed, timezone=spec.timezone, symbol=spec.symbol)
     bars = chosen.load_bars()
     build_market(bars)  # fails here, and not in every trial, if no episode fits

@@ -1,5 +1,6 @@
 """Parsers of values on a command line: sizes, times, name=value. Stdlib only, pure."""
 
+import math
 import re
 from typing import Any
 
@@ -17,13 +18,15 @@ def parse_bytes(option: str, text: str) -> int:
     """Read `8GiB`, `500MB` or `123456` as bytes.
 
     Raises:
-        UserError: if it reads otherwise or is not positive.
+        UserError: if it reads otherwise, or is no byte or no end of them.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
-    if match is None or not float(match[1]):
-        raise UserError(f"{option} is a size like 8GiB or 500MB, got {text!r}.")
-    power = " KMGT".index(match[2].upper() or " ")
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+    if match is not None:
+        power = " KMGT".index(match[2].upper() or " ")
+        size = float(match[1]) * (1024 if match[3] else 1000) ** power
+        if 1.0 <= size < math.inf:
+            return int(size)
+    raise UserError(f"{option} is a size like 8GiB or 500MB, got {text!r}.")
 
 
 def parse_duration(option: str, text: str) -> float:
@@ -36,7 +39,7 @@ def parse_duration(option: str, text: str) -> float:
     match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
     hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
     seconds = 3600 * hours + 60 * minutes + rest
-    if seconds <= 0:
+    if not 0.0 < seconds < math.inf:
         raise UserError(f"{option} is a time like 300, 300s, 10m or 2h, got {text!r}.")
     return seconds
 
@@ -55,13 +58,15 @@ def parse_assignments(option: str, assignments: tuple[str, ...]) -> dict[str, st
     """Read `name=value` pairs.
 
     Raises:
-        UserError: if one of them has no name or no equals sign.
+        UserError: if one of them has no name or no equals sign, or two have one name.
     """
-    values = {}
+    values: dict[str, str] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not (name and equals):
             raise UserError(f"{option} takes name=value, got {assignment!r}.")
+        if name in values:
+            raise UserError(f"{option} gives {name} twice: leave one out.")
         values[name] = value
     return values
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import sys
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -10,7 +11,7 @@ from cluster import cli
 from cluster.errors import UserError
 from search_spaces import pytorch_phase3
 from search_spaces.config import Config
-from search_spaces.space import SearchSpace
+from search_spaces.space import SearchSpace, require_axes
 from trainables.pytorch_phase3.rollout import rollout_samples
 from tune.parse import require_at_least
 from tune.search.effort import EffortPlan
@@ -28,6 +29,7 @@ class Phase3Spec(SearchSpec):
     """
 
     NORMAL: ClassVar[EffortPlan] = EffortPlan(finalists=2, soak_updates=10_000)
+    MAX_SEED: ClassVar[int] = 2**32 - 1  # NumPy's own, which Stable-Baselines3 seeds
 
     llm: str = "embedded"
     """Folder, GGUF file or hub id (owner/name); embedded: SmolLM2-135M; none: RL alone."""
@@ -96,8 +98,10 @@ def task_of(spec: Phase3Spec) -> Task:
     """Return the task of `spec`; find its data and model, so that a lack fails before any trial.
 
     Raises:
+        UserError: if --space names an axis that is none.
         WorkloadInputError: if the data or the language model is not usable.
     """
+    require_axes(spec.space, pytorch_phase3.SPACE.names, of="Phase 3 has")
     # Lazy, so that --help does not wait for NumPy and Arrow.
     from trainables.market.overview import describe_bars
     from trainables.market.sessions import find_sessions
@@ -106,7 +110,7 @@ def task_of(spec: Phase3Spec) -> Task:
 
     source = sources.resolve(spec.llm)
     options = Phase3Options(
-        data=str(spec.data.resolve()) if spec.data is not None else None,
+        data=os.path.realpath(spec.data) if spec.data is not None else None,
         seed=spec.seed,
         timezone=spec.timezone,
         symbol=spec.symbol,

@@ -1,6 +1,7 @@
 """The options of a search as data; they are also its command line. Stdlib only, pure."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -25,6 +26,8 @@ class SearchSpec:
 
     NORMAL: ClassVar[EffortPlan] = EffortPlan()
     """What the effort `normal` stands for."""
+    MAX_SEED: ClassVar[int] = 2**63 - 1
+    """The largest seed that the trainings take: JAX's."""
 
     effort: Effort = Effort.NORMAL
     """How sure the answer shall be: sets --max-runs, --patience, --finalists, --final-rounds and
@@ -51,8 +54,8 @@ class SearchSpec:
     train_time: str | None = None
     """Length of the training that you plan (10h): compilation is spread over it."""
     space: tuple[str, ...] = ()
-    """Axes to replace or add: num_envs=256:4096 (doubling), num_epochs=2,4, lr=1e-4,3e-4,
-    optimizer=adam,lion, env.NAME=1,2 (a variable of the trials)."""
+    """Axes to replace or add: num_envs=256:4096 (doubling), num_epochs=2,4, env.NAME=1,2 (a
+    variable of the trials); of a training of your own any, as lr=1e-4,3e-4 or vec=dummy,subproc."""
     require: tuple[str, ...] = ()
     """Rules that configurations must meet: 'num_envs * num_steps % batch_size == 0'."""
     baseline: tuple[str, ...] = ()
@@ -127,6 +130,8 @@ class SearchSpec:
             ("thread_cap", 1),
         ):
             require_at_least(f"--{name.replace('_', '-')}", getattr(self, name), least)
+        if self.seed > self.MAX_SEED:
+            raise UserError(f"--seed must be at most {self.MAX_SEED}, got {self.seed}.")
         if not 0.0 <= self.min_gain < 1.0:
             raise UserError(f"--min-gain is a share like 0.02, got {self.min_gain}.")
         self.max_time_s  # noqa: B018  (raises on what cannot be read)
@@ -148,6 +153,8 @@ class SearchSpec:
                 if getattr(self, name) is not None:
                     option = f"--{name.replace('_', '-')}"
                     raise UserError(f"{option} is for --objective learning: give both, or none.")
+        if self.target_return is not None and not math.isfinite(self.target_return):
+            raise UserError(f"--target-return is a number like 450, got {self.target_return}.")
         self.learning  # noqa: B018  (raises on what cannot be read)
 
     @property

@@ -136,4 +136,4 @@ def _text(value: float) -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(LearningBenchmark))
+    main(tyro.cli(LearningBenchmark, prog="python -m benchmarks.learning"))

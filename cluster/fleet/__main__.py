@@ -8,7 +8,7 @@ import tyro
 
 from cluster import cli
 from cluster.errors import FleetError
-from cluster.fleet import commands
+from cluster.fleet import commands, submit
 from cluster.node.arguments import gathered
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
@@ -34,13 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str]) -> int:
     at = given.index("--") if "--" in given else len(given)
     words = given[at + 1 :]
-    command = tyro.extras.subcommand_cli_from_dict(
-        _COMMANDS,
-        args=gathered(given[:at], cli.list_options(*_COMMANDS.values())),
-        prog="python -m cluster.fleet",
-        description=__doc__,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    try:
+        command = tyro.extras.subcommand_cli_from_dict(
+            _COMMANDS,
+            args=gathered(given[:at], cli.list_options(*_COMMANDS.values())),
+            prog="python -m cluster.fleet",
+            description=__doc__,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except SystemExit as ended:
+        if ended.code and given[:1] == ["submit"] and not words:  # the command, taken for options
+            print(f"error: {submit.BEHIND_DASHES}", file=sys.stderr)
+        raise
     if isinstance(command, commands.SubmitCommand):
         return command.run(words)
     if words:

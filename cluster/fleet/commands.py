@@ -165,6 +165,8 @@ class WatchCommand(_Priced):
         if not 0 < self.every <= _LONGEST_PAUSE_S:
             limits = f"above 0 and at most {_LONGEST_PAUSE_S} seconds"
             raise FleetError(f"--every must be {limits}, got {self.every}.")
+        if not self.lost_after > 0:  # NaN is not either, and no box would ever be given up
+            raise FleetError(f"--lost-after must be above 0 seconds, got {self.lost_after}.")
         boxes, table = self.boxes(), prices.read(self.prices, self.price)
         seen = watch.watch(
             boxes,

@@ -126,7 +126,10 @@ def read(path: Path, *, only: tuple[str, ...] = ()) -> tuple[Host, ...]:
     try:
         document = tomllib.loads(read_bounded(path))
     except OSError as error:
-        raise FleetError(f"cannot read the hosts file {path}: {error.strerror}.") from error
+        raise FleetError(
+            f"cannot read the hosts file {path}: {error.strerror}. Write it like "
+            "cluster/hosts.example.toml, or name yours by --hosts."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FleetError(f"{path} is not TOML: {error}.") from error
     try:

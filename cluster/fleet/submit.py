@@ -23,6 +23,10 @@ from cluster.node.arguments import with_options
 from cluster.node.deadman import STOPPING
 from cluster.node.secret_names import with_secret_words, without_secret_words
 
+BEHIND_DASHES = (
+    "submit needs the command behind --: submit --hosts hosts.toml -- "
+    "python -m tune.jax_phase12 --phase 1"
+)
 _OURS = ("--out", "--profiles", "--json", "--resume")
 _KNOWN = "--known"
 _SPLITS = ("--shard", _KNOWN)
@@ -55,10 +59,7 @@ def check_words(words: Sequence[str], *, split: bool) -> None:
             results, and the part of a box.
     """
     if not words:
-        raise FleetError(
-            "submit needs the command behind --: submit --hosts hosts.toml -- "
-            "python -m tune.jax_phase12 --phase 1"
-        )
+        raise FleetError(BEHIND_DASHES)
     search = words[: words.index("--")] if "--" in words else words  # behind it is the training's
     for word in search:
         option = word.split("=", 1)[0].replace("_", "-")

@@ -52,7 +52,7 @@ class _Host:
 
     def stay(self, *, address: str, head_address: str | None) -> int:
         """Check this host, then be part of the cluster until it ends; return the exit code."""
-        is_head = head_address is None
+        is_head, ports = head_address is None, self.ports  # refused before anything is armed
         offer = choose_offer(num_gpus=self.num_gpus, on_cpu=self.cpu, is_head=is_head)
         dashboard = is_head and not ray_env.missing_dashboard_packages()
         check_room(offer, dashboard=dashboard)
@@ -61,7 +61,7 @@ class _Host:
         return membership.stay(
             private,
             offer,
-            self.ports,
+            ports,
             address=address,
             head_address=head_address,
             dashboard=dashboard,

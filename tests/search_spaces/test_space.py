@@ -6,7 +6,7 @@ import pytest
 
 from search_spaces import jax_phase12
 from search_spaces.config import Value
-from search_spaces.space import Axis, SearchSpace, SpaceError, parse_axis
+from search_spaces.space import Axis, SearchSpace, SpaceError, parse_axis, require_axes
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,12 @@ def test_an_axis_reads_as_a_value_a_list_or_a_doubling(text: str, values: tuple[
 
 
 @pytest.mark.parametrize(
-    "text", ["num_envs", "=3", "num_envs=", "num_envs=a", "num_envs=8:4", "num_envs=0", "2x=3"]
+    "text",
+    [
+        *("num_envs", "=3", "num_envs=", "num_envs=a", "num_envs=8:4", "num_envs=0", "2x=3"),
+        *(f"num_envs={few}{'9' * digits}" for few in ("", "1:") for digits in (400, 5000)),
+    ],
+    ids=lambda text: str(text)[:20],
 )
 def test_what_is_no_axis_is_refused_with_the_forms_that_are(text: str) -> None:
     with pytest.raises(SpaceError, match=r"num_envs|positive whole"):
@@ -62,6 +67,43 @@ def test_an_override_replaces_one_axis_and_adds_another() -> None:
     changed = space.override(["num_envs=1024", "hidden=64,128"])
     assert {axis.name: axis.values for axis in changed.axes}["num_envs"] == (1024,)
     assert changed.names == (*space.names, "hidden")
+
+
+@pytest.mark.parametrize(
+    ("assignments", "values"),
+    [(("n=64", "n=128"), "64,128"), (("m=1", "n=1:4", "n=3"), "1,2,4,3"), (("n=a", "n=a"), "a,a")],
+)
+def test_an_axis_that_is_named_twice_is_refused(assignments: tuple[str, ...], values: str) -> None:
+    with pytest.raises(SpaceError, match=f"--space names n twice: .*, as n={values}"):
+        SearchSpace(axes=()).override(assignments)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "unknown"),
+    [
+        (("num_envs=8", "lr=1e-4,3e-4"), "lr"),
+        (("num_env=8",), "num_env"),
+        (("num_envs=8", "env.A=1,2"), None),
+        ((), None),
+    ],
+)
+def test_an_axis_that_a_workload_does_not_read_is_refused(
+    assignments: tuple[str, ...], unknown: str | None
+) -> None:
+    known = ("num_envs", "num_steps")
+    if unknown is None:
+        require_axes(assignments, known, of="It has")
+        return
+    words = f"--space {unknown}: It has no such axis, only num_envs, num_steps, and variables as"
+    with pytest.raises(SpaceError, match=words):
+        require_axes(assignments, known, of="It has")
+
+
+def test_more_combinations_than_can_be_laid_out_are_refused_at_once() -> None:
+    space, axes = SearchSpace(axes=()), [f"{name}=1:512" for name in "abcdef"]
+    assert len(space.override(axes).axes) == 6  # a million
+    with pytest.raises(SpaceError, match="has 2,000,000 combinations; 1,000,000 can be searched"):
+        space.override([*axes, "g=1,2"], ["g > 2"])
 
 
 def test_an_override_that_leaves_nothing_says_why() -> None:

@@ -23,6 +23,7 @@ def test_a_workload_is_judged_by_its_own_framework(framework: str) -> None:
     [
         (JaxSpec(framework="torch"), "--framework is for --workload; Phase 1 and 2 are JAX"),
         (JaxSpec(option=("a=1",)), "--option is for --workload"),
+        (JaxSpec(space=("lr=1e-4,3e-4",)), "--space lr: Phases 1 and 2 have no such axis"),
         (JaxSpec(symbol="A"), "--symbol is about a file of bars; give it by --data"),
         (JaxSpec(timezone="UTC"), "--timezone is about a file of bars"),
         (

@@ -15,7 +15,7 @@ def test_sizes_are_read_with_their_units(text: str, expected: int) -> None:
     assert parse_bytes("--memory-budget", text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "0", "GiB", "8 bananas", "-3GiB"])
+@pytest.mark.parametrize("text", ["", "0", "GiB", "8 bananas", "-3GiB", "0.1B", "9" * 400])
 def test_a_size_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="--memory-budget is a size like 8GiB or 500MB, got"):
         parse_bytes("--memory-budget", text)
@@ -30,7 +30,7 @@ def test_times_read_as_people_write_them(text: str, seconds: float) -> None:
     assert parse_duration("--max-time", text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0", "-5", "10 minutes", "5m4h", "m"])
+@pytest.mark.parametrize("text", ["", "soon", "0", "-5", "10 minutes", "5m4h", "m", "9" * 400])
 def test_what_is_no_time_is_refused_with_forms_that_are(text: str) -> None:
     with pytest.raises(UserError, match="--max-time is a time like 300, 300s, 10m or 2h"):
         parse_duration("--max-time", text)
@@ -44,6 +44,11 @@ def test_assignments_keep_what_stands_behind_the_first_equals_sign() -> None:
 def test_an_assignment_needs_a_name_and_a_value(text: str) -> None:
     with pytest.raises(UserError, match=f"--option takes name=value, got '{text}'"):
         parse_assignments("--option", (text,))
+
+
+def test_a_name_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="--env gives A twice: leave one out"):
+        parse_assignments("--env", ("A=1", "B=2", "A=3"))
 
 
 def test_options_have_types_and_keep_what_is_no_plain_number() -> None:

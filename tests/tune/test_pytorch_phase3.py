@@ -12,7 +12,7 @@ from exports import EXPORTS
 from search_spaces import pytorch_phase3 as spaces
 from trainables.pytorch_phase3.options import DTYPES, Phase3Options
 from trainables.pytorch_phase3.rollout import MIN_ROLLOUT_SAMPLES, rollout_samples
-from trainables.workload import InvalidConfigurationError, WorkloadInputError
+from trainables.workload import InvalidConfigurationError
 from tune import pytorch_phase3 as command
 from tune.pytorch_phase3 import Phase3Spec
 
@@ -60,6 +60,7 @@ def test_the_reduction_decides_how_long_the_winner_is_confirmed(
     [
         ({"timesteps_reduction": 0.2}, "--timesteps-reduction is one of"),
         ({"production_timesteps": 0}, "--production-timesteps must be at least 1"),
+        ({"seed": 2**32}, "--seed must be at most 4294967295"),
     ],
 )
 def test_what_cannot_be_asked_for_is_named(options: dict[str, float], sentence: str) -> None:
@@ -74,10 +75,11 @@ def test_what_cannot_be_asked_for_is_named(options: dict[str, float], sentence: 
         ({"llm": "~no-user/model"}, "there is no language model ~no-user/model"),
         ({"llm": "none", "data": Path("/nowhere.csv")}, "there is no file"),
         ({"llm": "none", "query_interval": 0}, "query_interval must be at least 1"),
+        ({"space": ("num_envs=8:32",)}, "--space num_envs: Phase 3 has no such axis, only vector"),
     ],
 )
 def test_a_lack_is_found_before_any_trial(options: dict[str, object], sentence: str) -> None:
-    with pytest.raises(WorkloadInputError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         command.task_of(Phase3Spec(**options))  # type: ignore[arg-type]
 
 

@@ -1,6 +1,7 @@
 """A spec is refused where it makes no search."""
 
 import inspect
+import math
 
 import pytest
 
@@ -28,6 +29,12 @@ from tune.spec import SearchSpec
         ({"learn_seeds": 2}, "--learn-seeds is for --objective learning"),
         ({"train_time": "10h"}, "--train-time is for --objective learning"),
         ({"target_return": 4.0}, "--target-return is for --objective learning"),
+        *(
+            ({"objective": Objective.LEARNING, "target_return": number}, "--target-return is a")
+            for number in (math.nan, math.inf)
+        ),
+        ({"seed": -1}, "--seed must be at least 0"),
+        ({"seed": 2**63}, "--seed must be at most 9223372036854775807, got 9223372036854775808"),
         ({"objective": Objective.LEARNING, "learn_seeds": 0}, "--learn-seeds must be at least 1"),
         ({"objective": Objective.LEARNING, "learn_time": "soon"}, "--learn-time is a time"),
         ({"objective": Objective.LEARNING, "train_time": "soon"}, "--train-time is a time"),

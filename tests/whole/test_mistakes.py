@@ -14,6 +14,7 @@ MISTAKES: list[tuple[Sequence[str], str]] = [
     (("--data", "bad.csv"), "close"),
     (("--space", "num_envs"), "num_envs=256"),
     (("--space", "batch_size=999"), "batch_size must divide"),
+    (("--space", "lr=1e-4,3e-4"), "Phases 1 and 2 have no such axis"),
     (("--baseline", "hidden=3"), "hidden"),
     (("--max-time", "soon"), "10m"),
     (("--max-runs", "0"), "--max-runs"),

@@ -119,8 +119,10 @@ class Reading:
                 f"--{self.kind} needs --steps, the steps of one update: "
                 "--steps 'num_envs * num_steps'."
             )
-        value = parse_expression(self.steps).value({**config, DEVICES: num_devices(config)})
-        if isinstance(value, str) or value <= 0:
+        steps = parse_expression(self.steps)
+        has_devices = DEVICES in steps.names
+        value = steps.value({**config, DEVICES: num_devices(config)} if has_devices else config)
+        if isinstance(value, str) or not 0 < value < math.inf:
             raise ReadingError(f"--steps {self.steps!r} must be positive, got {value!r}.")
         return float(value)
 

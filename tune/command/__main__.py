@@ -19,6 +19,7 @@ import tyro
 from cluster import cli
 from cluster.errors import UserError
 from cluster.structure import destructure
+from search_spaces.config import VARIABLE
 from search_spaces.space import SearchSpace
 from trainables.command import presets, template
 from trainables.command.options import FACTORY, CommandOptions, patience_within
@@ -78,6 +79,12 @@ class CommandSpec(SearchSpec):
     """Print the first commands and run nothing."""
 
 
+_BEHIND_DASHES = (
+    "write the training command behind --, as in: python -m tune.command --space num_envs=4:64 -- "
+    "python ppo.py --num-envs {num_envs}"
+)
+
+
 def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
     """Run one search of the command `arguments`; return its exit code."""
     space = space_of(spec, arguments)
@@ -111,15 +118,16 @@ def space_of(spec: CommandSpec, arguments: Sequence[str]) -> SearchSpace:
         UserError: if there is no command, no space, or one does not fit the other.
     """
     if not arguments:
-        raise UserError(
-            "write the training command behind --, as in: python -m tune.command --space "
-            "num_envs=4:64 -- python ppo.py --num-envs {num_envs}"
-        )
+        raise UserError(_BEHIND_DASHES)
     if not spec.space:
         raise UserError("--space names what varies: --space num_envs=4:64 num_steps=64,128.")
     space = SearchSpace(axes=()).override(spec.space, spec.require)
     variables = parse_assignments("--env", spec.env)
     template.check([*arguments, *variables.values()], space.names)
+    if both := [name for name in variables if VARIABLE + name in space.names]:
+        raise UserError(
+            f"--env {both[0]} would undo the axis {VARIABLE}{both[0]} of --space: leave one out."
+        )
     require_own_child(arguments, Path.cwd())
     _require_program(arguments)
     return space
@@ -213,15 +221,21 @@ def _with_returns(readings: list[Reading], spec: CommandSpec) -> list[Reading]:
 
 def _oom_pattern(text: str | None) -> str | None:
     try:
-        re.compile(text or "")
+        pattern = re.compile(text or "")
     except re.error as error:
         raise UserError(f"--oom {text!r} is no regular expression: {error}.") from error
+    if text is not None and pattern.search(""):
+        raise UserError(f"--oom {text!r} matches every line: give words of the script's own.")
     return text
 
 
 def _require_program(arguments: Sequence[str]) -> None:
     program = arguments[0]
     if shutil.which(program) is None:
+        if "/" in program and Path(program).is_file():
+            raise UserError(
+                f"{program} may not be executed: chmod +x it, or write its interpreter before it."
+            )
         raise UserError(f"there is no program {program!r}: write what you type in a shell.")
     script = next((word for word in arguments[1:] if not word.startswith("-")), None)
     is_python = Path(program).name.startswith("python") and "-m" not in arguments[1:3]
@@ -242,12 +256,17 @@ def _name(arguments: Sequence[str]) -> str:
 def main() -> int:
     """Run the command line."""
     before, behind = split_at_dashes(sys.argv[1:])
-    return cli.main(
-        CommandSpec,
-        functools.partial(run, arguments=behind),
-        prog="python -m tune.command",
-        arguments=before,
-    )
+    try:
+        return cli.main(
+            CommandSpec,
+            functools.partial(run, arguments=behind),
+            prog="python -m tune.command",
+            arguments=before,
+        )
+    except SystemExit as ended:
+        if ended.code and not behind:  # the command was taken for options
+            print(f"error: {_BEHIND_DASHES}", file=sys.stderr)
+        raise
 
 
 def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -4,6 +4,7 @@ import itertools
 import shlex
 from pathlib import Path
 
+from cluster.pages.units import plural
 from search_spaces.config import Config, variables_of
 from search_spaces.space import SearchSpace
 from trainables.command import presets
@@ -16,8 +17,8 @@ _SHOWN = 3
 
 def dry_run(space: SearchSpace, options: CommandOptions) -> list[str]:
     """Return the first commands with their variables, ready for a shell, and how they are read."""
-    count = sum(1 for _ in space.configurations())
-    lines = [f"{count} configurations: {space.describe()}", ""]
+    count = plural(sum(1 for _ in space.configurations()), "configuration")
+    lines = [f"{count}: {space.describe()}", ""]
     for config in itertools.islice(space.configurations(), _SHOWN):
         lines += [command_line(config, options, Path("TRIAL_DIR")), ""]
     lines.append("Each runs in a folder of its own, with links to what lies here.")

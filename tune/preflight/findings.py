@@ -125,7 +125,8 @@ class Findings:
 class Preflight:
     """The verdict on a machine, and what a search there may use.
 
-    `thread_env` and `trial_threads` are `None` if not even one thread per trial fits.
+    `thread_env` and `trial_threads` are `None` if not even one thread per trial fits; `alone` then
+    holds a training without a search, if there is room for that.
     `gpus` are those that take trials side by side, where there are several. `share` is what this
     search has of the machine, where searches of other kinds of GPUs run beside it.
     `device_budget_bytes` bounds a trial's device memory (on a CPU: its program's buffers),
@@ -143,6 +144,7 @@ class Preflight:
     warnings: tuple[str, ...]
     gpus: tuple[GpuPlace, ...] = ()
     share: MachineShare | None = None
+    alone: ThreadEnv | None = None
 
     def cpus_of_trial(self, num_gpus: int) -> tuple[int, ...]:
         """Return the CPUs among which a trial that is compared binds itself to the first."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from cluster.node import container, gpus, hardware, limits, nvml, ray_env, thread_env, xla_flags
 from cluster.node.gpus import VisibleGpus
-from cluster.node.thread_env import NoRoomError, Platform
+from cluster.node.thread_env import NoRoomError, Platform, ThreadEnv
 from cluster.pages import units
 from tune.preflight import device, kinds
 from tune.preflight.findings import (
@@ -92,14 +92,14 @@ def judge(
         )
     names = names[: request.max_gpus] if platform == "cuda" else ()
     num_parallel = len(names) if len(names) > 1 else request.num_parallel_trials
-    env = trial_threads = None
+    env = alone = trial_threads = None
     gpus: tuple[GpuPlace, ...] = ()
     try:
         cap, fitting = _cap_and_places(findings, request, platform, num_parallel)
         if fitting < num_parallel:
             warnings.append(_few_places(findings, request, fitting, num_parallel))
             num_parallel, names = fitting, names[:fitting]
-        env = thread_env.build(cap, platform, findings.cpus.allowed, environ, framework)
+        env = _held(cap, findings, request, platform, environ)
         trial_threads = thread_env.expected_threads(
             env.cap, platform, framework, request.num_subprocesses
         )
@@ -107,11 +107,9 @@ def judge(
         if len(names) > 1:
             gpus = gpu_places(findings, names, env.cap)
             env = dataclasses.replace(env, cpus=gpus[0].cpus)
-        if platform == "cuda":
-            own = device.variables(findings, environ)
-            env = dataclasses.replace(env, variables=env.variables | own)
     except NoRoomError as error:
         problems.append(_no_room(error))
+        alone = _alone(findings, request, platform, environ)
     if request.dashboard and findings.missing_dashboard_packages:
         problems.append(_no_dashboard(findings.missing_dashboard_packages))
     # Each trial has a GPU to itself, but the host is shared.
@@ -124,6 +122,7 @@ def judge(
         platform=platform,
         ray_threads=_ray_threads(request, num_parallel),
         thread_env=env,
+        alone=alone,
         trial_threads=trial_threads,
         device_budget_bytes=device_bytes,
         host_budget_bytes=_host_bytes(findings, request, num_parallel),
@@ -132,6 +131,45 @@ def judge(
         gpus=gpus,
         share=share,
     )
+
+
+def _held(
+    cap: int,
+    findings: Findings,
+    request: PreflightRequest,
+    platform: Platform,
+    environ: Mapping[str, str],
+) -> ThreadEnv:
+    """Return what holds a training at `cap` here."""
+    allowed = findings.cpus.allowed
+    env = thread_env.build(cap, platform, allowed, environ, request.framework)
+    if platform == "cpu":
+        return env
+    own = device.variables(findings, environ)
+    return dataclasses.replace(env, variables=env.variables | own)
+
+
+def _alone(
+    findings: Findings,
+    request: PreflightRequest,
+    platform: Platform,
+    environ: Mapping[str, str],
+) -> ThreadEnv | None:
+    """Return what holds a training that has the room to itself, as it needs no Ray; `None` where
+    there is none for it either.
+    """
+    try:
+        cap = thread_env.choose_cap(
+            limits=findings.thread_limits,
+            cpus=findings.cpus,
+            platform=platform,
+            ray_threads=0,
+            framework=request.framework,
+            num_subprocesses=request.num_subprocesses,
+        )
+    except NoRoomError:
+        return None
+    return _held(cap, findings, request, platform, environ)
 
 
 def _cap_and_places(

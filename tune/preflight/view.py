@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.node.gpus import Gpu
 from cluster.node.limits import MemoryLimit, ThreadLimit
+from cluster.node.thread_env import ThreadEnv
 from cluster.pages import terminal, units
 from tune.preflight.findings import Preflight
 
@@ -69,10 +70,11 @@ def sections(preflight: Preflight) -> dict[str, list[tuple[str, str]]]:
         ],
     }
     if env is not None:
-        rows["Budget of a trial"].append(
-            ("thread cap", f"{env.cap}: CPUs {units.cpu_ranges(env.cpus)}")
-        )
+        rows["Budget of a trial"].append(_cap(env))
         rows["Environment of a trial"] = list(env.variables.items())
+    if preflight.alone is not None:
+        alone = preflight.alone
+        rows["A training without a search"] = [_cap(alone), *alone.variables.items()]
     if preflight.warnings:
         rows["To know"] = [("note", warning) for warning in preflight.warnings]
     problems = [("problem", str(problem)) for problem in preflight.problems]
@@ -92,6 +94,10 @@ def to_dict(preflight: Preflight) -> dict[str, Any]:
         "meaning": meaning(preflight),
         **dataclasses.asdict(preflight),
     }
+
+
+def _cap(env: ThreadEnv) -> tuple[str, str]:
+    return "thread cap", f"{env.cap}: CPUs {units.cpu_ranges(env.cpus)}"
 
 
 def _limit(limit: ThreadLimit) -> str:

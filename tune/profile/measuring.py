@@ -157,6 +157,11 @@ def platform_for(profile: Profile, device: str, num_gpus: int) -> Platform:
     if device != "auto":
         platform = "cuda" if device == "gpu" else "cpu"
     if platform == "cuda" and not num_gpus:
+        if profile.device == "cpu":
+            raise ProfileError(
+                "--device gpu: NVML, the NVIDIA driver, shows none here. The profile is for a CPU: "
+                "leave --device out to measure it there."
+            )
         raise ProfileError(
             "the profile is for a GPU, and NVML, the NVIDIA driver, shows none here: check "
             "nvidia-smi, or compare with this machine's CPU by --device cpu."

@@ -136,9 +136,9 @@ def require_writable(path: Path, *, option: str) -> None:
         UserError: naming the option.
     """
     require_utf8(path, option=option)
-    existing = next(
-        parent for parent in (path.resolve(), *path.resolve().parents) if parent.exists()
-    )
+    place = path.absolute()
+    # A link to what is not there exists: no folder can be made in its place.
+    existing = next(one for one in (place, *place.parents) if os.path.lexists(one))
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         raise UserError(f"cannot write to {path}; choose another folder with {option}.")
 

@@ -172,7 +172,7 @@ def read(folder: RunFolder) -> RunRecord:
             )
         document["context"].pop("steps", None)  # of records before the trials had their unit
         return revive(RunRecord, document)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
             f"{folder.path} holds no search.json, so it is no folder of a search; "
             "they lie in runs/, or where --out said."

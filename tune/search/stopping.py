@@ -4,6 +4,7 @@ import bisect
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from cluster.pages.units import plural
 from search_spaces.config import config_key
 from trainables.measurement import OutcomeKind
 from tune.search.trial import EXPLORING, Scored, Stage, Trial
@@ -143,13 +144,14 @@ def reason_to_stop(
     the soak.
     """
     if exploring.num_runs >= stopping.max_runs:
-        return f"{stopping.max_runs} configurations were tried (--max-runs)"
+        tried = plural(stopping.max_runs, "configuration")
+        return f"{tried} {'was' if stopping.max_runs == 1 else 'were'} tried (--max-runs)"
     if remaining_s is not None and remaining_s < reserved_s:
         return f"the rest of --max-time {stopping.max_time_s:.0f} s is for finals and soak"
     if exploring.num_waited >= stopping.patience:
         return (
-            f"{stopping.patience} trials in a row did not improve the best by "
-            f"{stopping.min_gain:.0%} (--patience, --min-gain)"
+            f"{plural(stopping.patience, 'trial')} in a row did not improve the best by "
+            f"{100 * stopping.min_gain:g}% (--patience, --min-gain)"
         )
     return None
 

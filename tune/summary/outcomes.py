@@ -25,7 +25,7 @@ EXPLANATIONS: Mapping[OutcomeKind, Explanation] = {
     OutcomeKind.INVALID: Explanation(
         short="invalid",
         means="The sizes cannot work on any machine.",
-        do="Choose a batch_size that divides num_envs * num_steps.",
+        do="Change what its message names; batch_size must divide num_envs * num_steps.",
     ),
     OutcomeKind.THREAD_LIMIT: Explanation(
         short="no threads left",

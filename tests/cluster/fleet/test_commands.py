@@ -47,6 +47,36 @@ def test_watch_needs_a_pause(
 
 
 @pytest.mark.parametrize(
+    ("words", "is_told"),
+    [
+        (["submit", "python", "-m", "tune.jax_phase12"], True),
+        (["submit", "--max-runs", "3", "--", "python", "-m", "tune.jax_phase12"], False),
+        (["watch", "python", "-m", "tune.jax_phase12"], False),
+    ],
+)
+def test_who_forgets_the_dashes_is_told(
+    words: list[str], is_told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        fleet.main(words)
+    assert ("error: submit needs the command behind --" in capsys.readouterr().err) == is_told
+
+
+@pytest.mark.parametrize("silence", ["-1", "0", "nan"])
+def test_watch_gives_a_box_up_after_some_silence(
+    silence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hosts.toml").write_text('[hosts.a]\naddress = "x"\n')
+    assert fleet.main(["watch", f"--lost-after={silence}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: --lost-after must be above 0 seconds, got ")
+
+
+@pytest.mark.parametrize(
     ("script", "state", "code"),
     [
         (None, "no job", 0),

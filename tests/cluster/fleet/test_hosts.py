@@ -1,5 +1,7 @@
 """hosts.toml: what may stand in it, and how a mistake is told."""
 
+import dataclasses
+import re
 import tomllib
 from pathlib import Path
 
@@ -132,7 +134,7 @@ def test_mistake_of_the_whole_file_is_told(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
-        (None, ("status",), "cannot read the hosts file"),
+        (None, ("status",), "hosts.example.toml, or name yours by --hosts"),
         ("[hosts.a", ("status",), "is not TOML"),
         (HOSTS, ("status", "--only", "b"), "has no host b; it has a."),
         (HOSTS, ("status", "--only", "b", "--only", "a"), "has no host b; it has a."),
@@ -171,3 +173,6 @@ def test_users_mistake_is_one_sentence_and_exit_code_2(
 def test_example_is_valid() -> None:
     example = Path(hosts.__file__).parents[1] / "hosts.example.toml"
     assert {host.provider for host in hosts.read(example)} == {"runpod", "vast"}
+    keys = re.findall(r"^(?:# )?(\w+) = ", example.read_text(), re.MULTILINE)
+    own = {field.name for field in dataclasses.fields(hosts.Host)} - {"name"}
+    assert set(keys) == own  # README calls them all

@@ -28,6 +28,11 @@ HERE = ("head", "--address", "192.0.2.1")
             "",
             "no program 'no-such'",
         ),
+        (  # before the dead-man is armed, which outlives this
+            (*HERE, "--port", "0", "--max-hours", "1", "--stop-command", "no-such"),
+            "",
+            "--port must be from 1024",
+        ),
         ((*HERE, "--max-hours", "1", "--stop-command=no-such"), "", "no program 'no-such'"),
         ((*HERE, "--max-hours", "1", "--stop_command", "no-such"), "", "no program 'no-such'"),
         ((*HERE, "--max-hours", "1", "--stop_command=no-such", "-x"), "", "no program 'no-such'"),

@@ -1,6 +1,7 @@
 """Reading bars from CSV and Parquet, without jax."""
 
 import datetime
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -172,6 +173,15 @@ def test_what_is_no_table_is_refused(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(WorkloadInputError, match=message):
         load_bars(path)
+
+
+def test_what_is_there_and_no_file_is_not_called_absent(tmp_path):
+    pipe, loop = tmp_path / "pipe", tmp_path / "loop"
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    for path in (pipe, loop):
+        with pytest.raises(WorkloadInputError, match=f"{path} is no regular file; give a CSV"):
+            load_bars(path)
 
 
 def test_a_damaged_parquet_is_refused(tmp_path):

@@ -63,6 +63,7 @@ def refused(arguments: list[str], **options: object) -> str:
             "--space cannot vary seed: {seed} is",
         ),
         (["pyhton3", *TRAIN[1:]], {}, "there is no program 'pyhton3'"),
+        (["./ppo.py", *TRAIN[2:]], {}, "./ppo.py may not be executed: chmod +x it, or write"),
         (["python3", "pp.py", *TRAIN[2:]], {}, "there is no pp.py here, in "),
         (["docker", "exec", "isaac", *TRAIN], {}, "what docker starts is no child of it, so a"),
         (["sudo", "-E", "podman", "run", "x", *TRAIN], {}, "what podman starts is no child of it"),
@@ -73,7 +74,12 @@ def refused(arguments: list[str], **options: object) -> str:
         (TRAIN, {"rate": "fps ("}, "is no regular expression"),
         (TRAIN, {"rate": "fps"}, "needs a group around the number"),
         (TRAIN, {"line": "fps"}, "--line needs --steps"),
-        (TRAIN, {"line": "fps", "steps": "n_envs * 8"}, "names n_envs; the axes are num_envs"),
+        (
+            TRAIN,
+            {"line": "fps", "steps": "n_envs * 8"},
+            "names n_envs; the axes are num_envs, num_steps.",
+        ),
+        (TRAIN, {"line": "fps", "steps": "1e999"}, "--steps '1e999' must be positive, got inf"),
         (TRAIN, {"line": "fps", "steps": "import os"}, "is no expression over axes"),
         (TRAIN, {"rate": "(.)", "count": "(.)"}, "one way to read the speed is enough"),
         (TRAIN, {"rate": "(.)", "steps": "8"}, "--rate reads steps per second themselves"),
@@ -83,6 +89,14 @@ def refused(arguments: list[str], **options: object) -> str:
         (TRAIN, {"returns": "(.)"}, "--return is for --objective learning: give both, or none"),
         (TRAIN, {"per_episode": True}, "--per-episode is about the lines of --return"),
         (TRAIN, {"oom": "no ("}, "--oom 'no (' is no regular expression"),
+        (TRAIN, {"oom": ""}, "--oom '' matches every line"),
+        (TRAIN, {"oom": ".*"}, "--oom '.*' matches every line"),
+        (TRAIN, {"env": ("A=1", "A=2")}, "--env gives A twice"),
+        (
+            TRAIN,
+            {"space": (*SPACE, "env.A=1,2"), "env": ("A=3",)},
+            "--env A would undo the axis env.A of --space: leave one out",
+        ),
         (TRAIN, {"require": ("num_envs > 99",)}, "no configuration of this space meets --require"),
         (TRAIN, {"space": ("num_envs=0:4", "num_steps=1")}, "is not an axis"),
         (
@@ -96,6 +110,26 @@ def test_a_mistake_is_one_sentence_before_anything_runs(
     arguments: list[str], options: dict[str, object], words: str
 ) -> None:
     assert words in refused(arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_told"),
+    [
+        (["--space", "n=4", "--check", "python", "ppo.py", "{n}"], True),
+        (["--space", "n=4", "python", "ppo.py", "--num-envs", "{n}"], True),
+        (["--spase", "n=4", "--", "python", "ppo.py", "{n}"], False),
+    ],
+)
+def test_who_forgets_the_dashes_is_told(
+    words: list[str],
+    is_told: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tune.command", *words])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+    assert ("error: write the training command behind --" in capsys.readouterr().err) == is_told
 
 
 SEEDED = [*TRAIN, "--seed", "{seed}"]

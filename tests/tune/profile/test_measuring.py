@@ -44,6 +44,9 @@ def test_a_gpus_profile_needs_a_gpu(tmp_path: Path) -> None:
     assert measuring.platform_for(profile, "auto", 1) == "cuda"
     with pytest.raises(ProfileError, match="the profile is for a GPU, and NVML"):
         measuring.platform_for(profile, "auto", 0)
+    of_cpu = dataclasses.replace(profile, device="cpu")
+    with pytest.raises(ProfileError, match=r"--device gpu: .* The profile is for a CPU: leave"):
+        measuring.platform_for(of_cpu, "gpu", 0)
 
 
 IDLE, HELD = {"free_gib": 19}, {"free_gib": 6}

@@ -28,3 +28,9 @@ def test_a_folder_that_is_none_of_a_search_is_a_mistake(
         (tmp_path / "search.json").write_text(content)
     with pytest.raises(UserError, match=re.escape(message)):
         write_report(RunFolder(tmp_path))
+
+
+def test_a_file_is_no_folder_of_a_search(tmp_path: Path) -> None:
+    (page := tmp_path / "report.html").touch()
+    with pytest.raises(UserError, match=r"report\.html holds no search\.json, so it is no folder"):
+        write_report(RunFolder(page))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import UserError
-from tune.run_folder.folder import RunFolder, hold, locate, new_path
+from tune.run_folder.folder import RunFolder, hold, locate, new_path, require_writable
 
 
 def refuse_with(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
@@ -60,3 +60,34 @@ def test_a_folder_that_cannot_be_locked_for_another_reason_names_out(
         hold(RunFolder(tmp_path), print),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "is_refused"),
+    [
+        ("new/folder", False),
+        ("folder/new", False),
+        ("link/new", False),
+        ("file", True),
+        ("file/new", True),
+        ("dangling", True),
+        ("loop", True),
+        ("loop/new", True),
+    ],
+)
+def test_where_no_folder_can_be_made_is_found_before_the_search(
+    tmp_path: Path, name: str, is_refused: bool
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for link, target in (("link", "folder"), ("dangling", "gone"), ("loop", "loop")):
+        (tmp_path / link).symlink_to(target)
+    place = tmp_path / name
+    if is_refused:
+        with pytest.raises(OSError, match=name.split("/")[0]):
+            place.mkdir(parents=True, exist_ok=True)
+        with pytest.raises(UserError, match=f"cannot write to {place}; .* with --profiles"):
+            require_writable(place, option="--profiles")
+    else:
+        require_writable(place, option="--profiles")
+        place.mkdir(parents=True, exist_ok=True)

@@ -68,6 +68,8 @@ def test_what_is_predicted_not_to_fit_is_told_and_costs_no_process(tmp_path: Pat
     ("options", "reason"),
     [
         ({"max_runs": 6}, "6 configurations were tried"),
+        ({"max_runs": 1}, "1 configuration was tried"),
+        ({"patience": 1, "min_gain": 0.005}, "1 trial in a row did not improve the best by 0.5%"),
         ({"patience": 3, "min_gain": 0.5, "max_runs": 99}, "3 trials in a row did not improve"),
         ({"max_runs": 999, "patience": 999}, "every configuration of the space was tried"),
     ],

@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import io
 import lzma
+import os
 import pathlib
 import zipfile
 from collections.abc import Callable
@@ -84,7 +85,8 @@ def find_content(path: pathlib.Path) -> Unpacked:
     if path.is_dir():
         raise WorkloadInputError(f"{path} is a folder; give one CSV or Parquet file of bars.")
     if not path.is_file():
-        raise WorkloadInputError(f"there is no file {path}; give a CSV or Parquet file of bars.")
+        what = f"{path} is no regular file" if os.path.lexists(path) else f"there is no file {path}"
+        raise WorkloadInputError(f"{what}; give a CSV or Parquet file of bars.")
 
     def opened() -> IO[bytes]:
         return path.open("rb")

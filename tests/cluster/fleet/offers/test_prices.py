@@ -47,6 +47,7 @@ def test_two_prices_that_fit_equally_well_are_a_mistake() -> None:
         ("x = 1", (), r"x: unknown key.* It holds one table, \[prices\]"),
         ("[prices", (), "is not TOML"),
         ("", ("x=free",), "--price takes CLASS=1.19, got 'x=free'"),
+        ("", ("x=1", "y=1", "x=2"), "--price gives x twice: leave one out"),
         ("", ("x=-1",), r"--price\.x: must be US dollars an hour, like 0\.69, got -1\.0"),
         ("", ("=1",), r"--price: must name a GPU class, got \{'': 1\.0\}"),
         ("", ("x=nan",), r"--price\.x: must be US dollars an hour, like 0\.69, got nan"),
