@@ -84,9 +84,8 @@ def test_memory_that_another_program_gives_back_hides_ours() -> None:
     driver = fake_nvml(cards)
     memory = GpuMemory(
         "cuda",
-        {},
         by_process=lambda: gpus.gpu_process_bytes(driver=driver),
-        read=functools.partial(gpus.own_gpu_usage, driver=driver),
+        read=functools.partial(gpus.own_gpu_usage, {}, driver=driver),
     )
     cards[0]["free_gib"] = 12
     memory.look()
