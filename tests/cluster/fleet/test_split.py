@@ -143,6 +143,7 @@ A_DIED, B_DIED = (box(name, part=1 + (name == "b"), of=2, state="died") for name
         ([silent("a", part=1, of=2), B_DONE], "a", "b"),
         ([A_DONE, failing("b", part=2, of=2)], "", ""),
         ([A_DONE, failing("b", part=2, of=2)], "b", "a"),
+        ([B_DONE, A_DONE], "", "ab"),  # two laptops, whose hosts files have other orders
         ([A_DONE, B_FAILED], "", "ab"),
         ([box("a", part=1, of=2, exit={"exit_code": -9, "reason": "ended"}), B_DONE], "", "ba"),
         ([A_DEADLINE, B_DONE], "", "b"),
