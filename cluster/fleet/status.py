@@ -102,9 +102,16 @@ def read(box: RemoteBox) -> HostStatus:
         answer = box.status(timeout_s=_PATIENCE_S)
     except (HostError, OSError) as error:
         return failed(_last_seen(box.host, last_seen), error)
+    kept = {"at": time.time(), "place": _place(box.host), "answer": dataclasses.asdict(answer)}
     with contextlib.suppress(OSError):  # it is only shown while the box is silent
-        write_json(last_seen, {"at": time.time(), "answer": dataclasses.asdict(answer)})
+        write_json(last_seen, kept)
     return HostStatus(host=box.host, answer=answer, age_s=0.0)
+
+
+def forget(box: RemoteBox) -> None:
+    """Forget what a box said last: a job was started since, and the one of before says nothing."""
+    with contextlib.suppress(OSError):
+        box.connection.state.last_seen(box.host).unlink(missing_ok=True)
 
 
 def failed(seen: HostStatus, error: HostError | OSError) -> HostStatus:
@@ -123,11 +130,22 @@ def failed(seen: HostStatus, error: HostError | OSError) -> HostStatus:
 
 
 def _last_seen(host: Host, path: Path) -> HostStatus:
-    """Return what a box said last; nothing, if that was kept by another version of this program."""
+    """Return what a box said last.
+
+    That is nothing if it was kept by another version of this program, or another box had its name.
+    """
+    nothing = HostStatus(host=host, answer=None, age_s=0.0)
     try:
-        known = read_json(path) or {"answer": None, "at": time.time()}
+        known = read_json(path)
+        if known is None or known["place"] != _place(host):
+            return nothing
+        answer = structure_known(BoxStatus, known["answer"])
         age_s = max(time.time() - known["at"], 0.0)
-        answer = known["answer"] and structure_known(BoxStatus, known["answer"])
     except (OSError, ValueError, KeyError, TypeError):
-        return HostStatus(host=host, answer=None, age_s=0.0)
+        return nothing
     return HostStatus(host=host, answer=answer, age_s=age_s)
+
+
+def _place(host: Host) -> list[str | int]:
+    """Return what tells a box from another that is rented under its name, as JSON has it."""
+    return [host.address, host.port]

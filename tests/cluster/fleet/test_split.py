@@ -15,7 +15,7 @@ from cluster.fleet import commands, finish, split, status, status_view, submit
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.part import Part, SharedSearch
-from cluster.fleet.ssh import HostError
+from cluster.fleet.ssh import Connection, HostError, StateFolder
 from cluster.fleet.status import HostStatus
 from cluster.structure import structure_known
 
@@ -262,6 +262,7 @@ class FakeBox:
     """A box that takes what is sent, and what is asked."""
 
     host = HOSTS["a"]
+    connection = Connection(host, StateFolder(Path("/none")))
 
     def shell(self, script: str, *arguments: str, stdin: bytes, timeout_s: float) -> bytes:
         with tarfile.open(fileobj=io.BytesIO(stdin)) as tar:

@@ -1,12 +1,14 @@
 """A watch goes on while a search may run, whatever a box or the laptop lacks for a moment."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import pytest
 
-from cluster.fleet import finish, watch
+from cluster.fleet import finish, submit, watch
 from cluster.fleet.offers.prices import Prices
+from cluster.fleet.remote import RemoteBox
 from cluster.fleet.status import HostStatus
 from local_box import LocalBox
 
@@ -63,6 +65,25 @@ def test_box_that_is_gone_with_all_its_results_here_is_no_loss(
     is_here = again == "out"
     assert finish.has_profile(one, tmp_path / again) is is_here
     assert len(watch.losses([one], tmp_path / again)) == (0 if is_here else 1)
+
+
+@pytest.mark.parametrize("since", ["another search", "another box of its name"])
+def test_box_that_is_lost_before_it_was_seen_again_is_a_loss(
+    since: str, local_box: LocalBox, tmp_path: Path
+) -> None:
+    local_box.up()
+    local_box.start("true")
+    assert watched(local_box, tmp_path / "out").succeeded
+    if since == "another search":
+        submit.start(local_box.remote, name="j2", words=["sh", "-c", "sleep 600"])
+    else:  # and the address in the hosts file is another
+        connection = local_box.remote.connection
+        host = dataclasses.replace(connection.host, address="y")
+        local_box.remote = RemoteBox.of(host, connection.state)
+    local_box.put("ssh", "exit 255")
+    one = watched(local_box, tmp_path / "out", lost_after_s=0.0)
+    assert not finish.has_profile(one, tmp_path / "out")
+    assert len(watch.losses([one], tmp_path / "out")) == 1
 
 
 def test_box_that_is_not_set_up_is_not_waited_for(local_box: LocalBox, tmp_path: Path) -> None:
