@@ -134,7 +134,15 @@ def _connect(box: RemoteBox, accept: Literal["ask", "accept-new", "refuse"], say
     if not connection.is_pinned() and accept != "refuse":
         connection.first_use(accept)
         say(f"pinned its host key in {connection.state.known_hosts(box.host)}")
-    connection.run(["true"], timeout_s=30)
+    printed = connection.run(["true"], timeout_s=30).stdout.decode(errors="replace").strip()
+    if printed:  # in front of every answer, and of all results
+        first = printed.splitlines()[0]
+        raise HostError(
+            box.host,
+            f"its shell prints {first!r:.80} also where no terminal is, which would stand in all "
+            "answers: let its ~/.bashrc, or what else prints it, do so at a terminal alone "
+            "([ -t 1 ] && ...).",
+        )
     say(f"reached {box.host.user}@{box.host.address} port {box.host.port}")
 
 
