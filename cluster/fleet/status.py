@@ -22,8 +22,9 @@ class HostStatus:
     """A box's answer, `age_s` seconds ago: its last one where it gives none now.
 
     `refused` says that it never will before a person has mended something: it is not set up, or
-    its key or ours is not accepted. `ends_rent`: it was asked to end its rent, and has answered no
-    more since. `is_home`: its job has ended by its last answer, and a pull has brought that end.
+    its key or ours is not accepted. `fails_here`: what failed is this machine. `ends_rent`: it was
+    asked to end its rent, and has answered no more since. `is_home`: its job has ended by its last
+    answer, and a pull has brought that end.
     """
 
     host: Host
@@ -32,6 +33,7 @@ class HostStatus:
     problem: str | None = None
     reachable: bool = True
     refused: bool = False
+    fails_here: bool = False
     ends_rent: bool = False
     is_home: bool = False
 
@@ -118,14 +120,18 @@ def failed(seen: HostStatus, error: HostError | OSError) -> HostStatus:
     """Return a box's status with what a call to it failed of, there or on this machine."""
     here = "this machine fails: "
     said = str(error) if isinstance(error, HostError) else f"{seen.host.name}: {here}{error}"
-    # Other failures pass: a search may have taken the box's last process, or its memory.
-    refused = isinstance(error, BareError | HostKeyError | AccessError)
+    # Other failures pass: a search may have taken the box's last process, or its memory. So does
+    # a key that is not let in any more: Vast's proxies say to try again after a few seconds.
+    refused = isinstance(error, BareError | HostKeyError) or (
+        isinstance(error, AccessError) and not seen.is_running
+    )
     return dataclasses.replace(
         seen,
         answer=None if refused else seen.answer,
         problem=said,
         reachable=not isinstance(error, UnreachableError),
         refused=refused,
+        fails_here=isinstance(error, OSError),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.fleet import finish, submit, watch
+from cluster.fleet import finish, status, submit, watch
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.status import HostStatus
@@ -41,6 +41,20 @@ def test_status_that_fails_is_no_end(fault: str, local_box: LocalBox, tmp_path: 
     one = watched(local_box, tmp_path / "out")
     assert (one.state, one.problem) == ("done", None)
     assert (tmp_path / "out" / "a" / "j1" / "job.json").exists()
+
+
+def test_key_that_is_not_let_in_for_a_moment_is_no_end(local_box: LocalBox, tmp_path: Path) -> None:
+    """Vast's proxies greet with "If authentication fails, try again after a few seconds"."""
+    local_box.up()
+    local_box.start(f"until [ -e {local_box.home}/go ]; do sleep 0.05; done")
+    assert status.read(local_box.remote).is_running
+    denied = "echo 'root@x: Permission denied (publickey).' >&2; exit 255"
+    ssh = local_box.home.parent / "programs" / "ssh"
+    kept = ssh.rename(ssh.with_name("kept"))
+    looks = f"echo >> looks; [ $(wc -l < looks) -lt 3 ] || {{ touch go; mv {kept} {ssh}; }}"
+    local_box.put("ssh", f"cd {local_box.home}; {looks}; {denied}")
+    one = watched(local_box, tmp_path / "out")
+    assert (one.state, one.problem) == ("done", None)
 
 
 def test_box_that_fails_for_long_is_given_up(local_box: LocalBox, tmp_path: Path) -> None:
@@ -101,3 +115,7 @@ def test_results_that_cannot_be_kept_here_are_their_boxs_problem(
     assert one.problem is not None
     assert one.problem.startswith("a: this machine fails: ")
     assert str(tmp_path / "out") in one.problem
+    [told] = watch.losses([one], tmp_path / "out")
+    assert "node lost" not in told  # nor is its search to be begun elsewhere
+    assert told.startswith("a  this machine fails: ")
+    assert "its search may go on there: mend this, and `watch` again." in told
