@@ -149,10 +149,13 @@ def _command(box: BoxFolder, job: JobFolder) -> list[str]:
 
 def _spawn_supervisor(box: BoxFolder, job: JobFolder) -> None:
     words = ("cluster.box", "supervise")
-    processes.spawn(words, {"name": job.name}, cwd=box.code, log=job.log.open("ab"))
+    pid = processes.spawn(words, {"name": job.name}, cwd=box.code, log=job.log.open("ab"))
     deadline = time.monotonic() + _START_S
     while not (processes.is_alive(job.supervisor) or job.exit.exists()):
         if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):  # come late, it would run beside the next
+                os.kill(pid, signal.SIGKILL)
+            processes.kill_all(job.mark, job.supervisor)
             raise BoxError(f"could not start the job {job.name}; its log is {job.log}.")
         time.sleep(0.05)
 
