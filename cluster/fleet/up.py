@@ -12,6 +12,7 @@ from cluster.fleet import probe
 from cluster.fleet.parallel import Sayer
 from cluster.fleet.remote import BareError, RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
+from cluster.node import stop_program
 from cluster.node.deadman import DeadmanStatus
 from cluster.node.hardware import Machine, machine_class
 from cluster.pages.units import duration
@@ -200,7 +201,7 @@ def _arm(
         return
     box.ask("arm", {"hours": max_hours, "stop_command": list(box.host.stop_command)})
     then = (
-        f"then runs {' '.join(box.host.stop_command)}"
+        f"then runs {' '.join(stop_program.shown(box.host.stop_command))}"
         if box.host.stop_command
         else ("but the rent goes on: no stop_command in the hosts file")
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cluster.errors import BoxError
 from cluster.node.proc import PROC
+from cluster.node.secret_names import MASK, without_secret_words
 
 _LONGEST_S = 120.0
 _SHELLS = ("sh", "bash", "dash")
@@ -49,6 +50,15 @@ def run(command: Sequence[str]) -> int:
     except subprocess.TimeoutExpired:
         return 124
     return done.returncode
+
+
+def shown(command: Sequence[str]) -> list[str]:
+    """Return a stop command without what is secret by its name, also within a shell's script."""
+    told = zip(command, without_secret_words(command), strict=True)
+    return [
+        " ".join(without_secret_words(word.split(" "))) if " " in word and safe != MASK else safe
+        for word, safe in told
+    ]
 
 
 def environment(*, proc: Path = PROC) -> dict[str, str]:

@@ -42,6 +42,22 @@ def test_program_of_a_stop_command_is_there_also_behind_a_shell(
         stop_program.require(given)
 
 
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("vastai stop instance 4711 --api-key K-1", "vastai stop instance 4711 --api-key ***"),
+        ("sh -c|vastai stop --api-key K-1 &&  echo", "vastai stop --api-key *** &&  echo"),
+        ("vastai --password|a b", "vastai --password ***"),
+        ("sh -c|TOKEN=K-1 runpodctl remove pod", "TOKEN=*** runpodctl remove pod"),
+        ("sh -c|runpodctl remove pod $RUNPOD_POD_ID", "runpodctl remove pod $RUNPOD_POD_ID"),
+    ],
+)
+def test_stop_command_is_told_without_its_secrets(command: str, shown: str) -> None:
+    words, _, script = command.partition("|")
+    told = stop_program.shown([*words.split(), *filter(None, [script])])
+    assert " ".join(told).removeprefix("sh -c ") == shown
+
+
 def test_stop_command_finds_what_the_container_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
