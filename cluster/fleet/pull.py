@@ -116,6 +116,8 @@ def _place(box: RemoteBox, member: tarfile.TarInfo, folder: Path) -> Path:
     # A box is a stranger's machine: what it sends decides nothing about where it lands here.
     if not member.isreg() or name.is_absolute() or ".." in name.parts or len(name.parts) < 2:
         raise HostError(box.host, f"sent {member.name!r}, which is no result: pull stopped.")
+    if _mtime_ns(member) is None or "\0" in member.name:
+        raise HostError(box.host, f"sent {member.name!r}, which no file can be: pull stopped.")
     if member.size > LARGEST_BYTES:
         raise HostError(box.host, f"sent {member.name!r} of {member.size} bytes: pull stopped.")
     path = folder / name
@@ -147,10 +149,19 @@ def _store(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     """Store one file of the tar."""
     content = tar.extractfile(member)
     assert content is not None  # it is a regular file
-    with replacing(path, mtime_ns=int(member.pax_headers[MTIME_NS])) as file:
+    with replacing(path, mtime_ns=_mtime_ns(member)) as file:
         shutil.copyfileobj(content, file, _CHUNK)
         if file.tell() != member.size:
             raise tarfile.ReadError("the stream ended within a file")
+
+
+def _mtime_ns(member: tarfile.TarInfo) -> int | None:
+    """Return when a file was changed, `None` if its box tells no time that a file can have."""
+    try:
+        told = int(member.pax_headers.get(MTIME_NS, ""))
+    except ValueError:
+        return None
+    return told if abs(told) < 2**63 else None
 
 
 def _too_large(path: Path, folder: Path) -> list[str]:

@@ -105,6 +105,10 @@ def member(name: str, **fields: Any) -> tarfile.TarInfo:
         member("j1/link", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
         member("j1/fifo", type=tarfile.FIFOTYPE),
         member("j1/there/escaped"),
+        member("j1/no-time", pax_headers={}),
+        member("j1/no-number", pax_headers={bundle.MTIME_NS: "soon"}),
+        member("j1/no-end", pax_headers={bundle.MTIME_NS: "9" * 30}),
+        member("j1/n", pax_headers={bundle.MTIME_NS: "1", "path": "j1/\0"}),
     ],
     ids=lambda made: made.name,
 )

@@ -216,6 +216,17 @@ def test_search_is_done_when_its_finals_are_here(
     assert finish.has_profile(box("c", of=1), tmp_path)
 
 
+@pytest.mark.parametrize("sent", ["", "[]", "{}", '{"split": 7}', '{"split": {"name": "s"}}'])
+def test_what_a_box_sends_in_place_of_a_job_ends_no_watch(sent: str, tmp_path: Path) -> None:
+    finals = {"name": "s", "machine_class": "rtx", "number": None, "count": 2}
+    for name, request in (("request", sent), ("end", json.dumps({"split": finals}))):
+        job = tmp_path / "a" / name
+        job.mkdir(parents=True)
+        (job / "job.json").write_text(request)
+        (job / "exit.json").write_text(sent)
+    assert not finish.has_profile(B_DONE, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("one", "state", "doing"),
     [
