@@ -8,12 +8,14 @@ import os
 import tarfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cluster.node.atomic import write_text
 from cluster.node.secret_names import without_secret_words
 
 MTIME_NS = "RLTUNER.mtime_ns"
+SEARCH_ID = "RLTUNER.search_id"
+"""The header of a job's request that tells its search from another of the same name."""
 LARGEST_BYTES = 256 * 2**20
 TOO_LARGE = "too_large.txt"
 """The file of a job's folder that lists its files of more than `LARGEST_BYTES`: they stay."""
@@ -27,7 +29,8 @@ def send(jobs: Path, have: Mapping[str, tuple[int, int]], stream: BinaryIO) -> N
     """Write a tar of all files below `jobs` that `have` (size and mtime in ns) does not match.
 
     A file that grows meanwhile is sent at the size it had when its turn came; the next pull fetches
-    it again. Profiles go first and logs last, so that a broken link costs the least.
+    it again. Requests go first, as they tell whose all else is; then profiles, and logs last, so
+    that a broken link costs the least.
     """
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for path in _files(jobs):
@@ -41,22 +44,23 @@ def send(jobs: Path, have: Mapping[str, tuple[int, int]], stream: BinaryIO) -> N
                     content = file.read(min(status.st_size, LARGEST_BYTES))
             except FileNotFoundError:
                 continue  # replaced or removed since it was listed
+            headers = {MTIME_NS: str(status.st_mtime_ns)}
             if path.parent.parent == jobs and path.name == "job.json":
-                content = _without_secrets(content)
+                request = json.loads(content)
+                content = json.dumps(_without_secrets(request)).encode()
                 if known == (len(content), status.st_mtime_ns):
                     continue
+                headers |= {SEARCH_ID: request["id"]} if request.get("id") else {}
             member = tarfile.TarInfo(name)
             member.size = len(content)
-            member.pax_headers = {MTIME_NS: str(status.st_mtime_ns)}
+            member.pax_headers = headers
             tar.addfile(member, io.BytesIO(content))
 
 
-def _without_secrets(request: bytes) -> bytes:
+def _without_secrets(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job's request with the secrets of its command masked."""
-    known = json.loads(request)
-    for key in _COMMANDS & known.keys():
-        known[key] = known[key] and without_secret_words(known[key])
-    return json.dumps(known).encode()
+    commands = {key: request[key] for key in _COMMANDS & request.keys() if request[key]}
+    return {**request, **{key: without_secret_words(commands[key]) for key in commands}}
 
 
 def staying(jobs: Path) -> list[Path]:
@@ -156,6 +160,9 @@ def _note(job: Path, large: Collection[Path]) -> None:
 
 
 def _rank(relative: Path) -> int:
-    if len(relative.parts) > 1 and relative.parts[1] == "profiles":
+    _, *below = relative.parts
+    if below == ["job.json"]:
         return 0
-    return 1 if relative.name in ("journal.log", "job.json", "exit.json") else 2
+    if below[0] == "profiles":
+        return 1
+    return 2 if relative.name in ("journal.log", "exit.json") else 3

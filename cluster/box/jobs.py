@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import secrets
 import signal
 import subprocess
 import time
@@ -32,8 +33,8 @@ def start(
     """Start `words` as the box's only job, or resume the job `name`; return once it runs.
 
     The job gets `--out`, `--profiles` and `--json` on top, and `--resume` if it is resumed. Kept
-    for the laptop: `split`, the part that the job has of a search that boxes share, and
-    `own_words`, those of `words` that are the person's and not the fleet's.
+    for the laptop: `split`, the part that the job has of a search that boxes share, `own_words`,
+    those of `words` that are the person's and not the fleet's, and an id of the search.
 
     Raises:
         BoxError: if the box is not set up or about to be stopped, another job runs, or there is
@@ -50,7 +51,7 @@ def start(
         if armed is not None and armed.is_stopping:
             raise BoxError(deadman.STOPPING)
         job = box.job(name)
-        new = {"words": words, "own_words": own_words, "split": split}
+        new = {"words": words, "own_words": own_words, "split": split, "id": secrets.token_hex(8)}
         request = read_json(job.request) or new
         if request["words"] is None:
             raise BoxError(f"has no job {name} to resume.")
@@ -150,10 +151,13 @@ def _command(box: BoxFolder, job: JobFolder) -> list[str]:
 
 def _spawn_supervisor(box: BoxFolder, job: JobFolder) -> None:
     words = ("cluster.box", "supervise")
-    processes.spawn(words, {"name": job.name}, cwd=box.code, log=job.log.open("ab"))
+    pid = processes.spawn(words, {"name": job.name}, cwd=box.code, log=job.log.open("ab"))
     deadline = time.monotonic() + _START_S
     while not (processes.is_alive(job.supervisor) or job.exit.exists()):
         if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):  # come late, it would run beside the next
+                os.kill(pid, signal.SIGKILL)
+            processes.kill_all(job.mark, job.supervisor)
             raise BoxError(f"could not start the job {job.name}; its log is {job.log}.")
         time.sleep(0.05)
 

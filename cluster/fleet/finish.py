@@ -71,10 +71,8 @@ def has_profile(one: HostStatus, out: Path) -> bool:
 
 def is_finished(out: Path, search: SharedSearch) -> bool:
     """Return whether the finals of a search were pulled to `out`, and have ended with profiles."""
-    ends = [
-        read_json(job / "exit.json") for job, part in _pulled(out, search) if part.number is None
-    ]
-    return any(end and (end["reason"], end["exit_code"]) == ("ended", 0) for end in ends)
+    finals = [job for job, part in _pulled(out, search) if part.number is None]
+    return any(_has_succeeded(job / "exit.json") for job in finals)
 
 
 def journals(out: Path, search: SharedSearch) -> list[Path]:
@@ -93,6 +91,23 @@ def journals(out: Path, search: SharedSearch) -> list[Path]:
 def _pulled(out: Path, search: SharedSearch) -> Iterator[tuple[Path, Part]]:
     """Yield the pulled jobs of a search, each with its part."""
     for request in sorted(out.glob("*/*/job.json")):
-        part = Part.of(read_json(request).get("split"))
+        part = _part(request)
         if part is not None and part.search == search:
             yield request.parent, part
+
+
+def _part(request: Path) -> Part | None:
+    """Return the part that a pulled job has; a box may have sent anything as its request."""
+    try:
+        return Part.of(read_json(request).get("split"))
+    except (ValueError, AttributeError):
+        return None
+
+
+def _has_succeeded(end: Path) -> bool:
+    """Return whether a job has ended by itself with profiles, by what a box has sent as its end."""
+    try:
+        known = read_json(end)
+        return known is not None and (known["reason"], known["exit_code"]) == ("ended", 0)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from cluster.box.answer import JobStatus
-from cluster.box.bundle import LARGEST_BYTES, MTIME_NS, TOO_LARGE
+from cluster.box.bundle import LARGEST_BYTES, MTIME_NS, SEARCH_ID, TOO_LARGE
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.node.atomic import read_json, replacing
@@ -23,13 +24,15 @@ _MOST_NAMES = 3
 class Pulled:
     """The files that one pull brought to `folder`: their number, and the profiles among them.
 
-    `too_large` are those of which it brought the names alone; each is told once.
+    `too_large` are those of which it brought the names alone; each is told once. `set_aside` are
+    folders of earlier searches, whose names other ones have taken.
     """
 
     folder: Path
     num_files: int
     profiles: tuple[Path, ...]
     too_large: tuple[str, ...]
+    set_aside: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
         text = f"pulled {units.plural(self.num_files, 'file')} to {self.folder}"
@@ -37,7 +40,14 @@ class Pulled:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence on the files that stay on the box, if there are any new ones."""
+        """Sentences on searches set aside, and on files that stay on the box, if any are new."""
+        told = [
+            f"{path.stem} is another search than before, which is in {path}"
+            for path in self.set_aside
+        ]
+        return told + self._too_large()
+
+    def _too_large(self) -> list[str]:
         if not self.too_large:
             return []
         # A box may name what it likes, and as much.
@@ -62,11 +72,16 @@ def pull(box: RemoteBox, out: Path) -> Pulled:
     folder = out / box.host.name
     folder.mkdir(parents=True, exist_ok=True)
     arrived: list[Path] = []
+    aside: list[Path] = []
 
     def consume(stream: IO[bytes]) -> None:
         try:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
-                arrived.extend(_store(box, tar, member, folder) for member in tar)
+                for member in tar:
+                    path = _place(box, member, folder)
+                    aside.extend(_set_aside(path, member.pax_headers.get(SEARCH_ID)))
+                    _store(tar, member, path)
+                    arrived.append(path)
             while stream.read(_CHUNK):
                 pass  # the padding behind the last file: ssh must not find its reader gone
         except tarfile.ReadError:
@@ -78,6 +93,7 @@ def pull(box: RemoteBox, out: Path) -> Pulled:
         num_files=len(arrived),
         profiles=tuple(path for path in arrived if path.parent.name == "profiles"),
         too_large=tuple(name for path in arrived for name in _too_large(path, folder)),
+        set_aside=tuple(aside),
     )
 
 
@@ -90,25 +106,62 @@ def has_end(job: JobStatus, folder: Path) -> bool:
     return job.exit is not None and pulled == dataclasses.asdict(job.exit)
 
 
-def _store(box: RemoteBox, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Path:
-    """Store one file of the tar in `folder`; return its path."""
+def _place(box: RemoteBox, member: tarfile.TarInfo, folder: Path) -> Path:
+    """Return the path in `folder` of one file of the tar; its own folder is there then.
+
+    Raises:
+        HostError: if it is no result, or would land elsewhere.
+    """
     name = PurePosixPath(member.name)
     # A box is a stranger's machine: what it sends decides nothing about where it lands here.
     if not member.isreg() or name.is_absolute() or ".." in name.parts or len(name.parts) < 2:
         raise HostError(box.host, f"sent {member.name!r}, which is no result: pull stopped.")
+    if _mtime_ns(member) is None or "\0" in member.name:
+        raise HostError(box.host, f"sent {member.name!r}, which no file can be: pull stopped.")
     if member.size > LARGEST_BYTES:
         raise HostError(box.host, f"sent {member.name!r} of {member.size} bytes: pull stopped.")
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.parent.resolve().is_relative_to(folder.resolve()):
         raise HostError(box.host, f"sent {member.name!r} through a link: pull stopped.")
+    return path
+
+
+def _set_aside(request: Path, search: str | None) -> list[Path]:
+    """Make room for a search whose request is to be `request`; return where what was there is now.
+
+    A box that was rented anew may have the name of one before, and its search that of the other's.
+    """
+    try:
+        known = (read_json(request) or {}).get("id") if search else None
+    except (OSError, ValueError, AttributeError):  # a box sent it, and what it likes
+        known = None
+    if known in (None, search):
+        return []
+    job = request.parent
+    places = (job.with_name(f"{job.name}.{number}") for number in itertools.count(1))
+    place = job.rename(next(place for place in places if not place.exists()))
+    job.mkdir()
+    return [place]
+
+
+def _store(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    """Store one file of the tar."""
     content = tar.extractfile(member)
     assert content is not None  # it is a regular file
-    with replacing(path, mtime_ns=int(member.pax_headers[MTIME_NS])) as file:
+    with replacing(path, mtime_ns=_mtime_ns(member)) as file:
         shutil.copyfileobj(content, file, _CHUNK)
         if file.tell() != member.size:
             raise tarfile.ReadError("the stream ended within a file")
-    return path
+
+
+def _mtime_ns(member: tarfile.TarInfo) -> int | None:
+    """Return when a file was changed, `None` if its box tells no time that a file can have."""
+    try:
+        told = int(member.pax_headers.get(MTIME_NS, ""))
+    except ValueError:
+        return None
+    return told if abs(told) < 2**63 else None
 
 
 def _too_large(path: Path, folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from cluster.fleet import due, parallel, status
 from cluster.fleet.remote import RefusedError, RemoteBox
 from cluster.fleet.ssh import HostError
 from cluster.fleet.status import HostStatus
+from cluster.node import stop_program
 
 _STOPPING_S = 60.0
 """The time in which a stop command takes the box away, or tells that it failed."""
@@ -155,6 +156,6 @@ def _watched(box: RemoteBox) -> RentEnd:
     what = {None: "has not ended yet", 0: "ran, and the box still answers"}.get(
         code, f"fails with exit code {code}"
     )
-    command = shlex.join(box.host.stop_command)
+    command = shlex.join(stop_program.shown(box.host.stop_command))
     text = f"{name}  STILL PAID: its stop command {what}. It is repeated: {command}"
     return RentEnd(is_asked=True, ends=False, text=text)

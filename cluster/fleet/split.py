@@ -79,7 +79,8 @@ def judge(members: Sequence[HostStatus], *, lost: Collection[str], is_whole: boo
     able = [one for one in here if one.state in _ABLE and not _is_spent(one)]
     if not able:
         return FinalsVerdict(problem=f"no box of its class is left: {_AGAIN}")
-    able.sort(key=lambda one: _ABLE.index(one.state))
+    # By the part, not by the hosts file: two laptops that watch must choose the same box.
+    able.sort(key=lambda one: (_ABLE.index(one.state), _part(one).number or 0))
     return FinalsVerdict(boxes=tuple(able))
 
 

@@ -60,7 +60,9 @@ class StateFolder:
         folder = hosts_file.resolve().parent / ".fleet" / hosts_file.stem
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        (folder.parent / ".gitignore").write_text("*\n")
+        ignored = folder.parent / ".gitignore"
+        if not ignored.exists() or ignored.read_text() != "*\n":
+            write_text(ignored, "*\n")
         return cls(folder)
 
     def known_hosts(self, host: Host) -> Path:

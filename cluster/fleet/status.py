@@ -22,8 +22,9 @@ class HostStatus:
     """A box's answer, `age_s` seconds ago: its last one where it gives none now.
 
     `refused` says that it never will before a person has mended something: it is not set up, or
-    its key or ours is not accepted. `ends_rent`: it was asked to end its rent, and has answered no
-    more since. `is_home`: its job has ended by its last answer, and a pull has brought that end.
+    its key or ours is not accepted. `fails_here`: what failed is this machine. `ends_rent`: it was
+    asked to end its rent, and has answered no more since. `is_home`: its job has ended by its last
+    answer, and a pull has brought that end.
     """
 
     host: Host
@@ -32,6 +33,7 @@ class HostStatus:
     problem: str | None = None
     reachable: bool = True
     refused: bool = False
+    fails_here: bool = False
     ends_rent: bool = False
     is_home: bool = False
 
@@ -102,32 +104,54 @@ def read(box: RemoteBox) -> HostStatus:
         answer = box.status(timeout_s=_PATIENCE_S)
     except (HostError, OSError) as error:
         return failed(_last_seen(box.host, last_seen), error)
+    kept = {"at": time.time(), "place": _place(box.host), "answer": dataclasses.asdict(answer)}
     with contextlib.suppress(OSError):  # it is only shown while the box is silent
-        write_json(last_seen, {"at": time.time(), "answer": dataclasses.asdict(answer)})
+        write_json(last_seen, kept)
     return HostStatus(host=box.host, answer=answer, age_s=0.0)
+
+
+def forget(box: RemoteBox) -> None:
+    """Forget what a box said last: a job was started since, and the one of before says nothing."""
+    with contextlib.suppress(OSError):
+        box.connection.state.last_seen(box.host).unlink(missing_ok=True)
 
 
 def failed(seen: HostStatus, error: HostError | OSError) -> HostStatus:
     """Return a box's status with what a call to it failed of, there or on this machine."""
     here = "this machine fails: "
     said = str(error) if isinstance(error, HostError) else f"{seen.host.name}: {here}{error}"
-    # Other failures pass: a search may have taken the box's last process, or its memory.
-    refused = isinstance(error, BareError | HostKeyError | AccessError)
+    # Other failures pass: a search may have taken the box's last process, or its memory. So does
+    # a key that is not let in any more: Vast's proxies say to try again after a few seconds.
+    refused = isinstance(error, BareError | HostKeyError) or (
+        isinstance(error, AccessError) and not seen.is_running
+    )
     return dataclasses.replace(
         seen,
         answer=None if refused else seen.answer,
         problem=said,
         reachable=not isinstance(error, UnreachableError),
         refused=refused,
+        fails_here=isinstance(error, OSError),
     )
 
 
 def _last_seen(host: Host, path: Path) -> HostStatus:
-    """Return what a box said last; nothing, if that was kept by another version of this program."""
+    """Return what a box said last.
+
+    That is nothing if it was kept by another version of this program, or another box had its name.
+    """
+    nothing = HostStatus(host=host, answer=None, age_s=0.0)
     try:
-        known = read_json(path) or {"answer": None, "at": time.time()}
+        known = read_json(path)
+        if known is None or known["place"] != _place(host):
+            return nothing
+        answer = structure_known(BoxStatus, known["answer"])
         age_s = max(time.time() - known["at"], 0.0)
-        answer = known["answer"] and structure_known(BoxStatus, known["answer"])
     except (OSError, ValueError, KeyError, TypeError):
-        return HostStatus(host=host, answer=None, age_s=0.0)
+        return nothing
     return HostStatus(host=host, answer=answer, age_s=age_s)
+
+
+def _place(host: Host) -> list[str | int]:
+    """Return what tells a box from another that is rented under its name, as JSON has it."""
+    return [host.address, host.port]

@@ -108,7 +108,7 @@ def _time_left(status: HostStatus) -> str:
         limits.append(job.max_time_s - job.elapsed_s)
     if deadman is not None and deadman.alive and deadman.fired is None:
         limits.append(deadman.left_s)
-    return "-" if not limits else f"at most {duration(min(limits) - status.age_s)}"
+    return "-" if not limits else f"at most {duration(max(min(limits) - status.age_s, 0.0))}"
 
 
 def _note(status: HostStatus) -> str:

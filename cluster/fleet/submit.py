@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import FleetError
-from cluster.fleet import send
+from cluster.fleet import send, status
 from cluster.fleet.part import Part
 from cluster.fleet.remote import RemoteBox
 from cluster.fleet.ssh import HostError
@@ -195,7 +195,9 @@ def _own_words(part: Part, words: Sequence[str], own: Sequence[str] | None) -> l
 
 
 def _start(box: RemoteBox, request: Mapping[str, Any]) -> str:
-    return shlex.join(without_secret_words(box.ask("start", request)["words"]))
+    words = box.ask("start", request)["words"]
+    status.forget(box)
+    return shlex.join(without_secret_words(words))
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:

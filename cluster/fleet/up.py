@@ -12,6 +12,7 @@ from cluster.fleet import probe
 from cluster.fleet.parallel import Sayer
 from cluster.fleet.remote import BareError, RemoteBox
 from cluster.fleet.ssh import HostError, UnreachableError
+from cluster.node import stop_program
 from cluster.node.deadman import DeadmanStatus
 from cluster.node.hardware import Machine, machine_class
 from cluster.pages.units import duration
@@ -134,7 +135,15 @@ def _connect(box: RemoteBox, accept: Literal["ask", "accept-new", "refuse"], say
     if not connection.is_pinned() and accept != "refuse":
         connection.first_use(accept)
         say(f"pinned its host key in {connection.state.known_hosts(box.host)}")
-    connection.run(["true"], timeout_s=30)
+    printed = connection.run(["true"], timeout_s=30).stdout.decode(errors="replace").strip()
+    if printed:  # in front of every answer, and of all results
+        first = printed.splitlines()[0]
+        raise HostError(
+            box.host,
+            f"its shell prints {first!r:.80} also where no terminal is, which would stand in all "
+            "answers: let its ~/.bashrc, or what else prints it, do so at a terminal alone "
+            "([ -t 1 ] && ...).",
+        )
     say(f"reached {box.host.user}@{box.host.address} port {box.host.port}")
 
 
@@ -192,7 +201,7 @@ def _arm(
         return
     box.ask("arm", {"hours": max_hours, "stop_command": list(box.host.stop_command)})
     then = (
-        f"then runs {' '.join(box.host.stop_command)}"
+        f"then runs {' '.join(stop_program.shown(box.host.stop_command))}"
         if box.host.stop_command
         else ("but the rent goes on: no stop_command in the hosts file")
     )

@@ -121,7 +121,13 @@ def losses(seen: Sequence[HostStatus], out: Path) -> list[str]:
     """Return a line for each box that was given up before its results were here, and what to do."""
     lines = []
     for one in seen:
-        if one.is_silent and not one.is_home:
+        if not one.is_silent or one.is_home:
+            continue
+        if one.fails_here:
+            said = str(one.problem).removeprefix(f"{one.host.name}: ")
+            then = "its search may go on there: mend this, and `watch` again."
+            lines.append(f"{one.host.name}  {said}; {then}")
+        else:
             finished = one.part is not None and finish.has_profile(one, out)
             then = "go on elsewhere with submit --take-over"
             then = "another box has finished its search" if finished else then

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.errors import BoxError, JoinError
-from cluster.node import deadman, processes, ray_env, source
+from cluster.node import deadman, processes, ray_env, source, stop_program
 from cluster.node.atomic import read_json
 from cluster.node.deadman import DeadmanFolder
 from cluster.pages.units import duration
@@ -53,7 +53,7 @@ def describe(private: Path) -> str:
     armed, state = deadman.armed(folder), deadman.status(folder)
     if armed is None or state is None or not state.alive:
         return "No dead-man is armed: nothing ends this host's rent but you (--max-hours)."
-    command = armed.stop_command
+    command = stop_program.shown(armed.stop_command)
     then = f"runs {' '.join(command)}" if command else "the rent goes on: no --stop-command"
     if state.left_s <= 0:
         again = ", every minute until this host stops" * bool(command)

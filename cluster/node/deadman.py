@@ -7,8 +7,6 @@ a box of a fleet it ends the job, on a joined host Ray.
 import contextlib
 import dataclasses
 import os
-import shutil
-import subprocess
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from cluster.errors import BoxError
-from cluster.node import processes
+from cluster.node import processes, stop_program
 from cluster.node.atomic import read_json, write_json
-from cluster.node.proc import PROC
 from cluster.structure import structure_known
 
 LONGEST_H = 24 * 30
@@ -30,7 +27,6 @@ STOPPING = "its dead-man has fired and goes on to stop it: set a new one by `up 
 _POLL_S = 1.0
 _RETRY_S = 60.0
 _START_S = 20.0
-_STOP_COMMAND_S = 120.0
 
 
 class LateError(BoxError):
@@ -121,7 +117,7 @@ def arm(
             a `LateError` if it has not come yet.
         OSError: if nothing can be written.
     """
-    _require_program(stop_command)
+    stop_program.require(stop_command)
     new = Armed(deadline=time.time() + hours * 3600, stop_command=tuple(stop_command))
     write_json(folder.armed, dataclasses.asdict(new))
     # Always a new process: the one before may run the code of an earlier `up`, or have fired.
@@ -150,7 +146,7 @@ def fire(
     Raises:
         BoxError: if the stop command's program is not on this machine.
     """
-    _require_program(stop_command)
+    stop_program.require(stop_command)
     now = Armed(deadline=time.time(), stop_command=tuple(stop_command))
     processes.spawn(words, dataclasses.asdict(now), cwd=cwd, log=_log(folder))
 
@@ -210,33 +206,12 @@ def status(folder: DeadmanFolder) -> DeadmanStatus | None:
     )
 
 
-def stop_environment(*, proc: Path = PROC) -> dict[str, str]:
-    """Return the variables of the stop command: this process's own, then those of pid 1.
-
-    The container's own variables (RUNPOD_POD_ID, CONTAINER_ID, ...) are pid 1's; a login by SSH
-    does not have them, and the providers' tools on the box look for them. Such a tool may lie on
-    pid 1's PATH alone, as in an image's virtual environment.
-    """
-    container = _environ(proc / "1" / "environ")
-    paths = [*os.environ.get("PATH", os.defpath).split(":"), *container.get("PATH", "").split(":")]
-    path = ":".join(dict.fromkeys(filter(None, paths)))
-    return {**container, **os.environ, "PATH": path}
-
-
 def _read_again(folder: DeadmanFolder, known: Armed | None) -> Armed | None:
     """Return what is armed now; `known` where that cannot be read, as without file descriptors."""
     try:
         return armed(folder)
     except OSError:
         return known
-
-
-def _require_program(stop_command: Sequence[str]) -> None:
-    if stop_command and shutil.which(stop_command[0], path=stop_environment()["PATH"]) is None:
-        raise BoxError(
-            f"stop command: there is no program {stop_command[0]!r} on this machine, and nothing "
-            "was armed: install it there, or give its whole path."
-        )
 
 
 def _log(folder: DeadmanFolder) -> IO[bytes]:
@@ -262,7 +237,7 @@ def _fire(
             traceback.print_exc()
     _note(folder, fired)
     while found.stop_command and is_armed():
-        fired = dataclasses.replace(fired, stop_exit_code=_run(found.stop_command))
+        fired = dataclasses.replace(fired, stop_exit_code=stop_program.run(found.stop_command))
         _note(folder, fired)
         time.sleep(_RETRY_S)
 
@@ -270,30 +245,3 @@ def _fire(
 def _note(folder: DeadmanFolder, fired: Fired) -> None:
     with contextlib.suppress(OSError):  # a full disk must not keep the rent running
         write_json(folder.fired, dataclasses.asdict(fired))
-
-
-def _run(command: Sequence[str]) -> int:
-    """Run the provider's stop command; what it prints goes to the dead-man's log."""
-    try:
-        done = subprocess.run(
-            command,
-            env=stop_environment(),
-            cwd="/",  # the code's folder may have been replaced since
-            stdin=subprocess.DEVNULL,
-            timeout=_STOP_COMMAND_S,
-            check=False,
-        )
-    except FileNotFoundError:
-        return 127
-    except OSError:  # no permission, no #! line, no room for another process
-        return 126
-    except subprocess.TimeoutExpired:
-        return 124
-    return done.returncode
-
-
-def _environ(path: Path) -> dict[str, str]:
-    with contextlib.suppress(OSError):
-        pairs = path.read_bytes().decode(errors="surrogateescape").split("\0")
-        return {name: value for name, eq, value in (pair.partition("=") for pair in pairs) if eq}
-    return {}

@@ -59,6 +59,10 @@ class LocalBox:
         path.chmod(0o700)
         return path
 
+    def greet(self, text: str) -> None:
+        """Have its shell print this before each command's own output."""
+        self.put("ssh", f"echo '{text}'\n{_SSH.format(home=self.home)}")
+
     def up(self, *, max_hours: float | None = None) -> str:
         """Set it up; return what was said."""
         lines: list[str] = []

@@ -137,6 +137,20 @@ def test_box_that_is_not_set_up_starts_nothing(box: BoxFolder) -> None:
         start(box)
 
 
+def test_job_that_was_given_up_comes_no_more(
+    box: BoxFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow machine would have it run beside the one that is started next."""
+    with monkeypatch.context() as impatient:
+        impatient.setattr(jobs, "_START_S", 0.0)
+        with pytest.raises(BoxError, match="could not start the job j1; its log is"):
+            start(box, "--trials", "100")
+    start(box, "--trials", "1", "--trial-s", "0.1", name="j2")
+    wait_for(box.job("j2").exit.exists)
+    assert not jobs.is_running(box.job("j1"))
+    assert not box.job("j1").events.exists()
+
+
 def test_box_that_is_about_to_be_stopped_starts_nothing(box: BoxFolder, tmp_path: Path) -> None:
     tried = tmp_path / "tried"
     arm(box, {"hours": 0.0, "stop_command": ["touch", str(tried)]})

@@ -1,8 +1,9 @@
 """A pull brings what changed, whole, and writes nowhere else."""
 
 import io
+import json
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,33 @@ def test_pull_that_breaks_leaves_whole_files_and_goes_on(tmp_path: Path) -> None
     assert not list(out.glob("**/.*"))
 
 
+@pytest.mark.parametrize(
+    ("ids", "kept"),
+    [
+        (("1f", "2f"), ["j1", "j1.1"]),  # of a box that was rented anew, and a --name given again
+        (("1f", "2f", "3f"), ["j1", "j1.1", "j1.2"]),
+        (("1f", "1f"), ["j1"]),  # resumed
+        ((None, "2f"), ["j1"]),  # begun by an earlier version
+    ],
+)
+def test_search_of_a_name_that_was_here_before_takes_nothing_from_it(
+    ids: Sequence[str | None], kept: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for place, identity in enumerate(ids):
+        source = job_files(tmp_path / str(place))
+        (source / "j1" / "job.json").write_text(json.dumps({"words": None, "id": identity}))
+        (source / "j1" / f"only-in-{identity}").touch()
+        pulled = pull.pull(FakeRemote(stream_of(source, {})), out)  # type: ignore[arg-type]
+    assert sorted(path.name for path in (out / "box").iterdir()) == kept
+    found = [sorted(path.name for path in (out / "box" / one).glob("only-in-*")) for one in kept]
+    newest = [f"only-in-{ids[-1]}"]
+    assert found[0] == (newest if len(kept) > 1 else sorted({f"only-in-{one}" for one in ids}))
+    assert found[1:] == [[f"only-in-{one}"] for one in ids[: len(kept) - 1]]
+    told = f"j1 is another search than before, which is in {out / 'box' / kept[-1]}"
+    assert pulled.warnings == [told] * (len(kept) > 1)
+
+
 def member(name: str, **fields: Any) -> tarfile.TarInfo:
     made = tarfile.TarInfo(name)
     made.pax_headers = {bundle.MTIME_NS: "1"}
@@ -77,6 +105,10 @@ def member(name: str, **fields: Any) -> tarfile.TarInfo:
         member("j1/link", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
         member("j1/fifo", type=tarfile.FIFOTYPE),
         member("j1/there/escaped"),
+        member("j1/no-time", pax_headers={}),
+        member("j1/no-number", pax_headers={bundle.MTIME_NS: "soon"}),
+        member("j1/no-end", pax_headers={bundle.MTIME_NS: "9" * 30}),
+        member("j1/n", pax_headers={bundle.MTIME_NS: "1", "path": "j1/\0"}),
     ],
     ids=lambda made: made.name,
 )

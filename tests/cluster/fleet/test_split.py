@@ -15,7 +15,7 @@ from cluster.fleet import commands, finish, split, status, status_view, submit
 from cluster.fleet.hosts import Host
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.part import Part, SharedSearch
-from cluster.fleet.ssh import HostError
+from cluster.fleet.ssh import Connection, HostError, StateFolder
 from cluster.fleet.status import HostStatus
 from cluster.structure import structure_known
 
@@ -143,6 +143,7 @@ A_DIED, B_DIED = (box(name, part=1 + (name == "b"), of=2, state="died") for name
         ([silent("a", part=1, of=2), B_DONE], "a", "b"),
         ([A_DONE, failing("b", part=2, of=2)], "", ""),
         ([A_DONE, failing("b", part=2, of=2)], "b", "a"),
+        ([B_DONE, A_DONE], "", "ab"),  # two laptops, whose hosts files have other orders
         ([A_DONE, B_FAILED], "", "ab"),
         ([box("a", part=1, of=2, exit={"exit_code": -9, "reason": "ended"}), B_DONE], "", "ba"),
         ([A_DEADLINE, B_DONE], "", "b"),
@@ -215,6 +216,17 @@ def test_search_is_done_when_its_finals_are_here(
     assert finish.has_profile(box("c", of=1), tmp_path)
 
 
+@pytest.mark.parametrize("sent", ["", "[]", "{}", '{"split": 7}', '{"split": {"name": "s"}}'])
+def test_what_a_box_sends_in_place_of_a_job_ends_no_watch(sent: str, tmp_path: Path) -> None:
+    finals = {"name": "s", "machine_class": "rtx", "number": None, "count": 2}
+    for name, request in (("request", sent), ("end", json.dumps({"split": finals}))):
+        job = tmp_path / "a" / name
+        job.mkdir(parents=True)
+        (job / "job.json").write_text(request)
+        (job / "exit.json").write_text(sent)
+    assert not finish.has_profile(B_DONE, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("one", "state", "doing"),
     [
@@ -261,6 +273,7 @@ class FakeBox:
     """A box that takes what is sent, and what is asked."""
 
     host = HOSTS["a"]
+    connection = Connection(host, StateFolder(Path("/none")))
 
     def shell(self, script: str, *arguments: str, stdin: bytes, timeout_s: float) -> bytes:
         with tarfile.open(fileobj=io.BytesIO(stdin)) as tar:

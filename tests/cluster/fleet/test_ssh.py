@@ -2,6 +2,7 @@
 
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from cluster.fleet.ssh import (
     StateFolder,
     UnreachableError,
 )
+from places import ROOT
 
 HOSTILE = [
     "",
@@ -146,3 +148,22 @@ def test_failure_of_ssh_is_told_by_its_kind(
 
 def test_exit_code_of_the_remote_command_is_no_failure_of_ssh(state: StateFolder) -> None:
     connection(state).check(1, b"Host key verification failed.")
+
+
+ON_A_FULL_DISK = """
+import pathlib, resource, sys
+from cluster.fleet.ssh import StateFolder
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no process can write a byte then
+StateFolder.beside(pathlib.Path(sys.argv[1]))
+"""
+
+
+def test_full_disk_keeps_the_fleets_files_out_of_git_and_status_and_down_going(
+    state: StateFolder,
+) -> None:
+    hosts = state.path.parents[1] / "hosts.toml"
+    words = [sys.executable, "-c", ON_A_FULL_DISK, str(hosts)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, check=False)
+    assert (state.path.parent / ".gitignore").read_text() == "*\n"
+    assert done.returncode == 0, done.stderr

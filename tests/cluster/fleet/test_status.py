@@ -128,7 +128,14 @@ def test_box_that_is_not_set_up_is_not_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept", ['{"at": 1.7e9, "answer": {"deadman": {"mood": 1}}}', '{"at": 1.7e9}', '{"at"', "[7]"]
+    "kept",
+    [
+        '{"at": 1.7e9, "place": ["x", 22], "answer": {"deadman": {"mood": 1}}}',
+        '{"at": 1.7e9, "place": ["x", 22]}',
+        '{"at": 1.7e9, "answer": null}',
+        '{"at"',
+        "[7]",
+    ],
 )
 def test_what_another_version_has_kept_is_passed_over(kept: str, tmp_path: Path) -> None:
     connection = FakeConnection(tmp_path)

@@ -30,6 +30,7 @@ def test_dead_man_that_does_not_stop_the_rent_is_told(deadman: dict[str, Any], n
 @pytest.mark.parametrize(
     ("job", "deadman", "left"),
     [
+        ({"max_time_s": 59.0}, None, "at most 0 s"),  # it writes its results yet
         ({}, None, "-"),
         ({"max_time_s": 300.0}, None, "at most 4 min 00 s"),
         ({"max_time_s": 3600.0}, DEADMAN, "at most 10 min 00 s"),
@@ -43,6 +44,11 @@ def test_time_left_is_the_limit_that_comes_first(
     job: dict[str, Any], deadman: dict[str, Any] | None, left: str
 ) -> None:
     assert status_view.cells(seen(job=job, deadman=deadman), Prices())[6] == left
+
+
+def test_time_left_of_a_box_that_is_silent_since_is_never_less_than_none() -> None:
+    lost = seen(job={}, deadman=DEADMAN, reachable=False, problem="a: no answer.", age_s=14400.0)
+    assert status_view.cells(lost, Prices())[6] == "at most 0 s"
 
 
 def test_cost_goes_on_while_a_box_cannot_be_reached() -> None:

@@ -93,6 +93,20 @@ def test_bare_box_with_a_full_disk_is_refused(local_box: LocalBox) -> None:
     assert not local_box.folder.path.exists()
 
 
+@pytest.mark.parametrize("is_set_up", [False, True])
+def test_box_whose_shell_prints_by_itself_is_refused_before_anything_is_sent(
+    is_set_up: bool, local_box: LocalBox
+) -> None:
+    if is_set_up:
+        local_box.up()
+    local_box.greet("Welcome to box 4711!")  # as a ~/.bashrc does that asks for no terminal
+    told = "a: its shell prints 'Welcome to box 4711!' also where no terminal is, .*bashrc"
+    with pytest.raises(HostError, match=told):
+        local_box.up(max_hours=1.0)
+    assert local_box.folder.path.exists() is is_set_up
+    assert not local_box.folder.deadman.armed.exists()
+
+
 def put(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

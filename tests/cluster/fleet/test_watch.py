@@ -1,12 +1,14 @@
 """A watch goes on while a search may run, whatever a box or the laptop lacks for a moment."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import pytest
 
-from cluster.fleet import finish, watch
+from cluster.fleet import finish, status, submit, watch
 from cluster.fleet.offers.prices import Prices
+from cluster.fleet.remote import RemoteBox
 from cluster.fleet.status import HostStatus
 from local_box import LocalBox
 
@@ -41,6 +43,20 @@ def test_status_that_fails_is_no_end(fault: str, local_box: LocalBox, tmp_path: 
     assert (tmp_path / "out" / "a" / "j1" / "job.json").exists()
 
 
+def test_key_that_is_not_let_in_for_a_moment_is_no_end(local_box: LocalBox, tmp_path: Path) -> None:
+    """Vast's proxies greet with "If authentication fails, try again after a few seconds"."""
+    local_box.up()
+    local_box.start(f"until [ -e {local_box.home}/go ]; do sleep 0.05; done")
+    assert status.read(local_box.remote).is_running
+    denied = "echo 'root@x: Permission denied (publickey).' >&2; exit 255"
+    ssh = local_box.home.parent / "programs" / "ssh"
+    kept = ssh.rename(ssh.with_name("kept"))
+    looks = f"echo >> looks; [ $(wc -l < looks) -lt 3 ] || {{ touch go; mv {kept} {ssh}; }}"
+    local_box.put("ssh", f"cd {local_box.home}; {looks}; {denied}")
+    one = watched(local_box, tmp_path / "out")
+    assert (one.state, one.problem) == ("done", None)
+
+
 def test_box_that_fails_for_long_is_given_up(local_box: LocalBox, tmp_path: Path) -> None:
     local_box.up()
     local_box.folder.python.write_text(str(local_box.put("python-that-fails", "exit 137")))
@@ -65,6 +81,25 @@ def test_box_that_is_gone_with_all_its_results_here_is_no_loss(
     assert len(watch.losses([one], tmp_path / again)) == (0 if is_here else 1)
 
 
+@pytest.mark.parametrize("since", ["another search", "another box of its name"])
+def test_box_that_is_lost_before_it_was_seen_again_is_a_loss(
+    since: str, local_box: LocalBox, tmp_path: Path
+) -> None:
+    local_box.up()
+    local_box.start("true")
+    assert watched(local_box, tmp_path / "out").succeeded
+    if since == "another search":
+        submit.start(local_box.remote, name="j2", words=["sh", "-c", "sleep 600"])
+    else:  # and the address in the hosts file is another
+        connection = local_box.remote.connection
+        host = dataclasses.replace(connection.host, address="y")
+        local_box.remote = RemoteBox.of(host, connection.state)
+    local_box.put("ssh", "exit 255")
+    one = watched(local_box, tmp_path / "out", lost_after_s=0.0)
+    assert not finish.has_profile(one, tmp_path / "out")
+    assert len(watch.losses([one], tmp_path / "out")) == 1
+
+
 def test_box_that_is_not_set_up_is_not_waited_for(local_box: LocalBox, tmp_path: Path) -> None:
     one = watched(local_box, tmp_path / "out")
     assert one.problem == "a: is not set up: run `up` first."
@@ -80,3 +115,7 @@ def test_results_that_cannot_be_kept_here_are_their_boxs_problem(
     assert one.problem is not None
     assert one.problem.startswith("a: this machine fails: ")
     assert str(tmp_path / "out") in one.problem
+    [told] = watch.losses([one], tmp_path / "out")
+    assert "node lost" not in told  # nor is its search to be begun elsewhere
+    assert told.startswith("a  this machine fails: ")
+    assert "its search may go on there: mend this, and `watch` again." in told

@@ -134,21 +134,6 @@ def test_dead_man_outlives_what_fails(words: Sequence[str], code: int, tmp_path:
     deadman.disarm(folder)
 
 
-def test_stop_command_finds_what_the_container_finds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setenv("HOME", "/root")
-    (tmp_path / "1").mkdir()
-    first = b"PATH=/venv/bin:/bin\0CONTAINER_ID=4711\0HOME=/\0"
-    (tmp_path / "1" / "environ").write_bytes(first)
-    found = deadman.stop_environment(proc=tmp_path)
-    assert found["PATH"] == "/usr/bin:/bin:/venv/bin"
-    assert (found["CONTAINER_ID"], found["HOME"]) == ("4711", "/root")
-    (tmp_path / "1" / "environ").unlink()  # as another user's is
-    assert deadman.stop_environment(proc=tmp_path)["PATH"] == "/usr/bin:/bin"
-
-
 def test_stop_command_without_a_program_is_refused_and_the_deadline_stays(box: BoxFolder) -> None:
     box_commands.arm(box, {"hours": 1.0, "stop_command": ["true"]})
     with pytest.raises(BoxError, match="no program 'no-such-tool' on this machine"):
