@@ -173,8 +173,8 @@ def _compared(profile: Profile) -> str:
         return f"not comparable with {against}: one of the two was disturbed"
     if baseline.speedup_low <= 1.0 <= baseline.speedup_high:
         return f"no more than noise apart from {against}"
-    bounds = f"{units.times(baseline.speedup_low)} to {units.times(baseline.speedup_high)}"
-    return f"{units.times(baseline.speedup)} ({bounds}) the speed of {against}"
+    bounds = units.times_interval(baseline.speedup_low, baseline.speedup_high)
+    return f"{units.times(baseline.speedup, 1.0)} ({bounds}) the speed of {against}"
 
 
 def _soak(profile: Profile) -> str:

@@ -161,7 +161,7 @@ def _comparison(winner: Candidate, result: SearchResult, context: SearchContext)
         return "it is the baseline itself"
     gain = speedup(winner, baseline)
     against = f"{baseline_name(context, baseline)} at {units.speed(baseline.steps_per_second)}"
-    bounds = f"{units.times(gain.low)} to {units.times(gain.high)}"
+    bounds = units.times_interval(gain.low, gain.high)
     if winner.disturbed or baseline.disturbed:
         return f"not comparable with {against}: one of the two was disturbed"
     if gain.is_noise:

@@ -182,10 +182,10 @@ def _against(own: Learned, other: Learned, judgement: Judgement) -> str:
         times = f", {units.times(waited_s / own.typical_s)} as long" if own.typical_s else ""
         return f"{_learned(other, judgement)} in {units.fine_duration(waited_s)}{times}"
     ratio, low, high = judgement.sooner(own, other)
-    bounds = f"{units.times(low)} to {units.times(high)}"
+    bounds = units.times_interval(low, high)
     if low <= 1.0 <= high:
         return f"not told apart by these seeds: {bounds} as long"
-    return f"{units.times(ratio)} as long ({bounds})"
+    return f"{units.times(ratio, 1.0)} as long ({bounds})"
 
 
 def _trainings(result: SearchResult, judgement: Judgement) -> str:

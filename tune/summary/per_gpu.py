@@ -47,8 +47,8 @@ def beside(result: SearchResult, searches: Sequence[str] = ()) -> str:
     if pair is not None:
         others = units.plural(pair.num_beside, "other trial")
         found.append(
-            f"beside {others} the baseline steps at {units.times(pair.ratio)} its speed alone "
-            f"({units.times(pair.low)} to {units.times(pair.high)})"
+            f"beside {others} the baseline steps at {units.times(pair.ratio, 1.0)} its speed alone "
+            f"({units.times_interval(pair.low, pair.high)})"
         )
     return "; ".join(found)
 
