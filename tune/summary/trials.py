@@ -61,12 +61,13 @@ def disturbed_text(trials: Sequence[Trial]) -> str:
 def _kept(trials: Sequence[Trial]) -> float | None:
     """Return the share of its speed that a training keeps with as much disturbance.
 
-    What a trial lost that was never quiet is not known; with one, the share is `None`.
+    What a trial lost that was never quiet, or ran on a slower machine, is not known; with one, the
+    share is `None`.
     """
+    if any(trial.is_disturbed for trial in trials):
+        return None
     spent_s = lost_s = 0.0
     for one in _measured(trials):
-        if one.disturbed:
-            return None
         spent_s += one.measure_s
         slow_s = _seconds_of([one], [one.num_disturbed_blocks])
         if one.disturbed_per_second is not None:
