@@ -277,7 +277,8 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     """Return the candidate with the best score; by throughput the leanest of those tied with it.
 
     A candidate is tied if each interval reaches the other's speed, and it is at most 1 % slower.
-    Of those, one that sets no variables is simpler.
+    Of those, one that was measured undisturbed comes first, then one that sets no variables: it is
+    simpler.
     """
     scores = scores_of(candidates, objective)
     best = max(candidates, key=lambda candidate: scores[config_key(candidate.config)])
@@ -292,6 +293,7 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     return min(
         tied,
         key=lambda c: (
+            c.disturbed,
             len(variables_of(c.config)),
             math.inf if c.device_bytes is None else c.device_bytes,
         ),
