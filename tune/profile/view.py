@@ -12,7 +12,7 @@ from trainables.command.options import FACTORY, CommandOptions, filled_in
 from trainables.measurement import OutcomeKind
 from tune.profile.schema import Profile
 from tune.summary import outcomes
-from tune.summary.trials import proven_speed
+from tune.summary.trials import proven_speed, soak_noun
 
 Rows = list[tuple[str, str]]
 STYLES = {"differs": "yellow"}
@@ -181,7 +181,8 @@ def _soak(profile: Profile) -> str:
     soak = profile.soak
     if soak is None:
         return ""
-    done = units.of_planned(soak.updates, soak.asked_updates, "update")
+    noun = soak_noun(is_command=profile.workload.factory == FACTORY)
+    done = units.of_planned(soak.updates, soak.asked_updates, noun)
     return f"{done} in {units.duration(soak.measure_s)}, {units.speed(soak.steps_per_second)}"
 
 

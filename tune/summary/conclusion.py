@@ -19,7 +19,7 @@ from tune.search.speedup import speedup
 from tune.summary import learning, levers, outcomes, per_gpu
 from tune.summary.doubts import warnings
 from tune.summary.headline import baseline_name, headline_of
-from tune.summary.trials import disturbed_text, proven_speed
+from tune.summary.trials import disturbed_text, proven_speed, soak_noun
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
 _NEAR = 0.8
@@ -201,7 +201,8 @@ def _soak(winner: Candidate, context: SearchContext) -> str:
     if soak is None:
         return ""
     speed = units.speed(soak.steps_per_second)
-    done = units.of_planned(soak.num_updates, context.soak_updates, "update")
+    noun = soak_noun(is_command=context.is_command)
+    done = units.of_planned(soak.num_updates, context.soak_updates, noun)
     return f"{done} in one process, {units.duration(soak.measure_s)} at {speed} {soak.unit}/s"
 
 

@@ -44,6 +44,11 @@ def proven_speed(
     return f"{units.speed(steps_per_second)} {unit}/s, {interval}, from {processes}"
 
 
+def soak_noun(*, is_command: bool) -> str:
+    """Return what soaks are counted in, in the singular: a command tells no updates."""
+    return "reading" if is_command else "update"
+
+
 def disturbed_text(trials: Sequence[Trial]) -> str:
     """Return how many trials were disturbed by what, and the seconds that do not count for it."""
     found = "; ".join(filter(None, (_by_programs(trials), _by_machine(trials))))

@@ -83,6 +83,14 @@ def test_a_command_is_printed_ready_to_paste_with_what_a_run_takes(
     )
 
 
+def test_the_soak_of_a_command_is_told_in_readings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, task=factories.task(**COMMAND))
+    assert profile.main(["show", str(path)]) == 0
+    assert "200 of 200 readings in 2 min 11 s" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
