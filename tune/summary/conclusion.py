@@ -137,6 +137,9 @@ def limited_by(result: SearchResult, context: SearchContext) -> str:
     share = f"{100 * shares[name]:.0f} %"
     if shares[name] >= _NEAR:
         return f"What limits it: {name}, of which it takes {share} of what is allowed. {met}"
+    if context.on_gpu and winner.device_bytes is None:
+        unknown = "What it takes of the GPU's memory is not known"
+        return f"{unknown}; of the {name} allowed it takes {share}. {met}"
     return (
         f"No limit is near: it takes {share} of the {name} allowed, and a smaller share of all "
         f"else. {met}"

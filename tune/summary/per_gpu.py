@@ -72,7 +72,10 @@ def _of_each(best: dict[int, Candidate], number: int) -> float:
 
 
 def _rent(best: dict[int, Candidate]) -> str:
-    """Return how much more trainings on fewer GPUs step together than one on the most."""
+    """Return how much more trainings on fewer GPUs step together than one on the most.
+
+    Each was measured alone: beside each other they share the host's memory bus, PCIe and power.
+    """
     most = max(best)
     others = [number for number in best if number < most and most % number == 0]
     if not others:
@@ -83,4 +86,5 @@ def _rent(best: dict[int, Candidate]) -> str:
         f"step {units.times(ratio)}"
         for number, ratio in ratios.items()
     )
-    return ", ".join([f"{first} what one on {units.plural(most, 'GPU')} does", *more])
+    step = ", ".join([f"{first} what one on {units.plural(most, 'GPU')} does", *more])
+    return f"{step}, if none slows another down"

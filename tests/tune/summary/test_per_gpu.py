@@ -41,7 +41,7 @@ def test_each_number_is_told_by_its_best_and_what_the_rent_gets_otherwise() -> N
         (
             "for the same rent",
             "4 trainings on 1 GPU step 1.25 x what one on 4 GPUs does, "
-            "2 trainings on 2 GPUs step 1.12 x",
+            "2 trainings on 2 GPUs step 1.12 x, if none slows another down",
         ),
     ]
 
