@@ -65,6 +65,7 @@ def list_row(path: Path, profile: Profile) -> tuple[str, str, str, str]:
     """Return a profile's row in a list: file, configuration, speed, and state of proof."""
     low, high = profile.speed.low, profile.speed.high
     state = "partial" if profile.partial else "confirmed" if profile.confirmed else "not confirmed"
+    state += ", disturbed" if profile.speed.disturbed else ""
     return (
         path.name,
         config_cell(profile.config),

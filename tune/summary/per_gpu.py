@@ -28,7 +28,8 @@ def rows(trials: Sequence[Trial], *, on_gpu: bool) -> list[tuple[str, str]]:
             units.plural(number, word),
             f"{units.speed(one.promised)} {one.unit}/s, {units.speed(_of_each(best, number))} for "
             f"each ({_of_each(best, number) / alone:.0%}): {config_name(one.config)}"
-            + ("" if one.confirmed else ", explored only"),
+            + ("" if one.confirmed else ", explored only")
+            + ", disturbed in every measurement" * one.disturbed,
         )
         for number, one in best.items()
     ]

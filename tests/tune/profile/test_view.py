@@ -48,6 +48,8 @@ def test_a_comparison_that_was_disturbed_is_none_in_the_profile_too(
     said = capsys.readouterr().out
     assert "not comparable with 256 x 128, 4 minibatches" in said
     assert "1.24 x" not in said
+    assert profile.main(["list", str(tmp_path)]) == 0
+    assert ("confirmed, disturbed, " in capsys.readouterr().out) is (who == "winner")
 
 
 COMMAND = {

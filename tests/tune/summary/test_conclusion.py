@@ -87,6 +87,9 @@ def test_other_kinds_are_listed_where_they_differ() -> None:
     rows = dict(found.rows)
     assert rows["lean"] == "256 envs x 128 steps, batch 8192, 4 epochs: 60.0 K env steps/s, 80 MiB"
     assert "balanced" not in rows
+    noisy = dataclasses.replace(lean, disturbed=True)
+    rows = dict(conclude(factories.result(chosen=chosen | {Kind.LEAN: noisy})).rows)
+    assert rows["lean"].endswith("60.0 K env steps/s, 80 MiB, disturbed in every measurement")
 
 
 @pytest.mark.parametrize(

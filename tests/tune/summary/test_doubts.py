@@ -35,8 +35,8 @@ def soaked(num_updates: int) -> Any:
     return factories.candidate(soaks=(factories.measurement(num_updates=num_updates),))
 
 
-def restarting(num_blocks: int) -> Any:
-    measured = factories.measurement(num_blocks=9, num_restart_blocks=num_blocks)
+def restarting(num_blocks: int, **changes: Any) -> Any:
+    measured = factories.measurement(num_blocks=9, num_restart_blocks=num_blocks, **changes)
     return factories.candidate(representative=factories.outcome(measurement=measured))
 
 
@@ -101,6 +101,11 @@ def slow_soak(**changes: Any) -> Any:
         ),
         (
             {"chosen": {Kind.FASTEST: restarting(5)}},
+            {},
+            "processes of the loop's own started or ended in 5 of its blocks of updates",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: restarting(5, disturbed=True, num_disturbed_blocks=8)}},
             {},
             "processes of the loop's own started or ended in 5 of its blocks of updates",
         ),
