@@ -210,10 +210,12 @@ def _ran_compiled_on_gpu(trial: Trial) -> bool:
     """Return whether a compiler told its program's bytes, and a GPU's allocator counted them.
 
     What is no single program, as a script, mostly has its environments, and its noise, on the CPU.
+    So has Phase 3, whose bytes are reckoned, and which counts no compilations.
     """
     measured, outcome = trial.measurement, trial.outcome
-    is_program = outcome is not None and outcome.predicted_device_bytes is not None
-    return bool(is_program and measured and measured.peak_device_bytes)
+    if measured is None or outcome is None or measured.num_compilations is None:
+        return False
+    return bool(outcome.predicted_device_bytes is not None and measured.peak_device_bytes)
 
 
 def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
@@ -292,10 +294,6 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     ]
     return min(
         tied,
-        key=lambda c: (
-            c.disturbed,
-            len(variables_of(c.config)),
-            math.inf if c.device_bytes is None else c.device_bytes,
-        ),
+        key=lambda c: (c.disturbed, len(variables_of(c.config)), c.device_bytes or math.inf),
         default=best,
     )
