@@ -4,6 +4,7 @@ Pure. Speeds of GPUs that differ are corrected.
 """
 
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from trainables.measurement import Measurement, OutcomeKind
 from tune.search import gpus
 from tune.search.learned import Judgement, LearningPlan
 from tune.search.learning import judge
-from tune.search.noise import KNOWN_SD, between_processes
+from tune.search.noise import between_processes, known_sd_of
 from tune.search.objective import Objective, score, typical_noise_scale
 from tune.search.result import Candidate, Kind, Noise, SearchResult, winner_of
 from tune.search.rounds import by_round, speeds_by_round
@@ -198,24 +199,12 @@ def _noise(
     rounds: Mapping[ConfigKey, Sequence[float | None]],
 ) -> Noise:
     """Return the noise between the processes of these configurations' finals."""
-    rows, on_gpu = [], False
-    for key, group in groups.items():
-        if _undisturbed([trial for trial in group if trial.stage is Stage.FINAL]):
-            rows.append(rounds[key])
-        on_gpu |= any(map(_ran_compiled_on_gpu, group))
-    return between_processes(rows, known_sd=KNOWN_SD["gpu" if on_gpu else "cpu"])
-
-
-def _ran_compiled_on_gpu(trial: Trial) -> bool:
-    """Return whether a compiler told its program's bytes, and a GPU's allocator counted them.
-
-    What is no single program, as a script, mostly has its environments, and its noise, on the CPU.
-    So has Phase 3, whose bytes are reckoned, and which counts no compilations.
-    """
-    measured, outcome = trial.measurement, trial.outcome
-    if measured is None or outcome is None or measured.num_compilations is None:
-        return False
-    return bool(outcome.predicted_device_bytes is not None and measured.peak_device_bytes)
+    rows = [
+        rounds[key]
+        for key, group in groups.items()
+        if _undisturbed([trial for trial in group if trial.stage is Stage.FINAL])
+    ]
+    return between_processes(rows, known_sd=known_sd_of(itertools.chain(*groups.values())))
 
 
 def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
