@@ -139,7 +139,9 @@ class PacedTrial:
         estimate = self._estimate
         if estimate is None or estimate.num_blocks < MIN_BLOCKS:
             return None
-        return self._report(estimate, verdicts.completed(estimate, self._request))
+        return self._report(
+            estimate, verdicts.completed(estimate, self._request, counted="reading")
+        )
 
     def _learned(self, learning: ToldReturns, why: str = "") -> Report:
         """Return the report on a training from scratch; without any return it is an error."""
@@ -207,7 +209,7 @@ class PacedTrial:
         verdict = verdicts.too_slow(self._estimate, self._request.slow_below, self.unit)
         ends_first = now + block.seconds > self._request.ends_at  # before there is another
         if verdict is None and (ends_first or self._is_over(self._estimate)):
-            verdict = verdicts.completed(self._estimate, self._request)
+            verdict = verdicts.completed(self._estimate, self._request, counted="reading")
         return None if verdict is None else self._report(self._estimate, verdict)
 
     def _looks_disturbed(self) -> bool:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from cluster.pages import units
 from trainables.measurement import ENV_STEPS, OutcomeKind, TrialRequest
 from trainables.sampling import Throughput
 from trainables.workload import DeviceUsage
@@ -138,13 +139,16 @@ def recompiled(before: int | None, after: int | None) -> TrialVerdict | None:
     )
 
 
-def completed(estimate: Throughput, request: TrialRequest) -> TrialVerdict:
-    """Return the verdict on a trial that ran to its end; it says why if its speed is not known."""
+def completed(
+    estimate: Throughput, request: TrialRequest, *, counted: str = "update"
+) -> TrialVerdict:
+    """Return the verdict on a trial that ran to its end; it says why if its speed is not known.
+
+    `counted` is what `num_updates` are, in the singular.
+    """
     if request.num_updates is not None:
-        return (
-            OutcomeKind.COMPLETED,
-            f"ran {estimate.num_updates} of {request.num_updates} updates.",
-        )
+        done = units.of_planned(estimate.num_updates, request.num_updates, counted)
+        return OutcomeKind.COMPLETED, f"ran {done}."
     if estimate.converged:
         return OutcomeKind.COMPLETED, "measured."
     sampling = request.sampling
@@ -154,6 +158,9 @@ def completed(estimate: Throughput, request: TrialRequest) -> TrialVerdict:
             f"measured, but {estimate.num_disturbed_blocks} of its {estimate.num_blocks} blocks of "
             "updates were disturbed.",
         )
+    most = 2.0 * sampling.relative_half_width * estimate.steps_per_second
+    if estimate.num_blocks >= sampling.min_blocks and estimate.high - estimate.low < most:
+        return OutcomeKind.COMPLETED, "measured, but for less time than a count is timed for."
     return (
         OutcomeKind.COMPLETED,
         f"measured, but not to within {sampling.relative_half_width:.0%}: its time was up.",

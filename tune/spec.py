@@ -11,6 +11,7 @@ from cluster.node import raylets
 from cluster.node.secret_names import without_secrets
 from cluster.node.thread_env import Framework
 from search_spaces.shard import Shard, parse_shard
+from trainables.command.options import FACTORY
 from tune.parse import parse_bytes, parse_duration, require_at_least
 from tune.search.effort import Effort, EffortPlan, FinalsOrder
 from tune.search.learned import LearningPlan
@@ -255,6 +256,11 @@ class Task:
     def training_options(self, seed: int) -> dict[str, Any]:
         """Return the options of a training from scratch with a seed of its own."""
         return self.options | self.learning_options | {self.seed_option: seed}
+
+    @property
+    def is_command(self) -> bool:
+        """Return whether the training is a person's own command."""
+        return self.workload == FACTORY
 
     @property
     def shown_options(self) -> dict[str, Any]:

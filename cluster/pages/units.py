@@ -66,14 +66,26 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{ending}"
 
 
-def of_planned(done: int, planned: int) -> str:
+def of_planned(done: int, planned: int, noun: str) -> str:
     """Return how much was done of what was planned: "9 of 200 updates", "608 updates" for more."""
-    return plural(done, "update") if done > planned else f"{done:,} of {plural(planned, 'update')}"
+    return plural(done, noun) if done > planned else f"{done:,} of {plural(planned, noun)}"
 
 
-def times(ratio: float) -> str:
-    """Return `1.24 x`, `12.4 x`."""
-    return f"{_three_digits(ratio)} x"
+def times(ratio: float, *apart_from: float) -> str:
+    """Return `1.24 x`, `12.4 x`; in more digits what would read as a bound that it is apart from.
+
+    So `1.003 x` is no `1.00 x` where it is said to be more than 1.
+    """
+    text, digits = _three_digits(ratio), 2
+    while any(ratio != bound == float(text) for bound in apart_from):
+        digits += 1
+        text = f"{ratio:.{digits}f}"
+    return f"{text} x"
+
+
+def times_interval(low: float, high: float) -> str:
+    """Return `1.07 x to 1.31 x`, of which one sees whether it includes 1."""
+    return f"{times(low, 1.0)} to {times(high, 1.0)}"
 
 
 def cpu_ranges(cpus: Collection[int]) -> str:

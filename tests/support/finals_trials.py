@@ -25,6 +25,7 @@ def measured(
     batch_size: int = 1,
     gpu_utilization: float | None = None,
     peak_device_bytes: int | None = None,
+    num_compilations: int | None = 2,
     disturbed: bool = False,
 ) -> Trial:
     health = {} if noise_scale is None else {"gradient_noise_scale": noise_scale}
@@ -39,6 +40,7 @@ def measured(
                 high=speed * (1 + half_width),
                 health=health,
                 peak_device_bytes=peak_device_bytes,
+                num_compilations=num_compilations,
                 gpu_utilization=gpu_utilization,
                 disturbed=disturbed,
             ),

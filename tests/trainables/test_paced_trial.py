@@ -136,6 +136,31 @@ def test_blocks_that_others_disturbed_do_not_count(
     assert report.measurement.num_gpu_shared_blocks == (4 if on_gpu else 0)
 
 
+class OtherTimes(Others):
+    """Others that disturb every second block, once five have been quiet."""
+
+    def disturbed(self) -> bool:
+        self.num_looks += 1
+        return self.num_looks > 6 and self.num_looks % 2 == 0
+
+
+def test_a_steady_count_that_was_timed_too_briefly_is_not_called_unsteady(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(IGNORES)
+    trial, report, number = PacedTrial(REQUEST, lambda message: None), None, 0
+    trial.by_clock = True
+    monkeypatch.setattr(trial, "_neighbours", OtherTimes(0, 0))
+    while report is None:
+        point = Point(float(number), 1000.0 * number + number % 2)  # in leaps of one
+        report = trial.take(point, trial._started + number)
+        number += 1
+        assert number < 100
+    assert report.measurement is not None
+    assert not report.measurement.converged
+    assert report.message == "measured, but for less time than a count is timed for."
+
+
 def test_the_report_comes_before_the_trial_is_killed() -> None:
     """Points come every 60 s: the next would be too late."""
     trial = PacedTrial(REQUEST, lambda message: None)

@@ -53,7 +53,7 @@ def validate(profile: Profile, measure: Measure, say: Callable[[str], None]) -> 
             if _is_within(_ratio(profile, measured)):
                 break
             say(
-                f"That is {units.times(_ratio(profile, measured))} of what the profile promises; "
+                f"That is {_share_text(_ratio(profile, measured))} of what the profile promises; "
                 f"two more fresh processes rule out noise."
             )
     for line in verdict(profile, measured):
@@ -72,7 +72,7 @@ def verdict(profile: Profile, measured: Sequence[Measurement]) -> list[str]:
         f"promised: {promised}",
         f"here:     {_interval(here, low, high, profile.unit)}"
         + (f", median of {len(measured)} fresh processes" if len(measured) > 1 else ""),
-        f"Training here gets {units.times(ratio)} of what the profile promises: "
+        f"Training here gets {_share_text(ratio)} of what the profile promises: "
         + ("it holds." if _holds(ratio) else f"more than {TOLERANCE:.0%} slower."),
     ]
     if _is_within(ratio):
@@ -125,6 +125,12 @@ def _to_do(kind: OutcomeKind) -> str:
 
 def _ratio(profile: Profile, measured: Sequence[Measurement]) -> float:
     return statistics.median(m.steps_per_second for m in measured) / profile.expected_sps
+
+
+def _share_text(ratio: float) -> str:
+    """Return a share of the promise, of which one sees that it is over a tenth off, if it is."""
+    bounds = () if _is_within(ratio) else (1.0 - TOLERANCE, 1.0 + TOLERANCE)
+    return units.times(ratio, *bounds)
 
 
 def _is_within(ratio: float) -> bool:

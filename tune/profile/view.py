@@ -12,7 +12,7 @@ from trainables.command.options import FACTORY, CommandOptions, filled_in
 from trainables.measurement import OutcomeKind
 from tune.profile.schema import Profile
 from tune.summary import outcomes
-from tune.summary.trials import proven_speed
+from tune.summary.trials import proven_speed, soak_noun
 
 Rows = list[tuple[str, str]]
 STYLES = {"differs": "yellow"}
@@ -65,6 +65,7 @@ def list_row(path: Path, profile: Profile) -> tuple[str, str, str, str]:
     """Return a profile's row in a list: file, configuration, speed, and state of proof."""
     low, high = profile.speed.low, profile.speed.high
     state = "partial" if profile.partial else "confirmed" if profile.confirmed else "not confirmed"
+    state += ", disturbed" if profile.speed.disturbed else ""
     return (
         path.name,
         config_cell(profile.config),
@@ -173,15 +174,16 @@ def _compared(profile: Profile) -> str:
         return f"not comparable with {against}: one of the two was disturbed"
     if baseline.speedup_low <= 1.0 <= baseline.speedup_high:
         return f"no more than noise apart from {against}"
-    bounds = f"{units.times(baseline.speedup_low)} to {units.times(baseline.speedup_high)}"
-    return f"{units.times(baseline.speedup)} ({bounds}) the speed of {against}"
+    bounds = units.times_interval(baseline.speedup_low, baseline.speedup_high)
+    return f"{units.times(baseline.speedup, 1.0)} ({bounds}) the speed of {against}"
 
 
 def _soak(profile: Profile) -> str:
     soak = profile.soak
     if soak is None:
         return ""
-    done = units.of_planned(soak.updates, soak.asked_updates)
+    noun = soak_noun(is_command=profile.workload.factory == FACTORY)
+    done = units.of_planned(soak.updates, soak.asked_updates, noun)
     return f"{done} in {units.duration(soak.measure_s)}, {units.speed(soak.steps_per_second)}"
 
 

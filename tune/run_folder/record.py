@@ -17,7 +17,6 @@ from cluster.node import atomic, regular
 from cluster.node.secret_names import without_secret_words
 from cluster.structure import revive
 from search_spaces.config import Config, num_devices, num_shares
-from trainables.command.options import FACTORY
 from tune.preflight.findings import Preflight
 from tune.run_folder.folder import RunFolder
 from tune.search.learned import LearningPlan
@@ -80,7 +79,7 @@ class SearchContext:
         return cls(
             objective=spec.objective,
             baseline_called=baseline_called,
-            is_command=task.workload == FACTORY,
+            is_command=task.is_command,
             soak_updates=spec.effort_plan.soak_updates,
             synthetic_data=bool(task.data.get("synthetic")),
             device_budget_bytes=preflight.device_budget_bytes,

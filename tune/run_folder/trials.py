@@ -18,7 +18,7 @@ TRIALS_VERSION = 1
 
 _HEALTH = "health/"
 _BY_PHASE = {"threads_by_phase": "threads/", "seconds_by_phase": "seconds/"}
-_TRIAL = ("number", "stage", "kind", "excluded", "score")
+_TRIAL = ("number", "stage", "kind", "excluded", "score", "machine_share")
 _NO_COLUMNS = {
     *("health", "first_health", "gpu_held_back", "curve", "machine_speed"),  # no figures
     "predicted_device_bytes",  # the outcome has it, too
@@ -101,6 +101,7 @@ def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
         "kind": _kind(trial),
         "excluded": not trial.was_run,
         "score": trial.score,
+        "machine_share": trial.machine_share,
     }
     row |= {name: getattr(outcome, name) for name in _OUTCOME} | {"gpus": " ".join(outcome.gpus)}
     for name, prefix in _BY_PHASE.items():

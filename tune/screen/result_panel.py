@@ -54,12 +54,13 @@ def finals_rows(result: SearchResult) -> list[tuple[str, str, str, str]]:
     candidates = {config_key(one.config): one for one in candidates_of(result.trials)}
     rows = []
     for key, group in by_config.items():
-        failed = [trial for trial in group if trial.measurement is None]
         candidate = candidates.get(key)
-        speed, order, processes = outcome_label(failed[0]) if failed else "", 0.0, len(group)
-        if candidate is not None and not failed:
+        order, processes = 0.0, len(group)
+        if candidate is not None and candidate.confirmed:
             order, processes = candidate.steps_per_second, candidate.num_processes
             speed = units.speed_interval(order, candidate.low, candidate.high)
+        else:
+            speed = next((outcome_label(one) for one in group if one.measurement is None), "")
         memory = max((t.device_bytes for t in group if t.device_bytes), default=None)
         name = config_name(group[0].config)
         if result.baseline is not None and config_key(group[0].config) == config_key(

@@ -38,7 +38,7 @@ from tune.search.result import Kind, SearchResult
 from tune.search.trial import Trial
 from tune.spec import SearchSpec, Task
 from tune.summary.conclusion import conclude
-from tune.summary.trials import ended_line, started_line, unit_of
+from tune.summary.trials import ended_line, soak_noun, started_line, unit_of
 
 _REFRESHES_PER_SECOND = 1.0
 _LONGEST_LINE = 2000
@@ -98,7 +98,7 @@ class Screen:
         folder: Path,
     ) -> None:
         """Say what is searched, for how long at most, and where it is kept."""
-        plan = spec.effort_plan
+        plan, noun = spec.effort_plan, soak_noun(is_command=task.is_command)
         most_s = spec.max_time_s
         time_limit = "" if most_s is None else f" In {units.duration(most_s)}, all in all."
         data = task.data.get("source", "")
@@ -108,7 +108,7 @@ class Screen:
             f"Effort {spec.effort}: at most {units.plural(plan.max_runs, 'configuration')}, until "
             f"{plan.patience} in a row bring no gain; {units.plural(plan.finalists, 'leader')} and "
             f"the baseline in {units.plural(plan.final_rounds, 'round')} of finals; a soak of "
-            f"{units.plural(plan.soak_updates, 'update')}.{time_limit}",
+            f"{units.plural(plan.soak_updates, noun)}.{time_limit}",
             f"Objective {spec.objective}. Logs: {folder}",
             "Ctrl-C ends the search and keeps the best so far.",
         ]

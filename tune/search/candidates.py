@@ -4,6 +4,7 @@ Pure. Speeds of GPUs that differ are corrected.
 """
 
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from trainables.measurement import Measurement, OutcomeKind
 from tune.search import gpus
 from tune.search.learned import Judgement, LearningPlan
 from tune.search.learning import judge
-from tune.search.noise import KNOWN_SD, between_processes
+from tune.search.noise import between_processes, known_sd_of
 from tune.search.objective import Objective, score, typical_noise_scale
 from tune.search.result import Candidate, Kind, Noise, SearchResult, winner_of
 from tune.search.rounds import by_round, speeds_by_round
@@ -198,22 +199,12 @@ def _noise(
     rounds: Mapping[ConfigKey, Sequence[float | None]],
 ) -> Noise:
     """Return the noise between the processes of these configurations' finals."""
-    rows, on_gpu = [], False
-    for key, group in groups.items():
-        if _undisturbed([trial for trial in group if trial.stage is Stage.FINAL]):
-            rows.append(rounds[key])
-        on_gpu |= any(map(_ran_compiled_on_gpu, group))
-    return between_processes(rows, known_sd=KNOWN_SD["gpu" if on_gpu else "cpu"])
-
-
-def _ran_compiled_on_gpu(trial: Trial) -> bool:
-    """Return whether a compiler told its program's bytes, and a GPU's allocator counted them.
-
-    What is no single program, as a script, mostly has its environments, and its noise, on the CPU.
-    """
-    measured, outcome = trial.measurement, trial.outcome
-    is_program = outcome is not None and outcome.predicted_device_bytes is not None
-    return bool(is_program and measured and measured.peak_device_bytes)
+    rows = [
+        rounds[key]
+        for key, group in groups.items()
+        if _undisturbed([trial for trial in group if trial.stage is Stage.FINAL])
+    ]
+    return between_processes(rows, known_sd=known_sd_of(itertools.chain(*groups.values())))
 
 
 def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:
@@ -277,7 +268,8 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     """Return the candidate with the best score; by throughput the leanest of those tied with it.
 
     A candidate is tied if each interval reaches the other's speed, and it is at most 1 % slower.
-    Of those, one that sets no variables is simpler.
+    Of those, one that was measured undisturbed comes first, then one that sets no variables: it is
+    simpler.
     """
     scores = scores_of(candidates, objective)
     best = max(candidates, key=lambda candidate: scores[config_key(candidate.config)])
@@ -291,9 +283,6 @@ def _best(candidates: list[Candidate], objective: Objective) -> Candidate:
     ]
     return min(
         tied,
-        key=lambda c: (
-            len(variables_of(c.config)),
-            math.inf if c.device_bytes is None else c.device_bytes,
-        ),
+        key=lambda c: (c.disturbed, len(variables_of(c.config)), c.device_bytes or math.inf),
         default=best,
     )

@@ -19,7 +19,7 @@ from tune.search.rounds import counted
 from tune.search.speedup import Speedup, speedup
 from tune.search.trial import Stage, Trial
 
-_LEAST_GAIN = 1.01
+LEAST_GAIN = 1.01
 """Candidates within a percent are tied: no lever is worth its place in a profile for that."""
 
 _LEARNING_ERROR = 0.03
@@ -70,6 +70,7 @@ class Verdict(enum.StrEnum):
     KEPT = "kept"
     SLOWER = "slower"
     NO_GAIN = "no gain beyond noise"
+    LITTLE_GAIN = "it gains less than 1 %"
     LESS_GAIN = "another one gains more"
     OTHER_LEARNING = "it changes learning"
     FAILED = "it did not run"
@@ -191,8 +192,10 @@ def _judge(
         return Verdict.UNTRIED, ""
     if gain.high < 1.0:
         return Verdict.SLOWER, ""
-    if gain.low <= 1.0 or gain.ratio < _LEAST_GAIN:
+    if gain.low <= 1.0:
         return Verdict.NO_GAIN, ""
+    if gain.ratio < LEAST_GAIN:
+        return Verdict.LITTLE_GAIN, ""
     difference = _other_learning(own, bare)
     return (Verdict.OTHER_LEARNING, difference) if difference else (Verdict.KEPT, "")
 

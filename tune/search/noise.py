@@ -7,13 +7,14 @@ little, so what is known of such machines counts like some further rounds.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.special import stdtrit
 
 from trainables.measurement import Measurement
 from tune.search.result import Noise
+from tune.search.trial import Trial
 
 KNOWN_SD = {"cpu": 0.035, "gpu": 0.005}
 """Log standard deviation between processes of a round, before a search has seen any.
@@ -29,6 +30,23 @@ KNOWN_DOF = 2.0
 With more of them, the intervals of machines that are noisier than known cover too little: of two
 rounds of four leaders, with twice the known noise, 92 % are right with 2, 90 % with 4.
 """
+
+
+def known_sd_of(trials: Iterable[Trial]) -> float:
+    """Return what is known of the noise between processes of what these trials ran."""
+    return KNOWN_SD["gpu" if any(map(_ran_compiled_on_gpu, trials)) else "cpu"]
+
+
+def _ran_compiled_on_gpu(trial: Trial) -> bool:
+    """Return whether a compiler told its program's bytes, and a GPU's allocator counted them.
+
+    What is no single program, as a script, mostly has its environments, and its noise, on the CPU.
+    So has Phase 3, whose bytes are reckoned, and which counts no compilations.
+    """
+    measured, outcome = trial.measurement, trial.outcome
+    if measured is None or outcome is None or measured.num_compilations is None:
+        return False
+    return bool(outcome.predicted_device_bytes is not None and measured.peak_device_bytes)
 
 
 def between_processes(

@@ -14,15 +14,16 @@ from search_spaces.config import Config, config_key
 from tune.search.candidates import disqualified
 from tune.search.effort import FinalsOrder
 from tune.search.gpus import HostGpu, baselines
-from tune.search.noise import KNOWN_SD, within_process
+from tune.search.noise import known_sd_of, within_process
 from tune.search.rounds import counted
 from tune.search.trial import Stage, Trial
 
 _ALIKE = 0.03
 """The largest log ratio, its interval included, of two speeds that count as equal.
 
-With the known noise of a GPU, the interval takes half of it: a pair that is truly alike is found so
-in 98 of 100, one that is truly 3 % apart in 2 of 100.
+With the known noise of a program on a GPU, the interval takes half of it: a pair that is truly
+alike is found so in 98 of 100, one that is truly 3 % apart in 2 of 100. With that of all else, one
+pair tells neither, so that none counts as equal: by the GPU's, it would have been 25 and 21 of 100.
 """
 
 _QUANTILE = 1.96
@@ -76,7 +77,7 @@ def measured_pair(trials: Sequence[Trial], baseline: Config) -> Pair | None:
     if len(pair) < 2:
         return None
     ratio = pair[0].steps_per_second / pair[1].steps_per_second
-    of_processes = _QUANTILE * KNOWN_SD["gpu"] * math.sqrt(2.0)
+    of_processes = _QUANTILE * known_sd_of((beside, alone)) * math.sqrt(2.0)
     side = math.hypot(of_processes, *map(within_process, pair))
     return Pair(
         num_beside=num_beside,

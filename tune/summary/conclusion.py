@@ -19,7 +19,7 @@ from tune.search.speedup import speedup
 from tune.summary import learning, levers, outcomes, per_gpu
 from tune.summary.doubts import warnings
 from tune.summary.headline import baseline_name, headline_of
-from tune.summary.trials import disturbed_text, proven_speed
+from tune.summary.trials import disturbed_text, proven_speed, soak_noun
 
 _FINISH = "this command with --known and all parts' journal.log in place of --shard"
 _NEAR = 0.8
@@ -137,6 +137,9 @@ def limited_by(result: SearchResult, context: SearchContext) -> str:
     share = f"{100 * shares[name]:.0f} %"
     if shares[name] >= _NEAR:
         return f"What limits it: {name}, of which it takes {share} of what is allowed. {met}"
+    if context.on_gpu and winner.device_bytes is None:
+        unknown = "What it takes of the GPU's memory is not known"
+        return f"{unknown}; of the {name} allowed it takes {share}. {met}"
     return (
         f"No limit is near: it takes {share} of the {name} allowed, and a smaller share of all "
         f"else. {met}"
@@ -161,7 +164,7 @@ def _comparison(winner: Candidate, result: SearchResult, context: SearchContext)
         return "it is the baseline itself"
     gain = speedup(winner, baseline)
     against = f"{baseline_name(context, baseline)} at {units.speed(baseline.steps_per_second)}"
-    bounds = f"{units.times(gain.low)} to {units.times(gain.high)}"
+    bounds = units.times_interval(gain.low, gain.high)
     if winner.disturbed or baseline.disturbed:
         return f"not comparable with {against}: one of the two was disturbed"
     if gain.is_noise:
@@ -201,7 +204,8 @@ def _soak(winner: Candidate, context: SearchContext) -> str:
     if soak is None:
         return ""
     speed = units.speed(soak.steps_per_second)
-    done = units.of_planned(soak.num_updates, context.soak_updates)
+    noun = soak_noun(is_command=context.is_command)
+    done = units.of_planned(soak.num_updates, context.soak_updates, noun)
     return f"{done} in one process, {units.duration(soak.measure_s)} at {speed} {soak.unit}/s"
 
 
@@ -210,7 +214,9 @@ def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str
         (
             kind.value,
             f"{config_text(candidate.config)}: {units.speed(candidate.steps_per_second)} "
-            f"{candidate.unit}/s, {units.size(candidate.device_bytes)}",
+            f"{candidate.unit}/s, {units.size(candidate.device_bytes)}"
+            + ", disturbed in every measurement"
+            * candidate.disturbed,
         )
         for kind, candidate in result.chosen.items()
         if config_key(candidate.config) != config_key(winner.config)

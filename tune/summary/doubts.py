@@ -14,7 +14,7 @@ from tune.search.objective import Objective
 from tune.search.result import Candidate, SearchResult
 from tune.search.trial import EXPLORING, Stage
 from tune.summary import learning, processes
-from tune.summary.trials import outcome_label
+from tune.summary.trials import outcome_label, soak_noun
 
 _HELD_BACK_SHARE = 0.1
 """The share of the soak from which on lowered clocks are worth a sentence."""
@@ -157,11 +157,11 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
     if soak is None:
         needed = "not soaked: exhaustion has been seen as late as update 130."
         return [needed] if context.soak_updates else []
-    doubts = []
+    doubts, noun = [], soak_noun(is_command=context.is_command)
     if soak.num_updates < context.soak_updates:
         doubts.append(
-            f"the soak was cut short after {soak.num_updates} of {context.soak_updates} updates: "
-            "its time was up."
+            "the soak was cut short after "
+            f"{units.of_planned(soak.num_updates, context.soak_updates, noun)}: its time was up."
         )
     if winner.slower_soak is not None:
         low, high = map(units.speed, winner.soak_range)
@@ -173,7 +173,7 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
     if (soak.device_growth_bytes or 0) > _SETTLING_BYTES:
         doubts.append(
             f"the peak of device memory rose by {units.size(soak.device_growth_bytes)} over the "
-            f"soak's {soak.num_updates} updates: longer training may not fit."
+            f"soak's {units.plural(soak.num_updates, noun)}: longer training may not fit."
         )
     shares = [
         f"its {name} limit for {100 * share:.0f} %"
@@ -199,10 +199,10 @@ def _growth(winner: Candidate, result: SearchResult, context: SearchContext) -> 
         return []
     per_update = outcome.host_growth * measured.measure_s / measured.num_updates
     left = context.host_budget_of(winner.config) - (outcome.peak_host_bytes or 0)
-    updates = max(0, round(left / per_update))
+    updates, noun = max(0, round(left / per_update)), soak_noun(is_command=context.is_command)
     return [
-        f"host memory grew by {units.size(per_update)} per update in the soak: what is allowed is "
-        f"full after some {units.steps(updates)} updates more."
+        f"host memory grew by {units.size(per_update)} per {noun} in the soak: what is allowed is "
+        f"full after some {units.steps(updates)} {noun}s more."
     ]
 
 
@@ -262,7 +262,7 @@ def _of_the_interval(winner: Candidate) -> list[str]:
     if winner.disturbed:
         return ["every process that measured it was disturbed: its speed is what was left."]
     if measured is not None and not measured.converged and winner.soak is not measured:
-        return [_wide_interval(measured)]
+        return [_why_unsure(measured)]
     if winner.vagueness is not None and winner.confirmed and winner.slower_soak is None:
         return [
             f"its speed is known to {100 * winner.vagueness:.0f} % either way, and no better: "
@@ -271,12 +271,24 @@ def _of_the_interval(winner: Candidate) -> list[str]:
     return []
 
 
-def _wide_interval(measured: Measurement) -> str:
-    """Return why the interval is not within 2 %: too few blocks, or speeds that differ."""
-    if measured.num_blocks < Sampling().min_blocks:
+def _why_unsure(measured: Measurement) -> str:
+    """Return why the speed is not known to 2 %: too few blocks, too short a time for the mean of a
+    count, or speeds that differ.
+    """
+    sampling = Sampling()
+    if measured.num_blocks < sampling.min_blocks:
         blocks = units.plural(measured.num_blocks, "block")
         return (
             f"only {blocks} of updates fitted into the time to measure, too few to tell how much "
             "the speed varies."
+        )
+    side = (measured.high - measured.low) / 2
+    if side < sampling.relative_half_width * measured.steps_per_second:
+        num_all = measured.num_blocks + measured.num_disturbed_blocks
+        counted_s = measured.measure_s * measured.num_blocks / num_all
+        return (
+            f"its speed is the mean of {units.duration(counted_s)}, less than a count is timed "
+            "for: of what comes rarely, as learning after a rollout, it may have too much or too "
+            "little."
         )
     return "the speed varied more than 2 %; the interval is as wide as it was seen."

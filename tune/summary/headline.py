@@ -38,13 +38,13 @@ def headline_of(winner: Candidate, result: SearchResult, context: SearchContext)
         return _undecided(name, default, gain, context.objective)
     if gain.ratio < 1.0:
         return f"{name} is the best by --objective {context.objective}, not the fastest."
-    return f"{name}: {units.times(gain.ratio)} faster than {default}"
+    return f"{name}: {units.times(gain.ratio, 1.0)} faster than {default}"
 
 
 def _undecided(name: str, default: str, gain: Speedup, objective: Objective) -> str:
     """Return what is known where neither is clearly faster: that they are alike, or little."""
     if gain.high > 1.0 + VAGUE:
-        interval = f"{units.times(gain.low)} to {units.times(gain.high)} its speed"
+        interval = f"{units.times_interval(gain.low, gain.high)} its speed"
         return f"{name} was not told apart from {default}: {interval}."
     if objective is Objective.BALANCED:
         return f"{name} is the best by --objective balanced, and as fast as {default}."

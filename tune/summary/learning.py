@@ -4,7 +4,11 @@ from cluster.pages import units
 from search_spaces.config import Config, config_key, config_name
 from tune.search.learned import Judgement, Learned
 from tune.search.result import Candidate, Kind, SearchResult
+from tune.search.speedup import speedup
 from tune.search.trial import Stage
+
+_LEAST_GAIN = 1.005
+"""A gain that rounds to less than a percent is not worth a word."""
 
 
 def headline(winner: Candidate, result: SearchResult) -> str:
@@ -22,9 +26,20 @@ def headline(winner: Candidate, result: SearchResult) -> str:
     learns = f"learns fastest: {name} ({told})"
     if fastest is None or config_key(fastest.config) == config_key(winner.config):
         return f"{learns}, and it steps fastest, too"
-    gain = fastest.steps_per_second / winner.steps_per_second - 1.0
-    text = f"{learns}; steps fastest: {config_name(fastest.config)} (+{gain:.0%})"
-    return text if gain >= 0.005 else learns
+    return f"{learns}{_faster(fastest, winner)}"
+
+
+def _faster(fastest: Candidate, winner: Candidate) -> str:
+    """Return what steps faster than what learns fastest, as far as that was told apart."""
+    gain, name = speedup(fastest, winner), config_name(fastest.config)
+    if gain.ratio < _LEAST_GAIN:
+        return ""
+    if fastest.disturbed or winner.disturbed:
+        return f"; steps fastest: {name}, but one of the two was disturbed"
+    if gain.is_noise:
+        interval = units.times_interval(gain.low, gain.high)
+        return f"; steps faster by no more than noise: {name} ({interval})"
+    return f"; steps fastest: {name} (+{gain.ratio - 1.0:.0%})"
 
 
 def rows(winner: Candidate, result: SearchResult) -> list[tuple[str, str]]:
@@ -182,10 +197,10 @@ def _against(own: Learned, other: Learned, judgement: Judgement) -> str:
         times = f", {units.times(waited_s / own.typical_s)} as long" if own.typical_s else ""
         return f"{_learned(other, judgement)} in {units.fine_duration(waited_s)}{times}"
     ratio, low, high = judgement.sooner(own, other)
-    bounds = f"{units.times(low)} to {units.times(high)}"
+    bounds = units.times_interval(low, high)
     if low <= 1.0 <= high:
         return f"not told apart by these seeds: {bounds} as long"
-    return f"{units.times(ratio)} as long ({bounds})"
+    return f"{units.times(ratio, 1.0)} as long ({bounds})"
 
 
 def _trainings(result: SearchResult, judgement: Judgement) -> str:

@@ -2,7 +2,7 @@
 
 from cluster.pages import units
 from search_spaces.config import config_key
-from tune.search.levers import Tried, Verdict, tried
+from tune.search.levers import LEAST_GAIN, Tried, Verdict, tried
 from tune.search.result import Candidate, SearchResult
 from tune.search.trial import Stage
 
@@ -24,5 +24,6 @@ def _text(one: Tried, winner: Candidate, *, has_finals: bool) -> str:
     why = f" ({one.why})" if one.why else ""
     if one.gain is None:
         return f"{one.name}: {verdict}{why}"
-    low, high = units.times(one.gain.low), units.times(one.gain.high)
-    return f"{one.name}: {units.times(one.gain.ratio)} ({low} to {high}), {verdict}{why}"
+    gained = units.times(one.gain.ratio, 1.0, LEAST_GAIN)
+    interval = units.times_interval(one.gain.low, one.gain.high)
+    return f"{one.name}: {gained} ({interval}), {verdict}{why}"

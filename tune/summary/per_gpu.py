@@ -28,7 +28,8 @@ def rows(trials: Sequence[Trial], *, on_gpu: bool) -> list[tuple[str, str]]:
             units.plural(number, word),
             f"{units.speed(one.promised)} {one.unit}/s, {units.speed(_of_each(best, number))} for "
             f"each ({_of_each(best, number) / alone:.0%}): {config_name(one.config)}"
-            + ("" if one.confirmed else ", explored only"),
+            + ("" if one.confirmed else ", explored only")
+            + ", disturbed in every measurement" * one.disturbed,
         )
         for number, one in best.items()
     ]
@@ -47,8 +48,8 @@ def beside(result: SearchResult, searches: Sequence[str] = ()) -> str:
     if pair is not None:
         others = units.plural(pair.num_beside, "other trial")
         found.append(
-            f"beside {others} the baseline steps at {units.times(pair.ratio)} its speed alone "
-            f"({units.times(pair.low)} to {units.times(pair.high)})"
+            f"beside {others} the baseline steps at {units.times(pair.ratio, 1.0)} its speed alone "
+            f"({units.times_interval(pair.low, pair.high)})"
         )
     return "; ".join(found)
 
@@ -72,7 +73,10 @@ def _of_each(best: dict[int, Candidate], number: int) -> float:
 
 
 def _rent(best: dict[int, Candidate]) -> str:
-    """Return how much more trainings on fewer GPUs step together than one on the most."""
+    """Return how much more trainings on fewer GPUs step together than one on the most.
+
+    Each was measured alone: beside each other they share the host's memory bus, PCIe and power.
+    """
     most = max(best)
     others = [number for number in best if number < most and most % number == 0]
     if not others:
@@ -83,4 +87,5 @@ def _rent(best: dict[int, Candidate]) -> str:
         f"step {units.times(ratio)}"
         for number, ratio in ratios.items()
     )
-    return ", ".join([f"{first} what one on {units.plural(most, 'GPU')} does", *more])
+    step = ", ".join([f"{first} what one on {units.plural(most, 'GPU')} does", *more])
+    return f"{step}, if none slows another down"

@@ -1,6 +1,7 @@
 """The doubts about the process that measured the winner, each a sentence. Pure."""
 
 from search_spaces.config import num_devices
+from trainables.measurement import Measurement
 from tune.run_folder.record import SearchContext
 from tune.search.result import Candidate
 
@@ -18,9 +19,7 @@ def doubts(winner: Candidate, context: SearchContext) -> list[str]:
     """Return what the process that measured the winner did otherwise than training should."""
     outcome, measured = winner.representative, winner.representative.measurement
     found = []
-    if measured is not None and measured.num_restart_blocks >= _RESTARTS_SHARE * (
-        measured.num_blocks + measured.num_disturbed_blocks
-    ):
+    if measured is not None and measured.num_restart_blocks >= _RESTARTS_SHARE * _num_all(measured):
         found.append(
             f"processes of the loop's own started or ended in {measured.num_restart_blocks} of its "
             "blocks of updates, and their start is in the speed: a loop that keeps them is faster."
@@ -37,6 +36,11 @@ def doubts(winner: Candidate, context: SearchContext) -> list[str]:
             f"{outcome.thread_cap}: its threads are not bounded by the cap."
         )
     return found + _of_cpus(winner, context)
+
+
+def _num_all(measured: Measurement) -> int:
+    """Return the number of blocks; where too many were disturbed, all of them count."""
+    return measured.num_blocks + (0 if measured.disturbed else measured.num_disturbed_blocks)
 
 
 def _of_cpus(winner: Candidate, context: SearchContext) -> list[str]:

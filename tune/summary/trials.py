@@ -44,6 +44,11 @@ def proven_speed(
     return f"{units.speed(steps_per_second)} {unit}/s, {interval}, from {processes}"
 
 
+def soak_noun(*, is_command: bool) -> str:
+    """Return what soaks are counted in, in the singular: a command tells no updates."""
+    return "reading" if is_command else "update"
+
+
 def disturbed_text(trials: Sequence[Trial]) -> str:
     """Return how many trials were disturbed by what, and the seconds that do not count for it."""
     found = "; ".join(filter(None, (_by_programs(trials), _by_machine(trials))))
@@ -61,12 +66,13 @@ def disturbed_text(trials: Sequence[Trial]) -> str:
 def _kept(trials: Sequence[Trial]) -> float | None:
     """Return the share of its speed that a training keeps with as much disturbance.
 
-    What a trial lost that was never quiet is not known; with one, the share is `None`.
+    What a trial lost that was never quiet, or ran on a slower machine, is not known; with one, the
+    share is `None`.
     """
+    if any(trial.is_disturbed for trial in trials):
+        return None
     spent_s = lost_s = 0.0
     for one in _measured(trials):
-        if one.disturbed:
-            return None
         spent_s += one.measure_s
         slow_s = _seconds_of([one], [one.num_disturbed_blocks])
         if one.disturbed_per_second is not None:

@@ -24,6 +24,9 @@ OFFER_COLUMNS = (
     "steps per $",
     "configuration",
 )
+_LEARNING = "learning"
+"""The kind of profile that is chosen for what it learns, and not for its steps."""
+
 _SIZES = ("num_envs", "num_steps", "batch_size", "num_epochs")
 
 
@@ -104,6 +107,11 @@ def advice(ranked: Sequence[ClassOffer]) -> str:
             sentence += "; their intervals overlap, so that may be chance"
     if not first.profile.is_proven:
         sentence += "; its search was cut short before its finals, so let one finish first"
+    if disturbed := [o.profile.machine_class for o in priced[:2] if o.profile.is_disturbed]:
+        names = " and ".join(disturbed)
+        sentence += f"; {names}: disturbed in every measurement, and perhaps faster than that"
+    if first.profile.kind == _LEARNING:
+        sentence += "; these are steps, and each profile says how soon it learns"
     if unpriced:
         sentence += f"; no price is known for {', '.join(unpriced)}"
     return sentence + "."
@@ -125,9 +133,11 @@ def suffix(task: TaskKey) -> str:
 
 
 def interval_text(result: PulledProfile) -> str:
-    """Return a speed as `50.1 K ±1.3 % env steps/s`, marked if finals have not proven it."""
+    """Return a speed as `50.1 K ±1.3 % env steps/s`, marked if finals have not proven it, or not in
+    quiet.
+    """
     interval = speed_interval(result.steps_per_second, result.low, result.high)
-    marked = " (unproven)" * (not result.is_proven)
+    marked = " (unproven)" * (not result.is_proven) + " (disturbed)" * result.is_disturbed
     return f"{interval} {result.unit}/s{marked}"
 
 

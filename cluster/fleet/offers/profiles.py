@@ -28,8 +28,9 @@ class PulledProfile:
 
     `options` are all that the workload was given, and its code, by name: the digest in `task` is
     theirs. `unit` is what the speeds count, in the plural. `is_proven` means that finals confirmed
-    it and the search came to its end. One training was measured on `num_devices` of the machine's
-    `num_gpus` GPUs of its class; that is 0 for a training on the CPU.
+    it and the search came to its end; `is_disturbed`, that other programs, or a slower machine,
+    disturbed every process that measured it. One training was measured on `num_devices` of the
+    machine's `num_gpus` GPUs of its class; that is 0 for a training on the CPU.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class PulledProfile:
     config: dict[str, Any]
     num_devices: int = 1
     num_gpus: int = 0
+    is_disturbed: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class _Speed:
     low: float
     high: float
     unit: str = "env steps"
+    disturbed: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +165,7 @@ def read(path: Path) -> PulledProfile:
         config=profile.config,
         num_devices=num_devices,
         num_gpus=len(profile.machine.gpus) if profile.device == "cuda" else 0,
+        is_disturbed=bool(profile.speed.disturbed),
     )
 
 

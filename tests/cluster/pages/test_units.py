@@ -93,6 +93,28 @@ def test_factors_have_three_digits(ratio: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ratio", "bounds", "text"),
+    [
+        (1.0031, (1.0,), "1.003 x"),
+        (0.9996, (1.0,), "0.9996 x"),
+        (0.99, (1.0,), "0.99 x"),
+        (1.0, (1.0,), "1.00 x"),
+        (1.0096, (1.0, 1.01), "1.0096 x"),
+        (0.8951, (0.9,), "0.895 x"),
+    ],
+)
+def test_a_factor_does_not_read_as_a_bound_that_it_is_apart_from(
+    ratio: float, bounds: tuple[float, ...], text: str
+) -> None:
+    assert units.times(ratio, *bounds) == text
+
+
+def test_of_an_interval_of_factors_one_sees_whether_it_includes_1() -> None:
+    assert units.times_interval(1.0031, 1.0171) == "1.003 x to 1.02 x"
+    assert units.times_interval(0.9971, 1.0171) == "0.997 x to 1.02 x"
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [(947, "947"), (50_123, "50.1 K"), (999_950, "1.00 M"), (1.234e6, "1.23 M"), (0, "0")],
 )
@@ -117,4 +139,4 @@ def test_little_money_is_not_nothing(amount: float, text: str) -> None:
     ],
 )
 def test_what_was_done_is_told_of_what_was_planned(number: int, planned: int, said: str) -> None:
-    assert units.of_planned(number, planned) == said
+    assert units.of_planned(number, planned, "update") == said

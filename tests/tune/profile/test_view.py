@@ -48,6 +48,8 @@ def test_a_comparison_that_was_disturbed_is_none_in_the_profile_too(
     said = capsys.readouterr().out
     assert "not comparable with 256 x 128, 4 minibatches" in said
     assert "1.24 x" not in said
+    assert profile.main(["list", str(tmp_path)]) == 0
+    assert ("confirmed, disturbed, " in capsys.readouterr().out) is (who == "winner")
 
 
 COMMAND = {
@@ -81,6 +83,14 @@ def test_a_command_is_printed_ready_to_paste_with_what_a_run_takes(
         "# 1,000,000,000 env steps take 4 h 28 min (4 h 25 min to 4 h 32 min) and $3.09 "
         "($3.05 to $3.13) at $0.69 an hour."
     )
+
+
+def test_the_soak_of_a_command_is_told_in_readings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, task=factories.task(**COMMAND))
+    assert profile.main(["show", str(path)]) == 0
+    assert "200 of 200 readings in 2 min 11 s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

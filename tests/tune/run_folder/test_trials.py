@@ -59,6 +59,14 @@ def test_the_csv_has_what_each_phase_used(tmp_path: Path) -> None:
     assert row["threads/import"] == ""
 
 
+def test_the_csv_says_which_trial_did_not_count_for_a_slower_machine() -> None:
+    rows = csv.DictReader(io.StringIO(trial_files.to_csv([TRIALS[0], trial(machine_share=0.8)])))
+    assert [(row["disturbed"], row["machine_share"]) for row in rows] == [
+        ("False", ""),
+        ("False", "0.8"),
+    ]
+
+
 def test_the_csv_has_the_same_columns_when_nothing_was_measured() -> None:
     empty = trial_files.to_csv([TRIALS[1]]).splitlines()[0].split(",")
     full = trial_files.to_csv([TRIALS[0]]).splitlines()[0].split(",")

@@ -10,6 +10,7 @@ import pytest
 import factories
 from learners import numbered, trained
 from screens import CONTEXT, PROFILES, TOO_MUCH, begin, printed, terminal
+from trainables.measurement import OutcomeKind
 from tune.screen import result_panel
 from tune.screen.screen import Screen
 from tune.search.learned import LearningPlan
@@ -68,6 +69,23 @@ def test_finals_are_listed_by_speed_with_what_failed_last() -> None:
         ("512 x 128, 8 minibatches", "61.0 K ±11.2 %", "2"),
         ("256 x 128, 4 minibatches (baseline)", "50.0 K ±16.3 %", "1"),
         ("1024 x 128, 16 minibatches", "device memory", "1"),
+    ]
+
+
+def test_a_final_that_was_lost_and_run_again_has_its_speed() -> None:
+    lost = factories.failed(OutcomeKind.NODE_LOST, "killed.")
+    config, other = {"lanes": 8}, {"lanes": 16}
+    finals = [
+        factories.trial(number=place, stage=Stage.FINAL, config=of, **changes)
+        for place, (of, changes) in enumerate(
+            [(config, {"outcome": lost}), (config, {}), (other, {"outcome": lost})]
+        )
+    ]
+    explored = factories.trial(number=3, config=other)
+    rows = result_panel.finals_rows(factories.result(trials=(*finals, explored)))
+    assert [row[:3] for row in rows] == [
+        ("lanes 8", "50.0 K ±16.3 %", "1"),
+        ("lanes 16", "lost", "1"),
     ]
 
 

@@ -65,6 +65,25 @@ def test_of_a_tie_within_noise_the_smaller_memory_wins(
     assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == wins
 
 
+@pytest.mark.parametrize(
+    ("speeds", "wins"),
+    [
+        ([(4, 400.0, False), (8, 398.0, True)], 4),
+        ([(4, 398.0, False), (8, 400.0, True)], 4),
+        ([(4, 400.0, True), (8, 398.0, True)], 8),  # the leaner of two that were never quiet
+        ([(4, 390.0, False), (8, 400.0, True)], 8),  # no tie: it is that fast at least
+    ],
+)
+def test_of_a_tie_what_was_measured_undisturbed_wins(
+    speeds: list[tuple[int, float, bool]], wins: int
+) -> None:
+    trials = [
+        measured(n, speed, stage=Stage.FINAL, device_bytes=1000 // n, disturbed=disturbed)
+        for n, speed, disturbed in speeds
+    ]
+    assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == wins
+
+
 def test_without_noise_the_faster_wins_a_near_tie() -> None:
     speeds = [(4, 400.0, 900), (8, 397.0, 100)]
     trials = [

@@ -147,7 +147,7 @@ def surely(gain: float) -> levers.Tried:
         (tried_with(ended(LEVERED, 300.0)), Verdict.SLOWER, ""),
         (tried_with(ended(LEVERED, 404.0), ended(LEVERED, 404.0)), Verdict.NO_GAIN, ""),
         (tried_with(ended(LEVERED, 500.0), ended(LEVERED, 390.0)), Verdict.NO_GAIN, ""),
-        (surely(1.008), Verdict.NO_GAIN, ""),
+        (surely(1.008), Verdict.LITTLE_GAIN, ""),
         (surely(1.015), Verdict.KEPT, ""),
         (both(0.5, 0.506), Verdict.KEPT, ""),
         (

@@ -23,11 +23,17 @@ def ran(
     ended_at: float = 20.0,
     width: float = 0.002,
     disturbed: bool = False,
+    num_compilations: int | None = 2,
 ) -> Trial:
     """A trial of the baseline that took 20 s, and was measured in the last 4."""
     low, high = speed * (1 - width), speed * (1 + width)
     measured = measurement(
-        steps_per_second=speed, low=low, high=high, disturbed=disturbed, peak_device_bytes=100
+        steps_per_second=speed,
+        low=low,
+        high=high,
+        disturbed=disturbed,
+        peak_device_bytes=100,
+        num_compilations=num_compilations,
     )
     return trial(
         stage=stage,
@@ -71,6 +77,18 @@ def test_trials_are_alike_if_the_baseline_is_as_fast_beside_the_others(
     assert side_by_side(trials, "auto", BASELINE) is is_alike
     assert side_by_side(trials, "together", BASELINE)
     assert not side_by_side(trials, "alone", BASELINE)
+
+
+def test_of_what_is_no_program_one_pair_does_not_tell_that_it_is_alike() -> None:
+    """Processes of a script, or of Phase 3, differ by more than what is asked."""
+    explored = [ran(str(number), num_compilations=None) for number in range(1, NUM_GPUS)]
+    first = ran("0", stage=Stage.BASELINE, num_compilations=None)
+    final = ran("0", stage=Stage.FINAL, ended_at=60.0, num_compilations=None)
+    pair = measured_pair([first, *explored, final], BASELINE)
+    assert pair is not None
+    assert pair.low < 0.92
+    assert pair.high > 1.08
+    assert not pair.is_alike
 
 
 BESIDE = ran("1", stage=Stage.FINAL, ended_at=65.0)
@@ -128,7 +146,11 @@ def test_finals_run_side_by_side_once_the_pair_says_that_it_changes_nothing(
             share = slowed if one.stage in EXPLORING else 1.0
             speed = share * ended.measurement.steps_per_second
             found = measurement(
-                steps_per_second=speed, low=0.999 * speed, high=1.001 * speed, measure_s=1e-9
+                steps_per_second=speed,
+                low=0.999 * speed,
+                high=1.001 * speed,
+                measure_s=1e-9,
+                peak_device_bytes=100,
             )
             ended = outcome(measurement=found)
         search.tell(one, outcome(measurement=ended.measurement, kind=ended.kind, gpus=(gpu,)))

@@ -43,8 +43,9 @@ def test_pairs_that_disagree_prove_no_gain() -> None:
         ({}, True),
         ({"peak_device_bytes": 100}, False),
         ({"peak_device_bytes": 100, "device_bytes": None}, True),
+        ({"peak_device_bytes": 100, "num_compilations": None}, True),
     ],
-    ids=["on a CPU", "a program on a GPU", "a script on a GPU"],
+    ids=["on a CPU", "a program on a GPU", "a script on a GPU", "Phase 3 on a GPU"],
 )
 def test_two_rounds_prove_a_gain_of_a_few_percents_of_programs_on_a_gpu_alone(
     told: dict[str, Any], is_noise: bool

@@ -1,5 +1,6 @@
 """The rows of the conclusion: what was found, what limits it, and why nothing was found."""
 
+import dataclasses
 import re
 
 import pytest
@@ -86,18 +87,24 @@ def test_other_kinds_are_listed_where_they_differ() -> None:
     rows = dict(found.rows)
     assert rows["lean"] == "256 envs x 128 steps, batch 8192, 4 epochs: 60.0 K env steps/s, 80 MiB"
     assert "balanced" not in rows
+    noisy = dataclasses.replace(lean, disturbed=True)
+    rows = dict(conclude(factories.result(chosen=chosen | {Kind.LEAN: noisy})).rows)
+    assert rows["lean"].endswith("60.0 K env steps/s, 80 MiB, disturbed in every measurement")
 
 
 @pytest.mark.parametrize(
-    ("device_bytes", "said"),
+    ("device_bytes", "on_gpu", "said"),
     [
-        (150_000_000, r"No limit is near: it takes \d+ % of the \w+ ?\w* allowed"),
-        (9_000_000_000, r"What limits it: device memory, of which it takes 8\d %"),
+        (150_000_000, True, r"No limit is near: it takes \d+ % of the \w+ ?\w* allowed"),
+        (9_000_000_000, True, r"What limits it: device memory, of which it takes 8\d %"),
+        (None, True, r"What it takes of the GPU's memory is not known; of the host memory allowed"),
+        (None, False, r"No limit is near"),  # it is the host's
     ],
 )
-def test_the_limit_that_is_near_is_named(device_bytes: int, said: str) -> None:
+def test_the_limit_that_is_near_is_named(device_bytes: int | None, on_gpu: bool, said: str) -> None:
     found = result(chosen={Kind.FASTEST: candidate(device_bytes=device_bytes)})
-    assert re.match(said, limited_by(found, record().context))
+    context = dataclasses.replace(record().context, on_gpu=on_gpu)
+    assert re.match(said, limited_by(found, context))
 
 
 def test_a_search_of_which_nothing_ran_is_called_broken() -> None:

@@ -17,7 +17,17 @@ from tune.summary import doubts
 
 
 def unsettled(num_blocks: int) -> Any:
-    measured = factories.measurement(converged=False, num_blocks=num_blocks)
+    measured = factories.measurement(
+        converged=False, num_blocks=num_blocks, low=48_000.0, high=52_000.0
+    )
+    return factories.candidate(representative=factories.outcome(measurement=measured))
+
+
+def cut_short() -> Any:
+    """A count by the clock, of which others disturbed too much; what is left is steady."""
+    measured = factories.measurement(
+        converged=False, num_blocks=24, num_disturbed_blocks=16, measure_s=20.0
+    )
     return factories.candidate(representative=factories.outcome(measurement=measured))
 
 
@@ -25,8 +35,8 @@ def soaked(num_updates: int) -> Any:
     return factories.candidate(soaks=(factories.measurement(num_updates=num_updates),))
 
 
-def restarting(num_blocks: int) -> Any:
-    measured = factories.measurement(num_blocks=9, num_restart_blocks=num_blocks)
+def restarting(num_blocks: int, **changes: Any) -> Any:
+    measured = factories.measurement(num_blocks=9, num_restart_blocks=num_blocks, **changes)
     return factories.candidate(representative=factories.outcome(measurement=measured))
 
 
@@ -60,6 +70,16 @@ def slow_soak(**changes: Any) -> Any:
             "the speed varied more than 2 %; the interval is as wide as it was seen.",
         ),
         (
+            {"chosen": {Kind.FASTEST: cut_short()}},
+            {},
+            "its speed is the mean of 12 s, less than a count is timed for: of what comes rarely",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: soaked(31)}},
+            {"is_command": True, "soak_updates": 50},
+            "the soak was cut short after 31 of 50 readings: its time was up.",
+        ),
+        (
             {"chosen": {Kind.FASTEST: slow_soak()}},
             {},
             "the soak ran at 48.2 K env steps/s, below the 60.5 K to 63.5 K that the finals",
@@ -81,6 +101,11 @@ def slow_soak(**changes: Any) -> Any:
         ),
         (
             {"chosen": {Kind.FASTEST: restarting(5)}},
+            {},
+            "processes of the loop's own started or ended in 5 of its blocks of updates",
+        ),
+        (
+            {"chosen": {Kind.FASTEST: restarting(5, disturbed=True, num_disturbed_blocks=8)}},
             {},
             "processes of the loop's own started or ended in 5 of its blocks of updates",
         ),

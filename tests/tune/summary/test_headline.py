@@ -109,3 +109,17 @@ def test_a_baseline_beside_what_was_never_measured_in_quiet_is_not_called_the_fa
     assert found.headline.endswith(
         "is the fastest of what was measured undisturbed. Others may be faster."
     )
+
+
+def test_a_small_gain_that_is_sure_does_not_read_as_none() -> None:
+    sure = {
+        "noise": Noise(sd=0.001, dof=100.0, quantile=1.984),
+        "representative": factories.outcome(
+            measurement=factories.measurement(low=49_990.0, high=50_010.0)
+        ),
+    }
+    baseline = dataclasses.replace(factories.BASELINE, **sure)
+    winner = factories.candidate(steps_per_second=50_220.0, **sure)
+    found = conclude(factories.result(chosen={Kind.FASTEST: winner}, baseline=baseline))
+    assert found.headline == f"512 x 64, 8 minibatches: 1.004 x faster than the {DEFAULT}"
+    assert dict(found.rows)["compared"].startswith("1.002 x to 1.01 x the speed of the framework")

@@ -51,6 +51,32 @@ def test_the_first_line_says_both() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("speed", "disturbed", "said"),
+    [
+        (100.4, False, " sooner than what steps fastest)"),
+        (
+            102.0,
+            False,
+            "; steps faster by no more than noise: 256 x 128, 128 minibatches (0.99 x to 1.05 x)",
+        ),
+        (104.0, False, "; steps fastest: 256 x 128, 128 minibatches (+4%)"),
+        (
+            104.0,
+            True,
+            "; steps fastest: 256 x 128, 128 minibatches, but one of the two was disturbed",
+        ),
+    ],
+)
+def test_the_first_line_boasts_of_no_speed_that_is_noise(
+    speed: float, disturbed: bool, said: str
+) -> None:
+    found = searched(SEEN)
+    fastest = candidate(config=FASTEST, steps_per_second=speed, disturbed=disturbed)
+    found.chosen[Kind.FASTEST] = fastest
+    assert learning.headline(found.chosen[Kind.LEARNING], found).endswith(said)
+
+
 def test_rows_compare_with_the_fastest_and_the_baseline() -> None:
     rows = said(searched(SEEN))
     assert rows["learning"] == (

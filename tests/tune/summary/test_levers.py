@@ -50,3 +50,24 @@ def test_a_row_says_what_a_lever_gained_and_whether_the_finals_showed_it(
     assert first.endswith(f"), {says}")
     assert second.startswith("SLOW=1: 0.97 x (")
     assert second.endswith("), no gain beyond noise")
+
+
+def test_a_sure_gain_of_less_than_a_percent_is_not_called_noise() -> None:
+    tried = [("4", 400.0), ("fast", 403.84), ("fast", 403.84), ("4", 400.0)] * 4
+    speeds = {"4": WINNER, "fast": FAST}
+    trials = [
+        *EXPLORED,
+        *(ended(WINNER, 400.0, stage=Stage.FINAL, peak_device_bytes=100),) * 2,
+        *(ended(speeds[name], speed, peak_device_bytes=100) for name, speed in tried),
+    ]
+    result = result_of(
+        tuple(trials),
+        objective=Objective.THROUGHPUT,
+        baseline=config(1),
+        stop_reason="",
+        partial=False,
+        wall_s=1.0,
+    )
+    [(_, text)] = levers.rows(result, result.chosen[Kind.FASTEST])
+    assert text.startswith("FAST=1: 1.0096 x (")
+    assert text.endswith("), it gains less than 1 %")

@@ -1,5 +1,7 @@
 """What each number of GPUs is worth, in words."""
 
+import dataclasses
+
 import pytest
 
 import factories
@@ -41,8 +43,17 @@ def test_each_number_is_told_by_its_best_and_what_the_rent_gets_otherwise() -> N
         (
             "for the same rent",
             "4 trainings on 1 GPU step 1.25 x what one on 4 GPUs does, "
-            "2 trainings on 2 GPUs step 1.12 x",
+            "2 trainings on 2 GPUs step 1.12 x, if none slows another down",
         ),
+    ]
+
+
+def test_a_number_that_was_never_measured_in_quiet_says_so() -> None:
+    noisy = dataclasses.replace(trial(2, 1.2e6), machine_share=0.8)
+    rows = per_gpu.rows([trial(1, 1.0e6), noisy], on_gpu=True)
+    assert [text.endswith(", disturbed in every measurement") for _, text in rows[:2]] == [
+        False,
+        True,
     ]
 
 

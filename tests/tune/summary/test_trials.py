@@ -7,9 +7,11 @@ from conclusions import conclude
 from trainables.measurement import Measurement
 
 
-def disturbed_row(*measurements: Measurement) -> str | None:
+def disturbed_row(*measurements: Measurement, machine_share: float | None = None) -> str | None:
     trials = tuple(
-        factories.trial(outcome=factories.outcome(measurement=measured))
+        factories.trial(
+            outcome=factories.outcome(measurement=measured), machine_share=machine_share
+        )
         for measured in measurements
     )
     return dict(conclude(factories.result(trials=trials)).rows).get("disturbed")
@@ -44,6 +46,17 @@ def test_the_time_that_slower_cpus_cost_is_said_apart_and_what_it_would_cost_a_t
         "where nothing else was measured; a long training that meets as much of it gets 0.90 x of "
         "the speed"
     )
+
+
+def test_what_a_slower_machine_would_cost_a_training_is_not_known() -> None:
+    """The blocks alone say 0.95 x, of a trial that ran beside CPUs at 0.8 x all the time."""
+    found = disturbed_row(
+        measured(num_disturbed_blocks=4, num_slowed_blocks=4, disturbed_per_second=0.9 * 50_000.0),
+        machine_share=0.8,
+    )
+    assert found is not None
+    assert "ran at 0.80 x of their best beside 1 trial" in found
+    assert found.endswith("; a long training meets it, too")
 
 
 def test_others_on_the_gpu_are_said() -> None:

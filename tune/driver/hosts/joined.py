@@ -9,7 +9,6 @@ import ray
 from cluster.errors import UserError
 from cluster.join.hardware_class import ClassHost, HardwareClass
 from cluster.node import hardware
-from trainables.command.options import FACTORY
 from tune.driver.hosts.found import FittingHost, FoundHosts, Node
 from tune.driver.hosts.host_check import HostCheck, answer
 from tune.preflight.findings import NotFitError
@@ -134,7 +133,7 @@ def folders_of(task: Task) -> tuple[str, ...]:
 
     Those of a command may be where it writes.
     """
-    if task.workload == FACTORY:
+    if task.is_command:
         return ()
     return tuple(str(path) for path in _paths_of(task) if path.is_dir())
 

@@ -33,6 +33,11 @@ def test_class_with_the_most_steps_per_dollar_comes_first(tmp_path: Path) -> Non
         ({}, {"rtx-4090": 1.0}, f"with a price; no price is known for {A100}."),
         ({}, {"rtx-4090": 1.0, "a100": 0.985}, "overlap, so that may be chance."),
         ({"partial": True}, {"rtx-4090": 0.1, "a100": 1.0}, "cut short before its finals"),
+        (
+            {"speed": {"low": 49_000.0, "high": 51_000.0, "disturbed": True}},
+            {"rtx-4090": 0.1, "a100": 1.0},
+            f"; {RTX}: disturbed in every measurement, and perhaps faster than that.",
+        ),
     ],
 )
 def test_sentence_says_how_sure_it_is(
@@ -47,6 +52,21 @@ def test_speed_of_one_block_alone_has_no_interval(tmp_path: Path) -> None:
     write(tmp_path, "a", speed={"low": 50_000.0, "high": 50_000.0})
     (offer,) = ranked(tmp_path, Prices())
     assert report.interval_text(offer.profile) == "50.0 K env steps/s"
+
+
+def test_of_profiles_that_are_chosen_for_learning_steps_are_not_all(tmp_path: Path) -> None:
+    write(tmp_path, "a", kind="learning")
+    offers = report.offers(
+        profiles.read_all(tmp_path, kind="learning"), (), Prices(given={"rtx-4090": 1.0})
+    )
+    said = "; these are steps, and each profile says how soon it learns."
+    assert report.advice(offers).endswith(said)
+
+
+def test_a_speed_that_was_disturbed_is_marked(tmp_path: Path) -> None:
+    write(tmp_path, "a", speed={"low": 49_000.0, "high": 51_000.0, "disturbed": True})
+    (offer,) = ranked(tmp_path, Prices())
+    assert report.interval_text(offer.profile) == "50.0 K ±2.0 % env steps/s (disturbed)"
 
 
 def test_best_of_a_class_is_proven_before_it_is_fast(tmp_path: Path) -> None:
