@@ -1,7 +1,7 @@
 """Start Ray as a search does, run trials under Ray Tune in it, and print what was seen as JSON.
 
-Arguments: the number of CPUs for Ray, then, as JSON, the command of the one trial. Without one, two
-trials on each CPU sleep, and what strangers see of this Ray is told, too.
+Arguments: the number of CPUs for Ray, then, as JSON, the command of the one trial; without one, two
+trials on each CPU sleep. After `strangers`, what those see of this Ray is told, too.
 """
 
 import json
@@ -18,16 +18,18 @@ import psutil
 from cluster.node import listeners, ray_env
 
 
-def main(num_cpus: int, command: list[str]) -> None:
+def main(num_cpus: int, command: list[str], *, asks_strangers: bool) -> None:
     ray_env.exec_into(ray_env.environment(os.environ))
     temp_dir = Path(tempfile.mkdtemp(dir=ray_env.prepare(os.environ)))
     try:
-        print(json.dumps(_session(num_cpus, command, temp_dir)))
+        print(json.dumps(_session(num_cpus, command, temp_dir, asks_strangers)))
     finally:
         shutil.rmtree(temp_dir)
 
 
-def _session(num_cpus: int, command: list[str], temp_dir: Path) -> dict[str, object]:
+def _session(
+    num_cpus: int, command: list[str], temp_dir: Path, asks_strangers: bool
+) -> dict[str, object]:
     import ray
     import ray.tune
 
@@ -35,7 +37,7 @@ def _session(num_cpus: int, command: list[str], temp_dir: Path) -> dict[str, obj
     exposed = [str(listener) for listener in listeners.exposed_listeners()]
     address = ray.get_runtime_context().gcs_address
     right = Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text()
-    tokens = {} if command else {"none": None, "wrong": "0" * 64, "right": right}
+    tokens = {"none": None, "wrong": "0" * 64, "right": right} if asks_strangers else {}
     num_trials = 1 if command else 2 * num_cpus
     strangers = {name: _read_by_stranger(address, token) for name, token in tokens.items()}
     peak = _Peak()
@@ -117,4 +119,4 @@ class _Peak:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), json.loads(sys.argv[2]))
+    main(int(sys.argv[1]), json.loads(sys.argv[2]), asks_strangers="strangers" in sys.argv[3:])

@@ -1,7 +1,30 @@
 """Programs that a test started and goes on beside."""
 
+import contextlib
 import subprocess
 import threading
+from collections.abc import Callable
+
+import psutil
+
+
+def descendants(
+    process: "subprocess.Popen[str]", is_wanted: Callable[[psutil.Process], bool] = lambda _: True
+) -> list[psutil.Process]:
+    """Return the processes below it that are wanted; what ends meanwhile, as trials do, is none."""
+    found = []
+    for member in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if is_wanted(member):
+                found.append(member)
+    return found
+
+
+def is_alive(member: psutil.Process) -> bool:
+    """Return whether it runs, and is no zombie."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def rest_of(process: "subprocess.Popen[str]", *, timeout_s: float = 300) -> str:

@@ -14,6 +14,13 @@ CONFIG = {"num_envs": 8, "num_steps": 16, "batch_size": 32}
 OPTIONS = {"synthetic_days": 2}
 
 
+@functools.cache
+def compiled(factory, num_envs):
+    """A phase's workload with so many environments, and its program."""
+    workload = factory(CONFIG | {"num_envs": num_envs}, OPTIONS)
+    return workload, workload.compile()
+
+
 def count_up(state):
     return {"count": state["count"] + 1, "sum": state["sum"] * 0.5}, {"count": state["count"]}
 
@@ -170,8 +177,7 @@ def test_a_state_that_changes_shape_is_refused(update, message):
 
 @pytest.mark.parametrize("factory", [phase1, phase2])
 def test_phases_train_and_never_compile_again(factory):
-    workload = factory(CONFIG, OPTIONS)
-    program = workload.compile()
+    workload, program = compiled(factory, 8)
     assert program.device_bytes is not None
     # 64 x 4.46 MFLOP forward and backward: rollout, bootstrap and 4 epochs
     assert program.flops_per_update == pytest.approx(8 * 16 * 4.46e6, rel=0.02)
@@ -223,8 +229,6 @@ def test_invalid_configuration_names_its_numbers(config, message):
 
 
 def test_bytes_grow_with_the_environments():
-    def device_bytes(num_envs: int) -> int:
-        config = {"num_envs": num_envs, "num_steps": 64, "batch_size": 64}
-        return functools.partial(phase1, config, OPTIONS)().compile().device_bytes or 0
-
-    assert device_bytes(2048) > 1.5 * device_bytes(512)
+    _, few = compiled(phase1, 8)
+    _, many = compiled(phase1, 2048)
+    assert many.device_bytes > 2 * few.device_bytes

@@ -87,7 +87,7 @@ def test_a_trial_whose_time_is_up_is_killed(run_fake: RunFake, name: str) -> Non
 
 
 def test_a_hang_after_a_refused_thread_is_a_thread_limit(run_fake: RunFake) -> None:
-    assert run_fake("hang_out_of_threads", timeout_s=2.0).kind is OutcomeKind.THREAD_LIMIT
+    assert run_fake("hang_out_of_threads", timeout_s=5.0).kind is OutcomeKind.THREAD_LIMIT
 
 
 def test_a_hang_while_the_cgroup_refused_threads_is_a_thread_limit(

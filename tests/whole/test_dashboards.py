@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import struct
 import subprocess
@@ -28,6 +27,7 @@ from cluster.node import listeners
 from cluster.node.listeners import Listener
 from dashboard_pages import workers_shown
 from factories import failed, outcome
+from loopback import HEAD, PORTS
 from places import SUPPORT
 from search_spaces.space import SearchSpace
 from trainables.measurement import OutcomeKind
@@ -81,17 +81,14 @@ def test_the_journal_opens_in_optuna_dashboard_as_it_is(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def optuna_dashboard(journal: Path) -> Iterator[str]:
-    """Start it on a free port of loopback; yield its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """Start it on an address of loopback that is this process's own; yield its URL."""
     command = [str(Path(sys.executable).with_name("optuna-dashboard")), str(journal)]
     process = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        [*command, "--host", HEAD, "--port", str(PORTS.head)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://{HEAD}:{PORTS.head}"
     try:
         deadline = time.monotonic() + 60
         while not answers(f"{url}/api/studies"):

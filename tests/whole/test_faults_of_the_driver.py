@@ -17,7 +17,7 @@ from pids_cgroup import PidsCgroup
 from subprocesses import read_until
 from tune.profile import file as profile_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(380), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(300), pytest.mark.timeout(600)]
 
 
 DRIVER_ENDS = {
@@ -26,6 +26,7 @@ DRIVER_ENDS = {
     "is aborted": (signal.SIGABRT, "trial 1 ("),
     "crashes": (signal.SIGSEGV, "trial 1 ("),
 }
+"""The signal, and when; what is left in the folder depends on the latter alone."""
 
 
 @pytest.mark.parametrize("name", DRIVER_ENDS)
@@ -39,15 +40,18 @@ def test_a_driver_that(name: str, place: Place) -> None:
     assert "go on with --resume" in said
     assert_clean((said.partition("Fatal Python error")[2] and said.rpartition("\n\n")[2]) or said)
     assert profile_file.read(place.profile()).partial
+    if signum != signal.SIGKILL:
+        return
     code, said = place.search("--resume")
     assert code == 0, said
     assert place.kinds()[0] == "baseline completed"
     assert not profile_file.read(place.profile()).partial
 
 
-# What is refused is refused soon; of what is searched, each limit and each number of CPUs is there.
+# What is refused is refused soon; of what is searched, each limit and each number of CPUs is there,
+# the fewest threads with the most CPUs.
 REFUSED = [(limit, num_cpus) for limit in (120, 240) for num_cpus in (2, 128, 384)]
-SEARCHED = [(300, 2), (300, 384), (400, 128), (700, 384)]
+SEARCHED = [(300, 384), (400, 128), (700, 2)]
 
 
 @pytest.mark.parametrize(("limit", "num_cpus"), REFUSED + SEARCHED)
@@ -94,9 +98,7 @@ def test_threads_that_others_take_after_the_preflight(
 FINALS = "trial 2 (final) starts"
 
 
-@pytest.mark.parametrize(
-    ("at", "times"), [("Space:", 3), ("trial 0 (", 1), (FINALS, 1), (FINALS, 3)]
-)
+@pytest.mark.parametrize(("at", "times"), [("Space:", 3), ("trial 0 (", 1), (FINALS, 3)])
 def test_ctrl_c_at_any_moment(place: Place, at: str, times: int) -> None:
     process = place.start("tune.jax_phase12", *FAULTY)
     before = read_until(process, at)

@@ -14,7 +14,7 @@ import yaml
 
 from netns_hosts import Box, Lab, lab, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(150), pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(180), pytest.mark.timeout(1500)]
 
 FAKE = ("--", "python", "tests/support/fake_search.py")
 UP = ("up", "--accept-new", "--python", sys.executable)
@@ -71,7 +71,7 @@ def profiles(fleet: Lab) -> list[str]:
 def test_two_boxes_of_a_class_halve_its_search_and_one_of_them_finishes_it(fleet: Lab) -> None:
     fleet.add_box("c")
     twins(fleet)
-    told = submit(fleet, trials=8, trial_s=1.5)
+    told = submit(fleet, trials=8, trial_s=2.5)
     assert re.search(r"a  runs part 1/2: .* --shard 1/2 ", told)
     assert re.search(r"b  runs part 2/2: .* --shard 2/2 ", told)
     assert re.search(r"c  runs the whole: (?!.*--shard)", told)
@@ -92,7 +92,7 @@ def test_two_boxes_of_a_class_halve_its_search_and_one_of_them_finishes_it(fleet
 
 def test_box_lost_in_the_middle_costs_what_was_not_pulled_and_nothing_else(fleet: Lab) -> None:
     _, b = twins(fleet)
-    submit(fleet, trials=12)
+    submit(fleet, trials=12, trial_s=2.0)  # b has more to do when two are here
     watch = fleet.open_fleet("watch", "--every", "0.2", "--lost-after", "3")
     here = fleet.folder / "profiles"
     wait_for(lambda: len(numbers(here / "b/s")) >= 2, "pulled trials")
@@ -151,7 +151,7 @@ def test_box_lost_while_it_finishes_the_search_is_replaced_by_the_other(fleet: L
 
 def test_part_that_failed_is_told_and_what_it_found_is_merged(fleet: Lab) -> None:
     a, b = twins(fleet)
-    submit(fleet, trials=8)
+    submit(fleet, trials=8, trial_s=1.5)
     wait_for(lambda: numbers(jobs(a) / "s"), "a trial")
     first = json.loads((jobs(a) / "s/process.json").read_text())["pid"]
     subprocess.run(a.enter(["kill", "-KILL", str(first)]), check=True)

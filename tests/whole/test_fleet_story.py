@@ -19,7 +19,7 @@ import yaml
 from netns_hosts import Box, Lab, Machine, lab, wait_for
 from subprocesses import read_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(170), pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(180), pytest.mark.timeout(1500)]
 
 FAKE = ("--", "python", "tests/support/fake_search.py")
 UP = ("up", "--accept-new", "--python", sys.executable)
@@ -90,7 +90,7 @@ def test_status_of_a_running_search_says_what_it_does_and_what_it_costs(fleet: L
     fleet.add_box("a")
     fleet.write_hosts(a="price_per_hour = 3600")
     fleet.fleet(*UP, "--max-hours", "0.5")
-    fleet.fleet("submit", *FAKE, "--trials", "50", "--max-time-s", "600")
+    fleet.fleet("submit", *FAKE, "--trials", "1000", "--max-time-s", "600")
     wait_for(lambda: has_trials(fleet.boxes["a"], 2), "two trials")
     (row,) = json.loads(fleet.fleet("status", "--json").stdout)
     assert row["state"] == "running"
@@ -103,7 +103,7 @@ def test_status_of_a_running_search_says_what_it_does_and_what_it_costs(fleet: L
 
     refused = fleet.fleet("submit", *FAKE, code=1).stdout
     assert re.search("a  REFUSED: already runs the job search-.*: wait, or end it", refused)
-    told = fleet.fleet(*UP, "--max-hours", "0.09").stdout  # moves the dead-man, and nothing else
+    told = fleet.fleet(*UP, "--max-hours", "0.099").stdout  # moves the dead-man, and nothing else
     assert "runs the job" in told
     assert "time left: at most 5 min" in fleet.fleet("status").stdout
     assert re.search("a  ended the job search-", fleet.fleet("down").stdout)
@@ -116,7 +116,7 @@ def test_status_of_a_running_search_says_what_it_does_and_what_it_costs(fleet: L
 def test_lost_box_costs_the_trial_that_ran_and_another_goes_on_with_its_search(fleet: Lab) -> None:
     a, b = two_boxes(fleet)
     fleet.fleet(*UP)
-    fleet.fleet("submit", *FAKE, "--trials", "8", "--trial-s", "1")
+    fleet.fleet("submit", *FAKE, "--trials", "8", "--trial-s", "2")
     watch = fleet.open_fleet("watch", "--every", "0.2", "--lost-after", "3")
     wait_for(lambda: has_trials(a, 4), "four trials")
     wait_for(lambda: _pulled_trials(fleet, "a") >= 3, "pulled trials")
@@ -176,9 +176,11 @@ def test_deadman_ends_the_search_and_the_rent_though_no_laptop_is_left(fleet: La
     stop = 'stop_command = ["sh", "-c", "echo $CONTAINER_ID > /mnt/stopped"]'
     box = fleet.add_box("a")
     fleet.write_hosts(a=stop)
+    fleet.fleet(*UP)
+    fleet.fleet("submit", *FAKE, "--trials", "1000", "--trial-s", "0.2")
+    wait_for(lambda: has_trials(box, 1), "a trial")
     told = fleet.fleet(*UP, "--max-hours", "0.002").stdout
     assert "dead-man armed: ends the job in 7 s, then runs sh -c" in told
-    fleet.fleet("submit", *FAKE, "--trials", "1000", "--trial-s", "0.2")
     fleet.laptop.cut()
     stopped = box.home / "stopped"
     wait_for(stopped.exists, "the stop command")
@@ -305,7 +307,7 @@ def test_dashboard_is_reached_on_the_laptop_and_from_nowhere_else(fleet: Lab) ->
         return subprocess.run(enter, capture_output=True, check=False).returncode == 0
 
     box.run_aside([sys.executable, *page])
-    fleet.fleet("submit", "--only", "a", *FAKE, "--trials", "60", "--dashboard-port", "8265")
+    fleet.fleet("submit", "--only", "a", *FAKE, "--trials", "600", "--dashboard-port", "8265")
     watch = fleet.open_fleet("watch", "--only", "a", "--every", "0.5", "--dashboard")
     assert watch.stdout is not None
     url = next(line for line in watch.stdout if "dashboard" in line).split()[-1]

@@ -22,7 +22,7 @@ PYTHON = ROOT / ".venv-scripts" / "bin" / "python"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.seconds(700),
+    pytest.mark.seconds(550),
     pytest.mark.timeout(1200),
     pytest.mark.skipif(not PYTHON.exists(), reason="make test-scripts makes their environment"),
 ]
@@ -32,14 +32,15 @@ pytestmark = [
 class Script:
     """A training script: its space, its command behind Python, and what is read of it.
 
-    One that needs a minute for a trial has as few `runs` as make a profile.
+    One that `is_slow` needs a minute for a trial. It has as few runs as make a profile, and that is
+    not validated: its command would run once more as it did, which the others show.
     """
 
     space: str
     command: str
     reads: str
     options: str = ""
-    runs: int = 2
+    is_slow: bool = False
 
 
 SCRIPTS = {
@@ -56,7 +57,7 @@ SCRIPTS = {
         "--train_dir={trial_dir} --num_workers=1 --num_envs_per_worker={num_envs_per_worker} "
         "--rollout=32 --batch_size=512 --device=cpu --train_for_env_steps=1000000000",
         reads="frames/s (preset sample-factory)",
-        runs=1,
+        is_slow=True,
     ),
     "brax": Script(
         space="num_envs=64,256",
@@ -64,7 +65,7 @@ SCRIPTS = {
         "--unroll_length 8 --batch_size 64 --num_minibatches 4 --num_evals 1000000 "
         "--num_resets_per_eval 1 --total_env_steps 10000000000 --logdir {trial_dir}",
         reads="env steps/s (preset brax)",
-        runs=1,
+        is_slow=True,
     ),
     "skrl": Script(
         space="num_envs=4,32 rollouts=16",
@@ -91,9 +92,10 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_it_is_searched_and_its_profile_is_validated(name: str, tmp_path: Path) -> None:
+def test_it_is_searched_and_its_profile_is_read_and_validated(name: str, tmp_path: Path) -> None:
     script = SCRIPTS[name]
-    few = f"--max-runs {script.runs} --finalists 1 --final-rounds 1 --soak-updates 0 --json"
+    runs = 1 if script.is_slow else 2
+    few = f"--max-runs {runs} --finalists 1 --final-rounds 1 --soak-updates 0 --json"
     searched = run(
         tmp_path,
         *("tune.command", *few.split(), *script.options.split(), "--out", "run"),
@@ -113,6 +115,8 @@ def test_it_is_searched_and_its_profile_is_validated(name: str, tmp_path: Path) 
     printed = run(tmp_path, "tune.profile", "command", str(path))
     for word in map(str, profile.config.values()):
         assert word in printed.stdout
+    if script.is_slow:
+        return
     validated = run(tmp_path, "tune.profile", "validate", str(path))
     # A machine of the tests is no quiet one: that it ran and was compared is what is shown here.
     assert validated.returncode in {0, 1}, validated.stdout + validated.stderr

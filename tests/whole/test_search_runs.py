@@ -1,9 +1,11 @@
 """Whole searches as a person starts them: the command line, Ray, trials, profile, and every end."""
 
+import contextlib
 import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +17,16 @@ import psutil
 import pytest
 
 from pids_cgroup import PidsCgroup
-from places import TESTS
+from places import SUPPORT, TESTS
 from search_command import SHORT, TINY, command, environment, report_of, run, table
-from subprocesses import read_until
+from subprocesses import descendants, is_alive, read_until
 from tune.profile import file as profile_file
 
 SURFACE = ("--workload", "surface_workload:factory", "--memory-budget", "120MB")
+MEASURED = {"completed", "slow"}
+"""A busy machine may make an explored trial honestly slow."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.seconds(600), pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.seconds(560), pytest.mark.timeout(1500)]
 
 
 @pytest.fixture
@@ -47,15 +51,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     for process in started:
         tree = descendants(process) if process.poll() is None else []
         for member in tree:
-            member.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
         process.kill()
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
-
-
-def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
 
 
 def wait_for(condition: Callable[[], bool], *, timeout_s: float = 200) -> None:
@@ -88,7 +89,9 @@ def test_a_search_finishes_on_a_host_with_many_cpus_and_few_threads(
     assert ended.returncode == 0, ended
     assert list((tmp_path / "profiles").glob("*-fastest.yaml"))
     assert cgroup.events == 0
-    assert max(int(row["peak_threads"]) for row in table(tmp_path / "out")) <= 40
+    rows = table(tmp_path / "out")
+    assert {row["kind"] for row in rows} == {"completed"}
+    assert max(int(row["peak_threads"]) for row in rows) <= 40
 
 
 def test_infeasible_configurations_are_results_and_the_best_feasible_one_wins(
@@ -100,40 +103,19 @@ def test_infeasible_configurations_are_results_and_the_best_feasible_one_wins(
     rows = table(tmp_path / "out")
     kinds = [row["kind"] for row in rows]
     assert kinds[0] == "device_memory"
-    assert set(kinds[1:]) <= {"completed", "device_memory", "slow"}
+    assert set(kinds[1:]) <= MEASURED | {"device_memory"}
     # As training runs: a niced trial is measured slower wherever something else runs too.
     assert {row["health/niceness"] for row in rows} <= {"", str(float(os.nice(0)))}
     [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
     assert profile_file.read(path).config["num_envs"] >= 512
 
 
-def test_the_readmes_gymnax_example_is_tuned_from_its_folder(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        command(
-            *("--workload", "gymnax_cartpole:factory", *SHORT, "--max-runs", "1"),
-            *("--space", "num_envs=256", "num_steps=200", "--soak-updates", "0"),
-            *("--out", str(tmp_path / "out"), "--profiles", str(tmp_path / "profiles")),
-        ),
-        cwd=TESTS,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+def test_the_readmes_gymnax_example_is_timed_from_its_folder() -> None:
+    """A trial without Ray; a module of a folder is searched below."""
+    space = ("--space", "num_envs=256", "num_steps=200")
+    ended = run(TESTS, "--check", "--workload", "gymnax_cartpole:factory", *space)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    [path] = (tmp_path / "profiles").glob("*-fastest.yaml")
-    assert set(profile_file.read(path).config) == {"num_envs", "num_steps"}
-
-
-def test_a_search_goes_on_when_nobody_reads_what_it_prints(
-    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
-) -> None:
-    process = start(*SURFACE, *SHORT, "--max-runs", "2", "--out", "out")
-    read_until(process, "trial 0 (")
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.wait(timeout=700) == 0
-    assert list((tmp_path / "profiles").glob("*fastest*.yaml"))
+    assert ended.stdout.startswith("256 envs x 200 steps: ")
 
 
 def test_a_lost_terminal_ends_a_search_as_an_interrupt_does(tmp_path: Path) -> None:
@@ -210,6 +192,8 @@ def test_a_signal_to_all_of_its_processes_keeps_the_best_so_far_within_seconds(
     """`timeout`, systemd and `docker stop` end Ray's processes by the same signal."""
     process = start(*SURFACE, *SHORT, "--max-runs", "6", "--out", "out")
     read_until(process, "trial 2 (")
+    with contextlib.suppress(PermissionError):  # the tests beside this are none of its seconds
+        os.setpriority(os.PRIO_PGRP, process.pid, -10)
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGTERM)
     process.wait(timeout=60)
@@ -226,7 +210,10 @@ def test_a_process_of_ray_that_is_killed_costs_no_result(
 ) -> None:
     process = start(*SURFACE, *SHORT, "--max-runs", "6", "--out", "out")
     read_until(process, "trial 2 (")
-    [victim] = [member for member in descendants(process) if member.name() == name]
+    # One that it starts bears its name until it is another program.
+    victim = min(
+        descendants(process, lambda member: member.name() == name), key=psutil.Process.create_time
+    )
     victim.kill()
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
@@ -244,22 +231,14 @@ def test_a_killed_search_loses_its_running_trial_and_leaves_no_process(
 
     def trial_is_found() -> bool:
         trials.extend(
-            member
-            for member in descendants(process)
-            if "launch.py trial" in " ".join(member.cmdline())
+            descendants(process, lambda member: "launch.py trial" in " ".join(member.cmdline()))
         )
         return bool(trials)
 
     wait_for(trial_is_found)
     os.killpg(process.pid, signal.SIGKILL)  # with its guard, which would conclude
     process.wait()
-    wait_for(
-        lambda: (
-            not any(
-                member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in trials
-            )
-        )
-    )
+    wait_for(lambda: not any(map(is_alive, trials)))
     assert not (tmp_path / "out" / "report.html").exists()
     made = subprocess.run(
         [sys.executable, "-m", "tune.report", "out"],
@@ -279,9 +258,10 @@ def test_a_killed_search_loses_its_running_trial_and_leaves_no_process(
     assert numbers[:2] == [0, 1]
 
 
-def test_a_lost_worker_is_no_verdict_on_the_configuration(
+def test_a_lost_worker_is_no_verdict_on_the_configuration_though_nobody_reads_that(
     tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
+    """The search goes on after both: what it prints has no reader any more."""
     process = start(*SURFACE, *SHORT, "--max-runs", "2", "--out", "out")
     read_until(process, "trial 1 (")
 
@@ -289,22 +269,23 @@ def test_a_lost_worker_is_no_verdict_on_the_configuration(
 
     def actor_is_found() -> bool:
         """Keep it: its title changes as it idles (ray::RayTrial) and works (ray::000_baseline)."""
+        title = re.compile(r"ray::(RayTrial|\d+_)")
         found.extend(
-            member
-            for member in descendants(process)
-            if re.match(r"ray::(RayTrial|\d+_)", " ".join(member.cmdline()))
+            descendants(process, lambda member: bool(title.match(" ".join(member.cmdline()))))
         )
         return bool(found)
 
     wait_for(actor_is_found)
+    assert process.stdout is not None
+    process.stdout.close()
     found[0].kill()
-    output, _ = process.communicate(timeout=700)
-    assert process.returncode == 0, output
+    assert process.wait(timeout=700) == 0, (tmp_path / "out" / "run.log").read_text()
+    assert list((tmp_path / "profiles").glob("*fastest*.yaml"))
     rows = table(tmp_path / "out")
     lost = [row for row in rows if row["kind"] == "node_lost"]
     assert len(lost) == 1
     again = [row for row in rows if row["num_envs"] == lost[0]["num_envs"] and row not in lost]
-    assert again[0]["kind"] == "completed"
+    assert again[0]["kind"] in MEASURED
 
 
 def test_a_cap_that_had_to_be_halved_goes_into_the_profile_and_stdout_has_json_lines_alone(
@@ -323,7 +304,7 @@ def test_a_cap_that_had_to_be_halved_goes_into_the_profile_and_stdout_has_json_l
     found = profile_file.read(path)
     assert found.threads.cap == 1
     assert found.environment.variables["PJRT_NPROC"] == "1"
-    assert {row["kind"] for row in table(tmp_path / "out")} == {"completed"}
+    assert {row["kind"] for row in table(tmp_path / "out")} <= MEASURED
 
 
 def test_if_nothing_is_feasible_it_says_so_and_writes_no_profile(tmp_path: Path) -> None:
@@ -335,7 +316,10 @@ def test_if_nothing_is_feasible_it_says_so_and_writes_no_profile(tmp_path: Path)
 
 
 def test_a_broken_workload_is_an_error_with_its_log(tmp_path: Path) -> None:
-    ended = run(tmp_path, *SURFACE, "--option", "broken_from=1", "--out", "out")
+    """It is a module of the folder that the search is started in."""
+    shutil.copy(SUPPORT / "surface_workload.py", tmp_path / "my_loop.py")
+    mine = ("--workload", "my_loop:factory", *SURFACE[2:])
+    ended = run(tmp_path, *mine, "--option", "broken_from=1", "--out", "out")
     assert ended.returncode == 1
     assert "this workload has a bug" in ended.stdout
     assert len(table(tmp_path / "out")) == 3

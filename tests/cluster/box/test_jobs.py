@@ -105,7 +105,7 @@ def test_child_that_was_given_no_environment_is_ended_with_its_job(box: BoxFolde
 
 
 def test_job_whose_supervisor_died_is_resumed(box: BoxFolder) -> None:
-    start(box, "--trials", "4", "--trial-s", "0.3")
+    start(box, "--trials", "4", "--trial-s", "1")
     job = box.job("j1")
     wait_for(lambda: (job.run / "journal.log").exists())
     processes.kill(job.supervisor)

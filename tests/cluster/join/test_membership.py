@@ -3,7 +3,6 @@
 import os
 import pty
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from loopback import HEAD, PORTS
 from places import PYTHONPATH
 
 RAY_START = """
@@ -40,20 +40,14 @@ sys.exit(
         lambda: membership.stay(
             membership.prepare(),
             HostOffer(machine_class="few", num_gpus=0, on_cpu=True),
-            Ports(gate=int(sys.argv[1])),
-            address="127.0.0.1",
+            Ports(gate=int(sys.argv[2])),
+            address=sys.argv[1],
             head_address=None,
             dashboard=False,
         )
     )
 )
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGTERM])
@@ -68,7 +62,7 @@ def test_ray_is_ended_in_order_also_where_the_terminal_is_lost(
     scripts.write_text(RAY_START)
     master, terminal = pty.openpty()
     process = subprocess.Popen(
-        ["setsid", "--ctty", sys.executable, "-c", STAY, str(free_port())],
+        ["setsid", "--ctty", sys.executable, "-c", STAY, HEAD, str(PORTS.gate)],
         cwd=short_dir,
         env={**os.environ, "PYTHONPATH": f"{short_dir}:{PYTHONPATH}", "TMPDIR": str(short_dir)},
         stdin=terminal,

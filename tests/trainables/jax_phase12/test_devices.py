@@ -49,6 +49,7 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
 def test_four_devices_train_as_one_does(trained: list[dict[str, Any]]) -> None:
     """Without minibatches there is nothing to shuffle: only the order of sums is another."""
     assert_same(trained[0], trained[1])
+    assert "gradient_noise_scale" not in trained[0]["health"], "one batch tells of no noise"
 
 
 def test_shuffled_parts_of_minibatches_are_the_same_wherever_they_lie(

@@ -18,9 +18,11 @@ from trainables.market.synthetic import synthetic_bars
 
 NUM_EPISODES = 6
 CONFIG = PpoConfig(num_envs=8, num_steps=16, batch_size=32)
-FAST = Hyperparameters(learning_rate=0.01)
 
-update = jax.jit(ppo.make_update(CONFIG, FAST))
+init = jax.jit(lambda key, env: ppo.init_train_state(key, env, CONFIG, Hyperparameters()))
+observations_of = jax.jit(
+    lambda state: jax.vmap(lambda one: state.env.observe(state.env.view(one)))(state.env_states)
+)
 evaluate = jax.jit(functools.partial(evaluation.mean_return, num_episodes=NUM_EPISODES))
 step = jax.jit(lambda env, env_state, action: env.step(jax.random.key(99), env_state, action))
 
@@ -30,13 +32,19 @@ def mean_return(state: ppo.TrainState) -> float:
 
 
 @functools.cache
-def trained(rules, seed: int = 0) -> ppo.TrainState:
-    """A state after some updates: a policy that prefers one action here and another there."""
+def decided(rules, seed: int = 0) -> ppo.TrainState:
+    """A state as after some updates: a policy that prefers one action here and another there.
+
+    Its last layer is a hundred times the first one, and its statistics are of some observations.
+    """
     env = TradingEnv(market=build_market(synthetic_bars(seed=0, num_days=2)), rules=rules)
-    state = ppo.init_train_state(jax.random.key(seed), env, CONFIG, FAST)
-    for _ in range(3):
-        state, _ = update(state)
-    return state
+    state = init(jax.random.key(seed), env)
+    policy = state.network.policy._replace(weight=100 * state.network.policy.weight)
+    seen = observations_of(state)
+    moments = state.moments._replace(
+        count=jnp.float32(len(seen)), mean=seen.mean(axis=0), variance=seen.var(axis=0) + 1e-2
+    )
+    return state._replace(network=state.network._replace(policy=policy), moments=moments)
 
 
 def of_one(state: ppo.TrainState, env_state) -> jax.Array:
@@ -61,7 +69,7 @@ def played(state: ppo.TrainState, key: jax.Array) -> tuple[float, int, set[int]]
 
 @pytest.mark.parametrize("rules", [PHASE_1, PHASE_2])
 def test_the_mean_is_that_of_the_episodes_played_one_by_one(rules) -> None:
-    state = trained(rules)
+    state = decided(rules)
     keys = jax.random.split(jax.random.key(0), NUM_EPISODES)
     returns, lengths, actions = zip(*(played(state, key) for key in keys), strict=True)
     assert len(set(lengths)) > 1, "episodes that end at different times, each of which counts once"
@@ -71,22 +79,26 @@ def test_the_mean_is_that_of_the_episodes_played_one_by_one(rules) -> None:
 
 
 def test_nothing_but_the_policy_makes_a_difference() -> None:
-    state, other = trained(PHASE_1), trained(PHASE_1, seed=1)
+    state, other = decided(PHASE_1), decided(PHASE_1, seed=1)
     first = mean_return(state)
     assert mean_return(state) == first
-    elsewhere = state._replace(key=other.key, env_states=other.env_states, returns=other.returns)
+    elsewhere = state._replace(
+        key=other.key,
+        env_states=other.env_states,
+        returns=jax.tree.map(lambda leaf: leaf + 1, other.returns),
+    )
     assert mean_return(elsewhere) == first
     assert mean_return(state._replace(network=other.network)) != first
 
 
 def test_the_statistics_of_the_observations_are_a_part_of_the_policy() -> None:
-    state = trained(PHASE_1)
+    state = decided(PHASE_1)
     unseen = state._replace(moments=init_moments(*state.moments.mean.shape))
     assert mean_return(unseen) != mean_return(state)
 
 
 def test_an_episode_that_begins_at_the_only_start_is_the_only_one() -> None:
-    state = trained(PHASE_1)
+    state = decided(PHASE_1)
     start = state.env.market.starts[-3:-2]
     market = state.env.market._replace(starts=start)
     state = state._replace(env=dataclasses.replace(state.env, market=market))
