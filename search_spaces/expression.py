@@ -72,7 +72,7 @@ class Expression:
 
 
 def parse_expression(text: str) -> Expression:
-    """Read numbers, names, words in quotes, + - * / // % **, comparisons, and, or, not, min...
+    """Read numbers, names, words in quotes, + - * / // % **, comparisons, and, or, not, functions.
 
     Raises:
         ExpressionError: if the text is anything else.
@@ -93,7 +93,8 @@ def parse_expression(text: str) -> Expression:
 def _no_expression(text: str) -> ExpressionError:
     functions = ", ".join(f"{name}()" for name in _FUNCTIONS)
     return ExpressionError(
-        f"{text!r} is no expression over axes: write names and numbers with + - * / // % **, "
+        f"{text!r} is no expression over axes: write names, numbers and words in quotes with "
+        "+ - * / // % **, "
         f"comparisons as == and <=, and, or, not, {functions} alone."
     )
 

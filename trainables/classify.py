@@ -217,8 +217,9 @@ def classify(
     is_from_outside = exit_status is not None and -exit_status in _FROM_OUTSIDE
     words = f"{stderr_tail}\nBus error" if exit_status in _BUS_ERROR else stderr_tail
     signature, quote = _first_to_match(words) or (None, "")
-    # Who is killed had lived on after an error, as TensorFlow does on the CPU without a GPU.
-    if signature is not None and (signature.kind.is_limit or not is_from_outside):
+    # Who is ended had lived on after an error, as TensorFlow does on the CPU without a GPU.
+    lived_on = exit_status is None or is_from_outside
+    if signature is not None and (signature.kind.is_limit or not lived_on):
         return signature.kind, f"{how}: {signature.cause} ({quote}). {signature.remedy}"
     if thread_events_delta > 0:
         return (
@@ -233,7 +234,8 @@ def classify(
     if exit_status is None:
         return (
             OutcomeKind.TIMEOUT,
-            f"{how}. Raise --trial-timeout, or --max-time, if it only needs longer.",
+            f"{how}{f', after {quote}' if quote else ''}. Raise --trial-timeout, or --max-time, if "
+            "it only needs longer.",
         )
     if exit_status == -signal.SIGKILL and _is_near(peak_host_bytes, host_budget_bytes):
         return (

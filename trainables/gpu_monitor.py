@@ -89,6 +89,7 @@ class GpuMemory:
         if free_bytes is None or self._free_at_start is None:
             return None  # the driver does not tell just now
         if free_bytes > self._free_at_start:
+            self._free_at_start = free_bytes
             return None  # another program gave memory back: what is ours is hidden in that
         return self._free_at_start - free_bytes
 

@@ -57,6 +57,8 @@ class PacedTrial:
         """Whether the points come by a clock, or within updates; to be set before the first."""
         self.unit = ENV_STEPS
         """What the points count, in the plural."""
+        self.counted = "update"
+        """What a point stands for, in the singular."""
         self.late_s = 0.0
         """Seconds by which the first point came late, as out of a file; to be set before it."""
         self.health: dict[str, float] = {}
@@ -140,7 +142,7 @@ class PacedTrial:
         if estimate is None or estimate.num_blocks < MIN_BLOCKS:
             return None
         return self._report(
-            estimate, verdicts.completed(estimate, self._request, counted="reading")
+            estimate, verdicts.completed(estimate, self._request, counted=self.counted)
         )
 
     def _learned(self, learning: ToldReturns, why: str = "") -> Report:
@@ -209,7 +211,7 @@ class PacedTrial:
         verdict = verdicts.too_slow(self._estimate, self._request.slow_below, self.unit)
         ends_first = now + block.seconds > self._request.ends_at  # before there is another
         if verdict is None and (ends_first or self._is_over(self._estimate)):
-            verdict = verdicts.completed(self._estimate, self._request, counted="reading")
+            verdict = verdicts.completed(self._estimate, self._request, counted=self.counted)
         return None if verdict is None else self._report(self._estimate, verdict)
 
     def _looks_disturbed(self) -> bool:

@@ -144,7 +144,7 @@ def completed(
 ) -> TrialVerdict:
     """Return the verdict on a trial that ran to its end; it says why if its speed is not known.
 
-    `counted` is what `num_updates` are, in the singular.
+    `counted` is what updates are called there, in the singular.
     """
     if request.num_updates is not None:
         done = units.of_planned(estimate.num_updates, request.num_updates, counted)
@@ -156,7 +156,7 @@ def completed(
         return (
             OutcomeKind.COMPLETED,
             f"measured, but {estimate.num_disturbed_blocks} of its {estimate.num_blocks} blocks of "
-            "updates were disturbed.",
+            f"{counted}s were disturbed.",
         )
     most = 2.0 * sampling.relative_half_width * estimate.steps_per_second
     if estimate.num_blocks >= sampling.min_blocks and estimate.high - estimate.low < most:

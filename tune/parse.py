@@ -18,7 +18,7 @@ def parse_bytes(option: str, text: str) -> int:
     """Read `8GiB`, `500MB` or `123456` as bytes.
 
     Raises:
-        UserError: if it reads otherwise, or is no byte or no end of them.
+        UserError: if it reads otherwise, or is less than a byte, or infinite.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
     if match is not None:
@@ -33,7 +33,7 @@ def parse_duration(option: str, text: str) -> float:
     """Read `300`, `300s`, `10m`, `4m30s` or `2h` as seconds.
 
     Raises:
-        UserError: if it reads otherwise or is not positive.
+        UserError: if it reads otherwise or is not positive and finite.
     """
     number = r"(\d+(?:\.\d+)?)"
     match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
@@ -77,7 +77,7 @@ def parse_options(option: str, assignments: tuple[str, ...]) -> dict[str, Any]:
     A number that would be written in another way, as 007 or 1.10, stays text.
 
     Raises:
-        UserError: if one of them has no name or no equals sign.
+        UserError: if one of them has no name or no equals sign, or two have one name.
     """
 
     def value_of(text: str) -> Any:
@@ -94,7 +94,7 @@ def parse_config(option: str, assignments: tuple[str, ...]) -> Config:
     """Read `name=123`, `name=1e-4` and `name=word` pairs.
 
     Raises:
-        UserError: if one of them has no name or no equals sign.
+        UserError: if one of them has no name or no equals sign, or two have one name.
     """
     return {
         name: text if (number := parse_number(text)) is None else number

@@ -70,7 +70,8 @@ class SearchSpec:
     """Updates (50, 200, 400) the winner must survive in one process; 0 leaves the soak out."""
     finals: FinalsOrder = "auto"
     """alone: what is compared runs one after the other on one GPU. together: side by side on all.
-    auto: so on the GPUs of one host, if the baseline is as fast beside the others as alone."""
+    auto: so on the GPUs of one host, if one JAX program is trained and the baseline is as fast
+    beside the others as alone."""
     levers: Literal["none", "gpu"] = "none"
     """gpu: try some flags of XLA, and bfloat16 products, on the winner; keep one that is faster and
     learns alike."""

@@ -1,4 +1,4 @@
-"""Send the results that the laptop lacks: one tar of whole files, the profiles first."""
+"""Send the results that the laptop lacks: one tar of whole files, requests and profiles first."""
 
 import contextlib
 import io

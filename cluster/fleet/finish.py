@@ -100,7 +100,7 @@ def _part(request: Path) -> Part | None:
     """Return the part that a pulled job has; a box may have sent anything as its request."""
     try:
         return Part.of(read_json(request).get("split"))
-    except (ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError):
         return None
 
 
@@ -109,5 +109,5 @@ def _has_succeeded(end: Path) -> bool:
     try:
         known = read_json(end)
         return known is not None and (known["reason"], known["exit_code"]) == ("ended", 0)
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -133,10 +133,11 @@ def _set_aside(request: Path, search: str | None) -> list[Path]:
     A box that was rented anew may have the name of one before, and its search that of the other's.
     """
     try:
-        known = (read_json(request) or {}).get("id") if search else None
+        known = read_json(request) if search else None
+        is_same = known is None or known.get("id") == search  # it has none of an earlier version
     except (OSError, ValueError, AttributeError):  # a box sent it, and what it likes
-        known = None
-    if known in (None, search):
+        is_same = True
+    if is_same:
         return []
     job = request.parent
     places = (job.with_name(f"{job.name}.{number}") for number in itertools.count(1))

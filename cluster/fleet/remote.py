@@ -11,6 +11,7 @@ from typing import IO, Any
 from cluster.box.answer import BoxStatus
 from cluster.box.folder import REFUSED
 from cluster.fleet.hosts import Host
+from cluster.fleet.part import Part
 from cluster.fleet.ssh import Connection, HostError, StateFolder, UnreachableError
 from cluster.structure import StructureError, structure_known
 
@@ -96,9 +97,11 @@ class RemoteBox:
         """
         answer = self.ask("status", timeout_s=timeout_s)
         try:
-            return structure_known(BoxStatus, answer)
+            known = structure_known(BoxStatus, answer)
+            Part.of(None if known.job is None else known.job.split)
         except StructureError as error:
             raise HostError(self.host, f"answered no status: {error}") from error
+        return known
 
     def shell(
         self,

@@ -22,9 +22,9 @@ class HostStatus:
     """A box's answer, `age_s` seconds ago: its last one where it gives none now.
 
     `refused` says that it never will before a person has mended something: it is not set up, or
-    its key or ours is not accepted. `fails_here`: what failed is this machine. `ends_rent`: it was
-    asked to end its rent, and has answered no more since. `is_home`: its job has ended by its last
-    answer, and a pull has brought that end.
+    its key is not accepted, or, where no search runs, ours. `fails_here`: what failed is this
+    machine. `ends_rent`: it was asked to end its rent, and has answered no more since. `is_home`:
+    its job has ended by its last answer, and a pull has brought that end.
     """
 
     host: Host

@@ -17,7 +17,7 @@ from cluster.errors import FleetError
 from cluster.fleet import send, status
 from cluster.fleet.part import Part
 from cluster.fleet.remote import RemoteBox
-from cluster.fleet.ssh import HostError
+from cluster.fleet.ssh import HostError, UnreachableError
 from cluster.fleet.status import HostStatus
 from cluster.node.arguments import with_options
 from cluster.node.deadman import STOPPING
@@ -195,7 +195,11 @@ def _own_words(part: Part, words: Sequence[str], own: Sequence[str] | None) -> l
 
 
 def _start(box: RemoteBox, request: Mapping[str, Any]) -> str:
-    words = box.ask("start", request)["words"]
+    try:
+        words = box.ask("start", request)["words"]
+    except UnreachableError:  # it may have started
+        status.forget(box)
+        raise
     status.forget(box)
     return shlex.join(without_secret_words(words))
 

@@ -59,12 +59,11 @@ def own_machine_class() -> str:
     Raises:
         JoinError: if its GPUs differ.
     """
-    offered = _visible_gpus()
-    if len(set(offered)) > 1:
-        names = ", ".join(gpu.name for gpu in offered)
+    kinds = dict.fromkeys(map(hardware.gpu_class, _visible_gpus()))
+    if len(kinds) > 1:
         raise JoinError(
-            f"the GPUs of this host differ ({names}), and a host offers one class: choose with "
-            "CUDA_VISIBLE_DEVICES."
+            f"the GPUs of this host differ ({', '.join(kinds)}), and a host offers one class: "
+            "choose with CUDA_VISIBLE_DEVICES."
         )
     return hardware.machine_class(hardware.probe())
 
@@ -78,8 +77,8 @@ def _visible_gpus() -> tuple[Gpu, ...]:
     seen = gpus.visible_gpus(os.environ)
     for name, fault in seen.faults.items():
         raise JoinError(
-            f"GPU {name} does not answer ({fault}): restart the host, or choose the others "
-            "with CUDA_VISIBLE_DEVICES."
+            f"GPU {name} does not answer ({fault}): restart the host, or, if it is not the first, "
+            "choose the others with CUDA_VISIBLE_DEVICES."
         )
     return tuple(one.gpu for one in seen.gpus)
 

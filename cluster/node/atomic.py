@@ -65,11 +65,18 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the file's value, `None` if there is no such file."""
+    """Return the file's value, `None` if there is no such file.
+
+    Raises:
+        ValueError: if it is no JSON, or none that can be read.
+        OSError: if the file cannot be read.
+    """
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return None
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply.") from error
 
 
 def write_json(path: Path, value: Any) -> None:

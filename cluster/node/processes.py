@@ -7,6 +7,7 @@ neither a process group nor a process tree holds a job together. A variable in t
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import signal
@@ -138,7 +139,10 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 
 def _environ(pid: int) -> list[bytes]:
-    try:
-        return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return []  # gone, or another user's
+    place = PROC / str(pid)
+    for path in itertools.chain([place / "environ"], place.glob("task/*/environ")):
+        # Gone, another user's, or of a first thread that has ended: another one may tell.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            if text := path.read_bytes():
+                return text.split(b"\0")
+    return []

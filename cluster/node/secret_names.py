@@ -12,6 +12,8 @@ _NAMES = re.compile(
     r"(?:$|[_.-])",
     re.IGNORECASE,
 )
+_WITHIN = re.compile(r"[?&;]([^?&;=]+)=")
+"""A name within a word, as in a URL's query or behind the shell's `&&`."""
 
 
 def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +67,8 @@ def masked_words(words: Sequence[str]) -> dict[int, str]:
     for place, word in enumerate(words):
         before, equals, last = word.rpartition("=")
         if last == MASK and (equals or place):
-            found[place] = _variable(before.rpartition("=")[2] if equals else words[place - 1])
+            name = re.split(r"[?&;=]", before)[-1] if equals else words[place - 1]
+            found[place] = _variable(name)
     return found
 
 
@@ -91,6 +94,9 @@ def _without_secret(word: str) -> str:
     name, equals, value = word.partition("=")
     if equals and _is_secret(name, value):
         return f"{name}={MASK}"
+    for within in _WITHIN.finditer(word):
+        if _is_secret(within[1], word[within.end() :]):
+            return word[: within.end()] + MASK
     return f"{name}={_without_secret(value)}" if equals and name.startswith("-") else word
 
 

@@ -100,7 +100,8 @@ def _first_of_script(command: Sequence[str]) -> str | None:
         words = shlex.split(rest[1])
     except ValueError:
         return None
-    return words[0] if words and _PLAIN.fullmatch(words[0]) else None
+    is_function = words[1:2] != [] and words[1].startswith("()")
+    return words[0] if words and _PLAIN.fullmatch(words[0]) and not is_function else None
 
 
 def _environ(path: Path) -> dict[str, str]:

@@ -54,7 +54,7 @@ def test_an_expression_knows_its_axes() -> None:
     ],
 )
 def test_what_is_more_than_arithmetic_is_refused(text: str) -> None:
-    with pytest.raises(ExpressionError, match="is no expression over axes: write names and"):
+    with pytest.raises(ExpressionError, match="is no expression over axes: write names, numbers"):
         parse_expression(text)
 
 

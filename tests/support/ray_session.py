@@ -1,7 +1,8 @@
 """Start Ray as a search does, run trials under Ray Tune in it, and print what was seen as JSON.
 
 Arguments: the number of CPUs for Ray, then, as JSON, the command of the one trial; without one, two
-trials on each CPU sleep. After `strangers`, what those see of this Ray is told, too.
+trials on each CPU sleep. With a third argument, `strangers`, what strangers see of
+this Ray is told, too.
 """
 
 import json

@@ -408,10 +408,12 @@ NO_GPU = "E cuda_driver.cc:271] failed call to cuInit: CUDA_ERROR_NO_DEVICE: no 
         (-9, NO_GPU, {"oom_events_delta": 1}, HOST_MEMORY),
         (-9, NO_GPU, {"peak_host_bytes": 95, "host_budget_bytes": 100}, HOST_MEMORY),
         (-9, f"{NO_GPU}\nMemoryError", {}, HOST_MEMORY),
+        (None, NO_GPU, {}, OutcomeKind.TIMEOUT),
+        (None, f"{NO_GPU}\nMemoryError", {}, HOST_MEMORY),
     ],
 )
-def test_who_is_killed_died_of_no_error_that_it_wrote_before(
-    exit_status: int, stderr: str, evidence: dict[str, int], kind: OutcomeKind
+def test_who_is_ended_died_of_no_error_that_it_wrote_before(
+    exit_status: int | None, stderr: str, evidence: dict[str, int], kind: OutcomeKind
 ) -> None:
     found, sentence = classify(exit_status, stderr, **evidence)  # type: ignore[arg-type]
     assert found is kind, sentence

@@ -323,7 +323,7 @@ def test_search_whose_box_forgot_it_is_resumed_there(fleet: Lab) -> None:
     box = fleet.add_box("a")
     fleet.write_hosts()
     fleet.fleet(*UP)
-    fleet.fleet("submit", *FAKE, "--trials", "6", "--trial-s", "0.5")
+    fleet.fleet("submit", *FAKE, "--trials", "6", "--trial-s", "1")
     wait_for(lambda: has_trials(box, 2), "two trials")
     box.lose()
     box.boot()

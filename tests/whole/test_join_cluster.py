@@ -346,7 +346,7 @@ def test_dead_man_ends_a_hosts_ray_and_its_rent_and_the_cluster_goes_on(cluster:
     armed = re.search(r"Dead-man armed: ends Ray here in (\d+) s, then runs sh -c echo", said)
     assert armed, said
     assert lease_s - spent_s - 1 < int(armed[1]) <= lease_s
-    wait_for((box.home / "stopped").exists, "the stop command")
+    wait_for((box.home / "stopped").exists, "the stop command", timeout_s=lease_s + 60)
     assert (box.home / "stopped").read_text() == "4711\n"
     assert box.processes("raylet") == []
     said = ended_with_code(cluster.joined.pop("d"), 0)

@@ -108,6 +108,7 @@ class _Trial:
         self._request = request
         self._send = send
         self._paced = PacedTrial(request, send)
+        self._paced.counted = "reading"
         self._paced.without_return = self._without_return
         self._choice = ReadingChoice(options.readings, config)
         self._meter: Meter | None = None

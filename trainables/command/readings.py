@@ -12,6 +12,7 @@ import enum
 import itertools
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -122,7 +123,7 @@ class Reading:
         steps = parse_expression(self.steps)
         has_devices = DEVICES in steps.names
         value = steps.value({**config, DEVICES: num_devices(config)} if has_devices else config)
-        if isinstance(value, str) or not 0 < value < math.inf:
+        if isinstance(value, str) or not 0 < value <= sys.float_info.max:
             raise ReadingError(f"--steps {self.steps!r} must be positive, got {value!r}.")
         return float(value)
 

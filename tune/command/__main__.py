@@ -225,7 +225,7 @@ def _oom_pattern(text: str | None) -> str | None:
     except re.error as error:
         raise UserError(f"--oom {text!r} is no regular expression: {error}.") from error
     if text is not None and pattern.search(""):
-        raise UserError(f"--oom {text!r} matches every line: give words of the script's own.")
+        raise UserError(f"--oom {text!r} matches an empty line: give words of the script's own.")
     return text
 
 

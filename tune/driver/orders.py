@@ -8,7 +8,6 @@ from typing import Any
 
 from search_spaces.config import Config, config_key, num_shares, value_text
 from trainables import compile_cache
-from trainables.command.options import FACTORY
 from trainables.curve import TrainingRequest
 from trainables.measurement import TrialRequest
 from trainables.ray_trainable import Place, TrialOrder
@@ -113,7 +112,7 @@ def _options(prepared: Prepared, training: TrainingRequest | None) -> dict[str, 
     task = prepared.task
     own = task.options if training is None else task.training_options(training.seed)
     options = own | task.run_options
-    if prepared.task.workload != FACTORY or prepared.hardware_class is not None:
+    if not task.is_command or prepared.hardware_class is not None:
         return options
     return options | {"trials": str((prepared.folder.path / "trials" / "outputs").resolve())}
 

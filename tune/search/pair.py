@@ -22,8 +22,9 @@ _ALIKE = 0.03
 """The largest log ratio, its interval included, of two speeds that count as equal.
 
 With the known noise of a program on a GPU, the interval takes half of it: a pair that is truly
-alike is found so in 98 of 100, one that is truly 3 % apart in 2 of 100. With that of all else, one
-pair tells neither, so that none counts as equal: by the GPU's, it would have been 25 and 21 of 100.
+alike is found so in 98 of 100, one that is truly 3 % apart in 2 of 100. What is no such program
+differs more between processes, and no pair of it counts as equal. Judged by the GPU's noise, 25 of
+100 alike pairs would, and 21 of 100 that are 3 % apart.
 """
 
 _QUANTILE = 1.96

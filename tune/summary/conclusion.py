@@ -215,7 +215,7 @@ def _other_kinds(result: SearchResult, winner: Candidate) -> list[tuple[str, str
             kind.value,
             f"{config_text(candidate.config)}: {units.speed(candidate.steps_per_second)} "
             f"{candidate.unit}/s, {units.size(candidate.device_bytes)}"
-            + ", disturbed in every measurement"
+            + ", measured while disturbed"
             * candidate.disturbed,
         )
         for kind, candidate in result.chosen.items()

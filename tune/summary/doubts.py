@@ -260,7 +260,7 @@ def _of_the_interval(winner: Candidate) -> list[str]:
     """Return why the winner's speed is not known better."""
     measured = winner.representative.measurement
     if winner.disturbed:
-        return ["every process that measured it was disturbed: its speed is what was left."]
+        return ["every process that counts was disturbed: its speed is what was left."]
     if measured is not None and not measured.converged and winner.soak is not measured:
         return [_why_unsure(measured)]
     if winner.vagueness is not None and winner.confirmed and winner.slower_soak is None:
@@ -287,8 +287,8 @@ def _why_unsure(measured: Measurement) -> str:
         num_all = measured.num_blocks + measured.num_disturbed_blocks
         counted_s = measured.measure_s * measured.num_blocks / num_all
         return (
-            f"its speed is the mean of {units.duration(counted_s)}, less than a count is timed "
-            "for: of what comes rarely, as learning after a rollout, it may have too much or too "
-            "little."
+            f"its speed is the mean of only {units.duration(counted_s)}, because that was all the "
+            "time that counted: what comes rarely, as learning after a rollout, may be in it too "
+            "often or too seldom."
         )
     return "the speed varied more than 2 %; the interval is as wide as it was seen."

@@ -172,7 +172,7 @@ def _sooner(own: Learned, result: SearchResult, judgement: Judgement) -> str:
     if other is None or own.typical_s is None or other.typical_s is None:
         return ""
     ratio, low, _ = judgement.sooner(own, other)
-    return f", {units.times(ratio)} sooner than {called}" if low > 1.0 else ""
+    return f", {units.times(ratio, 1.0)} sooner than {called}" if low > 1.0 else ""
 
 
 def _evidence(own: Learned, judgement: Judgement) -> str:

@@ -24,6 +24,7 @@ def _text(one: Tried, winner: Candidate, *, has_finals: bool) -> str:
     why = f" ({one.why})" if one.why else ""
     if one.gain is None:
         return f"{one.name}: {verdict}{why}"
-    gained = units.times(one.gain.ratio, 1.0, LEAST_GAIN)
+    bounds = () if one.verdict is Verdict.NO_GAIN else (1.0, LEAST_GAIN)
+    gained = units.times(one.gain.ratio, *bounds)
     interval = units.times_interval(one.gain.low, one.gain.high)
     return f"{one.name}: {gained} ({interval}), {verdict}{why}"

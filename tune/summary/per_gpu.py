@@ -29,7 +29,7 @@ def rows(trials: Sequence[Trial], *, on_gpu: bool) -> list[tuple[str, str]]:
             f"{units.speed(one.promised)} {one.unit}/s, {units.speed(_of_each(best, number))} for "
             f"each ({_of_each(best, number) / alone:.0%}): {config_name(one.config)}"
             + ("" if one.confirmed else ", explored only")
-            + ", disturbed in every measurement" * one.disturbed,
+            + ", measured while disturbed" * one.disturbed,
         )
         for number, one in best.items()
     ]
@@ -48,7 +48,7 @@ def beside(result: SearchResult, searches: Sequence[str] = ()) -> str:
     if pair is not None:
         others = units.plural(pair.num_beside, "other trial")
         found.append(
-            f"beside {others} the baseline steps at {units.times(pair.ratio, 1.0)} its speed alone "
+            f"beside {others} the baseline steps at {units.times(pair.ratio)} its speed alone "
             f"({units.times_interval(pair.low, pair.high)})"
         )
     return "; ".join(found)
@@ -75,7 +75,8 @@ def _of_each(best: dict[int, Candidate], number: int) -> float:
 def _rent(best: dict[int, Candidate]) -> str:
     """Return how much more trainings on fewer GPUs step together than one on the most.
 
-    Each was measured alone: beside each other they share the host's memory bus, PCIe and power.
+    None was measured beside as many of its kind: they would share the host's memory bus, PCIe and
+    power.
     """
     most = max(best)
     others = [number for number in best if number < most and most % number == 0]

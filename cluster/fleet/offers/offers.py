@@ -85,8 +85,9 @@ def advice(ranked: Sequence[ClassOffer]) -> str:
     if not priced:
         fastest = max(ranked, key=lambda offer: offer.profile.steps_per_second).profile
         at = f"{speed(fastest.steps_per_second)} {fastest.unit}/s"
+        at += " (disturbed)" * fastest.is_disturbed
         return (
-            f"Fastest: {fastest.machine_class} with {at}; "
+            f"Fastest: {fastest.machine_class} with {at}{_of_steps(fastest)}; "
             f"what to rent needs prices: --price {fastest.machine_class}=DOLLARS_PER_HOUR."
         )
     first = priced[0]
@@ -109,12 +110,16 @@ def advice(ranked: Sequence[ClassOffer]) -> str:
         sentence += "; its search was cut short before its finals, so let one finish first"
     if disturbed := [o.profile.machine_class for o in priced[:2] if o.profile.is_disturbed]:
         names = " and ".join(disturbed)
-        sentence += f"; {names}: disturbed in every measurement, and perhaps faster than that"
-    if first.profile.kind == _LEARNING:
-        sentence += "; these are steps, and each profile says how soon it learns"
+        sentence += f"; {names}: measured while disturbed, and perhaps faster than that"
+    sentence += _of_steps(first.profile)
     if unpriced:
         sentence += f"; no price is known for {', '.join(unpriced)}"
     return sentence + "."
+
+
+def _of_steps(profile: PulledProfile) -> str:
+    is_of_learning = profile.kind == _LEARNING
+    return "; these are steps, and each profile says how soon it learns" * is_of_learning
 
 
 def publish(ranked: Sequence[ClassOffer], out: Path, *, suffix: str = "") -> list[Path]:
@@ -133,8 +138,8 @@ def suffix(task: TaskKey) -> str:
 
 
 def interval_text(result: PulledProfile) -> str:
-    """Return a speed as `50.1 K ±1.3 % env steps/s`, marked if finals have not proven it, or not in
-    quiet.
+    """Return a speed as `50.1 K ±1.3 % env steps/s`, marked if finals have not proven it, or if
+    every process that measured it was disturbed.
     """
     interval = speed_interval(result.steps_per_second, result.low, result.high)
     marked = " (unproven)" * (not result.is_proven) + " (disturbed)" * result.is_disturbed

@@ -76,7 +76,7 @@ def read(path: Path | None, options: tuple[str, ...]) -> Prices:
     given = {}
     for option in options:
         name, _, text = option.rpartition("=")
-        if name in given:
+        if name and name in given:
             raise FleetError(f"--price gives {name} twice: leave one out.")
         try:
             given[name] = float(text)

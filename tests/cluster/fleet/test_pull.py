@@ -64,7 +64,7 @@ def test_pull_that_breaks_leaves_whole_files_and_goes_on(tmp_path: Path) -> None
         (("1f", "2f"), ["j1", "j1.1"]),  # of a box that was rented anew, and a --name given again
         (("1f", "2f", "3f"), ["j1", "j1.1", "j1.2"]),
         (("1f", "1f"), ["j1"]),  # resumed
-        ((None, "2f"), ["j1"]),  # begun by an earlier version
+        ((None, "2f"), ["j1", "j1.1"]),  # the first was begun by an earlier version
     ],
 )
 def test_search_of_a_name_that_was_here_before_takes_nothing_from_it(

@@ -216,14 +216,21 @@ def test_search_is_done_when_its_finals_are_here(
     assert finish.has_profile(box("c", of=1), tmp_path)
 
 
-@pytest.mark.parametrize("sent", ["", "[]", "{}", '{"split": 7}', '{"split": {"name": "s"}}'])
+@pytest.mark.parametrize(
+    "sent",
+    ["", "[]", "{}", '{"split": 7}', '{"split": {"name": "s"}}', "[" * 100_000, "a folder"],
+)
 def test_what_a_box_sends_in_place_of_a_job_ends_no_watch(sent: str, tmp_path: Path) -> None:
+    def send(path: Path) -> None:
+        path.mkdir() if sent == "a folder" else path.write_text(sent)
+
     finals = {"name": "s", "machine_class": "rtx", "number": None, "count": 2}
-    for name, request in (("request", sent), ("end", json.dumps({"split": finals}))):
+    for name in ("request", "end"):
         job = tmp_path / "a" / name
         job.mkdir(parents=True)
-        (job / "job.json").write_text(request)
-        (job / "exit.json").write_text(sent)
+        send(job / "exit.json")
+    send(tmp_path / "a" / "request" / "job.json")
+    (tmp_path / "a" / "end" / "job.json").write_text(json.dumps({"split": finals}))
     assert not finish.has_profile(B_DONE, tmp_path)
 
 

@@ -93,9 +93,18 @@ def test_what_a_box_said_last_is_kept_for_when_it_is_silent(tmp_path: Path) -> N
     assert after.answer == before.answer
 
 
-def test_an_answer_that_is_no_status_is_the_boxs_problem(tmp_path: Path) -> None:
-    one = status.read(box_that_prints(FakeConnection(tmp_path), ANSWER | {"deadman": {}}))
-    assert one.problem == "a: answered no status: deadman.left_s: missing."
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"deadman": {}}, "deadman.left_s: missing."),
+        ({"job": ANSWER["job"] | {"split": {"name": 7}}}, "name: must be text, got 7."),
+    ],
+)
+def test_an_answer_that_is_no_status_is_the_boxs_problem(
+    wrong: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    one = status.read(box_that_prints(FakeConnection(tmp_path), ANSWER | wrong))
+    assert one.problem == f"a: answered no status: {problem}"
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def test_what_is_secret_by_its_name_is_masked(
         ("x --token --json", "x --token --json"),
         ("x --env=HF_TOKEN=s --env A=1 HF_TOKEN=s", "x --env=HF_TOKEN=*** --env A=1 HF_TOKEN=***"),
         ("x --line=a=token=5", "x --line=a=token=5"),
+        ("x --url=https://h/?a=1&api_key=s&b=2", "x --url=https://h/?a=1&api_key=***"),
     ],
 )
 def test_a_command_line_is_shown_without_them(line: str, shown: str) -> None:

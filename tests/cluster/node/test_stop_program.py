@@ -18,6 +18,7 @@ from cluster.node import stop_program
         ("sh -c|touch x", None),
         ("sh -c|exec true", None),
         ("sh -c|if true; then true; fi", None),
+        ("sh -c|stop () { true; }; stop", None),
         ("sh -c|", None),
         ("sh -c", None),
         ("sh", None),
@@ -50,6 +51,11 @@ def test_program_of_a_stop_command_is_there_also_behind_a_shell(
         ("vastai --password|a b", "vastai --password ***"),
         ("sh -c|TOKEN=K-1 runpodctl remove pod", "TOKEN=*** runpodctl remove pod"),
         ("sh -c|runpodctl remove pod $RUNPOD_POD_ID", "runpodctl remove pod $RUNPOD_POD_ID"),
+        (
+            "curl -X DELETE https://h/?id=1&api_key=K-1",
+            "curl -X DELETE https://h/?id=1&api_key=***",
+        ),
+        ("sh -c|cd /&&TOKEN=K-1 stop", "cd /&&TOKEN=*** stop"),
     ],
 )
 def test_stop_command_is_told_without_its_secrets(command: str, shown: str) -> None:

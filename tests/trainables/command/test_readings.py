@@ -110,6 +110,10 @@ def test_a_line_without_an_end_is_bounded() -> None:
         (Reading(kind=ReadingKind.COUNT, pattern="fps"), "needs a group around the number"),
         (Reading(kind=ReadingKind.LINE, pattern="fps"), "--line needs --steps"),
         (Reading(kind=ReadingKind.SECONDS, pattern="(.)", steps="0"), "must be positive, got 0"),
+        (
+            Reading(kind=ReadingKind.LINE, pattern=".", steps="(10**64)**64"),
+            "must be positive, got",
+        ),
         (Reading(kind=ReadingKind.LINE, pattern="fps", steps="n_envs"), "names n_envs; the axes"),
     ],
 )

@@ -89,8 +89,8 @@ def refused(arguments: list[str], **options: object) -> str:
         (TRAIN, {"returns": "(.)"}, "--return is for --objective learning: give both, or none"),
         (TRAIN, {"per_episode": True}, "--per-episode is about the lines of --return"),
         (TRAIN, {"oom": "no ("}, "--oom 'no (' is no regular expression"),
-        (TRAIN, {"oom": ""}, "--oom '' matches every line"),
-        (TRAIN, {"oom": ".*"}, "--oom '.*' matches every line"),
+        (TRAIN, {"oom": ""}, "--oom '' matches an empty line"),
+        (TRAIN, {"oom": ".*"}, "--oom '.*' matches an empty line"),
         (TRAIN, {"env": ("A=1", "A=2")}, "--env gives A twice"),
         (
             TRAIN,

@@ -89,7 +89,7 @@ def test_other_kinds_are_listed_where_they_differ() -> None:
     assert "balanced" not in rows
     noisy = dataclasses.replace(lean, disturbed=True)
     rows = dict(conclude(factories.result(chosen=chosen | {Kind.LEAN: noisy})).rows)
-    assert rows["lean"].endswith("60.0 K env steps/s, 80 MiB, disturbed in every measurement")
+    assert rows["lean"].endswith("60.0 K env steps/s, 80 MiB, measured while disturbed")
 
 
 @pytest.mark.parametrize(

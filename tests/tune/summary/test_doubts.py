@@ -72,7 +72,7 @@ def slow_soak(**changes: Any) -> Any:
         (
             {"chosen": {Kind.FASTEST: cut_short()}},
             {},
-            "its speed is the mean of 12 s, less than a count is timed for: of what comes rarely",
+            "its speed is the mean of only 12 s, because that was all the time that counted",
         ),
         (
             {"chosen": {Kind.FASTEST: soaked(31)}},
@@ -112,7 +112,7 @@ def slow_soak(**changes: Any) -> Any:
         (
             {"chosen": {Kind.FASTEST: factories.candidate(disturbed=True)}},
             {},
-            "every process that measured it was disturbed: its speed is what was left.",
+            "every process that counts was disturbed: its speed is what was left.",
         ),
         (
             {"chosen": {Kind.FASTEST: factories.candidate(low=50_000.0)}},

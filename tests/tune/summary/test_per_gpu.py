@@ -51,7 +51,7 @@ def test_each_number_is_told_by_its_best_and_what_the_rent_gets_otherwise() -> N
 def test_a_number_that_was_never_measured_in_quiet_says_so() -> None:
     noisy = dataclasses.replace(trial(2, 1.2e6), machine_share=0.8)
     rows = per_gpu.rows([trial(1, 1.0e6), noisy], on_gpu=True)
-    assert [text.endswith(", disturbed in every measurement") for _, text in rows[:2]] == [
+    assert [text.endswith(", measured while disturbed") for _, text in rows[:2]] == [
         False,
         True,
     ]

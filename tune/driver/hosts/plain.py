@@ -132,10 +132,10 @@ def _with_gpu_first(hosts: list[FittingHost], left_out: dict[str, str]) -> list[
 def _unusable(node: Node, verdict: Preflight) -> str | None:
     """Return why a node that fits cannot run trials as Ray knows it."""
     gpus = verdict.machine.gpus
-    if len(set(gpus)) > 1:
-        names = ", ".join(gpu.name for gpu in gpus)
+    kinds = dict.fromkeys(map(hardware.gpu_class, gpus))
+    if len(kinds) > 1:
         return (
-            f"its GPUs differ ({names}), and a host has one class: start Ray there with "
+            f"its GPUs differ ({', '.join(kinds)}), and a host has one class: start Ray there with "
             "CUDA_VISIBLE_DEVICES."
         )
     if verdict.on_gpu and not node.num_gpus:

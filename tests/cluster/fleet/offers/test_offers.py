@@ -36,7 +36,12 @@ def test_class_with_the_most_steps_per_dollar_comes_first(tmp_path: Path) -> Non
         (
             {"speed": {"low": 49_000.0, "high": 51_000.0, "disturbed": True}},
             {"rtx-4090": 0.1, "a100": 1.0},
-            f"; {RTX}: disturbed in every measurement, and perhaps faster than that.",
+            f"; {RTX}: measured while disturbed, and perhaps faster than that.",
+        ),
+        (
+            {"speed": {"low": 49_000.0, "high": 51_000.0, "disturbed": True}},
+            {},
+            f"Fastest: {RTX} with 50.0 K env steps/s (disturbed); what to rent needs prices",
         ),
     ],
 )
@@ -59,8 +64,10 @@ def test_of_profiles_that_are_chosen_for_learning_steps_are_not_all(tmp_path: Pa
     offers = report.offers(
         profiles.read_all(tmp_path, kind="learning"), (), Prices(given={"rtx-4090": 1.0})
     )
-    said = "; these are steps, and each profile says how soon it learns."
-    assert report.advice(offers).endswith(said)
+    said = "; these are steps, and each profile says how soon it learns"
+    assert report.advice(offers).endswith(f"{said}.")
+    unpriced = report.offers(profiles.read_all(tmp_path, kind="learning"), (), Prices())
+    assert f"50.0 K env steps/s{said}; what to rent" in report.advice(unpriced)
 
 
 def test_a_speed_that_was_disturbed_is_marked(tmp_path: Path) -> None:

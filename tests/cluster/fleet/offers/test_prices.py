@@ -50,6 +50,7 @@ def test_two_prices_that_fit_equally_well_are_a_mistake() -> None:
         ("", ("x=1", "y=1", "x=2"), "--price gives x twice: leave one out"),
         ("", ("x=-1",), r"--price\.x: must be US dollars an hour, like 0\.69, got -1\.0"),
         ("", ("=1",), r"--price: must name a GPU class, got \{'': 1\.0\}"),
+        ("", ("1", "2"), r"--price: must name a GPU class, got \{'': 2\.0\}"),
         ("", ("x=nan",), r"--price\.x: must be US dollars an hour, like 0\.69, got nan"),
     ],
 )

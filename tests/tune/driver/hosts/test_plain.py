@@ -81,7 +81,7 @@ def test_trial_asks_for_a_gpu_and_its_share_of_cpus_or_for_a_whole_host(
         (
             node("x", gpus=2),
             verdict(gpu_host(visible(), visible("1", OTHER)), num_parallel_trials=2),
-            "its GPUs differ (NVIDIA RTX 4000 Ada Generation, NVIDIA H100 80GB HBM3)",
+            "its GPUs differ (rtx-4000-ada-generation-20gb-130w, h100-80gb-hbm3-80gb-130w)",
         ),
         (node("x"), CARD, "it has a GPU of which Ray does not know: start Ray there with --num"),
         (node("x", gpus=2), CARD, "Ray gives away 2 GPUs there, and 1 answer: "),
