@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from cluster.errors import UserError
-from cluster.node import raylets
+from cluster.node import nvml, raylets
 from cluster.node.secret_names import without_secrets
 from cluster.node.thread_env import Framework
+from search_spaces.config import VARIABLE
 from search_spaces.shard import Shard, parse_shard
 from trainables.command.options import FACTORY
 from tune.parse import parse_bytes, parse_duration, require_at_least
@@ -132,6 +133,11 @@ class SearchSpec:
             ("thread_cap", 1),
         ):
             require_at_least(f"--{name.replace('_', '-')}", getattr(self, name), least)
+        if any(axis.startswith(f"{VARIABLE}{nvml.VISIBLE}=") for axis in self.space):
+            raise UserError(
+                f"--space cannot vary {nvml.VISIBLE}, which is set for each trial; to train on "
+                "several GPUs vary num_devices."
+            )
         if self.seed > self.MAX_SEED:
             raise UserError(f"--seed must be at most {self.MAX_SEED}, got {self.seed}.")
         if not 0.0 <= self.min_gain < 1.0:

@@ -26,6 +26,7 @@ from tune.spec import SearchSpec
         ({"min_gain": 1.5}, "--min-gain is a share"),
         ({"trial_timeout": "never"}, "--trial-timeout is a time"),
         ({"learn_time": "5m"}, "--learn-time is for --objective learning"),
+        ({"space": ("env.CUDA_VISIBLE_DEVICES=0,1",)}, "--space cannot vary CUDA_VISIBLE_DEVICES"),
         ({"learn_seeds": 2}, "--learn-seeds is for --objective learning"),
         ({"train_time": "10h"}, "--train-time is for --objective learning"),
         ({"target_return": 4.0}, "--target-return is for --objective learning"),

@@ -18,6 +18,7 @@ import tyro
 
 from cluster import cli
 from cluster.errors import UserError
+from cluster.node import nvml
 from cluster.structure import destructure
 from search_spaces.config import VARIABLE
 from search_spaces.space import SearchSpace
@@ -79,6 +80,7 @@ class CommandSpec(SearchSpec):
     """Print the first commands and run nothing."""
 
 
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _BEHIND_DASHES = (
     "write the training command behind --, as in: python -m tune.command --space num_envs=4:64 -- "
     "python ppo.py --num-envs {num_envs}"
@@ -128,6 +130,7 @@ def space_of(spec: CommandSpec, arguments: Sequence[str]) -> SearchSpace:
         raise UserError(
             f"--env {both[0]} would undo the axis {VARIABLE}{both[0]} of --space: leave one out."
         )
+    _leave_gpu([*arguments, *(f"{name}=" for name in variables)])
     require_own_child(arguments, Path.cwd())
     _require_program(arguments)
     return space
@@ -229,8 +232,19 @@ def _oom_pattern(text: str | None) -> str | None:
     return text
 
 
+def _leave_gpu(words: Sequence[str]) -> None:
+    """Leave each trial the GPU that the search gives it: several run side by side."""
+    if any(f"{nvml.VISIBLE}=" in word for word in words):
+        raise UserError(
+            f"{nvml.VISIBLE} is set by the search, for each trial: set it before "
+            "python -m tune.command, for all of them, and leave it out of the command."
+        )
+
+
 def _require_program(arguments: Sequence[str]) -> None:
     program = arguments[0]
+    if _ASSIGNMENT.match(program):
+        raise UserError(f"a variable of the command goes before its dashes: --env {program}.")
     if shutil.which(program) is None:
         if "/" in program and Path(program).is_file():
             raise UserError(

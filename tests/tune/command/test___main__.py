@@ -31,6 +31,7 @@ from tune.search.objective import Objective
 
 TRAIN = ["python3", "ppo.py", "--num-envs", "{num_envs}", "--num-steps", "{num_steps}"]
 SPACE = ("num_envs=4:16", "num_steps=64,128")
+GPU_IS_GIVEN = "CUDA_VISIBLE_DEVICES is set by the search, for each trial: set it before "
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,10 @@ def refused(arguments: list[str], **options: object) -> str:
             "--space cannot vary seed: {seed} is",
         ),
         (["pyhton3", *TRAIN[1:]], {}, "there is no program 'pyhton3'"),
+        (["LR=1", *TRAIN], {}, "a variable of the command goes before its dashes: --env LR=1"),
+        (["CUDA_VISIBLE_DEVICES=1", *TRAIN], {}, GPU_IS_GIVEN),
+        (["env", "CUDA_VISIBLE_DEVICES=1", *TRAIN], {}, GPU_IS_GIVEN),
+        (TRAIN, {"env": ("CUDA_VISIBLE_DEVICES=1",)}, GPU_IS_GIVEN),
         (["./ppo.py", *TRAIN[2:]], {}, "./ppo.py may not be executed: chmod +x it, or write"),
         (["python3", "pp.py", *TRAIN[2:]], {}, "there is no pp.py here, in "),
         (["docker", "exec", "isaac", *TRAIN], {}, "what docker starts is no child of it, so a"),
