@@ -81,6 +81,7 @@ def test_trials_of_the_journal_are_written_as_that_version_wrote_them(folder: Ru
         "num_cpus_taken",
         "gpus",
         "host",
+        "machine_share",
     }
     assert [{name: row[name] for name in old_rows[0]} for row in rows] == old_rows
 
