@@ -15,7 +15,7 @@ class BlockWatch:
 
     def __init__(self, request: TrialRequest) -> None:
         self._gpu = GpuMonitor(request.platform)
-        self._neighbours = neighbours_on(request.cpus)
+        self._neighbours = neighbours_on(request.cpus, on_gpu=request.platform == "cuda")
         self._on_gpu = GpuNeighbours(request.platform)
         self._restarts = Restarts()
         self._canary = canary_on(request.cpus)

@@ -64,11 +64,16 @@ class CpuTimes:
 class Neighbours:
     """A count of the time that others took on a trial's CPUs, from look to look.
 
-    `read` returns the times now, `None` where they are not counted.
+    `read` returns the times now, `None` where they are not counted. A training on a GPU mostly
+    leaves its CPUs idle, and others disturb it only where they leave no room: an H100 was seen to
+    train as fast on one CPU as on 16 (benchmarks/README.md).
     """
 
-    def __init__(self, num_cpus: int, read: Callable[[], CpuTimes | None]) -> None:
+    def __init__(
+        self, num_cpus: int, read: Callable[[], CpuTimes | None], *, on_gpu: bool = False
+    ) -> None:
         self._num_cpus = num_cpus
+        self._on_gpu = on_gpu
         self._rounding_s = _ROUNDING_TICKS * math.sqrt(num_cpus) / TICKS_PER_S
         self._read = read
         self._last = read()
@@ -98,14 +103,17 @@ class Neighbours:
         # What a process computed that ended unseen is lost, and would look like a neighbour's.
         if before is None or now is None or now.own_s < before.own_s:
             return False
-        wall_s = now.at_s - before.at_s
-        beside_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
+        wall_s, own_s = now.at_s - before.at_s, now.own_s - before.own_s
+        busy_s = now.busy_s - before.busy_s
+        beside_s = busy_s - own_s
         others_s = max(0.0, beside_s - (now.search_s - before.search_s))
         self._others_s += others_s
-        self._own_s += now.own_s - before.own_s
+        self._own_s += own_s
         self._watched_s += wall_s
         is_loud = beside_s > _MOST_CPUS * wall_s + self._rounding_s
         is_loud = is_loud or others_s > _QUIET_CPUS * wall_s + self._rounding_s
+        if self._on_gpu:  # room for as much again as it took, and for a whole CPU at least
+            is_loud &= self._num_cpus * wall_s - busy_s < max(own_s, wall_s)
         return is_loud or self._is_held_back(before, now)
 
     def _is_held_back(self, before: CpuTimes, now: CpuTimes) -> bool:
@@ -167,10 +175,13 @@ class Restarts:
         return frozenset(descendants(os.getpid())), _ended_s()
 
 
-def neighbours_on(cpus: Sequence[int]) -> Neighbours:
-    """Return a count of the time that others take on these CPUs, beside this process's tree."""
+def neighbours_on(cpus: Sequence[int], *, on_gpu: bool = False) -> Neighbours:
+    """Return a count of the time that others take on these CPUs, beside this process's tree.
+
+    `on_gpu` is whether the training runs on a GPU, and leaves most of its CPUs idle.
+    """
     own, search, quotas = frozenset(cpus), SearchProcesses(), Quotas()
-    return Neighbours(len(own), lambda: cpu_times(own, search, quotas))
+    return Neighbours(len(own), lambda: cpu_times(own, search, quotas), on_gpu=on_gpu)
 
 
 def cpu_times(cpus: frozenset[int], search: SearchProcesses, quotas: Quotas) -> CpuTimes | None:

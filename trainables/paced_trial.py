@@ -69,7 +69,7 @@ class PacedTrial:
         self._send = send
         self._gpu = GpuMonitor(request.platform)
         self._memory = GpuMemory(request.platform)
-        self._neighbours = neighbours_on(request.cpus)
+        self._neighbours = neighbours_on(request.cpus, on_gpu=request.platform == "cuda")
         self._on_gpu = GpuNeighbours(request.platform)
         shortest_s = 0.0 if request.training is None else request.training.max_s / _MOST_BLOCKS
         self._pace = Pace(max(shortest_s, request.sampling.block_s))

@@ -162,7 +162,7 @@ def train(
     health_of(workload)
     held_out_return(workload)
     gpu = GpuMonitor(request.platform)
-    neighbours = neighbours_on(request.cpus)
+    neighbours = neighbours_on(request.cpus, on_gpu=request.platform == "cuda")
     send(Progress(phase=Phase.MEASURE, predicted_device_bytes=need))
     quiet: list[float] = []
     noisy: list[float] = []

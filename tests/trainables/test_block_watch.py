@@ -59,7 +59,9 @@ def watch_over(
     canary = FakeCanary()
     monkeypatch.delenv(IGNORES)
     monkeypatch.setattr(block_watch, "canary_on", lambda cpus: canary)
-    monkeypatch.setattr(block_watch, "neighbours_on", lambda cpus: FakeNeighbours(*by_others))
+    monkeypatch.setattr(
+        block_watch, "neighbours_on", lambda cpus, on_gpu: FakeNeighbours(*by_others)
+    )
     request = dataclasses.replace(REQUEST, platform=platform)  # type: ignore[arg-type]
     return BlockWatch(request), canary
 

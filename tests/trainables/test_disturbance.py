@@ -43,6 +43,27 @@ def test_more_than_a_quiet_system_takes_is_a_disturbance(others_s: float, distur
     assert neighbours.others_cpus == pytest.approx(max(0.0, 2 * others_s))
 
 
+@pytest.mark.parametrize(
+    ("num_cpus", "own_s", "others_s", "disturbed"),
+    [
+        (16, 1.2, 0.0, (False, False)),
+        (16, 1.2, 4.0, (False, True)),  # others use CPUs that it leaves idle
+        (16, 1.2, 13.0, (False, True)),
+        (16, 1.2, 14.0, (True, True)),
+        (16, 7.0, 3.0, (True, True)),  # in a burst it may want them all
+        (2, 0.9, 0.3, (True, True)),
+    ],
+)
+def test_training_on_a_gpu_is_disturbed_where_others_leave_it_no_room(
+    num_cpus: int, own_s: float, others_s: float, disturbed: tuple[bool, bool]
+) -> None:
+    def is_disturbed(on_gpu: bool) -> bool:
+        moments = counted((0.0, 0.0, 0.0), (1.0, own_s + others_s, own_s))
+        return Neighbours(num_cpus, lambda: next(moments), on_gpu=on_gpu).disturbed()
+
+    assert (is_disturbed(on_gpu=True), is_disturbed(on_gpu=False)) == disturbed
+
+
 def test_what_the_trial_took_itself_is_counted_from_its_first_block() -> None:
     moments = counted((0.0, 0.0, 0.0), (10.0, 4.0, 4.0), (20.0, 8.0, 8.0), (21.0, 9.8, 9.8))
     neighbours = Neighbours(2, lambda: next(moments))
