@@ -31,8 +31,7 @@ class Tunnels:
     def follow(self, box: RemoteBox, seen: HostStatus) -> str | None:
         """Open the tunnel to this box's dashboard if need be; return a line if its URL is new."""
         job = seen.job if seen.is_running and seen.reachable else None
-        url = None if job is None else job.dashboard_url
-        remote_port = None if url is None else urlsplit(url).port
+        remote_port = None if job is None else _port(job.dashboard_url or "")
         if remote_port is None:
             return None
         name = box.host.name
@@ -213,6 +212,14 @@ def _screen(
             lambda seen: live.update(status_view.render(seen, prices)),
             lambda text: live.console.print(text, markup=False, highlight=False),
         )
+
+
+def _port(url: str) -> int | None:
+    """Return the port of a URL, `None` where it has none; a box may send what is no URL."""
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return None
 
 
 def _free_port() -> int:

@@ -33,6 +33,18 @@ def fail_twice(box: LocalBox, fault: str) -> None:
     box.folder.python.write_text(str(box.put("python-that-fails", script)))
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[", "no URL"])
+def test_dashboard_that_can_be_none_ends_no_watch(url: str, local_box: LocalBox) -> None:
+    local_box.up()
+    local_box.start("sleep 600")
+    seen = status.read(local_box.remote)
+    assert seen.answer is not None
+    assert seen.answer.job is not None
+    job = dataclasses.replace(seen.answer.job, dashboard_url=url)
+    told = dataclasses.replace(seen, answer=dataclasses.replace(seen.answer, job=job))
+    assert watch.Tunnels().follow(local_box.remote, told) is None
+
+
 @pytest.mark.parametrize("fault", ["exit 137", "echo Cannot fork >&2; exit 2"])
 def test_status_that_fails_is_no_end(fault: str, local_box: LocalBox, tmp_path: Path) -> None:
     local_box.up()
