@@ -36,7 +36,8 @@ TOGETHER = {
 @pytest.mark.parametrize("name", TOGETHER)
 def test_trainings_that(name: str, place: Place) -> None:
     faults = TOGETHER[name]
-    words = ("--space", "num_envs=8", f"fault=none,{','.join(faults)}", "--baseline", "fault=none")
+    axis = ("--space", f"fault=none,{','.join(faults)}", "--require", "num_envs == 8")
+    words = (*axis, "--baseline", "fault=none")
     limits = ("--max-runs", str(len(faults) + 1), "--trial-timeout", "12s")
     code, said = place.search(*words, *limits)
     assert code == 0, said

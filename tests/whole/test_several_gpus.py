@@ -48,8 +48,9 @@ while True:
 """
 SEARCH = (
     *("--line", "^frames", "--steps", "num_envs", "--unit", "frame", "--out", "out"),
-    *("--space", "num_envs=4:128", "--max-runs", "6", "--finalists", "1", "--soak-updates", "5"),
+    *("--max-runs", "6", "--finalists", "1", "--soak-updates", "5"),
 )
+SPACE = ("--space", "num_envs=4:128")
 
 
 def searched(
@@ -67,8 +68,9 @@ def searched(
     (folder / "script.py").write_text(SCRIPT)
     driver = {"PYTHONPATH": f"{FOLDER}:{PYTHONPATH}", "FAKE_NVML": json.dumps({"cards": cards})}
     command = (sys.executable, "script.py", "{num_envs}", lost, *of_command)
+    space = () if "--space" in words else SPACE
     done = subprocess.run(
-        [sys.executable, "-m", "tune.command", *SEARCH, *words, "--", *command],
+        [sys.executable, "-m", "tune.command", *SEARCH, *space, *words, "--", *command],
         cwd=folder,
         env=environment(**driver, **variables),
         capture_output=True,
