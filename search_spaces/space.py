@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from cluster.errors import UserError
 from search_spaces.config import COUNTS, VARIABLE, Config, Value, config_violation, value_text
@@ -122,9 +122,10 @@ class SearchSpace:
         named: dict[str, Axis] = {}
         for axis in map(parse_axis, assignments):
             if axis.name in named:
+                values = dict.fromkeys(named[axis.name].values + axis.values)
                 raise SpaceError(
                     f"--space names {axis.name} twice: give all of its values at once, as "
-                    f"{axis.name}={_values_in_words(named[axis.name].values + axis.values)}."
+                    f"{axis.name}={_listed(values)}."
                 )
             named[axis.name] = axis
         axes = {axis.name: axis for axis in self.axes} | named
@@ -261,7 +262,11 @@ def _values_in_words(values: tuple[Value, ...]) -> str:
     whole = tuple(value for value in values if isinstance(value, int))
     if len(whole) == len(values) > 2 and whole[0] > 0 and whole == doubling(whole[0], whole[-1]):
         return f"{whole[0]}..{whole[-1]}"
-    return ("|" if any(value == "" for value in values) else ",").join(map(value_text, values))
+    return _listed(values)
+
+
+def _listed(values: Collection[Value]) -> str:
+    return ("|" if "" in values else ",").join(map(value_text, values))
 
 
 def spanned_by(configs: Sequence[Config]) -> SearchSpace:
