@@ -93,9 +93,8 @@ def parse_expression(text: str) -> Expression:
 def _no_expression(text: str) -> ExpressionError:
     functions = ", ".join(f"{name}()" for name in _FUNCTIONS)
     return ExpressionError(
-        f"{text!r} is no expression over axes: write names, numbers and words in quotes with "
-        "+ - * / // % **, "
-        f"comparisons as == and <=, and, or, not, {functions} alone."
+        f"{text!r} is no expression over axes: write names, numbers and words in quotes with + - * "
+        f"/ // % **, comparisons as == and <=, and, or, not, {functions} alone."
     )
 
 

@@ -134,7 +134,7 @@ def _set_aside(request: Path, search: str | None) -> list[Path]:
     """
     try:
         known = read_json(request) if search else None
-        is_same = known is None or known.get("id") == search  # it has none of an earlier version
+        is_same = known is None or known.get("id") == search  # an earlier version gave none
     except (OSError, ValueError, AttributeError):  # a box sent it, and what it likes
         is_same = True
     if is_same:

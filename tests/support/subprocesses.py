@@ -1,11 +1,38 @@
 """Programs that a test started and goes on beside."""
 
 import contextlib
+import os
 import subprocess
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
+
+_WITHOUT_ITS_FIRST_THREAD = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+@contextlib.contextmanager
+def without_its_first_thread(**variables: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield a process whose first thread has ended, and another of its threads sleeps."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WITHOUT_ITS_FIRST_THREAD],
+        env=os.environ | variables,
+        start_new_session=True,
+    )
+    try:
+        while "Z (zombie)" not in Path(f"/proc/{process.pid}/status").read_text():
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def descendants(

@@ -1,34 +1,16 @@
 """The use of a trial's processes, read off fake trees of /proc, and the end of real ones."""
 
-import contextlib
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from subprocesses import without_its_first_thread
 from trainables import process_tree
 from trainables.process_tree import ProcessTree, proportional_bytes
 
-WITHOUT_ITS_FIRST_THREAD = """
-import ctypes, threading, time
-threading.Thread(target=time.sleep, args=(600,)).start()
-print("up", flush=True)
-ctypes.CDLL(None).pthread_exit(None)
-"""
-
 
 def test_threads_that_outlive_the_first_one_are_ended() -> None:
-    command = [sys.executable, "-c", WITHOUT_ITS_FIRST_THREAD]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    with contextlib.ExitStack() as stack:
-        stack.callback(process.communicate)
-        stack.callback(process.kill)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
-        while "Z (zombie)" not in Path(f"/proc/{process.pid}/status").read_text():
-            time.sleep(0.01)
+    with without_its_first_thread() as process:
         tree = ProcessTree(process.pid)
         assert tree.usage().pids == (process.pid,)
         assert process.poll() is None

@@ -159,7 +159,7 @@ def _speed(profile: Profile) -> str:
     proven = proven_speed(
         profile.expected_sps, speed.low, speed.high, speed.num_processes, profile.unit
     )
-    disturbed = "; every process was disturbed" if speed.disturbed else ""
+    disturbed = "; every process that counts was disturbed" if speed.disturbed else ""
     return f"{proven}{disturbed}{compiles}"
 
 

@@ -139,7 +139,7 @@ def suffix(task: TaskKey) -> str:
 
 def interval_text(result: PulledProfile) -> str:
     """Return a speed as `50.1 K ±1.3 % env steps/s`, marked if finals have not proven it, or if
-    every process that measured it was disturbed.
+    every process that counts was disturbed.
     """
     interval = speed_interval(result.steps_per_second, result.low, result.high)
     marked = " (unproven)" * (not result.is_proven) + " (disturbed)" * result.is_disturbed

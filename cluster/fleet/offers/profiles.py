@@ -29,7 +29,7 @@ class PulledProfile:
     `options` are all that the workload was given, and its code, by name: the digest in `task` is
     theirs. `unit` is what the speeds count, in the plural. `is_proven` means that finals confirmed
     it and the search came to its end; `is_disturbed`, that other programs, or a slower machine,
-    disturbed every process that measured it. One training was measured on `num_devices` of the
+    disturbed every process that counts. One training was measured on `num_devices` of the
     machine's `num_gpus` GPUs of its class; that is 0 for a training on the CPU.
     """
 

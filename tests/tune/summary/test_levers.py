@@ -7,13 +7,25 @@ from tune.search.candidates import result_of
 from tune.search.levers import Lever, with_lever
 from tune.search.objective import Objective
 from tune.search.result import Kind
-from tune.search.trial import Stage
+from tune.search.trial import Stage, Trial
 from tune.summary import levers
 
 WINNER = config(4)
 FAST, SLOW = (
     with_lever(WINNER, Lever(name=name, variables={name: "1"})) for name in ("FAST", "SLOW")
 )
+
+
+def rows_of(trials: list[Trial]) -> list[tuple[str, str]]:
+    result = result_of(
+        tuple(trials),
+        objective=Objective.THROUGHPUT,
+        baseline=config(1),
+        stop_reason="",
+        partial=False,
+        wall_s=1.0,
+    )
+    return levers.rows(result, result.chosen[Kind.FASTEST])
 
 
 @pytest.mark.parametrize(
@@ -36,15 +48,7 @@ def test_a_row_says_what_a_lever_gained_and_whether_the_finals_showed_it(
         # Leaner, so that nothing but its variables speaks against it where it is no faster.
         *(ended(FAST, speed, stage=Stage.FINAL, device_bytes=99) for speed in in_finals),
     ]
-    result = result_of(
-        tuple(trials),
-        objective=Objective.THROUGHPUT,
-        baseline=config(1),
-        stop_reason="",
-        partial=False,
-        wall_s=1.0,
-    )
-    (label, first), (_, second) = levers.rows(result, result.chosen[Kind.FASTEST])
+    (label, first), (_, second) = rows_of(trials)
     assert label == "lever"
     assert first.startswith("FAST=1: 1.20 x (")
     assert first.endswith(f"), {says}")
@@ -60,14 +64,6 @@ def test_a_sure_gain_of_less_than_a_percent_is_not_called_noise() -> None:
         *(ended(WINNER, 400.0, stage=Stage.FINAL, peak_device_bytes=100),) * 2,
         *(ended(speeds[name], speed, peak_device_bytes=100) for name, speed in tried),
     ]
-    result = result_of(
-        tuple(trials),
-        objective=Objective.THROUGHPUT,
-        baseline=config(1),
-        stop_reason="",
-        partial=False,
-        wall_s=1.0,
-    )
-    [(_, text)] = levers.rows(result, result.chosen[Kind.FASTEST])
+    [(_, text)] = rows_of(trials)
     assert text.startswith("FAST=1: 1.0096 x (")
     assert text.endswith("), it gains less than 1 %")
