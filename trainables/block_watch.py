@@ -1,11 +1,10 @@
 """The watch over a trial's blocks of updates: which of them something beside it disturbed."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from trainables.canary import canary_on
-from trainables.disturbance import IGNORES, Restarts, neighbours_on
+from trainables.disturbance import Restarts, ignores_neighbours, neighbours_on
 from trainables.gpu_monitor import GpuMonitor, GpuNeighbours
 from trainables.measurement import TrialRequest
 
@@ -32,7 +31,7 @@ class BlockWatch:
         self._gpu.look()
         self._restarts.look()
         looks = self._neighbours.disturbed(), self._on_gpu.disturbed()
-        self._by_others.append(any(looks) and not os.environ.get(IGNORES))
+        self._by_others.append(any(looks) and not ignores_neighbours())
         self._slowed.append(False)
         if self._canary is not None:
             self._canary.look()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from trainables.disturbance import IGNORES
+from trainables.disturbance import ignores_neighbours
 from trainables.machine_speed import MachineBest, MachineSpeed, level, slowed_blocks
 
 _SIZE = 256  # a product takes half a millisecond
@@ -124,7 +124,7 @@ def canary_on(cpus: Sequence[int]) -> Canary | None:
 
     A training at its limits must not die of it.
     """
-    if os.environ.get(IGNORES):
+    if ignores_neighbours():
         return None
     try:
         return Canary(cpus)

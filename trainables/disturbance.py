@@ -21,7 +21,7 @@ from cluster.node.proc import PROC, TICKS_PER_S, read_stat
 from cluster.node.quota import Quotas, QuotaUse
 
 IGNORES = "RL_TUNER_IGNORE_NEIGHBOURS"
-"""The variable that, set to anything, makes other programs disturb nothing."""
+"""The variable that, set to anything but 0, makes other programs disturb nothing."""
 
 _BUSY = (0, 1, 2, 5, 6, 7)
 """Places in a line of /proc/stat: user, nice, system, irq, softirq, steal. Guests are in user."""
@@ -173,6 +173,11 @@ class Restarts:
     @staticmethod
     def _now() -> tuple[frozenset[int], float]:
         return frozenset(descendants(os.getpid())), _ended_s()
+
+
+def ignores_neighbours() -> bool:
+    """Return whether a person shares this machine for good, and said so by the variable."""
+    return os.environ.get(IGNORES, "0") not in {"", "0"}
 
 
 def neighbours_on(cpus: Sequence[int], *, on_gpu: bool = False) -> Neighbours:

@@ -5,7 +5,6 @@ first point: the start-up before it is left out.
 """
 
 import dataclasses
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -195,12 +194,12 @@ class PacedTrial:
         )
 
     def _take_block(self, block: Block, now: float) -> Report | None:
-        from trainables.disturbance import IGNORES
+        from trainables.disturbance import ignores_neighbours
 
         self._gpu.look()
         self._memory.look()
         if now > self._looked_at:  # else this block came with the last one, as out of a file
-            self._is_disturbed = self._looks_disturbed() and not os.environ.get(IGNORES)
+            self._is_disturbed = self._looks_disturbed() and not ignores_neighbours()
         is_disturbed = self._is_disturbed
         self._disturbed_s += now - self._looked_at if is_disturbed else 0.0
         self._looked_at = now

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Callable
 
@@ -146,7 +145,7 @@ def train(
     """
     # These bring NumPy and NVML: not before the affinity holds.
     from trainables import throughput
-    from trainables.disturbance import IGNORES, neighbours_on
+    from trainables.disturbance import ignores_neighbours, neighbours_on
     from trainables.gpu_monitor import GpuMonitor
 
     assert request.training is not None
@@ -179,7 +178,7 @@ def train(
         update_s = seconds / size
         num_updates += size
         gpu.look()
-        is_disturbed = neighbours.disturbed() and not os.environ.get(IGNORES)
+        is_disturbed = neighbours.disturbed() and not ignores_neighbours()
         (noisy if is_disturbed else quiet).append(workload.env_steps_per_update / update_s)
         began = clock()
         health, held_out = health_of(workload), held_out_return(workload)

@@ -128,6 +128,8 @@ def _own_task(spec: JaxSpec, workload: str, options: dict[str, Any]) -> Task:
             raise UserError(
                 f"--{name} is for Phase 1 and 2; give your workload --option {name}=VALUE."
             )
+    if spec.phase != JaxSpec.phase:
+        raise UserError("--phase is for Phase 1 and 2, and --workload is neither; leave it out.")
     module, name = split_name(workload)
     if not module.endswith(".py") and top_level_spec(module) is None:
         raise UserError(f"--workload {workload}: no module {module}; run from its folder.")

@@ -127,7 +127,9 @@ MAIN: Mapping[str, Choice] = {
 
 
 def _data(ask: Asker) -> Sequence[str]:
-    answer = ask.text("Your bars, CSV or Parquet (Enter: a synthetic market)", check=_check_data)
+    answer = ask.text(
+        "Your bars, CSV, Parquet or Feather (Enter: a synthetic market)", check=_check_data
+    )
     return ("--data", str(_at_home(answer))) if answer else ()
 
 

@@ -79,6 +79,9 @@ def test_its_work_is_the_product_that_it_says(monkeypatch: pytest.MonkeyPatch) -
 
 def test_it_is_none_where_neighbours_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert canary_on((0,)) is None  # the tests' own environment says so
+    for off in ("0", ""):
+        monkeypatch.setenv(IGNORES, off)
+        assert canary_on((0,)) is not None
     monkeypatch.delenv(IGNORES)
     assert canary_on((0,)) is not None
 

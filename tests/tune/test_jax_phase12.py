@@ -30,6 +30,10 @@ def test_a_workload_is_judged_by_its_own_framework(framework: str) -> None:
             JaxSpec(workload="fake_workloads:Sleeper", timezone="UTC"),
             "--timezone is for Phase 1 and 2; give your workload --option timezone=VALUE",
         ),
+        (
+            JaxSpec(workload="fake_workloads:Sleeper", phase=2),
+            "--phase is for Phase 1 and 2, and --workload is neither; leave it out",
+        ),
         (JaxSpec(workload="fake_workloads"), "workload must read package.module:factory"),
         (JaxSpec(workload="no_such_module:make"), "no module no_such_module; run from its folder"),
         (JaxSpec(workload="fake_workloads:Sleper"), "has no function Sleper; "),

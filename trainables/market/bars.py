@@ -88,7 +88,8 @@ def load_bars(
     except _DAMAGE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:_MOST_REASON]
         raise WorkloadInputError(
-            f"{path.name} is not a readable CSV or Parquet file: {reason}; export it again."
+            f"{path.name} is not a readable CSV, Parquet or Feather file: {reason}; "
+            "export it again."
         ) from error
     if len(read.time) < MIN_BARS:
         raise WorkloadInputError(

@@ -162,8 +162,8 @@ def test_too_short_a_file_says_how_many_rows_are_needed(write):
     ("content", "message"),
     [
         (None, "there is no file"),
-        (b"", "is not a readable CSV or Parquet file: it is empty"),
-        (b"a,b\n1,2,3\n", "is not a readable CSV or Parquet file"),
+        (b"", "is not a readable CSV, Parquet or Feather file: it is empty"),
+        (b"a,b\n1,2,3\n", "is not a readable CSV, Parquet or Feather file"),
         (b"\x89PNG\r\n\x1a\n\x00\x01\x02", "is not a readable|has no timestamp column"),
     ],
 )
@@ -187,5 +187,5 @@ def test_what_is_there_and_no_file_is_not_called_absent(tmp_path):
 def test_a_damaged_parquet_is_refused(tmp_path):
     path = tmp_path / "bars.parquet"
     path.write_bytes(b"PAR1" + b"0" * 100)
-    with pytest.raises(WorkloadInputError, match="is not a readable CSV or Parquet file: Parquet"):
+    with pytest.raises(WorkloadInputError, match="readable CSV, Parquet or Feather file: Parquet"):
         load_bars(path)

@@ -83,10 +83,12 @@ def find_content(path: pathlib.Path) -> Unpacked:
         OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile: if it is damaged.
     """
     if path.is_dir():
-        raise WorkloadInputError(f"{path} is a folder; give one CSV or Parquet file of bars.")
+        raise WorkloadInputError(
+            f"{path} is a folder; give one CSV, Parquet or Feather file of bars."
+        )
     if not path.is_file():
         what = f"{path} is no regular file" if os.path.lexists(path) else f"there is no file {path}"
-        raise WorkloadInputError(f"{what}; give a CSV or Parquet file of bars.")
+        raise WorkloadInputError(f"{what}; give a CSV, Parquet or Feather file of bars.")
 
     def opened() -> IO[bytes]:
         return path.open("rb")
@@ -165,7 +167,7 @@ def _encoding_of(name: str, head: bytes) -> str:
             return encoding
     if b"\x00" in head:
         raise WorkloadInputError(
-            f"{name} is not a readable CSV or Parquet file: it is binary, and begins with "
+            f"{name} is not a readable CSV, Parquet or Feather file: it is binary, and begins with "
             f"{head[:8]!r}; save it as CSV or Parquet."
         )
     try:
@@ -180,7 +182,7 @@ def _refuse_other_texts(name: str, text: str) -> None:
     lower = text[:200].lower()
     if not text.strip("\x1a \r\n\t\x00"):
         raise WorkloadInputError(
-            f"{name} is not a readable CSV or Parquet file: it is empty; export it again."
+            f"{name} is not a readable CSV, Parquet or Feather file: it is empty; export it again."
         )
     if lower.startswith(("<!doctype", "<html", "<?xml", "<head", "<body", "<script")):
         raise WorkloadInputError(

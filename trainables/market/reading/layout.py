@@ -177,7 +177,7 @@ def _fitted(
     if cells == len(names) - 1 and not names[-1]:
         return names[:-1]
     raise WorkloadInputError(
-        f"{file} is not a readable CSV or Parquet file: its header ({listed(names)}) has "
+        f"{file} is not a readable CSV, Parquet or Feather file: its header ({listed(names)}) has "
         f"{len(names)} columns and the rows below it {cells}; give each column one name."
     )
 

@@ -131,7 +131,7 @@ class TextTable:
         is_footer = row > num_rows and all(one.actual_columns == 1 for one in skipped)
         if not is_footer or re.match(r"\s*\d", first.text):
             raise WorkloadInputError(
-                f"{self.content.name} is not a readable CSV or Parquet file: "
+                f"{self.content.name} is not a readable CSV, Parquet or Feather file: "
                 f"{self.rows.name(row - 1)} has {first.actual_columns} cells and not "
                 f"{first.expected_columns}: {shown(first.text)}; correct or drop the line."
             )

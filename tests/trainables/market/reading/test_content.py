@@ -94,7 +94,7 @@ def test_what_holds_no_bars_is_refused_as_what_it_is(tmp_path, content, message)
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(WorkloadInputError, match="is a folder; give one CSV or Parquet file"):
+    with pytest.raises(WorkloadInputError, match="is a folder; give one CSV, Parquet or Feather"):
         find_content(tmp_path)
 
 
