@@ -127,6 +127,7 @@ def measure(command: MeasureCard) -> None:
         part.wall_s = round(part.wall_s + time.monotonic() - started, 1)
         recording.write(bench.out, bench.record)
     print(f"{bench.out}; read it with: python -m benchmarks.gpu show {bench.out}")
+    print(f"logs: {bench.folder}")
 
 
 def _open(command: MeasureCard) -> Bench:
