@@ -88,6 +88,7 @@ def candidate(**changes: Any) -> Candidate:
         "representative": _OUTCOME,
         "device_bytes": 150_000_000,
         "noise": Noise(sd=0.01, dof=100.0, quantile=1.984),
+        "noise_over_time": Noise(sd=0.01, dof=100.0, quantile=1.984),
         "noise_scale": None,
         "soaks": (measurement(num_updates=200, measure_s=131.0, steps_per_second=61_500.0),),
     }

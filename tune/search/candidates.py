@@ -14,7 +14,7 @@ from trainables.measurement import Measurement, OutcomeKind
 from tune.search import gpus
 from tune.search.learned import Judgement, LearningPlan
 from tune.search.learning import judge
-from tune.search.noise import between_processes, known_sd_of
+from tune.search.noise import between_processes, known_sd_of, over_time
 from tune.search.objective import Objective, score, typical_noise_scale
 from tune.search.result import Candidate, Kind, Noise, SearchResult, winner_of
 from tune.search.rounds import by_round, speeds_by_round
@@ -130,9 +130,9 @@ def candidates_of(trials: Iterable[Trial]) -> list[Candidate]:
 
     finals = by_round(trials)
     rounds = {key: speeds_by_round(finals.get(key, ()), factor) for key in by_config}
-    noise = _noise(by_config, rounds)
+    noises = _noises(by_config, rounds)
     return [
-        _candidate(group, rounds[key], noise_scale, noise, factor)
+        _candidate(group, rounds[key], noise_scale, noises, factor)
         for key, group in by_config.items()
     ]
 
@@ -141,7 +141,7 @@ def _candidate(
     group: list[Trial],
     rounds: tuple[float | None, ...],
     noise_scale: float | None,
-    noise: Noise,
+    noises: tuple[Noise, Noise],
     factor: Callable[[Trial], float],
 ) -> Candidate:
     finals = [trial for trial in group if trial.stage is Stage.FINAL]
@@ -153,7 +153,8 @@ def _candidate(
     ]
     speeds = [one.steps_per_second * factor for one, factor in measured]
     speed = statistics.median(speeds)
-    side = math.exp(noise.half_width(len(speeds)))
+    noise, noise_over_time = noises
+    side = math.exp(noise_over_time.half_width(len(speeds)))
     latest = counted[-1]
     assert latest.outcome is not None
     return Candidate(
@@ -167,6 +168,7 @@ def _candidate(
         device_bytes=max((t.device_bytes for t in group if t.device_bytes), default=None),
         noise_scale=noise_scale,
         noise=noise,
+        noise_over_time=noise_over_time,
         rounds=rounds,
         disturbed=not _undisturbed(ran),
         soaks=tuple(soak for one in soaks if (soak := _soak(one, factor(one))) is not None),
@@ -194,17 +196,18 @@ def _undisturbed(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if not trial.is_disturbed]
 
 
-def _noise(
+def _noises(
     groups: Mapping[ConfigKey, Sequence[Trial]],
     rounds: Mapping[ConfigKey, Sequence[float | None]],
-) -> Noise:
-    """Return the noise between the processes of these configurations' finals."""
+) -> tuple[Noise, Noise]:
+    """Return the noise between these configurations' finals: within rounds, and over time."""
     rows = [
         rounds[key]
         for key, group in groups.items()
         if _undisturbed([trial for trial in group if trial.stage is Stage.FINAL])
     ]
-    return between_processes(rows, known_sd=known_sd_of(itertools.chain(*groups.values())))
+    known_sd = known_sd_of(itertools.chain(*groups.values()))
+    return between_processes(rows, known_sd=known_sd), over_time(rows, known_sd=known_sd)
 
 
 def disqualified(trials: Iterable[Trial]) -> set[ConfigKey]:

@@ -2,14 +2,17 @@
 
 A process's own interval knows nothing of another process: memory is laid out differently there, and
 the machine has other minutes. Finals repeat every leader in rounds. What is left of their speeds,
-once each configuration's level and each round's are taken out, is that noise. Few rounds tell
-little, so what is known of such machines counts like some further rounds.
+once each configuration's level and each round's are taken out, is the noise of comparisons, whose
+processes run close together. A promise is for other times: what rounds differ by is noise to it.
+Few rounds tell little, so what is known of such machines counts like some further rounds.
 """
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from trainables.measurement import Measurement
@@ -57,24 +60,24 @@ def between_processes(
     Rows may differ in length, and lack a round: `None`. A two-way layout without interaction is
     fitted to the logs. `known_sd` counts like `known_dof` degrees of freedom.
     """
-    cells = [
-        (c, r, math.log(v))
-        for c, row in enumerate(rounds)
-        for r, v in enumerate(row)
-        if v is not None
-    ]
-    if not cells:
-        return _noise(known_sd, known_dof)
-    num_configs, num_rounds = len(rounds), max(map(len, rounds))
-    design = np.zeros((len(cells), num_configs + num_rounds))
-    for place, (c, r, _) in enumerate(cells):
-        design[place, c] = design[place, num_configs + r] = 1.0
-    logs = np.array([value for _, _, value in cells])
-    fitted = design @ np.linalg.lstsq(design, logs, rcond=None)[0]
-    squares = float(np.square(logs - fitted).sum())
-    dof = len(cells) - int(np.linalg.matrix_rank(design))
-    total = known_dof + dof
-    return _noise(math.sqrt((known_dof * known_sd**2 + squares) / total), total)
+    within, _ = _spreads(rounds)
+    total = known_dof + within.dof
+    return _noise(math.sqrt((known_dof * known_sd**2 + within.squares) / total), total)
+
+
+def over_time(
+    rounds: Sequence[Sequence[float | None]], *, known_sd: float, known_dof: float = KNOWN_DOF
+) -> Noise:
+    """Return the noise between processes at any times, as `between_processes`.
+
+    Where rounds differ by no more than processes do, it is the same noise. Where they differ more,
+    it has hardly more degrees of freedom than there are rounds (Satterthwaite 1946), however many
+    configurations each had.
+    """
+    parts = (_Spread(known_dof * known_sd**2, known_dof), *_spreads(rounds))
+    squares, dof = sum(part.squares for part in parts), sum(part.dof for part in parts)
+    own = sum(part.squares**2 / part.dof for part in parts if part.dof)
+    return _noise(math.sqrt(squares / dof), squares**2 / own)
 
 
 def within_process(measured: Measurement) -> float:
@@ -85,6 +88,37 @@ def within_process(measured: Measurement) -> float:
     if measured.low > 0.0:
         return math.log(measured.high / measured.low) / 2
     return math.log(measured.high / measured.steps_per_second)
+
+
+class _Spread(NamedTuple):
+    squares: float
+    dof: float
+
+
+def _spreads(rounds: Sequence[Sequence[float | None]]) -> tuple[_Spread, _Spread]:
+    """Return the spread of log speeds within rounds, and that of the rounds."""
+    cells = [
+        (c, r, math.log(v))
+        for c, row in enumerate(rounds)
+        for r, v in enumerate(row)
+        if v is not None
+    ]
+    if not cells:
+        return _Spread(0.0, 0.0), _Spread(0.0, 0.0)
+    num_configs, num_rounds = len(rounds), max(map(len, rounds))
+    design = np.zeros((len(cells), num_configs + num_rounds))
+    for place, (c, r, _) in enumerate(cells):
+        design[place, c] = design[place, num_configs + r] = 1.0
+    logs = np.array([value for _, _, value in cells])
+    within, of_all = _left(design, logs), _left(design[:, :num_configs], logs)
+    return within, _Spread(max(0.0, of_all.squares - within.squares), of_all.dof - within.dof)
+
+
+def _left(design: NDArray[np.float64], logs: NDArray[np.float64]) -> _Spread:
+    """Return what a least-squares fit of the logs leaves over."""
+    fitted = design @ np.linalg.lstsq(design, logs, rcond=None)[0]
+    dof = len(logs) - int(np.linalg.matrix_rank(design))
+    return _Spread(float(np.square(logs - fitted).sum()), float(dof))
 
 
 def _noise(sd: float, dof: float) -> Noise:

@@ -61,8 +61,9 @@ class Candidate:
 
     `steps_per_second` is the median over the processes that count (`num_processes` of them; finals
     alone once there are any, and of those the undisturbed). `low` and `high` are the widest
-    interval that they and the `noise` between processes support. `rounds` are the speeds of the
-    finals that count, by round, and `None` in a round without one. With `disturbed`, all of them
+    interval that they and `noise_over_time` support; `noise` is that of processes which run close
+    together. `rounds` are the speeds of the finals that count, by round, and `None` in a round
+    without one. With `disturbed`, all of them
     were. `representative` is the latest of those processes; `soaks` are the measurements of its
     soaks: of one, and of another where that contradicts the finals.
     """
@@ -77,6 +78,7 @@ class Candidate:
     device_bytes: int | None
     noise_scale: float | None
     noise: Noise
+    noise_over_time: Noise
     rounds: tuple[float | None, ...] = ()
     disturbed: bool = False
     soaks: tuple[Measurement, ...] = ()
@@ -105,7 +107,7 @@ class Candidate:
     def soak_range(self) -> tuple[float, float]:
         """The speeds that the other processes support for the mean of the soaks."""
         num_soaks = max(1, len(self._soak_speeds))
-        side = math.exp(self.noise.half_width_of_next(num_soaks, self.num_processes))
+        side = math.exp(self.noise_over_time.half_width_of_next(num_soaks, self.num_processes))
         speed = self.steps_per_second
         return min(self.low, speed / side), max(self.high, speed * side)
 
@@ -150,7 +152,7 @@ class Candidate:
         if self.slower_soak is None:
             return self.low
         soaks = self._undisturbed_soaks
-        side = math.exp(self.noise.half_width(len(soaks)))
+        side = math.exp(self.noise_over_time.half_width(len(soaks)))
         return min(self.promised / side, *(soak.low for soak in soaks))
 
     @property

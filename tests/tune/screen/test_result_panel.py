@@ -66,8 +66,8 @@ def test_finals_are_listed_by_speed_with_what_failed_last() -> None:
     trials = (final(0, 256, at(50_000.0)), final(1, 512, at(60_000.0)), final(2, 1024, TOO_MUCH))
     rows = result_panel.finals_rows(factories.result(trials=(*trials, final(3, 512, at(62_000.0)))))
     assert [row[:3] for row in rows] == [
-        ("512 x 128, 8 minibatches", "61.0 K ±11.2 %", "2"),
-        ("256 x 128, 4 minibatches (baseline)", "50.0 K ±16.3 %", "1"),
+        ("512 x 128, 8 minibatches", "61.0 K ±7.8 %", "2"),
+        ("256 x 128, 4 minibatches (baseline)", "50.0 K ±11.3 %", "1"),
         ("1024 x 128, 16 minibatches", "device memory", "1"),
     ]
 
