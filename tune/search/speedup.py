@@ -26,7 +26,8 @@ def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
     """Compare two candidates of one search.
 
     By pairs, where both were in the finals: the processes of a round ran close together, and a
-    machine that was slow in that round was slow for both.
+    machine that was slow in that round was slow for both. Without a round in common it may have
+    been slow for one alone.
     """
     ratio = candidate.steps_per_second / baseline.steps_per_second
     pairs = pairs_of(candidate, baseline)
@@ -36,9 +37,8 @@ def speedup(candidate: Candidate, baseline: Candidate) -> Speedup:
     latest = [one.representative.measurement for one in (candidate, baseline)]
     own = math.hypot(*(within_process(measured) for measured in latest if measured))
     pairs_or_one = max(1, len(pairs))
-    half_width = max(
-        candidate.noise.half_width(pairs_or_one, num_means=2), own / math.sqrt(pairs_or_one)
-    )
+    noise = candidate.noise if pairs else candidate.noise_over_time
+    half_width = max(noise.half_width(pairs_or_one, num_means=2), own / math.sqrt(pairs_or_one))
     return Speedup(
         ratio=ratio, low=ratio * math.exp(-half_width), high=ratio * math.exp(half_width)
     )

@@ -95,6 +95,22 @@ def test_without_a_round_in_common_the_speeds_are_compared_like_one_pair() -> No
     assert (gain.low, gain.high) == pytest.approx((one_pair.low, one_pair.high))
 
 
+def test_without_a_round_in_common_it_may_be_the_machine_that_changed() -> None:
+    """Both are equally fast; in the second round the machine was half as fast for all others."""
+    others = [
+        measured(num_envs, speed, stage=Stage.FINAL)
+        for num_envs, speed in ((2, 100.0), (8, 120.0), (2, 50.0), (8, 60.0))
+    ]
+    lost = [measured(1, 90.0, stage=Stage.FINAL, disturbed=True) for _ in range(3)]
+    leader, base = (measured(n, v, stage=Stage.FINAL) for n, v in ((4, 110.0), (1, 55.0)))
+    trials = [leader, *lost, *others, base]
+    by_envs = {one.config["num_envs"]: one for one in candidates_of(trials)}
+    assert by_envs[4].noise.half_width(1, num_means=2) < 0.2
+    gain = gain_of(trials)
+    assert gain.ratio == pytest.approx(2.0)
+    assert gain.is_noise
+
+
 @pytest.mark.parametrize(
     ("low", "high", "least"),
     [
