@@ -107,7 +107,7 @@ def refused(arguments: list[str], **options: object) -> str:
         (
             ["python3", "ppo.py", "{n} {num_envs}"],
             {"space": ("n=4", "num_envs=4"), "preset": "cleanrl"},
-            "counts num_envs * num_steps agent steps, and num_steps is no axis: give the steps",
+            "counts num_envs * num_steps agent steps for each line, and num_steps is no axis: give",
         ),
     ],
 )
@@ -212,7 +212,7 @@ def test_the_return_is_read_as_the_preset_or_the_person_says() -> None:
     [
         (["--preset", "cleanrl"], "episodic_return=(.+)' as a mean over 20 episodes."),
         (["--return", r"r=(\S+)"], "Its return is read from 'r=(\\S+)'."),
-        ([], "as that preset prints it; known of cleanrl, leanrl, sb3, "),
+        ([], "as that preset prints it; known of cleanrl, cleanrl-trxl, leanrl, leanrl-"),
     ],
 )
 def test_a_dry_run_says_where_the_return_is_read(
@@ -292,8 +292,10 @@ def test_a_dry_run_names_the_presets_whose_steps_no_axis_tells(steps: str | None
     spec = CommandSpec(space=SPACE[:1], steps=steps)
     space = space_of(spec, TRAIN[:4])
     said = dry_run(space, options_of(spec, TRAIN[:4], space))[-1]
-    assert ("cleanrl, leanrl, openrlhf would need --steps, the steps" in said) == (steps is None)
-    assert ("of cleanrl, leanrl, sb3" in said) == (steps is not None)
+    assert ("cleanrl-trxl, leanrl, openrlhf would need --steps, the steps" in said) == (
+        steps is None
+    )
+    assert ("of cleanrl, cleanrl-trxl, leanrl, leanrl-replay" in said) == (steps is not None)
 
 
 def test_a_dry_run_starts_nothing(
