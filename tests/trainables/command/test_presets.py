@@ -24,13 +24,6 @@ PRINTED = {
         b"eval_episode=0, episodic_return=500.0\nSPS: 12\nSPS: 14\n",
         [0, 512, 1024],
     ),
-    "cleanrl-trxl": (
-        b"        1 SPS=  10 return=-1.80 length=10.0 pi_loss=0.246 v_loss=0.565 entropy=0.691 "
-        b"r_loss=0.000 value=-1.197 adv=-0.159\n"
-        b"        2 SPS=  14 return=-0.66 length=9.4 pi_loss=-0.790 v_loss=3.951 entropy=0.646 "
-        b"r_loss=0.000 value=-2.379 adv=1.225\n",
-        [0, 512],
-    ),
     "leanrl": (
         b"  0%|          | 0/15625000 [00:00<?, ?it/s]\r"
         b"speed:  365.7 sps, :   0%|          | 12/15625000 [00:02<517:40:44,  8.38it/s]\r"
@@ -159,7 +152,6 @@ PRINTED = {
 
 RETURNS = {
     "cleanrl": 18.5,  # of 27 and 10
-    "cleanrl-trxl": -0.66,
     "leanrl": -1129.31,
     "leanrl-replay": -1355.02,
     "sb3": -1200.0,
@@ -220,6 +212,12 @@ def test_auto_takes_each_script_for_its_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("line", "name", "returned"),
     [
+        (  # ppo_trxl.py
+            "1 SPS=  10 return=-1.80 length=10.0 pi_loss=0.246 v_loss=0.565 entropy=0.691 "
+            "r_loss=0.000 value=-1.197 adv=-0.159",
+            "cleanrl",
+            -1.80,
+        ),
         (  # ppo_continuous_action_torchcompile.py
             "speed:  1830.1 sps, reward avg: 0.93, reward max: 1.00, returns: -22.10,lr:  0.00:   "
             "2%|2 | 20/976 [00:03<02:20,  6.80it/s]",
