@@ -189,6 +189,8 @@ _NOISE = re.compile(
     r"|\s*File \"|\s*<no Python|\*\*\* |\s*@ |Stack \(most recent|\s*\^+$)"
 )
 _VERDICT = re.compile(r"^(F\d{4} |[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b)")
+_BOX = re.compile(r"^╭.*\n│ *(.*?) *│\n(?:│.*\n)*╰.*$", re.MULTILINE)
+"""What Typer, tyro and Rich draw around an error; its first line says most."""
 _NUM_LAST_LINES = 20
 
 
@@ -260,7 +262,7 @@ def classify(
 def _first_to_match(words: str) -> tuple[Signature, str] | None:
     for signature in SIGNATURES:
         if found := signature.pattern.search(words):
-            return signature, _quote(found[0])
+            return signature, printable(found[0], _MAX_QUOTE)
     return None
 
 
@@ -279,10 +281,10 @@ def describe_exit(exit_status: int | None, timeout_s: float | None = None) -> st
 
 def last_words(stderr_tail: str) -> str:
     """Return the line that says most: an exception or a fatal log line, else the last one."""
-    written = [line for line in stderr_tail.splitlines() if line.strip()]
+    written = [line for line in _BOX.sub(r"\1", stderr_tail).splitlines() if line.strip()]
     lines = [line for line in written if not _NOISE.match(line)][-_NUM_LAST_LINES:]
     verdicts = [line for line in lines if _VERDICT.match(line)]
-    return _quote((verdicts or lines or written[:1] or ["(none)"])[-1])
+    return printable((verdicts or lines or written[:1] or ["(none)"])[-1], _MAX_QUOTE)
 
 
 def _is_near(peak: int | None, limit: int | None) -> bool:
@@ -294,7 +296,3 @@ def printable(text: str, most: int) -> str:
     line = " ".join(text[: 4 * most].split())
     line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
     return line if len(line) <= most else f"{line[: most - 3]}..."
-
-
-def _quote(text: str) -> str:
-    return printable(text, _MAX_QUOTE)

@@ -542,6 +542,15 @@ def test_every_signal_has_a_name() -> None:
             'Current thread 0x00007f (most recent call first):\n  File "x.py", line 3 in f',
             "F1123 22:02:06 cuda.cc:9] Check failed: device is gone",
         ),
+        (
+            "  warnings.warn(message)\n"
+            "╭─ Unrecognized options ────────────────────────────────────────╮\n"
+            "│ Unrecognized options: --num-env, 2                            │\n"
+            "│ ───────────────────────────────────────────────────────────── │\n"
+            "│ For full helptext, run cleanrl/ppo.py --help                  │\n"
+            "╰───────────────────────────────────────────────────────────────╯\n",
+            "Unrecognized options: --num-env, 2",
+        ),
         ("ValueError: handled long ago\n" + "a line\n" * 30, "a line"),
         ("E" * 1000, "E" * 197 + "..."),
     ],

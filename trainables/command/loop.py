@@ -240,7 +240,8 @@ class _Trial:
         if not self._paced.has_begun:
             return Report(
                 kind=OutcomeKind.INVALID,
-                message=f"the command ended by itself and did not say its speed: {self._said()}",
+                message="the command ended by itself and did not say its speed (was its total less "
+                f"than one update?): {self._said()}",
             )
         return Report(
             kind=OutcomeKind.INVALID,

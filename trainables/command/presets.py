@@ -23,7 +23,8 @@ class Preset:
     """A row of the table: a reading, its source, and what it was checked against.
 
     Lines that other programs print, too, such as any progress bar, are read `by_name_only`. Where
-    the script prints a return, `returns` is its pattern; `per_episode`: of one episode each.
+    the script prints a return, `returns` is its pattern; `per_episode`: of one episode each. Where
+    others of its project print the same line after other `steps`, the `exception` names them.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Preset:
     source: str
     checked: str
     steps: str | None = None
+    exception: str | None = None
     by_clock: bool = False
     by_name_only: bool = False
     returns: str | None = None
@@ -107,10 +109,15 @@ def without_axes(reading: Reading, axes: Collection[str]) -> str:
     missing, example = _missing(reading.steps, axes), str(reading.steps)
     for name in missing:
         example = re.sub(rf"\b{name}\b", "128", example)
+    is_a_line = reading.kind is ReadingKind.LINE
+    row = next(row for row in table() if row.name == reading.preset)
     return (
-        f"--preset {reading.preset} counts {reading.steps} {reading.units}, and "
-        f"{', '.join(missing)} is no axis: give the steps of one update, as --steps '{example}' "
+        f"--preset {reading.preset} counts {reading.steps} {reading.units}"
+        f"{' for each line' if is_a_line else ''}, and {' and '.join(missing)} "
+        f"{'is no axis' if len(missing) == 1 else 'are no axes'}: give the steps "
+        f"{'from one line to the next' if is_a_line else 'of one update'}, as --steps '{example}' "
         f"for {' and '.join(missing)} of 128."
+        + ("" if row.exception is None else f" {row.exception}.")
     )
 
 

@@ -54,7 +54,8 @@ class ReadingError(UserError):
 class ReturnLines:
     """A way to read the return: the first group of `pattern` has the mean of some episodes.
 
-    With `per_episode` each line has the return of one episode; see returns.py.
+    With `per_episode` each line has the return of one episode, but for one in which the pattern's
+    group `mean` matches; see returns.py.
     """
 
     pattern: str

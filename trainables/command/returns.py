@@ -10,6 +10,8 @@ from trainables.command.readings import ReturnLines, parse_figure
 SMOOTHED_EPISODES = 20
 """The episodes of a mean, where a script prints a line for each: one return alone is noisy."""
 
+_MEAN = "mean"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MeanReturn:
@@ -22,7 +24,8 @@ class MeanReturn:
 class ReturnReader:
     """Reads the mean return from lines.
 
-    Where each line has the return of one episode, it is the mean of the last 20 values.
+    Where each line has the return of one episode, it is the mean of the last 20 values. A script
+    may print one or the other (CleanRL's do): the group `mean` of the pattern has what is one.
     """
 
     def __init__(self, lines: ReturnLines) -> None:
@@ -32,9 +35,12 @@ class ReturnReader:
     def hear(self, line: str) -> MeanReturn | None:
         """Return the mean return with the one that a line has; `None` for a line without one."""
         match = self._pattern.search(line)
-        value = None if match is None else parse_figure(match[1] or "")
+        mean = None if match is None else match.groupdict().get(_MEAN)
+        value = None if match is None else parse_figure(mean or match[1] or "")
         if value is None or not math.isfinite(value):
             return None
+        if mean is not None:
+            return MeanReturn(value)
         self._last.append(value)
         mean = statistics.fmean(self._last)
         return MeanReturn(mean, of_few=len(self._last) < (self._last.maxlen or 0))

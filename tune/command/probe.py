@@ -45,7 +45,8 @@ def probe(spec: SearchSpec, task: Task, space: SearchSpace, given: Mapping[str, 
     preflight = judge.check(preflight_request(spec, task, os.environ))
     config, _ = baseline_of(space, {}, given)
     require_devices(space, config, task.framework, preflight)
-    options = task.options | task.run_options
+    # What a search keeps lies in its folder; of this run nobody would know.
+    options = task.options | task.run_options | {"keep_outputs": False}
     tried = trying.try_out(task.workload, options, config, preflight, spec.trial_timeout_s)
     return _found(task, tried, learns=spec.learning is not None)
 

@@ -1,6 +1,7 @@
 """Presets, on lines in the form that each project prints: with colours, redraws, nan and units.
 
-The lines are written anew after the projects' own formats.
+The lines are written anew after the projects' own formats; those of CleanRL and LeanRL are as they
+were printed.
 """
 
 import pytest
@@ -19,19 +20,26 @@ CONFIG = {
 
 PRINTED = {
     "cleanrl": (
-        b"global_step=512, episodic_return=[21.]\nSPS: 410\nglobal_step=900, episodic_return=9.0\n"
-        b"eval_episode=0, episodic_return=500.0\nSPS: 433\nSPS: 441\n",
+        b"global_step=108, episodic_return=[27.]\nSPS: 19\nglobal_step=156, episodic_return=[10.]\n"
+        b"eval_episode=0, episodic_return=500.0\nSPS: 12\nSPS: 14\n",
         [0, 512, 1024],
     ),
     "leanrl": (
-        b"  0%|          | 0/976 [00:00<?, ?it/s]\r"
-        b"speed:  1830.1 sps, reward avg: 0.93, reward max:1.00, returns:  nan,lr:  0.00:   2%|2 "
-        b"| 20/976 [00:03<02:20]\r"
-        b"speed:  1833.0 sps, reward avg: 0.94, reward max:1.00, returns: -22.10,lr:  0.00:   "
-        b"2%|2 | 20/976 [00:03<02:20]\r"
-        b"speed:  1841.7 sps, global_step=900, episodic_return= 24.02 (max= 30.00):   3%|3 | "
-        b"30/976 [00:05<02:19]\r",
-        [0, 10 * 512],
+        b"  0%|          | 0/15625000 [00:00<?, ?it/s]\r"
+        b"speed:  365.7 sps, :   0%|          | 12/15625000 [00:02<517:40:44,  8.38it/s]\r"
+        b"speed:  276.5 sps, global_step=800, episodic_return=-1129.31 (max=-864.39):   0%|"
+        b"          | 20/15625000 [00:04<1766:09:33,  2.46it/s]\r"
+        b"speed:  276.5 sps, global_step=800, episodic_return=-1129.31 (max=-864.39):   0%|"
+        b"          | 20/15625000 [00:04<1766:09:33,  2.46it/s]\r",
+        [0, 8 * 512],
+    ),
+    "leanrl-replay": (
+        b"  0%|          | 999/1000000 [00:40<23:39:26, 11.73it/s]\r"
+        b" 17.6848 sps, global_step=999, episodic_return=-1355.02 (max=-876.49):   0%|          | "
+        b"1085/1000000 [00:51<38:23:15,  7.23it/s]\r"
+        b" 17.6848 sps, global_step=999, episodic_return=-1355.02 (max=-876.49):   0%|          | "
+        b"1087/1000000 [00:51<37:53:47,  7.32it/s]\r",
+        [0, 2],
     ),
     "sb3": (
         b"-----------------------------------------\n| rollout/                |             |\n"
@@ -143,8 +151,9 @@ PRINTED = {
 
 
 RETURNS = {
-    "cleanrl": 15.0,  # of 21 and 9
-    "leanrl": 24.02,
+    "cleanrl": 18.5,  # of 27 and 10
+    "leanrl": -1129.31,
+    "leanrl-replay": -1355.02,
     "sb3": -1200.0,
     "sample-factory": 4.2,
     "rsl_rl-3.1": -4.46,
@@ -200,6 +209,45 @@ def test_auto_takes_each_script_for_its_own(name: str) -> None:
     assert reading.preset == name
 
 
+@pytest.mark.parametrize(
+    ("line", "name", "returned"),
+    [
+        (  # ppo_trxl.py
+            "1 SPS=  10 return=-1.80 length=10.0 pi_loss=0.246 v_loss=0.565 entropy=0.691 "
+            "r_loss=0.000 value=-1.197 adv=-0.159",
+            "cleanrl",
+            -1.80,
+        ),
+        (  # ppo_continuous_action_torchcompile.py
+            "speed:  1830.1 sps, reward avg: 0.93, reward max: 1.00, returns: -22.10,lr:  0.00:   "
+            "2%|2 | 20/976 [00:03<02:20,  6.80it/s]",
+            "leanrl",
+            -22.10,
+        ),
+        (  # ppo_atari_envpool_xla_jax.py
+            "speed:  1830.1 sps:   2%|2 | 20/976 [00:03<02:20,  6.80it/s]",
+            "leanrl",
+            None,
+        ),
+        (  # dqn.py
+            "speed:  17.41 sps, global_step=668, episodic_return=35.21052551269531:  24%|##3       "
+            "| 711/3000 [00:30<02:05, 18.27it/s]",
+            "leanrl-replay",
+            35.21052551269531,
+        ),
+    ],
+)
+def test_scripts_of_one_project_that_count_in_other_ways_are_told_apart(
+    line: str, name: str, returned: float | None
+) -> None:
+    reading = first_to_match(readings_of(AUTO, CONFIG), [line])
+    assert reading is not None
+    assert reading.preset == name
+    assert reading.returns is not None
+    heard = ReturnReader(reading.returns).hear(line)
+    assert (None if heard is None else heard.value) == returned
+
+
 @pytest.mark.parametrize(("name", "per_gpu"), [("verl", 420), ("nemo-rl", 1100)])
 def test_a_rate_per_gpu_is_one_of_all_gpus(name: str, per_gpu: int) -> None:
     lines = Lines().feed(PRINTED[name][0])
@@ -219,7 +267,8 @@ def test_auto_leaves_out_what_the_axes_cannot_count() -> None:
 
 
 def test_a_preset_without_its_axes_asks_for_steps() -> None:
-    with pytest.raises(ReadingError, match=r"counts num_envs \* num_steps agent steps, and num_e"):
+    words = "for each line, and num_envs and num_steps are no axes: give the steps from one line"
+    with pytest.raises(ReadingError, match=words):
         readings_of("cleanrl", ["n_envs"])
     [reading] = readings_of("cleanrl", ["n_envs"], steps="n_envs * 128")
     assert reading.steps == "n_envs * 128"

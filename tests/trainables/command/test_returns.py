@@ -7,6 +7,7 @@ import pytest
 
 from cluster.errors import UserError
 from scripts import COUNT, OURS, SCALARS, SPS, run
+from trainables.command.presets import readings_of
 from trainables.command.readings import ReturnLines
 from trainables.command.returns import SMOOTHED_EPISODES, MeanReturn, ReturnReader
 from trainables.curve import LearningCurve, LearningGate, TrainingRequest
@@ -26,6 +27,26 @@ def test_returns_of_single_episodes_are_averaged_over_the_last() -> None:
     assert told[1] == MeanReturn(0.5, of_few=True)
     assert [mean.of_few for mean in told if mean] == [True] * (SMOOTHED_EPISODES - 1) + [False] * 6
     assert told[-1] == MeanReturn(5 + (SMOOTHED_EPISODES - 1) / 2)
+
+
+def test_a_mean_between_lines_of_single_episodes_is_taken_as_it_is_printed() -> None:
+    [reading] = readings_of("cleanrl", ["num_envs", "num_steps"])
+    assert reading.returns is not None
+    returns = ReturnReader(reading.returns)
+    lines = [
+        "global_step=108, episodic_return=[27.]",
+        "SPS: 19",
+        "global_step=128, avg_episodic_return=1.5",
+        "2 SPS=  14 return=-0.66 length=9.4 pi_loss=-0.790",
+        "global_step=156, episodic_return=[10.]",
+    ]
+    assert [returns.hear(line) for line in lines] == [
+        MeanReturn(27.0, of_few=True),
+        None,
+        MeanReturn(1.5),
+        MeanReturn(-0.66),
+        MeanReturn(18.5, of_few=True),
+    ]
 
 
 @pytest.mark.parametrize("text", ["return=inf", "return=1e999", "return="])

@@ -43,12 +43,12 @@ LIMITS_AND_MISTAKES = {
     "exits at once": (
         "print('nothing to do')",
         OutcomeKind.INVALID,
-        "ended by itself and did not say its speed: its last lines are: nothing to do",
+        "its speed (was its total less than one update?): its last lines are: nothing to do",
     ),
     "says nothing at all": (
         "",
         OutcomeKind.INVALID,
-        "ended by itself and did not say its speed: it printed nothing",
+        "its speed (was its total less than one update?): it printed nothing",
     ),
     "ends too early": (
         "for _ in range(3): print('SPS: 1')",

@@ -107,7 +107,7 @@ def refused(arguments: list[str], **options: object) -> str:
         (
             ["python3", "ppo.py", "{n} {num_envs}"],
             {"space": ("n=4", "num_envs=4"), "preset": "cleanrl"},
-            "counts num_envs * num_steps agent steps, and num_steps is no axis: give the steps",
+            "counts num_envs * num_steps agent steps for each line, and num_steps is no axis: give",
         ),
     ],
 )
@@ -210,9 +210,9 @@ def test_the_return_is_read_as_the_preset_or_the_person_says() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--preset", "cleanrl"], "episodic_return=(.+)' as a mean over 20 episodes."),
+        (["--preset", "cleanrl"], "(?P<mean>\\S+))' as a mean over 20 episodes."),
         (["--return", r"r=(\S+)"], "Its return is read from 'r=(\\S+)'."),
-        ([], "as that preset prints it; known of cleanrl, leanrl, sb3, "),
+        ([], "as that preset prints it; known of cleanrl, leanrl, leanrl-replay, sb3, "),
     ],
 )
 def test_a_dry_run_says_where_the_return_is_read(
@@ -282,8 +282,8 @@ def test_a_dry_run_shows_commands_ready_for_a_shell() -> None:
         "dummy",
     ]
     assert rest[-1] == (
-        "Its speed is read from cleanrl: '^SPS: \\d+$': a line per num_envs * num_steps agent "
-        "steps, timed."
+        r"Its speed is read from cleanrl: '^(?:SPS: \d+$|\d+ SPS=\s*\d+ return=)': a line per "
+        "num_envs * num_steps agent steps, timed."
     )
 
 
@@ -293,7 +293,7 @@ def test_a_dry_run_names_the_presets_whose_steps_no_axis_tells(steps: str | None
     space = space_of(spec, TRAIN[:4])
     said = dry_run(space, options_of(spec, TRAIN[:4], space))[-1]
     assert ("cleanrl, leanrl, openrlhf would need --steps, the steps" in said) == (steps is None)
-    assert ("of cleanrl, leanrl, sb3" in said) == (steps is not None)
+    assert ("of cleanrl, leanrl, leanrl-replay, sb3" in said) == (steps is not None)
 
 
 def test_a_dry_run_starts_nothing(

@@ -1,5 +1,6 @@
 """A probe of a script, alive: what it settles of the speed and of the return."""
 
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -81,3 +82,13 @@ def test_a_search_of_speed_says_nothing_of_returns(folder: Path) -> None:
     assert found.of_return == ()
     assert "returns" not in found.options["readings"][0]
     assert not any("return" in sentence for sentence in found.sentences)
+
+
+def test_a_probe_leaves_no_folder_behind_where_those_of_the_trials_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    probed(folder, SB3, keep_outputs=True)
+    assert not list(temporary.glob("trial-*"))
