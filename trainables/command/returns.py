@@ -35,11 +35,13 @@ class ReturnReader:
     def hear(self, line: str) -> MeanReturn | None:
         """Return the mean return with the one that a line has; `None` for a line without one."""
         match = self._pattern.search(line)
-        mean = None if match is None else match.groupdict().get(_MEAN)
-        value = None if match is None else parse_figure(mean or match[1] or "")
+        if match is None:
+            return None
+        is_mean = match.groupdict().get(_MEAN) is not None
+        value = parse_figure(match[_MEAN if is_mean else 1] or "")
         if value is None or not math.isfinite(value):
             return None
-        if mean is not None:
+        if is_mean:
             return MeanReturn(value)
         self._last.append(value)
         mean = statistics.fmean(self._last)
