@@ -23,6 +23,7 @@ _OUTPUTS = frozenset(
     {
         "checkpoints",
         "eval_runs",
+        "log",
         "logs",
         "mlruns",
         "multirun",

@@ -11,7 +11,7 @@ from trainables.workload import WorkloadInputError
 
 def test_it_has_links_to_all_but_hidden_entries_and_outputs(tmp_path: Path) -> None:
     person, run = tmp_path / "person", tmp_path / "trials" / "one"
-    for name in ("src", "runs", "wandb", ".git"):
+    for name in ("src", "runs", "wandb", "log/CartPole-v1/ppo", ".git"):
         (person / name).mkdir(parents=True)
     (person / "train.py").write_text("x")
     (person / "logs").write_text("a file that is called so")

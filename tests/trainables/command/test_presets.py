@@ -60,29 +60,46 @@ PRINTED = {
         [0, 16384],
     ),
     "rl_games": (
-        b"fps step: 112918 fps step and policy inference: 104337 fps total: 78179 epoch: 1/150 "
-        b"frames: 0\nsaving next best rewards: [5.3]\n"
-        b"fps step: 113000 fps step and policy inference: 104400 fps total: 79000 epoch: 2/150 "
-        b"frames: 65536\n",
+        b"fps step: 223 fps step and policy inference: 158 fps total: 143 epoch: 1/1000000 "
+        b"frames: 64\nsaving next best rewards:  [26.]\n"
+        b"fps step: 213 fps step and policy inference: 157 fps total: 144 epoch: 2/1000000 "
+        b"frames: 128\n"
+        b"fps step: 292 fps step and policy inference: 200 fps total: 183 epoch: 3 "
+        b"frames: 192/100000\n",
+        [0, 64, 128],
+    ),
+    "rl_games-1.5": (
+        b"fps step: 112918.0 fps step and policy inference: 104337.1  fps total: 78179.2\n"
+        b"fps step: 113000 fps step and policy inference: 104400 fps total: 79000 epoch: 2/150\n",
         [0, 79000],
     ),
     "rsl_rl-3.1": (
-        b"\x1b[1m Learning iteration 1/1500 \x1b[0m\n"
-        b"                       Computation: 46829 steps/s (collection: 1.926s, learning 0.173s)\n"
-        b"                    Mean action noise std: 1.00\n"
-        b"                             Mean reward: -4.46\n"
-        b"                     Mean episode length: 19.00\n"
-        b"                       Computation: 50000 steps/s (collection: 1.9s, learning 0.17s)\n",
-        [0, 50000],
+        b"                        \x1b[1m Learning iteration 0/1500 \x1b[0m    \n\n"
+        b"                       Computation: 91 steps/s (collection: 0.922s, learning 3.277s)\n"
+        b"             Mean action noise std: 1.07\n"
+        b"          Mean value_function loss: 56.3499\n"
+        b"                       Mean reward: 14.89\n"
+        b"               Mean episode length: 14.89\n"
+        b"              Episode_Reward/alive: 1.5000\n"
+        b"         Mean episode reward_total: 9.0000\n"
+        b"                   Total timesteps: 384\n"
+        b"                       Computation: 94 steps/s (collection: 1.002s, learning 3.070s)\n"
+        b"             Mean extrinsic reward: 9.00\n"
+        b"                       Mean reward: -4.46\n",
+        [0, 94],
     ),
     "rsl_rl": (
-        b"                            Total steps: 98304 \n"
-        b"                       Steps per second: 60210 \n"
-        b"                            Total steps: 196608 \n"
-        b"                       Steps per second: 61000 \n"
+        b"\x1b[1m                             Learning iteration 0/2     \x1b[0m \n\n"
+        b"                            Total steps: 384 \n"
+        b"                       Steps per second: 54 \n"
+        b"                    Mean surrogate loss: -0.0064\n"
+        b"                            Mean reward: 14.89\n"
+        b"              Mean episode reward_total: 9.0000\n"
+        b"                            Total steps: 768 \n"
+        b"                       Steps per second: 96 \n"
         b"                  Mean extrinsic reward: 9.00\n"
-        b"                            Mean reward: 5.25\n",
-        [0, 98304],
+        b"                            Mean reward: 21.23\n",
+        [0, 384],
     ),
     "stoix": (
         b"\x1b[35m\x1b[1mACT - Timestep: 65536 | Episode return mean: 21.8 | Steps per second: "
@@ -108,6 +125,18 @@ PRINTED = {
         b"\r  0%|          | 0/16000 [00:00<?, ?it/s]\r  1%|1         | 100/16000 "
         b"[00:02<05:10, 51.2it/s]\r  1%|1         | 160/16000 [00:03<05:10, 51.2it/s]\r",
         [0, 100 * 16, 160 * 16],
+    ),
+    "tianshou": (
+        "Initial test step: test_reward: 31.250000 ± 17.583728, best_reward: 31.250000\n"
+        "\nEpoch #1:   0%|          | 0/1000 [00:00<?, ?it/s]\x1b[A\n"
+        "\rEpoch #1:  26%|##5       | 256/1000 [00:00<00:02, 344.04it/s]\x1b[A\n"
+        "\rEpoch #1:  26%|##5       | 256/1000 [00:00<00:02, 344.04it/s, env_episode=9, "
+        "env_step=256, len=17, n_ep=9, n_st=256, rew=17.33, update_step=1]\x1b[A\n"
+        "\rEpoch #1:  51%|#####1    | 512/1000 [00:01<00:01, 343.24it/s, env_episode=9, "
+        "env_step=256, len=17, n_ep=9, n_st=256, update_step=1]\x1b[A\n"
+        "\rEpoch #1:  51%|#####1    | 512/1000 [00:01<00:01, 343.24it/s, env_episode=22, "
+        "env_step=512, len=12, n_ep=13, n_st=256, rew=19.77, update_step=2]\x1b[A\n".encode(),
+        [0, 256],
     ),
     "pufferlib": (
         "\x1b[0;0H╭────────────────────────────────────────────────────────────╮\n"
@@ -157,7 +186,8 @@ RETURNS = {
     "sb3": -1200.0,
     "sample-factory": 4.2,
     "rsl_rl-3.1": -4.46,
-    "rsl_rl": 5.25,
+    "rsl_rl": 21.23,
+    "tianshou": 19.77,
     "stoix": 22.125,
     "brax": -150.3,
     "mujoco_playground": 3.201,

@@ -21,7 +21,10 @@ SCRIPT = """
 """
 SB3 = ("|    ep_rew_mean          | 21.4        |", "|    total_timesteps      | {step} |")
 CLEANRL = ("global_step={step}, episodic_return=[21.]", "SPS: 100")
-RL_GAMES = ("epoch", "fps step: 9 fps step and policy inference: 9 fps total: {step}")
+RL_GAMES = (
+    "epoch",
+    "fps step: 9 fps step and policy inference: 9 fps total: 9 epoch: 1/150 frames: {step}",
+)
 COMMAND = ["python3", "train.py", "{num_envs}", "{num_steps}", "{seed}"]
 
 
