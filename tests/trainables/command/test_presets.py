@@ -133,9 +133,14 @@ PRINTED = {
         [0, 420],
     ),
     "trl": (
+        b"\r  0%|          | 93/1000000 [03:54<823:27:41,  2.96s/it]\r"
+        b"                                                        \r"
         b"{'loss': 0.0, 'num_tokens': 15000.0, 'rewards/f/mean': 9.0, 'reward': 0.5, "
-        b"'step_time': 4.2}\n"
-        b"{'loss': 0.0, 'num_tokens': '2.9e+04', 'step_time': 4.1}\n",
+        b"'step_time': 4.2}\n"  # of Transformers 4
+        b"\r  0%|          | 94/1000000 [03:56<779:37:52,  2.81s/it]{'loss': '-0.14', "
+        b"'num_tokens': '2.9e+04', 'completions/mean_length': '8', 'rewards/<lambda>/mean': '0.5', "
+        b"'rewards/<lambda>/std': '0.5', 'reward': '0.25', 'reward_std': '0.5', 'step_time': "
+        b"'2.383'}\n",
         [0, 14000],
     ),
     "openrlhf": (
@@ -174,7 +179,7 @@ RETURNS = {
     "pufferlib": 0.812,
     "rllib": 18.46153846153846,
     "verl": 0.25,
-    "trl": 0.5,
+    "trl": 0.25,
     "openrlhf": 0.2,
     "nemo-rl": 0.25,
 }
