@@ -138,12 +138,14 @@ def reachable(word: str, beside: Path) -> str:
     return f"{head}{equals}{place}"
 
 
-def project_variable(beside: Path) -> dict[str, str]:
-    """Return the variable by which `uv run` takes the environment of the project `beside` the run.
+def own_variables(beside: Path) -> dict[str, str]:
+    """Return the variables by which a run keeps to itself, unless a person gives others.
 
-    It looks for one where it runs, and would install another into each run's folder.
+    `uv run` takes the environment of the project `beside` the run: it looks for one where it runs,
+    and would install another into each run's folder. Ray starts processes of the run: it looks for
+    one that runs already, and would train there, uncounted, on GPUs of other trials.
     """
-    return {"UV_PROJECT": str(beside)}
+    return {"UV_PROJECT": str(beside), "RAY_ADDRESS": "local"}
 
 
 def program_for(word: str, beside: Path, folder: Path) -> str:

@@ -17,8 +17,8 @@ from trainables.classify import SIGNATURES, describe_exit
 from trainables.command.choice import ReadingChoice
 from trainables.command.folder import (
     make_standing_place,
+    own_variables,
     program_for,
-    project_variable,
     reachable,
 )
 from trainables.command.options import CommandOptions, filled_in
@@ -83,7 +83,7 @@ class CommandLoop:
         arguments = [reachable(word, Path.cwd()) for word in filled]
         arguments[0] = program_for(arguments[0], Path.cwd(), folder)
         variables = {name: reachable(word, Path.cwd()) for name, word in variables.items()}
-        environment = {**project_variable(Path.cwd()), **os.environ, **variables}
+        environment = {**own_variables(Path.cwd()), **os.environ, **variables}
         with RunningCommand(arguments, folder, environment) as running:
             ended = trial.follow(running)
         if isinstance(ended, Report):

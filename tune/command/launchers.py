@@ -26,6 +26,12 @@ def require_own_child(arguments: Sequence[str], here: Path) -> None:
             "be counted, and its training would outlive it on the GPU: run python -m tune.command "
             "where the training runs, in its container or on its host, with its own command."
         )
+    if program == "ray" and words[1:3] == ["job", "submit"]:
+        raise UserError(
+            "ray job submit has another Ray run the training, so a trial's threads and memory "
+            "could not be counted, and its training would outlive it on the GPU: write the command "
+            "behind its own --, and each trial starts a Ray of its own."
+        )
     if words[1:2] != ["run"]:
         return
     if program == "conda" and _STREAMS.isdisjoint(words):

@@ -14,6 +14,7 @@ from search_spaces.space import SearchSpace
 from trainables.command.options import CommandOptions, filled_in
 from trainables.command.readings import Reading, ReadingKind, clean, first_to_match
 from tune.command import returns
+from tune.command.excerpt import excerpt
 from tune.preflight import judge, trying
 from tune.preflight.runtime import require_devices
 from tune.preflight.trying import TriedOut
@@ -55,7 +56,8 @@ def _found(task: Task, tried: TriedOut, *, learns: bool) -> Probed:
     options = revive(CommandOptions, task.options)
     lines = [clean(line) for line in re.split(r"[\r\n]+", tried.log)]
     reading = _reading(options, lines)
-    matched = [line for line in lines if reading.compiled().search(line)]
+    pattern = reading.compiled()
+    matched = [line for line in lines if pattern.search(line)]
     of_return = returns.found(reading, lines) if learns else ()
     name = "" if reading.preset is None else f" (preset {reading.preset})"
     if reading.kind is ReadingKind.SCALAR:
@@ -67,7 +69,7 @@ def _found(task: Task, tried: TriedOut, *, learns: bool) -> Probed:
         sentences=(
             *tried.sentences(name),
             f"Read from {shlex.quote(reading.pattern)}, {source}",
-            *(f"  {line[:120]}" for line in matched[:_SHOWN_LINES]),
+            *(f"  {excerpt(line, pattern)}" for line in matched[:_SHOWN_LINES]),
             *of_return,
             "The command was: "
             + shlex.join(filled_in(tried.config, options, Path("TRIAL_DIR"), {})[0]),

@@ -12,6 +12,7 @@ from cluster.pages import units
 from trainables.command import template
 from trainables.command.readings import Reading, ReturnLines
 from trainables.command.returns import SMOOTHED_EPISODES, ReturnReader
+from tune.command.excerpt import excerpt
 
 _SHOWN_LINES = 3
 
@@ -78,7 +79,7 @@ def found(reading: Reading, lines: Sequence[str]) -> tuple[str, ...]:
     return (
         f"The return is read from {source}{_of_episodes(pattern)}, {means[-1][1].value:.4g} at "
         f"last, {units.plural(len(means), 'line')}, such as:",
-        *(f"  {line[:120]}" for line, _ in means[:_SHOWN_LINES]),
+        *(f"  {excerpt(line, pattern.compiled())}" for line, _ in means[:_SHOWN_LINES]),
     )
 
 

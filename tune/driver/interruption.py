@@ -21,6 +21,7 @@ from typing import Any
 
 from cluster import cli
 from cluster.errors import UserError
+from cluster.node.proc import read_stat
 from tune.driver.ending import Ending
 from tune.driver.family import Family, command_of, is_alive
 
@@ -101,8 +102,12 @@ class Interruption:
                 self._end(Ending.SILENT)
 
     def _note(self, pid: int, started: int) -> None:
-        """Take note of a new process, if it is one of Ray's own."""
-        if self._ray_folders and command_of(pid) in _RAY_SYSTEM:
+        """Take note of a new process, if it is one of Ray's own: what a trial trains with may have
+        a Ray, too, which ends with it."""
+        if not self._ray_folders or command_of(pid) not in _RAY_SYSTEM:
+            return
+        stat = read_stat(pid)
+        if stat is not None and stat.parent == os.getpid():
             self._system[pid] = started
 
     def _is_ray_lost(self) -> bool:

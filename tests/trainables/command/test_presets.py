@@ -149,30 +149,53 @@ PRINTED = {
         [0, 1.3e6],
     ),
     "rllib": (
-        b" episode_return_mean: 20.5\n num_env_steps_sampled_lifetime: 4000\n"
-        b"'num_env_steps_sampled_lifetime': 8000.0,\n",
-        [0, 4000],
+        b" episode_return_mean: 20.5\n num_env_steps_sampled_lifetime: 257\n"
+        b"                 'num_env_steps_sampled_lifetime': 514.0,\n"
+        b" 'num_env_steps_sampled_lifetime': 514.0,\n"
+        b"{'timers': {'training_iteration': 1.53}, 'env_runners': {"
+        b"'num_env_steps_sampled_lifetime': 770.0, 'agent_episode_return_mean': {'agent_1': "
+        b"np.float64(9.0)}, 'episode_return_mean': np.float64(18.46153846153846), "
+        b"'episode_return_min': np.float64(10.0), 'module_episode_return_mean': {'p0': 9.0}, "
+        b"'num_env_steps_sampled_lifetime_throughput': {'throughput_since_last_reduce': 4.5}}, "
+        b"'num_env_steps_sampled_lifetime': 770.0}\n",
+        [0, 257, 513],
     ),
     "verl": (
-        b"step:1 - actor/pg_loss:0.01 - perf/throughput:412.5 - timing_s/step:21.2\n"
+        b"\x1b[36m(TaskRunner pid=4093)\x1b[0m step:0 - val-core/gsm8k/reward/mean@1:0.01\n"
+        b"\x1b[36m(TaskRunner pid=4093)\x1b[0m step:1 - actor/pg_loss:np.float64(-0.01) - "
+        b"critic/score/mean:nan - perf/total_num_tokens:8253 - perf/time_per_step:20.0 - "
+        b"perf/throughput:412.5\n"
         b"step:2 - critic/score/mean:np.float64(0.25) - critic/rewards/mean:0.2 - "
         b"perf/throughput:np.float64(420.0) - timing_s/step:20.1\n",
         [0, 420],
     ),
     "trl": (
+        b"\r  0%|          | 93/1000000 [03:54<823:27:41,  2.96s/it]\r"
+        b"                                                        \r"
         b"{'loss': 0.0, 'num_tokens': 15000.0, 'rewards/f/mean': 9.0, 'reward': 0.5, "
-        b"'step_time': 4.2}\n"
-        b"{'loss': 0.0, 'num_tokens': '2.9e+04', 'step_time': 4.1}\n",
+        b"'step_time': 4.2}\n"  # of Transformers 4
+        b"\r  0%|          | 94/1000000 [03:56<779:37:52,  2.81s/it]{'loss': '-0.14', "
+        b"'num_tokens': '2.9e+04', 'completions/mean_length': '8', 'rewards/<lambda>/mean': '0.5', "
+        b"'rewards/<lambda>/std': '0.5', 'reward': '0.25', 'reward_std': '0.5', 'step_time': "
+        b"'2.383'}\n",
         [0, 14000],
     ),
     "openrlhf": (
-        b"Global step 1: {'reward': 0.1, 'timing/step_total': 31.2}\n"
-        b"Global step 2: {'reward': 0.2, 'reward_std': 3.0, 'timing/step_total': 30.0}\n",
+        b"\x1b[36m(PPOTrainer pid=4093)\x1b[0m INFO 08-13 19:25:45 ppo_trainer.py:547] "
+        b"\xe2\x9c\xa8 Global step 1: {'policy_loss': 0.1, 'reward': 0.1, 'timing/generation': "
+        b"20.1, 'timing/step_total': 31.2}\n"
+        b"(PPOTrainer pid=4093) INFO 08-13 19:26:17 ppo_trainer.py:594] \xe2\x9c\xa8 Evaluation "
+        b"completed in 0:00:10, global_step 1, eval_metrics: {'eval_default_pass1': 0.5}\n"
+        b"(PPOTrainer pid=4093) INFO 10-31 19:26:17 ppo_trainer.py:532] "
+        b"\xe2\x9c\xa8 Global step 2: {'reward': 0.2, 'reward_std': 3.0}\n",  # of 0.9.0
         [0, 1024],
     ),
     "nemo-rl": (
-        b"  - E2E (Tokens/sec/gpu): 1011.5\n  \xe2\x80\xa2 Avg Reward: 0.4375\n"
-        b"  - E2E (Tokens/sec/gpu): 1100.0\n",
+        "  • Avg Reward: 0.4375\n    - E2E (Samples/sec/gpu): 4.00\n"
+        "    - E2E (Tokens/sec/gpu): 1011.50\n    - Policy Training (Tokens/sec/gpu): 3000.00\n"
+        "    - E2E (Tokens/sec): 8092.00\n  • Avg Filtered Reward: 0.9000\n"
+        "  • Avg Total Reward: 0.2500\n    - E2E (Tokens/sec/gpu): 1100.00\n"
+        "│ Avg Reward: 0.9990 │\n".encode(),  # the last of a validation's samples
         [0, 1100],
     ),
 }
@@ -193,11 +216,11 @@ RETURNS = {
     "mujoco_playground": 3.201,
     "mujoco_playground-training": 3.2,
     "pufferlib": 0.812,
-    "rllib": 20.5,
+    "rllib": 18.46153846153846,
     "verl": 0.25,
-    "trl": 0.5,
+    "trl": 0.25,
     "openrlhf": 0.2,
-    "nemo-rl": 0.4375,
+    "nemo-rl": 0.25,
 }
 """The return at the end of those lines, of the scripts that print one."""
 

@@ -304,6 +304,23 @@ def test_uv_takes_the_project_of_the_person_s_folder_and_not_of_the_run_s(
     assert outcome.message.endswith(said), outcome.message
 
 
+@pytest.mark.parametrize(
+    ("environment", "variables", "address"),
+    [
+        ({}, {}, "local"),
+        ({"RAY_ADDRESS": "10.0.0.1:6379"}, {"RAY_ADDRESS": "auto"}, "auto"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_ray_starts_in_the_run_and_joins_none_that_runs_here_unless_told(
+    environment: dict[str, str], variables: dict[str, str], address: str, tmp_path: Path
+) -> None:
+    """Its processes would be no children, and its GPUs those of others."""
+    script = "import os\nprint(os.environ['RAY_ADDRESS'])"
+    outcome = run(tmp_path, script, environment=environment, variables=variables)
+    assert outcome.message.endswith(f"its last lines are: {address}"), outcome.message
+
+
 def test_each_run_has_a_folder_of_its_own_with_what_lies_beside(
     folder: Path, tmp_path: Path
 ) -> None:

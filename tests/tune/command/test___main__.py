@@ -73,6 +73,7 @@ def refused(arguments: list[str], **options: object) -> str:
         (["docker", "exec", "isaac", *TRAIN], {}, "what docker starts is no child of it, so a"),
         (["sudo", "-E", "podman", "run", "x", *TRAIN], {}, "what podman starts is no child of it"),
         (["/usr/bin/srun", *TRAIN], {}, "in its container or on its host, with its own command"),
+        (["ray", "job", "submit", "--", *TRAIN], {}, "write the command behind its own --, and"),
         (["conda", "run", "-n", "rl", *TRAIN], {}, "write conda run --no-capture-output"),
         (["poetry", "run", *TRAIN], {}, "each trial has one of its own: write poetry -P /"),
         (TRAIN, {"preset": "clean"}, "--preset is one of auto, cleanrl,"),

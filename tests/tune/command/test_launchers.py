@@ -18,6 +18,7 @@ from tune.command.launchers import require_own_child
         "sudo -E python train.py",
         "accelerate launch train.py",
         "apptainer exec rl.sif python train.py",
+        "python train.py ray job submit",
     ],
 )
 def test_what_runs_the_training_as_a_child_may_start_it(command: str) -> None:

@@ -25,6 +25,11 @@ from tune.driver.interruption import Interruption
 folder, busy = Path(sys.argv[1]), threading.RLock()
 (folder / "ray").mkdir()
 ray = [subprocess.Popen([folder / "raylet", "60"], start_new_session=True)]
+if "trains" in sys.argv:
+    script = 'folder/raylet 60 & echo $! > folder/of_trial; wait'.replace("folder", str(folder))
+    subprocess.Popen(["sh", "-c", script], start_new_session=True)
+    while not (folder / "of_trial").exists() or not (folder / "of_trial").read_text():
+        time.sleep(0.01)
 
 def conclude(ending):
     (folder / "result").write_text(ending.name)
@@ -123,6 +128,19 @@ def test_a_ray_that_is_killed_ends_the_search_with_a_sentence(
     _, said = process.communicate(timeout=20)
     assert (process.returncode, said) == (2, "error: Ray is gone: go on with --resume.\n")
     assert (tmp_path / "result").read_text() == "RAY_LOST"
+
+
+def test_the_ray_of_a_training_ends_with_it_and_not_the_search(
+    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    """A script of RLlib has a Ray of its own."""
+    process = start("trains")
+    os.kill(int((tmp_path / "of_trial").read_text()), signal.SIGKILL)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=2)  # it looks twice in a second
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 130
+    assert (tmp_path / "result").read_text() == "INTERRUPTED"
 
 
 def test_a_worker_that_no_longer_answers_ends_the_search(
