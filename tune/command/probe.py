@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,14 @@ class Probed:
     of_return: tuple[str, ...] = ()
 
 
-def probe(spec: SearchSpec, task: Task, space: SearchSpace, given: Mapping[str, Any]) -> Probed:
-    """Run the baseline until its speed can be told.
+def probe(
+    spec: SearchSpec,
+    task: Task,
+    space: SearchSpace,
+    given: Mapping[str, Any],
+    tell: Callable[[str], None],
+) -> Probed:
+    """Run the baseline until its speed can be told; `tell` is told how long that takes.
 
     Raises:
         UserError: if it cannot run, or its speed cannot be read, or no return that is needed.
@@ -48,7 +54,8 @@ def probe(spec: SearchSpec, task: Task, space: SearchSpace, given: Mapping[str, 
     require_devices(space, config, task.framework, preflight)
     # What a search keeps lies in its folder; of this run nobody would know.
     options = task.options | task.run_options | {"keep_outputs": False}
-    tried = trying.try_out(task.workload, options, config, preflight, spec.trial_timeout_s)
+    timeout_s = spec.trial_timeout_s
+    tried = trying.try_out(task.workload, options, config, preflight, timeout_s, tell)
     return _found(task, tried, learns=spec.learning is not None)
 
 

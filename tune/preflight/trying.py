@@ -1,9 +1,12 @@
 """A configuration that is tried out alone for some seconds, before a search or in its place."""
 
+import contextlib
 import dataclasses
 import os
 import tempfile
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ from cluster.errors import UserError
 from cluster.node import nvml, ray_env, thread_env
 from cluster.pages import units
 from search_spaces.config import Config, config_text, num_devices, variables_of
-from trainables.measurement import Measurement, Outcome, OutcomeKind, TrialRequest
+from trainables.classify import last_words
+from trainables.measurement import Measurement, Outcome, OutcomeKind, Phase, TrialRequest
 from trainables.process import run_child
 from trainables.sampling import Sampling
 from tune.preflight import judge
@@ -19,6 +23,8 @@ from tune.preflight.findings import Preflight
 
 _SAMPLING = Sampling(relative_half_width=0.2, min_blocks=3, max_measure_s=4.0)
 _LOG_LINES = 12
+_TOLD_EVERY_S = 30.0
+_RUNS = (Phase.WARMUP, Phase.MEASURE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +65,11 @@ def try_out(
     config: Config,
     preflight: Preflight,
     timeout_s: float,
+    tell: Callable[[str], None],
 ) -> TriedOut:
     """Run one configuration of a workload until its speed can be told.
+
+    While there is none, `tell` is told each half minute what was written at last.
 
     Raises:
         UserError: if it cannot run, or nothing can be measured of it.
@@ -81,14 +90,19 @@ def try_out(
     )
     with tempfile.TemporaryDirectory(prefix="rl-tuner-probe-") as folder:
         log = Path(folder, "probe.log")
-        *_, outcome = run_child(
+        messages = run_child(
             request,
             environment=thread_env.with_chosen(base | caps.variables | shown, chosen),
             log_path=log,
             thread_cap=caps.cap,
             timeout_s=timeout_s,
         )
-        text = log.read_text(errors="replace") if log.exists() else ""
+        outcome = None
+        with _patience(log, tell) as end_patience:
+            for outcome in messages:
+                if not isinstance(outcome, Outcome) and outcome.phase in _RUNS:
+                    end_patience()
+        text = _read(log)
     assert isinstance(outcome, Outcome)
     if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
         said = "\n".join(f"  {line}" for line in text.splitlines()[-_LOG_LINES:])
@@ -97,3 +111,28 @@ def try_out(
             + (f"\nIt wrote at last:\n{said}" if said else "")
         )
     return TriedOut(config=config, outcome=outcome, measurement=outcome.measurement, log=text)
+
+
+@contextlib.contextmanager
+def _patience(log: Path, tell: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+    """Tell what is written at last, until the function that is yielded is called."""
+    ended, started = threading.Event(), time.monotonic()
+
+    def tell_it() -> None:
+        while not ended.wait(_TOLD_EVERY_S):
+            elapsed = units.duration(time.monotonic() - started)
+            text = _read(log)
+            wrote = f"at last it wrote: {last_words(text)}" if text.strip() else "it wrote nothing"
+            tell(f"No speed yet after {elapsed}; {wrote}")
+
+    thread = threading.Thread(target=tell_it, daemon=True)
+    thread.start()
+    try:
+        yield ended.set
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _read(log: Path) -> str:
+    return log.read_text(errors="replace") if log.exists() else ""

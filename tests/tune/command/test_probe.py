@@ -2,6 +2,7 @@
 
 import tempfile
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ from cluster.errors import UserError
 from cluster.structure import destructure
 from tune.command.__main__ import CommandSpec, options_of, run_options_of, space_of, task_of
 from tune.command.probe import Probed, probe
+from tune.preflight import trying
 from tune.search.objective import Objective
 
 SCRIPT = """
-    import time
+    import pathlib, time
+    print("reads its data", flush=True)
+    while pathlib.Path("{waits_for}").exists():
+        time.sleep(0.01)
     for step in range(0, 10**9, 100):
         print("{returns}".format(step=step))
         time.sleep(0.02)
@@ -28,15 +33,21 @@ RL_GAMES = (
 COMMAND = ["python3", "train.py", "{num_envs}", "{num_steps}", "{seed}"]
 
 
-def probed(folder: Path, script: tuple[str, str], **options: object) -> Probed:
+def probed(
+    folder: Path,
+    script: tuple[str, str],
+    tell: Callable[[str], None] = lambda text: None,
+    **options: object,
+) -> Probed:
     returns, speed = script
-    text = textwrap.dedent(SCRIPT).replace("{returns}", returns).replace("{speed}", speed)
+    text = textwrap.dedent(SCRIPT).replace("{waits_for}", str(folder / "waits"))
+    text = text.replace("{returns}", returns).replace("{speed}", speed)
     (folder / "train.py").write_text(text)
     space = ("num_envs=4", "num_steps=8")
     spec = CommandSpec(space=space, device="cpu", **options)  # type: ignore[arg-type]
     searched = space_of(spec, COMMAND)
     task = task_of(options_of(spec, COMMAND, searched), run_options_of(spec))
-    return probe(spec, task, searched, {})
+    return probe(spec, task, searched, {}, tell)
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +106,20 @@ def test_a_probe_leaves_no_folder_behind_where_those_of_the_trials_are_kept(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     probed(folder, SB3, keep_outputs=True)
     assert not list(temporary.glob("trial-*"))
+
+
+def test_who_waits_for_a_speed_is_told_what_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trying, "_TOLD_EVERY_S", 0.05)
+    (folder / "waits").touch()
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        if "reads" in text:  # the script goes on once a person was told
+            (folder / "waits").unlink(missing_ok=True)
+
+    probed(folder, SB3, tell)
+    assert any("; at last it wrote: reads its data" in text for text in told)
+    assert all(text.startswith("No speed yet after ") for text in told)
