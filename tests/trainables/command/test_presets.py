@@ -109,10 +109,10 @@ PRINTED = {
         b"I0104 10:00:09.1 140 learner.py:130] [2007040] training/sps=1.1e+05, eval/sps=2e5\n",
         [0, 110000],
     ),
-    "mujoco_playground": (b"0: reward=1.3\n1003520: reward=3.201\n", [0, 1003520]),
+    "mujoco_playground": (b"0: reward=28.295\n12800: reward=23.788\n", [0, 12800]),
     "mujoco_playground-training": (
-        b"1003520: mean episode reward=1.3\n2007040: mean episode reward=3.2\n",
-        [0, 1003520],
+        b"1280: mean episode reward=28.277\n2560: mean episode reward=28.284\n",
+        [0, 1280],
     ),
     "skrl": (
         b"\r  0%|          | 0/16000 [00:00<?, ?it/s]\r  1%|1         | 100/16000 "
@@ -170,8 +170,8 @@ RETURNS = {
     "stoix": 141.727,
     "stoix-sebulba": 21.448,
     "brax": -150.3,
-    "mujoco_playground": 3.201,
-    "mujoco_playground-training": 3.2,
+    "mujoco_playground": 23.788,
+    "mujoco_playground-training": 28.284,
     "pufferlib": 0.812,
     "rllib": 20.5,
     "verl": 0.25,
