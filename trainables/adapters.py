@@ -192,6 +192,8 @@ def pure_jax_rl(
 
     Such a training ends in one `jax.lax.scan` over its NUM_UPDATES updates. The step of that scan
     is the update, and the state it begins with is the first one. TOTAL_TIMESTEPS may be left out.
+    Without NUM_STEPS, as its DQN is, an update is one step of each environment. DEBUG is switched
+    off: it prints a line for each episode, and compiles for each number of them.
 
     Raises:
         WorkloadInputError: if there is no such scan.
@@ -200,7 +202,7 @@ def pure_jax_rl(
 
     from trainables.jax_workload import JaxWorkload
 
-    config: dict[str, Any] = {"TOTAL_TIMESTEPS": 10**9, **settings}
+    config: dict[str, Any] = {"TOTAL_TIMESTEPS": 10**9, **settings, "DEBUG": False}
     train = make_train(config)  # it writes NUM_UPDATES into its dict
     scan = jax.lax.scan
     begun: list[tuple[_UpdatesBegin, Any]] = []  # with the structure of its state
@@ -228,9 +230,22 @@ def pure_jax_rl(
     def update(leaves: Any) -> tuple[Any, dict[str, Any]]:
         found, structure = begun[0]  # the same each time: optimizers are functions, and differ
         state, info = found.step(structure.unflatten(leaves), None)
-        returns = info.get("returned_episode_returns") if isinstance(info, Mapping) else None
-        told = {} if returns is None else {"mean_return": returns.mean()}
-        return jax.tree.leaves(state), told
+        return jax.tree.leaves(state), _told_of_episodes(info)
 
-    steps = int(config["NUM_ENVS"]) * int(config["NUM_STEPS"])
+    steps = int(config["NUM_ENVS"]) * int(config.get("NUM_STEPS", 1))
     return JaxWorkload(update, init, env_steps_per_update=steps)
+
+
+def _told_of_episodes(info: Any) -> dict[str, Any]:
+    """Return the mean return in what PureJaxRL's LogWrapper records at each step, if it is there.
+
+    An environment without an ended episode has a return of 0 there, and a length of 0: it is left
+    out, as 0 may be better than any return.
+    """
+    import jax.numpy as jnp
+
+    returns = info.get("returned_episode_returns") if isinstance(info, Mapping) else None
+    if returns is None:
+        return {}
+    lengths = info.get("returned_episode_lengths")
+    return {RETURN: jnp.mean(returns, where=None if lengths is None else lengths > 0)}

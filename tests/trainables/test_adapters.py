@@ -335,6 +335,53 @@ def test_an_update_of_pure_jax_rl_is_that_of_its_own_training() -> None:
     assert told == pytest.approx(float(last), rel=1e-5)
 
 
+def recording(**info: Any) -> Callable[[dict[str, Any]], Any]:
+    """Return a `make_train` without NUM_STEPS, as PureJaxRL's DQN is; each update records this."""
+
+    def make(config: dict[str, Any]) -> Any:
+        jax = pytest.importorskip("jax")
+        config["NUM_UPDATES"] = config["TOTAL_TIMESTEPS"] // config["NUM_ENVS"]
+        told = {name: jax.numpy.array(value) for name, value in info.items()}
+        return lambda rng: jax.lax.scan(lambda n, _: (n + 1, told), 0, None, config["NUM_UPDATES"])
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("lengths", "told"), [([0, 0], math.nan), ([0, 200], -900.0), ([100, 200], -600.0)]
+)
+def test_an_environment_without_an_ended_episode_has_no_return(
+    lengths: list[int], told: float
+) -> None:
+    returns = [[-300.0 if lengths[0] else 0.0, -900.0 if lengths[1] else 0.0]]
+    make = recording(returned_episode_returns=returns, returned_episode_lengths=[lengths])
+    workload = pure_jax_rl(make, {"NUM_ENVS": 2})
+    assert workload.env_steps_per_update == 2
+    workload.compile()
+    workload.run(1)
+    assert workload.health() == pytest.approx({"mean_return": told}, nan_ok=True)
+
+
+def test_a_training_s_own_lines_of_episodes_are_not_timed() -> None:
+    jax = pytest.importorskip("jax")
+    printed: list[Any] = []
+
+    def make(config: dict[str, Any]) -> Any:
+        config["NUM_UPDATES"] = 10**6
+
+        def update(n: Any, _: None) -> Any:
+            if config.get("DEBUG"):
+                jax.debug.callback(printed.append, n)
+            return n + 1, {}
+
+        return lambda rng: jax.lax.scan(update, 0, None, config["NUM_UPDATES"])
+
+    workload = pure_jax_rl(make, {"NUM_ENVS": 2, "DEBUG": True})
+    workload.compile()
+    workload.run(1)
+    assert printed == []
+
+
 def test_a_training_without_that_scan_is_refused() -> None:
     pytest.importorskip("jax")
 

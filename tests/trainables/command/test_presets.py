@@ -102,13 +102,31 @@ PRINTED = {
         [0, 384],
     ),
     "stoix": (
-        b"\x1b[35m\x1b[1mACT - Timestep: 65536 | Episode return mean: 21.8 | Steps per second: "
-        b"100000.0\x1b[0m\n"
-        b"\x1b[36mTRAIN - Timestep: 65536 | Actor loss: 0.1 | Steps per second: 9.0\x1b[0m\n"
-        b"\x1b[35m\x1b[1mACT - Timestep: 131072 | Episode return mean: 22.125 | Episode return "
-        b"std: 1 | Steps per second: 120000.0\x1b[0m\n"
-        b"\x1b[32m\x1b[1mEVALUATOR - Episode return mean: 99.000\x1b[0m\n",
-        [0, 120000],
+        b"\x1b[36m\x1b[1m\x1b[33m\x1b[1mMISC - Timestep: 15360\x1b[0m\n"
+        b"\x1b[36m\x1b[1m\x1b[36m\x1b[1mACTOR - Steps per second: 289.460"
+        b" | Episode return mean: 73.586 | Episode return std: 42.361\x1b[0m\n"
+        b"\x1b[36m\x1b[1m\x1b[35m\x1b[1mTRAINER - Actor loss: -0.002 | Entropy: 0.627 | "
+        b"Steps per second: 4.523 | Value loss: 41.446\x1b[0m\n"
+        b"\x1b[36m\x1b[1m\x1b[32m\x1b[1mEVALUATOR - Steps per second: 2529.664 | "
+        b"Episode return mean: 104.000 | Solved episode mean: 0.000\x1b[0m\n"
+        b"\x1b[36m\x1b[1m\x1b[33m\x1b[1mMISC - Timestep: 20480\x1b[0m\n"
+        b"\x1b[36m\x1b[1m\x1b[36m\x1b[1mACTOR - Steps per second: 496.889"
+        b" | Episode return mean: 141.727 | Episode return std: 87.653\x1b[0m\n",
+        [0, 496.889],
+    ),
+    "stoix-sebulba": (
+        b"\x1b[36m\x1b[1m\x1b[33m\x1b[1mMISC - Learn step time: 0.016 | Learner policy version: 20"
+        b" | Learner steps per seconds: 0 | Params queue put time: 0.179 | Rollout queue get time: "
+        b"0.859 | Timestep: 1284 | Update no: 20\x1b[0m\n"
+        b"\x1b[36m\x1b[1m\x1b[33m\x1b[1mMISC - Actor policy version: 28 | Env step time: 0.000 | "
+        b"Get params time: 0.000 | Global sps: 9 | Local sps: 9 | Num rollouts: 30\x1b[0m\n"
+        b"\x1b[36m\x1b[1m\x1b[36m\x1b[1mACTOR - Num completed episodes in rollout batch: 29 | "
+        b"Episode length mean: 21.448 | Episode return mean: 21.448 | Episode return std: 12.125 | "
+        b"Episode return min: 9.000 | Episode return max: 63.000\x1b[0m\n"
+        b"\x1b[36m\x1b[1m\x1b[33m\x1b[1mMISC - Learn step time: 0.004 | Learner policy version: 30"
+        b" | Learner steps per seconds: 0 | Params queue put time: 0.091 | Rollout queue get time: "
+        b"0.570 | Timestep: 1924 | Update no: 30\x1b[0m\n",
+        [0, 640],
     ),
     "brax": (
         b"I0104 10:00:00.1 140 learner.py:130] [1003520] eval/episode_reward=-150.3, "
@@ -116,10 +134,10 @@ PRINTED = {
         b"I0104 10:00:09.1 140 learner.py:130] [2007040] training/sps=1.1e+05, eval/sps=2e5\n",
         [0, 110000],
     ),
-    "mujoco_playground": (b"0: reward=1.3\n1003520: reward=3.201\n", [0, 1003520]),
+    "mujoco_playground": (b"0: reward=28.295\n12800: reward=23.788\n", [0, 12800]),
     "mujoco_playground-training": (
-        b"1003520: mean episode reward=1.3\n2007040: mean episode reward=3.2\n",
-        [0, 1003520],
+        b"1280: mean episode reward=28.277\n2560: mean episode reward=28.284\n",
+        [0, 1280],
     ),
     "skrl": (
         b"\r  0%|          | 0/16000 [00:00<?, ?it/s]\r  1%|1         | 100/16000 "
@@ -211,10 +229,11 @@ RETURNS = {
     "rsl_rl-3.1": -4.46,
     "rsl_rl": 21.23,
     "tianshou": 19.77,
-    "stoix": 22.125,
+    "stoix": 141.727,
+    "stoix-sebulba": 21.448,
     "brax": -150.3,
-    "mujoco_playground": 3.201,
-    "mujoco_playground-training": 3.2,
+    "mujoco_playground": 23.788,
+    "mujoco_playground-training": 28.284,
     "pufferlib": 0.812,
     "rllib": 18.46153846153846,
     "verl": 0.25,
