@@ -102,8 +102,10 @@ class Interruption:
                 self._end(Ending.SILENT)
 
     def _note(self, pid: int, started: int) -> None:
-        """Take note of a new process, if it is one of Ray's own: what a trial trains with may have
-        a Ray, too, which ends with it."""
+        """Take note of a new process, if it is one of the search's Ray.
+
+        What a trial trains with may have a Ray of its own, which ends with it.
+        """
         if not self._ray_folders or command_of(pid) not in _RAY_SYSTEM:
             return
         stat = read_stat(pid)
