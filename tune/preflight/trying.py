@@ -99,11 +99,13 @@ def try_out(
         )
         outcome = None
         with _patience(log, tell) as end_patience:
-            for outcome in messages:
-                if not isinstance(outcome, Outcome) and outcome.phase in _RUNS:
+            for message in messages:
+                if isinstance(message, Outcome):
+                    outcome = message
+                elif message.phase in _RUNS:
                     end_patience()
         text = _read(log)
-    assert isinstance(outcome, Outcome)
+    assert outcome is not None
     if outcome.kind is not OutcomeKind.COMPLETED or outcome.measurement is None:
         said = "\n".join(f"  {line}" for line in text.splitlines()[-_LOG_LINES:])
         raise UserError(
