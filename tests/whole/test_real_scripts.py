@@ -1,4 +1,4 @@
-"""Training scripts that nobody here wrote, from the command line to a profile that is validated.
+"""Training scripts that nobody here wrote: two are searched, two are read.
 
 They lie in an environment of their own, .venv-scripts, in which nothing of this project is; `make
 test-scripts` makes it. skrl has a runner and no script: tests/support/skrl_cartpole.py starts it.
@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from places import PYTHONPATH, ROOT, SUPPORT
-from trainables import compile_cache
 from tune.profile import file as profile_file
 
 PYTHON = ROOT / ".venv-scripts" / "bin" / "python"
@@ -33,7 +32,7 @@ class Script:
     """A training script: its space, its command behind Python, and what is read of it.
 
     One that `is_slow` needs a minute for a trial. It has as few runs as make a profile, and that is
-    not validated: its command would run once more as it did, which the others show.
+    not validated: its command would run once more as it did, which the other shows.
     """
 
     space: str
@@ -43,7 +42,7 @@ class Script:
     is_slow: bool = False
 
 
-SCRIPTS = {
+SEARCHED = {
     "rl_zoo3": Script(
         space="n_envs=2,4 n_steps=64 batch_size=64 vec=subproc,dummy",
         command="-m rl_zoo3.train --algo ppo --env CartPole-v1 -params n_envs:{n_envs} "
@@ -59,13 +58,14 @@ SCRIPTS = {
         reads="frames/s (preset sample-factory)",
         is_slow=True,
     ),
+}
+CHECKED = {
     "brax": Script(
         space="num_envs=64,256",
         command="-m brax.training.learner --env fast --episode_length 100 --num_envs {num_envs} "
         "--unroll_length 8 --batch_size 64 --num_minibatches 4 --num_evals 1000000 "
         "--num_resets_per_eval 1 --total_env_steps 10000000000 --logdir {trial_dir}",
         reads="env steps/s (preset brax)",
-        is_slow=True,
     ),
     "skrl": Script(
         space="num_envs=4,32 rollouts=16",
@@ -78,12 +78,10 @@ SCRIPTS = {
 
 
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    # What brax compiled in its first trial is read by those after it: no test is about that.
-    programs = compile_cache.variables(folder / "programs", {})
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": PYTHONPATH} | programs,
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=1100,
@@ -91,9 +89,9 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", SEARCHED)
 def test_it_is_searched_and_its_profile_is_read_and_validated(name: str, tmp_path: Path) -> None:
-    script = SCRIPTS[name]
+    script = SEARCHED[name]
     runs = 1 if script.is_slow else 2
     few = f"--max-runs {runs} --finalists 1 --final-rounds 1 --soak-updates 0 --json"
     searched = run(
@@ -121,3 +119,17 @@ def test_it_is_searched_and_its_profile_is_read_and_validated(name: str, tmp_pat
     # A machine of the tests is no quiet one: that it ran and was compared is what is shown here.
     assert validated.returncode in {0, 1}, validated.stdout + validated.stderr
     assert "of what the profile promises" in validated.stdout
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_its_speed_is_read_and_its_needs_are_told(name: str, tmp_path: Path) -> None:
+    script = CHECKED[name]
+    checked = run(
+        tmp_path,
+        *("tune.command", "--check", *script.options.split(), "--space", *script.space.split()),
+        *("--", str(PYTHON), *shlex.split(script.command)),
+    )
+    assert checked.returncode == 0, checked.stdout[-3000:] + checked.stderr[-3000:]
+    assert script.reads in checked.stdout
+    for word in ("a trial", "of host memory", "threads"):
+        assert word in checked.stdout

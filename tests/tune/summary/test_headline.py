@@ -34,13 +34,13 @@ DEFAULT = "framework default (256 x 128, 4 minibatches)"
             f"The {DEFAULT} is already as good: nothing was clearly faster.",
         ),
         (
-            {"noise": VAGUE_NOISE},
+            {"noise_over_time": VAGUE_NOISE},
             {},
             f"512 x 64, 8 minibatches was not told apart from the {DEFAULT}: 0.68 x to 2.28 x its "
             "speed.",
         ),
         (
-            {"noise": VAGUE_NOISE},
+            {"noise_over_time": VAGUE_NOISE},
             {"objective": Objective.BALANCED},
             f"512 x 64, 8 minibatches was not told apart from the {DEFAULT}: 0.68 x to 2.28 x its "
             "speed.",
@@ -113,7 +113,7 @@ def test_a_baseline_beside_what_was_never_measured_in_quiet_is_not_called_the_fa
 
 def test_a_small_gain_that_is_sure_does_not_read_as_none() -> None:
     sure = {
-        "noise": Noise(sd=0.001, dof=100.0, quantile=1.984),
+        "noise_over_time": Noise(sd=0.001, dof=100.0, quantile=1.984),
         "representative": factories.outcome(
             measurement=factories.measurement(low=49_990.0, high=50_010.0)
         ),
