@@ -239,7 +239,8 @@ class Task:
     describes the training data, with its hash; `framework` decides the thread caps;
     `num_subprocesses` is how many a trial starts, each of which needs room for threads; `source`
     has the hash of each file of a person's own workload. No measurement depends on `run_options`,
-    so a search that is resumed may have others. `notes` are sentences about the data for a person.
+    so a search that is resumed may have others. `notes` are sentences about the data for a person,
+    `doubts` such about a speed that was read, which go into the result.
     `seed_option` is the option that draws a training anew, and nothing else; `learning_options` are
     those of trainings whose learning is judged. A soak of fewer than `confirming_updates` confirms
     no share of a production run.
@@ -256,6 +257,7 @@ class Task:
     source: dict[str, str] = dataclasses.field(default_factory=dict)
     run_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     seed_option: str = "seed"
     learning_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     confirming_updates: int = 0

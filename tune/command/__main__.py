@@ -108,9 +108,10 @@ def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
         if spec.check:
             screen.checked(probed.tried, probed.sentences)
             return 0
-        told = "\n".join([probed.sentences[0], *probed.of_return])
+        told = "\n".join([probed.sentences[0], *probed.of_return, *probed.doubts])
         print(f"{told}\n", file=sys.stderr if spec.json else sys.stdout, flush=True)
-        task = dataclasses.replace(task, options=task.options | probed.options)
+        settled = task.options | probed.options
+        task = dataclasses.replace(task, options=settled, doubts=probed.doubts)
     return session.run(spec, task, lambda platform, num_cpus: (SearchSpace(axes=()), {}))
 
 

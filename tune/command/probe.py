@@ -4,17 +4,19 @@ import dataclasses
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.pages import units
 from cluster.structure import destructure, revive
 from search_spaces.space import SearchSpace
-from trainables.command.options import CommandOptions, filled_in
+from trainables.command.options import FACTORY, CommandOptions, filled_in
 from trainables.command.readings import Reading, ReadingKind, clean, first_to_match
+from trainables.workload_source import source_files
 from tune.command import returns
 from tune.command.excerpt import excerpt
+from tune.command.random_steps import random_steps
 from tune.preflight import judge, trying
 from tune.preflight.runtime import require_devices
 from tune.preflight.trying import TriedOut
@@ -28,12 +30,14 @@ _SHOWN_LINES = 3
 class Probed:
     """A configuration that ran, the findings in sentences, and the options that they settled.
 
-    `of_return` are the sentences about the return, of a search for what learns fastest.
+    `doubts` are of what may make the speed another than training's. `of_return` are the sentences
+    about the return, of a search for what learns fastest.
     """
 
     tried: TriedOut
     sentences: tuple[str, ...]
     options: dict[str, Any]
+    doubts: tuple[str, ...] = ()
     of_return: tuple[str, ...] = ()
 
 
@@ -66,6 +70,8 @@ def _found(task: Task, tried: TriedOut, *, learns: bool) -> Probed:
     pattern = reading.compiled()
     matched = [line for line in lines if pattern.search(line)]
     of_return = returns.found(reading, lines) if learns else ()
+    command, _ = filled_in(tried.config, options, Path("TRIAL_DIR"), {})
+    doubts = _doubts(command, tried.measurement.steps_per_second)
     name = "" if reading.preset is None else f" (preset {reading.preset})"
     if reading.kind is ReadingKind.SCALAR:
         source = "a scalar in its TensorBoard files."
@@ -78,10 +84,11 @@ def _found(task: Task, tried: TriedOut, *, learns: bool) -> Probed:
             f"Read from {shlex.quote(reading.pattern)}, {source}",
             *(f"  {excerpt(line, pattern)}" for line in matched[:_SHOWN_LINES]),
             *of_return,
-            "The command was: "
-            + shlex.join(filled_in(tried.config, options, Path("TRIAL_DIR"), {})[0]),
+            f"The command was: {shlex.join(command)}",
+            *doubts,
         ),
         options={"readings": [destructure(reading)]},
+        doubts=doubts,
         of_return=of_return,
     )
 
@@ -92,3 +99,12 @@ def _reading(options: CommandOptions, lines: list[str]) -> Reading:
     reading = first_to_match(options.readings, lines)
     assert reading is not None, "what was timed was read of a line"
     return reading
+
+
+def _doubts(command: Sequence[str], steps_per_second: float) -> tuple[str, ...]:
+    files = source_files(FACTORY, {"arguments": command})
+    named = sorted(files, key=lambda name: name not in command)  # before the modules beside them
+    texts = {name: files[name].read_text(errors="replace") for name in named}
+    random = random_steps(shlex.join(command), texts)
+    doubt = None if random is None else random.doubt(steps_per_second)
+    return () if doubt is None else (doubt,)

@@ -40,7 +40,7 @@ class SearchContext:
     could have beside those at its side. `shard` is the part that was asked for, if any. `on_gpu`: a
     trial has the host's memory once for each of its GPUs. `learning` is the plan of the trainings,
     if learning was searched. `beside` are the classes of the other GPUs of this machine that were
-    searched at the same time.
+    searched at the same time. `doubts` are the task's own.
     """
 
     objective: Objective
@@ -59,6 +59,7 @@ class SearchContext:
     beside: tuple[str, ...] = ()
     gpu_cpus: tuple[tuple[int, ...], ...] = ()
     num_cpus: int | None = None
+    doubts: tuple[str, ...] = ()
 
     def cpus_of(self, config: Config) -> tuple[int, ...]:
         """Return the CPUs of a configuration's trials under the full cap: those of all its GPUs."""
@@ -92,6 +93,7 @@ class SearchContext:
             on_gpu=preflight.on_gpu,
             learning=spec.learning,
             beside=preflight.share.beside if preflight.share else (),
+            doubts=task.doubts,
         )
 
 

@@ -43,7 +43,7 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
     if not winner.confirmed:
         doubts.append("not confirmed: measured while exploring, not again in finals.")
     doubts += _of_the_soak(winner, context) + _growth(winner, result, context)
-    doubts += _of_the_interval(winner) + _perhaps_faster(winner, result)
+    doubts += [*context.doubts, *_of_the_interval(winner), *_perhaps_faster(winner, result)]
     doubts += _while_disturbed(winner, result)
     doubts += processes.doubts(winner, context) + _of_learning(winner, result, context)
     if result.baseline is None:

@@ -28,6 +28,7 @@ from tune.command.probe import Probed
 from tune.command.view import dry_run
 from tune.preflight.trying import TriedOut
 from tune.search.objective import Objective
+from tune.spec import Task
 
 TRAIN = ["python3", "ppo.py", "--num-envs", "{num_envs}", "--num-steps", "{num_steps}"]
 SPACE = ("num_envs=4:16", "num_steps=64,128")
@@ -256,12 +257,19 @@ def test_a_command_is_probed_on_the_machine_that_is_searched(
 
     def note(*of: object) -> Probed:
         probed.append(of)
-        return Probed(tried=tried, sentences=("It runs.",), options={})
+        return Probed(tried=tried, sentences=("It runs.",), options={}, doubts=("Is it?",))
 
     monkeypatch.setattr(probe, "probe", note)
-    monkeypatch.setattr(session, "run", lambda *of: 0)
+    tasks: list[Task] = []
+
+    def run(spec: CommandSpec, task: Task, space_for: object) -> int:
+        tasks.append(task)
+        return 0
+
+    monkeypatch.setattr(session, "run", run)
     assert command.run(CommandSpec(space=SPACE), TRAIN) == 0
     assert bool(probed) == is_probed
+    assert tasks[0].doubts == (("Is it?",) if is_probed else ())
 
 
 def test_a_dry_run_shows_commands_ready_for_a_shell() -> None:

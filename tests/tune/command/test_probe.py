@@ -37,16 +37,20 @@ def probed(
     folder: Path,
     script: tuple[str, str],
     tell: Callable[[str], None] = lambda text: None,
+    *,
+    before: str = "",
+    words: tuple[str, ...] = (),
     **options: object,
 ) -> Probed:
     returns, speed = script
     text = textwrap.dedent(SCRIPT).replace("{waits_for}", str(folder / "waits"))
     text = text.replace("{returns}", returns).replace("{speed}", speed)
-    (folder / "train.py").write_text(text)
+    (folder / "train.py").write_text(f"{before}\n{text}")
     space = ("num_envs=4", "num_steps=8")
     spec = CommandSpec(space=space, device="cpu", **options)  # type: ignore[arg-type]
-    searched = space_of(spec, COMMAND)
-    task = task_of(options_of(spec, COMMAND, searched), run_options_of(spec))
+    command = [*COMMAND, *words]
+    searched = space_of(spec, command)
+    task = task_of(options_of(spec, command, searched), run_options_of(spec))
     return probe(spec, task, searched, {}, tell)
 
 
@@ -96,6 +100,16 @@ def test_a_search_of_speed_says_nothing_of_returns(folder: Path) -> None:
     assert found.of_return == ()
     assert "returns" not in found.options["readings"][0]
     assert not any("return" in sentence for sentence in found.sentences)
+
+
+def test_random_steps_that_last_are_a_doubt_until_the_command_says_few(folder: Path) -> None:
+    (folder / "agent.py").write_text("LEARNING_STARTS = 70000\n")
+    doubted = probed(folder, SB3, before="import agent\nlearning_starts = 80000")
+    [doubt] = doubted.doubts
+    assert doubt.startswith("learning_starts is 80000 in train.py, ")
+    assert doubted.sentences[-1] == doubt
+    few = probed(folder, SB3, before="learning_starts = 80000", words=("--learning-starts=100",))
+    assert few.doubts == ()
 
 
 def test_a_probe_leaves_no_folder_behind_where_those_of_the_trials_are_kept(

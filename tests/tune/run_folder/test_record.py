@@ -38,10 +38,11 @@ def test_the_record_is_plain_json_that_names_its_version(tmp_path: Path) -> None
 
 
 def test_what_a_search_is_judged_against_is_the_same_on_screen_and_page() -> None:
-    context = SearchContext.of(
-        JaxSpec(baseline=("num_envs=2",)), task(), preflight(), "your baseline"
-    )
+    doubted = dataclasses.replace(task(), doubts=("Is it?",))
+    spec = JaxSpec(baseline=("num_envs=2",))
+    context = SearchContext.of(spec, doubted, preflight(), "your baseline")
     assert context.baseline_called == "your baseline"
+    assert context.doubts == ("Is it?",)
     assert context.thread_room == 1000
 
 

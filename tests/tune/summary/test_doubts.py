@@ -125,6 +125,7 @@ def slow_soak(**changes: Any) -> Any:
             "only 2 blocks of updates fitted into the time to measure, too few to tell how much",
         ),
         ({}, {"synthetic_data": True}, "synthetic data: speed holds for real bars"),
+        ({}, {"doubts": ("learning_starts is 80000.",)}, "learning_starts is 80000."),
         (
             {"trials": (sized(5, stage=Stage.SOAK, outcome=TOO_MUCH),)},
             {},
