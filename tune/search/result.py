@@ -63,9 +63,9 @@ class Candidate:
     alone once there are any, and of those the undisturbed). `low` and `high` are the widest
     interval that they and `noise_over_time` support; `noise` is that of processes which run close
     together. `rounds` are the speeds of the finals that count, by round, and `None` in a round
-    without one. With `disturbed`, all of them
-    were. `representative` is the latest of those processes; `soaks` are the measurements of its
-    soaks: of one, and of another where that contradicts the finals.
+    without one. With `disturbed`, all of them were. `representative` is the latest of those
+    processes; `soaks` are the measurements of its soaks: of one, and of another where that
+    contradicts the finals.
     """
 
     config: Config
