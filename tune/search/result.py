@@ -91,7 +91,7 @@ class Candidate:
 
     @property
     def slower_soak(self) -> Measurement | None:
-        """The soak, where it ran undisturbed and slower than the other processes support."""
+        """The soak, where it counts and ran slower than the other processes support."""
         speeds = self._soak_speeds
         if not speeds or statistics.geometric_mean(speeds) >= self.soak_range[0]:
             return None
@@ -100,7 +100,7 @@ class Candidate:
     @property
     def soak(self) -> Measurement | None:
         """The latest soak, an undisturbed one where there is any."""
-        soaks = self._undisturbed_soaks or self.soaks
+        soaks = self._counted_soaks or self.soaks
         return soaks[-1] if soaks else None
 
     @property
@@ -134,12 +134,14 @@ class Candidate:
         return self.num_processes + (len(self._agreeing_soaks) if self.rounds else 0)
 
     @property
-    def _undisturbed_soaks(self) -> tuple[Measurement, ...]:
-        return tuple(soak for soak in self.soaks if not soak.disturbed)
+    def _counted_soaks(self) -> tuple[Measurement, ...]:
+        undisturbed = tuple(soak for soak in self.soaks if not soak.disturbed)
+        # Beside processes that were all disturbed, a soak that was is as good as they are.
+        return undisturbed or (self.soaks if self.disturbed else ())
 
     @property
     def _soak_speeds(self) -> tuple[float, ...]:
-        return tuple(soak.steps_per_second for soak in self._undisturbed_soaks)
+        return tuple(soak.steps_per_second for soak in self._counted_soaks)
 
     @property
     def _agreeing_soaks(self) -> tuple[float, ...]:
@@ -151,7 +153,7 @@ class Candidate:
         """The lower end of the promise's interval."""
         if self.slower_soak is None:
             return self.low
-        soaks = self._undisturbed_soaks
+        soaks = self._counted_soaks
         side = math.exp(self.noise_over_time.half_width(len(soaks)))
         return min(self.promised / side, *(soak.low for soak in soaks))
 

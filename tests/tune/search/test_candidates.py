@@ -115,6 +115,23 @@ def test_the_soak_counts_and_one_that_contradicts_from_below_is_promised_alone(
 
 
 @pytest.mark.parametrize(
+    ("disturbed", "promised"),
+    [((True, True, True), 300.0), ((True, True, False), 300.0), ((True, False, True), 400.0)],
+    ids=["never quiet", "a quiet soak", "a quiet final"],
+)
+def test_a_disturbed_soak_counts_where_all_was_disturbed(
+    disturbed: tuple[bool, bool, bool], promised: float
+) -> None:
+    speeds = (400.0, Stage.FINAL), (400.0, Stage.FINAL), (300.0, Stage.SOAK)
+    (found,) = candidates_of(
+        measured(4, speed, stage=stage, disturbed=was)
+        for (speed, stage), was in zip(speeds, disturbed, strict=True)
+    )
+    assert found.promised == pytest.approx(promised, abs=0.1)
+    assert found.promised_low <= found.promised <= found.high
+
+
+@pytest.mark.parametrize(
     ("soaks", "promised", "num_processes"),
     [
         ([330.0, 395.0], 380.0, 4),  # the first was chance
