@@ -189,7 +189,7 @@ _NOISE = re.compile(
     r"|\s*File \"|\s*<no Python|\*\*\* |\s*@ |Stack \(most recent|\s*\^+$)"
 )
 _VERDICT = re.compile(r"^(F\d{4} |[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b)")
-_BOX = re.compile(r"^╭.*\n│ *(.*?) *│\n(?:│.*\n)*╰.*$", re.MULTILINE)
+_BOX = re.compile(r"^╭.*\n│(.*)│\n(?:│.*\n)*╰.*$", re.MULTILINE)
 """What Typer, tyro and Rich draw around an error; its first line says most."""
 _NUM_LAST_LINES = 20
 
@@ -281,7 +281,8 @@ def describe_exit(exit_status: int | None, timeout_s: float | None = None) -> st
 
 def last_words(stderr_tail: str) -> str:
     """Return the line that says most: an exception or a fatal log line, else the last one."""
-    written = [line for line in _BOX.sub(r"\1", stderr_tail).splitlines() if line.strip()]
+    unboxed = _BOX.sub(lambda box: box[1].strip(), stderr_tail)
+    written = [line for line in unboxed.splitlines() if line.strip()]
     lines = [line for line in written if not _NOISE.match(line)][-_NUM_LAST_LINES:]
     verdicts = [line for line in lines if _VERDICT.match(line)]
     return printable((verdicts or lines or written[:1] or ["(none)"])[-1], _MAX_QUOTE)

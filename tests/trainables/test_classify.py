@@ -551,6 +551,7 @@ def test_every_signal_has_a_name() -> None:
             "╰───────────────────────────────────────────────────────────────╯\n",
             "Unrecognized options: --num-env, 2",
         ),
+        ("╭─ a box that was not drawn to its end ─╮\n│" + " " * 60_000, "│"),
         ("ValueError: handled long ago\n" + "a line\n" * 30, "a line"),
         ("E" * 1000, "E" * 197 + "..."),
     ],
