@@ -71,9 +71,11 @@ def _files_of_command(arguments: Sequence[str]) -> dict[str, Path]:
     files: set[Path] = set()
     for word in arguments:
         path = Path(word)
-        if path.suffix == ".py" and path.is_file():
+        if path.suffix not in {".py", *_TEXTS} or not os.path.isfile(path):
+            continue  # `Path.is_file` raises for a word that is too long for a name
+        if path.suffix == ".py":
             files.update(_with_neighbours(path))
-        elif path.suffix in _TEXTS and path.is_file():
+        else:
             files.add(path)
     return {os.path.relpath(path): path for path in sorted(files)}
 

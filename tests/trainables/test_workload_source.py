@@ -142,6 +142,7 @@ def test_a_command_s_source_is_its_scripts_and_small_files(
     (folder / "sizes.yaml").write_text("a: 1")
     (folder / "bars.csv").write_text("1,2")
     words = ["python", "sourced_loop.py", "--c", "sizes.yaml", "bars.csv", "x.py"]
+    words.append(f"exec {'echo ' * 60} train.py x.yaml")  # as behind bash -c, no name of a file
     found = source_of(FACTORY, {"arguments": words})
     files = {"sourced_loop.py", "sourced_net.py", "sourced_deep.py", "sizes.yaml"}
     assert found.keys() == files
