@@ -16,6 +16,7 @@ LONG = KNOWN + "'steps': 257.0, " + "'y': 0.2, " * 900
         ("steps': 4", "steps': 4"),
         ("nothing", "nothing"),
         ("'steps': 4, " + "z" * 300, "'steps': 4, " + "z" * 108),
+        ("-" * 114 + "'steps': 257.0", "..." + "-" * 88 + "'steps': 257.0"),
         (LONG, f"...{LONG[len(KNOWN) - 88 :][:120]}"),
     ],
 )
