@@ -24,6 +24,7 @@ from tune.prepare import baseline_of, preflight_request
 from tune.spec import SearchSpec, Task
 
 _SHOWN_LINES = 3
+_READ_CHARS = 2**20
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +104,15 @@ def _reading(options: CommandOptions, lines: list[str]) -> Reading:
 
 def _doubts(command: Sequence[str], steps_per_second: float) -> tuple[str, ...]:
     files = source_files(FACTORY, {"arguments": command})
-    named = sorted(files, key=lambda name: name not in command)  # before the modules beside them
-    texts = {name: files[name].read_text(errors="replace") for name in named}
+    given = {Path(word) for word in command}
+    named = sorted(files, key=lambda name: files[name] not in given)  # before modules beside them
+    texts = {name: _beginning(files[name]) for name in named}
     random = random_steps(shlex.join(command), texts)
     doubt = None if random is None else random.doubt(steps_per_second)
     return () if doubt is None else (doubt,)
+
+
+def _beginning(file: Path) -> str:
+    """Return all of a script, but of a file of data no more than takes a moment to look through."""
+    with file.open(errors="replace") as text:
+        return text.read(_READ_CHARS)

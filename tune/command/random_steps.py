@@ -3,6 +3,7 @@
 Pure. They are faster than those that come later, and a trial may see no others.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -18,7 +19,9 @@ _STEMS = (
 )
 _NAMED = re.compile(
     rf"(?<![\w.-])-*(?P<name>(?:[\w.]*[._-])?(?:{'|'.join(_STEMS)}))(?![\w-])"
-    r"[^\n#<>*/%+-]{0,60}?(?<![\w.])(?P<number>\d[\d_]*(?:\.\d*)?(?:e\d+)?)(?![\w.])",
+    # Not as far as the value of another name, as in learning_starts=n, batch_size=256.
+    r"(?:(?!\b(?!(?:default|type|int|float)\b)\w+[\"']?\s*[=:])[^\n#<>*/%+-]){0,60}?"
+    r"(?<![\w.])(?P<number>\d+(?:_\d+)*(?:\.\d*)?(?:e\d+)?)(?![\w.])",
     re.IGNORECASE,
 )
 _SOON_S = 1.0  # in a trial they are over then, before most of its blocks
@@ -34,12 +37,12 @@ class RandomSteps(NamedTuple):
     def doubt(self, steps_per_second: float) -> str | None:
         """Return what they may do to a speed that was read; `None` if they are over too soon."""
         seconds = self.number / steps_per_second
-        if seconds < _SOON_S:
+        if seconds < _SOON_S or not math.isfinite(seconds):
             return None
         return (
-            f"{self.name} is {self.number:.9g} in {self.place}, {units.duration(seconds)} at this "
-            "speed. If those steps are random and training comes after them, trials read the speed "
-            "of random steps: say a few, such as 100, in the command."
+            f"{self.name} is {self.number:.9g} in {self.place}, {units.duration(seconds)} at the "
+            "baseline's speed. If those steps are random and training comes after them, trials "
+            "read the speed of random steps: say a few, such as 100, in the command."
         )
 
 

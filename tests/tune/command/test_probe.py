@@ -30,7 +30,7 @@ RL_GAMES = (
     "epoch",
     "fps step: 9 fps step and policy inference: 9 fps total: 9 epoch: 1/150 frames: {step}",
 )
-COMMAND = ["python3", "train.py", "{num_envs}", "{num_steps}", "{seed}"]
+COMMAND = ["python3", "./train.py", "{num_envs}", "{num_steps}", "{seed}"]
 
 
 def probed(
@@ -110,6 +110,11 @@ def test_random_steps_that_last_are_a_doubt_until_the_command_says_few(folder: P
     assert doubted.sentences[-1] == doubt
     few = probed(folder, SB3, before="learning_starts = 80000", words=("--learning-starts=100",))
     assert few.doubts == ()
+
+
+def test_of_a_file_of_data_the_beginning_is_searched_for_random_steps(folder: Path) -> None:
+    (folder / "data.json").write_text("[0, " * 2**19 + '"learning_starts: 80000"')
+    assert probed(folder, SB3, words=("data.json",)).doubts == ()
 
 
 def test_a_probe_leaves_no_folder_behind_where_those_of_the_trials_are_kept(

@@ -42,6 +42,9 @@ def test_they_are_found_as_scripts_write_them(line: str, name: str, number: floa
         "warmup_steps: 500",  # of a learning rate
         "learning_starts: int  # 10000 in the paper",
         "learning_starts: int = DEFAULT\nbatch_size: int = 256",
+        "DQN('MlpPolicy', env, learning_starts=starts, buffer_size=50000)",
+        '{"learning_starts": null, "buffer_size": 50000}',
+        "learning_starts = 1_",
     ],
 )
 def test_what_gives_no_number_is_none(line: str) -> None:
@@ -59,10 +62,16 @@ def test_the_command_has_the_last_word(words: str) -> None:
     assert random_steps("python train.py", files) == ("learning_starts", 80000, "train.py")
 
 
-@pytest.mark.parametrize(("speed", "says"), [(5000.0, "16 s at this"), (100_000.0, None)])
+@pytest.mark.parametrize(("speed", "says"), [(5000.0, "16 s at the"), (100_000.0, None)])
 def test_those_that_soon_are_over_are_worth_no_sentence(speed: float, says: str | None) -> None:
     doubt = RandomSteps("learning_starts", 80_000.0, "dqn_atari.py").doubt(speed)
     assert (doubt is None) == (says is None)
     if says is not None:
         assert doubt is not None
-        assert doubt.startswith(f"learning_starts is 80000 in dqn_atari.py, {says} speed. ")
+        assert doubt.startswith(f"learning_starts is 80000 in dqn_atari.py, {says} baseline's ")
+
+
+def test_a_training_that_never_learns_is_worth_no_sentence() -> None:
+    never = random_steps("python train.py --learning-starts 1e999", {})
+    assert never is not None
+    assert never.doubt(5000.0) is None
