@@ -35,6 +35,9 @@ Told = float | tuple[float, Mapping[str, float]]
 
 _END = object()
 
+_RETURNS, _LENGTHS = "returned_episode_returns", "returned_episode_lengths"
+"""Fields of PureJaxRL's LogWrapper."""
+
 
 def counted(train: Callable[[], Iterable[Told]], *, within_updates: bool = True) -> CountedLoop:
     """Return a workload of a generator: `train()` yields the steps that it has done so far.
@@ -205,7 +208,7 @@ def pure_jax_rl(
     config: dict[str, Any] = {"TOTAL_TIMESTEPS": 10**9, **settings, "DEBUG": False}
     train = make_train(config)  # it writes NUM_UPDATES into its dict
     scan = jax.lax.scan
-    begun: list[tuple[_UpdatesBegin, Any]] = []  # with the structure of its state
+    begun: list[_UpdatesBegin] = []
 
     def stop_at_updates(f: Any, init: Any = None, xs: Any = None, *rest: Any, **more: Any) -> Any:
         length = more.get("length", rest[0] if rest else None)
@@ -218,34 +221,45 @@ def pure_jax_rl(
             with mock.patch.object(jax.lax, "scan", stop_at_updates):
                 train(jax.random.PRNGKey(int(config.get("SEED", 0))))
         except _UpdatesBegin as found:
-            leaves, structure = jax.tree.flatten(found.state)
-            if not begun:
-                begun.append((found, structure))
-            return leaves
+            begun.append(found)
+            return found.state
         raise WorkloadInputError(
             "this training does not call jax.lax.scan(step, state, None, NUM_UPDATES) with the "
             "NUM_UPDATES of its dict, as PureJaxRL's do: write its update as a JaxWorkload."
         )
 
-    def update(leaves: Any) -> tuple[Any, dict[str, Any]]:
-        found, structure = begun[0]  # the same each time: optimizers are functions, and differ
-        state, info = found.step(structure.unflatten(leaves), None)
-        return jax.tree.leaves(state), _told_of_episodes(info)
+    def update(state: Any) -> tuple[Any, dict[str, Any]]:
+        state, info = begun[0].step(state, None)  # its state is the first, too: JaxWorkload's rule
+        return state, _told_of_episodes(info, state)
 
     steps = int(config["NUM_ENVS"]) * int(config.get("NUM_STEPS", 1))
     return JaxWorkload(update, init, env_steps_per_update=steps)
 
 
-def _told_of_episodes(info: Any) -> dict[str, Any]:
+def _told_of_episodes(info: Any, state: Any) -> dict[str, Any]:
     """Return the mean return in what PureJaxRL's LogWrapper records at each step, if it is there.
 
     An environment without an ended episode has a return of 0 there, and a length of 0: it is left
-    out, as 0 may be better than any return.
+    out, as 0 may be better than any return. Where a training records a mean alone, with those
+    zeros in it, each environment's last episode in the state is taken instead.
     """
     import jax.numpy as jnp
 
-    returns = info.get("returned_episode_returns") if isinstance(info, Mapping) else None
+    recorded = info if isinstance(info, Mapping) else {}
+    if jnp.ndim(recorded.get(_RETURNS, 0.0)) == 0:
+        recorded = _last_episodes(state) or recorded
+    returns, lengths = recorded.get(_RETURNS), recorded.get(_LENGTHS)
     if returns is None:
         return {}
-    lengths = info.get("returned_episode_lengths")
     return {RETURN: jnp.mean(returns, where=None if lengths is None else lengths > 0)}
+
+
+def _last_episodes(state: Any) -> dict[str, Any]:
+    """Return what the LogWrapper's part of a state has of each environment; empty without it."""
+    import jax
+
+    return {
+        field.name: leaf
+        for (*_, field), leaf in jax.tree_util.tree_leaves_with_path((state,))
+        if isinstance(field, jax.tree_util.GetAttrKey) and field.name in (_RETURNS, _LENGTHS)
+    }

@@ -84,6 +84,7 @@ class JaxWorkload:
         self._placed: Any = None
         self._compiled: Any = None
         self._dtypes: dict[int, Any] = {}  # of leaves that a Python number had no say in
+        self._structure: Any = None  # of the first state made: optimizers in it are new each time
         self._product_dtypes: set[Any] = set()
         self._state: Any = None
         self._metrics: Mapping[str, Any] = {}
@@ -182,11 +183,13 @@ class JaxWorkload:
 
     def _first_state(self) -> Any:
         leaves, structure = jax.tree.flatten(self._init())
+        if self._structure is None:
+            self._structure = structure
         typed = [
             _as_dtype(leaf, self._dtypes[place]) if place in self._dtypes else leaf
             for place, leaf in enumerate(leaves)
         ]
-        return structure.unflatten(typed)
+        return self._structure.unflatten(typed)
 
     def text(self) -> str:
         """Return the instructions of the compiled update after all passes, as XLA prints them."""

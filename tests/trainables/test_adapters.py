@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -358,6 +358,34 @@ def test_an_environment_without_an_ended_episode_has_no_return(
     workload = pure_jax_rl(make, {"NUM_ENVS": 2})
     assert workload.env_steps_per_update == 2
     workload.compile()
+    workload.run(1)
+    assert workload.health() == pytest.approx({"mean_return": told}, nan_ok=True)
+
+
+class Logged(NamedTuple):
+    """What PureJaxRL's LogWrapper keeps of each environment in its state."""
+
+    returned_episode_returns: Any
+    returned_episode_lengths: Any
+
+
+@pytest.mark.parametrize("info", [{}, {"returned_episode_returns": -400.0}])
+@pytest.mark.parametrize(("lengths", "told"), [([0, 0], math.nan), ([0, 200], -900.0)])
+def test_of_a_mean_with_the_zeros_of_others_in_it_the_state_is_read(
+    info: dict[str, float], lengths: list[int], told: float
+) -> None:
+    jax = pytest.importorskip("jax")
+    returns = [-900.0 if length else 0.0 for length in lengths]
+    logged = Logged(jax.numpy.array(returns), jax.numpy.array(lengths))
+
+    def make(config: dict[str, Any]) -> Any:
+        config["NUM_UPDATES"] = 10**6
+        said = {name: jax.numpy.float32(value) for name, value in info.items()}
+        return lambda rng: jax.lax.scan(
+            lambda state, _: (state, said), (rng, logged), None, config["NUM_UPDATES"]
+        )
+
+    workload = pure_jax_rl(make, {"NUM_ENVS": 2})
     workload.run(1)
     assert workload.health() == pytest.approx({"mean_return": told}, nan_ok=True)
 

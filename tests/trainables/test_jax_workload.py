@@ -137,6 +137,35 @@ def test_python_numbers_of_the_first_state_are_promoted_as_scan_does():
     assert int(loop._state["step"]) == 3
 
 
+def test_a_state_whose_static_parts_are_new_each_time_is_trained():
+    """As a TrainState with its optimizer is, whose functions differ, and rejax's classes."""
+
+    def update(state):
+        return state.replace(state.value + 1.0), {"value": state.value}
+
+    loop = JaxWorkload(update, lambda: Trained(jnp.float32(0), object()), env_steps_per_update=1)
+    loop.run(3)
+    assert loop.health() == {"value": 2.0}
+
+
+@jax.tree_util.register_pytree_node_class
+class Trained:
+    """A value, with an optimizer as a part of the structure."""
+
+    def __init__(self, value, optimizer):
+        self.value, self.optimizer = value, optimizer
+
+    def replace(self, value):
+        return Trained(value, self.optimizer)
+
+    def tree_flatten(self):
+        return (self.value,), self.optimizer
+
+    @classmethod
+    def tree_unflatten(cls, optimizer, leaves):
+        return cls(leaves[0], optimizer)
+
+
 def test_vector_metrics_are_averaged():
     loop = JaxWorkload(lambda s: (s + 1, {"x": jnp.arange(4.0)}), lambda: 0, env_steps_per_update=1)
     loop.run(1)
