@@ -153,14 +153,20 @@ def levels_on_the_way(start: float, target: float) -> list[float]:
 def _groups(trials: Sequence[Trial]) -> dict[ConfigKey, list[Trial]]:
     """Return the trainings that count and told a return, by configuration.
 
+    A disturbed one, which does not count, stands for its configuration where nothing else is known.
     On several GPUs they are as if all had run on the first one's. One that failed tells nothing,
     and yet counts among those that began: seeds are given by the same repeats.
     """
     configs = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEARN}
+    latest = {
+        config_key(t.config): [t]
+        for t in trials
+        if t.stage is Stage.LEARN and t.measurement and t.measurement.curve
+    }
     failed = {config_key(t.config) for t in trials if t.stage is Stage.LEARN and t.failed}
     done = counted(trials, Stage.LEARN, list(configs.values()))
     told = {
-        key: [t for t in own if t.measurement and t.measurement.curve]
+        key: [t for t in own if t.measurement and t.measurement.curve] or latest.get(key, [])
         for key, own in done.items()
         if key not in failed
     }

@@ -93,6 +93,12 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
             "all seeds gave the very same returns, so that nothing is known of others: let the "
             "training draw its networks and environments by the seed that it is given."
         )
+    others = {config_key(t.config) for t in result.trials if t.measurement is not None}
+    if len(judgement.learned) == 1 and others - {config_key(own.config)}:
+        found.append(
+            "nothing else was trained, so that others may learn faster: give more time, or less "
+            "--learn-time."
+        )
     if own.num_seeds == 1:
         found.append(
             "it trained with one seed alone, and seeds differ: give --learn-seeds, or more time."

@@ -139,8 +139,21 @@ def test_no_seed_counts_twice_where_another_configuration_failed() -> None:
     failed = trial(stage=Stage.LEARN, config={"num_envs": 8}, outcome=died)
     trials = numbered([disturbed[0], failed, *disturbed[1:], trained(B, 5.0)])
     assert [seed_of(trials, one) for one in trials if one.config == B] == [0, 0, 0]
-    found = judged(trials)
-    assert [(one.config, one.num_seeds) for one in found.learned] == [(B, 1)]
+    b = judged(trials).of(B)
+    assert b is not None
+    assert b.num_seeds == 1
+
+
+def test_a_disturbed_training_stands_for_its_configuration_where_nothing_else_is_known() -> None:
+    disturbed = [trained(A, s, disturbed=True) for s in (4.0, 5.0)]
+    died = trial(
+        stage=Stage.LEARN,
+        config=C,
+        outcome=outcome(kind=OutcomeKind.DEVICE_MEMORY, measurement=None),
+    )
+    found = judged([trained(B, 9.0), trained(C, 1.0, disturbed=True), died, *disturbed])
+    assert [one.config for one in found.learned] == [A, B]
+    assert found.best.seconds == (pytest.approx(5.0),)  # one of two that have the same seed
 
 
 def test_there_is_no_judgement_before_a_return_is_known() -> None:

@@ -29,6 +29,7 @@ from trainables.measurement import Outcome, OutcomeKind
 from tune.search import trainings
 from tune.search.finals import FinalsPlan
 from tune.search.learned import LearningPlan
+from tune.search.learning import judge
 from tune.search.objective import Objective
 from tune.search.policy import Search
 from tune.search.problem import Explored, SearchProblem
@@ -247,6 +248,61 @@ def test_on_a_noisy_machine_no_seed_of_a_configuration_counts_twice(
     count = counted(search.trials, Stage.LEARN, list(configs.values()))
     had = [[seeds[one.number] for one in own] for own in count.values()]
     assert [len(set(own)) for own in had] == [len(own) for own in had]
+    judgement = judge(search.trials, PLAN)
+    assert judgement is not None
+    assert {config_key(one.config) for one in judgement.learned} == set(configs)
+
+
+def test_a_training_that_counts_does_so_for_good_whatever_trains_after_it() -> None:
+    """Seen on a busy machine: the baseline trained twice, and in the end it "was not trained"."""
+    trials = numbered(
+        [trained(BASELINE, 4.0, disturbed=True) for _ in range(2)]
+        + [trained(BASELINE | {"num_envs": n}, 9.0, disturbed=True) for n in FOUR[1:]]
+    )
+    for number in (2, 3, 4, 5):
+        count = counted(trials[:number], Stage.LEARN, [one.config for one in trials[:number]])
+        assert [one.number for one in count[config_key(BASELINE)]] == [1]
+
+
+def test_a_disturbed_training_is_run_again_where_it_is_among_those_that_go_on() -> None:
+    plan = LearningPlan(target=TOP, num_first=4, num_seeds=2)
+    seconds = dict(zip(FOUR, (5.0, 4.0, 6.0, 20.0), strict=True))
+    trials = [
+        trained(BASELINE | {"num_envs": n}, s, disturbed=n in {FOUR[1], FOUR[3]})
+        for n, s in seconds.items()
+    ]
+    order = []
+    while (asked := next_of(numbered(trials), fastest=None, plan=plan)) is not None:
+        order.append(asked["num_envs"])
+        trials.append(trained(asked, seconds[order[-1]]))
+    assert sorted(order) == [FOUR[0], FOUR[1], FOUR[1]]
+    own = [one for one in numbered(trials) if one.config["num_envs"] == FOUR[1]]
+    assert [trainings.seed_of(numbered(trials), one) for one in own] == [0, 0, 1]
+
+
+def test_a_disturbed_baseline_is_run_again_after_all_others_had_their_first_training() -> None:
+    """Seen on a busy machine: of four trainings that there was time for, three were of it."""
+    plan = LearningPlan(target=TOP, num_first=2, num_seeds=2)
+    trials = [trained(BASELINE, 5.0, disturbed=True)]
+    order = []
+    while len(order) < 2 and (asked := next_of(numbered(trials), fastest=OTHER, plan=plan)):
+        order.append(asked)
+        trials.append(trained(asked, 9.0))
+    assert order == [OTHER, BASELINE]
+    assert [trainings.seed_of(numbered(trials), one) for one in numbered(trials)] == [0, 0, 0]
+
+
+def test_a_training_that_was_lost_is_run_again() -> None:
+    lost = trial(
+        number=1,
+        stage=Stage.LEARN,
+        config=OTHER,
+        outcome=outcome(kind=OutcomeKind.NODE_LOST, measurement=None),
+    )
+    trials = [trained(BASELINE, 5.0), lost]
+    assert next_of(trials, fastest=None) == OTHER
+    again = dataclasses.replace(lost, number=2)
+    assert next_of([*trials, again, dataclasses.replace(again, number=3)], fastest=None) != OTHER
 
 
 def test_what_died_in_its_training_is_not_trained_again() -> None:

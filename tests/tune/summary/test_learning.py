@@ -159,6 +159,11 @@ def test_without_a_target_it_is_the_return_after_the_same_time() -> None:
             "256 x 128, 128 minibatches: 16 s, 16 s, 16 s.",
         ),
         ([trained(LEARNER, 4.0), trained(LEARNER, 4.5)], PLAN, None),
+        (
+            [trial(config=FASTEST), trained(LEARNER, 4.0), trained(LEARNER, 4.5)],
+            PLAN,
+            "nothing else was trained, so that others may learn faster: give more time",
+        ),
         ([trained(LEARNER, 4.0)] * 2, PLAN, "all seeds gave the very same returns"),
         ([trained(LEARNER, 60.0), trained(LEARNER, 70.0)], NO_TARGET, None),
     ],
