@@ -1,5 +1,7 @@
 """Learning in words: what learns fastest, against what steps fastest and the baseline. Pure."""
 
+import math
+
 from cluster.pages import units
 from search_spaces.config import Config, config_key, config_name
 from tune.search.learned import Judgement, Learned
@@ -79,11 +81,17 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
             f"the speed of {config_name(own.config)} is not yet measured, so that the profile is "
             "of what steps fastest: go on with --resume."
         )
+    target = math.inf if judgement.target is None else judgement.target
     if judgement.target is not None and not judgement.by_target:
         found.append(
-            f"nothing reached a return of {judgement.target:g} in "
+            f"nothing reached a return of {target:g} in "
             f"{units.fine_duration(judgement.training_s)} of training, so that the return after "
             "that time decided: give more --learn-time, or a lower --target-return."
+        )
+    if judgement.by_target and all(curve.returns[0] >= target for curve in own.curves):
+        found.append(
+            f"its first return was at {target:g} or beyond with each seed, so that how soon it "
+            "learns is not known: give a higher --target-return, or let it tell a return sooner."
         )
     if own.num_missed and judgement.by_target:
         text = f"{own.num_missed} of its {own.num_seeds} seeds did not reach {judgement.target:g}"

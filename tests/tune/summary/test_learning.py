@@ -164,6 +164,11 @@ def test_without_a_target_it_is_the_return_after_the_same_time() -> None:
             PLAN,
             "nothing else was trained, so that others may learn faster: give more time",
         ),
+        (  # the curves rise from 0.5 and 0.4
+            [trained(LEARNER, 40.0), trained(LEARNER, 50.0)],
+            dataclasses.replace(PLAN, target=0.3),
+            "its first return was at 0.3 or beyond with each seed",
+        ),
         ([trained(LEARNER, 4.0)] * 2, PLAN, "all seeds gave the very same returns"),
         ([trained(LEARNER, 60.0), trained(LEARNER, 70.0)], NO_TARGET, None),
     ],
