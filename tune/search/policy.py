@@ -279,7 +279,7 @@ class Search:
         if self._problem.shard is not None:
             return trial_s
         first_s, exploring = trial_s, self._standings.exploring
-        if self._rules.learning is not None:
+        if self._rules.learning is not None and self.best is not None:  # else nothing can train
             runs = [run for run, _ in self._standings.runs]
             first_s += trainings.expected_s(runs, self._rules.learning)
         return reserve.reserved_s(self._rules, exploring, self.best, first_s)

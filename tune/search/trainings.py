@@ -39,7 +39,7 @@ _LEAST_CHANCE = 0.5
 
 _MOST_SEEDS = 2
 """No configuration trains with more than so many times the seeds that were asked for: two that are
-nearly alike are never told apart, and need not be.
+nearly alike are never told apart, and need not be. One is asked for where there are no others.
 """
 
 _GATES = (0.25, 0.5, 0.75)
@@ -89,10 +89,9 @@ def next_training(
             return ranked[num_seeds.index(seed)]
     if _spent_s(trials) >= plan.budget_s(trials):
         return None
+    most_seeds = _MOST_SEEDS * plan.num_seeds if plan.num_seeds > 1 else 1
     undecided = [
-        config
-        for config in _undecided(judgement)
-        if len(done[config_key(config)]) < _MOST_SEEDS * plan.num_seeds
+        config for config in _undecided(judgement) if len(done[config_key(config)]) < most_seeds
     ]
     return min(undecided, key=lambda config: len(done[config_key(config)]), default=None)
 

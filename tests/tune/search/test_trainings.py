@@ -145,6 +145,15 @@ def test_the_best_and_its_rival_train_on_while_they_are_not_told_apart_and_there
     assert next_of(one_runs, fastest=OTHER, plan=more_time) == (OTHER if asked else None)
 
 
+def test_where_one_seed_was_asked_for_there_is_no_second() -> None:
+    """Seen of a command without {seed}: it trained again by the same, and that was "2 seeds"."""
+    plan = LearningPlan(target=TOP, num_first=2, num_seeds=1, training_s=999.0)
+    trials = numbered([trained(BASELINE, 4.0), trained(OTHER, 4.2)])
+    assert next_of(trials, fastest=OTHER, plan=plan) is None
+    two = dataclasses.replace(plan, num_seeds=2)
+    assert next_of(trials, fastest=OTHER, plan=two) is not None
+
+
 @pytest.mark.parametrize(
     ("num_first", "num_seeds", "rounds"),
     [(8, 3, (8, 4, 2)), (8, 1, (8,)), (6, 4, (6, 3, 2, 2)), (5, 2, (5, 2)), (2, 3, (2, 2, 2))],
@@ -424,6 +433,30 @@ def test_trainings_leave_time_for_finals_and_finals_for_trainings(
     finals = {config_key(t.config) for t in of_stage(ran, Stage.FINAL)}
     assert len(finals) >= 2  # what learned fastest, and the baseline
     assert 1 <= len(of_stage(ran, Stage.LEARN)) < plan.num_trainings
+
+
+def test_no_time_is_kept_for_trainings_before_anything_was_measured(tmp_path: Path) -> None:
+    """Seen: the baseline was killed after 51 s of --max-time 6m, and the search was over."""
+    clock = Clock()
+    search = make(
+        tmp_path,
+        objective=Objective.LEARNING,
+        learning=LearningPlan(),
+        clock=clock,
+        max_time_s=360.0,
+    )
+    first = search.ask()
+    assert first is not None
+    assert search.time_for(first) == 360.0
+    clock.now += 100.0
+    search.tell(first, outcome(kind=OutcomeKind.TIMEOUT, measurement=None, wall_s=100.0))
+    second = search.ask()
+    assert second is not None
+    clock.now += 10.0
+    search.tell(second, machine(second))
+    third = search.ask()
+    assert third is not None
+    assert third.stage is Stage.LEARN  # now it is kept
 
 
 def test_a_resumed_search_goes_on_where_it_was(tmp_path: Path) -> None:
