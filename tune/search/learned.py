@@ -10,7 +10,8 @@ from trainables.curve import LearningCurve
 from tune.search.trial import EXPLORING, Trial
 
 _LEAST_TRAINING_S = 10.0
-_LEAST_COMPARED = 2
+LEAST_COMPARED = 2
+"""The trainings of the last round, and those that come before finals though time is short."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class LearningPlan:
         The last round compares two at least.
         """
         halves = (self.num_first // 2**number for number in range(self.num_seeds))
-        return tuple(max(_LEAST_COMPARED, number) for number in halves)
+        return tuple(max(LEAST_COMPARED, number) for number in halves)
 
     @property
     def num_trainings(self) -> int:

@@ -435,6 +435,26 @@ def test_trainings_leave_time_for_finals_and_finals_for_trainings(
     assert 1 <= len(of_stage(ran, Stage.LEARN)) < plan.num_trainings
 
 
+def test_two_trainings_come_before_the_proof_of_a_speed_though_time_is_short(
+    tmp_path: Path,
+) -> None:
+    """Seen: of 7 minutes a soak of the baseline took three, and nothing was trained."""
+    clock = Clock()
+    search = make(
+        tmp_path,
+        objective=Objective.LEARNING,
+        learning=LearningPlan(),
+        plan=FinalsPlan(),
+        clock=clock,
+        max_time_s=420.0,
+        elapsed_s=60.0,
+    )
+    ran = drive(search, clock=clock, trial_s=70.0)
+    assert len(of_stage(ran, Stage.LEARN)) == 2
+    assert len(of_stage(ran, Stage.FINAL)) >= 2
+    assert clock.now <= 360.0
+
+
 def test_no_time_is_kept_for_trainings_before_anything_was_measured(tmp_path: Path) -> None:
     """Seen: the baseline was killed after 51 s of --max-time 6m, and the search was over."""
     clock = Clock()
