@@ -12,6 +12,9 @@ from tune.search.trial import Stage
 _LEAST_GAIN = 1.005
 """A gain that rounds to less than a percent is not worth a word."""
 
+_OWN_END = 0.8
+"""A training that missed the target in less than this share of its time ended by itself."""
+
 
 def headline(winner: Candidate, result: SearchResult) -> str:
     """Return what learns fastest, how much sooner than what steps fastest, and what that is."""
@@ -95,7 +98,7 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
         )
     if own.num_missed and judgement.by_target:
         text = f"{own.num_missed} of its {own.num_seeds} seeds did not reach {judgement.target:g}"
-        found.append(f"{text}: {_surer(judgement)}")
+        found.append(f"{text}: {_surer(own, judgement)}")
     if own.num_seeds > 1 and len({curve.returns for curve in own.curves}) == 1:
         found.append(
             "all seeds gave the very same returns, so that nothing is known of others: let the "
@@ -141,9 +144,13 @@ def _of(winner: Candidate, result: SearchResult) -> Learned | None:
     return result.judgement.of(config)
 
 
-def _surer(judgement: Judgement) -> str:
+def _surer(own: Learned, judgement: Judgement) -> str:
     """Return what to do where seeds did not reach the target: take another that did, or wait."""
     sure = [one for one in judgement.learned if one.num_seeds > 1 and not one.num_missed]
+    missed = [curve for s, curve in zip(own.seconds, own.curves, strict=True) if s is None]
+    short_s = _OWN_END * judgement.training_s
+    if not sure and any(one.seconds[-1] < short_s and not one.fell_behind for one in missed):
+        return "the training ended by itself, so give it a larger total of steps."
     if not sure:
         return "a longer --learn-time tells more."
     best = min(sure, key=lambda one: one.expected)

@@ -205,6 +205,20 @@ def test_a_training_is_as_long_as_was_said_or_as_exploring_allows(
     assert plan.longest_s([*explored, other]) == pytest.approx(seconds)
 
 
+def test_what_comes_to_its_total_of_steps_soonest_does_not_learn_fastest_by_that() -> None:
+    """Seen: both seeds of the winner ended by themselves after 4 s, and missed the target."""
+    ended = [trained(A, 60.0, until_s=4.0), trained(A, 60.0, until_s=4.2)]
+    reached = [trained(B, 9.0), trained(B, 60.0)]
+    found = judged([*ended, *reached])
+    assert found.best.config == B
+    a = found.of(A)
+    assert a is not None
+    assert a.value == pytest.approx(-math.log(2 * 20.0))
+    assert a.waited_s == pytest.approx(4.2)
+    first, second = log_seconds([a, found.best], 100.0)
+    assert second < first
+
+
 def test_a_seed_that_missed_the_target_costs_twice_its_time_and_no_more() -> None:
     def with_a_miss(seconds: float) -> list[Trial]:
         return [*([trained(A, seconds)] * 2), trained(A, 60.0), *([trained(B, 6.0)] * 3)]
