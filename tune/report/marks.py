@@ -7,7 +7,7 @@ from cluster.pages.drawing import ChartAxis, Mark
 from cluster.pages.scale import Linear, Ordinal, short
 from search_spaces.config import config_text
 from trainables.measurement import Measurement, OutcomeKind
-from tune.search.trial import EXPLORING, Trial
+from tune.search.trial import EXPLORING, Stage, Trial
 from tune.summary import outcomes
 from tune.summary.trials import measured_speed, outcome_label
 
@@ -84,10 +84,12 @@ def speed_series(trials: Sequence[Trial], place: Callable[[Trial], float | None]
             proven.append(point)
         else:
             (explored if trial.measurement else slow).append(point)
+    trained = any(trial.stage is Stage.LEARN for trial in trials)
+    later = "trainings, finals and soak" if trained else "finals and soak"
     return [
         Series(name="explored", mark=Mark.CIRCLE, color="accent", points=explored),
         Series(name="stopped as slow", mark=Mark.RING, color="accent", points=slow),
-        Series(name="finals and soak", mark=Mark.DIAMOND, color="proof", points=proven),
+        Series(name=later, mark=Mark.DIAMOND, color="proof", points=proven),
         *failed_series(failed),
     ]
 

@@ -118,7 +118,11 @@ def _learning(result: SearchResult) -> list[Section]:
 
 
 def _speed(result: SearchResult) -> list[Content]:
-    return [page.charts(report_speed.landscape(result), learning.learning(result))]
+    charts = [report_speed.landscape(result)]
+    weighs = any(candidate.noise_scale is not None for candidate in result.chosen.values())
+    if weighs or result.judgement is None:  # else the section above has what was trained
+        charts.append(learning.learning(result))
+    return [page.charts(*charts)]
 
 
 def _limits(result: SearchResult, context: SearchContext) -> list[Content]:

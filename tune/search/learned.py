@@ -10,7 +10,8 @@ from trainables.curve import LearningCurve
 from tune.search.trial import EXPLORING, Trial
 
 _LEAST_TRAINING_S = 10.0
-_LEAST_COMPARED = 2
+LEAST_COMPARED = 2
+"""The trainings of the last round, and those that come before finals though time is short."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class LearningPlan:
         The last round compares two at least.
         """
         halves = (self.num_first // 2**number for number in range(self.num_seeds))
-        return tuple(max(_LEAST_COMPARED, number) for number in halves)
+        return tuple(max(LEAST_COMPARED, number) for number in halves)
 
     @property
     def num_trainings(self) -> int:
@@ -73,7 +74,8 @@ class Learned:
     learns faster: minus the mean log seconds, or the mean of the finals; `error` is its standard
     error. `expected` are the log seconds to a level that are expected of it, by its own seeds and
     by what others like it took. `steps_per_second` is the speed of the latest training, and
-    `env_steps_per_update` are the samples of its updates. `stretch` is how many times as long a
+    `env_steps_per_update` are the samples of its updates. `training_s` is what each had at most.
+    `stretch` is how many times as long a
     training takes with its compilation, spread over the planned one.
     """
 
@@ -85,6 +87,7 @@ class Learned:
     value: float
     steps_per_second: float
     env_steps_per_update: int
+    training_s: float
     stretch: float = 1.0
     error: float = math.inf
     expected: float = math.inf

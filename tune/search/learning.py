@@ -53,8 +53,9 @@ def judge(trials: Sequence[Trial], plan: LearningPlan) -> Judgement | None:
         _learned(own, plan, training_s, compile_s[key], by_target=by_target)
         for key, own in groups.items()
     ]
-    sd, dof = _between_seeds(found, by_target=by_target)
-    expected = progress.expected(trained(found, plan.target if by_target else None))
+    target = plan.target if by_target else None
+    sd, dof = _between_seeds(found, target)
+    expected = progress.expected(trained(found, target))
     learned = [
         dataclasses.replace(one, error=sd / math.sqrt(one.num_seeds), expected=float(log_s))
         for one, log_s in zip(found, expected, strict=True)
@@ -136,7 +137,7 @@ def log_seconds(learned: Sequence[Learned], target: float | None) -> list[float]
     levels = levels_on_the_way(start, target)
     return [
         statistics.fmean(
-            math.log(one.stretch * _seconds_to(level, curve))
+            math.log(one.stretch * _seconds_to(level, curve, one.training_s))
             for curve in one.curves
             for level in levels
         )
@@ -153,14 +154,20 @@ def levels_on_the_way(start: float, target: float) -> list[float]:
 def _groups(trials: Sequence[Trial]) -> dict[ConfigKey, list[Trial]]:
     """Return the trainings that count and told a return, by configuration.
 
+    A disturbed one, which does not count, stands for its configuration where nothing else is known.
     On several GPUs they are as if all had run on the first one's. One that failed tells nothing,
     and yet counts among those that began: seeds are given by the same repeats.
     """
     configs = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEARN}
+    latest = {
+        config_key(t.config): [t]
+        for t in trials
+        if t.stage is Stage.LEARN and t.measurement and t.measurement.curve
+    }
     failed = {config_key(t.config) for t in trials if t.stage is Stage.LEARN and t.failed}
     done = counted(trials, Stage.LEARN, list(configs.values()))
     told = {
-        key: [t for t in own if t.measurement and t.measurement.curve]
+        key: [t for t in own if t.measurement and t.measurement.curve] or latest.get(key, [])
         for key, own in done.items()
         if key not in failed
     }
@@ -222,7 +229,7 @@ def _learned(
         reached = [curve.reached_s(plan.target) for curve in curves]
         seconds = tuple(None if one is None else one * stretch for one in reached)
         value = -statistics.fmean(
-            math.log(stretch * _seconds_to(plan.target, curve)) for curve in curves
+            math.log(stretch * _seconds_to(plan.target, curve, training_s)) for curve in curves
         )
     return Learned(
         config=trials[-1].config,
@@ -234,32 +241,42 @@ def _learned(
         steps_per_second=measured[-1].steps_per_second,
         env_steps_per_update=measured[-1].env_steps_per_update,
         stretch=stretch,
+        training_s=training_s,
     )
 
 
-def _seconds_to(level: float, curve: LearningCurve) -> float:
+def _seconds_to(level: float, curve: LearningCurve, training_s: float) -> float:
+    """Return the seconds to a level, or what counts for them where it was not reached.
+
+    One that ended by itself, as at its total of steps, counts as if it had trained on in vain: what
+    steps fastest comes to its total soonest.
+    """
     reached = curve.reached_s(level)
-    return _PENALTY * curve.seconds[-1] if reached is None else reached
+    if reached is not None:
+        return reached
+    return _PENALTY * (
+        curve.seconds[-1] if curve.fell_behind else max(curve.seconds[-1], training_s)
+    )
 
 
-def _between_seeds(learned: Sequence[Learned], *, by_target: bool) -> tuple[float, float]:
-    """Return the standard deviation between seeds of one configuration, and its freedom.
+def _between_seeds(learned: Sequence[Learned], target: float | None) -> tuple[float, float]:
+    """Return the standard deviation between seeds of one configuration, and its freedom: of log
+    seconds to the target, or, without one, of returns.
 
     Of returns nothing is known before two seeds of one trained. Seeds that all missed the target
     are alike by the time that they had, which says nothing of those that reach it.
     """
     squares, dof = 0.0, 0.0
     for one in learned:
-        if by_target and one.num_missed == one.num_seeds:
+        if target is not None and one.num_missed == one.num_seeds:
             continue
         values = list(one.finals)
-        if by_target:
-            reached = zip(one.seconds, one.curves, strict=True)
-            values = [math.log(s or _PENALTY * curve.seconds[-1]) for s, curve in reached]
+        if target is not None:
+            values = [math.log(_seconds_to(target, curve, one.training_s)) for curve in one.curves]
         mean = statistics.fmean(values)
         squares += sum((value - mean) ** 2 for value in values)
         dof += len(values) - 1
-    if by_target:
+    if target is not None:
         squares, dof = squares + _KNOWN_DOF * SEED_SD**2, dof + _KNOWN_DOF
     return (math.sqrt(squares / dof), dof) if dof else (math.inf, 0.0)
 

@@ -18,6 +18,7 @@ from trainables.sampling import Sampling
 from tune.search import explore, feasibility, finals, gpus, pair, reserve, stopping, trainings
 from tune.search.batches import Batches
 from tune.search.candidates import learner_of, result_of
+from tune.search.learned import LEAST_COMPARED
 from tune.search.learning import judge
 from tune.search.objective import required_speed
 from tune.search.problem import Explored, SearchProblem
@@ -211,9 +212,12 @@ class Search:
         if plan is None:
             return None
         left_s, known = self.remaining_s, self._standings.exploring
-        finals_s = reserve.reserved_s(rules, known, self.best, known.explored_s)
-        if left_s is not None and left_s < finals_s + plan.longest_s(self.trials):
-            return None
+        kept_s = reserve.reserved_s(rules, known, self.best, known.explored_s)
+        if left_s is not None:
+            if len([t for t in self.trials if t.stage is Stage.LEARN]) < LEAST_COMPARED:
+                kept_s = min(kept_s, left_s / 2)  # without them there is no answer to prove
+            if left_s < kept_s + plan.longest_s(self.trials):
+                return None
         # Seeded by the number of trials, so that a resumed search repeats no proposal.
         rng = np.random.default_rng((rules.seed, len(self.trials)))
         fastest = None if self.best is None else self.best.config
@@ -279,7 +283,7 @@ class Search:
         if self._problem.shard is not None:
             return trial_s
         first_s, exploring = trial_s, self._standings.exploring
-        if self._rules.learning is not None:
+        if self._rules.learning is not None and self.best is not None:  # else nothing can train
             runs = [run for run, _ in self._standings.runs]
             first_s += trainings.expected_s(runs, self._rules.learning)
         return reserve.reserved_s(self._rules, exploring, self.best, first_s)

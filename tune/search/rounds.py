@@ -76,13 +76,16 @@ def _with_repeats(
 ) -> Iterator[tuple[ConfigKey, Trial, bool]]:
     """Yield the trials of a stage, and whether each counts, else it is run again."""
     again = dict.fromkeys(keys, 0)
+    begun: set[ConfigKey] = set()
     for trial in trials:
         if trial.stage is not stage or trial.is_forgiven:
             continue
         key = config_key(trial.config)
         if key not in again:
             continue
+        begun.add(key)
+        most = len(begun if stage is Stage.LEARN else again)
         says_little = trial.is_disturbed or trial.kind is OutcomeKind.NODE_LOST
-        is_again = says_little and again[key] < _MOST_REPEATS and sum(again.values()) < len(again)
+        is_again = says_little and again[key] < _MOST_REPEATS and sum(again.values()) < most
         again[key] += is_again
         yield key, trial, not is_again

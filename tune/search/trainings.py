@@ -39,7 +39,7 @@ _LEAST_CHANCE = 0.5
 
 _MOST_SEEDS = 2
 """No configuration trains with more than so many times the seeds that were asked for: two that are
-nearly alike are never told apart, and need not be.
+nearly alike are never told apart, and need not be. One is asked for where there are no others.
 """
 
 _GATES = (0.25, 0.5, 0.75)
@@ -59,13 +59,17 @@ def next_training(
     """
     started = {config_key(t.config): t.config for t in trials if t.stage is Stage.LEARN}
     done = counted(trials, Stage.LEARN, list(started.values()))
-    failed = disqualified(trials)
-    for config in (known.problem.baseline, fastest):
-        if config is None or config_key(config) in failed:
-            continue
-        if not done.get(config_key(config)):
-            return config
-    judgement = judge(trials, plan)
+    failed, judgement = disqualified(trials), judge(trials, plan)
+    told = set() if judgement is None else {config_key(one.config) for one in judgement.learned}
+    first = [config for config in (known.problem.baseline, fastest) if config is not None]
+    missing = [
+        config
+        for config in (*first, *started.values())  # of these some may be lost
+        if not done.get(config_key(config)) and config_key(config) not in failed
+    ]
+    untold = [config for config in missing if config_key(config) not in told]
+    if untold:
+        return untold[0]
     if judgement is None:
         return None
     target = judgement.target if judgement.by_target else None
@@ -74,17 +78,20 @@ def next_training(
         proposed = _propose(known, trained, list(started.values()), rng)
         if proposed is not None:
             return proposed
+    disturbed = [config for config in first if config in missing]
+    if disturbed:
+        return disturbed[0]
     ranked = [one.config for one in sorted(judgement.learned, key=lambda one: one.expected)]
-    num_seeds = [len(done[config_key(config)]) for config in ranked]
+    # One that was disturbed has its place in the first round, and is run again if it goes on.
+    num_seeds = [max(1, len(done[config_key(config)])) for config in ranked]
     for seed, number in enumerate(plan.rounds):
         if sum(had > seed for had in num_seeds) < number and seed in num_seeds:
             return ranked[num_seeds.index(seed)]
     if _spent_s(trials) >= plan.budget_s(trials):
         return None
+    most_seeds = _MOST_SEEDS * plan.num_seeds if plan.num_seeds > 1 else 1
     undecided = [
-        config
-        for config in _undecided(judgement)
-        if len(done[config_key(config)]) < _MOST_SEEDS * plan.num_seeds
+        config for config in _undecided(judgement) if len(done[config_key(config)]) < most_seeds
     ]
     return min(undecided, key=lambda config: len(done[config_key(config)]), default=None)
 

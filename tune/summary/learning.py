@@ -1,5 +1,7 @@
 """Learning in words: what learns fastest, against what steps fastest and the baseline. Pure."""
 
+import math
+
 from cluster.pages import units
 from search_spaces.config import Config, config_key, config_name
 from tune.search.learned import Judgement, Learned
@@ -9,6 +11,9 @@ from tune.search.trial import Stage
 
 _LEAST_GAIN = 1.005
 """A gain that rounds to less than a percent is not worth a word."""
+
+_OWN_END = 0.8
+"""A training that missed the target in less than this share of its time ended by itself."""
 
 
 def headline(winner: Candidate, result: SearchResult) -> str:
@@ -79,19 +84,31 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
             f"the speed of {config_name(own.config)} is not yet measured, so that the profile is "
             "of what steps fastest: go on with --resume."
         )
+    target = math.inf if judgement.target is None else judgement.target
     if judgement.target is not None and not judgement.by_target:
         found.append(
-            f"nothing reached a return of {judgement.target:g} in "
+            f"nothing reached a return of {target:g} in "
             f"{units.fine_duration(judgement.training_s)} of training, so that the return after "
             "that time decided: give more --learn-time, or a lower --target-return."
         )
+    if judgement.by_target and all(curve.returns[0] >= target for curve in own.curves):
+        found.append(
+            f"its first return was at {target:g} or beyond with each seed, so that how soon it "
+            "learns is not known: give a higher --target-return, or let it tell a return sooner."
+        )
     if own.num_missed and judgement.by_target:
         text = f"{own.num_missed} of its {own.num_seeds} seeds did not reach {judgement.target:g}"
-        found.append(f"{text}: {_surer(judgement)}")
+        found.append(f"{text}: {_surer(own, judgement)}")
     if own.num_seeds > 1 and len({curve.returns for curve in own.curves}) == 1:
         found.append(
             "all seeds gave the very same returns, so that nothing is known of others: let the "
             "training draw its networks and environments by the seed that it is given."
+        )
+    others = {config_key(t.config) for t in result.trials if t.measurement is not None}
+    if len(judgement.learned) == 1 and others - {config_key(own.config)}:
+        found.append(
+            "nothing else was trained, so that others may learn faster: give more time, or less "
+            "--learn-time."
         )
     if own.num_seeds == 1:
         found.append(
@@ -127,9 +144,13 @@ def _of(winner: Candidate, result: SearchResult) -> Learned | None:
     return result.judgement.of(config)
 
 
-def _surer(judgement: Judgement) -> str:
+def _surer(own: Learned, judgement: Judgement) -> str:
     """Return what to do where seeds did not reach the target: take another that did, or wait."""
     sure = [one for one in judgement.learned if one.num_seeds > 1 and not one.num_missed]
+    missed = [curve for s, curve in zip(own.seconds, own.curves, strict=True) if s is None]
+    short_s = _OWN_END * judgement.training_s
+    if not sure and any(one.seconds[-1] < short_s and not one.fell_behind for one in missed):
+        return "the training ended by itself, so give it a larger total of steps."
     if not sure:
         return "a longer --learn-time tells more."
     best = min(sure, key=lambda one: one.expected)

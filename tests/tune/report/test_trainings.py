@@ -41,6 +41,16 @@ def test_a_target_is_judged_by_the_seconds_to_it() -> None:
     assert "Speed against the return" not in made.text
 
 
+def test_trainings_are_not_called_finals_nor_speed_unweighed_beside_them() -> None:
+    """Seen in the report of a command, whose gradient noise scale nobody knows."""
+    made = page(400.0)
+    assert "trainings, finals and soak" in made.text
+    assert "Speed is not weighed against learning" not in made.text
+    others = page_of(every_outcome())
+    assert "finals and soak" in others.text
+    assert "trainings, finals" not in others.text
+
+
 def test_without_a_target_returns_are_compared_after_the_same_time() -> None:
     made = page()
     for said in ("Speed against the return", "return after 1 min 00 s", "each seed's return"):

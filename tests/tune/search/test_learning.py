@@ -139,8 +139,21 @@ def test_no_seed_counts_twice_where_another_configuration_failed() -> None:
     failed = trial(stage=Stage.LEARN, config={"num_envs": 8}, outcome=died)
     trials = numbered([disturbed[0], failed, *disturbed[1:], trained(B, 5.0)])
     assert [seed_of(trials, one) for one in trials if one.config == B] == [0, 0, 0]
-    found = judged(trials)
-    assert [(one.config, one.num_seeds) for one in found.learned] == [(B, 1)]
+    b = judged(trials).of(B)
+    assert b is not None
+    assert b.num_seeds == 1
+
+
+def test_a_disturbed_training_stands_for_its_configuration_where_nothing_else_is_known() -> None:
+    disturbed = [trained(A, s, disturbed=True) for s in (4.0, 5.0)]
+    died = trial(
+        stage=Stage.LEARN,
+        config=C,
+        outcome=outcome(kind=OutcomeKind.DEVICE_MEMORY, measurement=None),
+    )
+    found = judged([trained(B, 9.0), trained(C, 1.0, disturbed=True), died, *disturbed])
+    assert [one.config for one in found.learned] == [A, B]
+    assert found.best.seconds == (pytest.approx(5.0),)  # one of two that have the same seed
 
 
 def test_there_is_no_judgement_before_a_return_is_known() -> None:
@@ -190,6 +203,20 @@ def test_a_training_is_as_long_as_was_said_or_as_exploring_allows(
     explored = [trial(outcome=outcome(wall_s=300.0)) for _ in range(4)]
     other = trial(stage=Stage.FINAL, outcome=outcome(wall_s=999.0))
     assert plan.longest_s([*explored, other]) == pytest.approx(seconds)
+
+
+def test_what_comes_to_its_total_of_steps_soonest_does_not_learn_fastest_by_that() -> None:
+    """Seen: both seeds of the winner ended by themselves after 4 s, and missed the target."""
+    ended = [trained(A, 60.0, until_s=4.0), trained(A, 60.0, until_s=4.2)]
+    reached = [trained(B, 9.0), trained(B, 60.0)]
+    found = judged([*ended, *reached])
+    assert found.best.config == B
+    a = found.of(A)
+    assert a is not None
+    assert a.value == pytest.approx(-math.log(2 * 20.0))
+    assert a.waited_s == pytest.approx(4.2)
+    first, second = log_seconds([a, found.best], 100.0)
+    assert second < first
 
 
 def test_a_seed_that_missed_the_target_costs_twice_its_time_and_no_more() -> None:

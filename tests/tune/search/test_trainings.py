@@ -29,6 +29,7 @@ from trainables.measurement import Outcome, OutcomeKind
 from tune.search import trainings
 from tune.search.finals import FinalsPlan
 from tune.search.learned import LearningPlan
+from tune.search.learning import judge
 from tune.search.objective import Objective
 from tune.search.policy import Search
 from tune.search.problem import Explored, SearchProblem
@@ -144,6 +145,15 @@ def test_the_best_and_its_rival_train_on_while_they_are_not_told_apart_and_there
     assert next_of(one_runs, fastest=OTHER, plan=more_time) == (OTHER if asked else None)
 
 
+def test_where_one_seed_was_asked_for_there_is_no_second() -> None:
+    """Seen of a command without {seed}: it trained again by the same, and that was "2 seeds"."""
+    plan = LearningPlan(target=TOP, num_first=2, num_seeds=1, training_s=999.0)
+    trials = numbered([trained(BASELINE, 4.0), trained(OTHER, 4.2)])
+    assert next_of(trials, fastest=OTHER, plan=plan) is None
+    two = dataclasses.replace(plan, num_seeds=2)
+    assert next_of(trials, fastest=OTHER, plan=two) is not None
+
+
 @pytest.mark.parametrize(
     ("num_first", "num_seeds", "rounds"),
     [(8, 3, (8, 4, 2)), (8, 1, (8,)), (6, 4, (6, 3, 2, 2)), (5, 2, (5, 2)), (2, 3, (2, 2, 2))],
@@ -247,6 +257,61 @@ def test_on_a_noisy_machine_no_seed_of_a_configuration_counts_twice(
     count = counted(search.trials, Stage.LEARN, list(configs.values()))
     had = [[seeds[one.number] for one in own] for own in count.values()]
     assert [len(set(own)) for own in had] == [len(own) for own in had]
+    judgement = judge(search.trials, PLAN)
+    assert judgement is not None
+    assert {config_key(one.config) for one in judgement.learned} == set(configs)
+
+
+def test_a_training_that_counts_does_so_for_good_whatever_trains_after_it() -> None:
+    """Seen on a busy machine: the baseline trained twice, and in the end it "was not trained"."""
+    trials = numbered(
+        [trained(BASELINE, 4.0, disturbed=True) for _ in range(2)]
+        + [trained(BASELINE | {"num_envs": n}, 9.0, disturbed=True) for n in FOUR[1:]]
+    )
+    for number in (2, 3, 4, 5):
+        count = counted(trials[:number], Stage.LEARN, [one.config for one in trials[:number]])
+        assert [one.number for one in count[config_key(BASELINE)]] == [1]
+
+
+def test_a_disturbed_training_is_run_again_where_it_is_among_those_that_go_on() -> None:
+    plan = LearningPlan(target=TOP, num_first=4, num_seeds=2)
+    seconds = dict(zip(FOUR, (5.0, 4.0, 6.0, 20.0), strict=True))
+    trials = [
+        trained(BASELINE | {"num_envs": n}, s, disturbed=n in {FOUR[1], FOUR[3]})
+        for n, s in seconds.items()
+    ]
+    order = []
+    while (asked := next_of(numbered(trials), fastest=None, plan=plan)) is not None:
+        order.append(asked["num_envs"])
+        trials.append(trained(asked, seconds[order[-1]]))
+    assert sorted(order) == [FOUR[0], FOUR[1], FOUR[1]]
+    own = [one for one in numbered(trials) if one.config["num_envs"] == FOUR[1]]
+    assert [trainings.seed_of(numbered(trials), one) for one in own] == [0, 0, 1]
+
+
+def test_a_disturbed_baseline_is_run_again_after_all_others_had_their_first_training() -> None:
+    """Seen on a busy machine: of four trainings that there was time for, three were of it."""
+    plan = LearningPlan(target=TOP, num_first=2, num_seeds=2)
+    trials = [trained(BASELINE, 5.0, disturbed=True)]
+    order = []
+    while len(order) < 2 and (asked := next_of(numbered(trials), fastest=OTHER, plan=plan)):
+        order.append(asked)
+        trials.append(trained(asked, 9.0))
+    assert order == [OTHER, BASELINE]
+    assert [trainings.seed_of(numbered(trials), one) for one in numbered(trials)] == [0, 0, 0]
+
+
+def test_a_training_that_was_lost_is_run_again() -> None:
+    lost = trial(
+        number=1,
+        stage=Stage.LEARN,
+        config=OTHER,
+        outcome=outcome(kind=OutcomeKind.NODE_LOST, measurement=None),
+    )
+    trials = [trained(BASELINE, 5.0), lost]
+    assert next_of(trials, fastest=None) == OTHER
+    again = dataclasses.replace(lost, number=2)
+    assert next_of([*trials, again, dataclasses.replace(again, number=3)], fastest=None) != OTHER
 
 
 def test_what_died_in_its_training_is_not_trained_again() -> None:
@@ -368,6 +433,50 @@ def test_trainings_leave_time_for_finals_and_finals_for_trainings(
     finals = {config_key(t.config) for t in of_stage(ran, Stage.FINAL)}
     assert len(finals) >= 2  # what learned fastest, and the baseline
     assert 1 <= len(of_stage(ran, Stage.LEARN)) < plan.num_trainings
+
+
+def test_two_trainings_come_before_the_proof_of_a_speed_though_time_is_short(
+    tmp_path: Path,
+) -> None:
+    """Seen: of 7 minutes a soak of the baseline took three, and nothing was trained."""
+    clock = Clock()
+    search = make(
+        tmp_path,
+        objective=Objective.LEARNING,
+        learning=LearningPlan(),
+        plan=FinalsPlan(),
+        clock=clock,
+        max_time_s=420.0,
+        elapsed_s=60.0,
+    )
+    ran = drive(search, clock=clock, trial_s=70.0)
+    assert len(of_stage(ran, Stage.LEARN)) == 2
+    assert len(of_stage(ran, Stage.FINAL)) >= 2
+    assert clock.now <= 360.0
+
+
+def test_no_time_is_kept_for_trainings_before_anything_was_measured(tmp_path: Path) -> None:
+    """Seen: the baseline was killed after 51 s of --max-time 6m, and the search was over."""
+    clock = Clock()
+    search = make(
+        tmp_path,
+        objective=Objective.LEARNING,
+        learning=LearningPlan(),
+        clock=clock,
+        max_time_s=360.0,
+    )
+    first = search.ask()
+    assert first is not None
+    assert search.time_for(first) == 360.0
+    clock.now += 100.0
+    search.tell(first, outcome(kind=OutcomeKind.TIMEOUT, measurement=None, wall_s=100.0))
+    second = search.ask()
+    assert second is not None
+    clock.now += 10.0
+    search.tell(second, machine(second))
+    third = search.ask()
+    assert third is not None
+    assert third.stage is Stage.LEARN  # now it is kept
 
 
 def test_a_resumed_search_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -158,7 +158,22 @@ def test_without_a_target_it_is_the_return_after_the_same_time() -> None:
             "1 of its 3 seeds did not reach 100: a missed one counts as twice its time. Surer is "
             "256 x 128, 128 minibatches: 16 s, 16 s, 16 s.",
         ),
+        (
+            [trained(LEARNER, 4.0), trained(LEARNER, 60.0, until_s=5.0)],
+            PLAN,
+            "1 of its 2 seeds did not reach 100: the training ended by itself, so give it a larger",
+        ),
         ([trained(LEARNER, 4.0), trained(LEARNER, 4.5)], PLAN, None),
+        (
+            [trial(config=FASTEST), trained(LEARNER, 4.0), trained(LEARNER, 4.5)],
+            PLAN,
+            "nothing else was trained, so that others may learn faster: give more time",
+        ),
+        (  # the curves rise from 0.5 and 0.4
+            [trained(LEARNER, 40.0), trained(LEARNER, 50.0)],
+            dataclasses.replace(PLAN, target=0.3),
+            "its first return was at 0.3 or beyond with each seed",
+        ),
         ([trained(LEARNER, 4.0)] * 2, PLAN, "all seeds gave the very same returns"),
         ([trained(LEARNER, 60.0), trained(LEARNER, 70.0)], NO_TARGET, None),
     ],
