@@ -98,7 +98,7 @@ def _check(
     space, baseline, _ = settle(spec, space_for, preflight)
     require_devices(space, baseline, task.framework, preflight)
     options, timeout_s = task.options | task.run_options, spec.trial_timeout_s
-    tried = trying.try_out(task.workload, options, baseline, preflight, timeout_s, screen.note)
+    tried = trying.try_out(task.workload, options, baseline, preflight, timeout_s)
     screen.checked(tried, tried.sentences())
     return 0
 

@@ -103,10 +103,9 @@ def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
 
     # Resumed, too: what it settles is a search's identity.
     if spec.check or cluster_of(spec, os.environ) is None:
-        screen, given = Screen(as_json=spec.json), parse_config("--baseline", spec.baseline)
-        probed = probe.probe(spec, task, space, given, screen.note)
+        probed = probe.probe(spec, task, space, parse_config("--baseline", spec.baseline))
         if spec.check:
-            screen.checked(probed.tried, probed.sentences)
+            Screen(as_json=spec.json).checked(probed.tried, probed.sentences)
             return 0
         told = "\n".join([probed.sentences[0], *probed.of_return, *probed.doubts])
         print(f"{told}\n", file=sys.stderr if spec.json else sys.stdout, flush=True)

@@ -47,7 +47,7 @@ def probe(
     task: Task,
     space: SearchSpace,
     given: Mapping[str, Any],
-    tell: Callable[[str], None],
+    tell: Callable[[str], None] = trying.tell_who_waits,
 ) -> Probed:
     """Run the baseline until its speed can be told; `tell` is told how long that takes.
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -59,13 +60,18 @@ class TriedOut:
         return [*lines, f"It says: {told}."] if told else lines
 
 
+def tell_who_waits(text: str) -> None:
+    """Say a sentence on stderr: stdout has what was found, and a program may read it."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def try_out(
     workload: str,
     options: Mapping[str, Any],
     config: Config,
     preflight: Preflight,
     timeout_s: float,
-    tell: Callable[[str], None],
+    tell: Callable[[str], None] = tell_who_waits,
 ) -> TriedOut:
     """Run one configuration of a workload until its speed can be told.
 

@@ -75,8 +75,8 @@ class Learned:
     error. `expected` are the log seconds to a level that are expected of it, by its own seeds and
     by what others like it took. `steps_per_second` is the speed of the latest training, and
     `env_steps_per_update` are the samples of its updates. `training_s` is what each had at most.
-    `stretch` is how many times as long a
-    training takes with its compilation, spread over the planned one.
+    `stretch` is how many times as long a training takes with its compilation, spread over the
+    planned one.
     """
 
     config: Config

@@ -127,14 +127,15 @@ def test_a_probe_leaves_no_folder_behind_where_those_of_the_trials_are_kept(
     assert not list(temporary.glob("trial-*"))
 
 
-def test_who_waits_for_a_speed_is_told_what_is_written(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_who_waits_for_a_speed_is_told_what_is_written_and_a_program_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(trying, "_TOLD_EVERY_S", 0.05)
     (folder / "waits").touch()
     told: list[str] = []
 
     def tell(text: str) -> None:
+        trying.tell_who_waits(text)
         told.append(text)
         if "reads" in text:  # the script goes on once a person was told
             (folder / "waits").unlink(missing_ok=True)
@@ -142,3 +143,6 @@ def test_who_waits_for_a_speed_is_told_what_is_written(
     probed(folder, SB3, tell)
     assert any("; at last it wrote: reads its data" in text for text in told)
     assert all(text.startswith("No speed yet after ") for text in told)
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == told
+    assert not captured.out
