@@ -105,11 +105,16 @@ class Candidate:
 
     @property
     def soak_range(self) -> tuple[float, float]:
-        """The speeds that the other processes support for the mean of the soaks."""
+        """The speeds that the other processes support for the mean of the soaks.
+
+        Few rounds that differ much support almost any; none that is clearly below all of theirs.
+        """
         num_soaks = max(1, len(self._soak_speeds))
         side = math.exp(self.noise_over_time.half_width_of_next(num_soaks, self.num_processes))
         speed = self.steps_per_second
-        return min(self.low, speed / side), max(self.high, speed * side)
+        slowest = min((final for final in self.rounds if final is not None), default=speed)
+        clearly = math.exp(self.noise.half_width_of_next(num_soaks, 1))
+        return max(min(self.low, speed / side), slowest / clearly), max(self.high, speed * side)
 
     @property
     def promised(self) -> float:

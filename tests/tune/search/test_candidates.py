@@ -151,6 +151,26 @@ def test_soaks_count_by_their_mean(soaks: list[float], promised: float, num_proc
         assert found.promised_low == pytest.approx(promised / side, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("soak", "promised"),
+    [(None, 346.4), (290.0, 326.5), (100.0, 100.0)],
+    ids=["none", "as the slower round", "clearly below both"],
+)
+def test_what_rounds_differ_by_is_in_the_promise(soak: float | None, promised: float) -> None:
+    rounds = [(400.0, 410.0), (300.0, 308.0)]  # the machine was slower in the second
+    finals = [
+        measured(n, speed, stage=Stage.FINAL)
+        for speeds in rounds
+        for n, speed in zip((4, 8), speeds, strict=True)
+    ]
+    soaks = [] if soak is None else [measured(4, soak, stage=Stage.SOAK)]
+    found, _ = candidates_of([*finals, *soaks])
+    assert found.promised == pytest.approx(promised, abs=0.1)
+    assert found.promised_low <= 0.9 * min(300.0, promised)
+    assert found.high > 1.1 * 400.0
+    assert found.soak_range[1] > 1.1 * found.high  # one more process may be further off
+
+
 def test_a_disturbed_soak_says_nothing_beside_a_quiet_one() -> None:
     final, noisy = (
         measured(4, 400.0, stage=Stage.FINAL),
