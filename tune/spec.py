@@ -240,10 +240,10 @@ class Task:
     `num_subprocesses` is how many a trial starts, each of which needs room for threads; `source`
     has the hash of each file of a person's own workload. No measurement depends on `run_options`,
     so a search that is resumed may have others. `notes` are sentences about the data for a person,
-    `doubts` such about a speed that was read, which go into the result.
-    `seed_option` is the option that draws a training anew, and nothing else; `learning_options` are
-    those of trainings whose learning is judged. A soak of fewer than `confirming_updates` confirms
-    no share of a production run.
+    `doubts` such about a speed that was read, which go into the result. `seed_option` is the option
+    that draws a training anew, and nothing else; `learning_options` are those of trainings whose
+    learning is judged. A soak of fewer than `confirming_updates` confirms no share of a production
+    run.
     """
 
     name: str

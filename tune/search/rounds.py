@@ -84,6 +84,7 @@ def _with_repeats(
         if key not in again:
             continue
         begun.add(key)
+        # Trainings are proposed one by one: what counted already must count whatever comes later.
         most = len(begun if stage is Stage.LEARN else again)
         says_little = trial.is_disturbed or trial.kind is OutcomeKind.NODE_LOST
         is_again = says_little and again[key] < _MOST_REPEATS and sum(again.values()) < most
