@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -133,8 +134,9 @@ def test_recorded_landscapes_are_whole(name: str) -> None:
     assert len(landscape.of("leaders")) == 20
 
 
+@pytest.mark.parametrize("kept", [2, 4], ids=["in the pass", "among the leaders"])
 def test_a_killed_recording_goes_on_and_repeats_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(SUPPORT)
     monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
@@ -151,13 +153,15 @@ def test_a_killed_recording_goes_on_and_repeats_nothing(
     )
     landscapes.record(spec)
     whole = recorded.read(spec.out)
-    recorded.write(spec.out, dataclasses.replace(whole, visits=whole.visits[:2]))
+    recorded.write(spec.out, dataclasses.replace(whole, visits=whole.visits[:kept]))
     landscapes.record(spec)
     again = recorded.read(spec.out)
-    assert [(v.stage, v.config) for v in again.visits] == [
+    # Leaders take turns in order of what the pass measured, which a busy machine may turn over.
+    assert Counter((v.stage, v.config) for v in again.visits) == Counter(
         (v.stage, v.config) for v in whole.visits
-    ]
-    assert again.visits[:2] == whole.visits[:2]
+    )
+    assert [v.config for v in again.of("pass")] == [v.config for v in whole.of("pass")]
+    assert again.visits[:kept] == whole.visits[:kept]
     assert len(whole.of("pass")) == 2
     assert len(whole.of("leaders")) == 4
 
