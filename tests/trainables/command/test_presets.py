@@ -4,6 +4,9 @@ The lines are written anew after the projects' own formats; those of CleanRL and
 were printed.
 """
 
+import re
+import time
+
 import pytest
 
 from search_spaces.expression import parse_expression
@@ -363,6 +366,19 @@ def test_a_preset_without_its_axes_asks_for_steps() -> None:
 )
 def test_a_line_of_something_else_is_no_training_of_auto(line: str) -> None:
     assert first_to_match(readings_of(AUTO, CONFIG), [line]) is None
+
+
+@pytest.mark.parametrize("piece", ["1", "a", " ", "=", "-", "|", "1 ", "1/", "1.", "a=", ": "])
+def test_a_long_line_of_one_thing_takes_no_time(piece: str) -> None:
+    """The seconds are of this process's CPU; one pattern that is quadratic takes four and more."""
+    starts = ("", "speed: 12.3 sps ", "12.34 sps 50%|", "1%| ", "global_step=1, ")
+    lines = [start + piece * (32 * 1024 // len(piece)) for start in starts]
+    patterns = [p for row in table() for p in (row.pattern, row.returns) if p is not None]
+    began = time.process_time()
+    for pattern in map(re.compile, patterns):
+        for line in lines:
+            pattern.search(line)
+    assert time.process_time() - began < 2.0
 
 
 def test_counts_that_do_not_move_when_an_update_ends_are_marked() -> None:
