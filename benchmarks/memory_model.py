@@ -6,6 +6,7 @@ The model is fitted to six programs at the corners of the space and judged on ot
 beyond them. Compiling costs the same at any size, and nothing runs. Needs the `test` extra.
 """
 
+import argparse
 import itertools
 
 from benchmarks.ppo import both_workloads, environments
@@ -31,6 +32,7 @@ _MIB = 2**20
 
 def main() -> None:
     """Print one table per environment."""
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     for name, env in environments():
         compiled = [(config, _compiled_bytes(env, config)) for config in map(_config, _CORNERS)]
         model = memory_model.fit(compiled)

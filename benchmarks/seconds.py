@@ -8,6 +8,7 @@ win. `driver` is all time outside trials: preflight, Ray's start and end, the ti
 trials. A resumed search knows the seconds of its last session only, so its driver has no row.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -66,10 +67,9 @@ def share(table: Mapping[str, tuple[float, float]], names: Iterable[str]) -> flo
 
 def main(arguments: list[str]) -> int:
     """Print one table per folder."""
-    if not arguments:
-        print("python -m benchmarks.seconds RUN_FOLDER ...", file=sys.stderr)
-        return 2
-    for folder in arguments:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folders", metavar="RUN_FOLDER", nargs="+")
+    for folder in parser.parse_args(arguments).folders:
         path = Path(folder) / "trials.json"
         try:
             table = account(json.loads(path.read_text(encoding="utf-8")))

@@ -65,4 +65,14 @@ def test_the_command_prints_a_table_or_what_is_wrong(
     assert seconds.main([str(tmp_path)]) == 0
     assert "configurations that could win: 20%" in capsys.readouterr().out
     assert seconds.main([str(tmp_path / "none")]) == 2
-    assert seconds.main([]) == 2
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), ([], 2)])
+def test_the_command_says_how_it_is_called(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], status: int
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        seconds.main(arguments)
+    assert ended.value.code == status
+    said = capsys.readouterr()
+    assert "RUN_FOLDER" in said.out + said.err

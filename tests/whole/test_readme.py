@@ -1,16 +1,20 @@
+import dataclasses
 import re
 import subprocess
 import sys
 
 import pytest
 
+import factories
 from cluster.node import ray_env, thread_env
 from cluster.node.limits import Cpus
 from machines import room_for
 from places import ROOT
 from trainables.classify import classify
 from trainables.command import folder
+from trainables.curve import LearningCurve
 from tune.summary.outcomes import EXPLANATIONS
+from tune.summary.trials import outcome_label
 
 README = (ROOT / "README.md").read_text()
 
@@ -24,6 +28,20 @@ def test_the_gymnax_example_in_the_readme_is_the_one_that_is_tested() -> None:
 def test_every_outcome_is_explained_in_the_codes_own_words() -> None:
     for kind, advice in EXPLANATIONS.items():
         assert f"| `{kind}` | {advice.short} | {advice.means} | {advice.do} |" in README
+
+
+def test_other_words_of_the_screen_for_a_measured_trial_are_below_the_table() -> None:
+    curve = LearningCurve(seconds=(1.0,), env_steps=(1,), returns=(1.0,))
+    changed = (
+        {"disturbed": True},
+        {"curve": curve},
+        {"curve": dataclasses.replace(curve, fell_behind=True)},
+    )
+    section = README.split("## Your training died")[1].split("\n## ")[0]
+    for changes in changed:
+        measured = factories.measurement(**changes)
+        label = outcome_label(factories.trial(outcome=factories.outcome(measurement=measured)))
+        assert f"`{label}`" in section
 
 
 @pytest.mark.parametrize("module", ["tune.jax_phase12", "tune.preflight", "tune.profile"])

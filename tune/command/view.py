@@ -42,7 +42,7 @@ def command_line(config: Config, options: CommandOptions, folder: Path) -> str:
 
 def reading_text(reading: Reading) -> str:
     """Return how lines are read, in words."""
-    times = "" if reading.steps is None else f" / ({reading.steps})"
+    times = "" if reading.steps is None else f" (the number x {reading.steps})"
     how = {
         ReadingKind.RATE: f"{reading.units} per second{times}, as printed",
         ReadingKind.COUNT: f"{reading.units} so far{times}, timed",

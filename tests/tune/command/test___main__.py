@@ -296,6 +296,14 @@ def test_a_dry_run_shows_commands_ready_for_a_shell() -> None:
     )
 
 
+@pytest.mark.parametrize("option", ["count", "scalar"])
+def test_a_dry_run_says_that_steps_multiply_what_is_read(option: str) -> None:
+    spec = CommandSpec(space=SPACE, steps="512", **{option: r"Epoch +(\d+)"})
+    space = space_of(spec, TRAIN)
+    said = dry_run(space, options_of(spec, TRAIN, space))[-1]
+    assert "(the number x 512)" in said
+
+
 @pytest.mark.parametrize("steps", [None, "num_envs * 128"])
 def test_a_dry_run_names_the_presets_whose_steps_no_axis_tells(steps: str | None) -> None:
     spec = CommandSpec(space=SPACE[:1], steps=steps)
