@@ -5,11 +5,9 @@ import dataclasses
 import pytest
 
 from trainables import verdicts
-from trainables.measurement import OutcomeKind
+from trainables.measurement import OutcomeKind, TrialRequest
 from trainables.sampling import Throughput
-from trainables.workload import DeviceUsage
 
-USAGE = DeviceUsage(platform="cpu", peak_device_bytes=None, num_compilations=5)
 ESTIMATE = Throughput(
     steps_per_second=1000.0, low=900.0, high=1100.0, converged=False, num_blocks=3, num_updates=30
 )
@@ -32,6 +30,8 @@ def test_slow_is_an_interval_wholly_below(
 ) -> None:
     estimate = dataclasses.replace(ESTIMATE, num_blocks=num_blocks)
     assert (verdicts.too_slow(estimate, slow_below) is not None) is is_slow
+    disturbed = dataclasses.replace(estimate, disturbed=True)
+    assert verdicts.too_slow(disturbed, slow_below) is None
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,36 @@ def test_no_device_multiplies_faster_than_its_peak(
     assert (verdict is not None) is is_defect
     if verdict is not None:
         assert "would run at 5,700 GFLOP/s, where a large one makes 40 here" in verdict[1]
+
+
+@pytest.mark.parametrize(
+    ("found", "num_updates", "said"),
+    [
+        ({"converged": True, "num_blocks": 5}, None, "measured."),
+        ({"num_blocks": 5}, None, "measured, but not to within 2%: its time was up."),
+        # Narrow enough, too few blocks; and enough of them, for too short a time.
+        ({"low": 990.0, "high": 1010.0}, None, "measured, but not to within 2%: its time was up."),
+        (
+            {"low": 990.0, "high": 1010.0, "num_blocks": 5},
+            None,
+            "measured, but for less time than a count is timed for.",
+        ),
+        (
+            {"disturbed": True, "num_disturbed_blocks": 2},
+            None,
+            "measured, but 2 of its 3 blocks of updates were disturbed.",
+        ),
+        ({}, 200, "ran 30 of 200 updates."),
+    ],
+)
+def test_what_ran_to_its_end_says_how_well_its_speed_is_known(
+    found: dict[str, float], num_updates: int | None, said: str
+) -> None:
+    request = TrialRequest(
+        workload="x:y", config={}, options={}, platform="cpu", cpus=(0,), num_updates=num_updates
+    )
+    verdict = verdicts.completed(dataclasses.replace(ESTIMATE, **found), request)
+    assert verdict == (OutcomeKind.COMPLETED, said)
 
 
 def test_each_metric_that_is_not_finite_is_named() -> None:

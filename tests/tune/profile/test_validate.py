@@ -57,6 +57,7 @@ def disturbed(*values: float, **changes: int) -> list[Outcome]:
         (speeds(54_000.0, 53_000.0, 55_000.0), 1, "promises: more than 10% slower."),
         # of 62.0 K, a hair more than a tenth slower
         (speeds(55_600.0, 55_600.0, 55_600.0), 1, "0.897 x of what the profile promises: more"),
+        (speeds(54_000.0, 53_000.0, 55_000.0), 1, "54.0 K env steps/s (52.5 K to 55.5 K), median"),
         (speeds(54_000.0, 53_000.0, 55_000.0), 1, "something else uses this machine"),
         (speeds(54_000.0, 55_000.0, 62_000.0), 1, "The intervals overlap, so noise could explain"),
         (speeds(80_000.0, 80_000.0, 80_000.0), 0, "faster than the profile knows"),
@@ -65,6 +66,7 @@ def disturbed(*values: float, **changes: int) -> list[Outcome]:
             1,
             "needs more device memory than the budget. 21 GiB of 9.",
         ),
+        ([factories.outcome(kind=OutcomeKind.UNSTABLE, message="NaN.")], 1, "NaN."),  # at any speed
         ([factories.failed(OutcomeKind.ERROR, "no jax.")], 2, "no jax."),
         ([factories.failed(OutcomeKind.TIMEOUT, "600 s.")], 2, "Give it more by --timeout, or"),
     ],
@@ -86,6 +88,7 @@ def test_validation_is_exit_0_unless_training_is_a_tenth_slower(
     ("outcomes", "exit_code", "sentence"),
     [
         (disturbed(30_000.0) + speeds(61_000.0), 0, "it holds."),
+        (disturbed(30_000.0, 30_000.0) + speeds(61_000.0), 0, "process 3: 61.0 K env steps/s"),
         (disturbed(30_000.0, 30_000.0, 30_000.0), 3, "so nothing can be told now"),
         (disturbed(30_000.0), 3, "disturbed by other programs (1.0 CPUs of the trial's)"),
         (speeds(40_000.0) + disturbed(30_000.0, 30_000.0, 30_000.0), 3, "nothing can be told"),
@@ -95,7 +98,7 @@ def test_validation_is_exit_0_unless_training_is_a_tenth_slower(
             "disturbed by CPUs that were slower at times",
         ),
     ],
-    ids=["once", "always", "always: what it says of each", "all but one", "slower CPUs"],
+    ids=["once", "twice", "always", "always: what it says of each", "all but one", "slower CPUs"],
 )
 def test_a_disturbed_process_tells_nothing(
     tmp_path: Path, outcomes: list[Outcome], exit_code: int, sentence: str
@@ -105,6 +108,26 @@ def test_a_disturbed_process_tells_nothing(
     waiting = itertools.cycle(outcomes)
     assert validation.validate(profile, lambda: next(waiting), said.append) == exit_code
     assert sentence in "\n".join(said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ", compiled in 12 s"),
+        ({"compiled_from_cache": True}, ", read from the cache in 12 s"),
+        ({"compile_s": 0.0}, ", started in 3 s"),
+        ({"disturbed": True}, ", disturbed by other programs, compiled"),
+        ({"disturbed": True, "num_gpu_shared_blocks": 2}, ", disturbed by other programs on its G"),
+    ],
+)
+def test_each_process_says_how_it_began_and_what_disturbed_it(
+    tmp_path: Path, changes: dict[str, float], said: str
+) -> None:
+    measured = factories.measurement(**{"compile_s": 12.0, "build_s": 3.0, **changes})
+    lines: list[str] = []
+    found = profile_file.read(written(tmp_path))
+    validation.validate(found, lambda: factories.outcome(measurement=measured), lines.append)
+    assert said in lines[0]
 
 
 @pytest.mark.slow
@@ -149,6 +172,11 @@ def test_a_workload_that_was_edited_is_named(
             {"cpu_flops_per_s": 100e9, "cpu_bytes_per_s": 20e9},
             "A fixed piece of work ran at 0.80 x on these CPUs, and memory was read at 0.50 x, of",
         ),
+        (
+            {"cpu_flops_per_s": 80e9, "cpu_bytes_per_s": 10e9, "cpu_handoffs_per_s": 80e3},
+            "A fixed piece of work ran at 1.00 x on these CPUs, and memory was read at 1.00 x, "
+            "and two of them woke each other at 0.50 x, of",
+        ),
         ({"cpu_flops_per_s": None}, None),  # a profile from before
     ],
 )
@@ -156,7 +184,9 @@ def test_a_profile_that_does_not_hold_is_told_beside_the_speed_of_the_cpus(
     tmp_path: Path, then: dict[str, float | None], said: str | None
 ) -> None:
     level = MachineSpeed(
-        compute=SpeedLevel(mean=80e9, error=0.01), memory=SpeedLevel(mean=10e9, error=0.01)
+        compute=SpeedLevel(mean=80e9, error=0.01),
+        memory=SpeedLevel(mean=10e9, error=0.01),
+        handoff=SpeedLevel(mean=40e3, error=0.01),
     )
     path = written(tmp_path)
     found = profile_file.read(
@@ -167,5 +197,7 @@ def test_a_profile_that_does_not_hold_is_told_beside_the_speed_of_the_cpus(
     told = [line for line in lines if line.startswith("A fixed piece of work")]
     assert len(told) == (said is not None)
     assert all(line.startswith(said or "") for line in told)
+    one_cpu = dataclasses.replace(measured, machine_speed=dataclasses.replace(level, handoff=None))
+    assert not any("woke" in line for line in validation.verdict(found, [one_cpu]))
     as_promised = factories.measurement(steps_per_second=found.expected_sps, machine_speed=level)
     assert len(validation.verdict(found, [as_promised])) == 3  # it holds: no more to say

@@ -8,6 +8,7 @@ from finals_trials import EXPLORED, config, died, ended, measured
 from learners import trained
 from trainables.measurement import OutcomeKind
 from tune.search.candidates import (
+    candidates_of,
     choose_candidates,
     learner_of,
     result_of,
@@ -32,6 +33,25 @@ def test_feasible_once_is_not_feasible(kind: OutcomeKind) -> None:
 def test_a_lost_node_disqualifies_nobody() -> None:
     trials = [*EXPLORED, died(4, Stage.FINAL, OutcomeKind.NODE_LOST)]
     assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 4
+
+
+def test_a_defect_while_exploring_disqualifies_nobody() -> None:
+    trials = [*EXPLORED, died(4, Stage.GPU, OutcomeKind.ERROR)]
+    assert choose_candidates(trials, Objective.THROUGHPUT)[Kind.FASTEST].config["num_envs"] == 4
+
+
+def test_a_configuration_needs_the_most_that_any_of_its_processes_did() -> None:
+    trials = [measured(4, 400.0, stage=Stage.FINAL, device_bytes=need) for need in (100, 300, 200)]
+    [found] = candidates_of(trials)
+    assert found.device_bytes == 300
+    assert found.representative is trials[-1].outcome
+
+
+def test_what_was_never_quiet_does_not_make_the_others_uncertain() -> None:
+    quiet = [measured(n, 100.0 * n, stage=Stage.FINAL) for n in (1, 4) * 3]
+    noisy = [measured(8, v, stage=Stage.FINAL, disturbed=True) for v in (300.0, 50.0, 700.0)]
+    of_quiet, beside_noisy = candidates_of(quiet)[0], candidates_of([*quiet, *noisy])[0]
+    assert (beside_noisy.low, beside_noisy.high) == (of_quiet.low, of_quiet.high)
 
 
 def test_only_finals_count_once_there_are_any() -> None:
@@ -125,6 +145,9 @@ def test_balanced_prefers_a_busy_gpu_among_near_equals_only(idle_speed: float, c
 
 def test_nothing_is_called_balanced_without_a_noise_scale() -> None:
     assert Kind.BALANCED not in choose_candidates(EXPLORED, Objective.THROUGHPUT)
+    # Unless it is searched: then it discounts no batch size.
+    searched = choose_candidates(EXPLORED, Objective.BALANCED)[Kind.BALANCED]
+    assert searched.config["num_envs"] == 4
 
 
 def test_slow_trials_are_no_candidates_but_no_failures_either() -> None:
@@ -157,6 +180,11 @@ def test_a_final_of_the_baseline_alone_compares_nothing(
 ) -> None:
     chosen = result_so_far([*EXPLORED, *later]).chosen[Kind.FASTEST]
     assert (chosen.config, chosen.confirmed) == (config(fastest), is_confirmed)
+
+
+def test_before_any_final_the_best_explored_is_chosen_the_baseline_too() -> None:
+    chosen = result_so_far([measured(1, 400.0), measured(4, 300.0)]).chosen[Kind.FASTEST]
+    assert (chosen.config, chosen.confirmed) == (config(1), False)
 
 
 @pytest.mark.parametrize(

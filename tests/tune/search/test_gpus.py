@@ -102,6 +102,8 @@ def test_a_baseline_that_met_a_limit_is_run_on_no_further_gpu(
     assert gpus.is_to_compare([ended, again], BASELINE, 2) is is_compared
     there = dataclasses.replace(ended, source="b")
     assert gpus.is_to_compare([there, again], BASELINE, 2)
+    of_one_gpu = dataclasses.replace(ended, stage=Stage.GPU)
+    assert gpus.is_to_compare([again, of_one_gpu], BASELINE, 4)
 
 
 def test_a_baseline_that_does_not_fit_is_run_nowhere(tmp_path: Path) -> None:

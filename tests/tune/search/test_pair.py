@@ -1,5 +1,6 @@
 """The measured pair: a training alone and beside others, and what it decides."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,7 @@ BESIDE = ran("1", stage=Stage.FINAL, ended_at=65.0)
         EXPLORED,
         [FIRST, alone(1000.0)],  # one GPU
         [*EXPLORED, alone(1000.0, disturbed=True)],
+        [*EXPLORED, *[alone(1000.0, disturbed=True)] * 2],  # it is not run a third time
         [*EXPLORED, ran("7", stage=Stage.FINAL, ended_at=60.0)],  # no other figure of that GPU
         [*EXPLORED, alone(1000.0), BESIDE],  # it was not alone
         # One of the others had ended before the first was measured.
@@ -114,9 +116,32 @@ def test_there_is_no_pair_unless_all_ran_beside_one_and_none_beside_the_other(
     assert not side_by_side(trials, "auto", BASELINE)
 
 
+ELSEWHERE = [dataclasses.replace(one, source="ab" * 32) for one in (*EXPLORED, BESIDE)]
+"""The same on another host, whose search this one knows."""
+
+
+@pytest.mark.parametrize(
+    "others",
+    [[ran("1", stage=Stage.FINAL, ended_at=80.0)], ELSEWHERE],
+    ids=["began as it ended", "on another host"],
+)
+def test_who_ran_later_or_elsewhere_did_not_run_beside_the_one_alone(others: list[Trial]) -> None:
+    pair = measured_pair([*EXPLORED, alone(1000.0), *others], BASELINE)
+    assert pair is not None
+    assert pair.num_beside == NUM_GPUS - 1
+
+
+def test_two_gpus_are_a_pair() -> None:
+    pair = measured_pair([*EXPLORED[:2], alone(1000.0)], BASELINE)
+    assert pair is not None
+    assert pair.num_beside == 1
+
+
 def test_the_baselines_final_is_due_once_on_a_host_of_several_gpus() -> None:
     assert is_due(EXPLORED, BASELINE)
+    assert is_due(EXPLORED[:2], BASELINE)
     assert not is_due([FIRST], BASELINE)
+    assert not is_due([FIRST, *ELSEWHERE], BASELINE)
     assert not is_due([*EXPLORED, alone(1200.0)], BASELINE)
     died = trial(config=BASELINE, outcome=outcome(kind=OutcomeKind.DEVICE_MEMORY, measurement=None))
     assert not is_due([*EXPLORED, died], BASELINE)

@@ -132,6 +132,10 @@ def test_as_many_finals_as_the_time_beside_the_soak_has_room_for(
     assert (found.num, found.num_needed) == (num, num_needed)
 
 
+def test_before_anything_was_measured_no_final_is_too_many() -> None:
+    assert affordable([trial(outcome=None)], PLAN, 100.0) == Affordable()
+
+
 def test_without_a_soak_none_is_cut_short() -> None:
     plan = dataclasses.replace(PLAN, soak_updates=0)
     assert affordable([FINAL], plan, 5.0 + 30.0) == Affordable(num=2, num_needed=2)

@@ -27,6 +27,13 @@ def test_the_soak_counts_and_one_that_contradicts_from_below_is_promised_alone(
     assert found.promised_low <= found.promised <= found.high
     assert found.promised_processes == {300.0: 1, 376.0: 3}.get(0.0 if disturbed else soak, 2)
     assert found.steps_per_second == 400.0  # it is chosen by its finals
+    assert found.soak is not None
+    assert found.soak.steps_per_second == soak  # it is told, also where it does not count
+
+
+def test_without_finals_what_was_explored_is_promised_and_no_soak_is_added() -> None:
+    (found,) = candidates_of([measured(4, 400.0), measured(4, 390.0, stage=Stage.SOAK)])
+    assert (found.steps_per_second, found.promised, found.promised_processes) == (400.0, 400.0, 1)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +68,8 @@ def test_soaks_count_by_their_mean(soaks: list[float], promised: float, num_proc
     assert found.promised == pytest.approx(promised, abs=0.1)
     assert found.promised_low <= found.promised <= found.high
     assert found.promised_processes == num_processes
+    assert found.soak is not None
+    assert found.soak.steps_per_second == soaks[-1]
     if num_processes == len(soaks):  # as unsure as others of so few processes
         side = math.exp(found.noise_over_time.half_width(num_processes))
         assert found.promised_low == pytest.approx(promised / side, abs=0.1)

@@ -1,10 +1,12 @@
 """The speedup of one candidate over another: by pairs of their finals, as sure as these agree."""
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
 
+from factories import candidate
 from finals_trials import measured
 from tune.search.candidates import candidates_of
 from tune.search.speedup import Speedup, speedup
@@ -30,6 +32,22 @@ def test_a_round_that_was_slow_for_both_says_nothing_against_the_gain() -> None:
     gain = gain_of(finals_of([100.0, 50.0, 100.0], [120.0, 60.0, 120.0]))
     assert gain.ratio == pytest.approx(1.2)
     assert 1.1 < gain.low < gain.high < 1.31
+
+
+def test_rounds_that_one_of_them_was_not_in_say_nothing() -> None:
+    """A leader that was beaten runs no more, and the machine has become slower since."""
+    later = [measured(1, 50.0, stage=Stage.FINAL) for _ in range(3)]
+    gain = gain_of([*finals_of([100.0, 100.0], [120.0, 120.0]), *later])
+    assert gain.ratio == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("num_rounds", [1, 2, 8])
+def test_a_gain_is_as_sure_as_the_difference_of_means_over_its_rounds(num_rounds: int) -> None:
+    one = candidate(rounds=(100.0,) * num_rounds, num_processes=num_rounds)
+    gain = speedup(one, one)
+    assert gain.ratio == 1.0
+    half_width = one.noise.quantile * one.noise.sd * math.sqrt(2.0 / num_rounds)
+    assert (gain.low, gain.high) == pytest.approx((math.exp(-half_width), math.exp(half_width)))
 
 
 def test_pairs_that_disagree_prove_no_gain() -> None:
