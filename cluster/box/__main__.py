@@ -142,16 +142,17 @@ def _job(job: JobFolder) -> JobStatus:
     request = read_json(job.request)
     ended = _exit(job)
     lines = job.events.read_text(errors="replace").splitlines() if job.events.exists() else []
-    end_at = time.time() if ended is None else ended.ended_at
+    age_s = processes.age_s(job.supervisor)
     running = jobs.is_running(job)
     ended = ended or _exit(job)  # it may have ended while we looked
+    end_at = time.time() if ended is None else ended.ended_at
     return JobStatus(
         name=job.name,
         words=tuple(request["words"]),
         own_words=request.get("own_words"),
         split=request.get("split"),
         state="running" if running else "ended" if ended else "died",
-        elapsed_s=end_at - request["started_at"],
+        elapsed_s=end_at - request["started_at"] if age_s is None or ended else age_s,
         exit=ended,
         log_tail=() if running else _tail(job.log),
         **dataclasses.asdict(progress.read(lines)),
