@@ -82,14 +82,19 @@ def arm(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def end_rent(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Let the dead-man fire now.
+    """Let the dead-man fire now; `home` is the end of the job whose results were brought home.
 
     Raises:
-        BoxError: if a job runs, or something that a pull leaves out would go with the box.
+        BoxError: if a job runs or has ended since, or something that a pull leaves out would go
+            with the box.
     """
     with jobs.alone(box):
         if (job := jobs.running(box)) is not None:
             raise BoxError(f"runs the job {job.name}: its rent goes on.")
+        job = jobs.current(box)
+        ended = None if job is None else _exit(job)
+        if request.get("home") not in (None, [job and job.name, ended and ended.ended_at]):
+            raise BoxError("has run another job meanwhile, whose results are not home yet.")
         if (only_here := _only_here(box)) is not None:
             raise BoxError(only_here)
         stop_command = request["stop_command"]
