@@ -82,14 +82,19 @@ def arm(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def end_rent(box: BoxFolder, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Let the dead-man fire now.
+    """Let the dead-man fire now; `home` is the end of the job whose results were brought home.
 
     Raises:
-        BoxError: if a job runs, or something that a pull leaves out would go with the box.
+        BoxError: if a job runs or has ended since, or something that a pull leaves out would go
+            with the box.
     """
     with jobs.alone(box):
         if (job := jobs.running(box)) is not None:
             raise BoxError(f"runs the job {job.name}: its rent goes on.")
+        job = jobs.current(box)
+        ended = None if job is None else _exit(job)
+        if request.get("home") not in (None, [job and job.name, ended and ended.ended_at]):
+            raise BoxError("has run another job meanwhile, whose results are not home yet.")
         if (only_here := _only_here(box)) is not None:
             raise BoxError(only_here)
         stop_command = request["stop_command"]
@@ -142,16 +147,17 @@ def _job(job: JobFolder) -> JobStatus:
     request = read_json(job.request)
     ended = _exit(job)
     lines = job.events.read_text(errors="replace").splitlines() if job.events.exists() else []
-    end_at = time.time() if ended is None else ended.ended_at
+    age_s = processes.age_s(job.supervisor)
     running = jobs.is_running(job)
     ended = ended or _exit(job)  # it may have ended while we looked
+    end_at = time.time() if ended is None else ended.ended_at
     return JobStatus(
         name=job.name,
         words=tuple(request["words"]),
         own_words=request.get("own_words"),
         split=request.get("split"),
         state="running" if running else "ended" if ended else "died",
-        elapsed_s=end_at - request["started_at"],
+        elapsed_s=end_at - request["started_at"] if age_s is None or ended else age_s,
         exit=ended,
         log_tail=() if running else _tail(job.log),
         **dataclasses.asdict(progress.read(lines)),

@@ -242,8 +242,7 @@ class ReportCommand(_Priced):
         table = prices.read(self.prices, self.price)
         results = profiles.read_all(self.out, kind=self.kind)
         if self.gpuhunt:
-            by_name = {host.name: host for host in hosts}
-            found = {(by_name.get(one.host), one.machine_class) for one in results}
+            found = {(offers.host_of(one, hosts), one.machine_class) for one in results}
             table = self._with_quotes(table, {name for at, name in found if not table.of(at, name)})
         tasks = {
             task: offers.offers(of_task, hosts, table)

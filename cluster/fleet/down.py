@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cluster.fleet import pull
+from cluster.fleet import pull, status
 from cluster.fleet.parallel import Sayer
 from cluster.fleet.remote import RemoteBox
 
@@ -23,6 +23,7 @@ def take_down(box: RemoteBox, *, out: Path, remove: bool, say: Sayer) -> None:
     say(str(pull.pull(box, out)))
     if remove:
         say(f"removed {box.ask('remove')['removed']}")  # or refuses, for what is only there
+        status.forget(box)  # else it would seem to have lost its disk
     elif only_there is not None:
         say(only_there)
     box.connection.close()

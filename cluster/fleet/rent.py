@@ -16,8 +16,8 @@ _STOPPING_S = 60.0
 """The time in which a stop command takes the box away, or tells that it failed."""
 
 _POLL_S = 0.5
-_GONE_S = 5.0
-"""The silence by which a box is gone: a network that stumbles answers again sooner."""
+_GONE_S = 60.0
+"""The silence by which a box is gone: a link that is cut for half a minute answers again sooner."""
 
 _OVER = "its search is over and its results are here"
 
@@ -71,7 +71,7 @@ class Rents:
             if due.is_due(one, seen, is_last=is_last, is_whole=is_whole)
         }
         asked = [box for box in boxes if box.host.name in last.keys() - self.ended.keys()]
-        ends = parallel.each(asked, end) if asked else []
+        ends = parallel.each(asked, lambda box: end(box, last[box.host.name])) if asked else []
         failing: dict[str, float] = {}
         for box, one in zip(asked, ends, strict=True):
             name = box.host.name
@@ -108,13 +108,15 @@ def require_stop_commands(boxes: Sequence[RemoteBox]) -> None:
         )
 
 
-def end(box: RemoteBox) -> RentEnd:
+def end(box: RemoteBox, last: HostStatus) -> RentEnd:
     """Have a box end its rent now, by its dead-man, which goes on until the box stops.
 
-    A box that holds what no pull brings home refuses.
+    A box that holds what no pull brings home refuses, and so does one whose job has another end
+    than by its `last` status: nobody has brought that home.
     """
+    request = {"stop_command": list(box.host.stop_command), "home": _end_of(last)}
     try:
-        box.ask("end_rent", {"stop_command": list(box.host.stop_command)})
+        box.ask("end_rent", request)
     except (HostError, OSError) as error:
         name = box.host.name
         reason = str(error).removeprefix(f"{name}: ")
@@ -122,15 +124,22 @@ def end(box: RemoteBox) -> RentEnd:
             is_asked=False,
             ends=False,
             text=f"{name}  its rent goes on: {reason}",
-            may_pass=not isinstance(error, RefusedError) or _may_run(box),
+            may_pass=not isinstance(error, RefusedError) or _goes_on(box, last),
         )
     return _watched(box)
 
 
-def _may_run(box: RemoteBox) -> bool:
-    """Return whether a box may run a job, which was started since it was looked at."""
+def _goes_on(box: RemoteBox, last: HostStatus) -> bool:
+    """Return whether a box may run a job, or has run one, since its last status."""
     seen = status.read(box)
-    return seen.is_running or seen.is_silent
+    return seen.is_running or seen.is_silent or _end_of(seen) != _end_of(last)
+
+
+def _end_of(seen: HostStatus) -> list[str | float | None]:
+    """Return what tells the end of a box's job from that of any other, as JSON has it."""
+    if (job := seen.job) is None:
+        return [None, None]
+    return [job.name, None if job.exit is None else job.exit.ended_at]
 
 
 def _watched(box: RemoteBox) -> RentEnd:

@@ -205,6 +205,7 @@ class Connection:
             raise HostKeyError(
                 self.host,
                 "its host key is not the pinned one, so nothing was sent. If you rented it anew, "
+                "or it restarted with an empty disk, "
                 + (
                     "correct host_key in the hosts file."
                     if self.host.host_key

@@ -120,6 +120,8 @@ def failed(seen: HostStatus, error: HostError | OSError) -> HostStatus:
     """Return a box's status with what a call to it failed of, there or on this machine."""
     here = "this machine fails: "
     said = str(error) if isinstance(error, HostError) else f"{seen.host.name}: {here}{error}"
+    if isinstance(error, BareError) and seen.machine_class is not None:
+        said = _emptied(seen)
     # Other failures pass: a search may have taken the box's last process, or its memory. So does
     # a key that is not let in any more: Vast's proxies say to try again after a few seconds.
     refused = isinstance(error, BareError | HostKeyError) or (
@@ -133,6 +135,17 @@ def failed(seen: HostStatus, error: HostError | OSError) -> HostStatus:
         refused=refused,
         fails_here=isinstance(error, OSError),
     )
+
+
+def _emptied(seen: HostStatus) -> str:
+    """Return the sentence on a box that was set up, by its last status, and has nothing now."""
+    name = seen.host.name
+    told = f"{name}: came back empty: all on it is gone, and nothing ends its rent but you"
+    then = "run `up`, or end its rent"
+    if seen.job is not None and seen.is_running:
+        told += f"; of its search {seen.job.name} there is what was pulled"
+        then = f"run `up`, then `submit --only {name} --take-over OUT/{name}/{seen.job.name}`"
+    return f"{told}: {then}."
 
 
 def _last_seen(host: Host, path: Path) -> HostStatus:

@@ -47,6 +47,8 @@ class Gate:
 
     def __init__(self, member: Member) -> None:
         self._member = member
+        self._ports = member.ports.of(is_head=member.is_head)
+        self._listeners = reach.SharedListeners(member.address, self._ports)
         self._peers: dict[str, int] = {}
         self._joined_at: dict[str, float] = {}
 
@@ -68,7 +70,6 @@ class Gate:
             ) from error
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        listening = None
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 nonce = secrets.token_hex(16)
@@ -77,21 +78,17 @@ class Gate:
                 if asked is None:
                     writer.write(b'{"refused": "the token is another one"}\n')
                     return
-                secret = secrets.token_hex(16)
-                ports = self._member.ports.of(is_head=self._member.is_head)
-                listening = await reach.listen(self._member.address, ports, secret)
-                answer = await self._prove(asked, writer.get_extra_info("peername")[0])
-                answer |= {"ports": ports, "taken": listening.taken, "secret": secret}
-                writer.write(_sign(self._member.token, their_nonce, answer))
-                # It dials now, and hangs up when it has; "joined" says that all went well.
-                if await reader.readline() == b"joined\n":
-                    self._peers[answer["seen_as"]] = asked["gate"]
-                    self._joined_at[answer["seen_as"]] = time.monotonic()
+                async with self._listeners.open() as (listening, secret):
+                    answer = await self._prove(asked, writer.get_extra_info("peername")[0])
+                    answer |= {"ports": self._ports, "taken": listening.taken, "secret": secret}
+                    writer.write(_sign(self._member.token, their_nonce, answer))
+                    # It dials now, and hangs up when it has; "joined" says that all went well.
+                    if await reader.readline() == b"joined\n":
+                        self._peers[answer["seen_as"]] = asked["gate"]
+                        self._joined_at[answer["seen_as"]] = time.monotonic()
         except (OSError, ValueError, KeyError, TypeError):
             return  # a port scanner, or a newcomer that has given up
         finally:
-            if listening is not None:
-                listening.close()
             writer.close()
 
     async def _read_question(

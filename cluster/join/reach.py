@@ -9,7 +9,8 @@ import contextlib
 import dataclasses
 import errno
 import os
-from collections.abc import Iterable
+import secrets
+from collections.abc import AsyncIterator, Iterable
 
 DIAL_S = 3.0
 _SECRET_BYTES = 64
@@ -51,6 +52,33 @@ async def listen(address: str, ports: Iterable[int], secret: str) -> Listening:
                 raise
             taken.append(port)
     return Listening(servers=tuple(servers), taken=tuple(taken))
+
+
+class SharedListeners:
+    """Listeners on ports of `address`, with one secret for all who need them at the same time.
+
+    Each one's own would take the ports from the next one's, and close while that one still calls.
+    """
+
+    def __init__(self, address: str, ports: Iterable[int]) -> None:
+        self._address, self._ports = address, tuple(ports)
+        self._opening = asyncio.Lock()
+        self._num_users = 0
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[tuple[Listening, str]]:
+        """Yield open listeners and their secret; the last who needs them closes them."""
+        async with self._opening:
+            if not self._num_users:
+                self._secret = secrets.token_hex(16)
+                self._listening = await listen(self._address, self._ports, self._secret)
+            self._num_users += 1
+        try:
+            yield self._listening, self._secret
+        finally:
+            self._num_users -= 1
+            if not self._num_users:
+                self._listening.close()
 
 
 async def dial(

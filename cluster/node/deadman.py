@@ -62,10 +62,31 @@ class DeadmanFolder:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Armed:
-    """A dead-man's deadline, in Unix time, and the command that it runs then to stop the rent."""
+    """A dead-man's deadline, and the command that it runs then to stop the rent.
+
+    `deadline` is in Unix time, as an earlier version's dead-man reads it. `since_boot_s` counts, if
+    it is there: a clock that is set while it waits, as after a boot, would move the other by hours.
+    """
 
     deadline: float
     stop_command: tuple[str, ...]
+    since_boot_s: float | None = None
+
+    @classmethod
+    def to_fire_in(cls, left_s: float, stop_command: Sequence[str]) -> "Armed":
+        """Return a deadline in so many seconds from now."""
+        return cls(
+            deadline=time.time() + left_s,
+            stop_command=tuple(stop_command),
+            since_boot_s=_since_boot_s() + left_s,
+        )
+
+    @property
+    def left_s(self) -> float:
+        """Seconds to the deadline."""
+        if self.since_boot_s is None:
+            return self.deadline - time.time()
+        return self.since_boot_s - _since_boot_s()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +139,7 @@ def arm(
         OSError: if nothing can be written.
     """
     stop_program.require(stop_command)
-    new = Armed(deadline=time.time() + hours * 3600, stop_command=tuple(stop_command))
+    new = Armed.to_fire_in(hours * 3600, stop_command)
     write_json(folder.armed, dataclasses.asdict(new))
     # Always a new process: the one before may run the code of an earlier `up`, or have fired.
     processes.kill(folder.process)
@@ -147,7 +168,7 @@ def fire(
         BoxError: if the stop command's program is not on this machine.
     """
     stop_program.require(stop_command)
-    now = Armed(deadline=time.time(), stop_command=tuple(stop_command))
+    now = Armed.to_fire_in(0.0, stop_command)
     processes.spawn(words, dataclasses.asdict(now), cwd=cwd, log=_log(folder))
 
 
@@ -165,7 +186,7 @@ def watch(folder: DeadmanFolder, *, end: Callable[[], str | None]) -> None:
     """
     processes.record(folder.process, os.getpid())
     found = armed(folder)
-    while found is not None and time.time() < found.deadline:
+    while found is not None and found.left_s > 0:
         time.sleep(_POLL_S)
         found = _read_again(folder, found)
     if found is not None:
@@ -199,11 +220,16 @@ def status(folder: DeadmanFolder) -> DeadmanStatus | None:
         return None
     fired = read_json(folder.fired)
     return DeadmanStatus(
-        left_s=found.deadline - time.time(),
+        left_s=found.left_s,
         alive=processes.is_alive(folder.process),
         stops_instance=bool(found.stop_command),
         fired=None if fired is None else structure_known(Fired, fired),
     )
+
+
+def _since_boot_s() -> float:
+    """Return the seconds since the machine booted, by a clock that nobody sets."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _read_again(folder: DeadmanFolder, known: Armed | None) -> Armed | None:

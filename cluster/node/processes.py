@@ -125,7 +125,17 @@ def kill_all(mark: str, supervisor: Path, *, timeout_s: float = 20.0) -> bool:
 
 def machine_age_s() -> float | None:
     """Return the seconds since pid 1 started: in a container, since the rent began."""
-    ticks = start_ticks(1)
+    return _age_s(1)
+
+
+def age_s(path: Path) -> float | None:
+    """Return the seconds since the recorded process started, `None` if it does not run."""
+    return _age_s(read_json(path)["pid"]) if is_alive(path) else None
+
+
+def _age_s(pid: int) -> float | None:
+    """Return the seconds since a process started, by a clock that nobody sets."""
+    ticks = start_ticks(pid)
     if ticks is None:
         return None
     uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)

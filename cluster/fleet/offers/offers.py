@@ -62,12 +62,11 @@ def offers(
     fastest. A proven profile comes before any unproven one, however fast: the fastest of many that
     were measured once is mostly luck.
     """
-    by_name = {host.name: host for host in hosts}
     best: dict[str, ClassOffer] = {}
     for result in results:
         name = result.machine_class
         price = prices.of_training(
-            by_name.get(result.host),
+            host_of(result, hosts),
             name,
             num_devices=result.num_devices,
             num_gpus=result.num_gpus,
@@ -76,6 +75,12 @@ def offers(
         if name not in best or _rank(offer) > _rank(best[name]):
             best[name] = offer
     return sorted(best.values(), key=lambda offer: _rank(offer)[1:], reverse=True)
+
+
+def host_of(result: PulledProfile, hosts: Sequence[Host]) -> Host | None:
+    """Return the host whose price is that of a profile's box, `None` if there is none now."""
+    named = [host for host in hosts if host.name == result.host]
+    return named[0] if named and not result.is_of_former_box else None
 
 
 def advice(ranked: Sequence[ClassOffer]) -> str:

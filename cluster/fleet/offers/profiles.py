@@ -30,7 +30,8 @@ class PulledProfile:
     theirs. `unit` is what the speeds count, in the plural. `is_proven` means that finals confirmed
     it and the search came to its end; `is_disturbed`, that other programs, or a slower machine,
     disturbed every process that counts. One training was measured on `num_devices` of the
-    machine's `num_gpus` GPUs of its class; that is 0 for a training on the CPU.
+    machine's `num_gpus` GPUs of its class; that is 0 for a training on the CPU. `is_of_former_box`:
+    the host's name has been given to a box of another class since.
     """
 
     path: Path
@@ -48,6 +49,8 @@ class PulledProfile:
     num_devices: int = 1
     num_gpus: int = 0
     is_disturbed: bool = False
+    created_at: str = ""
+    is_of_former_box: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,7 @@ class _Profile:
     workload: _Workload
     search: _Search
     data: _Data
+    created_at: str = ""
     device: str = "cuda"
     machine: _Machine = _Machine()
 
@@ -117,7 +121,7 @@ def read_all(out: Path, *, kind: str) -> list[PulledProfile]:
         FleetError: if there is none, or one cannot be read, naming file and key.
     """
     paths = sorted(out.glob("*/*/profiles/*.yaml"))
-    results = [read(path) for path in paths]
+    results = _with_former_boxes([read(path) for path in paths])
     wanted = [result for result in results if result.kind == kind]
     if not wanted:
         kinds = ", ".join(sorted({result.kind for result in results}))
@@ -166,7 +170,25 @@ def read(path: Path) -> PulledProfile:
         num_devices=num_devices,
         num_gpus=len(profile.machine.gpus) if profile.device == "cuda" else 0,
         is_disturbed=bool(profile.speed.disturbed),
+        created_at=profile.created_at,
     )
+
+
+def _with_former_boxes(results: Sequence[PulledProfile]) -> list[PulledProfile]:
+    """Return the profiles with those marked whose host has had a search of another class since.
+
+    One search of a box with GPUs of two kinds has a profile of each.
+    """
+    latest: dict[str, PulledProfile] = {}
+    for one in results:
+        if one.host not in latest or one.created_at > latest[one.host].created_at:
+            latest[one.host] = one
+    jobs = {one.path.parent for one in latest.values()}
+    now = {(one.host, one.machine_class) for one in results if one.path.parent in jobs}
+    return [
+        dataclasses.replace(one, is_of_former_box=(one.host, one.machine_class) not in now)
+        for one in results
+    ]
 
 
 def by_task(results: Sequence[PulledProfile]) -> dict[TaskKey, list[PulledProfile]]:

@@ -34,6 +34,15 @@ def test_job_runs_to_its_end_and_leaves_no_process(box: BoxFolder) -> None:
     assert list(job.profiles.glob("*.yaml"))
 
 
+def test_clock_that_is_set_makes_no_job_older(
+    box: BoxFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(box, "--trials", "100")
+    was = time.time()
+    monkeypatch.setattr(time, "time", lambda: was + 7200)
+    assert 0 <= status(box, {})["job"]["elapsed_s"] < 600
+
+
 def test_one_job_at_a_time_and_no_name_twice(box: BoxFolder) -> None:
     start(box, "--trials", "100")
     with pytest.raises(BoxError, match="already runs the job j1"):

@@ -39,6 +39,18 @@ def test_what_no_pull_brings_home_is_named_and_stays(
     assert said.index("is only on the box") < said.index("still cost money until you run")
 
 
+def test_box_whose_folder_was_removed_has_not_lost_its_disk(
+    local_box: LocalBox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "h.toml").write_text('[hosts.a]\naddress = "x"\n')
+    hosts = ["--hosts", str(tmp_path / "h.toml")]
+    local_box.up()
+    assert fleet.main(["status", *hosts]) == 0
+    assert fleet.main(["down", "--remove", *hosts, "--out", str(tmp_path / "out")]) == 0
+    assert fleet.main(["status", *hosts]) == 1
+    assert "note: is not set up: run `up` first" in capsys.readouterr().out
+
+
 def test_an_interrupt_does_not_claim_that_a_search_goes_on_which_was_told_to_end(
     local_box: LocalBox,
     tmp_path: Path,

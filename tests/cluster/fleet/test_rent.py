@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,18 @@ from cluster.box.bundle import LARGEST_BYTES, TOO_LARGE
 from cluster.box.folder import BoxFolder
 from cluster.errors import FleetError
 from cluster.fleet import __main__ as fleet
-from cluster.fleet import rent, status_view, watch
+from cluster.fleet import rent, status, status_view, watch
 from cluster.fleet.offers.prices import Prices
 from cluster.fleet.remote import RemoteBox
+from cluster.fleet.ssh import StateFolder
 from cluster.fleet.status import HostStatus
 from cluster.node import processes
-from host_states import HOST, ended, on
+from cluster.node.atomic import read_json
+from host_states import DEADMAN, HOST, ended, fired, on
 from local_box import LocalBox
 from places import ROOT
+
+GONE_S = rent._GONE_S
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +139,7 @@ def test_a_rent_goes_on_while_a_search_runs_or_something_of_it_is_only_there(
     box = with_stop_command(local_box, f"touch {tmp_path}/stopped; {going(local_box)}")
     local_box.up()
     local_box.start("sleep 60")
-    refused = rent.end(box)
+    refused = rent.end(box, status.read(box))
     assert not refused.ends
     assert "its rent goes on: runs the job j1" in refused.text
     local_box.end()
@@ -143,7 +148,7 @@ def test_a_rent_goes_on_while_a_search_runs_or_something_of_it_is_only_there(
         run.mkdir(exist_ok=True)
         with (run / name).open("wb") as file:
             file.truncate(LARGEST_BYTES + 1)
-    kept = rent.end(box)
+    kept = rent.end(box, status.read(box))
     assert not kept.ends
     assert f"its rent goes on: {run / 'a.ckpt'} (and 1 more) is only on the box: copy" in kept.text
     assert not (tmp_path / "stopped").exists()
@@ -152,12 +157,12 @@ def test_a_rent_goes_on_while_a_search_runs_or_something_of_it_is_only_there(
     outputs = run / "trials" / "outputs"
     (outputs / "trial-x").mkdir(parents=True)
     (outputs / "trial-x" / "kept.ckpt").touch()  # by --keep-outputs
-    kept = rent.end(box)
+    kept = rent.end(box, status.read(box))
     assert not kept.ends
     assert f"its rent goes on: {outputs} is only on the box: copy it by scp -r" in kept.text
     assert not (tmp_path / "stopped").exists()
     shutil.rmtree(outputs)
-    assert rent.end(box).ends
+    assert rent.end(box, status.read(box)).ends
     assert (tmp_path / "stopped").exists()
 
 
@@ -194,6 +199,8 @@ def test_a_box_that_refuses_is_asked_again_and_told_of_once(
     assert rents.end_due([box], last) == []
     assert not rents.ended
     local_box.end()
+    its_end = read_json(local_box.folder.job("j1").exit) | {"reason": "ended"}
+    last = [on("a", ended(0) | {"exit": its_end})]
     assert rents.end_due([box], last) == [
         "a  its search is over and its results are here: it answers no more."
     ]
@@ -211,7 +218,7 @@ def test_a_full_disk_keeps_no_rent(
     # No process of the box can write a byte any more, and files without any can still be made.
     script = f'ulimit -f 0; exec {sys.executable} "$@"'
     local_box.folder.python.write_text(str(local_box.put("python-without-room", script)))
-    assert rent.end(box).ends
+    assert rent.end(box, status.read(box)).ends
     [ran] = tmp_path.glob("by-*")
     os.kill(int(ran.name.removeprefix("by-")), signal.SIGKILL)  # no file tells of it
 
@@ -274,6 +281,41 @@ def test_a_job_that_starts_before_the_order_comes_is_waited_for(
     assert (tmp_path / "out" / "a" / "j2" / "exit.json").exists()
 
 
+def test_a_job_that_ends_before_the_order_comes_is_brought_home_first(
+    local_box: LocalBox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Between the look and the order lie the pulls of all other boxes."""
+    box = with_stop_command(local_box, going(local_box))
+    local_box.up()
+    local_box.start("true")
+    job = local_box.folder.job("j2")
+    request = tmp_path / "request.json"  # of another laptop
+    request.write_text(json.dumps({"name": "j2", "words": ["true"], "resume": False}))
+    run = f"{sys.executable} -m cluster.box start < {request} >&2"
+    run += f"; until [ -e {job.exit} ]; do sleep 0.05; done"
+    before_each_order(local_box, f"[ -e {job.path} ] || {{ {run}; }}")
+    assert watched(box, tmp_path / "out").ends_rent
+    assert (tmp_path / "out" / "a" / "j2" / "exit.json").exists()
+    assert "its rent goes on: has run another job meanwhile" in capsys.readouterr().out
+
+
+def test_a_link_that_is_cut_for_half_a_minute_ends_no_rent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rent, "_GONE_S", GONE_S)
+    clock = [0.0]  # seconds
+
+    def read(box: RemoteBox) -> HostStatus:
+        clock[0] += 1.0
+        if clock[0] < 30:
+            return on("a", None, problem="a: cannot be reached", reachable=False)
+        return on("a", None, deadman=DEADMAN | {"fired": fired(7)})
+
+    monkeypatch.setattr(status, "read", read)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    box = RemoteBox.of(HOST, StateFolder(Path("/nowhere")))
+    assert "STILL PAID: its stop command fails with exit code 7" in rent._watched(box).text
+
+
 @pytest.mark.parametrize("kind", ["terminal", "pipe"])
 def test_a_rent_ends_though_nobody_reads_what_is_told_of_it(
     kind: str, local_box: LocalBox, tmp_path: Path
@@ -298,8 +340,8 @@ def test_a_rent_ends_though_nobody_reads_what_is_told_of_it(
         assert os.read(reader, 1)  # it has looked
         os.close(reader)
         (tmp_path / "go").touch()  # what it tells next is lost
-        watching.wait(timeout=60)
-    assert (tmp_path / "stopped").exists()
+        wait_for((tmp_path / "stopped").exists)
+        watching.kill()
 
 
 def test_a_box_without_a_stop_command_is_named_before_the_watch_begins(

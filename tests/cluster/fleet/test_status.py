@@ -137,6 +137,27 @@ def test_box_that_is_not_set_up_is_not_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("job", "then"),
+    [
+        (JOB, "of its search j1 there is what was pulled: run `up`, then `submit --only a --take-"),
+        (ANSWER["job"], "its rent but you: run `up`, or end its rent."),
+        (None, "its rent but you: run `up`, or end its rent."),
+    ],
+)
+def test_box_that_came_back_empty_is_told_from_one_that_is_not_set_up(
+    job: dict[str, Any] | None, then: str, tmp_path: Path
+) -> None:
+    connection = FakeConnection(tmp_path)
+    status.read(box_that_prints(connection, ANSWER | {"job": job}))
+    connection.printed, connection.code = "x", 4
+    for _ in range(2):
+        one = status.read(RemoteBox(connection))  # type: ignore[arg-type]
+        assert str(one.problem).startswith("a: came back empty: all on it is gone, ")
+        assert then in str(one.problem)
+        assert not one.is_silent
+
+
+@pytest.mark.parametrize(
     "kept",
     [
         '{"at": 1.7e9, "place": ["x", 22], "answer": {"deadman": {"mood": 1}}}',

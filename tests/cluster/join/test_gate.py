@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.errors import JoinError
-from cluster.join import gate
+from cluster.join import gate, reach
 from cluster.join.gate import Gate, Member
 from loopback import HEAD, PORTS, THIRD, WORKER
 
@@ -153,5 +153,33 @@ def test_worker_that_is_gone_for_long_is_forgotten(monkeypatch: pytest.MonkeyPat
             await gate.prove(member(THIRD), HEAD)
             async with await Gate(member(WORKER, token="c" * 64)).open():
                 await gate.prove(member(THIRD), HEAD)
+
+    asyncio.run(run())
+
+
+def test_workers_that_ask_at_the_same_time_do_not_close_each_others_ports(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = reach.dial
+
+    async def run() -> None:
+        second_asks, first_has_joined = asyncio.Event(), asyncio.Event()
+
+        async def dial(address: str, *rest: Any, source: str, **named: Any) -> dict[int, str]:
+            if (source, address) == (WORKER, HEAD):
+                await second_asks.wait()
+            if (source, address) == (THIRD, HEAD):
+                second_asks.set()
+                await first_has_joined.wait()
+            return await original(address, *rest, source=source, **named)
+
+        async def join_first() -> None:
+            await gate.prove(member(WORKER), HEAD)
+            await asyncio.sleep(0.2)  # the head's end of it, too
+            first_has_joined.set()
+
+        monkeypatch.setattr(reach, "dial", dial)
+        async with await Gate(member(HEAD)).open():
+            await asyncio.gather(join_first(), gate.prove(member(THIRD), HEAD))
 
     asyncio.run(run())

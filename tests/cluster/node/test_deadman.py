@@ -1,8 +1,10 @@
 """The dead-man ends the job and the rent."""
 
+import dataclasses
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from cluster.box.folder import BoxFolder
 from cluster.errors import BoxError
 from cluster.node import deadman, processes
 from cluster.node.atomic import read_json, write_json
-from cluster.node.deadman import DeadmanFolder
+from cluster.node.deadman import Armed, DeadmanFolder
 from places import ROOT
 
 
@@ -63,6 +65,25 @@ def test_stop_command_is_repeated_while_the_machine_lives(
     assert (tmp_path / "runs").read_text() == "\n" * 3
     assert read_json(folder.fired)["job"] == "j1"
     assert read_json(folder.fired)["stop_exit_code"] == code
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("step_s", [7200.0, -7200.0])
+def test_clock_that_is_set_moves_no_deadline(
+    step_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadman, "_POLL_S", 0.05)
+    monkeypatch.setattr(deadman, "_RETRY_S", 0.0)
+    folder = DeadmanFolder(tmp_path)
+    disarm = ["rm", str(folder.armed)]
+    write_json(folder.armed, dataclasses.asdict(Armed.to_fire_in(2.0, disarm)))
+    was, began = time.time(), time.monotonic()
+    monkeypatch.setattr(time, "time", lambda: was + step_s)
+    state = deadman.status(folder)
+    assert state is not None
+    assert 0 < state.left_s <= 2
+    deadman.watch(folder, end=lambda: "j1")
+    assert 1.9 <= time.monotonic() - began < 50
 
 
 def no_job() -> str | None:

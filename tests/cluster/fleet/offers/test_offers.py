@@ -159,6 +159,30 @@ def test_box_with_several_gpus_is_no_dearer_for_those_that_do_not_train(tmp_path
     )
 
 
+def test_box_that_has_given_its_name_to_one_of_another_class_keeps_no_price_of_that(
+    tmp_path: Path,
+) -> None:
+    for job, name, day in (("s0", RTX, "01"), ("s1", A100, "20")):
+        old = write(tmp_path, "a", machine_class=name, created_at=f"2026-11-{day}T10:00:00+00:00")
+        old.parents[1].rename(tmp_path / "a" / job)
+    hosts = [Host(name="a", address="x", price_per_hour=2.39)]
+    offers = ranked(tmp_path, Prices(), hosts)
+    assert [(o.profile.machine_class, o.price_per_hour) for o in offers] == [
+        (A100, 2.39),
+        (RTX, None),
+    ]
+    assert report.advice(offers).endswith(f"; no price is known for {RTX}.")
+    listed = ranked(tmp_path, Prices(listed={"rtx-4090": 0.69}), hosts)
+    assert report.advice(listed).startswith(f"Rent this one: {RTX} at $0.69 an hour")
+
+
+def test_box_with_gpus_of_two_kinds_prices_both(tmp_path: Path) -> None:
+    for name, second in ((RTX, "00"), (A100, "07")):
+        write(tmp_path, "a", machine_class=name, created_at=f"2026-11-01T10:00:{second}+00:00")
+    offers = ranked(tmp_path, Prices(), [Host(name="a", address="x", price_per_hour=2.39)])
+    assert [offer.price_per_hour for offer in offers] == [2.39, 2.39]
+
+
 def test_speeds_of_other_tasks_are_not_compared(tmp_path: Path) -> None:
     write(tmp_path, "a")
     write(tmp_path, "b", data={"source": "bars.csv", "sha256": "def"})
