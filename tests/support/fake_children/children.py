@@ -201,6 +201,18 @@ def leave_grandchild(wire: Wire, how: str, pid_file: str) -> None:
     os._exit(0)  # without waiting for it
 
 
+def leave_temporary_file(wire: Wire, end: str) -> None:
+    """Say where it is, and end."""
+    import tempfile
+
+    print(tempfile.mkstemp()[1], flush=True)
+    if end == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if end == "hang":
+        time.sleep(FOREVER_S)
+    wire.send(REPORT)
+
+
 def write_pid(pid_file: str, pid: int) -> None:
     path = Path(pid_file)
     path.with_suffix(".new").write_text(str(pid))
