@@ -106,7 +106,9 @@ def run_child(
         try:
             ending = yield from _follow(child, watch, deadline, host_budget_bytes)
         finally:
-            is_gone = child.end()
+            watch.look_last(child.tree)
+            if is_gone := child.end():
+                watch.remove_shared_memory()
     if not isinstance(ending, Report) or ending.kind is OutcomeKind.TIMEOUT:
         refused = _Refusals.read()
         kind, message = classify(
