@@ -23,6 +23,7 @@ from trainables.measurement import (
     WireError,
     decode,
 )
+from trainables.temporary_files import own_temporary_files
 from trainables.trial_watch import TrialWatch
 
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
@@ -56,13 +57,15 @@ def run_child(
     host_budget_bytes: int | None = None,
     command: Sequence[str] | None = None,
     folder: Path | None = None,
+    temporary: Path | None = None,
 ) -> Generator[Progress | Outcome, None, None]:
     """Run one trial; yield its progress, then exactly one outcome, when all of it is gone.
 
     A `CompileRequest` is run in the same way: what it compiled comes with the progress.
 
-    `environment` is the child's whole environment, `folder` where it runs if not here. Its output
-    is appended to `log_path`, because a pipe that nobody reads would stop it. A report counts
+    `environment` is the child's whole environment, `folder` where it runs if not here. `temporary`
+    is made for its temporary files, and removed after it: see `own_temporary_files`. Its output is
+    appended to `log_path`, because a pipe that nobody reads would stop it. A report counts
     whatever happens after it (frameworks crash while they shut down); a death without a report is
     classified, and so is one that says no more than that its time was up. Closing the generator, or
     an exception in it, ends the trial.
@@ -85,6 +88,10 @@ def run_child(
         try:
             if isinstance(request, TrialRequest):
                 request = folders.enter_context(own_folder(request))
+                if temporary is not None:
+                    environment = folders.enter_context(
+                        own_temporary_files(request, environment, temporary)
+                    )
         except OSError as error:
             yield watch.outcome(_no_folder(error), is_gone=True)
             return
@@ -99,7 +106,9 @@ def run_child(
         try:
             ending = yield from _follow(child, watch, deadline, host_budget_bytes)
         finally:
-            is_gone = child.end()
+            watch.look_last(child.tree)
+            if is_gone := child.end():
+                watch.remove_shared_memory()
     if not isinstance(ending, Report) or ending.kind is OutcomeKind.TIMEOUT:
         refused = _Refusals.read()
         kind, message = classify(

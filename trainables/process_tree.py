@@ -126,19 +126,6 @@ def proportional_bytes(pids: Iterable[int]) -> int | None:
     return total_kib * 1024
 
 
-def most_maps(pids: Iterable[int]) -> int:
-    """Return the memory maps of the process that has most; vm.max_map_count is per process."""
-    return max((_count_maps(pid) for pid in pids), default=0)
-
-
-def _count_maps(pid: int) -> int:
-    try:
-        with (PROC / str(pid) / "maps").open("rb") as maps:
-            return sum(1 for _ in maps)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return 0
-
-
 def _signal(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
         os.kill(pid, signal.SIGKILL)

@@ -68,9 +68,9 @@ class TrialOrder:
     loggers show of the order; the values of the configuration stand beside it. `compile_cache` is
     the folder of compiled programs, if there is one. `log` is a file of the driver's. If
     `is_remote`, the worker may be another host: it writes elsewhere, and the outcome carries the
-    log. `variables` are those that the preflight chose for this machine, as its GPU. `place` is
-    where Ray runs the trial, and `travelled` has the files that came to that host with the search,
-    if it had nothing of it.
+    log. `temporary` is the folder to make for its temporary files. `variables` are those that the
+    preflight chose for this machine, as its GPU. `place` is where Ray runs the trial, and
+    `travelled` has the files that came to that host with the search, if it had nothing of it.
     """
 
     name: str
@@ -83,6 +83,7 @@ class TrialOrder:
     log: str
     compile_cache: str | None = None
     is_remote: bool = False
+    temporary: str | None = None
     variables: dict[str, str] = dataclasses.field(default_factory=dict)
     travelled: Travelled | None = None
 
@@ -117,7 +118,11 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
             self._folder = tempfile.mkdtemp(prefix="rl-tuner-trial-")
             with contextlib.suppress(PermissionError):  # others' Ray nices its workers to 15
                 os.setpriority(os.PRIO_PROCESS, 0, 0)
-            order = dataclasses.replace(order, log=str(self._log(self._folder)))
+            order = dataclasses.replace(
+                order,
+                log=str(self._log(self._folder)),
+                temporary=str(Path(self._folder, "tmp")),
+            )
         self._name = order.name
         self._messages = run_order(order, environ=os.environ, cpus=_cpus())
 
@@ -216,6 +221,7 @@ def run_order(
             timeout_s=order.timeout_s,
             host_budget_bytes=order.host_budget_bytes,
             folder=folder,
+            temporary=None if order.temporary is None else Path(order.temporary),
         )
         for message in messages:
             if isinstance(message, Progress):

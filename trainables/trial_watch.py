@@ -13,7 +13,8 @@ from pathlib import Path
 from trainables.classify import printable
 from trainables.growth import steady_growth
 from trainables.measurement import Outcome, Phase, Progress, Report
-from trainables.process_tree import ProcessTree, TreeUsage, most_cpus, most_maps, proportional_bytes
+from trainables.process_tree import ProcessTree, TreeUsage, most_cpus, proportional_bytes
+from trainables.shared_memory import SharedFiles, maps_of
 
 _BOUND = (Phase.WARMUP, Phase.MEASURE)
 """Phases in which the trial's CPUs are its own for sure."""
@@ -43,6 +44,7 @@ class TrialWatch:
     has_filled_disk: bool = False
     threads_by_phase: dict[str, int] = dataclasses.field(default_factory=dict)
     seconds_by_phase: dict[str, float] = dataclasses.field(default_factory=dict)
+    _shared: SharedFiles = dataclasses.field(default_factory=SharedFiles)
     _measured: list[tuple[float, int]] = dataclasses.field(default_factory=list)
     _close_look_due: float = 0.0
     _shared_bytes: int = 0
@@ -83,7 +85,7 @@ class TrialWatch:
                 self._measured.append((time.monotonic(), usage.resident_bytes))
         if (now := time.monotonic()) >= self._close_look_due:
             self._close_look_due = now + _LOOK_CLOSELY_S
-            self.peak_maps = max(self.peak_maps or 0, most_maps(usage.pids))
+            self._look_at_maps(usage)
             # It starts with the CPUs of its parent, and binds itself before it imports anything.
             if self.phase in _BOUND and (num_cpus := most_cpus(usage.pids)) > self.num_cpus:
                 self.num_cpus_taken = max(self.num_cpus_taken or 0, num_cpus)
@@ -91,6 +93,21 @@ class TrialWatch:
             self._free_at_start = self._free_at_start or free
             self.has_filled_disk = free < _NEARLY_FULL_BYTES < self._free_at_start
         return host_bytes
+
+    def _look_at_maps(self, usage: TreeUsage) -> None:
+        """Count the maps of the process that has most: vm.max_map_count is per process."""
+        for pid in usage.pids:
+            lines = maps_of(pid)
+            self.peak_maps = max(self.peak_maps or 0, len(lines))
+            self._shared.see(lines)
+
+    def look_last(self, tree: ProcessTree) -> None:
+        """Look at the maps of what is about to be killed."""
+        self._look_at_maps(tree.usage())
+
+    def remove_shared_memory(self) -> None:
+        """Remove the shared memory that the trial left, once all of it is gone."""
+        self._shared.remove()
 
     def _host_bytes(self, usage: TreeUsage, budget_bytes: int | None) -> int:
         """Return resident bytes; where the plain sum is over the budget, shared pages count once.

@@ -125,6 +125,7 @@ def preflight_request(spec: SearchSpec, task: Task, environ: Mapping[str, str]) 
         memory_budget_bytes=spec.memory_budget_bytes,
         framework=task.framework,
         num_subprocesses=task.num_subprocesses,
+        more_threads=task.more_threads,
         max_gpus=spec.gpus,
         dashboard=spec.dashboard,
         machine_class=spec.machine_class if is_here else None,
@@ -258,9 +259,7 @@ def baseline_of(
     unknown = sorted(given.keys() - set(space.names))
     if unknown:
         raise UserError(f"--baseline names {unknown}; the axes are {list(space.names)}.")
-    axes = tuple(
-        _fixed(axis, given[axis.name]) if axis.name in given else axis for axis in space.axes
-    )
+    axes = tuple(_fixed(one, given[one.name]) if one.name in given else one for one in space.axes)
     known = {axis.name: default[axis.name] for axis in axes if axis.name in default}
 
     def distance(config: Config) -> tuple[float, float]:

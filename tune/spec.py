@@ -237,13 +237,13 @@ class Task:
 
     `name` is in the names of output folders; `mode` and `phase` go into the profile; `data`
     describes the training data, with its hash; `framework` decides the thread caps;
-    `num_subprocesses` is how many a trial starts, each of which needs room for threads; `source`
-    has the hash of each file of a person's own workload. No measurement depends on `run_options`,
-    so a search that is resumed may have others. `notes` are sentences about the data for a person,
-    `doubts` such about a speed that was read, which go into the result. `seed_option` is the option
-    that draws a training anew, and nothing else; `learning_options` are those of trainings whose
-    learning is judged. A soak of fewer than `confirming_updates` confirms no share of a production
-    run.
+    `num_subprocesses` is how many a trial starts, each of which needs room for threads, and
+    `more_threads` how many one was seen to take beside what is expected; `source` has the hash of
+    each file of a person's own workload. No measurement depends on `run_options`, so a search that
+    is resumed may have others. `notes` are sentences about the data for a person, `doubts` such
+    about a speed that was read, which go into the result. `seed_option` is the option that draws a
+    training anew, and nothing else; `learning_options` are those of trainings whose learning is
+    judged. A soak of fewer than `confirming_updates` confirms no share of a production run.
     """
 
     name: str
@@ -254,6 +254,7 @@ class Task:
     data: dict[str, Any]
     framework: Framework
     num_subprocesses: int = 0
+    more_threads: int = 0
     source: dict[str, str] = dataclasses.field(default_factory=dict)
     run_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()

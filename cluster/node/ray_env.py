@@ -82,6 +82,9 @@ _REPLACED = "RL_TUNER_REPLACED_ENV"
 OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum is 75 MiB; nothing large crosses it
 _TOKEN_NAME = "ray_token"
 _LONGEST_DIR = 43  # a Unix socket's path ends at 107 bytes, and Ray appends up to 64
+LONGEST_TMPDIR = _LONGEST_DIR - len("/ray")
+"""Bytes of a TMPDIR below which a Ray that is told nothing finds room for its sockets."""
+
 _TEMP_NAME = len("/tmpabcdefgh")  # as tempfile.mkdtemp names one
 
 
@@ -174,8 +177,8 @@ def private_dir(base: Mapping[str, str]) -> Path:
 
 
 def temporary_dir(base: Mapping[str, str]) -> Path:
-    """Return the folder for temporary files of this process's Ray and its dashboard."""
-    return private_dir(as_given(base)) / f"tmp-{os.getpid()}"
+    """Return the folder for temporary files of this process's dashboard and trials."""
+    return private_dir(as_given(base)) / f"t{os.getpid()}"  # short, for sockets below it
 
 
 def token_path(environ: Mapping[str, str]) -> str:

@@ -145,7 +145,11 @@ def with_chosen(environment: Mapping[str, str], chosen: Mapping[str, str]) -> di
 
 
 def expected_threads(
-    cap: int, platform: Platform, framework: Framework = "jax", num_subprocesses: int = 0
+    cap: int,
+    platform: Platform,
+    framework: Framework = "jax",
+    num_subprocesses: int = 0,
+    more_threads: int = 0,
 ) -> int:
     """Return the peak of a trial's process tree under `cap`: what was measured, rounded up.
 
@@ -154,9 +158,11 @@ def expected_threads(
     processes included, 17, 21, 36 and 60, and for the driver's own threads, which nobody has
     counted here, 4 are added. torch, with its data loader and compiler: 28 under a cap of 4.
     A subprocess that holds environments has one thread, and Python's tracker of them another.
+    `more_threads` were seen beside all that: a Ray of a training's own takes 160 to 240.
     """
-    if num_subprocesses:
-        return expected_threads(cap, platform, framework) + num_subprocesses + 1
+    more_threads += num_subprocesses + 1 if num_subprocesses else 0
+    if more_threads:
+        return expected_threads(cap, platform, framework) + more_threads
     if framework == "torch":
         return 12 + 4 * cap
     if framework == "any":
@@ -174,6 +180,7 @@ def choose_cap(
     ray_threads: int,
     framework: Framework = "jax",
     num_subprocesses: int = 0,
+    more_threads: int = 0,
     num_parallel_trials: int = 1,
     requested: int | None = None,
 ) -> int:
@@ -188,7 +195,7 @@ def choose_cap(
     """
 
     def needed(cap: int) -> int:
-        trial = expected_threads(cap, platform, framework, num_subprocesses)
+        trial = expected_threads(cap, platform, framework, num_subprocesses, more_threads)
         return ray_threads + num_parallel_trials * trial + _MARGIN_THREADS
 
     most = GPU_CAP if platform == "cuda" and framework == "jax" else DEFAULT_CAP

@@ -95,7 +95,7 @@ class Place:
 @contextlib.contextmanager
 def tidy_place(folder: Path) -> Iterator[Place]:
     """Yield a place, and see at the end that it is tidy."""
-    temporary = Path(tempfile.mkdtemp(prefix="f-", dir="/tmp"))  # Ray's sockets need a short path
+    temporary = Path(tempfile.mkdtemp(prefix="", dir="/tmp"))  # Ray's sockets need a short path
     made = Place(folder=folder, temporary=temporary, mark=temporary.name)
     try:
         yield made

@@ -2,7 +2,7 @@
 
 Without a `when` every configuration has it. It strikes in the first update. `update_s`, `steps` and
 `health` are those of the loop that has it. A space with the axis `fault` has one in each
-configuration, or `none`.
+configuration, or `none`. Each loop leaves a temporary file.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -139,4 +140,5 @@ class FaultyLoop:
 
 def factory(config: Mapping[str, Any], options: Mapping[str, Any]) -> FaultyLoop:
     """Build the loop."""
+    tempfile.mkstemp(prefix="left-")
     return FaultyLoop(config, options)

@@ -110,7 +110,9 @@ def run(spec: CommandSpec, arguments: Sequence[str]) -> int:
         told = "\n".join([probed.sentences[0], *probed.of_return, *probed.doubts])
         print(f"{told}\n", file=sys.stderr if spec.json else sys.stdout, flush=True)
         settled = task.options | probed.options
-        task = dataclasses.replace(task, options=settled, doubts=probed.doubts)
+        task = dataclasses.replace(
+            task, options=settled, doubts=probed.doubts, more_threads=probed.more_threads
+        )
     return session.run(spec, task, lambda platform, num_cpus: (SearchSpace(axes=()), {}))
 
 

@@ -32,7 +32,8 @@ class Probed:
     """A configuration that ran, the findings in sentences, and the options that they settled.
 
     `doubts` are of what may make the speed another than training's. `of_return` are the sentences
-    about the return, of a search for what learns fastest.
+    about the return, of a search for what learns fastest. `more_threads` is what it took beside
+    what is expected of a trial, as one with a Ray of its own does.
     """
 
     tried: TriedOut
@@ -40,6 +41,7 @@ class Probed:
     options: dict[str, Any]
     doubts: tuple[str, ...] = ()
     of_return: tuple[str, ...] = ()
+    more_threads: int = 0
 
 
 def probe(
@@ -61,7 +63,9 @@ def probe(
     options = task.options | task.run_options | {"keep_outputs": False}
     timeout_s = spec.trial_timeout_s
     tried = trying.try_out(task.workload, options, config, preflight, timeout_s, tell)
-    return _found(task, tried, learns=spec.learning is not None)
+    found = _found(task, tried, learns=spec.learning is not None)
+    seen, expected = tried.outcome.peak_threads or 0, preflight.trial_threads or 0
+    return dataclasses.replace(found, more_threads=max(0, seen - expected))
 
 
 def _found(task: Task, tried: TriedOut, *, learns: bool) -> Probed:

@@ -192,7 +192,7 @@ def _private_ray(
 ) -> Iterator[tuple[list[Path], Dashboard | None]]:
     """Start Ray on loopback, check its sockets, yield its folders and dashboard, shut it down."""
     temp_dir = Path(tempfile.mkdtemp(dir=settings.private))
-    folders = [temp_dir, *([ray_env.temporary_dir(os.environ)] if settings.dashboard else [])]
+    folders = [temp_dir, ray_env.temporary_dir(os.environ)]
     try:
         for folder in folders:
             on_folder(folder)

@@ -1,11 +1,13 @@
 """The order that a trial's worker gets: what to run, with which caps, and for how long."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.node import ray_env
 from search_spaces.config import Config, config_key, num_shares, value_text
 from trainables import compile_cache
 from trainables.curve import TrainingRequest
@@ -78,6 +80,7 @@ def order(
         log=str(prepared.folder.trial_log(trial.number, trial.stage).resolve()),
         compile_cache=str(programs(prepared)) if prepared.keeps_programs else None,
         is_remote=prepared.hardware_class is not None,
+        temporary=str(ray_env.temporary_dir(os.environ) / str(trial.number)),
         variables={} if prepared.hardware_class else prepared.caps.variables,
     )
 

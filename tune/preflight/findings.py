@@ -19,7 +19,8 @@ Device = Literal["auto", "cpu", "gpu"]
 class PreflightRequest:
     """A request to judge a machine: for one search, or for its trials on a host of a cluster.
 
-    `num_subprocesses` are those that each trial starts. `max_gpus` is how many GPUs of one kind
+    `num_subprocesses` are those that each trial starts, `more_threads` those that one was seen to
+    take beside what is expected. `max_gpus` is how many GPUs of one kind
     take trials side by side, `None` for all; on a host of a cluster, where Ray counts the GPUs, it
     is 1, and `num_parallel_trials` run side by side. `ray_runs` says that this is a host of a
     cluster, whose running Ray is already among the threads in use. `machine_class` leaves the GPUs
@@ -35,6 +36,7 @@ class PreflightRequest:
     memory_budget_bytes: int | None = None
     framework: Framework = "jax"
     num_subprocesses: int = 0
+    more_threads: int = 0
     num_parallel_trials: int = 1
     max_gpus: int | None = 1
     dashboard: bool = False

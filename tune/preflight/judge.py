@@ -101,14 +101,14 @@ def judge(
             num_parallel, names = fitting, names[:fitting]
         env = _held(cap, findings, request, platform, environ)
         trial_threads = thread_env.expected_threads(
-            env.cap, platform, framework, request.num_subprocesses
+            env.cap, platform, framework, request.num_subprocesses, request.more_threads
         )
         warnings += env.notes
         if len(names) > 1:
             gpus = gpu_places(findings, names, env.cap)
             env = dataclasses.replace(env, cpus=gpus[0].cpus)
     except NoRoomError as error:
-        problems.append(_no_room(error))
+        problems.append(_no_room(error, request.more_threads))
         alone = _alone(findings, request, platform, environ)
     if request.dashboard and findings.missing_dashboard_packages:
         problems.append(_no_dashboard(findings.missing_dashboard_packages))
@@ -166,6 +166,7 @@ def _alone(
             ray_threads=0,
             framework=request.framework,
             num_subprocesses=request.num_subprocesses,
+            more_threads=request.more_threads,
         )
     except NoRoomError:
         return None
@@ -195,6 +196,7 @@ def _cap_and_places(
                 ray_threads=_ray_threads(request, num_parallel),
                 framework=request.framework,
                 num_subprocesses=request.num_subprocesses,
+                more_threads=request.more_threads,
                 num_parallel_trials=num_parallel,
                 requested=request.thread_cap if share is None else share.thread_cap,
             )
@@ -254,13 +256,14 @@ def _xla_flag_problems(environ: Mapping[str, str]) -> list[Problem]:
     return [Problem(what=what, got=got, do="Take it out of XLA_FLAGS.")]
 
 
-def _no_room(error: NoRoomError) -> Problem:
+def _no_room(error: NoRoomError, more_threads: int) -> Problem:
     remedy = error.limit.remedy.format(limit=error.smallest_limit)
     smaller = f", or take --thread-cap {error.fitting_cap}" if error.fitting_cap else ""
     return Problem(
         what=f"{error.limit.name} leaves no room for threads",
         got=f"{error.limit.limit} allowed, {error.limit.use} in use, "
-        f"{error.needed_threads} more needed",
+        f"{error.needed_threads} more needed"
+        + (f", as a trial took {more_threads} more than others do" if more_threads else ""),
         do=f"The smallest limit that would do is {error.smallest_limit}: {remedy}{smaller}.",
     )
 

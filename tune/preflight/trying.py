@@ -102,6 +102,7 @@ def try_out(
             log_path=log,
             thread_cap=caps.cap,
             timeout_s=timeout_s,
+            temporary=Path(folder, "tmp"),
         )
         outcome = None
         with _patience(log, tell) as end_patience:

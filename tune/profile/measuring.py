@@ -135,6 +135,7 @@ def measuring(
             thread_cap=len(caps.cpus),
             timeout_s=timeout_s,
             host_budget_bytes=profile.memory.host_budget_bytes,
+            temporary=folder / "tmp",
         ):
             last = message
         assert isinstance(last, Outcome)

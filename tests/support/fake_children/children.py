@@ -201,6 +201,41 @@ def leave_grandchild(wire: Wire, how: str, pid_file: str) -> None:
     os._exit(0)  # without waiting for it
 
 
+def leave_temporary_file(wire: Wire, end: str) -> None:
+    """Say where it is, and end."""
+    import tempfile
+
+    print(tempfile.mkstemp()[1], flush=True)
+    if end == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if end == "hang":
+        time.sleep(FOREVER_S)
+    wire.send(REPORT)
+
+
+def share_memory(wire: Wire, attached: str, kept: str, end: str) -> None:
+    """Make a segment, say its name, map another's and a file, and end."""
+    import mmap
+    from multiprocessing import resource_tracker
+    from multiprocessing.shared_memory import SharedMemory
+
+    made, other = SharedMemory(create=True, size=4096), SharedMemory(attached)
+    for one in (made, other):  # as if the tracker were killed, too
+        resource_tracker.unregister(f"/{one.name}", "shared_memory")
+    with open(kept, "w+b") as file:
+        file.write(b"x" * 4096)
+        file.flush()
+        held = mmap.mmap(file.fileno(), 4096)
+    print(made.name, flush=True)
+    if end == "hang":
+        time.sleep(FOREVER_S)
+    wire.send(PROGRESS.replace("compile", "measure"))
+    time.sleep(0.6)  # be looked at
+    wire.send(REPORT)
+    assert held
+    os._exit(0)
+
+
 def write_pid(pid_file: str, pid: int) -> None:
     path = Path(pid_file)
     path.with_suffix(".new").write_text(str(pid))

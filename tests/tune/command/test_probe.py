@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import UserError
+from cluster.node.thread_env import expected_threads
 from cluster.structure import destructure
 from tune.command.__main__ import CommandSpec, options_of, run_options_of, space_of, task_of
 from tune.command.probe import Probed, probe
@@ -146,3 +147,20 @@ def test_who_waits_for_a_speed_is_told_what_is_written_and_a_program_is_not(
     captured = capsys.readouterr()
     assert captured.err.splitlines() == told
     assert not captured.out
+
+
+MANY_THREADS = """
+import threading, time
+for _ in range(90):
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+"""
+
+
+def test_threads_beyond_those_of_most_trials_are_told(folder: Path) -> None:
+    """The preflight would find room for a search whose every trial then dies for want of it."""
+    found = probed(folder, SB3, before=MANY_THREADS)
+    seen = found.tried.outcome.peak_threads
+    assert seen is not None
+    expected = expected_threads(found.tried.outcome.thread_cap, "cpu", "any")
+    assert 91 < seen == expected + found.more_threads
+    assert probed(folder, SB3).more_threads == 0

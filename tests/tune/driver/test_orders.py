@@ -1,11 +1,13 @@
 """The order of the next trial: its GPU, its bound, and its cap by those that had to be halved."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
 
 import factories
+from cluster.node import ray_env
 from prepared_search import prepared
 from simulated_search import machine, make
 from trainables.measurement import OutcomeKind
@@ -128,3 +130,15 @@ def test_what_is_compared_one_by_one_runs_on_the_first_gpu(
     asked = factories.trial(stage=stage, outcome=None)
     made = ordered(tmp_path, make(tmp_path), asked, places, finals=finals)
     assert made.place.gpus == (gpu,)
+
+
+def test_each_trial_has_temporary_files_of_its_own_among_the_drivers(
+    tmp_path: Path, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker that was killed leaves goes with the driver's."""
+    monkeypatch.setenv("TMPDIR", str(short_dir))
+    search, places = make(tmp_path), two_gpus()
+    orders = [ordered(tmp_path, search, trial(number, 8, 8), places) for number in (0, 12)]
+    drivers = ray_env.temporary_dir(os.environ)
+    assert drivers.is_relative_to(short_dir)
+    assert [one.temporary for one in orders] == [f"{drivers}/0", f"{drivers}/12"]

@@ -180,6 +180,12 @@ def test_a_host_of_a_cluster_has_as_many_places_as_ray_counts() -> None:
             "pids cgroup /c leaves no room for threads: 100 allowed, 10 in use, 248 more needed. "
             "The smallest limit that would do is 258: a container with --pids-limit 258 or more.",
         ),
+        (  # it was tried out, and starts a Ray of its own
+            cpu_host(thread_limits=room_for(300)),
+            {"more_threads": 164},
+            "pids cgroup /c leaves no room for threads: 310 allowed, 10 in use, 412 more needed, "
+            "as a trial took 164 more than others do. The smallest limit that would do is 422: ",
+        ),
         (
             cpu_host(thread_limits=room_for(260)),
             {"thread_cap": 8},
