@@ -41,7 +41,10 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
     if result.partial:
         doubts.append("the search was interrupted: go on with --resume for the whole answer.")
     if not winner.confirmed:
-        doubts.append("not confirmed: measured while exploring, not again in finals.")
+        soaks = [trial.outcome for trial in result.trials if trial.stage is Stage.SOAK]
+        alone = any(outcome is winner.representative for outcome in soaks)
+        where = "in its soak alone" if alone else "while exploring"
+        doubts.append(f"not confirmed: measured {where}, not again in finals.")
     doubts += _of_the_soak(winner, context) + _growth(winner, result, context)
     doubts += [*context.doubts, *_of_the_interval(winner), *_perhaps_faster(winner, result)]
     doubts += _while_disturbed(winner, result)
