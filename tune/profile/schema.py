@@ -181,12 +181,14 @@ class ProfileLearning:
 
     `seconds` is the geometric mean of those to `target`, with its 95 % interval; they are absent
     where no target was given or a seed did not reach it. `final_return` is the mean return after
-    `training_s`, `held_out` the share of the data, the last of it, whose episodes gave the returns.
+    `training_s`, or where a training ended before that; it is absent where a seed reached the
+    target, which ended it: what it would have come to is not known. `held_out` is the share of the
+    data, the last of it, whose episodes gave the returns.
     """
 
     num_seeds: PositiveCount
     training_s: Positive
-    final_return: float
+    final_return: float | None
     target: float | None
     seconds: Positive | None
     low: Positive | None

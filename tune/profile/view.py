@@ -195,6 +195,9 @@ def _learning(profile: Profile) -> str:
     seeds = f"over {units.plural(own.num_seeds, 'seed')}{source}"
     if own.seconds is None or own.low is None or own.high is None or own.target is None:
         of = units.fine_duration(own.training_s)
+        if own.final_return is None:
+            target = "the target" if own.target is None else f"{own.target:g}"
+            return f"{target} was not reached by every seed in {of} of training, {seeds}"
         return f"a return of {own.final_return:.4g} after {of} of training, {seeds}"
     interval = f"{units.fine_duration(own.low)} to {units.fine_duration(own.high)}"
     return (
