@@ -85,6 +85,7 @@ class CountedLoop:
         send(Progress(phase=Phase.BUILD))
         trial = PacedTrial(request, send)
         trial.by_clock = self._within_updates
+        trial.counted = "reading" if self._within_updates else "update"
         names: set[str] = set()
         report = self._follow(trial, names) or trial.conclude()
         if report is None:

@@ -122,6 +122,21 @@ def test_what_is_told_once_in_an_update_is_known_before_its_time_is_up(loop: Cou
     assert report.measurement.measure_s < REQUEST.sampling.max_measure_s
 
 
+@pytest.mark.parametrize(
+    ("loop", "counts"),
+    [
+        (counted(steady), "reading"),
+        (counted(steady, within_updates=False), "update"),
+        (called_back(calls_in_each_update), "update"),
+        (called_back(calls_in_each_update, within_updates=True), "reading"),
+    ],
+)
+def test_what_is_told_at_whatever_times_is_no_update(loop: CountedLoop, counts: str) -> None:
+    report, _ = measured(loop)
+    assert report.measurement is not None
+    assert report.measurement.counted == counts
+
+
 def test_what_a_training_raises_in_its_thread_is_raised_in_the_trial() -> None:
     def train(tell: Callable[..., None]) -> None:
         tell(1)

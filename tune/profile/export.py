@@ -202,6 +202,7 @@ def _soak(candidate: Candidate, asked_updates: int) -> ProfileSoak | None:
         asked_updates=asked_updates,
         measure_s=round(soak.measure_s, 3),
         steps_per_second=_rounded(soak.steps_per_second),
+        counted=None if soak.counted == "update" else soak.counted,
     )
 
 

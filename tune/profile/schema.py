@@ -167,12 +167,16 @@ class ProfileBaseline:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSoak:
-    """A long run in one process: updates done of those asked for, and its speed."""
+    """A long run in one process: updates done of those asked for, and its speed.
+
+    `counted` is what `updates` are, in the singular; it is absent for updates.
+    """
 
     updates: PositiveCount
     asked_updates: PositiveCount
     measure_s: Positive
     steps_per_second: Positive
+    counted: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -182,7 +182,7 @@ def _soak(profile: Profile) -> str:
     soak = profile.soak
     if soak is None:
         return ""
-    noun = soak_noun(is_command=profile.workload.factory == FACTORY)
+    noun = soak.counted or soak_noun(is_command=profile.workload.factory == FACTORY)
     done = units.of_planned(soak.updates, soak.asked_updates, noun)
     return f"{done} in {units.duration(soak.measure_s)}, {units.speed(soak.steps_per_second)}"
 

@@ -252,6 +252,16 @@ def test_a_profile_has_the_order_and_the_share_of_gpus_and_not_the_number_of_thi
     assert "CUDA_VISIBLE_DEVICES" not in variables
 
 
+@pytest.mark.parametrize("counted", ["update", "reading"])
+def test_a_soak_has_what_it_counted(tmp_path: Path, counted: str) -> None:
+    soak = factories.measurement(num_updates=200, counted=counted)
+    result = factories.result(chosen={Kind.FASTEST: factories.candidate(soaks=(soak,))})
+    path = written(tmp_path, result)
+    assert loaded(path)["soak"].get("counted", "update") == counted
+    shown = dict(next(iter(view.sections(profile_file.read(path), []).values())))["soak"]
+    assert shown.startswith(f"200 of 200 {counted}s in ")
+
+
 LEARNER = factories.candidate().config
 
 

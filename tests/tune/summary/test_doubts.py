@@ -150,6 +150,15 @@ def test_what_weakens_the_promise_is_a_warning(
     assert [text for text in found.warnings if warning in text]
 
 
+def test_a_soak_of_a_loop_that_tells_no_updates_is_counted_in_readings() -> None:
+    soak = measurement(num_updates=120, counted="reading")
+    found = conclude(result(chosen={Kind.FASTEST: candidate(soaks=(soak,))}))
+    said = dict(found.rows)["soak"]
+    assert said.startswith("120 of 200 readings in one process")
+    cut = "the soak was cut short after 120 of 200 readings: its time was up."
+    assert cut in found.warnings
+
+
 def test_what_its_soak_alone_measured_was_not_measured_while_exploring() -> None:
     soak = trial(stage=Stage.SOAK, config=candidate().config, outcome=outcome(wall_s=30.0))
     winner = candidate(confirmed=False, representative=soak.outcome)
