@@ -5,7 +5,7 @@
 
 - `counted`: a generator that yields the steps so far, at whatever times.
 - `called_back`: a training that calls a function with the steps so far, as Brax's `progress_fn`.
-- `StableBaselines3`: a model of Stable-Baselines3, which trains by whole rollouts.
+- `StableBaselines3`: a model of Stable-Baselines3 or SBX, which trains by whole rollouts.
 - `pure_jax_rl`: a `make_train(config)` of PureJaxRL, whose whole training is one program.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -84,6 +85,7 @@ class CountedLoop:
         send(Progress(phase=Phase.BUILD))
         trial = PacedTrial(request, send)
         trial.by_clock = self._within_updates
+        trial.counted = "reading" if self._within_updates else "update"
         names: set[str] = set()
         report = self._follow(trial, names) or trial.conclude()
         if report is None:
@@ -148,7 +150,8 @@ def _inverted(train: Callable[[Callable[..., None]], Any]) -> Iterator[Told]:
 
 
 class StableBaselines3:
-    """A workload of an on-policy model of Stable-Baselines3: an update is a rollout, and learning.
+    """A workload of an on-policy model of Stable-Baselines3, or of SBX, which is that in JAX: an
+    update is a rollout, and learning.
 
     Args:
         model: with `n_steps`, `n_envs` and `learn`, as PPO and A2C have them.
@@ -169,14 +172,25 @@ class StableBaselines3:
         return {RETURN: sum(returns) / len(returns) if returns else math.nan}
 
     def device_usage(self) -> DeviceUsage:
-        """Return the device that the model is on; torch counts the bytes of a GPU."""
-        device = self._model.device
-        if device.type != "cuda":
-            return DeviceUsage(platform="cpu", peak_device_bytes=None, num_compilations=None)
-        import torch  # absent where no model of it was built
+        """Return the device that trains the policy, and what a GPU's allocators held."""
+        from trainables.gpu_monitor import allocated_peak_bytes  # it brings NumPy and NVML
 
-        peak = torch.cuda.max_memory_reserved(device)
-        return DeviceUsage(platform="cuda", peak_device_bytes=peak, num_compilations=None)
+        is_on_gpu = self._platform in ("cuda", "gpu")
+        return DeviceUsage(
+            platform="cuda" if is_on_gpu else "cpu",
+            peak_device_bytes=allocated_peak_bytes() if is_on_gpu else None,
+            num_compilations=None,
+        )
+
+    @property
+    def _platform(self) -> str:
+        """The platform as its framework calls it. SBX's policies are modules of torch's too, on
+        whatever device that found, but without a parameter: their arrays are JAX's.
+        """
+        policy, jax = getattr(self._model, "policy", None), sys.modules.get("jax")
+        if policy is None or jax is None or any(True for _ in policy.parameters()):
+            return str(self._model.device.type)
+        return str(jax.devices()[0].platform)
 
 
 class _UpdatesBegin(Exception):  # noqa: N818  # it ends the first part of a training, as planned

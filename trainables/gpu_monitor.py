@@ -42,20 +42,46 @@ def jax_peak_bytes() -> int | None:
     )
 
 
+def torch_peak_bytes() -> int | None:
+    """Return the most that this process's torch held of a GPU; `None` where it has used none.
+
+    Torch is neither imported here nor started.
+    """
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if cuda is None or not cuda.is_initialized():
+        return None
+    return max(map(cuda.max_memory_reserved, range(cuda.device_count())), default=None)
+
+
+def allocated_peak_bytes() -> int | None:
+    """Return the most that JAX and torch held of a GPU in this process, each at its own peak.
+
+    A policy may be of one of them, and its environments of the other.
+    """
+    known = [held for held in (jax_peak_bytes(), torch_peak_bytes()) if held is not None]
+    return sum(known) if known else None
+
+
+def _peak_bytes_beside_a_pool() -> int | None:
+    """Return the same where JAX has a pool; `None` where the driver tells all."""
+    return None if jax_peak_bytes() is None else allocated_peak_bytes()
+
+
 class GpuMemory:
     """The GPU memory of this process and of all that came from it, looked at now and then.
 
-    It is the peak of JAX's allocator, where this process trains with it: the driver only sees the
-    pool, which is as large for every configuration. Else it is the driver's figure for these
-    processes, of several GPUs that of the fullest. Where the driver does not know them (a container
-    has pids of its own), it is the fall of the first GPU's free memory since the start.
+    It is the peak of JAX's allocator, where this process trains with it, and of torch's beside it:
+    the driver only sees the pool, which is as large for every configuration. Else it is the
+    driver's figure for these processes, of several GPUs that of the fullest. Where the driver does
+    not know them (a container has pids of its own), it is the fall of the first GPU's free memory
+    since the start.
     """
 
     def __init__(
         self,
         platform: str,
         *,
-        by_allocator: Callable[[], int | None] = jax_peak_bytes,
+        by_allocator: Callable[[], int | None] = _peak_bytes_beside_a_pool,
         by_process: Callable[[], Sequence[Mapping[int, int]]] = gpus.gpu_process_bytes,
         read: Callable[[], GpuUsage | None] = _OWN_USAGE,
     ) -> None:

@@ -134,7 +134,8 @@ class Measurement(Throughput):
     `device_growth_bytes` is the rise of the allocator's peak over the measurement. `unit` is what
     is counted, in the plural: a script may count agent steps or tokens. `curve` is of a training
     from scratch. `machine_speed` is a canary's; `num_slowed_blocks` are those of the disturbed ones
-    that it alone told of. In `num_gpu_shared_blocks` other processes computed on its GPU.
+    that it alone told of. In `num_gpu_shared_blocks` other processes computed on its GPU. `counted`
+    is what `num_updates` are, in the singular: a training may tell its steps at whatever times.
     """
 
     env_steps_per_update: int
@@ -163,6 +164,7 @@ class Measurement(Throughput):
     machine_speed: MachineSpeed | None = None
     num_slowed_blocks: int = 0
     num_gpu_shared_blocks: int = 0
+    counted: str = "update"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

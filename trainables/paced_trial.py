@@ -293,5 +293,6 @@ class PacedTrial:
             num_gpu_shared_blocks=self._on_gpu.num_blocks,
             unit=self.unit,
             curve=curve,
+            counted=self.counted,
         )
         return Report(kind=kind, message=message, measurement=measurement)

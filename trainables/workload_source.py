@@ -17,7 +17,7 @@ from trainables.command.options import FACTORY
 from trainables.workload import WorkloadInputError, split_name
 
 _NUM_DIGITS = 16
-_OF_JAX = frozenset({"jax", "flax", "optax", "brax", "gymnax", "equinox", "haiku"})
+_OF_JAX = frozenset({"jax", "flax", "optax", "brax", "gymnax", "equinox", "haiku", "sbx"})
 _OF_TORCH = frozenset({"torch", "stable_baselines3", "sb3_contrib", "torchrl", "tianshou", "skrl"})
 _TEXTS = frozenset({".sh", ".yaml", ".yml", ".toml", ".json", ".cfg", ".gin"})
 """Files that decide what a command does; others may be data of any size."""

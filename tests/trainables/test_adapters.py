@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,6 +122,21 @@ def test_what_is_told_once_in_an_update_is_known_before_its_time_is_up(loop: Cou
     assert report.measurement.measure_s < REQUEST.sampling.max_measure_s
 
 
+@pytest.mark.parametrize(
+    ("loop", "counts"),
+    [
+        (counted(steady), "reading"),
+        (counted(steady, within_updates=False), "update"),
+        (called_back(calls_in_each_update), "update"),
+        (called_back(calls_in_each_update, within_updates=True), "reading"),
+    ],
+)
+def test_what_is_told_at_whatever_times_is_no_update(loop: CountedLoop, counts: str) -> None:
+    report, _ = measured(loop)
+    assert report.measurement is not None
+    assert report.measurement.counted == counts
+
+
 def test_what_a_training_raises_in_its_thread_is_raised_in_the_trial() -> None:
     def train(tell: Callable[..., None]) -> None:
         tell(1)
@@ -234,6 +250,46 @@ def test_a_model_of_stable_baselines3_trains_by_rollouts() -> None:
         assert math.isnan(workload.health()["mean_return"])
         assert health_of(workload) == {}
         require_return(workload)  # it will tell one
+
+
+@pytest.mark.parametrize(
+    ("parameters", "found", "jax_runs_on", "platform", "peak"),
+    [
+        ([1.0], "cuda", "cpu", "cuda", 700),
+        ([1.0], "cuda", None, "cuda", 700),
+        ([1.0], "cpu", "gpu", "cpu", None),
+        ([], "cuda", "gpu", "cuda", 700 + 9),  # SBX: torch may hold what others put there
+        ([], "cpu", "gpu", "cuda", 700 + 9),  # torch without CUDA
+        ([], "cuda", "cpu", "cpu", None),  # JAX without CUDA
+    ],
+)
+def test_the_device_of_a_model_is_that_of_what_trains_it(
+    monkeypatch: pytest.MonkeyPatch,
+    parameters: list[float],
+    found: str,
+    jax_runs_on: str | None,
+    platform: str,
+    peak: int | None,
+) -> None:
+    """SBX's policies are modules of torch's without a parameter, on the device that torch found."""
+    model = SimpleNamespace(
+        n_steps=8,
+        n_envs=4,
+        policy=SimpleNamespace(parameters=lambda: iter(parameters)),
+        device=SimpleNamespace(type=found),
+    )
+    cuda = SimpleNamespace(
+        is_initialized=lambda: True, device_count=lambda: 1, max_memory_reserved=lambda _: 700
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    stats = {"peak_bytes_in_use": 9} if jax_runs_on == "gpu" else None
+    devices = [SimpleNamespace(platform=jax_runs_on, memory_stats=lambda: stats)]
+    jax = SimpleNamespace(devices=lambda: devices, local_devices=lambda: devices)
+    monkeypatch.setitem(sys.modules, "jax", jax if jax_runs_on else None)
+    bridge = SimpleNamespace(backends_are_initialized=lambda: True)
+    monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", bridge)
+    usage = StableBaselines3(model).device_usage()
+    assert (usage.platform, usage.peak_device_bytes) == (platform, peak)
 
 
 LOOP = """

@@ -146,6 +146,38 @@ def test_a_jax_that_is_only_imported_is_not_started() -> None:
     assert run.stdout == "None False\n", run.stderr
 
 
+@pytest.mark.parametrize(
+    ("by_jax", "by_torch", "held", "looked_up"),
+    [
+        (5, None, 5, 5),
+        (5, [3, 40], 45, 45),  # environments in JAX, a policy in torch
+        (5, [0, 0], 5, 5),
+        (None, [3, 40], 40, 72),  # without JAX's pool the driver tells more
+        (None, None, None, 72),
+    ],
+)
+def test_what_jax_and_torch_hold_is_added_up(
+    monkeypatch: pytest.MonkeyPatch,
+    by_jax: int | None,
+    by_torch: list[int] | None,
+    held: int | None,
+    looked_up: int,
+) -> None:
+    cuda = SimpleNamespace(
+        is_initialized=lambda: by_torch is not None,
+        device_count=lambda: len(by_torch or pytest.fail("started")),
+        max_memory_reserved=lambda number: (by_torch or [])[number],
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    monkeypatch.setattr(gpu_monitor, "jax_peak_bytes", lambda: by_jax)
+    assert gpu_monitor.allocated_peak_bytes() == held
+    memory = GpuMemory("cuda", by_process=lambda: [{os.getpid(): 72}], read=lambda: None)
+    memory.look()
+    assert memory.peak_bytes == looked_up
+    monkeypatch.delitem(sys.modules, "torch")
+    assert gpu_monitor.allocated_peak_bytes() == by_jax
+
+
 def test_nothing_is_asked_when_the_trial_runs_on_the_cpu() -> None:
     monitor = GpuMonitor("cpu", lambda: pytest.fail("asked"))
     monitor.look()

@@ -119,6 +119,7 @@ def test_a_package_and_a_builtin_are_believed(folder: Path) -> None:
     [
         ("import torch", "torch"),
         ("from stable_baselines3 import PPO", "torch"),
+        ("from sbx import PPO; from stable_baselines3.common.env_util import make_vec_env", "jax"),
         ("import sourced_net", "jax"),
         ("import jax, torch", "jax"),
         ("from flax import linen", "jax"),

@@ -41,6 +41,7 @@ NEWER = {
     "machine_speed",
     "num_slowed_blocks",
     "num_gpu_shared_blocks",
+    "counted",
     "disturbed_per_second",
 }
 """Figures of a measurement that came later."""

@@ -202,6 +202,7 @@ def _soak(candidate: Candidate, asked_updates: int) -> ProfileSoak | None:
         asked_updates=asked_updates,
         measure_s=round(soak.measure_s, 3),
         steps_per_second=_rounded(soak.steps_per_second),
+        counted=None if soak.counted == "update" else soak.counted,
     )
 
 
@@ -216,11 +217,12 @@ def _learning(
     if seconds is not None:  # else the error is not one of log seconds, but of returns
         side = math.exp(judgement.quantile * own.error)
         low, high = round(seconds / side, 3), round(seconds * side, 3)
+    finals = [final for final in own.final_returns if final is not None]
     held_out = task.learning_options.get("held_out") if own.curves[0].held_out else None
     return ProfileLearning(
         num_seeds=own.num_seeds,
         training_s=round(judgement.training_s, 2),
-        final_return=_rounded(statistics.fmean(own.finals)),
+        final_return=_rounded(statistics.fmean(finals)) if len(finals) == own.num_seeds else None,
         target=judgement.target,
         seconds=None if seconds is None else round(seconds, 3),
         low=low,

@@ -167,12 +167,16 @@ class ProfileBaseline:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSoak:
-    """A long run in one process: updates done of those asked for, and its speed."""
+    """A long run in one process: updates done of those asked for, and its speed.
+
+    `counted` is what `updates` are, in the singular; it is absent for updates.
+    """
 
     updates: PositiveCount
     asked_updates: PositiveCount
     measure_s: Positive
     steps_per_second: Positive
+    counted: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,12 +185,14 @@ class ProfileLearning:
 
     `seconds` is the geometric mean of those to `target`, with its 95 % interval; they are absent
     where no target was given or a seed did not reach it. `final_return` is the mean return after
-    `training_s`, `held_out` the share of the data, the last of it, whose episodes gave the returns.
+    `training_s`, or where a training ended before that; it is absent where a seed reached the
+    target, which ended it: what it would have come to is not known. `held_out` is the share of the
+    data, the last of it, whose episodes gave the returns.
     """
 
     num_seeds: PositiveCount
     training_s: Positive
-    final_return: float
+    final_return: float | None
     target: float | None
     seconds: Positive | None
     low: Positive | None

@@ -182,7 +182,7 @@ def _soak(profile: Profile) -> str:
     soak = profile.soak
     if soak is None:
         return ""
-    noun = soak_noun(is_command=profile.workload.factory == FACTORY)
+    noun = soak.counted or soak_noun(is_command=profile.workload.factory == FACTORY)
     done = units.of_planned(soak.updates, soak.asked_updates, noun)
     return f"{done} in {units.duration(soak.measure_s)}, {units.speed(soak.steps_per_second)}"
 
@@ -195,6 +195,9 @@ def _learning(profile: Profile) -> str:
     seeds = f"over {units.plural(own.num_seeds, 'seed')}{source}"
     if own.seconds is None or own.low is None or own.high is None or own.target is None:
         of = units.fine_duration(own.training_s)
+        if own.final_return is None:
+            target = "the target" if own.target is None else f"{own.target:g}"
+            return f"{target} was not reached by every seed in {of} of training, {seeds}"
         return f"a return of {own.final_return:.4g} after {of} of training, {seeds}"
     interval = f"{units.fine_duration(own.low)} to {units.fine_duration(own.high)}"
     return (

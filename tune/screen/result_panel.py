@@ -112,7 +112,7 @@ def _learning(judgement: Judgement) -> dict[str, Any]:
             {
                 "config": one.config,
                 "seconds": one.seconds,
-                "final_returns": one.finals,
+                "final_returns": one.final_returns,
                 "mean_returns": one.areas,
                 "steps_per_second": one.steps_per_second,
             }

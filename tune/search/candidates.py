@@ -56,8 +56,8 @@ def choose_candidates(
     *,
     baseline: Config | None = None,
 ) -> dict[Kind, Candidate]:
-    """Return the best candidate of each kind: from the finals, if any but the baseline's were run
-    or the baseline was the best that was explored.
+    """Return the best candidate of each kind: from the finals, if they compare what was explored:
+    any ran but the baseline's and the learner's, or one of the two was the best of it.
 
     `learning` is the `learner`, if it was measured, with a lever where that is faster. `balanced`
     is left out where neither a gradient noise scale nor a GPU's use was measured, `lean` where no
@@ -66,8 +66,10 @@ def choose_candidates(
     """
     candidates = candidates_of(trials)
     confirmed = [candidate for candidate in candidates if candidate.confirmed]
-    compares = any(candidate.config != baseline for candidate in confirmed)
-    is_settled = compares or bool(confirmed and _is_best_explored(baseline, trials, objective))
+    is_settled = any(
+        one.config not in (baseline, learner) or _is_best_explored(one.config, trials, objective)
+        for one in confirmed
+    )
     chosen = choose_by_kind(confirmed if is_settled else candidates, objective)
     if learner is not None:
         own = [c for c in candidates if c.config == learner or adds_variables(c.config, learner)]
@@ -76,7 +78,7 @@ def choose_candidates(
     return chosen
 
 
-def _is_best_explored(config: Config | None, trials: Sequence[Trial], objective: Objective) -> bool:
+def _is_best_explored(config: Config, trials: Sequence[Trial], objective: Objective) -> bool:
     failed = disqualified(trials)
     explored = candidates_of(trial for trial in trials if trial.stage in EXPLORING)
     left = [candidate for candidate in explored if config_key(candidate.config) not in failed]

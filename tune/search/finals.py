@@ -32,7 +32,7 @@ from tune.search.effort import FinalsOrder
 from tune.search.levers import Lever
 from tune.search.objective import Objective
 from tune.search.race import race_of
-from tune.search.result import winner_of
+from tune.search.result import Candidate, Kind, winner_of
 from tune.search.rounds import counted
 from tune.search.trial import EXPLORING, Stage, Trial
 
@@ -93,8 +93,9 @@ def next_step(
 ) -> tuple[Stage, Config] | None:
     """Return the stage and configuration to run next; `None` when finals and soak are done.
 
-    `learner` is what learned fastest, where that is searched. Without time for a final they end at
-    once. With time for a few, the best and the baseline come to all their rounds first.
+    `learner` is what learned fastest, where that is searched: nothing else is soaked. Without time
+    for a final they end at once. With time for a few, the best and the baseline come to all their
+    rounds first.
     """
     leaders = pick_leaders(trials, plan, objective, baseline, learner)
     race = race_of(trials, leaders, objective, baseline, num_rounds=plan.num_rounds)
@@ -117,10 +118,17 @@ def next_step(
         final = _next_final(trials, plan, [kept], {config_key(kept)}, affordable)
         if final is not None:
             return Stage.FINAL, final
-    if plan.soak_updates == 0 or len(winner.soaks) >= _MOST_SOAKS:
+    if plan.soak_updates == 0:
         return None
+    if learner is not None and Kind.LEARNING not in chosen:
+        return Stage.SOAK, learner  # no time for a final: the soak tells its speed, too
+    return (Stage.SOAK, winner.config) if _is_to_soak(winner, affordable) else None
+
+
+def _is_to_soak(winner: Candidate, affordable: Affordable) -> bool:
+    """Return whether it has no soak yet, or another is due, as one contradicts the finals."""
     is_doubtful = winner.slower_soak is not None and affordable.num >= 1
-    return (Stage.SOAK, winner.config) if is_doubtful or not winner.soaks else None
+    return not winner.soaks or (is_doubtful and len(winner.soaks) < _MOST_SOAKS)
 
 
 def _next_final(

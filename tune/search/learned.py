@@ -103,6 +103,12 @@ class Learned:
         return sum(seconds is None for seconds in self.seconds)
 
     @property
+    def final_returns(self) -> tuple[float | None, ...]:
+        """The finals of the seeds; `None` for one that reached the target, where it ended."""
+        seeds = zip(self.finals, self.seconds, strict=True)
+        return tuple(final if seconds is None else None for final, seconds in seeds)
+
+    @property
     def waited_s(self) -> float:
         """The longest training of a seed that did not reach the target; 0 if all did."""
         seeds = zip(self.seconds, self.curves, strict=True)

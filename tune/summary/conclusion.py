@@ -204,7 +204,7 @@ def _soak(winner: Candidate, context: SearchContext) -> str:
     if soak is None:
         return ""
     speed = units.speed(soak.steps_per_second)
-    noun = soak_noun(is_command=context.is_command)
+    noun = soak_noun(soak, is_command=context.is_command)
     done = units.of_planned(soak.num_updates, context.soak_updates, noun)
     return f"{done} in one process, {units.duration(soak.measure_s)} at {speed} {soak.unit}/s"
 

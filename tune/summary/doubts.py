@@ -41,7 +41,10 @@ def warnings(winner: Candidate, result: SearchResult, context: SearchContext) ->
     if result.partial:
         doubts.append("the search was interrupted: go on with --resume for the whole answer.")
     if not winner.confirmed:
-        doubts.append("not confirmed: measured while exploring, not again in finals.")
+        soaks = [trial.outcome for trial in result.trials if trial.stage is Stage.SOAK]
+        alone = any(outcome is winner.representative for outcome in soaks)
+        where = "in its soak alone" if alone else "while exploring"
+        doubts.append(f"not confirmed: measured {where}, not again in finals.")
     doubts += _of_the_soak(winner, context) + _growth(winner, result, context)
     doubts += [*context.doubts, *_of_the_interval(winner), *_perhaps_faster(winner, result)]
     doubts += _while_disturbed(winner, result)
@@ -157,7 +160,7 @@ def _of_the_soak(winner: Candidate, context: SearchContext) -> list[str]:
     if soak is None:
         needed = "not soaked: exhaustion has been seen as late as update 130."
         return [needed] if context.soak_updates else []
-    doubts, noun = [], soak_noun(is_command=context.is_command)
+    doubts, noun = [], soak_noun(soak, is_command=context.is_command)
     if soak.num_updates < context.soak_updates:
         doubts.append(
             "the soak was cut short after "
@@ -199,7 +202,8 @@ def _growth(winner: Candidate, result: SearchResult, context: SearchContext) -> 
         return []
     per_update = outcome.host_growth * measured.measure_s / measured.num_updates
     left = context.host_budget_of(winner.config) - (outcome.peak_host_bytes or 0)
-    updates, noun = max(0, round(left / per_update)), soak_noun(is_command=context.is_command)
+    updates = max(0, round(left / per_update))
+    noun = soak_noun(measured, is_command=context.is_command)
     return [
         f"host memory grew by {units.size(per_update)} per {noun} in the soak: what is allowed is "
         f"full after some {units.steps(updates)} {noun}s more."

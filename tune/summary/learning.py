@@ -64,7 +64,7 @@ def rows(winner: Candidate, result: SearchResult) -> list[tuple[str, str]]:
         if other is None or config_key(other) == config_key(config):
             continue
         learned = judgement.of(other)
-        text = "it was not trained" if learned is None else _against(own, learned, judgement)
+        text = _untold_of(other, result) if learned is None else _against(own, learned, judgement)
         found.append((f"than {called}", f"{config_name(other)}: {text}"))
     if judgement.tied and own is judgement.best:
         names = ", ".join(config_name(one.config) for one in judgement.tied)
@@ -86,10 +86,11 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
         )
     target = math.inf if judgement.target is None else judgement.target
     if judgement.target is not None and not judgement.by_target:
+        in_vain = _reached_in_vain(result, target)
         found.append(
-            f"nothing reached a return of {target:g} in "
-            f"{units.fine_duration(judgement.training_s)} of training, so that the return after "
-            "that time decided: give more --learn-time, or a lower --target-return."
+            f"nothing {'that counts ' if in_vain else ''}reached a return of {target:g} in "
+            f"{units.fine_duration(judgement.training_s)} of training{in_vain}, so that the return "
+            "after that time decided: give more --learn-time, or a lower --target-return."
         )
     if judgement.by_target and all(curve.returns[0] >= target for curve in own.curves):
         found.append(
@@ -104,10 +105,17 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
             "all seeds gave the very same returns, so that nothing is known of others: let the "
             "training draw its networks and environments by the seed that it is given."
         )
-    others = {config_key(t.config) for t in result.trials if t.measurement is not None}
-    if len(judgement.learned) == 1 and others - {config_key(own.config)}:
+    others = [
+        t
+        for t in result.trials
+        if t.outcome is not None and config_key(t.config) != config_key(own.config)
+    ]
+    if len(judgement.learned) == 1 and any(t.measurement for t in others):
+        counts = (
+            "that trained counts" if Stage.LEARN in {t.stage for t in others} else "was trained"
+        )
         found.append(
-            "nothing else was trained, so that others may learn faster: give more time, or less "
+            f"nothing else {counts}, so that others may learn faster: give more time, or less "
             "--learn-time."
         )
     if own.num_seeds == 1:
@@ -115,6 +123,25 @@ def doubts(winner: Candidate, result: SearchResult) -> list[str]:
             "it trained with one seed alone, and seeds differ: give --learn-seeds, or more time."
         )
     return found
+
+
+def _reached_in_vain(result: SearchResult, target: float) -> str:
+    """Return what reached the target in a training that does not count, and why it does not."""
+    reached = [
+        (seconds, trial)
+        for trial in result.trials
+        if trial.measurement is not None and trial.measurement.curve is not None
+        for seconds in [trial.measurement.curve.reached_s(target)]
+        if seconds is not None
+    ]
+    if not reached:
+        return ""
+    seconds, trial = min(reached, key=lambda one: one[0])
+    others = {config_key(one.config) for _, one in reached} - {config_key(trial.config)}
+    more = f"; so did {len(others)} more" if others else ""
+    why = "while it was disturbed" if trial.is_disturbed else "but another training of it failed"
+    name = config_name(trial.config)
+    return f" ({name} did after {units.fine_duration(seconds)}, {why}{more})"
 
 
 def _untold(result: SearchResult) -> str:
@@ -129,6 +156,18 @@ def _untold(result: SearchResult) -> str:
         f"no episode ended in {units.fine_duration(longest_s)} of training, so that what learns "
         "fastest is not known: give a longer --learn-time."
     )
+
+
+def _untold_of(config: Config, result: SearchResult) -> str:
+    """Return why nothing is known of the learning of one configuration."""
+    trained_s = [
+        t.measurement.measure_s
+        for t in result.trials
+        if t.stage is Stage.LEARN and t.measurement and config_key(t.config) == config_key(config)
+    ]
+    if not trained_s:
+        return "it was not trained"
+    return f"it told no return in {units.fine_duration(max(trained_s))} of training"
 
 
 def _is_measured(result: SearchResult) -> bool:

@@ -44,9 +44,11 @@ def proven_speed(
     return f"{units.speed(steps_per_second)} {unit}/s, {interval}, from {processes}"
 
 
-def soak_noun(*, is_command: bool) -> str:
-    """Return what soaks are counted in, in the singular: a command tells no updates."""
-    return "reading" if is_command else "update"
+def soak_noun(soak: Measurement | None = None, *, is_command: bool) -> str:
+    """Return what soaks are counted in, in the singular: a command tells no updates, and some
+    loops do not. Before a soak that is not known of a loop.
+    """
+    return "reading" if is_command else "update" if soak is None else soak.counted
 
 
 def disturbed_text(trials: Sequence[Trial]) -> str:

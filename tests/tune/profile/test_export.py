@@ -252,33 +252,54 @@ def test_a_profile_has_the_order_and_the_share_of_gpus_and_not_the_number_of_thi
     assert "CUDA_VISIBLE_DEVICES" not in variables
 
 
+@pytest.mark.parametrize("counted", ["update", "reading"])
+def test_a_soak_has_what_it_counted(tmp_path: Path, counted: str) -> None:
+    soak = factories.measurement(num_updates=200, counted=counted)
+    result = factories.result(chosen={Kind.FASTEST: factories.candidate(soaks=(soak,))})
+    path = written(tmp_path, result)
+    assert loaded(path)["soak"].get("counted", "update") == counted
+    shown = dict(next(iter(view.sections(profile_file.read(path), []).values())))["soak"]
+    assert shown.startswith(f"200 of 200 {counted}s in ")
+
+
 LEARNER = factories.candidate().config
 
 
 @pytest.mark.parametrize(
-    ("seconds", "target", "expected"),
+    ("seconds", "target", "expected", "said"),
     [
         (
             [4.0, 4.0],
             100.0,
-            {
-                "num_seeds": 2,
-                "training_s": 20.0,
-                "final_return": 100.0,
-                "target": 100.0,
-                "seconds": 4.0,
-            },
+            {"num_seeds": 2, "training_s": 20.0, "target": 100.0, "seconds": 4.0},
+            "100 after 4 s of training (",
         ),
-        (
+        (  # the first ended at the target: nobody knows what it would have come to
             [4.0, 60.0],
             100.0,
-            {"num_seeds": 2, "training_s": 20.0, "final_return": 65.0, "target": 100.0},
+            {"num_seeds": 2, "training_s": 20.0, "target": 100.0},
+            "100 was not reached by every seed in 20 s of training, ",
         ),
-        ([40.0], None, {"num_seeds": 1, "training_s": 20.0, "final_return": 45.0}),
+        (
+            [40.0, 60.0],
+            100.0,
+            {"num_seeds": 2, "training_s": 20.0, "final_return": 37.5, "target": 100.0},
+            "a return of 37.5 after 20 s of training, ",
+        ),
+        (
+            [40.0],
+            None,
+            {"num_seeds": 1, "training_s": 20.0, "final_return": 45.0},
+            "a return of 45 after 20 s of training, ",
+        ),
     ],
 )
 def test_what_trainings_told_is_in_the_profile(
-    tmp_path: Path, seconds: list[float], target: float | None, expected: dict[str, float]
+    tmp_path: Path,
+    seconds: list[float],
+    target: float | None,
+    expected: dict[str, float],
+    said: str,
 ) -> None:
     trials = numbered([trained(LEARNER, one) for one in seconds])
     judgement = judge(trials, LearningPlan(target=target, training_s=20.0))
@@ -291,7 +312,17 @@ def test_what_trainings_told_is_in_the_profile(
         assert bounds["low"] < found["seconds"] < bounds["high"]
     read = profile_file.read(path)
     text = dict(next(iter(view.sections(read, []).values())))["learning"]
-    assert text.startswith("100 after 4 s" if "seconds" in expected else "a return of")
+    assert text.startswith(said)
+    assert text.endswith(f"over {len(seconds)} seed" + "s" * (len(seconds) > 1))
+
+
+def test_a_profile_that_has_a_return_of_seeds_at_the_target_is_still_read(tmp_path: Path) -> None:
+    trials = numbered([trained(LEARNER, one) for one in (4.0, 4.2)])
+    judgement = judge(trials, LearningPlan(target=100.0, training_s=20.0))
+    path = written(tmp_path, factories.result(trials=tuple(trials), judgement=judgement))
+    old = path.read_text().replace("  target: 100.0\n", "  final_return: 100.0\n  target: 100.0\n")
+    path.write_text(old)
+    assert profile_file.to_yaml(profile_file.read(path)) == old
 
 
 @pytest.mark.parametrize("target", [None, 9_000.0])

@@ -102,6 +102,7 @@ def test_what_trainings_told_is_there_for_programs() -> None:
     assert (first["config"], second["config"]) == (a, b)
     assert first["seconds"] == [pytest.approx(4.0)]
     assert second["seconds"] == [None]
+    assert first["final_returns"] == [None]  # it ended at the target
     assert second["final_returns"] == [pytest.approx(30.0, abs=1.0)]
     speed_alone = factories.result()
     alone = conclude(speed_alone, CONTEXT, profiles={}, files=())

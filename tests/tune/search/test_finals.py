@@ -12,6 +12,7 @@ from tune.search import finals
 from tune.search.candidates import choose_candidates
 from tune.search.finals import Affordable, FinalsPlan
 from tune.search.objective import Objective
+from tune.search.result import Kind
 from tune.search.trial import Stage, Trial
 
 PLAN = FinalsPlan(num_finalists=2, num_rounds=2, soak_updates=10)
@@ -82,6 +83,26 @@ def test_what_learns_fastest_soaks_though_another_steps_faster() -> None:
         ran.append(step)
         trials.append(measured(step[1]["num_envs"], 100.0 * step[1]["num_envs"], stage=step[0]))
     assert ran[-1] == (Stage.SOAK, learner)
+
+
+def test_what_learns_fastest_is_soaked_where_there_is_no_time_for_its_final() -> None:
+    learner, trials, ran = config(16), list(EXPLORED), []
+    while (
+        step := finals.next_step(
+            trials,
+            PLAN,
+            Objective.LEARNING,
+            BASELINE,
+            learner=learner,
+            affordable=Affordable(num=0, num_needed=0),
+        )
+    ) is not None:
+        ran.append(step)
+        trials.append(measured(step[1]["num_envs"], 80.0, stage=step[0]))
+    assert ran == [(Stage.SOAK, learner)]
+    chosen = choose_candidates(trials, Objective.LEARNING, learner, baseline=BASELINE)
+    assert chosen[Kind.LEARNING].promised == 80.0
+    assert not chosen[Kind.LEARNING].confirmed
 
 
 def test_a_lucky_leader_loses_in_the_finals() -> None:

@@ -455,6 +455,34 @@ def test_two_trainings_come_before_the_proof_of_a_speed_though_time_is_short(
     assert clock.now <= 360.0
 
 
+@pytest.mark.parametrize(("max_time_s", "num_finals"), [(120.0, 0), (150.0, 1)])
+def test_what_learns_fastest_is_soaked_and_is_no_faster_for_that(
+    tmp_path: Path, max_time_s: float, num_finals: int
+) -> None:
+    """Seen: what learned fastest was never explored, and there was no time for its final. So the
+    baseline, the fastest, was soaked, and no profile was of what learns fastest. And where its
+    final was the only one, it "steps fastest, too", at a third of the baseline's speed.
+    """
+    small = SPACE.override(("num_envs=64,128,256",))
+    clock = Clock()
+    search = make(
+        tmp_path,
+        objective=Objective.LEARNING,
+        learning=LearningPlan(target=TOP),
+        plan=FinalsPlan(),
+        space=small,
+        clock=clock,
+        max_time_s=max_time_s,
+    )
+    ran = drive(search, clock=clock, trial_s=40.0)
+    found = search.result(partial=False)
+    assert [t.config for t in of_stage(ran, Stage.LEARN)] == [BASELINE, found.learner]
+    assert [t.config for t in of_stage(ran, Stage.FINAL)] == [found.learner] * num_finals
+    assert [t.config for t in of_stage(ran, Stage.SOAK)] == [found.learner]
+    assert found.chosen[Kind.LEARNING].config == found.learner
+    assert found.chosen[Kind.FASTEST].config == BASELINE
+
+
 def test_no_time_is_kept_for_trainings_before_anything_was_measured(tmp_path: Path) -> None:
     """Seen: the baseline was killed after 51 s of --max-time 6m, and the search was over."""
     clock = Clock()

@@ -150,6 +150,22 @@ def test_what_weakens_the_promise_is_a_warning(
     assert [text for text in found.warnings if warning in text]
 
 
+def test_a_soak_of_a_loop_that_tells_no_updates_is_counted_in_readings() -> None:
+    soak = measurement(num_updates=120, counted="reading")
+    found = conclude(result(chosen={Kind.FASTEST: candidate(soaks=(soak,))}))
+    said = dict(found.rows)["soak"]
+    assert said.startswith("120 of 200 readings in one process")
+    cut = "the soak was cut short after 120 of 200 readings: its time was up."
+    assert cut in found.warnings
+
+
+def test_what_its_soak_alone_measured_was_not_measured_while_exploring() -> None:
+    soak = trial(stage=Stage.SOAK, config=candidate().config, outcome=outcome(wall_s=30.0))
+    winner = candidate(confirmed=False, representative=soak.outcome)
+    found = conclude(result(trials=(trial(), soak), chosen={Kind.FASTEST: winner}))
+    assert "not confirmed: measured in its soak alone, not again in finals." in found.warnings
+
+
 def test_what_was_never_measured_in_quiet_is_named() -> None:
     configs = [{"num_envs": num_envs, "num_steps": 32} for num_envs in (1, 2, 3, 4, 5)]
     noisy = factories.outcome(measurement=factories.measurement(disturbed=True))

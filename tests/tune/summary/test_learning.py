@@ -7,6 +7,7 @@ import pytest
 from factories import candidate, outcome, result, trial
 from learners import numbered, trained
 from search_spaces.config import Config
+from trainables.measurement import OutcomeKind
 from tune.search.learned import LearningPlan
 from tune.search.learning import judge
 from tune.search.result import Kind, SearchResult
@@ -134,6 +135,56 @@ def test_without_a_target_it_is_the_return_after_the_same_time() -> None:
     )
     assert rows["than the fastest"].startswith("256 x 128, 128 minibatches: a return of 45")
     assert rows["than the baseline"].endswith("it was not trained")
+
+
+DIED = trial(
+    stage=Stage.LEARN,
+    config=FASTEST,
+    outcome=outcome(kind=OutcomeKind.DEVICE_MEMORY, measurement=None),
+)
+
+
+@pytest.mark.parametrize(
+    ("trials", "said"),
+    [
+        ([], "nothing reached a return of 100 in 20 s of training, so that"),
+        (
+            [trained(LEARNER, 4.0, disturbed=True), trained(LEARNER, 60.0)],
+            "nothing that counts reached a return of 100 in 20 s of training (16 x 128, 8 "
+            "minibatches did after 4 s, while it was disturbed), so that",
+        ),
+        (  # of two that were disturbed the latest stands for both
+            [trained(LEARNER, 4.0, disturbed=True), trained(LEARNER, 60.0, disturbed=True)],
+            "nothing that counts reached a return of 100 in 20 s of training (16 x 128, 8 "
+            "minibatches did after 4 s, while it was disturbed), so that",
+        ),
+        (
+            [trained(FASTEST, 4.0), DIED],
+            "nothing that counts reached a return of 100 in 20 s of training (256 x 128, 128 "
+            "minibatches did after 4 s, but another training of it failed), so that",
+        ),
+        (
+            [trained(FASTEST, 4.0), DIED, trained(LEARNER, 3.0, disturbed=True)],
+            "nothing that counts reached a return of 100 in 20 s of training (16 x 128, 8 "
+            "minibatches did after 3 s, while it was disturbed; so did 1 more), so that",
+        ),
+    ],
+)
+def test_what_reached_the_target_and_does_not_count_is_told(trials: list[Trial], said: str) -> None:
+    found = searched([*trials, trained(LEARNER, 70.0), trained(BASELINE, 70.0)])
+    assert learning.doubts(found.chosen[Kind.LEARNING], found)[0].startswith(said)
+
+
+def test_what_trained_and_told_no_return_is_not_called_untrained() -> None:
+    untold = trial(stage=Stage.LEARN, config=BASELINE)  # as one that has fallen behind by then
+    found = searched([trained(LEARNER, 4.0), trained(LEARNER, 4.5), untold])
+    assert said(found)["than the baseline"] == (
+        "64 x 128, 32 minibatches: it told no return in 4 s of training"
+    )
+    assert learning.doubts(found.chosen[Kind.LEARNING], found) == [
+        "nothing else that trained counts, so that others may learn faster: give more time, or "
+        "less --learn-time."
+    ]
 
 
 @pytest.mark.parametrize(
