@@ -199,6 +199,7 @@ def classify(
     stderr_tail: str,
     *,
     timeout_s: float | None = None,
+    how: str | None = None,
     thread_events_delta: int = 0,
     oom_events_delta: int = 0,
     peak_host_bytes: int | None = None,
@@ -209,11 +210,11 @@ def classify(
     """Return the kind and one sentence for a process that ended, or hung, without a report.
 
     `exit_status` is as `subprocess` has it: negative is a signal, as a shell's 137 is, and `None`
-    is a process that had to be killed because its time was up. The deltas are of the cgroup's
-    counters over its life: threads that were refused, processes that were killed for memory. Others
-    may wait for these.
+    is a process that had to be killed: its time was up, or it ended as `how` says. The deltas are
+    of the cgroup's counters over its life: threads that were refused, processes that were killed
+    for memory. Others may wait for these.
     """
-    how = describe_exit(exit_status, timeout_s)
+    how = how or describe_exit(exit_status, timeout_s)
     if exit_status is not None and exit_status - _OF_A_SHELL in _FROM_OUTSIDE:
         exit_status = _OF_A_SHELL - exit_status
     is_from_outside = exit_status is not None and -exit_status in _FROM_OUTSIDE

@@ -40,6 +40,8 @@ _NO_ROOM = Report(  # others took it: no configuration has begun yet
     message="the trial could not be started: there is no room for one more process. "
     "End other processes, or raise the limit.",
 )
+_HOW_IT_LIVES_ON = "the trial closed its wire without a report, and its process lives on"
+_LIVES_ON = Report(kind=OutcomeKind.ERROR, message=f"{_HOW_IT_LIVES_ON}.")  # or its log says more
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,12 +111,13 @@ def run_child(
             watch.look_last(child.tree)
             if is_gone := child.end():
                 watch.remove_shared_memory()
-    if not isinstance(ending, Report) or ending.kind is OutcomeKind.TIMEOUT:
+    if not isinstance(ending, Report) or ending.kind is OutcomeKind.TIMEOUT or ending is _LIVES_ON:
         refused = _Refusals.read()
         kind, message = classify(
             child.exit_status if ending is None else None,
             child.log_tail(),
             timeout_s=timeout_s,
+            how=_HOW_IT_LIVES_ON if ending is _LIVES_ON else None,
             thread_events_delta=refused.threads - before.threads,
             oom_events_delta=refused.memory - before.memory,
             peak_host_bytes=watch.peak_host_bytes,
@@ -182,10 +185,7 @@ def _reason_to_end(
     if watch.has_filled_disk:
         return _filling_disk(watch.log_path.parent)
     if wire_closed_at is not None and time.monotonic() - wire_closed_at > _EXIT_GRACE_S:
-        return Report(
-            kind=OutcomeKind.ERROR,
-            message="the trial closed its wire without a report, and its process lives on.",
-        )
+        return _LIVES_ON
     return None
 
 

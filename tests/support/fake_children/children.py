@@ -103,6 +103,11 @@ def close_its_wire(wire: Wire) -> None:
     time.sleep(FOREVER_S)
 
 
+def close_its_wire_out_of_memory(wire: Wire) -> None:
+    print("MemoryError: Unable to allocate 3.00 GiB", file=sys.stderr, flush=True)
+    close_its_wire(wire)
+
+
 def close_everything(wire: Wire) -> None:
     os.closerange(0, 100)
     time.sleep(FOREVER_S)
