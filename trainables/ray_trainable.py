@@ -115,13 +115,13 @@ class RayTrial(ray.tune.Trainable):  # type: ignore[misc]
         order: TrialOrder = config["order"]
         self._folder: str | None = None
         if order.is_remote:
-            self._folder = tempfile.mkdtemp(prefix="rl-tuner-trial-")
+            self._folder = tempfile.mkdtemp(prefix="trial-")
             with contextlib.suppress(PermissionError):  # others' Ray nices its workers to 15
                 os.setpriority(os.PRIO_PROCESS, 0, 0)
             order = dataclasses.replace(
                 order,
                 log=str(self._log(self._folder)),
-                temporary=str(Path(self._folder, "tmp")),
+                temporary=str(Path(self._folder, "t")),  # short, for sockets below it
             )
         self._name = order.name
         self._messages = run_order(order, environ=os.environ, cpus=_cpus())

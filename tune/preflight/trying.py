@@ -94,7 +94,7 @@ def try_out(
         cpus=caps.cpus,
         sampling=_SAMPLING,
     )
-    with tempfile.TemporaryDirectory(prefix="rl-tuner-probe-") as folder:
+    with tempfile.TemporaryDirectory(prefix="probe-") as folder:
         log = Path(folder, "probe.log")
         messages = run_child(
             request,
@@ -102,7 +102,7 @@ def try_out(
             log_path=log,
             thread_cap=caps.cap,
             timeout_s=timeout_s,
-            temporary=Path(folder, "tmp"),
+            temporary=Path(folder, "t"),  # short, for sockets below it
         )
         outcome = None
         with _patience(log, tell) as end_patience:
